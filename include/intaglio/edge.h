@@ -1,0 +1,68 @@
+// Lowering: exported program to edge dialect, delegates, and the ExecuTorch file.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <intaglio/partitioner.h>
+
+namespace intaglio {
+
+struct LowerOptions {
+  int threads = 0;
+  // Called after each named step with the program; for golden tests and `--dump`.
+  std::function<void(std::string_view step, const ExportedProgram&)> observe;
+};
+
+struct ExecutorchOptions {
+  bool plan_inputs = true;   // memory for inputs and outputs is planned inside the program
+  bool plan_outputs = true;
+};
+
+// What did not go to a delegate, and why.
+struct LeftoverOp {
+  std::string op;
+  std::string layer;
+  std::string source;  // file and line of the user's model
+  std::string rule;    // of the backend asked last; "" when no backend was asked
+};
+
+// A finished `.pte` in memory, weights still in their storages.
+class ExecutorchProgram {
+ public:
+  ExecutorchProgram(ExecutorchProgram&&) noexcept;
+  ~ExecutorchProgram();
+  // Writes beside the target, verifies the whole file, renames.
+  void save(const std::filesystem::path& path) const;
+  std::vector<std::byte> bytes() const;
+
+  struct Impl;
+  explicit ExecutorchProgram(std::unique_ptr<Impl> impl);
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+// A program in the edge dialect with its delegates taken out.
+struct EdgeMethod {
+  std::string name;
+  ExportedProgram program;
+  std::vector<Delegate> delegates;  // node `executorch_call_delegate` refers to them by index
+  std::vector<LeftoverOp> leftovers;
+};
+
+class EdgeProgram {
+ public:
+  std::vector<EdgeMethod> methods;
+  ExecutorchProgram to_executorch(const ExecutorchOptions& options = {}) &&;
+};
+
+EdgeProgram to_edge_transform_and_lower(ExportedProgram program, const PartitionerList& partitioners,
+                                        const LowerOptions& options = {});
+// Several methods in one file, each lowered alike; names are unique.
+EdgeProgram to_edge_transform_and_lower(std::vector<std::pair<std::string, ExportedProgram>> methods,
+                                        const PartitionerList& partitioners, const LowerOptions& options = {});
+
+}  // namespace intaglio

@@ -1,0 +1,12 @@
+// Everything a user of the library needs.
+#pragma once
+
+#include <intaglio/edge.h>
+#include <intaglio/error.h>
+#include <intaglio/interpreter.h>
+#include <intaglio/partitioner.h>
+#include <intaglio/program.h>
+#include <intaglio/pt2.h>
+#include <intaglio/pt2e.h>
+#include <intaglio/quantizer.h>
+#include <intaglio/xnnpack.h>

@@ -1,0 +1,49 @@
+// Runs a program on tensors: float kernels (oneDNN and our own), the quantized_decomposed ops with torchao's numerics.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include <intaglio/program.h>
+
+namespace intaglio {
+
+enum class Numerics {
+  as_written,  // Q/DQ float semantics as PyTorch computes them
+  integer,     // quantized regions in integers, as the XNNPACK delegate computes them
+};
+
+struct InterpreterOptions {
+  int threads = 0;  // 0: all cores
+  Numerics numerics = Numerics::as_written;
+};
+
+// Called with each value right after it was computed, in execution order, while it is still in cache. The tensor may have
+// any dense layout. The program is not changed by what the hook does.
+using ValueHook = std::function<void(const Value* value, const Tensor& tensor)>;
+
+class Interpreter {
+ public:
+  // Compiles the program once: kernels chosen, weights reordered, lifetimes known. The program must outlive it.
+  // Unsupported error naming op, layer and line when an op has no kernel.
+  explicit Interpreter(const ExportedProgram& program, InterpreterOptions options = {});
+  ~Interpreter();
+  Interpreter(Interpreter&&) noexcept;
+
+  // User inputs in order (literals excluded), checked against the program's sizes, ranges and dtypes (bad input).
+  // Returns the user outputs, contiguous; buffer mutations persist from run to run.
+  // `watched`, when given, limits the hook to these values, which lets others be fused or skipped.
+  std::vector<Tensor> run(const std::vector<Tensor>& inputs, const ValueHook& hook = {},
+                          const std::vector<const Value*>* watched = nullptr);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// One node on known tensors (constant folding). Inputs are those of node.inputs(), in that order.
+// nullopt when there is no kernel for it.
+std::optional<std::vector<Tensor>> evaluate_node(const Node& node, const std::vector<Tensor>& inputs);
+
+}  // namespace intaglio

@@ -1,0 +1,85 @@
+// How a backend takes its share of a program.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include <intaglio/program.h>
+
+namespace intaglio {
+
+struct CompileSpec {
+  std::string key;
+  std::vector<std::byte> value;
+};
+
+// Named data of a delegate: weights, shared between delegates by key.
+struct NamedBlob {
+  std::string key;
+  std::vector<std::byte> owned;             // bytes made by the backend, or
+  Tensor tensor;                            // a contiguous tensor whose bytes are written as they are
+  std::span<const std::byte> bytes() const;
+};
+
+// One delegate: the sub-program that left the graph, and what the backend made of it.
+struct Delegate {
+  std::string backend_id;                   // "XnnpackBackend"
+  std::vector<std::byte> payload;
+  std::vector<CompileSpec> compile_specs;
+  std::vector<NamedBlob> named_data;
+  std::unique_ptr<ExportedProgram> program; // for `inspect` and tests
+};
+
+// Nodes that become one delegate, in graph order. Constants used only inside (weights, quantized parameters) go along.
+struct Partition {
+  std::vector<Node*> nodes;
+};
+
+// Why a node stayed outside, for `inspect`.
+struct Refusal {
+  Node* node = nullptr;
+  std::string rule;  // "softmax: only over the last dimension"
+};
+
+struct PartitionResult {
+  std::vector<Partition> partitions;
+  std::vector<Refusal> refusals;
+};
+
+class Partitioner {
+ public:
+  virtual ~Partitioner() = default;
+  virtual std::unique_ptr<Partitioner> clone() const = 0;
+  virtual std::string_view backend_id() const = 0;
+
+  // True for ops that must reach `partition` undecomposed.
+  virtual bool keeps(const ExportedProgram&, const Node&) const { return false; }
+  // Graph rewrites in the edge dialect before partitioning (sees the whole program).
+  virtual void transform(ExportedProgram&) const {}
+  virtual PartitionResult partition(const ExportedProgram& program) const = 0;
+  // One partition, cut out as a program of its own: its user inputs and outputs are the delegate's arguments.
+  virtual Delegate preprocess(ExportedProgram partition) const = 0;
+};
+
+// A list that can be written in place: `{XnnpackPartitioner()}`.
+class PartitionerList {
+ public:
+  PartitionerList() = default;
+  template <typename... P>
+    requires(std::is_base_of_v<Partitioner, P> && ...)
+  PartitionerList(const P&... partitioners) {  // NOLINT: implicit on purpose
+    (items_.push_back(partitioners.clone()), ...);
+  }
+  void add(std::unique_ptr<Partitioner> partitioner) { items_.push_back(std::move(partitioner)); }
+  const std::vector<std::shared_ptr<Partitioner>>& items() const { return items_; }
+
+ private:
+  std::vector<std::shared_ptr<Partitioner>> items_;
+};
+
+}  // namespace intaglio

@@ -1,0 +1,89 @@
+// Affine quantization: parameters, schemes, observers. Knows nothing of graphs.
+//
+// q = clamp(round_half_even(x * (1/scale)) + zero_point, quant_min, quant_max);  x' = (q - zero_point) * scale.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <intaglio/dtype.h>
+#include <intaglio/tensor.h>
+
+namespace intaglio {
+
+enum class QScheme : uint8_t { per_tensor_affine, per_tensor_symmetric, per_channel_affine, per_channel_symmetric };
+
+// Decided parameters of one tensor. One entry of scale and zero_point per tensor, or one per index of `axis`.
+struct QuantParams {
+  std::vector<float> scale;
+  std::vector<int64_t> zero_point;
+  std::optional<int64_t> axis;  // absent: per tensor
+  int64_t quant_min = -128;
+  int64_t quant_max = 127;
+  DType dtype = DType::int8;
+
+  bool is_per_channel() const { return axis.has_value(); }
+};
+
+// What an observer is built from (torchao's observer arguments).
+struct ObserverSettings {
+  DType dtype = DType::int8;
+  QScheme qscheme = QScheme::per_tensor_affine;
+  std::optional<int64_t> quant_min;  // absent: the dtype's own range
+  std::optional<int64_t> quant_max;
+  int64_t ch_axis = 0;
+  double eps = 1.1920928955078125e-07;  // 2^-23; smallest scale
+  bool is_dynamic = false;
+};
+
+// Statistics an observer has gathered, as the plan file shows them. Vectors have one entry, or one per channel.
+struct ObservedStatistics {
+  std::vector<float> min;
+  std::vector<float> max;
+  std::vector<float> histogram;  // empty unless the observer keeps one
+  int64_t calls = 0;
+};
+
+// Watches tensors during calibration. Observers of one group see their tensors in execution order, samples in order.
+class Observer {
+ public:
+  explicit Observer(ObserverSettings settings) : settings_(settings) {}
+  virtual ~Observer() = default;
+
+  const ObserverSettings& settings() const { return settings_; }
+  virtual std::string_view kind() const = 0;  // "histogram", "min_max", ...
+
+  // float32, float16, bfloat16 or float64 of any strides; NaN is a bad-input error (the caller names the tensor).
+  virtual void observe(const Tensor& tensor) = 0;
+  virtual bool has_observed() const = 0;
+  virtual QuantParams calculate_qparams() const = 0;
+  virtual ObservedStatistics statistics() const = 0;
+  virtual std::unique_ptr<Observer> clone() const = 0;
+
+ private:
+  ObserverSettings settings_;
+};
+
+// Builds the observer of a spec once its settings are known; named for the plan and for graph dumps.
+struct ObserverFactory {
+  std::string name;
+  std::function<std::unique_ptr<Observer>(const ObserverSettings&)> make;
+  // Default eps is taken from ObserverSettings; factories below override it when their argument is given.
+  std::optional<double> eps;
+};
+
+ObserverFactory min_max_observer(std::optional<double> eps = std::nullopt);
+ObserverFactory per_channel_min_max_observer(std::optional<double> eps = std::nullopt);
+ObserverFactory moving_average_min_max_observer(double averaging_constant = 0.01, std::optional<double> eps = std::nullopt);
+ObserverFactory moving_average_per_channel_min_max_observer(double averaging_constant = 0.01,
+                                                           std::optional<double> eps = std::nullopt);
+ObserverFactory histogram_observer(std::optional<double> eps = std::nullopt);
+// Dynamic quantization: keeps no statistics.
+ObserverFactory placeholder_observer(std::optional<double> eps = std::nullopt);
+ObserverFactory fixed_qparams_observer(double scale, int64_t zero_point);
+
+}  // namespace intaglio

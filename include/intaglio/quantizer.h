@@ -1,0 +1,108 @@
+// What a quantizer says about a graph: which tensors are quantized and how (torchao's annotation types).
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include <intaglio/program.h>
+#include <intaglio/quantization.h>
+
+namespace intaglio {
+
+// An edge is a value and one of its users; a value alone means the output of its producer (or a graph input).
+struct QuantEdge {
+  Value* value = nullptr;
+  Node* user = nullptr;
+  friend bool operator==(const QuantEdge&, const QuantEdge&) = default;
+};
+using EdgeOrValue = std::variant<QuantEdge, Value*>;
+
+struct QuantizationSpec {
+  DType dtype = DType::int8;
+  ObserverFactory observer;
+  std::optional<int64_t> quant_min;
+  std::optional<int64_t> quant_max;
+  std::optional<QScheme> qscheme;
+  std::optional<int64_t> ch_axis;
+  bool is_dynamic = false;
+};
+
+struct FixedQParamsQuantizationSpec {
+  DType dtype = DType::int8;
+  double scale = 1.0;
+  int64_t zero_point = 0;
+  std::optional<int64_t> quant_min;
+  std::optional<int64_t> quant_max;
+  std::optional<QScheme> qscheme;
+};
+
+// Uses the observer of another edge or value.
+struct SharedQuantizationSpec {
+  EdgeOrValue target;
+};
+
+// Parameters computed from those of other tensors, for example bias from activation and weight.
+struct DerivedQuantizationSpec {
+  std::vector<EdgeOrValue> derived_from;
+  std::function<QuantParams(const std::vector<QuantParams>&)> derive_qparams;
+  DType dtype = DType::int32;
+  std::optional<int64_t> quant_min;
+  std::optional<int64_t> quant_max;
+  std::optional<QScheme> qscheme;
+  std::optional<int64_t> ch_axis;
+};
+
+using AnyQuantizationSpec =
+    std::variant<QuantizationSpec, FixedQParamsQuantizationSpec, SharedQuantizationSpec, DerivedQuantizationSpec>;
+
+struct QuantizationAnnotation {
+  // Ordered; an input listed without a spec stays float and is known to be so.
+  std::vector<std::pair<Value*, std::optional<AnyQuantizationSpec>>> input_qspec_map;
+  std::optional<AnyQuantizationSpec> output_qspec;
+  bool allow_implicit_sharing = true;
+  bool annotated = false;  // later patterns leave the node alone
+  std::string rule;        // which pattern of which quantizer decided, for the plan and for `inspect`
+};
+
+// Annotations of nodes, and of graph inputs (weights are marked so that two patterns do not both take them).
+class Annotations {
+ public:
+  QuantizationAnnotation& of(const Node* node) { return nodes_[node]; }
+  const QuantizationAnnotation* find(const Node* node) const;
+  QuantizationAnnotation* find(const Node* node);
+  QuantizationAnnotation& of(const Value* input) { return inputs_[input]; }
+  const QuantizationAnnotation* find(const Value* input) const;
+  // Of the producer, or of the graph input itself.
+  const QuantizationAnnotation* find_producer(const Value* value) const;
+  bool is_annotated(const Node* node) const;
+  bool is_annotated(const Value* input) const;
+
+ private:
+  std::unordered_map<const Node*, QuantizationAnnotation> nodes_;
+  std::unordered_map<const Value*, QuantizationAnnotation> inputs_;
+};
+
+// Specs of the operands of one operator; absent: stays float.
+struct QuantizationConfig {
+  std::optional<QuantizationSpec> input_activation;
+  std::optional<QuantizationSpec> output_activation;
+  std::optional<QuantizationSpec> weight;
+  std::optional<QuantizationSpec> bias;
+  bool is_qat = false;
+};
+
+class Quantizer {
+ public:
+  virtual ~Quantizer() = default;
+  // Graph changes that annotation needs (scalars to tensors, for example).
+  virtual void transform_for_annotation(ExportedProgram&) const {}
+  virtual void annotate(const ExportedProgram& program, Annotations& annotations) const = 0;
+  virtual void validate(const ExportedProgram&, const Annotations&) const {}
+};
+
+}  // namespace intaglio

@@ -1,0 +1,132 @@
+// A tensor: element type, sizes, strides and a share of a storage.
+//
+// A value type. Copies share the storage; storages are read-only until `mutable_data` is asked for, which copies
+// a storage that is mapped from a file or shared with another tensor (copy on write).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include <intaglio/dtype.h>
+
+namespace intaglio {
+
+// Bytes that live as long as somebody holds them: mapped from a file or owned.
+class Storage {
+ public:
+  // `verify`, when given, runs once before the first read of mapped bytes (a record's CRC check) and throws on damage.
+  static std::shared_ptr<Storage> mapped(std::shared_ptr<const void> keep_alive, std::span<const std::byte> bytes,
+                                         std::function<void(std::span<const std::byte>)> verify = {});
+  // Owned bytes, 64-byte aligned, uninitialised. A bad-input error when the memory is not to be had.
+  static std::shared_ptr<Storage> allocate(size_t bytes);
+
+  ~Storage();
+  Storage(const Storage&) = delete;
+  Storage& operator=(const Storage&) = delete;
+
+  std::span<const std::byte> bytes() const;  // runs the pending check
+  size_t size() const { return size_; }      // does not
+  std::byte* writable() { return owned_; }   // null for mapped storages
+
+ private:
+  Storage() = default;
+  std::shared_ptr<const void> keep_alive_;
+  const std::byte* data_ = nullptr;
+  std::byte* owned_ = nullptr;
+  size_t size_ = 0;
+  struct Check;
+  mutable std::unique_ptr<Check> check_;
+};
+
+using Sizes = std::vector<int64_t>;
+
+// Product of sizes; a bad-input error on a negative size or on overflow of int64.
+int64_t element_count(std::span<const int64_t> sizes);
+Sizes contiguous_strides(std::span<const int64_t> sizes);
+// Dense strides in which the dimensions are laid out, outermost first, in the order `dim_order`.
+Sizes strides_of_dim_order(std::span<const int64_t> sizes, std::span<const uint8_t> dim_order);
+// Dimensions by stride descending, ties in their original order: ExecuTorch's dim order.
+std::vector<uint8_t> dim_order_of(std::span<const int64_t> strides);
+
+class Tensor {
+ public:
+  Tensor() = default;  // undefined
+  // A view into `storage`; offset and strides count elements. A bad-input error when the view leaves the storage.
+  Tensor(DType dtype, Sizes sizes, Sizes strides, int64_t storage_offset, std::shared_ptr<Storage> storage);
+
+  // New memory, uninitialised / zeroed, contiguous.
+  static Tensor empty(DType dtype, Sizes sizes);
+  static Tensor empty_strided(DType dtype, Sizes sizes, Sizes strides);
+  static Tensor zeros(DType dtype, Sizes sizes);
+  // A 0-d tensor, or a contiguous one from values; the element type follows T.
+  template <typename T> static Tensor scalar(T value);
+  template <typename T> static Tensor of(std::span<const T> values, Sizes sizes);
+  template <typename T> static Tensor of(std::initializer_list<T> values, Sizes sizes) {
+    return of<T>(std::span<const T>(values.begin(), values.size()), std::move(sizes));
+  }
+
+  bool defined() const { return storage_ != nullptr; }
+  DType dtype() const { return dtype_; }
+  const Sizes& sizes() const { return sizes_; }
+  const Sizes& strides() const { return strides_; }
+  int64_t size(int64_t dim) const;  // negative counts from the end
+  int64_t rank() const { return static_cast<int64_t>(sizes_.size()); }
+  int64_t numel() const { return numel_; }
+  size_t nbytes() const { return static_cast<size_t>(numel_) * item_size(dtype_); }
+  int64_t storage_offset() const { return storage_offset_; }
+  const std::shared_ptr<Storage>& storage() const { return storage_; }
+
+  bool is_contiguous() const;                       // row-major, no gaps
+  bool is_channels_last() const;                    // rank 4, NHWC dense
+  bool is_dense() const;                            // some permutation of the dims is row-major without gaps
+  Tensor contiguous() const;                        // itself when already so
+  Tensor clone() const;                             // always new memory, contiguous
+
+  // First element of the view. `data<T>` checks that T is the element type (bug error otherwise).
+  const void* raw() const;
+  template <typename T> const T* data() const;
+  // Elements of a contiguous tensor.
+  template <typename T> std::span<const T> span() const;
+  // Writable first element; copies the storage first when it is mapped or shared with another tensor.
+  void* mutable_raw();
+  template <typename T> T* mutable_data();
+
+  // Views; they share the storage. Arguments must be in range (bug error otherwise).
+  Tensor view_as(Sizes sizes, Sizes strides, int64_t storage_offset) const;
+  Tensor permuted(std::span<const int64_t> permutation) const;
+  Tensor reshaped(Sizes sizes) const;  // a view when contiguous, else a contiguous copy
+  Tensor narrowed(int64_t dim, int64_t start, int64_t length, int64_t step = 1) const;
+
+  // Value of a one-element tensor.
+  double item_as_double() const;
+  int64_t item_as_int() const;
+
+ private:
+  void require(DType dtype) const;
+  DType dtype_ = DType::float32;
+  Sizes sizes_;
+  Sizes strides_;
+  int64_t storage_offset_ = 0;
+  int64_t numel_ = 0;
+  std::shared_ptr<Storage> storage_;
+};
+
+// Copies elements of any strides into memory laid out row-major.
+void copy_to_contiguous(const Tensor& source, void* destination);
+// Elements converted to another type as PyTorch's `.to` does (float to int truncates, to bool is != 0).
+Tensor converted(const Tensor& source, DType dtype);
+// Same dtype, sizes and bits of every element.
+bool bit_equal(const Tensor& a, const Tensor& b);
+
+// Maps a C++ element type to DType; bool is `boolean`, 16-bit floats have no C++ type here.
+template <typename T> constexpr DType dtype_of();
+
+}  // namespace intaglio
+
+#include <intaglio/tensor_inl.h>
