@@ -1,0 +1,172 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <limits>
+#include <numeric>
+
+#include <intaglio/dtype.h>
+#include <intaglio/error.h>
+#include <intaglio/tensor.h>
+
+#include "base/atomic_file.h"
+#include "base/byte_reader.h"
+#include "base/mapped_file.h"
+#include "base/threads.h"
+
+namespace intaglio {
+namespace {
+
+std::filesystem::path scratch(const std::string& name) {
+  const auto folder = std::filesystem::temp_directory_path() / ("intaglio_base_" + std::to_string(::getpid()));
+  std::filesystem::create_directories(folder);
+  return folder / name;
+}
+
+std::string message_of(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(Escaped, ControlCharactersAndBrokenUtf8AreShownAsHex) {
+  EXPECT_EQ(escaped("plain é"), "plain é");
+  EXPECT_EQ(escaped("a\nb\x1b[31m"), "a\\x0ab\\x1b[31m");
+  EXPECT_EQ(escaped("\xff\xc3"), "\\xff\\xc3");
+  EXPECT_EQ(escaped("\xe2\x80\xae"), "\\xe2\\x80\\xae");  // right-to-left override
+  EXPECT_EQ(escaped(std::string(300, 'x'), 10), "xxxxxxxxxx...");
+}
+
+TEST(DType, PromotionFollowsPyTorch) {
+  EXPECT_EQ(promote(DType::int64, DType::float16), DType::float16);
+  EXPECT_EQ(promote(DType::uint8, DType::int8), DType::int16);
+  EXPECT_EQ(promote(DType::boolean, DType::uint8), DType::uint8);
+  EXPECT_EQ(promote(DType::float16, DType::bfloat16), DType::float32);
+  EXPECT_EQ(promote(DType::complex64, DType::float64), DType::complex128);
+  EXPECT_THROW(promote(DType::uint64, DType::int8), Error);
+}
+
+TEST(DType, HalfRoundTripsEveryPattern) {
+  for (uint32_t bits = 0; bits < 0x10000; ++bits) {
+    const float value = half_to_float(static_cast<uint16_t>(bits));
+    if (std::isnan(value)) continue;
+    ASSERT_EQ(float_to_half(value), bits);
+  }
+  EXPECT_EQ(float_to_half(65519.99f), 0x7BFF);
+  EXPECT_EQ(float_to_half(65520.0f), 0x7C00);
+  EXPECT_EQ(float_to_half(std::ldexp(1.0f, -25)), 0);  // half way to the smallest subnormal: to even
+  EXPECT_EQ(float_to_bfloat16(1.00390625f), 0x3F80);   // half way: to even
+  EXPECT_EQ(float_to_bfloat16(1.01171875f), 0x3F82);
+}
+
+TEST(Tensor, ViewsShareAndWritesCopy) {
+  Tensor a = Tensor::of<float>({0, 1, 2, 3, 4, 5}, {2, 3});
+  const int64_t swap[] = {1, 0};
+  const Tensor b = a.permuted(swap);
+  EXPECT_EQ(b.sizes(), (Sizes{3, 2}));
+  EXPECT_FALSE(b.is_contiguous());
+  EXPECT_TRUE(b.is_dense());
+  const Tensor dense = b.contiguous();
+  EXPECT_EQ(std::vector<float>(dense.span<float>().begin(), dense.span<float>().end()),
+            (std::vector<float>{0, 3, 1, 4, 2, 5}));
+  a.mutable_data<float>()[0] = 9;  // b keeps its values
+  EXPECT_EQ(*b.data<float>(), 0.0f);
+  EXPECT_EQ(a.narrowed(1, 0, 2, 2).contiguous().span<float>()[1], 2.0f);
+}
+
+TEST(Tensor, HostileViewsAreRefused) {
+  const auto storage = Storage::allocate(16);
+  EXPECT_THROW(Tensor(DType::float32, {5}, {1}, 0, storage), Error);
+  EXPECT_THROW(Tensor(DType::float32, {2}, {4}, 0, storage), Error);
+  EXPECT_THROW(Tensor(DType::float32, {1}, {1}, 4, storage), Error);
+  EXPECT_THROW(Tensor(DType::float32, {1}, {1}, -1, storage), Error);
+  EXPECT_THROW(Tensor(DType::float32, {2}, {-1}, 1, storage), Error);
+  EXPECT_THROW(Tensor(DType::float32, {int64_t{1} << 62, 4}, {4, 1}, 0, storage), Error);
+  EXPECT_THROW(Tensor(DType::float32, {int64_t{1} << 62}, {int64_t{1} << 62}, 0, storage), Error);
+  EXPECT_NO_THROW(Tensor(DType::float32, {int64_t{1} << 40}, {0}, 3, storage));  // an expanded view
+}
+
+TEST(Tensor, ConversionTruncatesAndSaturatesNothing) {
+  const Tensor x = Tensor::of<float>({-1.7f, 0.0f, 2.9f, 300.0f}, {4});
+  const Tensor as_int = converted(x, DType::int32);
+  EXPECT_EQ(as_int.span<int32_t>()[0], -1);
+  EXPECT_EQ(as_int.span<int32_t>()[2], 2);
+  EXPECT_EQ(converted(x, DType::uint8).span<uint8_t>()[3], 300 - 256);
+  EXPECT_EQ(converted(x, DType::boolean).span<bool>()[1], false);
+  EXPECT_EQ(converted(Tensor::scalar(int64_t{7}), DType::float64).item_as_double(), 7.0);
+}
+
+TEST(Tensor, DimOrderKeepsTies) {
+  EXPECT_EQ(dim_order_of(Sizes{3, 1, 3, 3}), (std::vector<uint8_t>{0, 2, 3, 1}));
+  EXPECT_EQ(strides_of_dim_order(Sizes{2, 3, 4, 5}, std::vector<uint8_t>{0, 2, 3, 1}), (Sizes{60, 1, 15, 3}));
+}
+
+TEST(Storage, CheckRunsOnceAndAgainAfterFailure) {
+  static const std::byte bytes[4] = {};
+  int calls = 0;
+  const auto good = Storage::mapped(nullptr, bytes, [&](auto) { ++calls; });
+  good->bytes();
+  good->bytes();
+  EXPECT_EQ(calls, 1);
+  const auto bad = Storage::mapped(nullptr, bytes, [](auto) { throw_bad_input("damaged"); });
+  EXPECT_THROW(bad->bytes(), Error);
+  EXPECT_THROW(bad->bytes(), Error);
+}
+
+TEST(ByteReader, NamesThePlaceOfACut) {
+  const std::byte bytes[3] = {};
+  ByteReader reader(bytes, "header");
+  reader.read<uint16_t>();
+  EXPECT_EQ(message_of([&] { reader.read<uint32_t>(); }),
+            "header is cut short: 4 bytes are needed at offset 2, 1 are there");
+}
+
+TEST(MappedFile, SaysWhatIsWrong) {
+  EXPECT_NE(message_of([] { MappedFile::open("/nowhere/x.pt2"); }).find("no such file"), std::string::npos);
+  EXPECT_NE(message_of([] { MappedFile::open("/tmp"); }).find("is a directory"), std::string::npos);
+}
+
+TEST(AtomicFile, LeavesTheTargetAloneUntilCommit) {
+  const auto path = scratch("target");
+  write_file_atomically(path, "old");
+  {
+    AtomicFile file(path);
+    file.write("new");
+  }
+  std::string text;
+  std::getline(std::ifstream(path), text);
+  EXPECT_EQ(text, "old");
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(path.parent_path()), {}), 1);
+  {
+    AtomicFile file(path);
+    file.write("new");
+    file.pad_to(1000);
+    EXPECT_EQ(file.position(), 1000u);
+    file.commit();
+  }
+  EXPECT_EQ(std::filesystem::file_size(path), 1000u);
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(path.parent_path()), {}), 1);
+  EXPECT_NE(message_of([] { AtomicFile("/nowhere/x"); }).find("the folder must exist"), std::string::npos);
+  std::filesystem::remove_all(path.parent_path());
+}
+
+TEST(ParallelFor, VisitsEachIndexOnceAndReportsTheFirstFailure) {
+  std::vector<int> seen(1000);
+  parallel_for(seen.size(), 4, [&](size_t i) { ++seen[i]; });
+  EXPECT_EQ(std::accumulate(seen.begin(), seen.end(), 0), 1000);
+  EXPECT_EQ(*std::min_element(seen.begin(), seen.end()), 1);
+  for (const int threads : {1, 4})
+    EXPECT_EQ(message_of([&] {
+                parallel_for(100, threads, [](size_t i) {
+                  if (i % 10 == 7) throw_bad_input(std::to_string(i));
+                });
+              }),
+              "7");
+}
+
+}  // namespace
+}  // namespace intaglio

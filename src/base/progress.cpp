@@ -1,0 +1,38 @@
+#include "base/progress.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+
+#include <fmt/format.h>
+
+namespace intaglio {
+
+using namespace std::chrono_literals;
+
+Progress::Progress(std::string label, size_t total, bool enabled)
+    : label_(std::move(label)), total_(total), enabled_(enabled && ::isatty(STDERR_FILENO) == 1) {}
+
+Progress::~Progress() {
+  if (drawn_) std::fputs("\r\x1b[K", stderr);
+}
+
+void Progress::advance(size_t steps) {
+  done_ += steps;
+  if (!enabled_) return;
+  const Clock::time_point now = Clock::now();
+  if (now - start_ < 1s || now - last_ < 100ms) return;
+  last_ = now;
+  draw();
+}
+
+void Progress::draw() {
+  constexpr size_t kWidth = 30;
+  const size_t filled = total_ == 0 ? 0 : kWidth * std::min(done_, total_) / total_;
+  fmt::print(stderr, "\r\x1b[K{} [{}{}] {}/{}", label_, std::string(filled, '#'), std::string(kWidth - filled, '.'),
+             done_, total_);
+  std::fflush(stderr);
+  drawn_ = true;
+}
+
+}  // namespace intaglio

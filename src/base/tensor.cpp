@@ -1,0 +1,400 @@
+#include <intaglio/tensor.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <functional>
+#include <mutex>
+#include <numeric>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace intaglio {
+
+struct Storage::Check {
+  std::once_flag once;
+  std::function<void(std::span<const std::byte>)> verify;
+};
+
+std::shared_ptr<Storage> Storage::mapped(std::shared_ptr<const void> keep_alive, std::span<const std::byte> bytes,
+                                         std::function<void(std::span<const std::byte>)> verify) {
+  std::shared_ptr<Storage> result(new Storage);
+  result->keep_alive_ = std::move(keep_alive);
+  result->data_ = bytes.data();
+  result->size_ = bytes.size();
+  if (verify) {
+    result->check_ = std::make_unique<Check>();
+    result->check_->verify = std::move(verify);
+  }
+  return result;
+}
+
+std::shared_ptr<Storage> Storage::allocate(size_t bytes) {
+  constexpr size_t kAlignment = 64;
+  if (bytes > SIZE_MAX - kAlignment) throw_bad_input("a tensor is larger than the address space");
+  const size_t rounded = std::max(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
+  void* data = std::aligned_alloc(kAlignment, rounded);
+  if (data == nullptr) throw_bad_input(fmt::format("not enough memory for a tensor of {} bytes", bytes));
+  std::shared_ptr<Storage> result(new Storage);
+  result->owned_ = static_cast<std::byte*>(data);
+  result->data_ = result->owned_;
+  result->size_ = bytes;
+  return result;
+}
+
+Storage::~Storage() { std::free(owned_); }
+
+std::span<const std::byte> Storage::bytes() const {
+  // call_once lets a check that threw run again, so every reader of a damaged record is told.
+  if (check_) std::call_once(check_->once, check_->verify, std::span(data_, size_));
+  return {data_, size_};
+}
+
+int64_t element_count(std::span<const int64_t> sizes) {
+  int64_t count = 1;
+  bool empty = false;
+  for (const int64_t size : sizes) {
+    if (size < 0) throw_bad_input(fmt::format("a tensor has the negative size {}", size));
+    empty |= size == 0;
+    if (__builtin_mul_overflow(count, std::max<int64_t>(size, 1), &count))
+      throw_bad_input(fmt::format("the product of the sizes [{}] overflows", fmt::join(sizes, ", ")));
+  }
+  return empty ? 0 : count;
+}
+
+Sizes contiguous_strides(std::span<const int64_t> sizes) {
+  Sizes strides(sizes.size());
+  int64_t stride = 1;
+  for (size_t i = sizes.size(); i-- > 0;) {
+    strides[i] = stride;
+    stride *= std::max<int64_t>(sizes[i], 1);
+  }
+  return strides;
+}
+
+Sizes strides_of_dim_order(std::span<const int64_t> sizes, std::span<const uint8_t> dim_order) {
+  if (dim_order.size() != sizes.size()) throw_bug("dim order and sizes differ in rank");
+  Sizes strides(sizes.size());
+  int64_t stride = 1;
+  for (size_t i = dim_order.size(); i-- > 0;) {
+    strides[dim_order[i]] = stride;
+    stride *= std::max<int64_t>(sizes[dim_order[i]], 1);
+  }
+  return strides;
+}
+
+std::vector<uint8_t> dim_order_of(std::span<const int64_t> strides) {
+  std::vector<uint8_t> order(strides.size());
+  std::iota(order.begin(), order.end(), uint8_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](uint8_t a, uint8_t b) { return strides[a] > strides[b]; });
+  return order;
+}
+
+Tensor::Tensor(DType dtype, Sizes sizes, Sizes strides, int64_t storage_offset, std::shared_ptr<Storage> storage)
+    : dtype_(dtype), sizes_(std::move(sizes)), strides_(std::move(strides)), storage_offset_(storage_offset),
+      numel_(element_count(sizes_)), storage_(std::move(storage)) {
+  if (strides_.size() != sizes_.size())
+    throw_bad_input(fmt::format("a tensor has {} sizes but {} strides", sizes_.size(), strides_.size()));
+  if (storage_offset_ < 0) throw_bad_input(fmt::format("a tensor has the negative storage offset {}", storage_offset_));
+  if (numel_ == 0) return;
+  int64_t last = storage_offset_;
+  bool overflow = false;
+  for (size_t i = 0; i < sizes_.size(); ++i) {
+    if (strides_[i] < 0) throw_bad_input(fmt::format("a tensor has the negative stride {}", strides_[i]));
+    int64_t reach = 0;
+    overflow |= __builtin_mul_overflow(sizes_[i] - 1, strides_[i], &reach) || __builtin_add_overflow(last, reach, &last);
+  }
+  const uint64_t available = storage_->size() / item_size(dtype_);
+  if (overflow || static_cast<uint64_t>(last) >= available)
+    throw_bad_input(fmt::format("a {} tensor of sizes [{}] and strides [{}] at offset {} reaches past its {} bytes",
+                                name(dtype_), fmt::join(sizes_, ", "), fmt::join(strides_, ", "), storage_offset_,
+                                storage_->size()));
+}
+
+Tensor Tensor::empty_strided(DType dtype, Sizes sizes, Sizes strides) {
+  element_count(sizes);
+  int64_t elements = 1;
+  bool overflow = false;
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    int64_t reach = 0;
+    overflow |= __builtin_mul_overflow(std::max<int64_t>(sizes[i] - 1, 0), strides[i], &reach) ||
+                __builtin_add_overflow(elements, reach, &elements);
+  }
+  int64_t bytes = 0;
+  if (overflow || __builtin_mul_overflow(elements, static_cast<int64_t>(item_size(dtype)), &bytes))
+    throw_bad_input(fmt::format("a tensor of sizes [{}] is too large", fmt::join(sizes, ", ")));
+  return Tensor(dtype, std::move(sizes), std::move(strides), 0, Storage::allocate(static_cast<size_t>(bytes)));
+}
+
+Tensor Tensor::empty(DType dtype, Sizes sizes) {
+  element_count(sizes);
+  Sizes strides = contiguous_strides(sizes);
+  return empty_strided(dtype, std::move(sizes), std::move(strides));
+}
+
+Tensor Tensor::zeros(DType dtype, Sizes sizes) {
+  Tensor result = empty(dtype, std::move(sizes));
+  std::memset(result.storage_->writable(), 0, result.storage_->size());
+  return result;
+}
+
+int64_t Tensor::size(int64_t dim) const {
+  const int64_t index = dim < 0 ? dim + rank() : dim;
+  if (index < 0 || index >= rank()) throw_bug(fmt::format("dimension {} of a tensor of rank {}", dim, rank()));
+  return sizes_[static_cast<size_t>(index)];
+}
+
+bool Tensor::is_contiguous() const {
+  int64_t expected = 1;
+  for (size_t i = sizes_.size(); i-- > 0;) {
+    if (sizes_[i] != 1 && strides_[i] != expected) return numel_ == 0;
+    expected *= sizes_[i];
+  }
+  return true;
+}
+
+bool Tensor::is_channels_last() const {
+  if (rank() != 4) return false;
+  int64_t expected = 1;
+  for (const size_t dim : {1, 3, 2, 0}) {
+    if (sizes_[dim] != 1 && strides_[dim] != expected) return false;
+    expected *= sizes_[dim];
+  }
+  return true;
+}
+
+bool Tensor::is_dense() const {
+  if (numel_ == 0) return true;
+  const std::vector<uint8_t> order = dim_order_of(strides_);
+  int64_t expected = 1;
+  for (size_t i = order.size(); i-- > 0;) {
+    const uint8_t dim = order[i];
+    if (sizes_[dim] == 1) continue;
+    if (strides_[dim] != expected) return false;
+    expected *= sizes_[dim];
+  }
+  return true;
+}
+
+Tensor Tensor::clone() const {
+  Tensor result = empty(dtype_, sizes_);
+  copy_to_contiguous(*this, result.storage_->writable());
+  return result;
+}
+
+Tensor Tensor::contiguous() const { return is_contiguous() ? *this : clone(); }
+
+const void* Tensor::raw() const {
+  if (!storage_) throw_bug("an undefined tensor is read");
+  return storage_->bytes().data() + static_cast<size_t>(storage_offset_) * item_size(dtype_);
+}
+
+void* Tensor::mutable_raw() {
+  if (!storage_) throw_bug("an undefined tensor is written");
+  if (storage_->writable() == nullptr || storage_.use_count() > 1) {
+    if (is_dense()) {  // keeps the layout
+      std::shared_ptr<Storage> fresh = Storage::allocate(nbytes());
+      if (numel_ != 0) std::memcpy(fresh->writable(), raw(), nbytes());
+      storage_ = std::move(fresh);
+      storage_offset_ = 0;
+    } else {
+      *this = clone();
+    }
+  }
+  return storage_->writable() + static_cast<size_t>(storage_offset_) * item_size(dtype_);
+}
+
+void Tensor::require(DType dtype) const {
+  if (dtype != dtype_) throw_bug(fmt::format("a {} tensor is read as {}", name(dtype_), name(dtype)));
+}
+
+Tensor Tensor::view_as(Sizes sizes, Sizes strides, int64_t storage_offset) const {
+  return Tensor(dtype_, std::move(sizes), std::move(strides), storage_offset, storage_);
+}
+
+Tensor Tensor::permuted(std::span<const int64_t> permutation) const {
+  if (permutation.size() != sizes_.size()) throw_bug("a permutation of the wrong rank");
+  Sizes sizes(sizes_.size()), strides(sizes_.size());
+  std::vector<bool> seen(sizes_.size());
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    const int64_t from = permutation[i] < 0 ? permutation[i] + rank() : permutation[i];
+    if (from < 0 || from >= rank() || seen[static_cast<size_t>(from)]) throw_bug("not a permutation");
+    seen[static_cast<size_t>(from)] = true;
+    sizes[i] = sizes_[static_cast<size_t>(from)];
+    strides[i] = strides_[static_cast<size_t>(from)];
+  }
+  return view_as(std::move(sizes), std::move(strides), storage_offset_);
+}
+
+Tensor Tensor::reshaped(Sizes sizes) const {
+  if (element_count(sizes) != numel_)
+    throw_bug(fmt::format("a tensor of {} elements reshaped to [{}]", numel_, fmt::join(sizes, ", ")));
+  const Tensor source = contiguous();
+  Sizes strides = contiguous_strides(sizes);
+  return source.view_as(std::move(sizes), std::move(strides), source.storage_offset_);
+}
+
+Tensor Tensor::narrowed(int64_t dim, int64_t start, int64_t length, int64_t step) const {
+  const int64_t extent = size(dim);
+  const size_t index = static_cast<size_t>(dim < 0 ? dim + rank() : dim);
+  if (step < 1 || start < 0 || length < 0 || (length > 0 && start + (length - 1) * step >= extent))
+    throw_bug(fmt::format("slice {}+{}*{} of a dimension of size {}", start, length, step, extent));
+  Sizes sizes = sizes_, strides = strides_;
+  const int64_t offset = storage_offset_ + (length > 0 ? start * strides_[index] : 0);
+  sizes[index] = length;
+  strides[index] *= step;
+  return view_as(std::move(sizes), std::move(strides), offset);
+}
+
+namespace {
+
+// Calls body(source element pointer) for each element in row-major order of the sizes.
+template <typename Body> void for_each_element(const Tensor& source, Body body) {
+  if (source.numel() == 0) return;
+  const size_t width = item_size(source.dtype());
+  const std::byte* base = static_cast<const std::byte*>(source.raw());
+  const Sizes& sizes = source.sizes();
+  if (sizes.empty()) return body(base);
+  const size_t inner = sizes.size() - 1;
+  const int64_t step = source.strides()[inner] * static_cast<int64_t>(width);
+  Sizes index(sizes.size(), 0);
+  for (;;) {
+    int64_t offset = 0;
+    for (size_t i = 0; i < inner; ++i) offset += index[i] * source.strides()[i];
+    const std::byte* row = base + offset * static_cast<int64_t>(width);
+    for (int64_t i = 0; i < sizes[inner]; ++i) body(row + i * step);
+    size_t dim = inner;
+    while (dim-- > 0) {
+      if (++index[dim] < sizes[dim]) break;
+      index[dim] = 0;
+    }
+    if (dim == SIZE_MAX) return;
+  }
+}
+
+template <size_t kWidth> void copy_elements(const Tensor& source, void* destination) {
+  std::byte* out = static_cast<std::byte*>(destination);
+  for_each_element(source, [&](const std::byte* in) {
+    std::memcpy(out, in, kWidth);
+    out += kWidth;
+  });
+}
+
+// A complex type is read by its real part, as a conversion to a real type does.
+template <typename To, typename Read> void fill_converted(const Tensor& source, To* out, Read read) {
+  for_each_element(source, [&](const std::byte* in) { *out++ = read(in); });
+}
+
+template <typename T> T load(const std::byte* in) {
+  T value;
+  std::memcpy(&value, in, sizeof value);
+  return value;
+}
+
+// Float to integer as PyTorch's CPU kernels do on x86: truncation, through int64 for the narrow types.
+template <typename To, typename From> To convert_number(From value) {
+  if constexpr (std::is_same_v<To, bool>) return value != From{0};
+  else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
+    const double wide = static_cast<double>(value);
+    if (std::is_same_v<To, uint64_t> && wide >= 0x1p63 && wide < 0x1p64) return static_cast<To>(wide);
+    if (!(wide > -0x1p63 && wide < 0x1p63)) return static_cast<To>(INT64_MIN);
+    return static_cast<To>(static_cast<int64_t>(wide));
+  } else return static_cast<To>(value);
+}
+
+// Calls `body` with a function that reads one element of `dtype` as a C++ number.
+template <typename Body> void with_reader(DType dtype, Body body) {
+  switch (dtype) {
+    case DType::uint8: return body([](const std::byte* in) { return load<uint8_t>(in); });
+    case DType::int8: return body([](const std::byte* in) { return load<int8_t>(in); });
+    case DType::int16: return body([](const std::byte* in) { return load<int16_t>(in); });
+    case DType::int32: return body([](const std::byte* in) { return load<int32_t>(in); });
+    case DType::int64: return body([](const std::byte* in) { return load<int64_t>(in); });
+    case DType::uint16: return body([](const std::byte* in) { return load<uint16_t>(in); });
+    case DType::uint32: return body([](const std::byte* in) { return load<uint32_t>(in); });
+    case DType::uint64: return body([](const std::byte* in) { return load<uint64_t>(in); });
+    case DType::float16: return body([](const std::byte* in) { return half_to_float(load<uint16_t>(in)); });
+    case DType::bfloat16: return body([](const std::byte* in) { return bfloat16_to_float(load<uint16_t>(in)); });
+    case DType::float32: return body([](const std::byte* in) { return load<float>(in); });
+    case DType::float64: return body([](const std::byte* in) { return load<double>(in); });
+    // Any nonzero byte is true: a file may hold others than 0 and 1.
+    case DType::boolean: return body([](const std::byte* in) { return load<uint8_t>(in) != 0; });
+    default: throw_unsupported(fmt::format("no arithmetic on {} tensors", name(dtype)));
+  }
+}
+
+}  // namespace
+
+void copy_to_contiguous(const Tensor& source, void* destination) {
+  if (source.numel() == 0) return;
+  if (source.is_contiguous()) {
+    std::memcpy(destination, source.raw(), source.nbytes());
+    return;
+  }
+  switch (item_size(source.dtype())) {
+    case 1: return copy_elements<1>(source, destination);
+    case 2: return copy_elements<2>(source, destination);
+    case 4: return copy_elements<4>(source, destination);
+    case 8: return copy_elements<8>(source, destination);
+    default: return copy_elements<16>(source, destination);
+  }
+}
+
+Tensor converted(const Tensor& source, DType dtype) {
+  if (source.dtype() == dtype) return source;
+  Tensor result = Tensor::empty(dtype, source.sizes());
+  with_reader(source.dtype(), [&](auto read) {
+    const auto fill = [&]<typename To>(To* out) {
+      fill_converted(source, out, [&](const std::byte* in) { return convert_number<To>(read(in)); });
+    };
+    switch (dtype) {
+      case DType::uint8: return fill(result.mutable_data<uint8_t>());
+      case DType::int8: return fill(result.mutable_data<int8_t>());
+      case DType::int16: return fill(result.mutable_data<int16_t>());
+      case DType::int32: return fill(result.mutable_data<int32_t>());
+      case DType::int64: return fill(result.mutable_data<int64_t>());
+      case DType::uint16: return fill(result.mutable_data<uint16_t>());
+      case DType::uint32: return fill(result.mutable_data<uint32_t>());
+      case DType::uint64: return fill(result.mutable_data<uint64_t>());
+      case DType::float32: return fill(result.mutable_data<float>());
+      case DType::float64: return fill(result.mutable_data<double>());
+      case DType::boolean: return fill(result.mutable_data<bool>());
+      case DType::float16:
+        return fill_converted(source, static_cast<uint16_t*>(result.mutable_raw()),
+                              [&](const std::byte* in) { return float_to_half(static_cast<float>(read(in))); });
+      case DType::bfloat16:
+        return fill_converted(source, static_cast<uint16_t*>(result.mutable_raw()),
+                              [&](const std::byte* in) { return float_to_bfloat16(static_cast<float>(read(in))); });
+      default: throw_unsupported(fmt::format("no conversion to {}", name(dtype)));
+    }
+  });
+  return result;
+}
+
+bool bit_equal(const Tensor& a, const Tensor& b) {
+  if (a.dtype() != b.dtype() || a.sizes() != b.sizes()) return false;
+  if (a.numel() == 0) return true;
+  const Tensor x = a.contiguous(), y = b.contiguous();
+  return std::memcmp(x.raw(), y.raw(), x.nbytes()) == 0;
+}
+
+double Tensor::item_as_double() const {
+  if (numel_ != 1) throw_bug(fmt::format("the one value of a tensor of {} elements", numel_));
+  double value = 0;
+  with_reader(dtype_, [&](auto read) {
+    value = static_cast<double>(read(static_cast<const std::byte*>(raw())));
+  });
+  return value;
+}
+
+int64_t Tensor::item_as_int() const {
+  if (numel_ != 1) throw_bug(fmt::format("the one value of a tensor of {} elements", numel_));
+  int64_t value = 0;
+  with_reader(dtype_, [&](auto read) {
+    value = convert_number<int64_t>(read(static_cast<const std::byte*>(raw())));
+  });
+  return value;
+}
+
+}  // namespace intaglio

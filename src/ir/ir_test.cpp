@@ -1,0 +1,149 @@
+#include <gtest/gtest.h>
+
+#include <intaglio/error.h>
+#include <intaglio/graph.h>
+#include <intaglio/program.h>
+
+namespace intaglio {
+namespace {
+
+TensorMeta f32(std::vector<SymInt> sizes) { return TensorMeta::contiguous(DType::float32, std::move(sizes)); }
+
+std::string message_of(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+// relu(x + x) with one input
+struct Small {
+  Graph graph;
+  Value* x = graph.add_input(0, {f32({2, 3}), "x"});
+  Node& add = graph.insert_before(nullptr, Op::get("aten.add.Tensor"), {{"self", x}, {"other", x}}, {{f32({2, 3})}});
+  Node& relu = graph.insert_before(nullptr, Op::get("aten.relu.default"), {{"self", add.output()}}, {{f32({2, 3})}});
+  Small() { graph.set_outputs({relu.output()}); }
+};
+
+TEST(Schema, EveryRowParses) {
+  const OpSchema* conv = find_schema("aten.conv2d.default");
+  ASSERT_NE(conv, nullptr);
+  EXPECT_EQ(conv->arguments.size(), 7u);
+  EXPECT_EQ(conv->find("stride")->fixed_length, 2);
+  EXPECT_EQ(conv->find("stride")->type, ArgType::integer_list);
+  EXPECT_EQ(conv->find("bias")->type, ArgType::optional_tensor);
+  EXPECT_TRUE(find_schema("aten.relu_.default")->is_inplace());
+  EXPECT_TRUE(find_schema("aten.slice.Tensor")->is_view());
+  EXPECT_FALSE(find_schema("aten.relu_.default")->is_view());
+  EXPECT_EQ(find_schema("aten.index.Tensor")->find("indices")->type, ArgType::optional_tensor_list);
+  EXPECT_EQ(find_schema("aten.max_pool2d_with_indices.default")->returns.size(), 2u);
+  EXPECT_EQ(find_schema("aten.nonsense.default"), nullptr);
+}
+
+TEST(Node, DefaultsComeFromTheSchema) {
+  Graph graph;
+  Value* x = graph.add_input(0, {f32({1, 3, 8, 8}), "x"});
+  Value* w = graph.add_input(1, {f32({4, 3, 3, 3}), "w"});
+  Node& conv = graph.insert_before(nullptr, Op::get("aten.conv2d.default"), {{"input", x}, {"weight", w}},
+                                   {{f32({1, 4, 6, 6})}});
+  EXPECT_EQ(conv.integers("stride"), (std::vector<int64_t>{1, 1}));
+  EXPECT_EQ(conv.integer("groups"), 1);
+  EXPECT_EQ(conv.optional_tensor("bias"), nullptr);
+  EXPECT_NE(message_of([&] { conv.tensor("bias"); }).find("'bias' is not a tensor"), std::string::npos);
+  graph.set_argument(conv, "groups", 3);
+  EXPECT_EQ(conv.integer("groups"), 3);
+  EXPECT_EQ(conv.arguments().back().kind, ArgKind::keyword);
+  verify(graph);
+}
+
+TEST(Graph, UseListsFollowEveryMutation) {
+  Small small;
+  EXPECT_EQ(small.x->users(), (std::vector<Node*>{&small.add}));
+  verify(small.graph);
+  Node& mul = small.graph.insert_before(&small.relu, Op::get("aten.mul.Tensor"),
+                                        {{"self", small.add.output()}, {"other", small.x}}, {{f32({2, 3})}});
+  small.graph.replace_uses_if(small.add.output(), mul.output(), [&](const Node& user) { return &user != &mul; });
+  verify(small.graph);
+  EXPECT_EQ(to_string(small.graph),
+            "input %x: f32[2, 3]\n"
+            "%add: f32[2, 3] = aten.add.Tensor(self=%x, other=%x)\n"
+            "%mul: f32[2, 3] = aten.mul.Tensor(self=%add, other=%x)\n"
+            "%relu: f32[2, 3] = aten.relu.default(self=%mul)\n"
+            "return %relu\n");
+  EXPECT_THROW(small.graph.erase(&mul), Error);
+  small.graph.set_outputs({small.x});
+  EXPECT_EQ(small.graph.eliminate_dead_code(), 3u);
+  verify(small.graph);
+}
+
+TEST(Graph, InPlaceOpsSurviveDeadCodeElimination) {
+  Graph graph;
+  Value* x = graph.add_input(0, {f32({2}), "x"});
+  graph.insert_before(nullptr, Op::get("aten.add_.Tensor"), {{"self", x}, {"other", 1}}, {{f32({2})}});
+  graph.set_outputs({x});
+  EXPECT_EQ(graph.eliminate_dead_code(), 0u);
+}
+
+TEST(Graph, NamesAreUnique) {
+  Small small;
+  Node& again = small.graph.insert_before(nullptr, Op::get("aten.relu.default"), {{"self", small.x}}, {{f32({2, 3})}});
+  EXPECT_EQ(again.name(), "relu_1");
+  EXPECT_EQ(again.output()->name(), "relu_1");
+  EXPECT_EQ(small.graph.unique_name("relu_1"), "relu_2");
+}
+
+TEST(Graph, CloneIsEqualAndIndependent) {
+  Small small;
+  const auto copy = small.graph.clone();
+  EXPECT_EQ(to_string(*copy), to_string(small.graph));
+  verify(*copy);
+  small.graph.set_outputs({small.x});
+  EXPECT_NE(to_string(*copy), to_string(small.graph));
+}
+
+TEST(Node, KnowsItsLayerAndLine) {
+  Small small;
+  small.relu.metadata["nn_module_stack"] = "L__self__,,model.Net;k,L['self'].features.0,torch.nn.modules.activation.ReLU";
+  small.relu.metadata["stack_trace"] = "  File \"/home/u/model.py\", line 31, in forward\n    return self.relu(x)\n";
+  EXPECT_EQ(module_stack(small.relu).size(), 2u);
+  EXPECT_EQ(module_stack(small.relu)[1].type, "torch.nn.modules.activation.ReLU");
+  EXPECT_EQ(layer_name(small.relu), "features.0");
+  EXPECT_EQ(describe(small.relu), "aten.relu.default 'relu' in layer 'features.0' (model.py:31)");
+  small.relu.metadata["nn_module_stack"] = "broken;,;";
+  EXPECT_TRUE(module_stack(small.relu).empty());
+}
+
+TEST(Program, StateInputsStayAligned) {
+  ExportedProgram program;
+  Value* x = program.graph().add_input(0, {f32({2}), "x"});
+  program.input_specs.push_back({InputSpec::Kind::user_input, x, "", true});
+  Value* buffer = program.add_buffer("scale", Tensor::of<float>({1, 2}, {2}));
+  Value* parameter = program.add_parameter("l.weight", Tensor::of<float>({3, 4}, {2}));
+  EXPECT_EQ(program.graph().inputs(), (std::vector<Value*>{parameter, buffer, x}));
+  EXPECT_EQ(parameter->name(), "p_l_weight");
+  Node& add = program.graph().insert_before(nullptr, Op::get("aten.add.Tensor"), {{"self", x}, {"other", buffer}},
+                                            {{f32({2})}});
+  program.graph().set_outputs({add.output()});
+  program.output_specs.push_back({});
+  verify(program);
+  EXPECT_TRUE(program.is_constant(buffer));
+  EXPECT_EQ(program.remove_unused_constants(), 1u);
+  EXPECT_FALSE(program.state.contains("l.weight"));
+  verify(program);
+  const ExportedProgram copy = program.clone();
+  EXPECT_EQ(to_string(copy), to_string(program));
+
+  program.graph().insert_before(nullptr, Op::get("aten.add_.Tensor"), {{"self", buffer}, {"other", 1}}, {{f32({2})}});
+  EXPECT_FALSE(program.is_constant(buffer));
+}
+
+TEST(Verifier, NamesTheViolation) {
+  Small small;
+  small.graph.move_before(&small.relu, &small.add);
+  EXPECT_EQ(message_of([&] { verify(small.graph); }), "node 'relu' uses 'add' before it is defined");
+}
+
+}  // namespace
+}  // namespace intaglio
