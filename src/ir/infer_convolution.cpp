@@ -1,0 +1,149 @@
+// Sliding windows: convolution and pooling.
+#include <fmt/format.h>
+
+#include "ir/infer_rules.h"
+
+namespace intaglio::infer {
+namespace {
+
+// Settings of one spatial dimension.
+struct Window {
+  int64_t kernel = 1, stride = 1, padding_before = 0, padding_after = 0, dilation = 1, output_padding = 0;
+};
+
+int64_t reach(const Window& w) { return w.dilation * (w.kernel - 1) + 1; }
+
+void check(const Inference& in, const Window& w) {
+  constexpr int64_t limit = int64_t{1} << 31;
+  in.require(w.stride > 0 && w.dilation > 0 && w.kernel > 0, "kernel size, stride and dilation must be positive");
+  in.require(w.padding_before >= 0 && w.padding_after >= 0 && w.output_padding >= 0, "the padding is negative");
+  in.require(w.kernel < limit && w.stride < limit && w.dilation < limit && w.padding_before < limit && w.padding_after < limit,
+             "a window setting is out of range");
+}
+
+SymInt slid(const Inference& in, const SymInt& size, const Window& w, bool ceil_mode = false) {
+  check(in, w);
+  if (w.stride == 1 && !size.is_static()) return size + SymInt(w.padding_before + w.padding_after - reach(w) + 1);
+  const SymInt span = size + SymInt(w.padding_before + w.padding_after - reach(w));
+  in.require(!span.is_static() || span.value() >= 0, "the window is larger than the padded input");
+  SymInt count = floor_div(ceil_mode ? span + SymInt(w.stride - 1) : span, w.stride) + SymInt(1);
+  // A window that starts in the padding behind the input is dropped.
+  if (ceil_mode && count.hint() && size.hint() && (*count.hint() - 1) * w.stride >= *size.hint() + w.padding_before) count = count - SymInt(1);
+  return count;
+}
+
+SymInt transposed(const Inference& in, const SymInt& size, const Window& w) {
+  check(in, w);
+  return (size - SymInt(1)) * SymInt(w.stride) + SymInt(reach(w) - 2 * w.padding_before + w.output_padding);
+}
+
+int64_t entry(const Inference& in, const std::vector<int64_t>& list, size_t i, int64_t otherwise) {
+  if (list.empty()) return otherwise;
+  if (list.size() != 1) in.require(i < list.size(), "a list of window settings is too short");
+  return list.size() == 1 ? list[0] : list[i];
+}
+
+// Input [N?, C, spatial...], weight [out, in/groups, kernel...] ([in, out/groups, ...] when transposed).
+void convolve(Inference& in, bool is_transposed, bool same_padding) {
+  const SymSizes &input = in.sizes("input"), &weight = in.sizes("weight");
+  in.require(weight.size() >= 3 && (input.size() == weight.size() || input.size() + 1 == weight.size()), "input and weight differ in dimensions");
+  const size_t spatial = weight.size() - 2, channel = input.size() - spatial - 1;
+  const int64_t groups = in.node.integer("groups");
+  in.require(groups > 0, "groups must be positive");
+  const SymInt channels = is_transposed ? weight[0] : weight[1] * SymInt(groups);
+  in.require(!surely_differ(channels, input[channel]), "the weight's channels do not fit the input's");
+  const std::vector<int64_t> stride = in.node.integers("stride"), dilation = in.node.integers("dilation");
+  const std::vector<int64_t> padding = same_padding ? std::vector<int64_t>{} : in.node.integers("padding");
+  const std::vector<int64_t> extra = is_transposed ? in.node.integers("output_padding") : std::vector<int64_t>{};
+
+  SymSizes sizes(input.begin(), input.begin() + static_cast<ptrdiff_t>(channel));
+  sizes.push_back(is_transposed ? weight[1] * SymInt(groups) : weight[0]);
+  for (size_t i = 0; i < spatial; ++i) {
+    in.require(weight[2 + i].is_static(), "the kernel size is symbolic");
+    const int64_t pad = entry(in, padding, i, 0);
+    const Window w{weight[2 + i].value(), entry(in, stride, i, 1), pad, pad, entry(in, dilation, i, 1), entry(in, extra, i, 0)};
+    const SymInt& size = input[channel + 1 + i];
+    if (same_padding) sizes.push_back(in.node.string("padding") == "same" ? size : slid(in, size, w));
+    else sizes.push_back(is_transposed ? transposed(in, size, w) : slid(in, size, w));
+    in.require(!sizes.back().is_static() || sizes.back().value() >= 0, "the result has a negative size");
+  }
+  if (const Value* bias = in.node.optional_tensor("bias"))
+    in.require(bias->sizes().size() == 1 && !surely_differ(bias->sizes()[0], sizes[channel]), "the bias does not fit the weight");
+  in.result(in.operand("input").dtype, std::move(sizes));
+}
+
+void convolution(Inference& in) { convolve(in, in.node.boolean("transposed"), false); }
+void conv(Inference& in) { convolve(in, false, false); }
+void conv_padding(Inference& in) { convolve(in, false, true); }
+void conv_transpose(Inference& in) { convolve(in, true, false); }
+
+SymSizes pooled(Inference& in, size_t spatial) {
+  const SymSizes& input = in.sizes("self");
+  in.require(input.size() == spatial + 1 || input.size() == spatial + 2, "the input has the wrong number of dimensions");
+  const std::vector<int64_t> kernel = in.node.integers("kernel_size"), stride = in.node.integers("stride");
+  const std::vector<int64_t> padding = in.node.integers("padding");
+  const bool dilated = in.node.op().schema()->find("dilation") != nullptr;
+  const std::vector<int64_t> dilation = dilated ? in.node.integers("dilation") : std::vector<int64_t>{};
+  SymSizes sizes = input;
+  for (size_t i = 0; i < spatial; ++i) {
+    const int64_t k = entry(in, kernel, i, 1), pad = entry(in, padding, i, 0);
+    const Window w{k, entry(in, stride, i, k), pad, pad, entry(in, dilation, i, 1), 0};
+    in.require(k > 0 && pad <= k / 2 + k % 2, "the padding is more than half the kernel");
+    SymInt& size = sizes[sizes.size() - spatial + i];
+    size = slid(in, size, w, in.node.boolean("ceil_mode"));
+  }
+  return sizes;
+}
+void pool(Inference& in, size_t spatial, bool with_indices) {
+  const SymSizes sizes = pooled(in, spatial);
+  in.result(in.operand("self").dtype, sizes);
+  if (with_indices) in.result(DType::int64, sizes);
+}
+template <size_t spatial> void plain_pool(Inference& in) { pool(in, spatial, false); }
+template <size_t spatial> void indexed_pool(Inference& in) { pool(in, spatial, true); }
+
+void adaptive(Inference& in, size_t spatial, bool with_indices) {
+  SymSizes sizes = in.sizes("self");
+  in.require(sizes.size() == spatial + 1 || sizes.size() == spatial + 2, "the input has the wrong number of dimensions");
+  const SymSizes wanted = in.symbols("output_size");
+  if (!in.known) return;
+  in.require(wanted.size() == spatial || wanted.size() == 1, "output_size has the wrong length");
+  for (size_t i = 0; i < spatial; ++i) sizes[sizes.size() - spatial + i] = wanted.size() == 1 ? wanted[0] : wanted[i];
+  in.result(in.operand("self").dtype, sizes);
+  if (with_indices) in.result(DType::int64, sizes);
+}
+template <size_t spatial> void adaptive_average(Inference& in) { adaptive(in, spatial, false); }
+template <size_t spatial> void adaptive_max(Inference& in) { adaptive(in, spatial, true); }
+
+constexpr Rule rules[] = {
+    {"aten.convolution.default", convolution},
+    {"aten.conv1d.default", conv},
+    {"aten.conv2d.default", conv},
+    {"aten.conv3d.default", conv},
+    {"aten.conv1d.padding", conv_padding},
+    {"aten.conv2d.padding", conv_padding},
+    {"aten.conv3d.padding", conv_padding},
+    {"aten.conv_transpose1d.default", conv_transpose},
+    {"aten.conv_transpose2d.input", conv_transpose},
+    {"aten.conv_transpose3d.input", conv_transpose},
+    {"aten.max_pool1d.default", plain_pool<1>},
+    {"aten.max_pool2d.default", plain_pool<2>},
+    {"aten.max_pool3d.default", plain_pool<3>},
+    {"aten.max_pool2d_with_indices.default", indexed_pool<2>},
+    {"aten.max_pool3d_with_indices.default", indexed_pool<3>},
+    {"aten.avg_pool1d.default", plain_pool<1>},
+    {"aten.avg_pool2d.default", plain_pool<2>},
+    {"aten.avg_pool3d.default", plain_pool<3>},
+    {"aten.adaptive_avg_pool1d.default", adaptive_average<1>},
+    {"aten.adaptive_avg_pool2d.default", adaptive_average<2>},
+    {"aten._adaptive_avg_pool2d.default", adaptive_average<2>},
+    {"aten.adaptive_avg_pool3d.default", adaptive_average<3>},
+    {"aten.adaptive_max_pool1d.default", adaptive_max<1>},
+    {"aten.adaptive_max_pool2d.default", adaptive_max<2>},
+};
+
+}  // namespace
+
+std::span<const Rule> convolution_rules() { return rules; }
+
+}  // namespace intaglio::infer

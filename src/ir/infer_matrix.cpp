@@ -1,0 +1,116 @@
+// Matrix products, linear layers and attention.
+#include "ir/infer_rules.h"
+
+namespace intaglio::infer {
+namespace {
+
+void require_rank(const Inference& in, const SymSizes& sizes, size_t rank) {
+  in.require(sizes.size() == rank, "an operand has the wrong number of dimensions");
+}
+void require_inner(const Inference& in, const SymInt& a, const SymInt& b) {
+  in.require(!surely_differ(a, b), "the inner sizes of the product differ");
+}
+
+void mm(Inference& in) {
+  const SymSizes &a = in.sizes("self"), &b = in.sizes("mat2");
+  require_rank(in, a, 2);
+  require_rank(in, b, 2);
+  require_inner(in, a[1], b[0]);
+  in.result(in.operand("self").dtype, {a[0], b[1]});
+}
+
+void mv(Inference& in) {
+  const SymSizes &a = in.sizes("self"), &b = in.sizes("vec");
+  require_rank(in, a, 2);
+  require_rank(in, b, 1);
+  require_inner(in, a[1], b[0]);
+  in.result(in.operand("self").dtype, {a[0]});
+}
+
+void dot(Inference& in) { in.result(in.operand("self").dtype, {}); }
+
+void bmm(Inference& in) {
+  const SymSizes &a = in.sizes("self"), &b = in.sizes("mat2");
+  require_rank(in, a, 3);
+  require_rank(in, b, 3);
+  require_inner(in, a[2], b[1]);
+  in.require(!surely_differ(a[0], b[0]), "the batch sizes differ");
+  in.result(in.operand("self").dtype, {a[0], a[1], b[2]});
+}
+
+void addmm(Inference& in) {
+  const SymSizes &a = in.sizes("mat1"), &b = in.sizes("mat2");
+  require_rank(in, a, 2);
+  require_rank(in, b, 2);
+  require_inner(in, a[1], b[0]);
+  in.broadcast(in.sizes("self"), {a[0], b[1]});
+  in.result(in.operand("mat1").dtype, {a[0], b[1]});
+}
+
+void baddbmm(Inference& in) {
+  const SymSizes &a = in.sizes("batch1"), &b = in.sizes("batch2");
+  require_rank(in, a, 3);
+  require_rank(in, b, 3);
+  require_inner(in, a[2], b[1]);
+  in.result(in.operand("batch1").dtype, {a[0], a[1], b[2]});
+}
+
+void matmul(Inference& in) {
+  SymSizes a = in.sizes("self"), b = in.sizes("other");
+  in.require(!a.empty() && !b.empty(), "an operand is 0-d");
+  const bool row = a.size() == 1, column = b.size() == 1;
+  if (row) a.insert(a.begin(), 1);
+  if (column) b.push_back(1);
+  require_inner(in, a.back(), b[b.size() - 2]);
+  SymSizes sizes = in.broadcast(SymSizes(a.begin(), a.end() - 2), SymSizes(b.begin(), b.end() - 2));
+  if (!row) sizes.push_back(a[a.size() - 2]);
+  if (!column) sizes.push_back(b.back());
+  in.result(in.operand("self").dtype, std::move(sizes));
+}
+
+void linear(Inference& in) {
+  SymSizes sizes = in.sizes("input");
+  const SymSizes& weight = in.sizes("weight");
+  in.require(!sizes.empty() && (weight.size() == 2 || weight.size() == 1), "the weight is not a matrix");
+  require_inner(in, sizes.back(), weight.back());
+  if (weight.size() == 2) sizes.back() = weight[0];
+  else sizes.pop_back();
+  if (const Value* bias = in.node.optional_tensor("bias")) in.broadcast(bias->sizes(), sizes);
+  in.result(in.operand("input").dtype, std::move(sizes));
+}
+
+void outer(Inference& in) {
+  const SymSizes &a = in.sizes("self"), &b = in.sizes(in.node.op().schema()->arguments[1].name);
+  require_rank(in, a, 1);
+  require_rank(in, b, 1);
+  in.result(promote(in.operand("self").dtype, in.operand(in.node.op().schema()->arguments[1].name).dtype), {a[0], b[0]});
+}
+
+void attention(Inference& in) {
+  SymSizes sizes = in.sizes("query");
+  const SymSizes &key = in.sizes("key"), &value = in.sizes("value");
+  in.require(sizes.size() >= 2 && key.size() >= 2 && value.size() >= 2, "query, key and value need two dimensions");
+  require_inner(in, sizes.back(), key.back());
+  require_inner(in, key[key.size() - 2], value[value.size() - 2]);
+  sizes.back() = value.back();
+  in.result(in.operand("query").dtype, std::move(sizes));
+}
+
+constexpr Rule rules[] = {
+    {"aten.mm.default", mm},
+    {"aten.mv.default", mv},
+    {"aten.dot.default", dot},
+    {"aten.bmm.default", bmm},
+    {"aten.addmm.default", addmm},
+    {"aten.baddbmm.default", baddbmm},
+    {"aten.matmul.default", matmul},
+    {"aten.linear.default", linear},
+    {"aten.outer.default", outer},
+    {"aten.scaled_dot_product_attention.default", attention},
+};
+
+}  // namespace
+
+std::span<const Rule> matrix_rules() { return rules; }
+
+}  // namespace intaglio::infer

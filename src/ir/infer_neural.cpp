@@ -1,0 +1,158 @@
+// Normalization, padding, resampling.
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "ir/infer_rules.h"
+
+namespace intaglio::infer {
+namespace {
+
+void input_like(Inference& in) { in.result(in.operand("input").dtype, in.sizes("input")); }
+
+// Statistics of a half-precision input are kept in the weights' or in float32.
+DType statistics_dtype(const Inference& in) {
+  const DType dtype = in.operand("input").dtype;
+  return dtype == DType::float16 || dtype == DType::bfloat16 ? DType::float32 : dtype;
+}
+
+void batch_norm_inference(Inference& in) {
+  input_like(in);
+  in.require(in.sizes("input").size() >= 2, "the input has no channel dimension");
+  for (int i = 0; i < 2; ++i) in.result(statistics_dtype(in), {0});
+}
+void batch_norm_no_stats(Inference& in) {
+  input_like(in);
+  in.require(in.sizes("input").size() >= 2, "the input has no channel dimension");
+  for (int i = 0; i < 2; ++i) in.result(statistics_dtype(in), {in.sizes("input")[1]});
+}
+
+void native_layer_norm(Inference& in) {
+  const SymSizes& input = in.sizes("input");
+  const size_t normalized = in.symbols("normalized_shape").size();
+  in.require(normalized <= input.size(), "normalized_shape is longer than the input");
+  SymSizes sizes = input;
+  for (size_t i = input.size() - normalized; i < input.size(); ++i) sizes[i] = 1;
+  input_like(in);
+  for (int i = 0; i < 2; ++i) in.result(in.operand("input").dtype == DType::float64 ? DType::float64 : DType::float32, sizes);
+}
+void native_group_norm(Inference& in) {
+  const auto batch = in.symbol("N");
+  if (!batch) return in.unknown();
+  input_like(in);
+  for (int i = 0; i < 2; ++i) in.result(in.operand("input").dtype, {*batch, in.node.integer("group")});
+}
+
+// Pairs (before, after) from the last dimension backwards.
+void pad_by(Inference& in, const SymSizes& pads) {
+  SymSizes sizes = in.sizes("self");
+  in.require(pads.size() % 2 == 0 && pads.size() / 2 <= sizes.size(), "the padding list does not fit the dimensions");
+  for (size_t i = 0; i < pads.size() / 2; ++i) {
+    SymInt& size = sizes[sizes.size() - 1 - i];
+    size = size + pads[2 * i] + pads[2 * i + 1];
+    in.require(!size.is_static() || size.value() >= 0, "the padding removes more than there is");
+  }
+  in.result(in.operand("self").dtype, std::move(sizes));
+}
+void pad(Inference& in) {
+  const SymSizes pads = in.symbols("pad");
+  if (in.known) pad_by(in, pads);
+}
+void border_pad(Inference& in) {
+  const SymSizes pads = in.symbols("padding");
+  if (in.known) pad_by(in, pads);
+}
+
+void upsample_vec(Inference& in) {
+  SymSizes sizes = in.sizes("input");
+  in.require(sizes.size() >= 3, "the input has no spatial dimension");
+  const size_t spatial = sizes.size() - 2;
+  if (in.has("output_size")) {
+    const SymSizes wanted = in.symbols("output_size");
+    if (!in.known) return;
+    in.require(wanted.size() == spatial, "output_size has the wrong length");
+    for (size_t i = 0; i < spatial; ++i) sizes[2 + i] = wanted[i];
+    return in.result(in.operand("input").dtype, std::move(sizes));
+  }
+  const auto written = in.node.argument("scale_factors");
+  const auto* scales = written.get_if<std::vector<double>>();
+  in.require(scales && scales->size() == spatial, "neither output_size nor fitting scale_factors");
+  for (size_t i = 0; i < spatial; ++i) {
+    const double scale = (*scales)[i];
+    in.require(std::isfinite(scale) && scale > 0 && scale < 1e6, "a scale factor is out of range");
+    if (sizes[2 + i].is_static()) sizes[2 + i] = static_cast<int64_t>(static_cast<double>(sizes[2 + i].value()) * scale);
+    else if (scale == std::floor(scale)) sizes[2 + i] = sizes[2 + i] * SymInt(static_cast<int64_t>(scale));
+    else return in.unknown();
+  }
+  in.result(in.operand("input").dtype, std::move(sizes));
+}
+void upsample_size(Inference& in) {
+  SymSizes sizes = in.sizes("self");
+  const SymSizes wanted = in.symbols("output_size");
+  if (!in.known) return;
+  in.require(sizes.size() == wanted.size() + 2, "output_size has the wrong length");
+  std::copy(wanted.begin(), wanted.end(), sizes.begin() + 2);
+  in.result(in.operand("self").dtype, std::move(sizes));
+}
+
+void grid_sample(Inference& in) {
+  const SymSizes &input = in.sizes("input"), &grid = in.sizes("grid");
+  in.require(input.size() == grid.size() && input.size() >= 4, "input and grid differ in dimensions");
+  SymSizes sizes = {input[0], input[1]};
+  sizes.insert(sizes.end(), grid.begin() + 1, grid.end() - 1);
+  in.result(in.operand("input").dtype, std::move(sizes));
+}
+
+void im2col(Inference& in) {
+  const SymSizes& input = in.sizes("self");
+  in.require(input.size() == 4 || input.size() == 3, "the input is not an image");
+  const auto kernel = in.node.integers("kernel_size"), dilation = in.node.integers("dilation");
+  const auto padding = in.node.integers("padding"), stride = in.node.integers("stride");
+  in.require(kernel.size() == 2 && dilation.size() == 2 && padding.size() == 2 && stride.size() == 2, "two numbers per setting are needed");
+  SymInt windows = 1;
+  for (size_t i = 0; i < 2; ++i) {
+    in.require(stride[i] > 0 && kernel[i] > 0 && dilation[i] > 0 && padding[i] >= 0, "a window setting is out of range");
+    windows = windows * (floor_div(input[input.size() - 2 + i] + SymInt(2 * padding[i] - dilation[i] * (kernel[i] - 1) - 1), stride[i]) + SymInt(1));
+  }
+  SymSizes sizes(input.begin(), input.end() - 3);
+  sizes.push_back(input[input.size() - 3] * SymInt(kernel[0] * kernel[1]));
+  sizes.push_back(windows);
+  in.result(in.operand("self").dtype, std::move(sizes));
+}
+
+constexpr Rule rules[] = {
+    {"aten.batch_norm.default", input_like},
+    {"aten.instance_norm.default", input_like},
+    {"aten.layer_norm.default", input_like},
+    {"aten.group_norm.default", input_like},
+    {"aten.rms_norm.default", input_like},
+    {"aten._native_batch_norm_legit_no_training.default", batch_norm_inference},
+    {"aten._native_batch_norm_legit.no_stats", batch_norm_no_stats},
+    {"aten.native_layer_norm.default", native_layer_norm},
+    {"aten.native_group_norm.default", native_group_norm},
+    {"aten.constant_pad_nd.default", pad},
+    {"aten.pad.default", pad},
+    {"aten.reflection_pad1d.default", border_pad},
+    {"aten.reflection_pad2d.default", border_pad},
+    {"aten.reflection_pad3d.default", border_pad},
+    {"aten.replication_pad1d.default", border_pad},
+    {"aten.replication_pad2d.default", border_pad},
+    {"aten.replication_pad3d.default", border_pad},
+    {"aten.upsample_nearest1d.vec", upsample_vec},
+    {"aten.upsample_nearest2d.vec", upsample_vec},
+    {"aten.upsample_bilinear2d.vec", upsample_vec},
+    {"aten.upsample_bicubic2d.vec", upsample_vec},
+    {"aten.upsample_linear1d.vec", upsample_vec},
+    {"aten._upsample_bilinear2d_aa.vec", upsample_vec},
+    {"aten.upsample_nearest2d.default", upsample_size},
+    {"aten.upsample_bilinear2d.default", upsample_size},
+    {"aten.grid_sampler.default", grid_sample},
+    {"aten.grid_sampler_2d.default", grid_sample},
+    {"aten.im2col.default", im2col},
+};
+
+}  // namespace
+
+std::span<const Rule> neural_rules() { return rules; }
+
+}  // namespace intaglio::infer

@@ -1,0 +1,141 @@
+// Sums, means, extremes, and what works along one dimension.
+#include <algorithm>
+
+#include "ir/infer_rules.h"
+
+namespace intaglio::infer {
+namespace {
+
+SymSizes without(const SymSizes& sizes, const std::vector<size_t>& dims, bool keep) {
+  SymSizes result;
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    if (std::find(dims.begin(), dims.end(), i) == dims.end()) result.push_back(sizes[i]);
+    else if (keep) result.push_back(1);
+  }
+  return result;
+}
+
+// The `dim` argument; absent, None and [] mean all dimensions.
+SymSizes reduced(const Inference& in) {
+  const SymSizes& sizes = in.sizes("self");
+  const OpSchema& schema = *in.node.op().schema();
+  const bool keep = schema.find("keepdim") && in.node.boolean("keepdim");
+  std::vector<int64_t> written;
+  if (schema.find("dim") && in.has("dim")) {
+    const Argument dim = in.node.argument("dim");
+    written = dim.is<int64_t>() ? std::vector<int64_t>{in.node.integer("dim")} : in.node.integers("dim");
+  }
+  std::vector<size_t> dims = in.dims(written, sizes.size());
+  if (dims.empty())
+    for (size_t i = 0; i < sizes.size(); ++i) dims.push_back(i);
+  return without(sizes, dims, keep);
+}
+
+DType written_dtype(const Inference& in, DType otherwise) {
+  const OpSchema& schema = *in.node.op().schema();
+  return schema.find("dtype") ? in.node.optional_dtype("dtype").value_or(otherwise) : otherwise;
+}
+DType self_dtype(const Inference& in) { return in.operand("self").dtype; }
+DType sum_dtype(const Inference& in) {
+  const DType dtype = self_dtype(in);
+  return written_dtype(in, is_integral(dtype) || dtype == DType::boolean ? DType::int64 : dtype);
+}
+
+void sum(Inference& in) { in.result(sum_dtype(in), reduced(in)); }
+void same_type(Inference& in) { in.result(written_dtype(in, self_dtype(in)), reduced(in)); }
+void boolean(Inference& in) { in.result(self_dtype(in) == DType::uint8 ? DType::uint8 : DType::boolean, reduced(in)); }
+void index(Inference& in) { in.result(DType::int64, reduced(in)); }
+void value_and_index(Inference& in) {
+  same_type(in);
+  index(in);
+}
+void both_same(Inference& in) {
+  same_type(in);
+  same_type(in);
+}
+void cumulative(Inference& in) { in.result(sum_dtype(in), in.sizes("self")); }
+void same_sizes(Inference& in) {
+  in.dim(in.node.integer("dim"), in.sizes("self").size());
+  in.result(written_dtype(in, self_dtype(in)), in.sizes("self"));
+}
+void half_to_float_sizes(Inference& in) {
+  in.dim(in.node.integer("dim"), in.sizes("self").size());
+  in.result(in.node.boolean("half_to_float") ? DType::float32 : self_dtype(in), in.sizes("self"));
+}
+
+void topk(Inference& in) {
+  SymSizes sizes = in.sizes("self");
+  const auto k = in.symbol("k");
+  if (!k) return in.unknown();
+  if (!sizes.empty()) {
+    SymInt& size = sizes[in.dim(in.node.integer("dim"), sizes.size())];
+    in.require(!k->is_static() || (k->value() >= 0 && (!size.is_static() || k->value() <= size.value())), "k is out of range");
+    size = *k;
+  }
+  in.result(self_dtype(in), sizes);
+  in.result(DType::int64, sizes);
+}
+void sort(Inference& in) {
+  in.result(self_dtype(in), in.sizes("self"));
+  in.result(DType::int64, in.sizes("self"));
+}
+
+void glu(Inference& in) {
+  SymSizes sizes = in.sizes("self");
+  in.require(!sizes.empty(), "a 0-d tensor has no halves");
+  SymInt& size = sizes[in.dim(in.node.integer("dim"), sizes.size())];
+  in.require(!size.is_static() || size.value() % 2 == 0, "the dimension is odd");
+  size = size_quotient({size}, {2});
+  in.result(self_dtype(in), std::move(sizes));
+}
+
+constexpr Rule rules[] = {
+    {"aten.sum.default", sum},
+    {"aten.sum.dim_IntList", sum},
+    {"aten.prod.default", sum},
+    {"aten.prod.dim_int", sum},
+    {"aten.mean.default", same_type},
+    {"aten.mean.dim", same_type},
+    {"aten.amax.default", same_type},
+    {"aten.amin.default", same_type},
+    {"aten.max.default", same_type},
+    {"aten.min.default", same_type},
+    {"aten.max.dim", value_and_index},
+    {"aten.min.dim", value_and_index},
+    {"aten.logsumexp.default", same_type},
+    {"aten.linalg_vector_norm.default", same_type},
+    {"aten.norm.ScalarOpt_dim", same_type},
+    {"aten.norm.Scalar", same_type},
+    {"aten.var.default", same_type},
+    {"aten.var.dim", same_type},
+    {"aten.var.correction", same_type},
+    {"aten.std.default", same_type},
+    {"aten.std.dim", same_type},
+    {"aten.std.correction", same_type},
+    {"aten.var_mean.correction", both_same},
+    {"aten.any.default", boolean},
+    {"aten.any.dim", boolean},
+    {"aten.any.dims", boolean},
+    {"aten.all.default", boolean},
+    {"aten.all.dim", boolean},
+    {"aten.argmax.default", index},
+    {"aten.argmin.default", index},
+    {"aten.count_nonzero.default", index},
+    {"aten.count_nonzero.dim_IntList", index},
+    {"aten.cumsum.default", cumulative},
+    {"aten.cumprod.default", cumulative},
+    {"aten.softmax.int", same_sizes},
+    {"aten.log_softmax.int", same_sizes},
+    {"aten._softmax.default", half_to_float_sizes},
+    {"aten._log_softmax.default", half_to_float_sizes},
+    {"aten.topk.default", topk},
+    {"aten.sort.default", sort},
+    {"aten.sort.stable", sort},
+    {"aten.glu.default", glu},
+};
+
+}  // namespace
+
+std::span<const Rule> reduction_rules() { return rules; }
+
+}  // namespace intaglio::infer

@@ -1,0 +1,113 @@
+#include "ir/infer.h"
+
+#include <gtest/gtest.h>
+
+#include <intaglio/error.h>
+
+namespace intaglio {
+namespace {
+
+// A graph with one node under test; operands by size and type.
+struct Bench {
+  Graph graph;
+  Value* tensor(std::vector<SymInt> sizes, DType dtype = DType::float32) {
+    return graph.add_input(graph.inputs().size(), {TensorMeta::contiguous(dtype, std::move(sizes)), "x"});
+  }
+  Node& node(const char* op, std::vector<NamedArgument> arguments) {
+    return graph.insert_before(nullptr, Op::get(op), std::move(arguments), {});
+  }
+  std::string infer(const char* op, std::vector<NamedArgument> arguments) {
+    const auto outputs = infer_outputs(node(op, std::move(arguments)));
+    if (!outputs) return "unknown";
+    std::string text;
+    for (const TensorMeta& meta : *outputs) text += (text.empty() ? "" : " ") + to_string(meta);
+    return text;
+  }
+  std::string refusal(const char* op, std::vector<NamedArgument> arguments) {
+    try {
+      infer_outputs(node(op, std::move(arguments)));
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::bad_input);
+      return error.what();
+    }
+    return "";
+  }
+};
+
+SymInt symbol(const char* name, int64_t hint) {
+  return SymInt(std::make_shared<SymExpr>(SymExpr{SymExpr::Kind::symbol, name, 0, {}}), name, hint);
+}
+using Ints = std::vector<int64_t>;
+using Values = std::vector<Value*>;
+
+TEST(Infer, ElementwiseBroadcastsAndPromotes) {
+  Bench b;
+  Value* x = b.tensor({2, 1, 4});
+  Value* i = b.tensor({3, 1}, DType::int64);
+  Value* h = b.tensor({4}, DType::float16);
+  Value* zero_dim = b.tensor({}, DType::float64);
+  EXPECT_EQ(b.infer("aten.add.Tensor", {{"self", x}, {"other", i}}), "f32[2, 3, 4]");
+  EXPECT_EQ(b.infer("aten.add.Tensor", {{"self", i}, {"other", 2.5}}), "f32[3, 1]");
+  EXPECT_EQ(b.infer("aten.mul.Tensor", {{"self", h}, {"other", zero_dim}}), "f16[4]");
+  EXPECT_EQ(b.infer("aten.div.Tensor", {{"self", i}, {"other", i}}), "f32[3, 1]");
+  EXPECT_EQ(b.infer("aten.gt.Scalar", {{"self", x}, {"other", 0}}), "b8[2, 1, 4]");
+  EXPECT_EQ(b.infer("aten.sigmoid.default", {{"self", i}}), "f32[3, 1]");
+  EXPECT_NE(b.refusal("aten.add.Tensor", {{"self", h}, {"other", b.tensor({3})}}).find("do not broadcast"), std::string::npos);
+}
+
+TEST(Infer, ConvolutionAndPooling) {
+  Bench b;
+  Value* x = b.tensor({1, 3, 224, 224});
+  Value* w = b.tensor({32, 3, 3, 3});
+  EXPECT_EQ(b.infer("aten.conv2d.default", {{"input", x}, {"weight", w}, {"bias", {}}, {"stride", Ints{2, 2}}, {"padding", Ints{1, 1}}}),
+            "f32[1, 32, 112, 112]");
+  EXPECT_EQ(b.infer("aten.conv2d.padding", {{"input", x}, {"weight", w}, {"padding", "same"}}), "f32[1, 32, 224, 224]");
+  EXPECT_EQ(b.infer("aten.conv_transpose2d.input", {{"input", b.tensor({1, 8, 7, 7})}, {"weight", b.tensor({8, 4, 3, 3})},
+                                                    {"stride", Ints{2, 2}}, {"output_padding", Ints{1, 1}}, {"padding", Ints{1, 1}}}),
+            "f32[1, 4, 14, 14]");
+  EXPECT_EQ(b.infer("aten.max_pool2d.default", {{"self", x}, {"kernel_size", Ints{3, 3}}, {"stride", Ints{2, 2}}, {"ceil_mode", true}}),
+            "f32[1, 3, 112, 112]");
+  EXPECT_EQ(b.infer("aten.avg_pool2d.default", {{"self", x}, {"kernel_size", Ints{2, 2}}}), "f32[1, 3, 112, 112]");
+  EXPECT_NE(b.refusal("aten.conv2d.default", {{"input", b.tensor({1, 4, 8, 8})}, {"weight", w}}).find("channels"), std::string::npos);
+  EXPECT_NE(b.refusal("aten.conv2d.default", {{"input", x}, {"weight", w}, {"stride", Ints{0, 0}}}).find("positive"), std::string::npos);
+}
+
+TEST(Infer, Views) {
+  Bench b;
+  Value* x = b.tensor({2, 3, 4});
+  EXPECT_EQ(b.infer("aten.view.default", {{"self", x}, {"size", Ints{2, -1}}}), "f32[2, 12]");
+  EXPECT_EQ(b.infer("aten.view_copy.default", {{"self", x}, {"size", Ints{24}}}), "f32[24]");
+  EXPECT_EQ(b.infer("aten.permute_copy.default", {{"self", x}, {"dims", Ints{-1, 0, 1}}}), "f32[4, 2, 3]");
+  EXPECT_EQ(b.infer("aten.slice.Tensor", {{"self", x}, {"dim", 1}, {"start", -2}, {"end", INT64_MAX}}), "f32[2, 2, 4]");
+  EXPECT_EQ(b.infer("aten.split.Tensor", {{"self", x}, {"split_size", 3}, {"dim", 2}}), "f32[2, 3, 3] f32[2, 3, 1]");
+  EXPECT_EQ(b.infer("aten.index.Tensor", {{"self", x}, {"indices", Values{nullptr, b.tensor({5}, DType::int64)}}}), "f32[2, 5, 4]");
+  EXPECT_NE(b.refusal("aten.view.default", {{"self", x}, {"size", Ints{5, 5}}}).find("24 elements"), std::string::npos);
+}
+
+TEST(Infer, SymbolsCancel) {
+  Bench b;
+  Value* x = b.tensor({symbol("s0", 2), 3, symbol("s1", 8), 4});
+  EXPECT_EQ(b.infer("aten.view.default", {{"self", x}, {"size", Ints{-1, 12}}}), "f32[s0*s1, 12]");
+  EXPECT_EQ(b.infer("aten.flatten.using_ints", {{"self", x}, {"start_dim", 1}}), "f32[s0, 12*s1]");
+  EXPECT_EQ(b.infer("aten.conv2d.default", {{"input", b.tensor({symbol("s0", 2), 3, 8, 8})}, {"weight", b.tensor({6, 3, 1, 1})}}),
+            "f32[s0, 6, 8, 8]");
+}
+
+TEST(Infer, ArchiveThatLies) {
+  Graph graph;
+  Value* x = graph.add_input(0, {TensorMeta::contiguous(DType::float32, {2, 3}), "x"});
+  Node& relu = graph.insert_before(nullptr, Op::get("aten.relu.default"), {{"self", x}}, {{TensorMeta::contiguous(DType::float32, {2, 3})}});
+  check_metadata(graph);
+  relu.output()->meta().sizes[1] = 300;
+  try {
+    check_metadata(graph);
+    FAIL() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::bad_input);
+    EXPECT_NE(std::string(error.what()).find("f32[2, 300]"), std::string::npos);
+    EXPECT_NE(std::string(error.what()).find("f32[2, 3]"), std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace intaglio

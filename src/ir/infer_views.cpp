@@ -1,0 +1,269 @@
+// Ops that rearrange: the same elements under other sizes. The `_copy` forms follow the same rules.
+#include <algorithm>
+#include <limits>
+
+#include <fmt/format.h>
+
+#include "ir/infer_rules.h"
+
+namespace intaglio::infer {
+namespace {
+
+const SymSizes& self(const Inference& in) { return in.sizes("self"); }
+void keep_type(Inference& in, SymSizes sizes) { in.result(in.operand("self").dtype, std::move(sizes)); }
+
+bool is_unit(const SymInt& size) { return size.is_static() && size.value() == 1; }
+
+// Sizes with one -1 filled in so that the elements fit.
+void view_as_sizes(Inference& in, SymSizes wanted) {
+  if (!in.known) return;
+  const SymSizes& from = self(in);
+  std::optional<size_t> open;
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    if (!wanted[i].is_static()) continue;
+    in.require(wanted[i].value() >= -1, "a size is negative");
+    if (wanted[i].value() != -1) continue;
+    in.require(!open, "only one size may be -1");
+    open = i;
+  }
+  if (open) {
+    SymSizes others = wanted;
+    others.erase(others.begin() + static_cast<ptrdiff_t>(*open));
+    wanted[*open] = size_quotient(from, others);
+  }
+  const SymInt before = size_product(from), after = size_product(wanted);
+  if (before.hint() && after.hint() && *before.hint() != *after.hint())
+    in.fail(fmt::format("{} elements do not fit the new sizes, which hold {}", *before.hint(), *after.hint()));
+  keep_type(in, std::move(wanted));
+}
+
+void view(Inference& in) { view_as_sizes(in, in.symbols("size")); }
+void reshape(Inference& in) { view_as_sizes(in, in.symbols("shape")); }
+void view_as(Inference& in) { keep_type(in, in.sizes("other")); }
+
+void flatten(Inference& in) {
+  const SymSizes& from = self(in);
+  if (from.empty()) return keep_type(in, {1});
+  const size_t first = in.dim(in.node.integer("start_dim"), from.size()), last = in.dim(in.node.integer("end_dim"), from.size());
+  in.require(first <= last, "start_dim comes after end_dim");
+  SymSizes sizes(from.begin(), from.begin() + static_cast<ptrdiff_t>(first));
+  sizes.push_back(size_quotient(SymSizes(from.begin() + static_cast<ptrdiff_t>(first), from.begin() + static_cast<ptrdiff_t>(last) + 1), {}));
+  sizes.insert(sizes.end(), from.begin() + static_cast<ptrdiff_t>(last) + 1, from.end());
+  keep_type(in, std::move(sizes));
+}
+
+void unflatten(Inference& in) {
+  const SymSizes& from = self(in);
+  const size_t at = in.dim(in.node.integer("dim"), from.size());
+  SymSizes wanted(from.begin(), from.begin() + static_cast<ptrdiff_t>(at));
+  const SymSizes parts = in.symbols("sizes");
+  wanted.insert(wanted.end(), parts.begin(), parts.end());
+  wanted.insert(wanted.end(), from.begin() + static_cast<ptrdiff_t>(at) + 1, from.end());
+  view_as_sizes(in, std::move(wanted));
+}
+
+void squeeze_dims(Inference& in, const std::vector<size_t>& dims) {
+  SymSizes sizes;
+  for (size_t i = 0; i < self(in).size(); ++i)
+    if (!is_unit(self(in)[i]) || std::find(dims.begin(), dims.end(), i) == dims.end()) sizes.push_back(self(in)[i]);
+  keep_type(in, std::move(sizes));
+}
+void squeeze(Inference& in) {
+  std::vector<size_t> all(self(in).size());
+  for (size_t i = 0; i < all.size(); ++i) all[i] = i;
+  squeeze_dims(in, all);
+}
+void squeeze_dim(Inference& in) { squeeze_dims(in, {in.dim(in.node.integer("dim"), self(in).size())}); }
+void squeeze_list(Inference& in) { squeeze_dims(in, in.dims(in.node.integers("dim"), self(in).size())); }
+
+void unsqueeze(Inference& in) {
+  SymSizes sizes = self(in);
+  const size_t at = in.dim(in.node.integer("dim"), sizes.size() + 1);
+  sizes.insert(sizes.begin() + static_cast<ptrdiff_t>(at), 1);
+  keep_type(in, std::move(sizes));
+}
+
+void permute(Inference& in) {
+  const SymSizes& from = self(in);
+  const std::vector<size_t> order = in.dims(in.node.integers("dims"), from.size());
+  in.require(order.size() == from.size(), "the permutation does not name every dimension");
+  SymSizes sizes;
+  for (size_t dim : order) sizes.push_back(from[dim]);
+  keep_type(in, std::move(sizes));
+}
+void transpose(Inference& in) {
+  SymSizes sizes = self(in);
+  const OpSchema& schema = *in.node.op().schema();
+  const bool numbered = schema.find("dim0") != nullptr;
+  const size_t a = in.dim(in.node.integer(numbered ? "dim0" : "axis0"), sizes.size());
+  const size_t b = in.dim(in.node.integer(numbered ? "dim1" : "axis1"), sizes.size());
+  if (!sizes.empty()) std::swap(sizes[a], sizes[b]);
+  keep_type(in, std::move(sizes));
+}
+void transpose_2d(Inference& in) {
+  in.require(self(in).size() <= 2, "more than two dimensions");
+  keep_type(in, SymSizes(self(in).rbegin(), self(in).rend()));
+}
+void reverse_dims(Inference& in) { keep_type(in, SymSizes(self(in).rbegin(), self(in).rend())); }
+void matrix_transpose(Inference& in) {
+  SymSizes sizes = self(in);
+  in.require(sizes.size() >= 2, "fewer than two dimensions");
+  std::swap(sizes[sizes.size() - 1], sizes[sizes.size() - 2]);
+  keep_type(in, std::move(sizes));
+}
+void movedim(Inference& in) {
+  const SymSizes& from = self(in);
+  const std::vector<size_t> source = in.dims(in.node.integers("source"), from.size());
+  const std::vector<size_t> target = in.dims(in.node.integers("destination"), from.size());
+  in.require(source.size() == target.size(), "source and destination differ in length");
+  std::vector<std::optional<size_t>> order(from.size());
+  std::vector<bool> taken(from.size());
+  for (size_t i = 0; i < source.size(); ++i) {
+    order[target[i]] = source[i];
+    taken[source[i]] = true;
+  }
+  size_t next = 0;
+  SymSizes sizes;
+  for (auto& dim : order) {
+    if (!dim) {
+      while (taken[next]) ++next;
+      dim = next++;
+    }
+    sizes.push_back(from[*dim]);
+  }
+  keep_type(in, std::move(sizes));
+}
+
+void expand_to(Inference& in, const SymSizes& wanted) {
+  if (!in.known) return;
+  const SymSizes& from = self(in);
+  in.require(wanted.size() >= from.size(), "fewer sizes than dimensions");
+  const size_t added = wanted.size() - from.size();
+  SymSizes sizes = wanted;
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    const bool keeps = wanted[i].is_static() && wanted[i].value() == -1;
+    if (i < added) {
+      in.require(!keeps, "-1 for a new dimension");
+      continue;
+    }
+    const SymInt& size = from[i - added];
+    if (keeps) sizes[i] = size;
+    else in.require(is_unit(size) || !surely_differ(size, wanted[i]), "only dimensions of size 1 can be expanded");
+  }
+  keep_type(in, std::move(sizes));
+}
+void expand(Inference& in) { expand_to(in, in.symbols("size")); }
+void expand_as(Inference& in) { expand_to(in, in.sizes("other")); }
+void broadcast_to(Inference& in) { expand_to(in, in.symbols("size")); }
+
+void repeat(Inference& in) {
+  SymSizes sizes = in.symbols("repeats");
+  const SymSizes& from = self(in);
+  if (!in.known) return;
+  in.require(sizes.size() >= from.size(), "fewer repeats than dimensions");
+  const size_t added = sizes.size() - from.size();
+  for (size_t i = added; i < sizes.size(); ++i) sizes[i] = sizes[i] * from[i - added];
+  keep_type(in, std::move(sizes));
+}
+
+void cat(Inference& in) {
+  const std::vector<Value*> tensors = in.node.tensors("tensors");
+  in.require(!tensors.empty(), "no tensors");
+  std::vector<PromotionOperand> types;
+  std::optional<SymSizes> sizes;
+  const auto is_legacy_empty = [](const SymSizes& s) { return s.size() == 1 && s[0].is_static() && s[0].value() == 0; };
+  for (const Value* tensor : tensors) {
+    types.push_back({tensor->dtype(), PromotionRank::tensor});
+    if (is_legacy_empty(tensor->sizes())) continue;
+    if (!sizes) {
+      sizes = tensor->sizes();
+      continue;
+    }
+    const size_t at = in.dim(in.node.integer("dim"), sizes->size());
+    in.require(tensor->sizes().size() == sizes->size(), "the tensors differ in their number of dimensions");
+    for (size_t i = 0; i < sizes->size(); ++i)
+      if (i == at) (*sizes)[i] = (*sizes)[i] + tensor->sizes()[i];
+      else in.require(!surely_differ((*sizes)[i], tensor->sizes()[i]), "the tensors differ in another dimension than the joined one");
+  }
+  in.result(result_type(types), sizes.value_or(SymSizes{0}));
+}
+
+void stack(Inference& in) {
+  const std::vector<Value*> tensors = in.node.tensors("tensors");
+  in.require(!tensors.empty(), "no tensors");
+  SymSizes sizes = tensors.front()->sizes();
+  std::vector<PromotionOperand> types;
+  for (const Value* tensor : tensors) {
+    types.push_back({tensor->dtype(), PromotionRank::tensor});
+    in.require(tensor->sizes().size() == sizes.size(), "the tensors differ in their number of dimensions");
+    for (size_t i = 0; i < sizes.size(); ++i) in.require(!surely_differ(sizes[i], tensor->sizes()[i]), "the tensors differ in size");
+  }
+  const size_t at = in.dim(in.node.integer("dim"), sizes.size() + 1);
+  sizes.insert(sizes.begin() + static_cast<ptrdiff_t>(at), static_cast<int64_t>(tensors.size()));
+  in.result(result_type(types), sizes);
+}
+
+void channel_shuffle(Inference& in) { keep_type(in, self(in)); }
+
+void pixel_shuffle(Inference& in) {
+  SymSizes sizes = self(in);
+  const int64_t factor = in.node.integer("upscale_factor");
+  in.require(sizes.size() >= 3 && factor > 0 && factor < (1 << 15), "needs three dimensions and a positive factor");
+  SymInt& channels = sizes[sizes.size() - 3];
+  in.require(!channels.is_static() || channels.value() % (factor * factor) == 0, "the channels do not divide by the factor's square");
+  channels = size_quotient({channels}, {factor * factor});
+  for (size_t i = sizes.size() - 2; i < sizes.size(); ++i) sizes[i] = sizes[i] * SymInt(factor);
+  keep_type(in, std::move(sizes));
+}
+void pixel_unshuffle(Inference& in) {
+  SymSizes sizes = self(in);
+  const int64_t factor = in.node.integer("downscale_factor");
+  in.require(sizes.size() >= 3 && factor > 0 && factor < (1 << 15), "needs three dimensions and a positive factor");
+  sizes[sizes.size() - 3] = sizes[sizes.size() - 3] * SymInt(factor * factor);
+  for (size_t i = sizes.size() - 2; i < sizes.size(); ++i) {
+    in.require(!sizes[i].is_static() || sizes[i].value() % factor == 0, "the image does not divide by the factor");
+    sizes[i] = size_quotient({sizes[i]}, {factor});
+  }
+  keep_type(in, std::move(sizes));
+}
+
+constexpr Rule rules[] = {
+    {"aten.view.default", view},
+    {"aten._unsafe_view.default", view},
+    {"aten.reshape.default", reshape},
+    {"aten._reshape_copy.default", view},
+    {"aten.view_as.default", view_as},
+    {"aten.reshape_as.default", view_as},
+    {"aten.flatten.using_ints", flatten},
+    {"aten.unflatten.int", unflatten},
+    {"aten.squeeze.default", squeeze},
+    {"aten.squeeze.dim", squeeze_dim},
+    {"aten.squeeze.dims", squeeze_list},
+    {"aten.unsqueeze.default", unsqueeze},
+    {"aten.permute.default", permute},
+    {"aten.transpose.int", transpose},
+    {"aten.swapaxes.default", transpose},
+    {"aten.swapdims.default", transpose},
+    {"aten.t.default", transpose_2d},
+    {"aten.numpy_T.default", reverse_dims},
+    {"aten.mT.default", matrix_transpose},
+    {"aten.movedim.intlist", movedim},
+    {"aten.movedim.int", movedim},
+    {"aten.expand.default", expand},
+    {"aten.expand_as.default", expand_as},
+    {"aten.broadcast_to.default", broadcast_to},
+    {"aten.repeat.default", repeat},
+    {"aten.cat.default", cat},
+    {"aten.concat.default", cat},
+    {"aten.concatenate.default", cat},
+    {"aten.stack.default", stack},
+    {"aten.channel_shuffle.default", channel_shuffle},
+    {"aten.pixel_shuffle.default", pixel_shuffle},
+    {"aten.pixel_unshuffle.default", pixel_unshuffle},
+};
+
+}  // namespace
+
+std::span<const Rule> view_rules() { return rules; }
+
+}  // namespace intaglio::infer
