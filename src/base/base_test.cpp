@@ -13,6 +13,7 @@
 #include "base/atomic_file.h"
 #include "base/byte_reader.h"
 #include "base/mapped_file.h"
+#include "base/sha256.h"
 #include "base/threads.h"
 
 namespace intaglio {
@@ -152,6 +153,13 @@ TEST(AtomicFile, LeavesTheTargetAloneUntilCommit) {
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(path.parent_path()), {}), 1);
   EXPECT_NE(message_of([] { AtomicFile("/nowhere/x"); }).find("the folder must exist"), std::string::npos);
   std::filesystem::remove_all(path.parent_path());
+}
+
+TEST(Sha256, KnownDigests) {
+  EXPECT_EQ(lowercase_hex(sha256({})), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  const std::string_view text = "abc";
+  EXPECT_EQ(lowercase_hex(sha256(std::as_bytes(std::span(text)))),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
 TEST(ParallelFor, VisitsEachIndexOnceAndReportsTheFirstFailure) {

@@ -106,7 +106,8 @@ TEST(Graph, CloneIsEqualAndIndependent) {
 TEST(Node, KnowsItsLayerAndLine) {
   Small small;
   small.relu.metadata["nn_module_stack"] = "L__self__,,model.Net;k,L['self'].features.0,torch.nn.modules.activation.ReLU";
-  small.relu.metadata["stack_trace"] = "  File \"/home/u/model.py\", line 31, in forward\n    return self.relu(x)\n";
+  small.relu.metadata["stack_trace"] = "  File \"/home/u/model.py\", line 31, in forward\n    return self.relu(x)\n"
+                                       "  File \"/usr/lib/torch/nn/modules/activation.py\", line 7, in forward\n";
   EXPECT_EQ(module_stack(small.relu).size(), 2u);
   EXPECT_EQ(module_stack(small.relu)[1].type, "torch.nn.modules.activation.ReLU");
   EXPECT_EQ(layer_name(small.relu), "features.0");

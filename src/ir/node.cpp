@@ -214,17 +214,21 @@ std::string layer_name(const Node& node) {
 std::string source_line(const Node& node) {
   const auto found = node.metadata.find("stack_trace");
   if (found == node.metadata.end()) return "";
-  // Python's traceback form: File "model.py", line 31, in forward
+  // Python's traceback form: File "model.py", line 31, in forward. The innermost frame outside PyTorch is the user's.
   const std::string& text = found->second;
-  const size_t file = text.rfind("File \"");
-  if (file == std::string::npos) return "";
-  const size_t start = file + 6;
-  const size_t end = text.find('"', start);
-  const size_t line = text.find("line ", end);
-  if (end == std::string::npos || line == std::string::npos) return "";
-  const size_t digits = text.find_first_not_of("0123456789", line + 5);
-  const std::string path = text.substr(start, end - start);
-  return path.substr(path.rfind('/') + 1) + ":" + text.substr(line + 5, digits - line - 5);
+  std::string result;
+  for (size_t at = text.find("File \""); at != std::string::npos; at = text.find("File \"", at + 1)) {
+    const size_t start = at + 6;
+    const size_t end = text.find('"', start);
+    const size_t line = text.find("line ", end);
+    if (end == std::string::npos || line == std::string::npos) break;
+    const std::string path = text.substr(start, end - start);
+    const bool inside_torch = path.starts_with("torch/") || path.find("/torch/") != std::string::npos;
+    if (inside_torch && !result.empty()) continue;
+    const size_t digits = std::min(text.find_first_not_of("0123456789", line + 5), text.size());
+    result = path.substr(path.rfind('/') + 1) + ":" + text.substr(line + 5, digits - line - 5);
+  }
+  return result;
 }
 
 std::string describe(const Node& node) {

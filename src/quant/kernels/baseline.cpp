@@ -1,0 +1,3 @@
+#define INTAGLIO_ISA baseline
+#define INTAGLIO_ISA_NAME "baseline"
+#include "quant/kernels/kernels_impl.h"

@@ -1,0 +1,57 @@
+// The hot loops of this room, built once for each instruction set from `kernels_impl.h`. Every set gives the same bits
+// (kernels_test.cpp compares them); `kernels()` is the fastest that this processor runs.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace intaglio::quant {
+
+// x -> clamp(round_half_even(x * inverse), low, high) + zero_point, with low and high already without the zero point.
+// |low|, |high| and |zero_point| below 2^22, so that every step after the product is exact. NaN becomes 0.
+struct QuantizeStep {
+  float inverse;
+  float low;
+  float high;
+  float zero_point;
+};
+
+struct MinMax {
+  float min;
+  float max;
+  bool has_nan;  // NaN leaves min and max alone
+};
+
+struct Kernels {
+  const char* name;
+  void (*quantize_int8)(const float* x, size_t count, QuantizeStep step, int8_t* q);
+  void (*quantize_uint8)(const float* x, size_t count, QuantizeStep step, uint8_t* q);
+  void (*quantize_int16)(const float* x, size_t count, QuantizeStep step, int16_t* q);
+  void (*quantize_uint16)(const float* x, size_t count, QuantizeStep step, uint16_t* q);
+  void (*dequantize_int8)(const int8_t* q, size_t count, float zero_point, float scale, float* x);
+  void (*dequantize_uint8)(const uint8_t* q, size_t count, float zero_point, float scale, float* x);
+  void (*dequantize_int16)(const int16_t* q, size_t count, float zero_point, float scale, float* x);
+  void (*dequantize_uint16)(const uint16_t* q, size_t count, float zero_point, float scale, float* x);
+  void (*dequantize_int32)(const int32_t* q, size_t count, float zero_point, float scale, float* x);
+  // +inf, -inf for no values.
+  MinMax (*min_max)(const float* x, size_t count);
+  // Widens min[channel], max[channel] by memory seen as [outer, channels, inner]. True when there is a NaN.
+  bool (*min_max_channels)(const float* x, size_t outer, size_t channels, size_t inner, float* min, float* max);
+};
+
+const Kernels& kernels();
+// All sets that this processor runs, slowest first.
+std::span<const Kernels* const> available_kernels();
+
+namespace baseline {
+extern const Kernels kernel_set;
+}
+namespace avx2 {
+extern const Kernels kernel_set;
+}
+namespace avx512 {
+extern const Kernels kernel_set;
+}
+
+}  // namespace intaglio::quant

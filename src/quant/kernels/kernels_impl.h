@@ -1,0 +1,46 @@
+// Included once per instruction set, inside its namespace's source file with INTAGLIO_ISA defined.
+// No standard library templates here: an inline function compiled for AVX-512 must not replace the one others link.
+#include "quant/kernels/kernels.h"
+#include "quant/kernels/simd.h"
+
+#include "quant/kernels/range_impl.h"
+
+namespace intaglio::quant::INTAGLIO_ISA {
+namespace {
+
+template <typename Q>
+void quantize(const float* __restrict x, size_t count, QuantizeStep step, Q* __restrict q) {
+  // Adding 1.5 * 2^23 leaves no fraction bits: the sum is rounded half to even.
+  const float magic = 12582912.0f;
+  for (size_t i = 0; i < count; ++i) {
+    float value = x[i] * step.inverse;
+    value = value < step.low ? step.low : value;
+    value = value > step.high ? step.high : value;
+    const float rounded = (value + magic) - magic + step.zero_point;
+    q[i] = static_cast<Q>(rounded == rounded ? static_cast<int32_t>(rounded) : 0);
+  }
+}
+
+template <typename Q>
+void dequantize(const Q* __restrict q, size_t count, float zero_point, float scale, float* __restrict x) {
+  for (size_t i = 0; i < count; ++i) x[i] = (static_cast<float>(q[i]) - zero_point) * scale;
+}
+
+}  // namespace
+
+extern const Kernels kernel_set = {
+    .name = INTAGLIO_ISA_NAME,
+    .quantize_int8 = quantize<int8_t>,
+    .quantize_uint8 = quantize<uint8_t>,
+    .quantize_int16 = quantize<int16_t>,
+    .quantize_uint16 = quantize<uint16_t>,
+    .dequantize_int8 = dequantize<int8_t>,
+    .dequantize_uint8 = dequantize<uint8_t>,
+    .dequantize_int16 = dequantize<int16_t>,
+    .dequantize_uint16 = dequantize<uint16_t>,
+    .dequantize_int32 = dequantize<int32_t>,
+    .min_max = min_max,
+    .min_max_channels = min_max_channels,
+};
+
+}  // namespace intaglio::quant::INTAGLIO_ISA

@@ -1,0 +1,151 @@
+// The few vector operations that the kernels need, for the instruction set that the including file is compiled for.
+// `Vec` holds float32, `IntVec` unsigned 32-bit lanes. min and max return the second argument when the first is NaN.
+#pragma once
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+namespace intaglio::quant::INTAGLIO_ISA {
+namespace {
+
+#if defined(__AVX512F__)
+
+struct Vec {
+  static constexpr int lanes = 16;
+  __m512 v;
+};
+struct IntVec {
+  __m512i v;
+};
+inline Vec load(const float* p) { return {_mm512_loadu_ps(p)}; }
+inline void store(float* p, Vec a) { _mm512_storeu_ps(p, a.v); }
+inline Vec splat(float a) { return {_mm512_set1_ps(a)}; }
+inline Vec operator+(Vec a, Vec b) { return {_mm512_add_ps(a.v, b.v)}; }
+inline Vec operator-(Vec a, Vec b) { return {_mm512_sub_ps(a.v, b.v)}; }
+inline Vec operator*(Vec a, Vec b) { return {_mm512_mul_ps(a.v, b.v)}; }
+inline Vec operator/(Vec a, Vec b) { return {_mm512_div_ps(a.v, b.v)}; }
+inline Vec min(Vec a, Vec b) { return {_mm512_min_ps(a.v, b.v)}; }
+inline Vec max(Vec a, Vec b) { return {_mm512_max_ps(a.v, b.v)}; }
+inline Vec floor(Vec a) { return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC)}; }
+inline Vec fused_multiply_add(Vec a, Vec b, Vec c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+// n + 1 where (n + 1) * d <= a holds exactly, else n.
+inline Vec step_up(Vec n, Vec d, Vec a) {
+  const __m512 next = _mm512_add_ps(n.v, _mm512_set1_ps(1.0f));
+  const __m512 rest = _mm512_fnmadd_ps(next, d.v, a.v);
+  return {_mm512_mask_mov_ps(n.v, _mm512_cmp_ps_mask(rest, _mm512_setzero_ps(), _CMP_GE_OQ), next)};
+}
+inline bool any_nan(Vec a, Vec b) { return _mm512_cmp_ps_mask(a.v, b.v, _CMP_UNORD_Q) != 0; }
+inline IntVec truncated_below(Vec a, uint32_t limit) {
+  return {_mm512_min_epu32(_mm512_cvttps_epi32(a.v), _mm512_set1_epi32(static_cast<int>(limit)))};
+}
+inline void store(uint32_t* p, IntVec a) { _mm512_storeu_si512(p, a.v); }
+
+#elif defined(__AVX2__)
+
+struct Vec {
+  static constexpr int lanes = 8;
+  __m256 v;
+};
+struct IntVec {
+  __m256i v;
+};
+inline Vec load(const float* p) { return {_mm256_loadu_ps(p)}; }
+inline void store(float* p, Vec a) { _mm256_storeu_ps(p, a.v); }
+inline Vec splat(float a) { return {_mm256_set1_ps(a)}; }
+inline Vec operator+(Vec a, Vec b) { return {_mm256_add_ps(a.v, b.v)}; }
+inline Vec operator-(Vec a, Vec b) { return {_mm256_sub_ps(a.v, b.v)}; }
+inline Vec operator*(Vec a, Vec b) { return {_mm256_mul_ps(a.v, b.v)}; }
+inline Vec operator/(Vec a, Vec b) { return {_mm256_div_ps(a.v, b.v)}; }
+inline Vec min(Vec a, Vec b) { return {_mm256_min_ps(a.v, b.v)}; }
+inline Vec max(Vec a, Vec b) { return {_mm256_max_ps(a.v, b.v)}; }
+inline Vec floor(Vec a) { return {_mm256_floor_ps(a.v)}; }
+inline Vec fused_multiply_add(Vec a, Vec b, Vec c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
+inline Vec step_up(Vec n, Vec d, Vec a) {
+  const __m256 next = _mm256_add_ps(n.v, _mm256_set1_ps(1.0f));
+  const __m256 rest = _mm256_fnmadd_ps(next, d.v, a.v);
+  return {_mm256_blendv_ps(n.v, next, _mm256_cmp_ps(rest, _mm256_setzero_ps(), _CMP_GE_OQ))};
+}
+inline bool any_nan(Vec a, Vec b) { return _mm256_movemask_ps(_mm256_cmp_ps(a.v, b.v, _CMP_UNORD_Q)) != 0; }
+inline IntVec truncated_below(Vec a, uint32_t limit) {
+  return {_mm256_min_epu32(_mm256_cvttps_epi32(a.v), _mm256_set1_epi32(static_cast<int>(limit)))};
+}
+inline void store(uint32_t* p, IntVec a) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), a.v); }
+
+#else
+
+// Any processor: loops that the compiler unrolls. Products that must not be rounded are taken in double, which holds
+// them exactly: a float times an integer below 2^29.
+struct Vec {
+  static constexpr int lanes = 8;
+  float v[8];
+};
+struct IntVec {
+  uint32_t v[8];
+};
+template <typename Function> inline Vec each_lane(Function function) {
+  Vec result;
+  for (int i = 0; i < Vec::lanes; ++i) result.v[i] = function(i);
+  return result;
+}
+inline Vec load(const float* p) {
+  return each_lane([&](int i) { return p[i]; });
+}
+inline void store(float* p, Vec a) {
+  for (int i = 0; i < Vec::lanes; ++i) p[i] = a.v[i];
+}
+inline Vec splat(float a) {
+  return each_lane([&](int) { return a; });
+}
+inline Vec operator+(Vec a, Vec b) {
+  return each_lane([&](int i) { return a.v[i] + b.v[i]; });
+}
+inline Vec operator-(Vec a, Vec b) {
+  return each_lane([&](int i) { return a.v[i] - b.v[i]; });
+}
+inline Vec operator*(Vec a, Vec b) {
+  return each_lane([&](int i) { return a.v[i] * b.v[i]; });
+}
+inline Vec operator/(Vec a, Vec b) {
+  return each_lane([&](int i) { return a.v[i] / b.v[i]; });
+}
+inline Vec min(Vec a, Vec b) {
+  return each_lane([&](int i) { return a.v[i] < b.v[i] ? a.v[i] : b.v[i]; });
+}
+inline Vec max(Vec a, Vec b) {
+  return each_lane([&](int i) { return a.v[i] > b.v[i] ? a.v[i] : b.v[i]; });
+}
+inline Vec floor(Vec a) {
+  return each_lane([&](int i) { return __builtin_floorf(a.v[i]); });
+}
+inline Vec fused_multiply_add(Vec a, Vec b, Vec c) {
+  return each_lane([&](int i) { return __builtin_fmaf(a.v[i], b.v[i], c.v[i]); });
+}
+inline Vec step_up(Vec n, Vec d, Vec a) {
+  return each_lane([&](int i) {
+    const float next = n.v[i] + 1.0f;
+    return static_cast<double>(next) * static_cast<double>(d.v[i]) <= static_cast<double>(a.v[i]) ? next : n.v[i];
+  });
+}
+inline bool any_nan(Vec a, Vec b) {
+  bool found = false;
+  for (int i = 0; i < Vec::lanes; ++i) found |= !(a.v[i] == a.v[i]) | !(b.v[i] == b.v[i]);
+  return found;
+}
+inline IntVec truncated_below(Vec a, uint32_t limit) {
+  IntVec result;
+  for (int i = 0; i < Vec::lanes; ++i) {
+    // NaN and negative values end at the limit, as in the vector forms.
+    const bool inside = a.v[i] > -1.0f && a.v[i] < static_cast<float>(limit);
+    result.v[i] = inside ? static_cast<uint32_t>(static_cast<int32_t>(a.v[i])) : limit;
+  }
+  return result;
+}
+inline void store(uint32_t* p, IntVec a) {
+  for (int i = 0; i < Vec::lanes; ++i) p[i] = a.v[i];
+}
+
+#endif
+
+}  // namespace
+}  // namespace intaglio::quant::INTAGLIO_ISA

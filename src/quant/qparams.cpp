@@ -1,0 +1,122 @@
+// Scale and zero point from a range.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include <fmt/format.h>
+
+#include <intaglio/error.h>
+
+#include "quant/affine.h"
+#include "quant/range.h"
+
+namespace intaglio::quant {
+
+namespace {
+
+// PyTorch computes the scale of a 16-bit tensor in that type, rounding after each operation.
+float rounded_to(DType dtype, float value) {
+  if (dtype == DType::float16) return half_to_float(float_to_half(value));
+  if (dtype == DType::bfloat16) return bfloat16_to_float(float_to_bfloat16(value));
+  return value;
+}
+
+void check_ordered(float min, float max) {
+  if (!(min <= max)) {
+    throw_bad_input(fmt::format("observed range [{}, {}] is not ascending; are there NaN values in the data?", min, max));
+  }
+}
+
+// int32 as the x86 conversion gives it: NaN and everything outside becomes the lowest value.
+int32_t to_int32(float value) {
+  if (!(value >= -2147483648.0f && value < 2147483648.0f)) return std::numeric_limits<int32_t>::min();
+  return static_cast<int32_t>(value);
+}
+
+ScaleZeroPoint affine(float min, float max, QuantRange range, double eps, DType arithmetic) {
+  check_ordered(min, max);
+  const float low = std::min(min, 0.0f);
+  const float high = std::max(max, 0.0f);
+  const float width = rounded_to(arithmetic, high - low);
+  float scale = rounded_to(arithmetic, width / static_cast<float>(range.max - range.min));
+  scale = std::max(scale, static_cast<float>(eps));
+  // int32 subtraction that wraps, as PyTorch's does; only infinite ranges come near.
+  const uint32_t steps = static_cast<uint32_t>(to_int32(std::nearbyint(low / scale)));
+  const int64_t zero_point = static_cast<int32_t>(static_cast<uint32_t>(range.min) - steps);
+  return {scale, std::clamp(zero_point, range.min, range.max)};
+}
+
+ScaleZeroPoint symmetric(float min, float max, QuantRange range, double eps, int64_t zero_point, DType arithmetic) {
+  check_ordered(min, max);
+  const float largest = std::max(-std::min(min, 0.0f), std::max(max, 0.0f));
+  const double half_width = static_cast<double>(range.max - range.min) / 2;
+  const float scale = rounded_to(arithmetic, largest / static_cast<float>(half_width));
+  return {std::max(scale, static_cast<float>(eps)), zero_point};
+}
+
+Range dynamic_range(const Tensor& x, DType dtype) {
+  if (dtype != DType::int8 && dtype != DType::uint8) {
+    throw_unsupported(fmt::format("dynamic quantization to {}; expected int8 or uint8", name(dtype)));
+  }
+  if (x.dtype() != DType::float32 && x.dtype() != DType::float16 && x.dtype() != DType::bfloat16) {
+    throw_bad_input(fmt::format("choose_qparams: expected a float32, float16 or bfloat16 tensor, got {}", name(x.dtype())));
+  }
+  if (x.numel() == 0) return {0.0f, 0.0f};
+  return range_of_values(x);
+}
+
+}  // namespace
+
+ScaleZeroPoint choose_qparams_affine(float min, float max, QuantRange range, double eps) {
+  return affine(min, max, range, eps, DType::float32);
+}
+
+ScaleZeroPoint choose_qparams_symmetric(float min, float max, QuantRange range, double eps, int64_t zero_point) {
+  return symmetric(min, max, range, eps, zero_point, DType::float32);
+}
+
+int64_t symmetric_zero_point(const ObserverSettings& settings) {
+  if (settings.dtype == DType::uint16) return 32768;
+  if (settings.dtype != DType::uint8) return 0;
+  if (!settings.quant_min || !settings.quant_max) return 128;
+  const int64_t sum = *settings.quant_min + *settings.quant_max;
+  return sum / 2;  // both are at least 0
+}
+
+QuantParams qparams_of_range(std::span<const float> min, std::span<const float> max, const ObserverSettings& settings,
+                             double eps, bool per_channel) {
+  const QuantRange range = range_of(settings);
+  QuantParams params;
+  params.quant_min = range.min;
+  params.quant_max = range.max;
+  params.dtype = settings.dtype;
+  if (per_channel) params.axis = settings.ch_axis;
+  constexpr float infinity = std::numeric_limits<float>::infinity();
+  if (min.empty() || (!per_channel && min[0] == infinity && max[0] == -infinity)) {
+    params.scale = {1.0f};
+    params.zero_point = {0};
+    return params;
+  }
+  const bool is_symmetric =
+      settings.qscheme == QScheme::per_tensor_symmetric || settings.qscheme == QScheme::per_channel_symmetric;
+  const int64_t middle = symmetric_zero_point(settings);
+  for (size_t i = 0; i < min.size(); ++i) {
+    const ScaleZeroPoint one = is_symmetric ? choose_qparams_symmetric(min[i], max[i], range, eps, middle)
+                                            : choose_qparams_affine(min[i], max[i], range, eps);
+    params.scale.push_back(one.scale);
+    params.zero_point.push_back(one.zero_point);
+  }
+  return params;
+}
+
+ScaleZeroPoint choose_qparams(const Tensor& x, QuantRange range, double eps, DType dtype) {
+  const Range values = dynamic_range(x, dtype);
+  return affine(values.min, values.max, range, eps, x.dtype());
+}
+
+ScaleZeroPoint choose_qparams_symmetric(const Tensor& x, QuantRange range, double eps, DType dtype) {
+  const Range values = dynamic_range(x, dtype);
+  return symmetric(values.min, values.max, range, eps, dtype == DType::uint8 ? 128 : 0, x.dtype());
+}
+
+}  // namespace intaglio::quant
