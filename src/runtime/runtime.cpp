@@ -1,0 +1,199 @@
+#include "runtime/runtime.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include <intaglio/error.h>
+
+#include "runtime/child_process.h"
+#include "runtime/protocol.h"
+
+namespace intaglio::runtime {
+namespace {
+
+constexpr const char* kKindNames[] = {"None", "a tensor", "an integer", "a number", "a bool", "a string", "a list"};
+
+int64_t default_memory_limit() {
+  const int64_t pages = sysconf(_SC_PHYS_PAGES);
+  const int64_t page = sysconf(_SC_PAGESIZE);
+  return pages > 0 && page > 0 ? 2 * pages * page : int64_t{64} << 30;
+}
+
+ValueKind kind_of(const RunValue& value) { return static_cast<ValueKind>(value.index()); }
+
+std::string describe(const ValueInfo& info) {
+  if (info.kind != ValueKind::tensor) return kKindNames[static_cast<size_t>(info.kind)];
+  return fmt::format("{} [{}]{}", name(info.dtype), fmt::join(info.sizes, ", "), info.dynamic ? " at most" : "");
+}
+
+std::string describe(const RunValue& value) {
+  const auto* tensor = std::get_if<Tensor>(&value);
+  if (!tensor) return kKindNames[static_cast<size_t>(kind_of(value))];
+  return fmt::format("{} [{}]", name(tensor->dtype()), fmt::join(tensor->sizes(), ", "));
+}
+
+bool fits(const ValueInfo& info, const RunValue& value) {
+  if (info.kind != kind_of(value)) return false;
+  const auto* tensor = std::get_if<Tensor>(&value);
+  if (!tensor) return true;
+  if (tensor->dtype() != info.dtype || tensor->sizes().size() != info.sizes.size()) return false;
+  if (!info.dynamic) return tensor->sizes() == info.sizes;
+  return std::equal(info.sizes.begin(), info.sizes.end(), tensor->sizes().begin(),
+                    [](int64_t bound, int64_t size) { return size <= bound; });
+}
+
+// Kept for an unverified program, whose method is not known here.
+const MethodInfo& method_named(const ProgramInfo& program, const std::string& name) {
+  if (name.empty() && program.methods.size() == 1) return program.methods.front();
+  std::string known;
+  for (const auto& method : program.methods) {
+    if (method.name == name) return method;
+    known += (known.empty() ? "" : ", ") + escaped(method.name);
+  }
+  throw_usage(fmt::format("the program has no method '{}'; it has {}", escaped(name), known));
+}
+
+}  // namespace
+
+double Timing::minimum() const { return runs.empty() ? 0 : *std::min_element(runs.begin(), runs.end()); }
+
+double Timing::median() const {
+  if (runs.empty()) return 0;
+  auto sorted = runs;
+  std::sort(sorted.begin(), sorted.end());
+  const size_t half = sorted.size() / 2;
+  return sorted.size() % 2 == 1 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
+}
+
+struct PteRunner::Impl {
+  RunnerOptions options;
+  std::unique_ptr<ChildProcess> child;
+  std::string path;  // of the loaded program; "" when none is
+  bool verified = false;
+  MethodInfo method;
+  Timing timing;
+
+  ChildProcess& running_child() {
+    if (child && child->alive()) return *child;
+    const int64_t limit = options.memory_limit > 0 ? options.memory_limit : default_memory_limit();
+    child = std::make_unique<ChildProcess>(runtime_directory() / "intaglio-runner",
+                                           std::vector<std::string>{std::to_string(limit)});
+    return *child;
+  }
+
+  Message ask(MessageWriter&& request, MessageKind expected) {
+    const auto bytes = std::move(request).finish();
+    ChildProcess& running = running_child();
+    running.take_words();  // what was said about an earlier request
+    Message answer = running.exchange(bytes, options.timeout);
+    if (answer.kind == MessageKind::failed) throw_failure(answer);
+    if (answer.kind != expected) throw_bug("intaglio-runner gave an answer of another kind than asked for");
+    return answer;
+  }
+
+  [[noreturn]] void throw_failure(const Message& answer) {
+    MessageReader reader(answer.payload);
+    const uint32_t code = reader.get_u32();
+    const std::string stage = reader.get_string();
+    std::string detail = reader.get_string();
+    if (detail.empty()) detail = child->take_words();
+    throw_bad_input(fmt::format("the ExecuTorch runtime refused it while {}: {}{}", escaped(stage),
+                                describe_error_code(code), detail.empty() ? "" : ": " + escaped(detail, 400)));
+  }
+
+  void load(const std::filesystem::path& file, const std::string& method_name) try {
+    path.clear();
+    timing = {};
+    MessageWriter request(MessageKind::load);
+    request.put_string(file.string());
+    request.put_string(method_name);
+    request.put_u32(static_cast<uint32_t>(std::clamp(options.threads, 0, 1024)));
+    const Message answer = ask(std::move(request), MessageKind::loaded);
+    timing.load = MessageReader(answer.payload).get_double();
+    path = escaped(file.string());
+  } catch (const Error& error) {
+    throw error.with_context(escaped(file.string()));
+  }
+
+  void check_inputs(std::span<const RunValue> inputs) const {
+    if (inputs.size() != method.inputs.size())
+      throw_bad_input(fmt::format("method '{}' takes {} inputs, {} were given", escaped(method.name),
+                                  method.inputs.size(), inputs.size()));
+    for (size_t i = 0; i < inputs.size(); ++i)
+      if (!fits(method.inputs[i], inputs[i]))
+        throw_bad_input(fmt::format("input {} of method '{}': {} expected, {} given; convert the sample", i,
+                                    escaped(method.name), describe(method.inputs[i]), describe(inputs[i])));
+  }
+
+  std::vector<RunValue> run(std::span<const RunValue> inputs, int repetitions) try {
+    if (verified) check_inputs(inputs);
+    MessageWriter request(MessageKind::run);
+    request.put_u32(static_cast<uint32_t>(std::max(repetitions, 0)));
+    request.put_u32(static_cast<uint32_t>(inputs.size()));
+    for (const auto& input : inputs) request.put_value(input);
+    const Message answer = ask(std::move(request), MessageKind::outputs);
+    MessageReader reader(answer.payload);
+    timing.runs.clear();
+    for (uint32_t left = reader.get_u32(); left > 0; --left) timing.runs.push_back(reader.get_double());
+    std::vector<RunValue> outputs;
+    for (uint32_t left = reader.get_u32(); left > 0; --left) outputs.push_back(reader.get_value());
+    return outputs;
+  } catch (const Error& error) {
+    throw error.with_context(path);
+  }
+};
+
+PteRunner::PteRunner(RunnerOptions options) : impl_(std::make_unique<Impl>()) { impl_->options = options; }
+PteRunner::~PteRunner() = default;
+PteRunner::PteRunner(PteRunner&&) noexcept = default;
+PteRunner& PteRunner::operator=(PteRunner&&) noexcept = default;
+
+const MethodInfo& PteRunner::method() const { return impl_->method; }
+const Timing& PteRunner::timing() const { return impl_->timing; }
+
+const MethodInfo& PteRunner::load(const std::filesystem::path& path, const std::string& method) {
+  const ProgramInfo program = verify_pte(path);
+  try {
+    impl_->method = method_named(program, method);
+  } catch (const Error& error) {
+    throw error.with_context(escaped(path.string()));
+  }
+  impl_->verified = true;
+  impl_->load(path, impl_->method.name);
+  return impl_->method;
+}
+
+void PteRunner::load_unverified(const std::filesystem::path& path, const std::string& method) {
+  impl_->method = {};
+  impl_->verified = false;
+  impl_->load(path, method);
+}
+
+std::vector<RunValue> PteRunner::run(std::span<const RunValue> inputs, int repetitions) {
+  if (impl_->path.empty()) throw_bug("PteRunner::run before load");
+  return impl_->run(inputs, repetitions);
+}
+
+RunResult run_pte(const std::filesystem::path& path, std::span<const std::vector<RunValue>> samples,
+                  const RunOptions& options) {
+  PteRunner runner(options.runner);
+  RunResult result;
+  result.method = runner.load(path, options.method);
+  for (const auto& sample : samples) {
+    result.outputs.push_back(runner.run(sample, options.repetitions));
+    result.timings.push_back(runner.timing());
+  }
+  return result;
+}
+
+RunResult run_pte(const std::filesystem::path& path, std::span<const std::vector<Tensor>> samples,
+                  const RunOptions& options) {
+  std::vector<std::vector<RunValue>> values;
+  for (const auto& sample : samples) values.emplace_back(sample.begin(), sample.end());
+  return run_pte(path, values, options);
+}
+
+}  // namespace intaglio::runtime
