@@ -17,10 +17,12 @@
 namespace intaglio {
 
 struct SymExpr {
-  enum class Kind { symbol, integer, call };
+  enum class Kind { symbol, integer, real, call };
   Kind kind = Kind::integer;
-  std::string name;       // the symbol's name, or the function's: Add, Mul, FloorDiv, Mod, Max, GreaterThan, ...
+  std::string name;         // the symbol's name, or the function's: Add, Mul, FloorDiv, Mod, Max, GreaterThan, ...
+  std::string assumptions;  // of a symbol, as read: "positive=True, integer=True"; "" when the text gave none
   int64_t integer = 0;
+  double real = 0;          // only inside float-valued expressions
   std::vector<std::shared_ptr<const SymExpr>> arguments;
 };
 using SymExprPtr = std::shared_ptr<const SymExpr>;
@@ -40,10 +42,14 @@ SymExprPtr parse_sym_expr(std::string_view text);
 // Canonical infix text, for people and for comparison: `4*s77 + 1`.
 std::string to_string(const SymExpr& expression);
 
+// Sympy's constructor text, the form the archive stores: `Add(Symbol('s77', positive=True, integer=True), Integer(1))`.
+std::string to_srepr(const SymExpr& expression);
+
 // The value under `bindings`; nullopt if a symbol is missing, a division is by zero or the result overflows.
 std::optional<int64_t> evaluate(const SymExpr& expression, const SymBindings& bindings);
 
-// Bounds of the expression when every symbol stays in its range (interval arithmetic).
+// Bounds of the expression when every symbol stays in its range (interval arithmetic). `ranges` may also hold
+// whole expressions in canonical infix text, as the archive does for derived dimensions.
 SymRange bounds(const SymExpr& expression, const SymRanges& ranges);
 
 class SymInt {
