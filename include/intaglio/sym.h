@@ -19,11 +19,11 @@ namespace intaglio {
 struct SymExpr {
   enum class Kind { symbol, integer, real, call };
   Kind kind = Kind::integer;
-  std::string name;         // the symbol's name, or the function's: Add, Mul, FloorDiv, Mod, Max, GreaterThan, ...
-  std::string assumptions;  // of a symbol, as read: "positive=True, integer=True"; "" when the text gave none
+  std::string name;  // the symbol's name, or the function's: Add, Mul, FloorDiv, Mod, Max, GreaterThan, ...
   int64_t integer = 0;
-  double real = 0;          // only inside float-valued expressions
   std::vector<std::shared_ptr<const SymExpr>> arguments;
+  std::string assumptions = {};  // of a symbol, as read: "positive=True, integer=True"; "" when the text gave none
+  double real = 0;               // only inside float-valued expressions
 };
 using SymExprPtr = std::shared_ptr<const SymExpr>;
 
