@@ -1,0 +1,102 @@
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include <intaglio/error.h>
+#include <intaglio/recipes.h>
+
+#include "recipes/rules.h"
+
+namespace intaglio {
+namespace {
+
+class RecipeFile : public ::testing::Test {
+ protected:
+  std::string write(const std::string& text) {
+    const std::string path = (std::filesystem::temp_directory_path() / ("recipe_" + std::to_string(::getpid()) + ".json"));
+    std::ofstream(path) << text;
+    return path;
+  }
+  std::string failure(const std::string& text) {
+    try {
+      make_recipe(write(text));
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::bad_input);
+      return error.what();
+    }
+    return "";
+  }
+};
+
+std::string usage_message(const std::string& name, const RecipeSettings& settings = {}) {
+  try {
+    make_recipe(name, settings);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::usage);
+    return error.what();
+  }
+  return "";
+}
+
+TEST(Recipes, KnownNames) {
+  EXPECT_EQ(make_recipe("xnnpack_fp32").quantizer, nullptr);
+  const Recipe recipe = make_recipe("xnnpack_pt2e_int8_static_per_channel", {{"compat", "torchao"}});
+  EXPECT_NE(recipe.quantizer, nullptr);
+  EXPECT_TRUE(recipe.info.needs_calibration);
+  EXPECT_EQ(recipe.prepare.compat, Compat::torchao);
+  EXPECT_EQ(recipe.partitioners.items().size(), 1u);
+}
+
+TEST(Recipes, UnknownNamesAreAnswered) {
+  EXPECT_NE(usage_message("xnnpack_fp23").find("did you mean 'xnnpack_fp32'"), std::string::npos);
+  EXPECT_NE(usage_message("xnnpack_fp32", {{"group_size", "32"}}).find("no setting 'group_size'"), std::string::npos);
+  EXPECT_NE(usage_message("xnnpack_fp32", {{"compat", "x"}}).find("must be intaglio or torchao"), std::string::npos);
+}
+
+TEST(Glob, StarsAndQuestionMarks) {
+  EXPECT_TRUE(glob_matches("features.*.conv", "features.3.block.conv"));
+  EXPECT_TRUE(glob_matches("*", ""));
+  EXPECT_TRUE(glob_matches("a*b*c", "aXbYbZc"));
+  EXPECT_FALSE(glob_matches("a*b*c", "aXbYbZ"));
+  EXPECT_TRUE(glob_matches("layer?", "layer3"));
+  EXPECT_FALSE(glob_matches("layer?", "layer"));
+  EXPECT_FALSE(glob_matches("", "x"));
+}
+
+TEST(Rules, EveryGivenPartMustMatch) {
+  Graph graph;
+  Value* x = graph.add_input(0, {TensorMeta::contiguous(DType::float32, {1}), "x"});
+  Node& node = graph.insert_before(nullptr, Op::get("aten.relu.default"), {{"self", x}},
+                                   {{TensorMeta::contiguous(DType::float32, {1})}});
+  node.metadata["nn_module_stack"] = "a,L['self'].block.act,torch.nn.modules.activation.ReLU";
+  EXPECT_TRUE(matches({}, node));
+  EXPECT_TRUE(matches({.module_name = "block.*", .module_type = "ReLU", .op = "relu"}, node));
+  EXPECT_TRUE(matches({.module_type = "torch.nn.modules.activation.ReLU", .op = "aten.relu.default"}, node));
+  EXPECT_FALSE(matches({.module_name = "block.*", .module_type = "Conv2d"}, node));
+}
+
+TEST_F(RecipeFile, ReadsRules) {
+  const Recipe recipe = make_recipe(write(R"({"schema": "intaglio-recipe/1", "name": "mixed", "backend": "xnnpack",
+      "rules": [{"match": {"module_name": "head*"}, "config": null},
+                {"match": {"module_type": "Conv2d"}, "config": {"is_per_channel": true}},
+                {"config": {"scheme": "symmetric_int8", "weight_qmin": -127}}]})"));
+  EXPECT_EQ(recipe.info.name, "mixed");
+  EXPECT_TRUE(recipe.info.needs_calibration);
+  EXPECT_NE(recipe.quantizer, nullptr);
+}
+
+TEST_F(RecipeFile, NamesThePlaceOfAnError) {
+  EXPECT_NE(failure("{").find("is not JSON"), std::string::npos);
+  EXPECT_NE(failure(R"({"schema": "x", "backend": "xnnpack", "rules": []})").find("schema: must be"), std::string::npos);
+  EXPECT_NE(failure(R"({"schema": "intaglio-recipe/1", "schema": "x"})").find("given twice"), std::string::npos);
+  const std::string head = R"({"schema": "intaglio-recipe/1", "backend": "xnnpack", "rules": )";
+  EXPECT_NE(failure(head + "3}").find("rules: must be a list"), std::string::npos);
+  EXPECT_NE(failure(head + R"([{"match": {"layer": "x"}, "config": null}]})").find("rules[0].match: unknown key 'layer'"),
+            std::string::npos);
+  EXPECT_NE(failure(head + R"([{"match": {}}]})").find("rules[0].config: is missing"), std::string::npos);
+  EXPECT_NE(failure(head + R"([{"config": {"act_qmax": 300}}]})").find("rules[0].config.act_qmax"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace intaglio
