@@ -1,0 +1,75 @@
+#include "cli/cli.h"
+
+#include <csignal>
+#include <cstdio>
+#include <new>
+
+#include <fmt/format.h>
+#include <intaglio/error.h>
+
+namespace intaglio::cli {
+namespace {
+
+enum ExitStatus { kDone = 0, kInputAtFault = 1, kCommandLineAtFault = 2, kBug = 3 };
+
+void complain(const std::string& message) { fmt::print(stderr, "intaglio: {}\n", message); }
+
+int report(const Error& error) {
+  switch (error.kind()) {
+    case ErrorKind::bad_input:
+    case ErrorKind::unsupported: complain(error.what()); return kInputAtFault;
+    case ErrorKind::usage: complain(error.what()); return kCommandLineAtFault;
+    case ErrorKind::bug: break;
+  }
+  complain(fmt::format("this is a bug in intaglio: {}; please report it with the input file", error.what()));
+  return kBug;
+}
+
+// The parser's message as one line, with the way to the help.
+std::string one_line(const CLI::ParseError& error) {
+  std::string text = escaped(error.what(), 400);
+  for (size_t at; (at = text.find("\\x0a")) != std::string::npos;) text.replace(at, 4, " ");
+  return text + "; see `intaglio --help`";
+}
+
+}  // namespace
+
+int main(int argc, const char* const* argv) {
+  // A closed pipe is an error of the write, not the end of the process; a file size limit likewise.
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
+
+  CLI::App app("Quantizes PyTorch exported programs (.pt2) and lowers them to ExecuTorch programs (.pte).", "intaglio");
+  app.set_version_flag("--version", "intaglio " INTAGLIO_VERSION);
+  app.require_subcommand(1);
+  app.fallthrough();
+  CommonOptions common;
+  app.add_option("--threads", common.threads, "threads to use (default: all cores)")->check(CLI::Range(1, 1024));
+  app.add_flag("--json", common.json, "print one JSON document on stdout, nothing else");
+  app.add_flag("--quiet", common.quiet, "print nothing but errors");
+  for (const auto add : {add_build, add_quantize, add_lower, add_run, add_compare, add_inspect, add_recipes})
+    add(app, common);
+
+  try {
+    app.parse(argc, argv);
+    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+      complain("writing to standard output failed");
+      return kInputAtFault;
+    }
+    return kDone;
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help and --version
+    complain(one_line(error));
+    return kCommandLineAtFault;
+  } catch (const Error& error) {
+    return report(error);
+  } catch (const std::bad_alloc&) {
+    complain("out of memory; a smaller model or fewer threads may fit");
+    return kInputAtFault;
+  } catch (const std::exception& error) {
+    complain(fmt::format("this is a bug in intaglio: {}; please report it with the input file", escaped(error.what())));
+    return kBug;
+  }
+}
+
+}  // namespace intaglio::cli
