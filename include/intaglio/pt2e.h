@@ -2,8 +2,10 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <intaglio/quantizer.h>
@@ -15,14 +17,19 @@ enum class Compat {
   torchao,   // torchao's behaviour exactly
 };
 
+// Receives one line for each thing that is allowed but deserves a look: a constant range, a plan entry without a use.
+using WarningSink = std::function<void(const std::string&)>;
+
 struct PrepareOptions {
   Compat compat = Compat::intaglio;
-  int threads = 0;  // 0: all cores
+  int threads = 0;   // 0: all cores
+  WarningSink warn;  // also used by calls, plans and conversion of the prepared program
 };
 
-// What was decided for one observed tensor, and why. The plan is a file: JSON, one entry per tensor.
+// What was decided for one observed tensor, and why. The plan is a file: JSON, one entry per tensor (docs/plan.md).
 struct PlanEntry {
   std::string tensor;     // name of the value in the prepared graph
+  std::string used_by;    // node it is quantized for, when its other users see it otherwise; "" for all users
   std::string layer;      // module path of its producer or first user
   std::string observer;   // kind of observer
   std::string rule;       // the rule that annotated it
@@ -33,8 +40,13 @@ struct PlanEntry {
 struct Plan {
   std::vector<PlanEntry> entries;
 };
+// Bad input on anything that docs/plan.md does not allow, naming file and entry.
 Plan load_plan(const std::filesystem::path& path);
+// Replaces the target only after everything is written.
 void save_plan(const Plan& plan, const std::filesystem::path& path);
+// The file's text, and back; `source` is used in messages.
+std::string to_json(const Plan& plan);
+Plan parse_plan(std::string_view json, const std::string& source);
 
 // A program with observers. Calling it runs one sample and observes.
 class PreparedProgram {
@@ -48,9 +60,11 @@ class PreparedProgram {
 
   const ExportedProgram& program() const;
   size_t calibrated_samples() const;
-  // Statistics and decided parameters as of now.
+  // Statistics and decided parameters as of now; tensors that were never observed are left out.
   Plan plan() const;
-  // Decisions of an edited plan replace the observers'; entries are matched by tensor name. Bad input when they do not fit.
+  // Decisions of an edited plan replace the observers'; entries are matched by tensor and used_by. Bad input when they do
+  // not fit: an unknown tensor, another dtype or channel count, tensors of one group that disagree. An entry for a tensor
+  // that this quantizer leaves in float is passed over with a warning.
   void apply_plan(const Plan& plan);
 
   struct State;
@@ -62,12 +76,15 @@ class PreparedProgram {
   std::unique_ptr<State> state_;
 };
 
+// Folds batch norms, lets the quantizer annotate, places observers. Each step and its reason: src/pt2e/prepare.cpp.
 PreparedProgram prepare_pt2e(ExportedProgram program, const Quantizer& quantizer, const PrepareOptions& options = {});
 
 struct ConvertOptions {
   bool use_reference_representation = false;
   bool fold_quantize = true;  // store weights as integers
 };
+// Observers become quantize and dequantize nodes, weights become integers. A bad-input error naming the layer when a tensor
+// was never observed or its range is not finite (Compat::torchao: scale 1 for never observed ones, as torchao).
 ExportedProgram convert_pt2e(PreparedProgram prepared, const ConvertOptions& options = {});
 
 }  // namespace intaglio

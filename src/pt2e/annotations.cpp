@@ -1,0 +1,37 @@
+#include <intaglio/quantizer.h>
+
+namespace intaglio {
+
+const QuantizationAnnotation* Annotations::find(const Node* node) const {
+  const auto found = nodes_.find(node);
+  return found == nodes_.end() ? nullptr : &found->second;
+}
+
+QuantizationAnnotation* Annotations::find(const Node* node) {
+  const auto found = nodes_.find(node);
+  return found == nodes_.end() ? nullptr : &found->second;
+}
+
+const QuantizationAnnotation* Annotations::find(const Value* input) const {
+  const auto found = inputs_.find(input);
+  return found == inputs_.end() ? nullptr : &found->second;
+}
+
+const QuantizationAnnotation* Annotations::find_producer(const Value* value) const {
+  const Node* producer = value->producer();
+  if (producer == nullptr) return find(value);
+  // An annotation speaks of a node's single result; parts of a tuple have none of their own.
+  return producer->outputs().size() == 1 ? find(producer) : nullptr;
+}
+
+bool Annotations::is_annotated(const Node* node) const {
+  const QuantizationAnnotation* annotation = find(node);
+  return annotation != nullptr && annotation->annotated;
+}
+
+bool Annotations::is_annotated(const Value* input) const {
+  const QuantizationAnnotation* annotation = find(input);
+  return annotation != nullptr && annotation->annotated;
+}
+
+}  // namespace intaglio

@@ -1,0 +1,66 @@
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include <intaglio/error.h>
+#include <intaglio/pt2e.h>
+
+#include "pt2e/fold_quantize.h"
+#include "pt2e/prepared.h"
+#include "pt2e/quantize_nodes.h"
+
+namespace intaglio {
+namespace {
+
+bool is_converted(const PreparedProgram::State& state, const Insertion& insertion) {
+  const auto& spec = state.specs.groups[insertion.group].spec;
+  const auto* plain = spec ? std::get_if<QuantizationSpec>(&*spec) : nullptr;
+  return plain == nullptr || (!plain->is_dynamic && !is_floating(plain->dtype));
+}
+
+// Nothing is quantized on guesses: every static group has seen values, and they were finite.
+void check_ranges(const PreparedProgram::State& state) {
+  for (const Insertion& insertion : state.insertions.items) {
+    if (!is_converted(state, insertion)) continue;
+    if (!is_calibrated(state, insertion.group)) {
+      if (state.options.compat == Compat::torchao) {
+        state.warn(place_of(insertion) + ": never observed; its scale is 1");
+        continue;
+      }
+      throw_bad_input(place_of(insertion) + ": never observed, so it has no scale; run at least one calibration sample first");
+    }
+    const ObservedGroup& group = state.groups[insertion.group];
+    if (group.decided || group.observer == nullptr) continue;
+    const ObservedStatistics statistics = group.observer->statistics();
+    bool constant = !statistics.min.empty();
+    for (size_t i = 0; i < statistics.min.size(); ++i) {
+      if (!std::isfinite(statistics.min[i]) || !std::isfinite(statistics.max[i]))
+        throw_bad_input(fmt::format("{}: its observed range is [{}, {}]; a finite range is needed, check the calibration data and the weights",
+                                    place_of(insertion), statistics.min[i], statistics.max[i]));
+      constant = constant && statistics.min[i] == statistics.max[i];
+    }
+    if (constant && insertion.value->producer() != nullptr)
+      state.warn(fmt::format("{}: it was {} in every sample; the calibration data may not exercise this layer", place_of(insertion),
+                             statistics.min.front()));
+  }
+}
+
+}  // namespace
+
+ExportedProgram convert_pt2e(PreparedProgram prepared, const ConvertOptions& options) {
+  if (options.use_reference_representation)
+    throw_unsupported("use_reference_representation: integer reference graphs are not written; convert without it");
+  PreparedProgram::State& state = prepared.internal();
+  observe_without_samples(state);
+  check_ranges(state);
+  state.interpreter.reset();  // it refers to the float graph
+
+  insert_quantize_nodes(state);
+  verify(state.program);
+  // After the nodes are in place, so that weights that several layers share fold once.
+  if (options.fold_quantize) fold_quantize(state.program);
+  verify(state.program);
+  return std::move(state.program);
+}
+
+}  // namespace intaglio

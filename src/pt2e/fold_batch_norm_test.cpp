@@ -1,0 +1,147 @@
+#include "pt2e/fold_batch_norm.h"
+
+#include <cmath>
+
+#include <gtest/gtest.h>
+
+#include "pt2e/test_programs.h"
+
+namespace intaglio {
+namespace {
+
+using namespace test;
+
+struct ConvBn {
+  ProgramBuilder b;
+  Value* weight;
+  Value* x;
+  Value* conv;
+  ConvBn(bool with_bias, const std::string& op = "aten.conv2d.default", Sizes weight_sizes = {4, 3, 1, 1}) {
+    weight = b.parameter("c.weight", ramp(std::move(weight_sizes), -0.5f, 0.07f));
+    Value* bias = with_bias ? b.parameter("c.bias", ramp({4}, 0.3f, 0.01f)) : nullptr;
+    x = b.input("x", {1, 3, 8, 8});
+    conv = call(op, bias, "conv");
+  }
+  Value* call(const std::string& op, Value* bias, const std::string& name) {
+    return b.call(op, {{"input", x}, {"weight", weight}, {"bias", bias != nullptr ? Argument(bias) : Argument()}}, {1, 4, 8, 8}, name,
+                  {module("c", conv2d_type)});
+  }
+};
+
+TEST(FoldBatchNorm, ConvWeightAndBiasHaveTorchaosBits) {
+  ConvBn t(true);
+  const Tensor old = *t.b.program().constant(t.weight);
+  Value* bn = batch_norm(t.b, t.conv, 4, "bn");
+  ExportedProgram program = t.b.finish({bn});
+  EXPECT_EQ(fold_batch_norm(program, Compat::intaglio), 1u);
+  EXPECT_EQ(program.graph().size(), 1u);
+  EXPECT_EQ(program.state.entries().size(), 2u);  // the batch norm's constants went
+  const Node* conv = program.graph().node_list().front();
+  const auto weight = program.constant(conv->tensor("weight"))->span<float>();
+  const auto bias = program.constant(conv->tensor("bias"))->span<float>();
+  for (int c = 0; c < 4; ++c) {
+    const float scale = 0.5f + 0.125f * static_cast<float>(c), shift = -0.25f + 0.0625f * static_cast<float>(c);
+    const float mean = 0.1f + 0.03f * static_cast<float>(c), variance = 0.7f + 0.11f * static_cast<float>(c);
+    const float r = 1.0f / std::sqrt(variance + 1e-05f);
+    for (int i = 0; i < 3; ++i) EXPECT_EQ(weight[c * 3 + i], old.span<float>()[c * 3 + i] * (scale * r));
+    EXPECT_EQ(bias[c], ((0.3f + 0.01f * static_cast<float>(c) - mean) * r) * scale + shift);
+  }
+}
+
+TEST(FoldBatchNorm, MissingBiasBecomesAParameter) {
+  ConvBn t(false);
+  Value* bn = batch_norm(t.b, t.conv, 4, "bn");
+  ExportedProgram program = t.b.finish({bn});
+  EXPECT_EQ(fold_batch_norm(program, Compat::intaglio), 1u);
+  const Node* conv = program.graph().node_list().front();
+  EXPECT_EQ(*program.target_of(conv->tensor("bias")), "c.weight_bias");
+  EXPECT_EQ(program.constant(conv->tensor("bias"))->sizes(), (Sizes{4}));
+  verify(program);
+}
+
+TEST(FoldBatchNorm, TransposedConvolutionScalesItsSecondAxisGroupByGroup) {
+  ProgramBuilder b;
+  Value* weight = b.parameter("c.weight", ramp({4, 2, 1, 1}, 1.0f, 1.0f));
+  Value* x = b.input("x", {1, 4, 8, 8});
+  Value* conv = b.call("aten.conv_transpose2d.input",
+                       {{"input", x}, {"weight", weight}, {"bias", Argument()}, {"stride", std::vector<int64_t>{1, 1}},
+                        {"padding", std::vector<int64_t>{0, 0}}, {"output_padding", std::vector<int64_t>{0, 0}}, {"groups", 2}},
+                       {1, 4, 8, 8}, "conv");
+  Value* bn = batch_norm(b, conv, 4, "bn");
+  ExportedProgram program = b.finish({bn});
+  ASSERT_EQ(fold_batch_norm(program, Compat::intaglio), 1u);
+  const auto values = program.constant(program.graph().node_list().front()->tensor("weight"))->span<float>();
+  const auto factor = [](int c) {
+    const float fc = static_cast<float>(c);
+    return (0.5f + 0.125f * fc) * (1.0f / std::sqrt(0.7f + 0.11f * fc + 1e-05f));
+  };
+  for (int row = 0; row < 4; ++row)
+    for (int k = 0; k < 2; ++k)
+      EXPECT_EQ(values[row * 2 + k], static_cast<float>(1 + row * 2 + k) * factor((row / 2) * 2 + k)) << row << ' ' << k;
+}
+
+TEST(FoldBatchNorm, LinearOnlyOnRankTwo) {
+  for (const int64_t rank : {2, 3}) {
+    ProgramBuilder b;
+    Value* weight = b.parameter("l.weight", ramp({4, 3}, 0.1f, 0.1f));
+    const Sizes in = rank == 2 ? Sizes{2, 3} : Sizes{2, 4, 3};
+    const Sizes out = rank == 2 ? Sizes{2, 4} : Sizes{2, 4, 4};
+    Value* y = b.call("aten.linear.default", {{"input", b.input("x", in)}, {"weight", weight}}, out, "linear");
+    Value* bn = batch_norm(b, y, 4, "bn");
+    ExportedProgram program = b.finish({bn});
+    EXPECT_EQ(fold_batch_norm(program, Compat::torchao), rank == 2 ? 1u : 0u);
+  }
+}
+
+// torchao folds here and changes the second output; by default the batch norm stays.
+TEST(FoldBatchNorm, OtherUsersKeepTheirValues) {
+  for (const Compat compat : {Compat::intaglio, Compat::torchao}) {
+    ConvBn t(true);
+    Value* bn = batch_norm(t.b, t.conv, 4, "bn");
+    ExportedProgram program = t.b.finish({bn, t.conv});
+    EXPECT_EQ(fold_batch_norm(program, compat), compat == Compat::torchao ? 1u : 0u);
+  }
+}
+
+// torchao folds batch statistics as if they were running ones.
+TEST(FoldBatchNorm, TrainingModeStays) {
+  for (const Compat compat : {Compat::intaglio, Compat::torchao}) {
+    ConvBn t(true);
+    Value* bn = batch_norm(t.b, t.conv, 4, "bn", true);
+    ExportedProgram program = t.b.finish({bn});
+    EXPECT_EQ(fold_batch_norm(program, compat), compat == Compat::torchao ? 1u : 0u);
+  }
+}
+
+// A conv and its batch norm called twice: folded once, and both calls keep the folded bias (torchao zeroes it).
+TEST(FoldBatchNorm, ModuleCalledTwiceFoldsOnce) {
+  for (const Compat compat : {Compat::intaglio, Compat::torchao}) {
+    ConvBn t(false);
+    Value* again = t.call("aten.conv2d.default", nullptr, "conv_1");
+    Value* bn = batch_norm(t.b, t.conv, 4, "bn");
+    Node* first = bn->producer();
+    Value* second = t.b.call("aten.batch_norm.default",
+                             {{"input", again}, {"weight", first->tensor("weight")}, {"bias", first->tensor("bias")},
+                              {"running_mean", first->tensor("running_mean")}, {"running_var", first->tensor("running_var")},
+                              {"training", false}, {"momentum", 0.1}, {"eps", 1e-05}, {"cudnn_enabled", true}},
+                             {1, 4, 8, 8}, "bn_1");
+    ExportedProgram program = t.b.finish({bn, second});
+    EXPECT_EQ(fold_batch_norm(program, compat), 2u);
+    const std::vector<Node*> nodes = program.graph().node_list();
+    ASSERT_EQ(nodes.size(), 2u);
+    EXPECT_EQ(nodes[0]->tensor("bias"), nodes[1]->tensor("bias"));
+    const float folded = program.constant(nodes[0]->tensor("bias"))->span<float>()[0];
+    EXPECT_EQ(folded == 0.0f, compat == Compat::torchao);
+  }
+}
+
+TEST(FoldBatchNorm, SharedWeightWithoutBatchNormStays) {
+  ConvBn t(true);
+  Value* other = t.call("aten.conv2d.default", nullptr, "conv_1");
+  Value* bn = batch_norm(t.b, t.conv, 4, "bn");
+  ExportedProgram program = t.b.finish({bn, other});
+  EXPECT_EQ(fold_batch_norm(program, Compat::intaglio), 0u);
+}
+
+}  // namespace
+}  // namespace intaglio

@@ -1,0 +1,14 @@
+// Quantized constants are stored as integers: a static quantize node whose input depends on constants alone becomes a
+// buffer `_frozen_param<i>`. Dequantize nodes stay. Float originals that nothing else reads are dropped.
+//
+// Tests: convert_test.cpp.
+#pragma once
+
+#include <intaglio/program.h>
+
+namespace intaglio {
+
+// Returns how many nodes were folded.
+size_t fold_quantize(ExportedProgram& program);
+
+}  // namespace intaglio

@@ -1,0 +1,80 @@
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include <intaglio/error.h>
+#include <intaglio/pt2e.h>
+
+#include "pt2e/fold_batch_norm.h"
+#include "pt2e/prepared.h"
+
+namespace intaglio {
+namespace {
+
+std::vector<const Value*> watched_values(const PreparedProgram::State& state) {
+  std::vector<const Value*> watched;
+  for (const Node* node : state.program.graph().node_list())
+    for (const Value* output : node->outputs())
+      if (!state.insertions.at(output).empty()) watched.push_back(output);
+  return watched;
+}
+
+void check_targets(const PreparedProgram::State& state) {
+  for (const Insertion& insertion : state.insertions.items)
+    if (!is_floating(insertion.value->dtype()))
+      throw_usage(fmt::format("{} is {}; only float tensors can be quantized, leave it out of the annotation", place_of(insertion),
+                              name(insertion.value->dtype())));
+}
+
+}  // namespace
+
+PreparedProgram prepare_pt2e(ExportedProgram program, const Quantizer& quantizer, const PrepareOptions& options) {
+  auto state = std::make_unique<PreparedProgram::State>();
+  state->program = std::move(program);
+  state->options = options;
+
+  // Quantized weights must be those of deployment, where no batch norm is left.
+  fold_batch_norm(state->program, options.compat);
+  // The quantizer sees the folded program, and may rewrite it before it says what is quantized.
+  quantizer.transform_for_annotation(state->program);
+  verify(state->program);
+  quantizer.annotate(state->program, state->annotations);
+  quantizer.validate(state->program, state->annotations);
+  // Who shares an observer is known only when all annotations are.
+  state->specs = resolve_specs(state->program.graph(), state->annotations, options.compat);
+  state->insertions = plan_insertions(state->program, state->annotations, state->specs);
+  check_targets(*state);
+  for (const QuantizationGroup& group : state->specs.groups)
+    state->groups.push_back({group.spec ? make_observer(*group.spec) : nullptr, std::nullopt});
+  state->watched = watched_values(*state);
+  if (state->insertions.items.empty())
+    state->warn("the quantizer annotated nothing: the program stays in float; check its configuration and module names");
+  return PreparedProgram(std::move(state));
+}
+
+PreparedProgram::PreparedProgram(std::unique_ptr<State> state) : state_(std::move(state)) {}
+PreparedProgram::PreparedProgram(PreparedProgram&&) noexcept = default;
+PreparedProgram& PreparedProgram::operator=(PreparedProgram&&) noexcept = default;
+PreparedProgram::~PreparedProgram() = default;
+
+const ExportedProgram& PreparedProgram::program() const { return state_->program; }
+size_t PreparedProgram::calibrated_samples() const { return state_->samples; }
+
+std::vector<Tensor> PreparedProgram::operator()(const std::vector<Tensor>& inputs) {
+  State& state = *state_;
+  const std::vector<Value*> user_inputs = state.program.user_inputs();
+  if (inputs.size() != user_inputs.size())
+    throw_bad_input(fmt::format("a calibration sample has {} tensors, the program takes {}", inputs.size(), user_inputs.size()));
+  if (state.interpreter == nullptr)
+    state.interpreter = std::make_unique<Interpreter>(state.program, InterpreterOptions{.threads = state.options.threads});
+
+  // Graph inputs come before every node, constants before user inputs, as they stand in the signature.
+  observe_constants(state);
+  for (size_t i = 0; i < inputs.size(); ++i) observe_value(state, user_inputs[i], inputs[i]);
+  std::vector<Tensor> outputs = state.interpreter->run(
+      inputs, [&](const Value* value, const Tensor& tensor) { observe_value(state, value, tensor); }, &state.watched);
+  ++state.samples;
+  return outputs;
+}
+
+}  // namespace intaglio

@@ -1,0 +1,61 @@
+// What a prepared program holds between prepare and convert.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include <intaglio/interpreter.h>
+#include <intaglio/pt2e.h>
+
+#include "pt2e/insertions.h"
+#include "pt2e/spec_map.h"
+
+namespace intaglio {
+
+// One group of tensors that share quantization parameters.
+struct ObservedGroup {
+  std::unique_ptr<Observer> observer;  // null: derived from other groups, or stays float
+  std::optional<QuantParams> decided;  // by a plan; replaces the observer's
+};
+
+struct PreparedProgram::State {
+  ExportedProgram program;
+  Annotations annotations;
+  PrepareOptions options;
+  SpecMap specs;
+  Insertions insertions;
+  std::vector<ObservedGroup> groups;  // of specs.groups
+  size_t samples = 0;
+  bool constants_observed = false;
+  std::vector<const Value*> watched;         // values of nodes that have observers
+  std::unique_ptr<Interpreter> interpreter;  // made at the first call; refers to `program`
+
+  void warn(const std::string& message) const {
+    if (options.warn) options.warn(message);
+  }
+};
+
+// Null for specs without an observer of their own (derived ones).
+std::unique_ptr<Observer> make_observer(const AnyQuantizationSpec& spec);
+
+// Feeds one tensor to every observer that stands at `value`, in their order. Adds tensor and layer to errors.
+void observe_value(PreparedProgram::State& state, const Value* value, const Tensor& tensor);
+// Weights, biases and other constants; min/max observers see each only once, the others at every call as torchao's do.
+void observe_constants(PreparedProgram::State& state);
+// The same when no sample ever ran (weight-only quantization needs none), with what follows from constants alone.
+void observe_without_samples(PreparedProgram::State& state);
+
+// True when the parameters of a group are known: observed, decided, fixed, or derived from known ones.
+bool is_calibrated(const PreparedProgram::State& state, size_t group);
+// Decided, derived or calculated parameters; a usage error when derivations go in a circle.
+QuantParams qparams_of(const PreparedProgram::State& state, size_t group);
+
+// `layer 'features.0' (model.py:31)`, or the tensor's name: the place of an observed tensor in messages.
+std::string layer_of(const Insertion& insertion);
+std::string place_of(const Insertion& insertion);
+
+// Insertions in graph order.
+std::vector<size_t> graph_order(const PreparedProgram::State& state);
+
+}  // namespace intaglio
