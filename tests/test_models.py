@@ -1,0 +1,109 @@
+"""Real models from `.pt2` to `.pte`, beside what torchao and ExecuTorch reach (tests/records/models.json)."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+RECORD = json.loads((ROOT / "tests" / "records" / "models.json").read_text())
+STATIC = ["xnnpack_pt2e_int8_static_per_channel", "xnnpack_pt2e_int8_static_per_tensor"]
+# Half a decibel: the float engines differ in their last bits, so the calibrated ranges do.
+SQNR_MARGIN_DB = 0.5
+
+
+def sqnr(reference, candidate):
+    noise = ((reference.astype(np.float64) - candidate) ** 2).sum()
+    return 10 * np.log10((reference.astype(np.float64) ** 2).sum() / noise)
+
+
+class Setup:
+    """A model with the record's own inputs, run in float by PyTorch."""
+
+    def __init__(self, name, folder):
+        import oracle_models
+        import torch
+        from make_records.models import digest
+
+        model, inputs = oracle_models.MODELS[name]()
+        self.record = RECORD["models"][name]
+        self.calibration = inputs(RECORD["calibration"], oracle_models.CALIBRATION_SEED)
+        self.test = inputs(RECORD["test"], oracle_models.TEST_SEED)
+        assert digest(self.calibration) == self.record["calibration_sha256"], "other inputs than the record's"
+        assert digest(self.test) == self.record["test_sha256"], "other inputs than the record's"
+        self.program = folder / f"{name}.pt2"
+        torch.export.save(torch.export.export(model, self.calibration[0]), self.program)
+        for split, samples in (("calibration", self.calibration), ("test", self.test)):
+            (folder / split).mkdir()
+            for index, (sample,) in enumerate(samples):
+                np.save(folder / split / f"{index:03}.npy", sample.numpy())
+        self.folder = folder
+        with torch.no_grad():
+            self.reference = np.concatenate([model(*sample).numpy() for sample in self.test])
+        assert np.ptp(self.reference) > 0.1
+
+
+@pytest.fixture(scope="module", params=list(RECORD["models"]))
+def setup(request, tmp_path_factory):
+    return Setup(request.param, tmp_path_factory.mktemp(request.param))
+
+
+def run_on_stock_runtime(path, samples):
+    from executorch.runtime import Runtime
+
+    method = Runtime.get().load_program(path).load_method("forward")
+    return np.concatenate([method.execute(list(sample))[0].numpy() for sample in samples])
+
+
+def agreement(reference, candidate):
+    return (reference.argmax(-1) == candidate.argmax(-1)).mean()
+
+
+def check_lowering(document, recorded):
+    (method,) = document["methods"]
+    assert len(method["delegates"]) <= recorded["delegates"]
+    assert len(method["leftover_ops"]) <= len(recorded["leftover_kernels"]), method["leftover_ops"]
+    assert document["bytes"] <= recorded["pte_bytes"]
+
+
+@pytest.mark.parametrize("recipe", STATIC)
+def test_static_int8_is_as_good_as_the_oracles(setup, recipe, document):
+    recorded = setup.record["recipes"][recipe]
+    pte = setup.folder / f"{recipe}.pte"
+    built = document("build", setup.program, "-o", pte, "--recipe", recipe, "--calibrate", setup.folder / "calibration")
+    assert built["calibration_samples"] == RECORD["calibration"]
+    outputs = run_on_stock_runtime(pte, setup.test)
+    assert len(np.unique(outputs)) > 50
+    assert sqnr(setup.reference, outputs) >= recorded["pte_sqnr_db"] - SQNR_MARGIN_DB
+    # One disagreement of the test inputs more is within what the last bits of a calibration move.
+    assert agreement(setup.reference, outputs) >= recorded["pte_top1_agreement"] - 1.5 / len(setup.test)
+    check_lowering(built, recorded)
+
+
+def test_converted_program_runs_in_pytorch(setup, intaglio):
+    import torch
+    import torchao.quantization.pt2e  # noqa: F401  registers the quantized operators
+
+    recipe = STATIC[0]
+    recorded = setup.record["recipes"][recipe]
+    out = setup.folder / "converted.pt2"
+    intaglio("quantize", setup.program, "-o", out, "--recipe", recipe, "--calibrate", setup.folder / "calibration")
+    module = torch.export.load(out).module()
+    with torch.no_grad():
+        outputs = np.concatenate([module(*sample).numpy() for sample in setup.test])
+    assert sqnr(setup.reference, outputs) >= recorded["pt2_sqnr_db"] - SQNR_MARGIN_DB
+
+    # The interpreter computes what PyTorch computes, up to the float kernels' last bits at rounding boundaries.
+    own = setup.folder / "own.npz"
+    intaglio("run", out, "--input", setup.folder / "test" / "000.npy", "-o", own)
+    assert sqnr(outputs[:1], np.load(own)["arr_0"]) > 30
+
+
+def test_fp32_is_as_good_as_the_oracle(setup, document):
+    recorded = setup.record["recipes"]["xnnpack_fp32"]
+    pte = setup.folder / "fp32.pte"
+    built = document("build", setup.program, "-o", pte, "--recipe", "xnnpack_fp32")
+    outputs = run_on_stock_runtime(pte, setup.test[:8])
+    np.testing.assert_allclose(outputs, setup.reference[:8], rtol=0, atol=2e-4 * np.abs(setup.reference).max())
+    check_lowering(built, recorded)
