@@ -1,0 +1,43 @@
+// Every kernel the stock runtime registers, and the functional op each one serves.
+//
+// The rows stand in kernel_table.inc, which tools/make_kernel_table.py writes. What has no row here cannot run
+// undelegated: programs are refused before they are written.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+#include <intaglio/dtype.h>
+#include <intaglio/op.h>
+
+namespace intaglio {
+
+// The library of the SDK that registers a kernel.
+enum class KernelGroup : uint8_t { primitive, optimized, quantized };
+
+struct Kernel {
+  std::string_view key;         // "aten::add.out": the runtime's registry key
+  std::string_view functional;  // "aten.add.Tensor", or "" for primitives
+  std::string_view schema_text;
+  KernelGroup group = KernelGroup::optimized;
+
+  std::string_view name() const;      // "aten::add"
+  std::string_view overload() const;  // "out"; "" for default overloads
+};
+
+std::span<const Kernel> all_kernels();
+// By registry key, or null.
+const Kernel* find_kernel(std::string_view key);
+// The kernel a functional edge op becomes, or null.
+const Kernel* kernel_for(std::string_view functional_op);
+// Parsed at first use. Results are the last arguments, in the order of the returns.
+const OpSchema& schema_of(const Kernel& kernel);
+// The runtime's primitive for a Python symbol operation (`_operator.mul`, `torch.sym_max`), "" when there is none.
+std::string_view primitive_for_symbolic_op(std::string_view target);
+
+// Element types a kernel takes for its tensor arguments, as far as they are known; an empty text means they are.
+// Otherwise what it does take: "float32, float64, float16 and bfloat16".
+std::string_view refused_dtype(const Kernel& kernel, DType dtype);
+
+}  // namespace intaglio

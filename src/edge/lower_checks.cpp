@@ -1,0 +1,88 @@
+#include "edge/lower_checks.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <intaglio/error.h>
+
+namespace intaglio {
+namespace {
+
+constexpr std::string_view kErasedOps[] = {
+    "aten._assert_scalar.default",
+    "aten._assert_async.msg",
+    "aten._assert_async.default",
+    "aten._assert_tensor_metadata.default",
+    "aten.sym_constrain_range.default",
+    "aten.sym_constrain_range_for_size.default",
+};
+
+// Ops of the front half's own: what they become is decided here, not in the table.
+constexpr std::string_view kSymbolSources[] = {
+    "aten.sym_size.int",
+    "aten.sym_numel.default",
+    "aten._local_scalar_dense.default",
+    "aten.item.default",
+};
+
+struct Findings {
+  std::vector<std::string> missing;
+  std::vector<std::string> refused;
+};
+
+void check_node(const Node& node, Findings& findings);
+
+void check_graph(const Graph& graph, Findings& findings) {
+  for (const Node* node : graph.node_list()) check_node(*node, findings);
+}
+
+void check_node(const Node& node, Findings& findings) {
+  for (const NamedArgument& argument : node.arguments())
+    if (const auto* subgraph = argument.value.get_if<std::shared_ptr<Subgraph>>()) check_graph(*(*subgraph)->graph, findings);
+  if (is_delegate_call(node) || is_erased(node) || is_symbolic_op(node) || node.is("higher_order.cond")) return;
+  const Kernel* kernel = kernel_of(node);
+  if (kernel == nullptr) {
+    findings.missing.push_back(describe(node));
+    return;
+  }
+  for (const Value* value : node.inputs()) {
+    if (!value->is_tensor()) continue;
+    const std::string_view taken = refused_dtype(*kernel, value->dtype());
+    if (taken.empty()) continue;
+    findings.refused.push_back(fmt::format("{} has '{}' of {} where its kernel takes {}", describe(node), value->name(),
+                                           name(value->dtype()), taken));
+    return;
+  }
+}
+
+}  // namespace
+
+bool is_delegate_call(const Node& node) { return node.op().base().ends_with("executorch_call_delegate") || node.op().name().ends_with("executorch_call_delegate"); }
+
+bool is_erased(const Node& node) {
+  return std::find(std::begin(kErasedOps), std::end(kErasedOps), node.op().name()) != std::end(kErasedOps);
+}
+
+bool is_symbolic_op(const Node& node) {
+  const std::string_view name = node.op().name();
+  if (std::find(std::begin(kSymbolSources), std::end(kSymbolSources), name) != std::end(kSymbolSources)) return true;
+  return !primitive_for_symbolic_op(name).empty();
+}
+
+const Kernel* kernel_of(const Node& node) { return kernel_for(node.op().name()); }
+
+void check_kernels(const ExportedProgram& program) {
+  Findings findings;
+  check_graph(program.graph(), findings);
+  if (!findings.missing.empty())
+    throw_unsupported(fmt::format("the ExecuTorch runtime has no kernel for {} operator call{}: {}; let a backend take "
+                                  "them, or change the model",
+                                  findings.missing.size(), findings.missing.size() == 1 ? "" : "s",
+                                  fmt::join(findings.missing, "; ")));
+  if (!findings.refused.empty())
+    throw_unsupported(fmt::format("the ExecuTorch runtime's kernels do not take these types: {}",
+                                  fmt::join(findings.refused, "; ")));
+}
+
+}  // namespace intaglio

@@ -1,0 +1,106 @@
+// The back half: an edge program to an ExecuTorch file.
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <intaglio/edge.h>
+#include <intaglio/error.h>
+
+#include "base/atomic_file.h"
+#include "base/mapped_file.h"
+#include "edge/dim_order_legalization.h"
+#include "edge/emitter.h"
+#include "edge/lower_checks.h"
+#include "edge/pte_verifier.h"
+#include "edge/pte_writer.h"
+#include "edge/write_back.h"
+
+namespace intaglio {
+
+struct ExecutorchProgram::Impl {
+  // Own the bytes that the image points to.
+  std::vector<EdgeMethod> methods;
+  EmissionPools pools;
+  pte::Image image;
+};
+
+namespace {
+
+// The steps in order. Each method gets the same.
+void prepare(ExportedProgram& program) {
+  check_kernels(program);                    // first: everything that has no kernel is named, in the user's own ops
+  insert_write_back(program);                // mutated buffers get their values at the end
+  legalize_dim_order(program);               // kernels that take row-major tensors only get a copy in front
+  program.graph().eliminate_dead_code();     // what write-back and legalisation left without users
+  check_kernels(program);
+}
+
+// Numbers from the pools are provisional until every method has added its constants.
+void settle_constants(std::vector<pte::ExecutionPlan>& plans, EmissionPools& pools) {
+  pools.constants.settle(0);
+  pools.mutable_state.settle(0);
+  for (pte::ExecutionPlan& plan : plans)
+    for (pte::EValue& value : plan.values) {
+      auto* tensor = std::get_if<pte::TensorValue>(&value);
+      if (tensor == nullptr || tensor->data_buffer_idx == 0) continue;
+      const ConstantPool& pool = tensor->allocation ? pools.mutable_state : pools.constants;
+      tensor->data_buffer_idx = pool.final_index(tensor->data_buffer_idx - 1);
+    }
+}
+
+pte::SegmentData segment_data(const std::vector<EdgeMethod>& methods, const EmissionPools& pools) {
+  pte::SegmentData data;
+  data.constants = pools.constants.contents();
+  data.mutable_state = pools.mutable_state.contents();
+  data.payloads = pools.payloads;
+  for (const EdgeMethod& method : methods)
+    for (const Delegate& delegate : method.delegates)
+      for (const NamedBlob& blob : delegate.named_data) data.named_data.emplace_back(blob.key, blob.bytes());
+  return data;
+}
+
+}  // namespace
+
+ExecutorchProgram EdgeProgram::to_executorch(const ExecutorchOptions& options) && {
+  auto impl = std::make_unique<ExecutorchProgram::Impl>();
+  impl->methods = std::move(methods);
+  if (impl->methods.empty()) throw_usage("the program has no method to write");
+  std::sort(impl->methods.begin(), impl->methods.end(),
+            [](const EdgeMethod& a, const EdgeMethod& b) { return a.name < b.name; });
+  for (size_t i = 1; i < impl->methods.size(); ++i)
+    if (impl->methods[i].name == impl->methods[i - 1].name)
+      throw_usage(fmt::format("two methods are called '{}'; names must differ", impl->methods[i].name));
+
+  pte::Program program;
+  for (EdgeMethod& method : impl->methods) {
+    try {
+      prepare(method.program);
+      program.execution_plan.push_back(emit_method(method, options, impl->pools));
+    } catch (const Error& error) {
+      if (impl->methods.size() == 1) throw;
+      throw error.with_context(fmt::format("method '{}'", method.name));
+    }
+  }
+  settle_constants(program.execution_plan, impl->pools);
+  impl->image = pte::assemble(program, segment_data(impl->methods, impl->pools));
+  return ExecutorchProgram(std::move(impl));
+}
+
+ExecutorchProgram::ExecutorchProgram(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+ExecutorchProgram::ExecutorchProgram(ExecutorchProgram&&) noexcept = default;
+ExecutorchProgram::~ExecutorchProgram() = default;
+
+void ExecutorchProgram::save(const std::filesystem::path& path) const {
+  AtomicFile file(path);
+  pte::write_image(impl_->image, [&](std::span<const std::byte> bytes) { file.write(bytes); });
+  file.flush();
+  try {
+    verify_pte(MappedFile::open(file.temporary_path())->bytes(), {.require_known_operators = true});
+  } catch (const Error& error) {
+    throw_bug(fmt::format("the program written for {} does not pass its own check: {}", path.string(), error.what()));
+  }
+  file.commit();
+}
+
+std::vector<std::byte> ExecutorchProgram::bytes() const { return pte::image_bytes(impl_->image); }
+
+}  // namespace intaglio
