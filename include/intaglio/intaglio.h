@@ -1,6 +1,7 @@
 // Everything a user of the library needs.
 #pragma once
 
+#include <intaglio/data.h>
 #include <intaglio/edge.h>
 #include <intaglio/error.h>
 #include <intaglio/interpreter.h>
@@ -9,4 +10,12 @@
 #include <intaglio/pt2.h>
 #include <intaglio/pt2e.h>
 #include <intaglio/quantizer.h>
+#include <intaglio/recipes.h>
 #include <intaglio/xnnpack.h>
+
+namespace intaglio {
+
+// "0.1.0"
+const char* version();
+
+}  // namespace intaglio

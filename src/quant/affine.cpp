@@ -125,8 +125,8 @@ QuantRange range_of(const ObserverSettings& settings) {
     throw_usage("quantization settings give only one of quant_min and quant_max; give both or neither");
   }
   const QuantRange range{*settings.quant_min, *settings.quant_max};
-  if (range.min >= range.max || range.min < held.min || range.max > held.max) {
-    throw_usage(fmt::format("quantization settings: quant_min {} and quant_max {} must be ascending and inside {}'s [{}, {}]",
+  if (range.min >= range.max || range.min > 0 || range.max < 0 || range.min < held.min || range.max > held.max) {
+    throw_usage(fmt::format("quantization settings: quant_min {} and quant_max {} must span 0 and be inside {}'s [{}, {}]",
                             range.min, range.max, name(settings.dtype), held.min, held.max));
   }
   return range;

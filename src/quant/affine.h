@@ -25,7 +25,7 @@ struct QuantRange {
 };
 QuantRange range_of(DType dtype);
 // The range an observer of these settings quantizes to: the given bounds, else the type's own.
-// Usage error when a bound is missing its partner, is outside the type, or min >= max.
+// Usage error when a bound is missing its partner, is outside the type, or the range is empty or without 0.
 QuantRange range_of(const ObserverSettings& settings);
 
 struct ScaleZeroPoint {

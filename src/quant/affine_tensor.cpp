@@ -102,13 +102,14 @@ Tensor dequantize_per_tensor(const Tensor& input, double scale, int64_t zero_poi
       dequantize_per_tensor(q.raw(), q.dtype(), scale, zero_point, {static_cast<float*>(x), count});
     });
   }
-  // (q - zero_point) * scale with each of the three steps rounded to the narrow type.
+  // (q - zero_point) * scale, with q, zero_point, the difference and the product rounded to the narrow type.
   const Tensor floats = converted(memory_of(q), DType::float32);
   std::vector<float> values(count);
   const float narrow_scale = static_cast<float>(scale);
+  const float narrow_zero_point = rounded_to(out_dtype, static_cast<float>(zero_point));
   for (size_t i = 0; i < count; ++i) {
     const float value = rounded_to(out_dtype, floats.span<float>()[i]);
-    values[i] = rounded_to(out_dtype, value - static_cast<float>(zero_point)) * narrow_scale;
+    values[i] = rounded_to(out_dtype, value - narrow_zero_point) * narrow_scale;
   }
   return like_from_floats(q, out_dtype, values);
 }

@@ -23,6 +23,21 @@ struct MinMax {
   bool has_nan;  // NaN leaves min and max alone
 };
 
+constexpr size_t histogram_bins = 2048;
+
+// The bins of a histogram quantized to `destination_bins` levels that span the bins from `start` on.
+// destination_width is at least 2^-100, all 2048 source bins together below 2^40, destination_bins at most 2^16.
+struct ErrorInput {
+  const float* density;    // count / bin_width, of each source bin
+  const float* bin_index;  // 0, 1, 2, ... 2047
+  uint64_t rows;           // bit r: bins 32r..32r+31 are not all empty
+  float bin_width;
+  float destination_width;
+  float half_width;  // of destination_width
+  int start;
+  int destination_bins;
+};
+
 struct Kernels {
   const char* name;
   void (*quantize_int8)(const float* x, size_t count, QuantizeStep step, int8_t* q);
@@ -38,6 +53,15 @@ struct Kernels {
   MinMax (*min_max)(const float* x, size_t count);
   // Widens min[channel], max[channel] by memory seen as [outer, channels, inner]. True when there is a NaN.
   bool (*min_max_channels)(const float* x, size_t outer, size_t channels, size_t inner, float* min, float* max);
+  // Adds to counts[histogram_bins] and gives the range seen. Values outside [low, high] and NaN land in some bin:
+  // the caller then discards the counts. low < high.
+  MinMax (*count_bins)(const float* x, size_t count, float low, float high, uint32_t* counts);
+  // The sum of histogram_bins values in the order of PyTorch's `sum`.
+  float (*sum_bins)(const float* values);
+  // The squared error of rounding uniformly filled bins to the centres of their destination bins.
+  float (*quantization_error)(const ErrorInput& input);
+  // torch.linspace with count >= 2.
+  void (*linspace)(float first, float last, size_t count, float* out);
 };
 
 const Kernels& kernels();

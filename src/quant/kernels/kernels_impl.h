@@ -5,6 +5,8 @@
 
 #include "quant/kernels/range_impl.h"
 
+#include "quant/kernels/histogram_impl.h"
+
 namespace intaglio::quant::INTAGLIO_ISA {
 namespace {
 
@@ -41,6 +43,10 @@ extern const Kernels kernel_set = {
     .dequantize_int32 = dequantize<int32_t>,
     .min_max = min_max,
     .min_max_channels = min_max_channels,
+    .count_bins = count_bins,
+    .sum_bins = sum_bins,
+    .quantization_error = quantization_error,
+    .linspace = linspace,
 };
 
 }  // namespace intaglio::quant::INTAGLIO_ISA

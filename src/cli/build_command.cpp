@@ -1,0 +1,54 @@
+#include <memory>
+
+#include <fmt/format.h>
+#include <intaglio/edge.h>
+
+#include "cli/flow.h"
+
+namespace intaglio::cli {
+namespace {
+
+void build(const FlowOptions& options, const CommonOptions& common) {
+  require_extension(options.out, ".pte", "the output of `build`");
+  StepClock clock;
+  FlowResult flow = run_flow(options, common, clock);
+  EdgeProgram edge = to_edge_transform_and_lower(std::move(flow.program), flow.recipe.partitioners, {.threads = common.threads});
+  clock.step("lower");
+  Json lowering = lowering_json(edge);
+  const std::string lowering_summary = common.json ? "" : lowering_text(edge);
+  std::move(edge).to_executorch().save(options.out);
+  clock.step("write");
+
+  const uint64_t bytes = std::filesystem::file_size(options.out);
+  print_warnings(flow.warnings, common);
+  if (common.json) {
+    Json result = document("intaglio.build/1");
+    result["model"] = options.model;
+    result["output"] = options.out;
+    result["bytes"] = bytes;
+    result["recipe"] = flow.recipe.info.name;
+    result["calibration_samples"] = flow.calibration_samples;
+    result["quantized_tensors"] = flow.quantized_tensors;
+    result["methods"] = std::move(lowering);
+    result["steps"] = clock.to_json();
+    result["warnings"] = flow.warnings;
+    return print(result);
+  }
+  if (common.quiet) return;
+  fmt::print("{} -> {}: {} in {:.2f} s\n", options.model, options.out, bytes_text(bytes), clock.total_seconds());
+  if (flow.recipe.quantizer)
+    fmt::print("quantized {} tensors by {} from {} samples\n", flow.quantized_tensors, flow.recipe.info.name,
+               flow.calibration_samples);
+  fmt::print("{}", lowering_summary);
+}
+
+}  // namespace
+
+void add_build(CLI::App& app, CommonOptions& common) {
+  CLI::App* command = app.add_subcommand("build", "quantize and lower: a .pt2 in, a .pte out");
+  const auto options = std::make_shared<FlowOptions>();
+  add_flow_options(*command, *options);
+  command->callback([options, &common] { build(*options, common); });
+}
+
+}  // namespace intaglio::cli

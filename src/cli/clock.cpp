@@ -1,0 +1,39 @@
+#include "cli/clock.h"
+
+#include <ctime>
+
+namespace intaglio::cli {
+namespace {
+
+double process_cpu_seconds() {
+  timespec now{};
+  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+}
+
+}  // namespace
+
+StepClock::StepClock() : wall_(std::chrono::steady_clock::now()), cpu_(process_cpu_seconds()) {}
+
+void StepClock::step(std::string name) {
+  const auto wall = std::chrono::steady_clock::now();
+  const double cpu = process_cpu_seconds();
+  steps_.push_back({std::move(name), std::chrono::duration<double>(wall - wall_).count(), cpu - cpu_});
+  wall_ = wall;
+  cpu_ = cpu;
+}
+
+Json StepClock::to_json() const {
+  Json list = Json::array();
+  for (const StepTime& step : steps_)
+    list.push_back({{"name", step.name}, {"seconds", step.seconds}, {"cpu_seconds", step.cpu_seconds}});
+  return list;
+}
+
+double StepClock::total_seconds() const {
+  double total = 0;
+  for (const StepTime& step : steps_) total += step.seconds;
+  return total;
+}
+
+}  // namespace intaglio::cli

@@ -1,0 +1,139 @@
+#include "cli/flow.h"
+
+#include <algorithm>
+#include <map>
+
+#include <fmt/format.h>
+#include <intaglio/data.h>
+#include <intaglio/error.h>
+#include <intaglio/pt2.h>
+
+#include "base/progress.h"
+#include "report/slots.h"
+
+namespace intaglio::cli {
+namespace {
+
+RecipeSettings parse_settings(const std::vector<std::string>& pairs) {
+  RecipeSettings settings;
+  for (const std::string& pair : pairs) {
+    const size_t equals = pair.find('=');
+    if (equals == std::string::npos || equals == 0)
+      throw_usage(fmt::format("--set {}: give key=value", escaped(pair)));
+    std::string value = pair.substr(equals + 1);
+    if (value.size() >= 2 && value.front() == '"' && value.back() == '"') value = value.substr(1, value.size() - 2);
+    if (!settings.emplace(pair.substr(0, equals), value).second)
+      throw_usage(fmt::format("--set {}: the setting is given twice", escaped(pair)));
+  }
+  return settings;
+}
+
+void calibrate(PreparedProgram& prepared, const FlowOptions& options, const CommonOptions& common) {
+  std::optional<Preprocess> preprocess;
+  if (!options.preprocess.empty()) preprocess = parse_preprocess(options.preprocess);
+  const SampleSource samples(options.calibrate, input_slots(prepared.program()), preprocess);
+  Progress progress("calibrating", samples.size(), !common.quiet);
+  for (size_t i = 0; i < samples.size(); ++i) {
+    const Sample sample = samples.load(i);
+    try {
+      prepared(sample.inputs);
+    } catch (const Error& error) {
+      throw error.with_context(escaped(sample.file.string()));
+    }
+    progress.advance();
+  }
+}
+
+}  // namespace
+
+void add_flow_options(CLI::App& command, FlowOptions& options) {
+  command.add_option("MODEL", options.model, "the program, a .pt2")->required();
+  command.add_option("-o,--output", options.out, "where to write")->required();
+  command.add_option("--recipe", options.recipe, "a name (`intaglio recipes`) or a recipe file (.json)")->required();
+  command.add_option("--set", options.settings, "a recipe's setting, key=value")->allow_extra_args(false);
+  command.add_option("--calibrate", options.calibrate, "a sample (.npy, .npz, image) or a folder of them");
+  command.add_option("--preprocess", options.preprocess, "how images become tensors: resize=256,crop=224,mean=..,std=..");
+  command.add_option("--plan", options.plan, "use the decisions of this plan instead of calibrating");
+  command.add_option("--save-plan", options.save_plan, "write what was observed and decided");
+}
+
+void require_extension(const std::string& path, const char* extension, const char* what) {
+  if (!path.ends_with(extension)) throw_usage(fmt::format("{}: {} ends in {}", escaped(path), what, extension));
+}
+
+void print_warnings(const std::vector<std::string>& warnings, const CommonOptions& common) {
+  if (common.json || common.quiet) return;
+  for (const std::string& warning : warnings) fmt::print(stderr, "intaglio: warning: {}\n", warning);
+}
+
+FlowResult run_flow(const FlowOptions& options, const CommonOptions& common, StepClock& clock) {
+  FlowResult result;
+  result.recipe = make_recipe(options.recipe, parse_settings(options.settings));
+  if (result.recipe.info.needs_calibration && options.calibrate.empty() && options.plan.empty())
+    throw_usage(fmt::format("recipe '{}' is static: give samples with --calibrate, or decisions with --plan",
+                            result.recipe.info.name));
+  result.program = load_exported_program(options.model);
+  clock.step("load");
+  if (!result.recipe.quantizer) return result;
+
+  PrepareOptions prepare = result.recipe.prepare;
+  prepare.threads = common.threads;
+  prepare.warn = [&](const std::string& warning) { result.warnings.push_back(warning); };
+  PreparedProgram prepared = prepare_pt2e(std::move(result.program), *result.recipe.quantizer, prepare);
+  clock.step("prepare");
+  if (!options.plan.empty()) {
+    prepared.apply_plan(load_plan(options.plan));
+  } else if (result.recipe.info.needs_calibration) {
+    calibrate(prepared, options, common);
+  }
+  result.calibration_samples = prepared.calibrated_samples();
+  clock.step("calibrate");
+  if (!options.save_plan.empty()) save_plan(prepared.plan(), options.save_plan);
+  result.program = convert_pt2e(std::move(prepared));
+  clock.step("convert");
+
+  for (const Node* node : result.program.graph().node_list())
+    result.quantized_tensors += node->op().base().starts_with("dequantize_");
+  if (result.quantized_tensors == 0)
+    result.warnings.push_back(fmt::format("recipe '{}' quantized nothing in {}: no operator matched its rules",
+                                          result.recipe.info.name, escaped(options.model)));
+  return result;
+}
+
+Json lowering_json(const EdgeProgram& edge) {
+  Json methods = Json::array();
+  for (const EdgeMethod& method : edge.methods) {
+    Json delegates = Json::array(), leftovers = Json::array();
+    for (const Delegate& delegate : method.delegates) {
+      size_t named_bytes = 0;
+      for (const NamedBlob& blob : delegate.named_data) named_bytes += blob.bytes().size();
+      delegates.push_back({{"backend", delegate.backend_id},
+                           {"nodes", delegate.program ? delegate.program->graph().size() : 0},
+                           {"payload_bytes", delegate.payload.size()},
+                           {"weight_bytes", named_bytes}});
+    }
+    for (const LeftoverOp& op : method.leftovers)
+      leftovers.push_back({{"op", op.op}, {"layer", op.layer}, {"source", op.source}, {"rule", op.rule}});
+    methods.push_back({{"name", method.name}, {"delegates", delegates}, {"leftover_ops", leftovers}});
+  }
+  return methods;
+}
+
+std::string lowering_text(const EdgeProgram& edge) {
+  std::string text;
+  for (const EdgeMethod& method : edge.methods) {
+    std::map<std::string, size_t> nodes;
+    for (const Delegate& delegate : method.delegates)
+      nodes[delegate.backend_id] += delegate.program ? delegate.program->graph().size() : 0;
+    text += fmt::format("{}: {} delegate{}", method.name, method.delegates.size(), method.delegates.size() == 1 ? "" : "s");
+    for (const auto& [backend, count] : nodes) text += fmt::format(" ({}, {} operators)", backend, count);
+    text += fmt::format(", {} operators on portable kernels\n", method.leftovers.size());
+    std::vector<std::vector<std::string>> rows;
+    for (const LeftoverOp& op : method.leftovers)
+      rows.push_back({"  " + escaped(op.op), escaped(op.layer), escaped(op.source), escaped(op.rule)});
+    text += table(rows);
+  }
+  return text;
+}
+
+}  // namespace intaglio::cli

@@ -1,0 +1,80 @@
+#include <memory>
+
+#include <fmt/format.h>
+#include <intaglio/edge.h>
+#include <intaglio/error.h>
+#include <intaglio/pt2.h>
+
+#include "cli/flow.h"
+
+namespace intaglio::cli {
+namespace {
+
+struct LowerArguments {
+  std::vector<std::string> models;  // A.pt2, or name=A.pt2 for several methods
+  std::string out;
+  std::vector<std::string> backends;
+  std::string compat = "intaglio";
+};
+
+std::vector<std::pair<std::string, ExportedProgram>> load_methods(const std::vector<std::string>& models) {
+  std::vector<std::pair<std::string, ExportedProgram>> methods;
+  for (const std::string& model : models) {
+    // A path may hold `=`; a method's name is an identifier in front of the first one.
+    const size_t equals = model.find('=');
+    const bool named = equals != std::string::npos && equals > 0 &&
+                       model.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == equals;
+    const std::string name = named ? model.substr(0, equals) : "forward";
+    for (const auto& [other, program] : methods)
+      if (other == name)
+        throw_usage(fmt::format("two programs are the method '{}': name them, as in prefill=A.pt2 decode=B.pt2", name));
+    methods.emplace_back(name, load_exported_program(named ? model.substr(equals + 1) : model));
+  }
+  return methods;
+}
+
+void lower(const LowerArguments& arguments, const CommonOptions& common) {
+  require_extension(arguments.out, ".pte", "the output of `lower`");
+  const Compat compat = arguments.compat == "torchao" ? Compat::torchao : Compat::intaglio;
+  PartitionerList partitioners;
+  for (const std::string& backend : arguments.backends) add_backend(partitioners, backend, compat);
+  StepClock clock;
+  std::vector<std::pair<std::string, ExportedProgram>> methods = load_methods(arguments.models);
+  clock.step("load");
+  EdgeProgram edge = to_edge_transform_and_lower(std::move(methods), partitioners, {.threads = common.threads});
+  clock.step("lower");
+  Json lowering = lowering_json(edge);
+  const std::string lowering_summary = common.json ? "" : lowering_text(edge);
+  std::move(edge).to_executorch().save(arguments.out);
+  clock.step("write");
+
+  const uint64_t bytes = std::filesystem::file_size(arguments.out);
+  if (common.json) {
+    Json result = document("intaglio.lower/1");
+    result["models"] = arguments.models;
+    result["output"] = arguments.out;
+    result["bytes"] = bytes;
+    result["methods"] = std::move(lowering);
+    result["steps"] = clock.to_json();
+    return print(result);
+  }
+  if (common.quiet) return;
+  fmt::print("{}: {} in {:.2f} s\n{}", arguments.out, bytes_text(bytes), clock.total_seconds(), lowering_summary);
+}
+
+}  // namespace
+
+void add_lower(CLI::App& app, CommonOptions& common) {
+  CLI::App* command = app.add_subcommand("lower", "lower any program as it is: .pt2 in, .pte out");
+  const auto arguments = std::make_shared<LowerArguments>();
+  command->add_option("MODELS", arguments->models, "a .pt2, or method=A.pt2 method=B.pt2")->required();
+  command->add_option("-o,--output", arguments->out, "where to write")->required();
+  command->add_option("--backend", arguments->backends, "first backend first; portable kernels for the rest")
+      ->required()
+      ->allow_extra_args(false);
+  command->add_option("--compat", arguments->compat, "whose lowering choices to make")
+      ->check(CLI::IsMember({"intaglio", "torchao"}));
+  command->callback([arguments, &common] { lower(*arguments, common); });
+}
+
+}  // namespace intaglio::cli

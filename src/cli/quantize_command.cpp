@@ -1,0 +1,46 @@
+#include <memory>
+
+#include <fmt/format.h>
+#include <intaglio/pt2.h>
+
+#include "cli/flow.h"
+
+namespace intaglio::cli {
+namespace {
+
+void quantize(const FlowOptions& options, const CommonOptions& common) {
+  require_extension(options.out, ".pt2", "the output of `quantize`");
+  StepClock clock;
+  const FlowResult flow = run_flow(options, common, clock);
+  save_exported_program(flow.program, options.out);
+  clock.step("write");
+
+  const uint64_t bytes = std::filesystem::file_size(options.out);
+  print_warnings(flow.warnings, common);
+  if (common.json) {
+    Json result = document("intaglio.quantize/1");
+    result["model"] = options.model;
+    result["output"] = options.out;
+    result["bytes"] = bytes;
+    result["recipe"] = flow.recipe.info.name;
+    result["calibration_samples"] = flow.calibration_samples;
+    result["quantized_tensors"] = flow.quantized_tensors;
+    result["steps"] = clock.to_json();
+    result["warnings"] = flow.warnings;
+    return print(result);
+  }
+  if (common.quiet) return;
+  fmt::print("{} -> {}: {} in {:.2f} s, {} tensors quantized from {} samples\n", options.model, options.out,
+             bytes_text(bytes), clock.total_seconds(), flow.quantized_tensors, flow.calibration_samples);
+}
+
+}  // namespace
+
+void add_quantize(CLI::App& app, CommonOptions& common) {
+  CLI::App* command = app.add_subcommand("quantize", "quantize only: a .pt2 in, a converted .pt2 out");
+  const auto options = std::make_shared<FlowOptions>();
+  add_flow_options(*command, *options);
+  command->callback([options, &common] { quantize(*options, common); });
+}
+
+}  // namespace intaglio::cli

@@ -1,0 +1,86 @@
+#include <algorithm>
+#include <memory>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <intaglio/data.h>
+#include <intaglio/error.h>
+
+#include "cli/cli.h"
+#include "cli/output.h"
+#include "report/executable.h"
+
+namespace intaglio::cli {
+namespace {
+
+struct RunArguments {
+  std::string model;
+  std::string input;
+  std::string preprocess;
+  std::string out;
+  std::string numerics = "as_written";
+  std::string method = "forward";
+  int repetitions = 0;
+};
+
+Json summary(const Tensor& tensor) {
+  if (!tensor.defined()) return nullptr;
+  Json result = {{"dtype", std::string(name(tensor.dtype()))}, {"sizes", tensor.sizes()}};
+  const bool readable = !is_complex(tensor.dtype()) && tensor.numel() > 0 && item_size(tensor.dtype()) <= 8 &&
+                        !(is_floating(tensor.dtype()) && item_size(tensor.dtype()) == 1);
+  if (!readable) return result;
+  const Tensor numbers = converted(tensor, DType::float64);
+  const auto [low, high] = std::minmax_element(numbers.span<double>().begin(), numbers.span<double>().end());
+  result["min"] = *low;
+  result["max"] = *high;
+  return result;
+}
+
+void run(const RunArguments& arguments, const CommonOptions& common) {
+  if (!arguments.out.empty() && !arguments.out.ends_with(".npz"))
+    throw_usage(fmt::format("{}: the output of `run` ends in .npz", escaped(arguments.out)));
+  ExecutableOptions options{.threads = common.threads, .method = arguments.method, .repetitions = arguments.repetitions};
+  if (arguments.numerics == "integer") options.numerics = Numerics::integer;
+  const std::unique_ptr<Executable> program = Executable::open(arguments.model, options);
+  std::optional<Preprocess> preprocess;
+  if (!arguments.preprocess.empty()) preprocess = parse_preprocess(arguments.preprocess);
+  const SampleSource samples(arguments.input, program->slots(), preprocess);
+  if (samples.size() != 1)
+    throw_usage(fmt::format("--input {}: `run` takes one sample, here are {}; `compare` takes many",
+                            escaped(arguments.input), samples.size()));
+  const std::vector<Tensor> outputs = program->run(samples.load(0).inputs);
+  if (!arguments.out.empty()) write_outputs(arguments.out, outputs);
+
+  Json list = Json::array();
+  for (const Tensor& output : outputs) list.push_back(summary(output));
+  if (common.json) {
+    Json result = document("intaglio.run/1");
+    result["model"] = arguments.model;
+    result["engine"] = program->engine();
+    result["milliseconds"] = program->milliseconds();
+    result["outputs"] = list;
+    return print(result);
+  }
+  if (common.quiet) return;
+  fmt::print("{} on the {}: {:.2f} ms\n", arguments.model, program->engine(), program->milliseconds());
+  for (size_t i = 0; i < list.size(); ++i)
+    fmt::print("arr_{}  {}\n", i, list[i].is_null() ? std::string("None") : list[i].dump());
+}
+
+}  // namespace
+
+void add_run(CLI::App& app, CommonOptions& common) {
+  CLI::App* command = app.add_subcommand("run", "run one sample: .pte on the ExecuTorch runtime, .pt2 on the interpreter");
+  const auto arguments = std::make_shared<RunArguments>();
+  command->add_option("MODEL", arguments->model, "a .pt2 or .pte")->required();
+  command->add_option("--input", arguments->input, "the sample: .npy, .npz or an image")->required();
+  command->add_option("--preprocess", arguments->preprocess, "how an image becomes a tensor");
+  command->add_option("-o,--output", arguments->out, "where to write the outputs (.npz)");
+  command->add_option("--numerics", arguments->numerics, "of a .pt2: as PyTorch computes it, or as deployed")
+      ->check(CLI::IsMember({"as_written", "integer"}));
+  command->add_option("--method", arguments->method, "of a .pte with several");
+  command->add_option("--repeat", arguments->repetitions, "time this many more runs")->check(CLI::Range(0, 1000000));
+  command->callback([arguments, &common] { run(*arguments, common); });
+}
+
+}  // namespace intaglio::cli

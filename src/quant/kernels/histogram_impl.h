@@ -1,0 +1,128 @@
+// Loops over values and bins of a histogram. Part of kernels_impl.h.
+namespace intaglio::quant::INTAGLIO_ISA {
+namespace {
+
+// bin = trunc(((x - low) * bins) / (high - low)), every operation rounded to float32; high itself is in the last bin.
+inline IntVec bins_of(Vec x, Vec low, Vec width) {
+  return truncated_below(((x - low) * splat(histogram_bins)) / width, histogram_bins - 1);
+}
+
+inline void count_scalar(const float* x, size_t count, float low, float high, uint32_t* counts, MinMax& range) {
+  for (size_t i = 0; i < count; ++i) {
+    add_scalar(range, x[i]);
+    const float position = ((x[i] - low) * static_cast<float>(histogram_bins)) / (high - low);
+    const bool inside = position > -1.0f && position < static_cast<float>(histogram_bins - 1);
+    ++counts[inside ? static_cast<uint32_t>(static_cast<int32_t>(position)) : histogram_bins - 1];
+  }
+}
+
+// Neighbouring values often fall into one bin, and a count must be stored before it is loaded again: eight histograms
+// take turns. One cache line between them keeps equal bins out of one cache set.
+constexpr size_t turns = 8;
+constexpr size_t turn_stride = histogram_bins + 16;
+static_assert(Vec::lanes % turns == 0);
+
+MinMax count_bins(const float* x, size_t count, float low, float high, uint32_t* counts) {
+  MinMax range{__builtin_inff(), -__builtin_inff(), false};
+  constexpr size_t block = 2 * Vec::lanes;
+  size_t i = 0;
+  if (count >= 4096) {
+    alignas(64) uint32_t partial[turns * turn_stride];
+    __builtin_memset(partial, 0, sizeof(partial));
+    const Vec lows = splat(low);
+    const Vec width = splat(high - low);
+    RangeScan scans[2];
+    alignas(64) uint32_t bins[block];
+    for (; i + block <= count; i += block) {
+      const Vec a = load(x + i);
+      const Vec b = load(x + i + Vec::lanes);
+      store(bins, bins_of(a, lows, width));
+      store(bins + Vec::lanes, bins_of(b, lows, width));
+      scans[0].add(a);
+      scans[1].add(b);
+      range.has_nan |= any_nan(a, b);
+#pragma GCC unroll 32
+      for (size_t j = 0; j < block; ++j) ++partial[(j % turns) * turn_stride + bins[j]];
+    }
+    fold(scans[0], range);
+    fold(scans[1], range);
+    for (size_t t = 0; t < turns; ++t) {
+      for (size_t b = 0; b < histogram_bins; ++b) counts[b] += partial[t * turn_stride + b];
+    }
+  }
+  count_scalar(x + i, count - i, low, high, counts, range);
+  return range;
+}
+
+// Terms of 32 bins are added to 32 running sums; after 16 rows these move up a level, so that large sums are not added
+// to small terms. Rows where `rows` has no bit are zero. This is the order in which PyTorch sums 2048 values.
+template <typename Term> inline float sum_of_bins(uint64_t rows, Term term) {
+  constexpr int columns = 32 / Vec::lanes;
+  Vec upper[columns];
+  for (Vec& sum : upper) sum = splat(0.0f);
+  for (int level = 0; level < 4; ++level) {
+    Vec lower[columns];
+    for (Vec& sum : lower) sum = splat(0.0f);
+    for (int row = level * 16; row < level * 16 + 16; ++row) {
+      if (!((rows >> row) & 1)) continue;
+      for (int column = 0; column < columns; ++column) {
+        lower[column] = lower[column] + term(row * 32 + column * Vec::lanes);
+      }
+    }
+    for (int column = 0; column < columns; ++column) upper[column] = upper[column] + lower[column];
+  }
+  float sums[32];
+  for (int column = 0; column < columns; ++column) store(sums + column * Vec::lanes, upper[column]);
+  float total = 0.0f;
+  for (int lane = 0; lane < 8; ++lane) total += ((sums[lane] + sums[8 + lane]) + sums[16 + lane]) + sums[24 + lane];
+  return total;
+}
+
+float sum_bins(const float* values) {
+  return sum_of_bins(~uint64_t{0}, [&](int i) { return load(values + i); });
+}
+
+inline Vec cube(Vec a) { return (a * a) * a; }
+
+// The destination bin of x: floor(x / width) within [0, last], exact. The estimate is never above the quotient and less
+// than one below it, so that one exact comparison decides.
+inline Vec destination(Vec x, Vec width, Vec below_inverse, Vec last) {
+  const Vec estimate = floor(min(max(x * below_inverse, splat(0.0f)), last));
+  return min(step_up(estimate, width, x), last);
+}
+
+float quantization_error(const ErrorInput& in) {
+  const Vec bin_width = splat(in.bin_width);
+  const Vec width = splat(in.destination_width);
+  const Vec below_inverse = splat((1.0f / in.destination_width) * (1.0f - 0x1p-22f));
+  const Vec half = splat(in.half_width);
+  const Vec last = splat(static_cast<float>(in.destination_bins - 1));
+  const Vec start = splat(static_cast<float>(in.start));
+  const Vec three = splat(3.0f);
+  const Vec half_cube = cube(half);
+  const Vec minus_half_cube = cube(splat(-in.half_width));
+  const Vec whole_bin = (half_cube - minus_half_cube) / three;
+  return sum_of_bins(in.rows, [&](int i) {
+    const Vec density = load(in.density + i);
+    const Vec begin = (load(in.bin_index + i) - start) * bin_width;
+    const Vec end = begin + bin_width;
+    const Vec first_bin = destination(begin, width, below_inverse, last);
+    const Vec last_bin = destination(end, width, below_inverse, last);
+    const Vec from_begin = begin - (first_bin + splat(0.5f)) * width;
+    const Vec to_end = end - (last_bin * width + half);
+    Vec norm = density * ((half_cube - cube(from_begin)) / three);
+    norm = norm + ((last_bin - first_bin) - splat(1.0f)) * (density * whole_bin);
+    return norm + density * ((cube(to_end) - minus_half_cube) / three);
+  });
+}
+
+// Evenly spaced values; the first half counts from `first`, the second from `last`, each by one fused operation.
+void linspace(float first, float last, size_t count, float* out) {
+  const float step = (last - first) / static_cast<float>(count - 1);
+  const size_t half = count / 2;
+  for (size_t i = 0; i < half; ++i) out[i] = __builtin_fmaf(step, static_cast<float>(i), first);
+  for (size_t i = half; i < count; ++i) out[i] = __builtin_fmaf(-step, static_cast<float>(count - 1 - i), last);
+}
+
+}  // namespace
+}  // namespace intaglio::quant::INTAGLIO_ISA

@@ -1,0 +1,125 @@
+#include "report/executable.h"
+
+#include <algorithm>
+#include <chrono>
+#include <fstream>
+
+#include <fmt/format.h>
+#include <intaglio/error.h>
+#include <intaglio/pt2.h>
+
+#include "report/slots.h"
+#include "runtime/runtime.h"
+
+namespace intaglio {
+namespace {
+
+class Pt2Executable : public Executable {
+ public:
+  Pt2Executable(const std::filesystem::path& path, const ExecutableOptions& options)
+      : program_(load_exported_program(path)), slots_(input_slots(program_)),
+        interpreter_(program_, {.threads = options.threads, .numerics = options.numerics}),
+        repetitions_(options.repetitions) {}
+
+  const std::vector<InputSlot>& slots() const override { return slots_; }
+  double milliseconds() const override { return milliseconds_; }
+  std::string engine() const override { return "interpreter"; }
+
+  std::vector<Tensor> run(const std::vector<Tensor>& inputs) override {
+    std::vector<double> times;
+    std::vector<Tensor> outputs;
+    for (int i = 0; i <= repetitions_; ++i) {
+      const auto start = std::chrono::steady_clock::now();
+      std::vector<Tensor> results = interpreter_.run(inputs);
+      times.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
+      if (i == 0) outputs = std::move(results);
+    }
+    std::nth_element(times.begin(), times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2), times.end());
+    milliseconds_ = times[times.size() / 2];
+    return outputs;
+  }
+
+ private:
+  ExportedProgram program_;
+  std::vector<InputSlot> slots_;
+  Interpreter interpreter_;
+  int repetitions_;
+  double milliseconds_ = 0;
+};
+
+runtime::RunValue to_run_value(const Tensor& tensor, const runtime::ValueInfo& info) {
+  if (!tensor.defined()) return std::monostate{};
+  switch (info.kind) {
+    case runtime::ValueKind::integer: return tensor.item_as_int();
+    case runtime::ValueKind::floating: return tensor.item_as_double();
+    case runtime::ValueKind::boolean: return tensor.item_as_int() != 0;
+    default: return tensor;
+  }
+}
+
+struct ToTensor {
+  Tensor operator()(std::monostate) const { return {}; }
+  Tensor operator()(const Tensor& tensor) const { return tensor; }
+  Tensor operator()(int64_t number) const { return Tensor::scalar(number); }
+  Tensor operator()(double number) const { return Tensor::scalar(number); }
+  Tensor operator()(bool flag) const { return Tensor::scalar(flag); }
+  Tensor operator()(const std::string&) const {
+    throw_unsupported("an output of the program is a text, which no array file can hold");
+  }
+};
+
+class PteExecutable : public Executable {
+ public:
+  PteExecutable(const std::filesystem::path& path, const ExecutableOptions& options)
+      : runner_({.threads = options.threads}), method_(runner_.load(path, options.method)),
+        slots_(input_slots(method_)), repetitions_(options.repetitions) {}
+
+  const std::vector<InputSlot>& slots() const override { return slots_; }
+  double milliseconds() const override { return runner_.timing().median(); }
+  std::string engine() const override { return "ExecuTorch runtime"; }
+
+  std::vector<Tensor> run(const std::vector<Tensor>& inputs) override {
+    std::vector<runtime::RunValue> values;
+    size_t next = 0;
+    for (const runtime::ValueInfo& info : method_.inputs) {
+      if (info.kind == runtime::ValueKind::none) values.push_back(std::monostate{});
+      else if (next < inputs.size()) values.push_back(to_run_value(inputs[next++], info));
+    }
+    std::vector<Tensor> outputs;
+    for (const runtime::RunValue& value : runner_.run(values, repetitions_)) outputs.push_back(std::visit(ToTensor{}, value));
+    return outputs;
+  }
+
+ private:
+  runtime::PteRunner runner_;
+  runtime::MethodInfo method_;
+  std::vector<InputSlot> slots_;
+  int repetitions_;
+};
+
+enum class FileKind { pt2, pte, other };
+
+FileKind kind_of(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  char head[8] = {};
+  file.read(head, sizeof head);
+  const std::string_view text(head, static_cast<size_t>(file.gcount()));
+  if (text.starts_with("PK")) return FileKind::pt2;
+  if (text.size() == 8 && text.substr(4, 2) == "ET") return FileKind::pte;
+  // A damaged file keeps its name: let the reader of that format say what is wrong.
+  if (path.extension() == ".pt2") return FileKind::pt2;
+  return path.extension() == ".pte" ? FileKind::pte : FileKind::other;
+}
+
+}  // namespace
+
+std::unique_ptr<Executable> Executable::open(const std::filesystem::path& path, const ExecutableOptions& options) {
+  switch (kind_of(path)) {
+    case FileKind::pt2: return std::make_unique<Pt2Executable>(path, options);
+    case FileKind::pte: return std::make_unique<PteExecutable>(path, options);
+    case FileKind::other: break;
+  }
+  throw_bad_input(fmt::format("{}: is neither a .pt2 archive nor a .pte program", escaped(path.string())));
+}
+
+}  // namespace intaglio

@@ -1,0 +1,36 @@
+// A program that can be run on samples, whatever its file: `.pt2` on the interpreter, `.pte` on the ExecuTorch runtime.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <intaglio/data.h>
+#include <intaglio/interpreter.h>
+
+namespace intaglio {
+
+struct ExecutableOptions {
+  int threads = 0;
+  Numerics numerics = Numerics::as_written;  // of a `.pt2`
+  std::string method = "forward";            // of a `.pte`
+  int repetitions = 0;                       // more runs of each sample, only timed
+};
+
+class Executable {
+ public:
+  // Told by the file's first bytes. Bad-input error for anything but a `.pt2` or `.pte`.
+  static std::unique_ptr<Executable> open(const std::filesystem::path& path, const ExecutableOptions& options = {});
+  virtual ~Executable() = default;
+
+  virtual const std::vector<InputSlot>& slots() const = 0;
+  // Flattened user outputs, scalars 0-d, None undefined.
+  virtual std::vector<Tensor> run(const std::vector<Tensor>& inputs) = 0;
+  // Milliseconds of the last run: the median of its repetitions.
+  virtual double milliseconds() const = 0;
+  // Where it runs, for reports: "interpreter" or "ExecuTorch runtime".
+  virtual std::string engine() const = 0;
+};
+
+}  // namespace intaglio
