@@ -24,8 +24,8 @@ inline void fold(const RangeScan& scan, MinMax& range) {
   store(low, scan.low);
   store(high, scan.high);
   for (int i = 0; i < Vec::lanes; ++i) {
-    add_scalar(range, low[i]);
-    add_scalar(range, high[i]);
+    range.min = low[i] < range.min ? low[i] : range.min;
+    range.max = high[i] > range.max ? high[i] : range.max;
   }
 }
 
