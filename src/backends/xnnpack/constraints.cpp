@@ -1,0 +1,285 @@
+#include "backends/xnnpack/constraints.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "backends/xnnpack/gemm_weight.h"
+#include "backends/xnnpack/int8_chains.h"
+
+namespace intaglio::xnnpack::constraints {
+namespace {
+
+using Context = const RuleContext&;
+
+std::vector<const Value*> tensors_of(Context c) {
+  std::vector<const Value*> values;
+  for (const Value* input : c.node.inputs())
+    if (input->is_tensor()) values.push_back(input);
+  values.push_back(c.node.output());
+  return values;
+}
+bool every_tensor(Context c, bool (*holds)(const ExportedProgram&, const Value&)) {
+  return std::ranges::all_of(tensors_of(c), [&](const Value* value) { return holds(c.program, *value); });
+}
+const TensorMeta& input_meta(Context c) { return c.node.inputs().front()->meta(); }
+const TensorMeta& output_meta(Context c) { return c.node.output()->meta(); }
+bool is_rank(Context c, int64_t rank) { return input_meta(c).rank() == rank; }
+bool static_sizes(Context c) { return input_meta(c).is_static() && output_meta(c).is_static(); }
+
+bool result_is_tensor(Context c) { return !c.node.outputs().empty() && c.node.output()->is_tensor(); }
+bool float_tensors(Context c) {
+  const DType dtype = c.node.output()->dtype();
+  if (dtype != DType::float32 && dtype != DType::float16) return false;
+  return std::ranges::all_of(tensors_of(c), [&](const Value* value) { return value->dtype() == dtype; });
+}
+bool ranks_fit(Context c) {
+  return every_tensor(c, [](const ExportedProgram&, const Value& v) { return v.meta().rank() <= max_rank; });
+}
+bool sizes_bounded(Context c) {
+  return every_tensor(c, [](const ExportedProgram& program, const Value& v) {
+    return std::ranges::all_of(v.sizes(), [&](const SymInt& size) { return upper_bound(program, size).has_value(); });
+  });
+}
+bool nonempty(Context c) {
+  return every_tensor(c, [](const ExportedProgram&, const Value& v) {
+    return std::ranges::none_of(v.sizes(), [](const SymInt& size) { return size.is_static() && size.value() == 0; });
+  });
+}
+bool known_dim_order(Context c) {
+  return every_tensor(c, [](const ExportedProgram& program, const Value& v) {
+    if (is_constant_value(program, &v)) return true;
+    const std::vector<uint8_t> order = v.meta().dim_order();
+    return std::ranges::is_sorted(order) || order == std::vector<uint8_t>{0, 2, 3, 1};
+  });
+}
+bool other_results_unused(Context c) {
+  return std::ranges::all_of(c.node.outputs().begin() + 1, c.node.outputs().end(),
+                             [](const Value* value) { return value->users().empty(); });
+}
+
+bool constant_weight(Context c) {
+  const auto operands = gemm_operands(c.program, c.node);
+  return operands && gemm_weight(c.program, operands->weight).has_value();
+}
+bool constant_bias(Context c) {
+  const auto operands = gemm_operands(c.program, c.node);
+  return operands && (!operands->bias || is_constant_value(c.program, operands->bias));
+}
+bool runtime_input(Context c) {
+  const auto operands = gemm_operands(c.program, c.node);
+  return operands && !is_constant_value(c.program, operands->input);
+}
+bool convolution_rank(Context c) {
+  const int64_t rank = c.node.tensor("weight")->meta().rank();
+  return (rank == 3 || rank == 4) && is_rank(c, rank);
+}
+// A 1-d convolution runs as a 2-d one between reshapes.
+bool one_reshaped_size(Context c) {
+  const auto count = [](const TensorMeta& meta) {
+    return std::ranges::count_if(meta.sizes, [](const SymInt& size) { return !size.is_static(); });
+  };
+  return is_rank(c, 4) || (count(input_meta(c)) <= 1 && count(output_meta(c)) <= 1);
+}
+bool nonnegative_padding(Context c) {
+  return std::ranges::all_of(c.node.integers("padding"), [](int64_t padding) { return padding >= 0; });
+}
+bool bias_is_vector(Context c) {
+  const Value* bias = c.node.tensor("self");
+  return bias->meta().rank() == 1 && bias->sizes()[0] == output_meta(c).sizes[1];
+}
+bool unit_factors(Context c) { return c.node.number("alpha") == 1 && c.node.number("beta") == 1; }
+bool runtime_operands(Context c) {
+  return std::ranges::none_of(c.node.inputs(), [&](const Value* v) { return is_constant_value(c.program, v); });
+}
+bool unit_alpha(Context c) { return c.node.number("alpha") == 1; }
+bool clamp_range(Context c) {
+  const auto bounds = clamp_bounds(c.node);
+  return bounds && bounds->min < bounds->max;
+}
+bool softmax_dim(Context c) {
+  const int64_t rank = input_meta(c).rank();
+  const int64_t dim = c.node.integer("dim");
+  const bool last = dim == -1 || dim == rank - 1;
+  return last || (c.features.more_ops && rank == 4 && (dim == 1 || dim == -3));
+}
+bool no_widening(Context c) { return !c.node.boolean("half_to_float"); }
+bool exponent_two(Context c) { return c.node.number("exponent") == 2; }
+bool gelu_is_erf(Context c) { return c.features.more_ops ? c.node.string("approximate") == "none" : true; }
+bool is_float32(Context c) { return c.node.output()->dtype() == DType::float32; }
+bool unit_elu_scales(Context c) { return c.node.number("scale") == 1 && c.node.number("input_scale") == 1; }
+bool positive_alpha(Context c) { return c.node.number("alpha") > 0 && std::isfinite(c.node.number("alpha")); }
+bool finite_slope(Context c) { return std::isfinite(c.node.number("negative_slope")); }
+bool prelu_weight(Context c) {
+  const Value* weight = c.node.tensor("weight");
+  return is_constant_value(c.program, weight) && weight->meta().is_static() && is_rank(c, 4) &&
+         weight->meta().rank() == 1;
+}
+
+std::vector<int64_t> window(Context c) { return c.node.integers("kernel_size"); }
+std::vector<int64_t> stride(Context c) {
+  const auto stride = c.node.integers("stride");
+  return stride.empty() ? window(c) : stride;
+}
+bool rank_four(Context c) { return is_rank(c, 4); }
+bool window_above_one(Context c) {
+  const auto kernel = window(c);
+  return kernel.size() == 2 && kernel[0] * kernel[1] > 1;
+}
+bool floor_mode(Context c) { return !c.node.boolean("ceil_mode"); }
+bool padding_not_counted(Context c) {
+  const auto padding = c.node.integers("padding");
+  return !c.node.boolean("count_include_pad") || std::ranges::all_of(padding, [](int64_t p) { return p == 0; });
+}
+bool divisor_is_window(Context c) {
+  const auto divisor = c.node.optional_integer("divisor_override");
+  const auto kernel = window(c);
+  return !divisor || *divisor == kernel[0] * kernel[1];
+}
+bool stride_within_window(Context c) {
+  const auto kernel = window(c), step = stride(c);
+  return step.size() == 2 && step[0] <= kernel[0] && step[1] <= kernel[1];
+}
+bool ceil_is_static(Context c) { return floor_mode(c) || static_sizes(c); }
+bool mean_of_image(Context c) {
+  std::set<int64_t> dims;
+  const Argument argument = c.node.argument("dim");
+  if (argument.is_none()) return false;
+  for (const int64_t dim : c.node.integers("dim")) dims.insert(dim < 0 ? dim + 4 : dim);
+  return is_rank(c, 4) && dims == std::set<int64_t>{2, 3};
+}
+bool keeps_dims(Context c) { return c.features.mean_without_keepdim || c.node.boolean("keepdim"); }
+bool no_dtype(Context c) { return !c.node.optional_dtype("dtype"); }
+
+// With explicit factors PyTorch samples by the factor, XNNPACK by the ratio of the sizes.
+bool factor_is_ratio(Context c) {
+  const Argument argument = c.node.argument("scale_factors");
+  const auto* factors = argument.get_if<std::vector<double>>();
+  if (!factors || c.node.boolean("align_corners")) return true;
+  if (factors->size() != 2) return false;
+  for (size_t i = 0; i < 2; ++i) {
+    const double exact = static_cast<double>(input_meta(c).sizes[2 + i].value()) * (*factors)[i];
+    if (exact != static_cast<double>(output_meta(c).sizes[2 + i].value())) return false;
+  }
+  return true;
+}
+size_t symbolic_count(const std::vector<SymInt>& sizes) {
+  return static_cast<size_t>(std::ranges::count_if(sizes, [](const SymInt& size) { return !size.is_static(); }));
+}
+bool one_inferred_size(Context c) {
+  if (symbolic_count(output_meta(c).sizes) > 1) return false;
+  if (c.features.symbolic_views) return true;
+  const Argument* size = c.node.find("size");
+  return !size || size->is<std::vector<int64_t>>();
+}
+// A size computed outside would have to be an argument of the delegate, which takes tensors only.
+bool no_symbolic_arguments(Context c) {
+  return std::ranges::all_of(c.node.inputs(), [](const Value* value) { return value->is_tensor(); });
+}
+bool unsqueezes_last(Context c) {
+  const int64_t dim = c.node.integer("dim");
+  return c.features.more_ops || dim == -1 || dim == input_meta(c).rank();
+}
+bool unit_step(Context c) { return c.node.integer("step") == 1; }
+bool static_input(Context c) { return static_sizes(c); }
+bool several_inputs(Context c) { return c.node.tensors("tensors").size() >= 2; }
+bool distinct_inputs(Context c) {
+  const auto tensors = c.node.tensors("tensors");
+  return std::set<Value*>(tensors.begin(), tensors.end()).size() == tensors.size();
+}
+bool nonnegative_pad(Context c) {
+  return std::ranges::all_of(c.node.integers("pad"), [](int64_t pad) { return pad >= 0; });
+}
+bool finite_value(Context c) { return std::isfinite(c.node.number("value")); }
+bool same_dim_order(Context c) { return input_meta(c).dim_order() == output_meta(c).dim_order(); }
+bool constant_statistics(Context c) {
+  for (const std::string_view name : {"weight", "bias", "running_mean", "running_var"}) {
+    const Value* value = c.node.optional_tensor(name);
+    if (value && !is_constant_value(c.program, value)) return false;
+  }
+  return true;
+}
+bool batch_norm_rank(Context c) { return input_meta(c).rank() >= 2 && input_meta(c).rank() <= 4; }
+
+constexpr Constraint common_rows[] = {
+    {"one tensor result", result_is_tensor},
+    {"arguments are tensors and numbers", no_symbolic_arguments},
+    {"all tensors are float32, or all float16", float_tensors},
+    {"at most 6 dimensions", ranks_fit},
+    {"every size has an upper bound (give the dynamic dimension a max)", sizes_bounded},
+    {"no empty tensor", nonempty},
+    {"contiguous or channels-last tensors", known_dim_order},
+    {"only the first result is used", other_results_unused},
+};
+constexpr Constraint gemm_weight_row{"the weight is a constant", constant_weight};
+constexpr Constraint gemm_bias_row{"the bias is a constant", constant_bias};
+constexpr Constraint gemm_input_row{"the input is not a constant", runtime_input};
+constexpr Constraint convolution_rows[] = {
+    {"1-d or 2-d, batched", convolution_rank}, gemm_weight_row, gemm_bias_row, gemm_input_row,
+    {"no negative padding", nonnegative_padding}, {"1-d: at most one symbolic size", one_reshaped_size},
+};
+constexpr Constraint linear_rows[] = {gemm_weight_row, gemm_bias_row, gemm_input_row};
+constexpr Constraint addmm_rows[] = {
+    {"the added term is a vector over the output channels", bias_is_vector}, gemm_weight_row, gemm_bias_row,
+    gemm_input_row, {"alpha and beta are 1", unit_factors},
+};
+constexpr Constraint bmm_rows[] = {{"both operands are computed at run time", runtime_operands}};
+constexpr Constraint alpha_rows[] = {{"alpha is 1", unit_alpha}};
+constexpr Constraint clamp_rows[] = {{"the lower bound is below the upper", clamp_range}};
+constexpr Constraint softmax_rows[] = {{"over the last dimension, or over the channels of images", softmax_dim},
+                                       {"no widening to float32", no_widening}};
+constexpr Constraint square_rows[] = {{"the exponent is 2", exponent_two}};
+constexpr Constraint gelu_rows[] = {{"float32", is_float32}, {"approximate is 'none'", gelu_is_erf}};
+constexpr Constraint elu_rows[] = {{"scale and input_scale are 1", unit_elu_scales}, {"alpha is positive", positive_alpha}};
+constexpr Constraint leaky_relu_rows[] = {{"the slope is finite", finite_slope}};
+constexpr Constraint prelu_rows[] = {{"images with a constant weight per channel, or one", prelu_weight}};
+constexpr Constraint avg_pool_rows[] = {
+    {"a batch of images", rank_four}, {"a window above 1x1", window_above_one}, {"ceil_mode is off", floor_mode},
+    {"padding is not counted", padding_not_counted}, {"the divisor is the window's area", divisor_is_window},
+};
+constexpr Constraint max_pool_rows[] = {
+    {"a batch of images", rank_four}, {"a window above 1x1", window_above_one},
+    {"the stride is within the window", stride_within_window}, {"ceil_mode needs static sizes", ceil_is_static},
+};
+constexpr Constraint mean_rows[] = {{"over height and width of images", mean_of_image}, {"keepdim", keeps_dims},
+                                    {"no dtype", no_dtype}};
+constexpr Constraint upsample_rows[] = {{"static sizes", static_input}, {"a batch of images", rank_four},
+                                        {"the scale factors are the ratios of the sizes", factor_is_ratio}};
+constexpr Constraint view_rows[] = {{"at most one symbolic size", one_inferred_size}};
+constexpr Constraint unsqueeze_rows[] = {{"at most one symbolic size", one_inferred_size},
+                                         {"the last dimension", unsqueezes_last}};
+constexpr Constraint slice_rows[] = {{"step is 1", unit_step}, {"static sizes", static_input}};
+constexpr Constraint cat_rows[] = {{"at least two inputs", several_inputs}, {"distinct inputs", distinct_inputs}};
+constexpr Constraint pad_rows[] = {{"no negative padding", nonnegative_pad}, {"a finite value", finite_value}};
+constexpr Constraint copy_rows[] = {{"the dim order stays", same_dim_order}};
+constexpr Constraint batch_norm_rows[] = {{"constant statistics", constant_statistics}, {"rank 2 to 4", batch_norm_rank}};
+
+}  // namespace
+
+const std::span<const Constraint> common = common_rows;
+const std::span<const Constraint> none;
+const std::span<const Constraint> convolution = convolution_rows;
+const std::span<const Constraint> linear = linear_rows;
+const std::span<const Constraint> addmm = addmm_rows;
+const std::span<const Constraint> bmm = bmm_rows;
+const std::span<const Constraint> alpha_one = alpha_rows;
+const std::span<const Constraint> clamp = clamp_rows;
+const std::span<const Constraint> softmax = softmax_rows;
+const std::span<const Constraint> square = square_rows;
+const std::span<const Constraint> gelu = gelu_rows;
+const std::span<const Constraint> elu = elu_rows;
+const std::span<const Constraint> leaky_relu = leaky_relu_rows;
+const std::span<const Constraint> prelu = prelu_rows;
+const std::span<const Constraint> avg_pool = avg_pool_rows;
+const std::span<const Constraint> max_pool = max_pool_rows;
+const std::span<const Constraint> mean = mean_rows;
+const std::span<const Constraint> upsample = upsample_rows;
+const std::span<const Constraint> view = view_rows;
+const std::span<const Constraint> unsqueeze = unsqueeze_rows;
+const std::span<const Constraint> slice = slice_rows;
+const std::span<const Constraint> cat = cat_rows;
+const std::span<const Constraint> pad = pad_rows;
+const std::span<const Constraint> copy = copy_rows;
+const std::span<const Constraint> batch_norm = batch_norm_rows;
+
+}  // namespace intaglio::xnnpack::constraints

@@ -1,0 +1,38 @@
+// What the rules ask of a node. Each list is a row of data in rules.cpp.
+#pragma once
+
+#include <span>
+
+#include "backends/xnnpack/rules.h"
+
+namespace intaglio::xnnpack::constraints {
+
+// Asked of every op.
+extern const std::span<const Constraint> common;
+
+extern const std::span<const Constraint> none;
+extern const std::span<const Constraint> convolution;
+extern const std::span<const Constraint> linear;
+extern const std::span<const Constraint> addmm;
+extern const std::span<const Constraint> bmm;
+extern const std::span<const Constraint> alpha_one;
+extern const std::span<const Constraint> clamp;
+extern const std::span<const Constraint> softmax;
+extern const std::span<const Constraint> square;
+extern const std::span<const Constraint> gelu;
+extern const std::span<const Constraint> elu;
+extern const std::span<const Constraint> leaky_relu;
+extern const std::span<const Constraint> prelu;
+extern const std::span<const Constraint> avg_pool;
+extern const std::span<const Constraint> max_pool;
+extern const std::span<const Constraint> mean;
+extern const std::span<const Constraint> upsample;
+extern const std::span<const Constraint> view;
+extern const std::span<const Constraint> unsqueeze;
+extern const std::span<const Constraint> slice;
+extern const std::span<const Constraint> cat;
+extern const std::span<const Constraint> pad;
+extern const std::span<const Constraint> copy;
+extern const std::span<const Constraint> batch_norm;
+
+}  // namespace intaglio::xnnpack::constraints

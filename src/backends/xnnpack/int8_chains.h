@@ -1,0 +1,39 @@
+// Which ops run in int8: those between dequantize and quantize nodes with parameters that XNNPACK takes.
+#pragma once
+
+#include <unordered_map>
+#include <unordered_set>
+
+#include <intaglio/program.h>
+
+#include "backends/xnnpack/features.h"
+#include "edge/qdq_patterns.h"
+
+namespace intaglio::xnnpack {
+
+struct Int8Chains {
+  std::unordered_map<const Node*, qdq::Chain> by_op;
+  // Activations and quantize nodes that are computed by the op of their chain.
+  std::unordered_set<const Node*> absorbed;
+
+  const qdq::Chain* find(const Node& op) const {
+    const auto found = by_op.find(&op);
+    return found == by_op.end() ? nullptr : &found->second;
+  }
+};
+
+Int8Chains find_int8_chains(const ExportedProgram& program, const Features& features);
+
+// int8, per tensor, full range, a scale and zero point that the runtime takes.
+bool is_int8_activation(const qdq::Params& params);
+// A dequantize node with such parameters, the same that its source was quantized with.
+bool is_int8_dequantize(const ExportedProgram& program, const Node& node);
+bool is_int8_quantize(const ExportedProgram& program, const Node& node);
+
+// The bounds a relu, hardtanh or clamp node puts on its input; nullopt for any other node.
+struct Bounds {
+  float min = 0, max = 0;
+};
+std::optional<Bounds> clamp_bounds(const Node& node);
+
+}  // namespace intaglio::xnnpack

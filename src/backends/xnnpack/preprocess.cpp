@@ -1,0 +1,50 @@
+#include "backends/xnnpack/preprocess.h"
+
+#include <intaglio/xnnpack.h>
+
+#include "backends/xnnpack/check_payload.h"
+#include "backends/xnnpack/lowering.h"
+#include "backends/xnnpack/passes.h"
+#include "backends/xnnpack/payload_writer.h"
+
+namespace intaglio::xnnpack {
+
+PayloadGraph lower_partition(const ExportedProgram& partition, const Features& features,
+                             const std::function<void(std::string_view step, const PayloadGraph&)>& observe) {
+  const auto done = [&](std::string_view step, const PayloadGraph& graph) {
+    if (observe) observe(step, graph);
+  };
+  // Ops to nodes; q/dq nodes become types of values or Converts. Everything lies as the program has it (NCHW).
+  PayloadGraph graph = Lowering(partition, features).run();
+  done("lower", graph);
+  // First, because the runtime has no batch norm, and behind folded ones wait activations to fuse.
+  fold_batch_norms(graph);
+  done("fold_batch_norms", graph);
+  // Before pads and reshapes: both look at direct neighbours.
+  fuse_activations(graph, features);
+  done("fuse_activations", graph);
+  if (features.fold_pads) fold_pads(graph);
+  done("fold_pads", graph);
+  // Before layouts: a reshape between two 1-d convolutions would force both back to NCHW.
+  if (features.more_ops) cancel_reshapes(graph);
+  done("cancel_reshapes", graph);
+  // Last rewrite: it fixes axes and sizes to memory.
+  assign_layouts(graph, features);
+  done("assign_layouts", graph);
+  remove_unused(graph);
+  done("remove_unused", graph);
+  check_payload(graph);
+  return graph;
+}
+
+Delegate XnnpackPartitioner::preprocess(ExportedProgram partition) const {
+  WrittenPayload payload = write_payload(lower_partition(partition, Features::of(options_.compat)));
+  Delegate delegate;
+  delegate.backend_id = backend_id();
+  delegate.payload = std::move(payload.bytes);
+  delegate.named_data = std::move(payload.named_data);
+  delegate.program = std::make_unique<ExportedProgram>(std::move(partition));
+  return delegate;
+}
+
+}  // namespace intaglio::xnnpack

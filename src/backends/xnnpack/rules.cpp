@@ -1,0 +1,131 @@
+#include "backends/xnnpack/rules.h"
+
+#include <algorithm>
+#include <map>
+#include <unordered_map>
+
+#include <fmt/format.h>
+
+#include "backends/xnnpack/constraints.h"
+#include "backends/xnnpack/lowering.h"
+
+namespace intaglio::xnnpack {
+namespace {
+
+namespace c = constraints;
+using enum NodeKind;
+using A = Int8Activation;
+using B = Beyond;
+
+// op, int8, activations in an int8 chain, beyond ExecuTorch, constraints, lowering, node kind
+const std::vector<OpRule>& rules() {
+  static const std::vector<OpRule> table = {
+      {"aten.convolution.default", Int8::gemm, A::relu_and_hardtanh, B::nothing, c::convolution, lower::convolution},
+      {"aten.linear.default", Int8::gemm, A::relu_and_hardtanh, B::nothing, c::linear, lower::linear, FullyConnected},
+      {"aten.addmm.default", Int8::gemm, A::relu_and_hardtanh, B::nothing, c::addmm, lower::linear, FullyConnected},
+      {"aten.mm.default", Int8::gemm, A::relu_and_hardtanh, B::nothing, c::linear, lower::linear, FullyConnected},
+      {"aten.bmm.default", Int8::none, A::none, B::nothing, c::bmm, lower::bmm, BatchMatrixMultiply},
+
+      {"aten.add.Tensor", Int8::compute, A::relu, B::nothing, c::alpha_one, lower::binary, Add},
+      {"aten.sub.Tensor", Int8::compute, A::beyond, B::nothing, c::alpha_one, lower::binary, Subtract},
+      {"aten.mul.Tensor", Int8::compute, A::beyond, B::nothing, c::none, lower::binary, Multiply},
+      {"aten.div.Tensor", Int8::none, A::none, B::nothing, c::none, lower::binary, Div},
+      {"aten.minimum.default", Int8::none, A::none, B::nothing, c::none, lower::binary, Minimum},
+      {"aten.maximum.default", Int8::none, A::none, B::nothing, c::none, lower::binary, Maximum},
+      {"aten.add.Scalar", Int8::none, A::none, B::op, c::alpha_one, lower::binary_scalar, Add},
+      {"aten.sub.Scalar", Int8::none, A::none, B::op, c::alpha_one, lower::binary_scalar, Subtract},
+      {"aten.mul.Scalar", Int8::none, A::none, B::op, c::none, lower::binary_scalar, Multiply},
+      {"aten.div.Scalar", Int8::none, A::none, B::op, c::none, lower::binary_scalar, Div},
+
+      {"aten.relu.default", Int8::compute, A::none, B::nothing, c::none, lower::clamp, Clamp},
+      {"aten.relu6.default", Int8::compute, A::none, B::nothing, c::none, lower::clamp, Clamp},
+      {"aten.hardtanh.default", Int8::compute, A::none, B::nothing, c::clamp, lower::clamp, Clamp},
+      {"aten.clamp.default", Int8::compute, A::none, B::nothing, c::clamp, lower::clamp, Clamp},
+      {"aten.hardswish.default", Int8::compute, A::none, B::int8, c::none, lower::unary, Hardswish},
+      {"aten.sigmoid.default", Int8::compute, A::none, B::int8, c::none, lower::unary, Sigmoid},
+      {"aten.tanh.default", Int8::compute, A::none, B::int8, c::none, lower::unary, Tanh},
+      {"aten.gelu.default", Int8::compute, A::none, B::int8, c::gelu, lower::unary, Gelu},
+      {"aten.exp.default", Int8::compute, A::none, B::int8, c::none, lower::unary, Exp},
+      {"aten.abs.default", Int8::compute, A::none, B::int8, c::none, lower::unary, Abs},
+      {"aten.pow.Tensor_Scalar", Int8::compute, A::none, B::int8, c::square, lower::unary, Square},
+      {"aten.elu.default", Int8::compute, A::none, B::op, c::elu, lower::elu, ELU},
+      {"aten.leaky_relu.default", Int8::compute, A::none, B::int8, c::leaky_relu, lower::leaky_relu, LeakyReLU},
+      {"aten.ceil.default", Int8::none, A::none, B::nothing, c::none, lower::unary, Ceiling},
+      {"aten.cos.default", Int8::none, A::none, B::nothing, c::none, lower::unary, Cos},
+      {"aten.floor.default", Int8::none, A::none, B::nothing, c::none, lower::unary, Floor},
+      {"aten.log.default", Int8::none, A::none, B::nothing, c::none, lower::unary, Log},
+      {"aten.neg.default", Int8::none, A::none, B::nothing, c::none, lower::unary, Negate},
+      {"aten.rsqrt.default", Int8::none, A::none, B::nothing, c::none, lower::unary, ReciprocalSquareRoot},
+      {"aten.sin.default", Int8::none, A::none, B::nothing, c::none, lower::unary, Sin},
+      {"aten.sqrt.default", Int8::none, A::none, B::nothing, c::none, lower::unary, SquareRoot},
+      {"aten.prelu.default", Int8::none, A::none, B::nothing, c::prelu, lower::prelu, PReLU},
+      {"aten._softmax.default", Int8::none, A::none, B::nothing, c::softmax, lower::softmax, Softmax},
+      {"aten._native_batch_norm_legit_no_training.default", Int8::none, A::none, B::nothing, c::batch_norm,
+       lower::batch_norm, BatchNorm},
+
+      {"aten.avg_pool2d.default", Int8::none, A::none, B::nothing, c::avg_pool, lower::avg_pool, AvgPooling2d},
+      {"aten.max_pool2d.default", Int8::moves, A::none, B::nothing, c::max_pool, lower::max_pool, MaxPooling2d},
+      {"aten.max_pool2d_with_indices.default", Int8::moves, A::none, B::nothing, c::max_pool, lower::max_pool, MaxPooling2d},
+      {"aten.mean.dim", Int8::compute, A::none, B::nothing, c::mean, lower::mean, GlobalAvgPooling2d},
+      {"aten.upsample_bilinear2d.vec", Int8::none, A::none, B::nothing, c::upsample, lower::upsample,
+       StaticResizeBilinear2D},
+
+      {"aten.view_copy.default", Int8::moves, A::none, B::nothing, c::view, lower::reshape, StaticReshape, true},
+      {"aten.unsqueeze_copy.default", Int8::moves, A::none, B::nothing, c::unsqueeze, lower::reshape, StaticReshape, true},
+      {"aten.squeeze_copy.dim", Int8::moves, A::none, B::op, c::view, lower::reshape, StaticReshape, true},
+      {"aten.squeeze_copy.dims", Int8::moves, A::none, B::op, c::view, lower::reshape, StaticReshape, true},
+      {"aten.permute_copy.default", Int8::moves, A::none, B::nothing, c::none, lower::permute, StaticTranspose},
+      {"aten.slice_copy.Tensor", Int8::moves, A::none, B::nothing, c::slice, lower::slice, StaticSlice},
+      {"aten.cat.default", Int8::moves, A::none, B::nothing, c::cat, lower::cat},
+      {"aten.constant_pad_nd.default", Int8::moves, A::none, B::int8, c::pad, lower::pad, StaticConstantPad},
+      {"aten.clone.default", Int8::moves, A::none, B::nothing, c::copy, lower::identity, Copy, true},
+      {"aten.alias_copy.default", Int8::moves, A::none, B::op, c::copy, lower::identity, Copy, true},
+      {"dim_order_ops._clone_dim_order.default", Int8::moves, A::none, B::nothing, c::copy, lower::identity, Copy, true},
+      {"dim_order_ops._to_dim_order_copy.default", Int8::moves, A::none, B::nothing, c::copy, lower::identity, Copy, true},
+  };
+  return table;
+}
+
+}  // namespace
+
+const OpRule* find_rule(const Node& node) {
+  static const auto by_op = [] {
+    std::map<Op, const OpRule*> map;
+    for (const OpRule& rule : rules()) map.emplace(Op::get(rule.op), &rule);
+    return map;
+  }();
+  const auto found = by_op.find(node.op());
+  return found == by_op.end() ? nullptr : found->second;
+}
+
+std::optional<std::string> refusal_of(const ExportedProgram& program, const Features& features, const OpRule& rule,
+                                      const Node& node) {
+  if (rule.beyond == Beyond::op && !features.more_ops) return fmt::format("{}: not delegated under compat=torchao", rule.op);
+  const RuleContext context{program, node, features};
+  for (const auto rows : {constraints::common, rule.constraints})
+    for (const Constraint& row : rows)
+      if (!row.holds(context)) return fmt::format("{}: {}", node.op().base(), row.text);
+  return std::nullopt;
+}
+
+std::optional<GemmOperands> gemm_operands(const ExportedProgram&, const Node& node) {
+  if (node.is("aten.convolution.default")) {
+    const bool transposed = node.boolean("transposed");
+    return GemmOperands{node.tensor("input"), node.tensor("weight"), node.optional_tensor("bias"), transposed ? 1 : 0,
+                        transposed, node.integer("groups")};
+  }
+  if (node.is("aten.linear.default"))
+    return GemmOperands{node.tensor("input"), node.tensor("weight"), node.optional_tensor("bias"), 0, false, 1};
+  if (node.is("aten.addmm.default"))
+    return GemmOperands{node.tensor("mat1"), node.tensor("mat2"), node.tensor("self"), 1, false, 1};
+  if (node.is("aten.mm.default"))
+    return GemmOperands{node.tensor("self"), node.tensor("mat2"), nullptr, 1, false, 1};
+  return std::nullopt;
+}
+
+std::optional<int64_t> upper_bound(const ExportedProgram& program, const SymInt& size) {
+  if (size.is_static()) return size.value();
+  return bounds(*size.expression(), program.range_constraints).max;
+}
+
+}  // namespace intaglio::xnnpack
