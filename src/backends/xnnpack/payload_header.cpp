@@ -26,7 +26,7 @@ std::vector<std::byte> with_payload_header(std::span<const std::byte> flatbuffer
   const size_t end = (header_room + flatbuffer.size() + alignment - 1) / alignment * alignment;
   if (end > std::numeric_limits<uint32_t>::max()) throw_bug("an XNNPACK payload is larger than 4 GiB");
   std::vector<std::byte> bytes(end);
-  put(bytes, 4, magic);
+  std::memcpy(bytes.data() + 4, magic, sizeof magic);
   put(bytes, 8, uint16_t{30});
   put(bytes, 10, static_cast<uint32_t>(header_room));
   put(bytes, 14, static_cast<uint32_t>(flatbuffer.size()));
