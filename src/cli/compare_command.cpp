@@ -1,0 +1,144 @@
+#include <algorithm>
+#include <cmath>
+#include <memory>
+
+#include <fmt/format.h>
+#include <intaglio/data.h>
+#include <intaglio/error.h>
+
+#include "base/progress.h"
+#include "cli/cli.h"
+#include "cli/output.h"
+#include "report/comparison.h"
+#include "report/executable.h"
+
+namespace intaglio::cli {
+namespace {
+
+struct CompareArguments {
+  std::string reference;
+  std::string candidate;
+  std::string data;
+  std::string labels;
+  std::string preprocess;
+  std::string title;
+  std::string numerics = "as_written";
+  int repetitions = 0;
+};
+
+// One side: the file and what its runs took.
+struct Side {
+  std::string file;
+  std::unique_ptr<Executable> program;
+  std::vector<double> milliseconds;
+
+  double median() {
+    if (milliseconds.empty()) return 0;
+    const auto middle = milliseconds.begin() + static_cast<std::ptrdiff_t>(milliseconds.size() / 2);
+    std::nth_element(milliseconds.begin(), middle, milliseconds.end());
+    return *middle;
+  }
+  std::vector<Tensor> run(const Sample& sample) {
+    std::vector<Tensor> outputs = program->run(sample.inputs);
+    milliseconds.push_back(program->milliseconds());
+    return outputs;
+  }
+  Json json() {
+    return {{"file", file},
+            {"engine", program->engine()},
+            {"bytes", std::filesystem::file_size(file)},
+            {"milliseconds", median()}};
+  }
+};
+
+Json finite(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
+Json optional_json(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
+std::string percent(const std::optional<double>& value) { return value ? fmt::format("{:.2f} %", 100 * *value) : "-"; }
+std::string decibel(double value) { return std::isinf(value) && value > 0 ? "equal" : fmt::format("{:.2f} dB", value); }
+
+void print_json(const Comparison& comparison, Side& reference, Side& candidate) {
+  Json result = document("intaglio.compare/1");
+  result["reference"] = reference.json();
+  result["candidate"] = candidate.json();
+  result["samples"] = comparison.samples;
+  result["rows"] = comparison.rows;
+  result["outputs"] = Json::array();
+  for (const OutputComparison& output : comparison.outputs)
+    result["outputs"].push_back({{"index", output.index},
+                                 {"identical", output.metrics.max_abs_error == 0},
+                                 {"sqnr_db", finite(output.metrics.sqnr_db)},
+                                 {"cosine", finite(output.metrics.cosine)},
+                                 {"max_abs_error", finite(output.metrics.max_abs_error)},
+                                 {"mean_abs_error", finite(output.metrics.mean_abs_error)}});
+  result["top1_agreement"] = optional_json(comparison.top1_agreement);
+  if (comparison.reference_accuracy)
+    result["accuracy"] = {{"reference", *comparison.reference_accuracy}, {"candidate", *comparison.candidate_accuracy}};
+  print(result);
+}
+
+void print_text(const CompareArguments& arguments, const Comparison& comparison, Side& reference, Side& candidate) {
+  if (!arguments.title.empty()) fmt::print("{}\n", arguments.title);
+  std::vector<std::vector<std::string>> rows = {{"", "file", "engine", "size", "ms per call"}};
+  if (comparison.reference_accuracy) rows[0].push_back("accuracy");
+  const auto add = [&](const char* label, Side& side, const std::optional<double>& accuracy) {
+    rows.push_back({label, escaped(std::filesystem::path(side.file).filename().string()), side.program->engine(),
+                    bytes_text(std::filesystem::file_size(side.file)), fmt::format("{:.2f}", side.median())});
+    if (accuracy) rows.back().push_back(percent(accuracy));
+  };
+  add("reference", reference, comparison.reference_accuracy);
+  add("candidate", candidate, comparison.candidate_accuracy);
+  fmt::print("{}", table(rows, {3, 4, 5}));
+  fmt::print("{} samples, {} rows, top-1 agreement {}\n", comparison.samples, comparison.rows,
+             percent(comparison.top1_agreement));
+  rows = {{"output", "SQNR", "cosine", "largest error", "mean error"}};
+  for (const OutputComparison& output : comparison.outputs)
+    rows.push_back({fmt::format("arr_{}", output.index), decibel(output.metrics.sqnr_db),
+                    fmt::format("{:.6f}", output.metrics.cosine), fmt::format("{:.4g}", output.metrics.max_abs_error),
+                    fmt::format("{:.4g}", output.metrics.mean_abs_error)});
+  fmt::print("{}", table(rows, {1, 2, 3, 4}));
+}
+
+void compare(const CompareArguments& arguments, const CommonOptions& common) {
+  ExecutableOptions options{.threads = common.threads, .repetitions = arguments.repetitions};
+  if (arguments.numerics == "integer") options.numerics = Numerics::integer;
+  Side reference{arguments.reference, Executable::open(arguments.reference, options), {}};
+  Side candidate{arguments.candidate, Executable::open(arguments.candidate, options), {}};
+  std::optional<Preprocess> preprocess;
+  if (!arguments.preprocess.empty()) preprocess = parse_preprocess(arguments.preprocess);
+  // Names come from the side that has them: a `.pte` only numbers its inputs.
+  const bool names_from_candidate = arguments.reference.ends_with(".pte") && !arguments.candidate.ends_with(".pte");
+  const std::vector<InputSlot>& slots = names_from_candidate ? candidate.program->slots() : reference.program->slots();
+  const SampleSource samples(arguments.data, slots, preprocess);
+  std::optional<std::vector<int64_t>> labels;
+  if (!arguments.labels.empty()) labels = read_labels(arguments.labels);
+
+  Comparer comparer(std::move(labels));
+  Progress progress("comparing", samples.size(), !common.quiet);
+  for (size_t i = 0; i < samples.size(); ++i) {
+    const Sample sample = samples.load(i);
+    comparer.add(reference.run(sample), candidate.run(sample));
+    progress.advance();
+  }
+  const Comparison comparison = comparer.result();
+  if (common.json) return print_json(comparison, reference, candidate);
+  if (!common.quiet) print_text(arguments, comparison, reference, candidate);
+}
+
+}  // namespace
+
+void add_compare(CLI::App& app, CommonOptions& common) {
+  CLI::App* command = app.add_subcommand("compare", "how far a candidate's outputs are from a reference's");
+  const auto arguments = std::make_shared<CompareArguments>();
+  command->add_option("REFERENCE", arguments->reference, "a .pt2 or .pte")->required();
+  command->add_option("CANDIDATE", arguments->candidate, "a .pt2 or .pte")->required();
+  command->add_option("--data", arguments->data, "a sample or a folder of samples")->required();
+  command->add_option("--labels", arguments->labels, "class numbers (.npy), one for each row of the first output");
+  command->add_option("--preprocess", arguments->preprocess, "how images become tensors");
+  command->add_option("--numerics", arguments->numerics, "of a .pt2: as PyTorch computes it, or as deployed")
+      ->check(CLI::IsMember({"as_written", "integer"}));
+  command->add_option("--repeat", arguments->repetitions, "time each sample this many more times")->check(CLI::Range(0, 1000000));
+  command->add_option("--title", arguments->title, "a line above the tables");
+  command->callback([arguments, &common] { compare(*arguments, common); });
+}
+
+}  // namespace intaglio::cli

@@ -1,0 +1,55 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
+
+#include <intaglio/error.h>
+
+#include "report/comparison.h"
+
+namespace intaglio {
+namespace {
+
+std::string message_of(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(Comparer, SumsOverSamples) {
+  Comparer comparer(std::vector<int64_t>{1, 0, 1});
+  comparer.add({Tensor::of<float>({1, 3, 4, 2}, {2, 2})}, {Tensor::of<float>({1, 2, 2, 4}, {2, 2})});
+  comparer.add({Tensor::of<float>({0, 5}, {1, 2})}, {Tensor::of<float>({0, 5}, {1, 2})});
+  const Comparison result = comparer.result();
+  EXPECT_EQ(result.samples, 2u);
+  EXPECT_EQ(result.rows, 3u);
+  EXPECT_DOUBLE_EQ(*result.top1_agreement, 2.0 / 3.0);
+  EXPECT_DOUBLE_EQ(*result.reference_accuracy, 1.0);
+  EXPECT_DOUBLE_EQ(*result.candidate_accuracy, 2.0 / 3.0);
+  // signal 1 + 9 + 16 + 4 + 25, noise 1 + 4 + 4
+  EXPECT_NEAR(result.outputs.at(0).metrics.sqnr_db, 10 * std::log10(55.0 / 9.0), 1e-9);
+  EXPECT_EQ(result.outputs.at(0).metrics.max_abs_error, 2.0);
+}
+
+TEST(Comparer, SaysWhatDoesNotFit) {
+  const Tensor two = Tensor::of<float>({1, 2}, {1, 2}), three = Tensor::of<float>({1, 2, 3}, {1, 3});
+  EXPECT_EQ(message_of([&] { Comparer().add({two}, {three}); }),
+            "output 0: the reference has sizes [1, 2], the candidate [1, 3]");
+  EXPECT_NE(message_of([&] { Comparer().add({two, two}, {two}); }).find("2 outputs, the candidate 1"), std::string::npos);
+  Comparer comparer(std::vector<int64_t>{0, 1});
+  comparer.add({two}, {two});
+  EXPECT_NE(message_of([&] { comparer.result(); }).find("the labels are 2, the samples have 1 rows"), std::string::npos);
+}
+
+TEST(Comparer, AbsentOutputsLeaveNoGap) {
+  Comparer comparer;
+  const Tensor x = Tensor::of<float>({1, 2}, {2});
+  comparer.add({Tensor(), x}, {Tensor(), x});
+  EXPECT_EQ(comparer.result().outputs.at(0).index, 1u);
+}
+
+}  // namespace
+}  // namespace intaglio
