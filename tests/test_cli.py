@@ -1,0 +1,277 @@
+"""The command as a user meets it: results, messages, exit statuses, targets left alone."""
+
+import json
+import os
+import resource
+import shutil
+import subprocess
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+DIGITS = Path(__file__).resolve().parent.parent / "examples" / "digits"
+RECIPE = "xnnpack_pt2e_int8_static_per_channel"
+STATIC = ("--recipe", RECIPE, "--calibrate", DIGITS / "calibration")
+
+
+@pytest.fixture(scope="module")
+def int8(intaglio, tmp_path_factory):
+    out = tmp_path_factory.mktemp("digits") / "digits.pte"
+    intaglio("build", DIGITS / "digits.pt2", "-o", out, *STATIC)
+    return out
+
+
+def fails(done, status, *words):
+    """One line on stderr, with these words in it."""
+    assert done.returncode == status, (done.returncode, done.stderr)
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    for word in words:
+        assert word in lines[0], lines[0]
+
+
+def leftovers(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_version_and_help(intaglio):
+    assert intaglio("--version").stdout.startswith("intaglio 0.")
+    assert "build" in intaglio("--help").stdout
+
+
+def test_int8_keeps_the_accuracy(int8, document):
+    result = document(
+        "compare", DIGITS / "digits.pt2", int8, "--data", DIGITS / "test", "--labels", DIGITS / "test_labels.npy"
+    )
+    assert result["rows"] == 360
+    assert result["accuracy"]["reference"] > 0.97
+    assert abs(result["accuracy"]["reference"] - result["accuracy"]["candidate"]) <= 0.005
+    assert result["outputs"][0]["sqnr_db"] > 20
+
+
+def test_build_reports_what_it_did(document, tmp_path):
+    result = document("build", DIGITS / "digits.pt2", "-o", tmp_path / "d.pte", *STATIC)
+    assert result["schema"] == "intaglio.build/1"
+    assert result["calibration_samples"] == 5
+    assert result["bytes"] == (tmp_path / "d.pte").stat().st_size
+    (method,) = result["methods"]
+    assert [delegate["backend"] for delegate in method["delegates"]] == ["XnnpackBackend"]
+    assert method["leftover_ops"] == []
+    assert [step["name"] for step in result["steps"]] == ["load", "prepare", "calibrate", "convert", "lower", "write"]
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_bytes_do_not_depend_on_threads(intaglio, int8, tmp_path, threads):
+    out = tmp_path / "digits.pte"
+    intaglio("build", DIGITS / "digits.pt2", "-o", out, *STATIC, "--threads", threads)
+    assert out.read_bytes() == int8.read_bytes()
+
+
+def test_a_plan_stands_for_calibration(intaglio, int8, tmp_path):
+    plan, out = tmp_path / "plan.json", tmp_path / "d.pte"
+    intaglio("quantize", DIGITS / "digits.pt2", "-o", tmp_path / "q.pt2", *STATIC, "--save-plan", plan)
+    intaglio("build", DIGITS / "digits.pt2", "-o", out, "--recipe", RECIPE, "--plan", plan)
+    assert out.read_bytes() == int8.read_bytes()
+    # An edited decision is what gets built.
+    text = plan.read_text()
+    document = json.loads(text)
+    entry = document["entries"][0]
+    group = [e for e in document["entries"] if e["group"] == entry["group"]]
+    for member in group:
+        member["qparams"]["scale"] = [2 * s for s in member["qparams"]["scale"]]
+    plan.write_text(json.dumps(document))
+    intaglio("build", DIGITS / "digits.pt2", "-o", out, "--recipe", RECIPE, "--plan", plan)
+    assert out.read_bytes() != int8.read_bytes()
+
+
+def test_lower_of_a_quantized_program_is_build(intaglio, int8, tmp_path):
+    intaglio("quantize", DIGITS / "digits.pt2", "-o", tmp_path / "q.pt2", *STATIC)
+    intaglio("lower", tmp_path / "q.pt2", "-o", tmp_path / "d.pte", "--backend", "xnnpack")
+    own, built = tmp_path / "own.npz", tmp_path / "built.npz"
+    intaglio("run", tmp_path / "d.pte", "--input", DIGITS / "test" / "00.npy", "-o", own)
+    intaglio("run", int8, "--input", DIGITS / "test" / "00.npy", "-o", built)
+    np.testing.assert_array_equal(np.load(own)["arr_0"], np.load(built)["arr_0"])
+    assert np.ptp(np.load(own)["arr_0"]) > 1
+
+
+def test_run_writes_outputs(document, int8, tmp_path):
+    out = tmp_path / "out.npz"
+    result = document("run", int8, "--input", DIGITS / "test" / "00.npy", "-o", out)
+    values = np.load(out)["arr_0"]
+    assert values.shape == (20, 10) and values.dtype == np.float32
+    assert result["outputs"][0]["sizes"] == [20, 10]
+    assert result["outputs"][0]["max"] == pytest.approx(values.max())
+
+
+def test_inspect(document, int8):
+    program = document("inspect", DIGITS / "digits.pt2", "--verify")
+    assert program["inputs"] == [{"name": "image", "dtype": "float32", "sizes": [20, 1, 8, 8]}]
+    assert {"op": "aten.conv2d.default", "count": 6} in program["ops"]
+    assert program["quantized_ops"] == []
+    lowered = document("inspect", int8)
+    assert lowered["kind"] == "pte" and lowered["verified"] is True
+    assert lowered["methods"][0]["delegates"][0]["backend"] == "XnnpackBackend"
+
+
+def test_recipes(document):
+    assert RECIPE in [recipe["name"] for recipe in document("recipes")["recipes"]]
+
+
+def test_a_recipe_file(document, tmp_path):
+    recipe = tmp_path / "mixed.json"
+    rules = [{"match": {"module_name": "classifier"}, "config": None}, {"config": {"is_per_channel": True}}]
+    recipe.write_text(json.dumps({"schema": "intaglio-recipe/1", "backend": "xnnpack", "rules": rules}))
+    arguments = ("--recipe", recipe, "--calibrate", DIGITS / "calibration")
+    document("quantize", DIGITS / "digits.pt2", "-o", tmp_path / "q.pt2", *arguments)
+    quantized = {entry["op"] for entry in document("inspect", tmp_path / "q.pt2")["quantized_ops"]}
+    assert "aten.conv2d.default" in quantized and "aten.linear.default" not in quantized
+
+
+# ---- the command line is at fault: status 2
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        ([], ["subcommand"]),
+        (["bild"], ["--help"]),
+        (["build", "m.pt2", "-o", "m.pte"], ["--recipe"]),
+        (["build", "m.pt2", "-o", "m.pte", "--recipe", RECIPE], ["--calibrate", "--plan"]),
+        (["build", "m.pt2", "-o", "m.pte", "--recipe", "xnnpack_fp23"], ["did you mean 'xnnpack_fp32'"]),
+        (["build", "m.pt2", "-o", "m.bin", "--recipe", "xnnpack_fp32"], ["ends in .pte"]),
+        (["build", "m.pt2", "-o", "m.pte", "--recipe", "xnnpack_fp32", "--set", "x=1"], ["no setting 'x'"]),
+        (["build", "m.pt2", "-o", "m.pte", "--recipe", "xnnpack_fp32", "--threads", "zero"], ["--threads"]),
+        (["lower", "m.pt2", "-o", "m.pte", "--backend", "gpu"], ["unknown backend 'gpu'", "xnnpack"]),
+    ],
+)
+def test_wrong_command_lines(intaglio, arguments, words):
+    fails(intaglio(*arguments, check=False), 2, *words)
+
+
+# ---- a file is at fault: status 1, the target untouched, nothing left over
+
+
+@pytest.fixture
+def target(tmp_path):
+    path = tmp_path / "target" / "out.pte"
+    path.parent.mkdir()
+    path.write_bytes(b"before")
+    return path
+
+
+def build_fails(intaglio, target, model, *words, extra=STATIC):
+    fails(intaglio("build", model, "-o", target, *extra, check=False), 1, *words)
+    assert target.read_bytes() == b"before"
+    assert leftovers(target.parent) == ["out.pte"]
+
+
+def test_bad_programs(intaglio, target, tmp_path):
+    build_fails(intaglio, target, tmp_path / "none.pt2", "none.pt2", "no such file")
+    build_fails(intaglio, target, tmp_path, "is a directory")
+    bad = tmp_path / "bad.pt2"
+    bad.write_bytes(b"")
+    build_fails(intaglio, target, bad, "bad.pt2")
+    bad.write_bytes(b"hello, this is no archive" * 10)
+    build_fails(intaglio, target, bad, "bad.pt2")
+    whole = (DIGITS / "digits.pt2").read_bytes()
+    for length in (100, len(whole) // 2, len(whole) - 1, len(whole) - 30):
+        bad.write_bytes(whole[:length])
+        build_fails(intaglio, target, bad, "bad.pt2")
+
+
+def rewritten(source, target, change):
+    """A copy of an archive with its JSON program changed."""
+    with zipfile.ZipFile(source) as archive, zipfile.ZipFile(target, "w") as copy:
+        for name in archive.namelist():
+            data = archive.read(name)
+            if name.endswith("models/model.json"):
+                document = json.loads(data)
+                change(document)
+                data = json.dumps(document).encode()
+            copy.writestr(name, data)
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (lambda d: d["schema_version"].update(major=9), ["version", "9"]),
+        (lambda d: d["graph_module"]["graph"]["nodes"][0].update(target="torch.ops.mine.op.default"), ["mine.op"]),
+        (lambda d: d["graph_module"]["graph"]["nodes"].reverse(), ["model.json"]),
+        (lambda d: next(iter(d["graph_module"]["graph"]["tensor_values"].values())).update(dtype=99), ["dtype", "99"]),
+    ],
+)
+def test_programs_that_say_something_wrong(intaglio, target, tmp_path, change, words):
+    bad = tmp_path / "changed.pt2"
+    rewritten(DIGITS / "digits.pt2", bad, change)
+    build_fails(intaglio, target, bad, *words)
+
+
+def test_a_flipped_weight_bit_is_found(intaglio, target, tmp_path):
+    bad = tmp_path / "flipped.pt2"
+    data = bytearray((DIGITS / "digits.pt2").read_bytes())
+    with zipfile.ZipFile(DIGITS / "digits.pt2") as archive:
+        info = next(i for i in archive.infolist() if i.filename.endswith("weights/weight_0"))
+    data[(info.header_offset // 64 + 3) * 64] ^= 1
+    bad.write_bytes(data)
+    build_fails(intaglio, target, bad, "flipped.pt2")
+
+
+def test_bad_samples(intaglio, target, tmp_path):
+    def with_sample(array, *words):
+        sample = tmp_path / "sample.npy"
+        np.save(sample, array)
+        build_fails(intaglio, target, DIGITS / "digits.pt2", "sample.npy", *words, extra=("--recipe", RECIPE, "--calibrate", sample))
+
+    with_sample(np.zeros((20, 1, 8, 9), np.float32), "9")
+    with_sample(np.zeros((20, 1, 8, 8), np.float64), "float64", "float32")
+    with_sample(np.full((20, 1, 8, 8), np.nan, np.float32), "NaN")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    build_fails(intaglio, target, DIGITS / "digits.pt2", "empty", extra=("--recipe", RECIPE, "--calibrate", empty))
+
+
+def test_targets_that_cannot_be_written(intaglio, tmp_path):
+    arguments = ("build", DIGITS / "digits.pt2", *STATIC, "-o")
+    fails(intaglio(*arguments, tmp_path / "none" / "out.pte", check=False), 1, "the folder must exist")
+    (tmp_path / "folder.pte").mkdir()
+    fails(intaglio(*arguments, tmp_path / "folder.pte", check=False), 1, "folder.pte")
+
+    def small_files():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+
+    done = intaglio(*arguments, tmp_path / "out.pte", check=False, preexec_fn=small_files)
+    fails(done, 1, "out.pte", "writing failed")
+    assert leftovers(tmp_path) == ["folder.pte"]
+
+
+def test_a_full_disk(intaglio, tmp_path):
+    mounted = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", f"mount -t tmpfs -o size=8k none {tmp_path}"], capture_output=True
+    )
+    if mounted.returncode != 0:
+        pytest.skip("this machine lets nobody mount a small disk")
+    command = [intaglio_path(intaglio), "build", DIGITS / "digits.pt2", "-o", tmp_path / "out.pte", *STATIC]
+    quoted = " ".join(f"'{part}'" for part in command)
+    script = f"mount -t tmpfs -o size=8k none {tmp_path} && {quoted}; status=$?; ls -A {tmp_path}; exit $status"
+    done = subprocess.run(["unshare", "-rm", "sh", "-c", script], capture_output=True, text=True)
+    fails(done, 1, "out.pte", "free some space")
+    assert done.stdout == ""
+
+
+def intaglio_path(intaglio):
+    return intaglio("--version").args[0]
+
+
+def test_a_damaged_pte_is_refused(intaglio, int8, tmp_path):
+    bad = tmp_path / "bad.pte"
+    for length in (0, 10, 63, 200, int8.stat().st_size // 2):
+        bad.write_bytes(int8.read_bytes()[:length])
+        fails(intaglio("run", bad, "--input", DIGITS / "test" / "00.npy", check=False), 1, "bad.pte")
+        fails(intaglio("inspect", bad, check=False), 1, "bad.pte")
+
+
+def test_terminal_controls_in_names_are_escaped(intaglio, tmp_path):
+    done = intaglio("inspect", tmp_path / "a\x1b[31mb.pt2", check=False)
+    fails(done, 1, "\\x1b[31m")
