@@ -57,7 +57,10 @@ void arange(Inference& in) {
 
 void dim_order_copy(Inference& in) {
   const Argument* order = in.node.find("dim_order");
-  TensorMeta meta = TensorMeta::contiguous(written_dtype(in, in.operand("self").dtype), in.sizes("self"));
+  // A clone has no dtype to write.
+  const DType own = in.operand("self").dtype;
+  const bool writes_dtype = in.node.op().schema()->find("dtype") != nullptr;
+  TensorMeta meta = TensorMeta::contiguous(writes_dtype ? written_dtype(in, own) : own, in.sizes("self"));
   if (order && !order->is_none() && meta.is_static()) {
     const std::vector<int64_t> written = in.node.integers("dim_order");
     in.require(written.size() == meta.sizes.size(), "dim_order has the wrong length");
