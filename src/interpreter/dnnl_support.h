@@ -1,0 +1,43 @@
+// oneDNN as the kernels use it: one engine, every primitive on one thread, scratch memory of our own.
+#pragma once
+
+#include <oneapi/dnnl/dnnl.hpp>
+
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include <intaglio/tensor.h>
+
+namespace intaglio::interp {
+
+const dnnl::engine& dnnl_engine();
+
+// While it lives, oneDNN builds and runs primitives for this thread alone. Results then do not depend on the number of
+// threads; what is spread over threads is spread by the kernels.
+class OneThread {
+ public:
+  OneThread();
+  ~OneThread();
+  OneThread(const OneThread&) = delete;
+  OneThread& operator=(const OneThread&) = delete;
+
+ private:
+  int previous_;
+};
+
+// A float32 memory of plain strides.
+dnnl::memory::desc dnnl_desc(const Sizes& sizes, const Sizes& strides);
+// oneDNN picks the layout.
+dnnl::memory::desc dnnl_any(const Sizes& sizes);
+dnnl::memory dnnl_memory(const dnnl::memory::desc& desc, const void* data);
+// Attributes with our scratch memory and, with bounds, a clamp after the main operation.
+dnnl::primitive_attr dnnl_attributes(bool bounded, float low, float high);
+
+using DnnlArguments = std::unordered_map<int, dnnl::memory>;
+// Runs on the calling thread; `scratchpad` is the primitive descriptor's.
+void dnnl_run(const dnnl::primitive& primitive, DnnlArguments arguments, const dnnl::memory::desc& scratchpad);
+// A copy of `source` in the layout `desc`.
+dnnl::memory dnnl_reordered(const dnnl::memory& source, const dnnl::memory::desc& desc);
+
+}  // namespace intaglio::interp

@@ -1,0 +1,123 @@
+#include "interpreter/fusion.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+
+namespace intaglio::interp {
+namespace {
+
+constexpr std::array kHeads = {"aten.conv1d.default",  "aten.conv1d.padding", "aten.conv2d.default", "aten.conv2d.padding",
+                               "aten.conv3d.default",  "aten.conv3d.padding", "aten.linear.default", "aten.convolution.default"};
+constexpr std::array kBatchNorms = {"aten.batch_norm.default", "aten._native_batch_norm_legit_no_training.default"};
+
+template <size_t N> bool is_one_of(const Node& node, const std::array<const char*, N>& names) {
+  return std::any_of(names.begin(), names.end(), [&](const char* name) { return node.is(name); });
+}
+
+std::optional<double> literal_number(const Node& node, std::string_view name) {
+  const Argument argument = node.argument(name);
+  if (const auto* integer = argument.get_if<int64_t>()) return static_cast<double>(*integer);
+  if (const auto* floating = argument.get_if<double>()) return *floating;
+  return std::nullopt;
+}
+
+// The only user of a value nobody else sees.
+const Node* sole_user(const Value* value, const FusionQuery& query) {
+  if (query.is_observed(value) || !value->has_one_user()) return nullptr;
+  const Node* user = value->users().front();
+  const auto inputs = user->inputs();
+  // The output node has no outputs of its own.
+  return user->outputs().empty() || inputs.empty() ? nullptr : user;
+}
+
+bool fold_batch_norm(const Node& node, const Value* input, const FusionQuery& query, Epilogue& epilogue) {
+  if (!is_one_of(node, kBatchNorms) || node.tensor("input") != input) return false;
+  if (node.find("training") != nullptr && node.boolean("training")) return false;
+  for (size_t i = 1; i < node.outputs().size(); ++i)
+    if (!node.output(i)->users().empty() || query.is_observed(node.output(i))) return false;
+  const auto read = [&](const char* name, float otherwise, size_t count) -> std::optional<std::vector<float>> {
+    const Value* value = node.optional_tensor(name);
+    if (value == nullptr) return std::vector<float>(count, otherwise);
+    const Tensor* tensor = query.constant(value);
+    if (tensor == nullptr || tensor->dtype() != DType::float32 || tensor->rank() != 1) return std::nullopt;
+    const Tensor dense = tensor->contiguous();
+    return std::vector<float>(dense.span<float>().begin(), dense.span<float>().end());
+  };
+  const auto variance = read("running_var", 1, 0);
+  if (!variance || variance->empty()) return false;
+  const size_t channels = variance->size();
+  const auto mean = read("running_mean", 0, channels), weight = read("weight", 1, channels), bias = read("bias", 0, channels);
+  if (!mean || !weight || !bias || mean->size() != channels || weight->size() != channels || bias->size() != channels) return false;
+  const double eps = node.number("eps");
+  for (size_t c = 0; c < channels; ++c) {
+    const float scale = static_cast<float>((*weight)[c] / std::sqrt((*variance)[c] + eps));
+    epilogue.scale.push_back(scale);
+    epilogue.shift.push_back((*bias)[c] - (*mean)[c] * scale);
+  }
+  return true;
+}
+
+struct BoundedOp {
+  const char* op;
+  const char *low, *high;  // argument names, null: the constants below
+  double low_value, high_value;
+};
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr BoundedOp kBoundedOps[] = {
+    {"aten.relu.default", nullptr, nullptr, 0, kInfinity},   {"aten.relu_.default", nullptr, nullptr, 0, kInfinity},
+    {"aten.relu6.default", nullptr, nullptr, 0, 6},          {"aten.relu6_.default", nullptr, nullptr, 0, 6},
+    {"aten.hardtanh.default", "min_val", "max_val", 0, 0},   {"aten.hardtanh_.default", "min_val", "max_val", 0, 0},
+    {"aten.clamp.default", "min", "max", -kInfinity, kInfinity}, {"aten.clamp_.default", "min", "max", -kInfinity, kInfinity},
+    {"aten.clamp_min.default", "min", nullptr, 0, kInfinity}, {"aten.clamp_max.default", nullptr, "max", -kInfinity, 0},
+};
+
+bool fold_bounds(const Node& node, const Value* input, Epilogue& epilogue) {
+  for (const BoundedOp& op : kBoundedOps) {
+    if (!node.is(op.op)) continue;
+    if (node.tensor("self") != input) return false;
+    const auto bound = [&](const char* name, double otherwise) -> std::optional<double> {
+      if (name == nullptr || node.argument(name).is_none()) return otherwise;
+      return literal_number(node, name);
+    };
+    const auto low = bound(op.low, op.low_value), high = bound(op.high, op.high_value);
+    if (!low || !high || !(*low <= *high)) return false;
+    epilogue.bounded = true;
+    epilogue.low = static_cast<float>(*low);
+    epilogue.high = static_cast<float>(*high);
+    return true;
+  }
+  return false;
+}
+
+bool has_constant_weights(const Node& node, const FusionQuery& query) {
+  const Value* bias = node.optional_tensor("bias");
+  return query.constant(node.tensor("weight")) != nullptr && (bias == nullptr || query.constant(bias) != nullptr);
+}
+
+}  // namespace
+
+std::unordered_map<const Node*, Fusion> find_fusions(const Graph& graph, const FusionQuery& query) {
+  std::unordered_map<const Node*, Fusion> result;
+  for (const Node* node : graph.node_list()) {
+    if (!is_one_of(*node, kHeads) || node->outputs().size() != 1 || node->output()->dtype() != DType::float32) continue;
+    Fusion fusion;
+    fusion.result = node->output();
+    const Node* next = sole_user(fusion.result, query);
+    const bool linear = node->is("aten.linear.default");
+    if (next != nullptr && !linear && has_constant_weights(*node, query) && fold_batch_norm(*next, fusion.result, query, fusion.epilogue)) {
+      fusion.absorbed.push_back(next);
+      fusion.result = next->output();
+      next = sole_user(fusion.result, query);
+    }
+    if (next != nullptr && fold_bounds(*next, fusion.result, fusion.epilogue)) {
+      fusion.absorbed.push_back(next);
+      fusion.result = next->output();
+    }
+    if (!fusion.absorbed.empty()) result.emplace(node, std::move(fusion));
+  }
+  return result;
+}
+
+}  // namespace intaglio::interp

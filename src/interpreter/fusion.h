@@ -1,0 +1,40 @@
+// What is computed together with a convolution or a linear layer while its result is in registers.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include <intaglio/graph.h>
+
+namespace intaglio::interp {
+
+struct Epilogue {
+  // Batch norm in evaluation as y * scale + shift for each output channel; empty without one.
+  std::vector<float> scale;
+  std::vector<float> shift;
+  // relu, relu6, hardtanh and clamp as bounds.
+  bool bounded = false;
+  float low = 0;
+  float high = 0;
+};
+
+struct Fusion {
+  Epilogue epilogue;
+  const Value* result = nullptr;        // what the fused step gives
+  std::vector<const Node*> absorbed;    // nodes that need not run
+};
+
+struct FusionQuery {
+  // True for values that somebody outside the chain sees.
+  std::function<bool(const Value*)> is_observed;
+  // The tensor of a value that never changes, or null.
+  std::function<const Tensor*(const Value*)> constant;
+};
+
+// By the convolution or linear node that heads the chain.
+std::unordered_map<const Node*, Fusion> find_fusions(const Graph& graph, const FusionQuery& query);
+
+}  // namespace intaglio::interp

@@ -1,0 +1,91 @@
+#include "interpreter/graph_runner.h"
+
+#include <algorithm>
+
+#include <intaglio/error.h>
+
+namespace intaglio::interp {
+
+GraphRunner::GraphRunner(const Graph& graph)
+    : graph_(graph), slots_(graph), aliasing_(analyse_aliasing(graph)), values_(slots_.count()), computed_(slots_.count(), false) {}
+
+void GraphRunner::set_constant(const Value* input, RuntimeValue value) {
+  place(input) = std::move(value);
+  constants_.insert(input);
+}
+
+void GraphRunner::keep(const Value* input, RuntimeValue value) {
+  place(input) = std::move(value);
+  kept_.insert(input);
+}
+
+Plan& GraphRunner::plan_for(const ValueHook* hook, const std::vector<const Value*>* watched) {
+  std::optional<std::vector<const Value*>> wanted;
+  if (hook != nullptr && watched != nullptr) {
+    wanted = *watched;
+    std::sort(wanted->begin(), wanted->end());
+  }
+  for (size_t i = 0; i < plans_.size(); ++i) {
+    if (plans_[i]->hooked != (hook != nullptr) || plans_[i]->watched != wanted) continue;
+    std::swap(plans_[i], plans_.back());
+    return plans_.back()->plan;
+  }
+  constexpr size_t kMaxPlans = 4;
+  if (plans_.size() == kMaxPlans) plans_.erase(plans_.begin());
+  auto prepared = std::make_unique<Prepared>();
+  prepared->hooked = hook != nullptr;
+  prepared->watched = std::move(wanted);
+  PlanRequest request;
+  request.is_observed = [&entry = *prepared](const Value* value) {
+    if (!entry.hooked) return false;
+    return !entry.watched || std::binary_search(entry.watched->begin(), entry.watched->end(), value);
+  };
+  request.constant = [this](const Value* value) -> const Tensor* {
+    return constants_.contains(value) ? std::get_if<Tensor>(&place(value)) : nullptr;
+  };
+  request.is_kept = [this](const Value* value) { return kept_.contains(value); };
+  prepared->plan = make_plan(graph_, slots_, aliasing_, request);
+  plans_.push_back(std::move(prepared));
+  return plans_.back()->plan;
+}
+
+void GraphRunner::prepare(const ValueHook* hook, const std::vector<const Value*>* watched) { plan_for(hook, watched); }
+
+void GraphRunner::observe(const Step& step, const ValueHook& hook, const std::optional<std::vector<const Value*>>& watched) {
+  for (size_t i = 0; i < step.values.size(); ++i) {
+    if (watched && !std::binary_search(watched->begin(), watched->end(), step.values[i])) continue;
+    const auto* tensor = std::get_if<Tensor>(&values_[static_cast<size_t>(step.outputs[i])]);
+    if (tensor != nullptr && tensor->defined()) hook(step.values[i], tensor->is_dense() ? *tensor : tensor->contiguous());
+  }
+}
+
+std::vector<RuntimeValue> GraphRunner::run(Pool& pool, int threads, const ValueHook* hook, const std::vector<const Value*>* watched) {
+  Plan& plan = plan_for(hook, watched);
+  const auto& filter = plans_.back()->watched;
+  if (hook != nullptr)
+    for (const Value* input : graph_.inputs()) {
+      const auto* tensor = std::get_if<Tensor>(&place(input));
+      if (tensor == nullptr || constants_.contains(input) || kept_.contains(input)) continue;
+      if (!filter || std::binary_search(filter->begin(), filter->end(), input)) (*hook)(input, tensor->is_dense() ? *tensor : tensor->contiguous());
+    }
+  Context context{pool, threads, aliasing_.has_in_place, &plan.constants};
+  for (Step& step : plan.steps) {
+    const bool ready = step.constant && computed_[static_cast<size_t>(step.outputs.front())];
+    if (!ready) run_step(step, values_, context);
+    if (step.constant && !ready)
+      for (const int32_t slot : step.outputs) computed_[static_cast<size_t>(slot)] = true;
+    if (hook != nullptr) observe(step, *hook, filter);
+    for (const int32_t slot : step.dead) values_[static_cast<size_t>(slot)] = std::monostate();
+  }
+  std::vector<RuntimeValue> results;
+  for (const Argument& output : graph_.outputs()) {
+    if (const auto* value = output.get_if<Value*>()) results.push_back(place(*value));
+    else if (const auto* integer = output.get_if<int64_t>()) results.emplace_back(Number(*integer));
+    else if (const auto* floating = output.get_if<double>()) results.emplace_back(Number(*floating));
+    else if (const auto* boolean = output.get_if<bool>()) results.emplace_back(Number(*boolean));
+    else results.emplace_back();
+  }
+  return results;
+}
+
+}  // namespace intaglio::interp

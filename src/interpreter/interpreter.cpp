@@ -1,0 +1,144 @@
+#include <intaglio/interpreter.h>
+
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <intaglio/error.h>
+
+#include "base/threads.h"
+#include "interpreter/graph_runner.h"
+#include "interpreter/inputs.h"
+
+namespace intaglio {
+
+using namespace interp;
+
+struct Interpreter::Impl {
+  const ExportedProgram& program;
+  int threads;
+  Pool pool;
+  GraphRunner runner;
+  std::vector<Value*> user_inputs;
+
+  Impl(const ExportedProgram& source, const InterpreterOptions& options)
+      : program(source), threads(thread_count(options.threads)), runner(source.graph()), user_inputs(source.user_inputs()) {
+    if (options.numerics == Numerics::integer)
+      throw_unsupported("integer numerics are not there yet: run the program as written");
+    place_state();
+    place_literals();
+    runner.prepare(nullptr, nullptr);
+  }
+
+  // Weights stay mapped; what the program writes to becomes the interpreter's own, kept from run to run.
+  void place_state() {
+    for (const InputSpec& spec : program.input_specs) {
+      if (spec.kind == InputSpec::Kind::custom_object) throw_unsupported(fmt::format("input '{}' is a custom object", escaped(spec.value->name())));
+      if (spec.kind != InputSpec::Kind::parameter && spec.kind != InputSpec::Kind::buffer && spec.kind != InputSpec::Kind::tensor_constant) continue;
+      const Tensor* tensor = program.constant(spec.value);
+      if (tensor == nullptr) throw_bad_input(fmt::format("the program has no tensor '{}'", escaped(spec.target)));
+      if (runner.aliasing().written.contains(spec.value)) runner.keep(spec.value, tensor->clone());
+      else if (program.is_mutated(spec.value)) runner.keep(spec.value, *tensor);
+      else runner.set_constant(spec.value, *tensor);
+    }
+  }
+
+  void place_literals() {
+    for (const Value* input : program.graph().inputs()) {
+      const Argument* literal = program.graph().literal_of(input);
+      if (literal == nullptr) continue;
+      RuntimeValue value;
+      if (const auto* boolean = literal->get_if<bool>()) value = Number(*boolean);
+      else if (const auto* integer = literal->get_if<int64_t>()) value = Number(*integer);
+      else if (const auto* floating = literal->get_if<double>()) value = Number(*floating);
+      runner.set_constant(input, std::move(value));
+    }
+  }
+
+  void place_inputs(const std::vector<Tensor>& inputs) {
+    check_inputs(program, user_inputs, inputs);
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      RuntimeValue& place = runner.place(user_inputs[i]);
+      switch (user_inputs[i]->kind()) {
+        case ValueKind::tensor:
+          place = runner.aliasing().written.contains(user_inputs[i]) ? inputs[i].clone() : inputs[i];
+          break;
+        case ValueKind::sym_float: place = Number(inputs[i].item_as_double()); break;
+        case ValueKind::sym_bool: place = Number(inputs[i].item_as_int() != 0); break;
+        default: place = Number(inputs[i].item_as_int());
+      }
+    }
+  }
+
+  // What the caller holds must not change when the next run writes to the same memory.
+  static Tensor detached(const RuntimeValue& value) {
+    if (const auto* tensor = std::get_if<Tensor>(&value)) return tensor->defined() ? tensor->clone() : Tensor();
+    const auto* number = std::get_if<Number>(&value);
+    if (number == nullptr) return Tensor();
+    if (number->kind() == Number::Kind::floating) return Tensor::scalar(number->as_double());
+    if (number->kind() == Number::Kind::boolean) return Tensor::scalar(number->as_int() != 0);
+    return Tensor::scalar(number->as_int());
+  }
+
+  const Value* state_input(const std::string& target) const {
+    for (const InputSpec& spec : program.input_specs)
+      if (spec.target == target && spec.kind != InputSpec::Kind::user_input) return spec.value;
+    throw_bad_input(fmt::format("the program writes to '{}', which it does not have", escaped(target)));
+  }
+
+  std::vector<Tensor> take_outputs(const std::vector<RuntimeValue>& results) {
+    std::vector<Tensor> outputs;
+    std::vector<std::pair<const Value*, Tensor>> writes;
+    for (size_t i = 0; i < results.size(); ++i) {
+      const OutputSpec::Kind kind = i < program.output_specs.size() ? program.output_specs[i].kind : OutputSpec::Kind::user_output;
+      if (kind == OutputSpec::Kind::user_output) outputs.push_back(detached(results[i]));
+      else if (kind == OutputSpec::Kind::buffer_mutation || kind == OutputSpec::Kind::parameter_mutation)
+        writes.emplace_back(state_input(program.output_specs[i].target), detached(results[i]));
+    }
+    for (auto& [input, tensor] : writes) runner.place(input) = std::move(tensor);
+    return outputs;
+  }
+};
+
+Interpreter::Interpreter(const ExportedProgram& program, InterpreterOptions options)
+    : impl_(std::make_unique<Impl>(program, options)) {}
+Interpreter::~Interpreter() = default;
+Interpreter::Interpreter(Interpreter&&) noexcept = default;
+
+std::vector<Tensor> Interpreter::run(const std::vector<Tensor>& inputs, const ValueHook& hook, const std::vector<const Value*>* watched) {
+  impl_->place_inputs(inputs);
+  const std::vector<RuntimeValue> results = impl_->runner.run(impl_->pool, impl_->threads, hook ? &hook : nullptr, watched);
+  return impl_->take_outputs(results);
+}
+
+std::optional<std::vector<Tensor>> evaluate_node(const Node& node, const std::vector<Tensor>& inputs) {
+  const std::vector<Value*> values = node.inputs();
+  if (values.size() != inputs.size()) throw_bug("evaluate_node: tensors and inputs of the node differ in number");
+  const FoundKernel found = find_kernel(node.op());
+  const Kernel* kernel = found.kernel != nullptr ? found.kernel : registry_kernel(node);
+  if (kernel == nullptr || !written_argument(node).empty()) return std::nullopt;
+  Step step;
+  step.node = &node;
+  step.kernel = kernel;
+  std::vector<RuntimeValue> places;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (values[i]->is_tensor()) places.emplace_back(inputs[i]);
+    else if (values[i]->kind() == ValueKind::sym_float) places.emplace_back(Number(inputs[i].item_as_double()));
+    else places.emplace_back(Number(inputs[i].item_as_int()));
+  }
+  step.arguments = bind_arguments(node, [&](const Value* value) {
+    return static_cast<int32_t>(std::find(values.begin(), values.end(), value) - values.begin());
+  });
+  for (const Value* output : node.outputs()) {
+    step.outputs.push_back(static_cast<int32_t>(places.size()));
+    step.values.push_back(output);
+    places.emplace_back();
+  }
+  Pool pool;
+  Context context{pool, 1, true, nullptr};  // results of their own: a folded constant must not share its source's memory
+  run_step(step, places, context);
+  std::vector<Tensor> results;
+  for (const int32_t slot : step.outputs) results.push_back(Interpreter::Impl::detached(places[static_cast<size_t>(slot)]));
+  return results;
+}
+
+}  // namespace intaglio

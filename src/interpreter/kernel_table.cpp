@@ -1,0 +1,33 @@
+#include "interpreter/kernel_table.h"
+
+#include <string>
+#include <unordered_map>
+
+namespace intaglio::interp {
+namespace {
+
+const std::unordered_map<std::string_view, const Kernel*>& table() {
+  static const auto kernels = [] {
+    std::unordered_map<std::string_view, const Kernel*> result;
+    for (const auto& family : {binary_kernels(), convolution_kernels(), creation_kernels(), joining_kernels(), matmul_kernels(),
+                               normalization_kernels(), pooling_kernels(), reduction_kernels(), scalar_kernels(), softmax_kernels(),
+                               type_kernels(), unary_kernels(), view_kernels()})
+      for (const Kernel& kernel : family) result.emplace(kernel.op, &kernel);
+    return result;
+  }();
+  return kernels;
+}
+
+}  // namespace
+
+FoundKernel find_kernel(const Op& op) {
+  const auto& kernels = table();
+  if (const auto found = kernels.find(op.name()); found != kernels.end()) return {found->second, false};
+  const std::string_view base = op.base();
+  if (!base.ends_with('_') || base.ends_with("__")) return {};
+  const std::string functional = std::string(op.name_space()) + "." + std::string(base.substr(0, base.size() - 1)) + "." + std::string(op.overload());
+  if (const auto found = kernels.find(functional); found != kernels.end()) return {found->second, true};
+  return {};
+}
+
+}  // namespace intaglio::interp

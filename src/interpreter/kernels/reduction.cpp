@@ -1,0 +1,364 @@
+// Reductions over dimensions. The reduced dimensions are moved last and each result reads one row of them.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include <fmt/format.h>
+
+#include "base/threads.h"
+#include "interpreter/instruction_set.h"
+#include "interpreter/kernel_table.h"
+#include "interpreter/row_math.h"
+#include "interpreter/strided.h"
+
+namespace intaglio::interp {
+namespace {
+
+// Which dimensions are reduced, and the sizes of the result.
+struct Shape {
+  std::vector<bool> reduced;
+  Sizes kept;        // without the reduced dimensions
+  Sizes result;      // with them as 1 when keepdim
+  int64_t length = 1;
+};
+
+Shape read_shape(Call& call, const Tensor& self, std::string_view dim_name = "dim") {
+  Shape shape;
+  const size_t rank = self.sizes().size();
+  const bool all = !call.has(dim_name) || call.integers(dim_name).empty();
+  shape.reduced.assign(rank, all);
+  if (!all)
+    for (const int64_t dim : call.integers(dim_name))
+      if (const int64_t wrapped = call.wrap_dimension(dim, self.rank()); rank > 0) shape.reduced[static_cast<size_t>(wrapped)] = true;
+  const bool keep = call.has("keepdim") && call.boolean("keepdim");
+  for (size_t i = 0; i < rank; ++i) {
+    if (!shape.reduced[i]) shape.kept.push_back(self.sizes()[i]);
+    else shape.length *= self.sizes()[i];
+    if (!shape.reduced[i] || keep) shape.result.push_back(shape.reduced[i] ? 1 : self.sizes()[i]);
+  }
+  return shape;
+}
+
+Tensor permuted_last(const Tensor& self, const Shape& shape) {
+  Sizes order;
+  for (int pass = 0; pass < 2; ++pass)
+    for (size_t i = 0; i < shape.reduced.size(); ++i)
+      if (shape.reduced[i] == (pass == 1)) order.push_back(static_cast<int64_t>(i));
+  return self.permuted(order);
+}
+
+// Rows to reduce, contiguous, as `dtype`.
+Tensor rows_of(const Call& call, const Tensor& self, const Shape& shape, DType dtype) {
+  const Tensor moved = permuted_last(self, shape);
+  if (moved.dtype() == dtype && moved.is_contiguous()) return moved;
+  const Tensor copy = call.empty(dtype, moved.sizes());
+  copy_into(copy, moved, call.threads());
+  return copy;
+}
+
+// Calls body(row index, first element) for each row.
+template <typename T, typename Body> void for_rows(const Call& call, const Tensor& rows, int64_t count, int64_t length, Body body) {
+  const T* data = rows.data<T>();
+  constexpr int64_t kWorthThreads = 1 << 20;
+  if (rows.numel() < kWorthThreads)
+    for (int64_t i = 0; i < count; ++i) body(i, data + i * length);
+  else parallel_for(static_cast<size_t>(count), call.threads(), [&](size_t i) { body(static_cast<int64_t>(i), data + static_cast<int64_t>(i) * length); });
+}
+
+enum class Kind : int { sum, mean, product, maximum, minimum, any, all, euclidean, logsumexp };
+
+template <typename T> T row_product(const T* x, int64_t n) {
+  if constexpr (std::is_integral_v<T>) {
+    uint64_t result = 1;
+    for (int64_t i = 0; i < n; ++i) result *= static_cast<uint64_t>(x[i]);
+    return static_cast<T>(result);
+  } else {
+    double result = 1;
+    for (int64_t i = 0; i < n; ++i) result *= static_cast<double>(x[i]);
+    return static_cast<T>(result);
+  }
+}
+
+template <typename T> T row_total(const T* x, int64_t n) {
+  if constexpr (std::is_same_v<T, float>) return static_cast<T>(row_sum(x, n));
+  std::conditional_t<std::is_integral_v<T>, uint64_t, T> total = 0;
+  for (int64_t i = 0; i < n; ++i) total += static_cast<decltype(total)>(x[i]);
+  return static_cast<T>(total);
+}
+
+template <typename T> T row_extreme(const T* x, int64_t n, bool maximum) {
+  if constexpr (std::is_same_v<T, float>) return maximum ? row_maximum(x, n) : row_minimum(x, n);
+  T best = x[0];
+  for (int64_t i = 1; i < n; ++i)
+    if ((maximum ? x[i] > best : x[i] < best) || x[i] != x[i]) best = x[i];
+  return best;
+}
+
+template <typename T> double row_logsumexp(const T* x, int64_t n) {
+  const double top = static_cast<double>(row_extreme(x, n, true));
+  if (std::isinf(top)) return top;
+  double total = 0;
+  for (int64_t i = 0; i < n; ++i) total += std::exp(static_cast<double>(x[i]) - top);
+  return top + std::log(total);
+}
+
+template <typename T> T reduce_row(Kind kind, const T* x, int64_t n) {
+  switch (kind) {
+    case Kind::sum: return row_total(x, n);
+    case Kind::mean:
+      if constexpr (std::is_same_v<T, float>) return static_cast<T>(row_sum(x, n) / static_cast<double>(n));
+      return static_cast<T>(static_cast<double>(row_total(x, n)) / static_cast<double>(n));
+    case Kind::product: return row_product(x, n);
+    case Kind::maximum: return row_extreme(x, n, true);
+    case Kind::minimum: return row_extreme(x, n, false);
+    case Kind::any: return std::any_of(x, x + n, [](T v) { return v != T{0}; });
+    case Kind::all: return std::all_of(x, x + n, [](T v) { return v != T{0}; });
+    case Kind::euclidean: {
+      double total = 0;
+      for (int64_t i = 0; i < n; ++i) total += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+      return static_cast<T>(std::sqrt(total));
+    }
+    default: return static_cast<T>(row_logsumexp(x, n));
+  }
+}
+
+// The type rows are read in, float32, float64 or int64.
+DType row_type(DType dtype) {
+  if (dtype == DType::float64) return DType::float64;
+  return is_floating(dtype) ? DType::float32 : DType::int64;
+}
+
+template <typename Body> void with_row_type(DType dtype, Body body) {
+  if (dtype == DType::float64) body(double{});
+  else if (dtype == DType::float32) body(float{});
+  else body(int64_t{});
+}
+
+INTAGLIO_INLINE void accumulate_body(const float* x, int64_t count, double* total) {
+  for (int64_t i = 0; i < count; ++i) total[i] += static_cast<double>(x[i]);
+}
+INTAGLIO_VERSIONS(accumulate, (const float* x, int64_t count, double* total), (x, count, total))
+
+// Sums over all positions of a channels-last tensor, without moving its memory.
+bool sum_over_positions(const Call& call, const Tensor& self, const Shape& shape, bool mean, const Tensor& out) {
+  if (self.dtype() != DType::float32 || self.rank() < 3 || self.is_contiguous() || !is_channels_last(self)) return false;
+  for (size_t i = 0; i < shape.reduced.size(); ++i)
+    if (shape.reduced[i] != (i >= 2)) return false;
+  const int64_t channels = self.size(1);
+  float* to = writable<float>(out);
+  parallel_for(static_cast<size_t>(self.size(0)), self.numel() < (1 << 20) ? 1 : call.threads(), [&](size_t n) {
+    std::vector<double> total(static_cast<size_t>(channels), 0.0);
+    const float* from = self.data<float>() + static_cast<int64_t>(n) * channels * shape.length;
+    for (int64_t p = 0; p < shape.length; ++p) accumulate(from + p * channels, channels, total.data());
+    for (int64_t c = 0; c < channels; ++c)
+      to[static_cast<int64_t>(n) * channels + c] = static_cast<float>(mean ? total[static_cast<size_t>(c)] / static_cast<double>(shape.length) : total[static_cast<size_t>(c)]);
+  });
+  return true;
+}
+
+void reduce(Call& call) {
+  const Kind kind = static_cast<Kind>(call.variant());
+  const Tensor& self = call.tensor("self");
+  const Shape shape = read_shape(call, self, call.has("dims") ? "dims" : "dim");
+  DType source = self.dtype(), target = self.dtype();
+  const auto asked = call.optional_dtype("dtype");
+  const bool counts = kind == Kind::sum || kind == Kind::product;
+  if (kind == Kind::any || kind == Kind::all) target = DType::boolean;
+  else if (asked) source = target = *asked;
+  else if (counts && !is_floating(source)) target = DType::int64;
+  const bool floating = kind == Kind::mean || kind == Kind::euclidean || kind == Kind::logsumexp;
+  if (floating && !is_floating(source)) {
+    if (kind == Kind::mean) call.fail(fmt::format("the mean of a {} tensor", name(source)));
+    source = target = DType::float32;
+  }
+  const bool needs_element = kind == Kind::maximum || kind == Kind::minimum;
+  call.require(!needs_element || shape.length > 0 || self.numel() > 0 || element_count(shape.kept) == 0, "the extreme of no elements");
+
+  const DType rows_dtype = row_type(source);
+  const Tensor out = call.empty(target == rows_dtype ? target : rows_dtype, shape.result);
+  const bool positions = (kind == Kind::sum || kind == Kind::mean) && target == DType::float32 && sum_over_positions(call, self, shape, kind == Kind::mean, out);
+  if (!positions) {
+    const Tensor rows = rows_of(call, self, shape, rows_dtype);
+    with_row_type(rows_dtype, [&]<typename T>(T) {
+      T* to = writable<T>(out);
+      for_rows<T>(call, rows, out.numel(), shape.length, [&](int64_t row, const T* x) { to[row] = reduce_row(kind, x, shape.length); });
+    });
+  }
+  call.set(converted(out, target));
+}
+
+// ------------------------------------------------------------------------------------------------ extremes with places
+
+enum : int { kMaximum, kMinimum };
+
+template <typename T> int64_t place_of_extreme(const T* x, int64_t n, bool maximum) {
+  int64_t best = 0;
+  for (int64_t i = 1; i < n; ++i) {
+    if (x[best] != x[best]) break;  // NaN wins, the first one
+    if ((maximum ? x[i] > x[best] : x[i] < x[best]) || x[i] != x[i]) best = i;
+  }
+  return best;
+}
+
+// Values (unless null) and indices along the dimension, or over everything.
+void extreme_places(Call& call, const Shape& shape, Tensor* values, const Tensor& indices) {
+  const Tensor& self = call.tensor("self");
+  call.require(shape.length > 0 || indices.numel() == 0, "the extreme of no elements");
+  const DType dtype = row_type(self.dtype());
+  const Tensor rows = rows_of(call, self, shape, dtype);
+  int64_t* places = writable<int64_t>(indices);
+  with_row_type(dtype, [&]<typename T>(T) {
+    const Tensor best = call.empty(dtype, shape.result);
+    T* to = writable<T>(best);
+    for_rows<T>(call, rows, indices.numel(), shape.length, [&](int64_t row, const T* x) {
+      places[row] = place_of_extreme(x, shape.length, call.variant() == kMaximum);
+      to[row] = x[places[row]];
+    });
+    if (values != nullptr) *values = converted(best, self.dtype());
+  });
+}
+
+void arg_extreme(Call& call) {
+  const Shape shape = read_shape(call, call.tensor("self"));
+  const Tensor indices = call.empty(DType::int64, shape.result);
+  extreme_places(call, shape, nullptr, indices);
+  call.set(indices);
+}
+
+void extreme_along(Call& call) {
+  const Shape shape = read_shape(call, call.tensor("self"));
+  const Tensor indices = call.empty(DType::int64, shape.result);
+  Tensor values;
+  extreme_places(call, shape, &values, indices);
+  call.set(values, 0);
+  call.set(indices, 1);
+}
+
+void both_extremes(Call& call) {
+  const Tensor& self = call.tensor("self");
+  const Shape shape = read_shape(call, self);
+  call.require(shape.length > 0, "the extreme of no elements");
+  const DType dtype = row_type(self.dtype());
+  const Tensor rows = rows_of(call, self, shape, dtype);
+  with_row_type(dtype, [&]<typename T>(T) {
+    for (const bool maximum : {false, true}) {
+      const Tensor out = call.empty(dtype, shape.result);
+      for_rows<T>(call, rows, out.numel(), shape.length, [&](int64_t row, const T* x) { writable<T>(out)[row] = row_extreme(x, shape.length, maximum); });
+      call.set(converted(out, self.dtype()), maximum ? 1 : 0);
+    }
+  });
+}
+
+// ----------------------------------------------------------------------------------------------------------- variance
+
+enum : int { kVariance, kDeviation, kVarianceAndMean, kDeviationAndMean };
+
+double correction_of(Call& call) {
+  if (call.has("unbiased")) return call.boolean("unbiased") ? 1 : 0;
+  const auto correction = call.optional_number("correction");
+  return correction ? correction->as_double() : 1;
+}
+
+template <typename T> std::pair<double, double> mean_and_squares(const T* x, int64_t n) {
+  if constexpr (std::is_same_v<T, float>) {
+    const double mean = row_sum(x, n) / static_cast<double>(n);
+    return {mean, row_square_sum(x, n, mean)};
+  } else {
+    double total = 0, squares = 0;
+    for (int64_t i = 0; i < n; ++i) total += static_cast<double>(x[i]);
+    const double mean = total / static_cast<double>(n);
+    for (int64_t i = 0; i < n; ++i) squares += (static_cast<double>(x[i]) - mean) * (static_cast<double>(x[i]) - mean);
+    return {mean, squares};
+  }
+}
+
+void variance(Call& call) {
+  const Tensor& self = call.tensor("self");
+  if (!is_floating(self.dtype())) call.fail(fmt::format("the variance of a {} tensor", name(self.dtype())));
+  const Shape shape = read_shape(call, self);
+  const double divisor = std::max(0.0, static_cast<double>(shape.length) - correction_of(call));
+  const bool root = call.variant() == kDeviation || call.variant() == kDeviationAndMean;
+  const DType dtype = row_type(self.dtype());
+  const Tensor rows = rows_of(call, self, shape, dtype);
+  const Tensor out = call.empty(dtype, shape.result), means = call.empty(dtype, shape.result);
+  with_row_type(dtype, [&]<typename T>(T) {
+    for_rows<T>(call, rows, out.numel(), shape.length, [&](int64_t row, const T* x) {
+      const auto [mean, squares] = mean_and_squares(x, shape.length);
+      writable<T>(out)[row] = static_cast<T>(root ? std::sqrt(squares / divisor) : squares / divisor);
+      writable<T>(means)[row] = static_cast<T>(mean);
+    });
+  });
+  call.set(converted(out, self.dtype()), 0);
+  if (call.variant() >= kVarianceAndMean) call.set(converted(means, self.dtype()), 1);
+}
+
+// --------------------------------------------------------------------------------------------------------------- norms
+
+double row_norm(const float* x, int64_t n, double order) {
+  double total = 0, largest = 0, smallest = std::numeric_limits<double>::infinity();
+  for (int64_t i = 0; i < n; ++i) {
+    const double v = std::fabs(static_cast<double>(x[i]));
+    largest = v > largest || v != v ? v : largest;
+    smallest = v < smallest || v != v ? v : smallest;
+    total += order == 0 ? (v != 0) : order == 1 ? v : order == 2 ? v * v : std::isinf(order) ? 0 : std::pow(v, order);
+  }
+  if (std::isinf(order)) return order > 0 ? largest : smallest;
+  return order == 0 || order == 1 ? total : order == 2 ? std::sqrt(total) : std::pow(total, 1 / order);
+}
+
+void norm(Call& call) {
+  const Tensor& self = call.tensor("self");
+  if (!is_floating(self.dtype()) || self.dtype() == DType::float64) call.unsupported(fmt::format("the norm of {} tensors", name(self.dtype())));
+  const auto given = call.optional_number(call.has("ord") ? "ord" : "p");
+  const double order = given ? given->as_double() : 2;
+  const Shape shape = read_shape(call, self);
+  const Tensor rows = rows_of(call, self, shape, DType::float32), out = call.empty(DType::float32, shape.result);
+  for_rows<float>(call, rows, out.numel(), shape.length, [&](int64_t row, const float* x) { writable<float>(out)[row] = static_cast<float>(row_norm(x, shape.length, order)); });
+  call.set(converted(out, call.optional_dtype("dtype").value_or(self.dtype())));
+}
+
+constexpr int code(Kind kind) { return static_cast<int>(kind); }
+
+}  // namespace
+
+std::span<const Kernel> reduction_kernels() {
+  static const Kernel table[] = {
+      {"aten.sum.default", reduce, code(Kind::sum)},
+      {"aten.sum.dim_IntList", reduce, code(Kind::sum)},
+      {"aten.mean.default", reduce, code(Kind::mean)},
+      {"aten.mean.dim", reduce, code(Kind::mean)},
+      {"aten.prod.default", reduce, code(Kind::product)},
+      {"aten.prod.dim_int", reduce, code(Kind::product)},
+      {"aten.amax.default", reduce, code(Kind::maximum)},
+      {"aten.amin.default", reduce, code(Kind::minimum)},
+      {"aten.max.default", reduce, code(Kind::maximum)},
+      {"aten.min.default", reduce, code(Kind::minimum)},
+      {"aten.any.default", reduce, code(Kind::any)},
+      {"aten.any.dim", reduce, code(Kind::any)},
+      {"aten.any.dims", reduce, code(Kind::any)},
+      {"aten.all.default", reduce, code(Kind::all)},
+      {"aten.all.dim", reduce, code(Kind::all)},
+      {"aten.all.dims", reduce, code(Kind::all)},
+      {"aten.logsumexp.default", reduce, code(Kind::logsumexp)},
+      {"aten.argmax.default", arg_extreme, kMaximum},
+      {"aten.argmin.default", arg_extreme, kMinimum},
+      {"aten.max.dim", extreme_along, kMaximum},
+      {"aten.min.dim", extreme_along, kMinimum},
+      {"aten.aminmax.default", both_extremes},
+      {"aten.var.default", variance, kVariance},
+      {"aten.var.dim", variance, kVariance},
+      {"aten.var.correction", variance, kVariance},
+      {"aten.std.default", variance, kDeviation},
+      {"aten.std.dim", variance, kDeviation},
+      {"aten.std.correction", variance, kDeviation},
+      {"aten.var_mean.correction", variance, kVarianceAndMean},
+      {"aten.var_mean.dim", variance, kVarianceAndMean},
+      {"aten.std_mean.correction", variance, kDeviationAndMean},
+      {"aten.linalg_vector_norm.default", norm},
+      {"aten.norm.ScalarOpt_dim", norm},
+      {"aten.norm.Scalar", norm},
+  };
+  return table;
+}
+
+}  // namespace intaglio::interp

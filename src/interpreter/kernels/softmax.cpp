@@ -1,0 +1,60 @@
+// Softmax and its logarithm along one dimension.
+#include <fmt/format.h>
+
+#include "base/threads.h"
+#include "interpreter/kernel_table.h"
+#include "interpreter/row_math.h"
+#include "interpreter/strided.h"
+
+namespace intaglio::interp {
+namespace {
+
+enum : int { kSoftmax, kLogSoftmax, kSafe };
+
+void softmax(Call& call) {
+  const Tensor& self = call.tensor("self");
+  const bool logarithm = call.variant() == kLogSoftmax;
+  const DType given = call.optional_dtype("dtype").value_or(self.dtype());
+  const bool to_float32 = call.node().op().base().starts_with("_") && call.variant() != kSafe && call.boolean("half_to_float");
+  const DType dtype = to_float32 ? DType::float32 : given;
+  if (!is_floating(dtype) || dtype == DType::float64) call.unsupported(fmt::format("softmax of {} tensors", name(dtype)));
+  const int64_t dim = call.dimension("dim", self.rank());
+
+  // The dimension goes last; the result is permuted back, as a view.
+  Sizes order, back(static_cast<size_t>(self.rank()));
+  for (int64_t i = 0; i < self.rank(); ++i)
+    if (i != dim) order.push_back(i);
+  if (self.rank() > 0) order.push_back(dim);
+  for (size_t i = 0; i < order.size(); ++i) back[static_cast<size_t>(order[i])] = static_cast<int64_t>(i);
+  const Tensor moved = self.permuted(order);
+  const Tensor rows = call.empty(DType::float32, moved.sizes());
+  copy_into(rows, moved, call.threads());
+  const int64_t length = moved.rank() == 0 ? 1 : moved.size(-1);
+  const int64_t count = length == 0 ? 0 : rows.numel() / length;
+  float* data = writable<float>(rows);
+  const auto run = [&](size_t row) {
+    float* x = data + static_cast<int64_t>(row) * length;
+    // A row of nothing but -inf: the safe form gives zeros.
+    if (call.variant() == kSafe && row_maximum(x, length) == -INFINITY) std::fill_n(x, length, 0.0f);
+    else row_softmax(x, length, logarithm, x);
+  };
+  constexpr int64_t kWorthThreads = 1 << 19;
+  if (rows.numel() < kWorthThreads)
+    for (int64_t i = 0; i < count; ++i) run(static_cast<size_t>(i));
+  else parallel_for(static_cast<size_t>(count), call.threads(), run);
+  const Tensor typed = dtype == DType::float32 ? rows : converted(rows, dtype);
+  call.set(typed.permuted(back));
+}
+
+}  // namespace
+
+std::span<const Kernel> softmax_kernels() {
+  static const Kernel table[] = {
+      {"aten.softmax.int", softmax, kSoftmax},         {"aten._softmax.default", softmax, kSoftmax},
+      {"aten.log_softmax.int", softmax, kLogSoftmax},  {"aten._log_softmax.default", softmax, kLogSoftmax},
+      {"aten._safe_softmax.default", softmax, kSafe},
+  };
+  return table;
+}
+
+}  // namespace intaglio::interp

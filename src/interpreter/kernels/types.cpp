@@ -1,0 +1,89 @@
+// Copies and conversions. A copy that nothing can tell from its source is the source itself.
+#include <fmt/format.h>
+
+#include "interpreter/kernel_table.h"
+#include "interpreter/strided.h"
+
+namespace intaglio::interp {
+namespace {
+
+Tensor copied(const Call& call, const Tensor& self, DType dtype) {
+  const Tensor* const operands[] = {&self};
+  const Tensor out = call.empty(dtype, self.sizes(), result_strides(self.sizes(), operands));
+  copy_into(out, self, call.threads());
+  return out;
+}
+
+void clone(Call& call) {
+  const Tensor& self = call.tensor("self");
+  call.set(call.context().has_in_place ? copied(call, self, self.dtype()) : self);
+}
+
+void contiguous(Call& call) {
+  const Tensor& self = call.tensor("self");
+  if (self.is_contiguous() || !call.context().has_in_place) return call.set(self);
+  const Tensor out = call.empty(self.dtype(), self.sizes());
+  copy_into(out, self, call.threads());
+  call.set(out);
+}
+
+// The layout asked for does not change values; results of the program are row-major anyway.
+void to(Call& call) {
+  const Tensor& self = call.tensor("self");
+  const DType dtype = call.optional_dtype("dtype").value_or(self.dtype());
+  const bool copy = call.has("copy") && call.boolean("copy") && call.context().has_in_place;
+  call.set(dtype == self.dtype() && !copy ? self : copied(call, self, dtype));
+}
+void to_other(Call& call) {
+  const Tensor& self = call.tensor("self");
+  const DType dtype = call.tensor("other").dtype();
+  call.set(dtype == self.dtype() ? self : copied(call, self, dtype));
+}
+void to_copy(Call& call) {
+  const Tensor& self = call.tensor("self");
+  const DType dtype = call.optional_dtype("dtype").value_or(self.dtype());
+  call.set(dtype == self.dtype() && !call.context().has_in_place ? self : copied(call, self, dtype));
+}
+void as_type(Call& call) {
+  const Tensor& self = call.tensor("self");
+  const DType dtype = static_cast<DType>(call.variant());
+  call.set(dtype == self.dtype() ? self : copied(call, self, dtype));
+}
+
+// Broadcast and converted into the memory of `self`.
+void copy_in_place(Call& call) {
+  const Tensor& self = call.tensor("self");
+  copy_into(self, call.tensor("src"), call.threads());
+  call.set(self);
+}
+void copy(Call& call) {
+  const Tensor& self = call.tensor("self");
+  const Tensor out = call.empty(self.dtype(), self.sizes());
+  copy_into(out, call.tensor("src"), call.threads());
+  call.set(out);
+}
+
+}  // namespace
+
+std::span<const Kernel> type_kernels() {
+  constexpr bool kAliases = true;
+  static const Kernel table[] = {
+      {"aten.clone.default", clone},
+      {"aten.lift_fresh_copy.default", clone},
+      {"dim_order_ops._clone_dim_order.default", clone},
+      {"aten.contiguous.default", contiguous, 0, kAliases},
+      {"aten.to.dtype", to, 0, kAliases},
+      {"aten.to.dtype_layout", to, 0, kAliases},
+      {"aten.to.device", to, 0, kAliases},
+      {"aten.to.other", to_other, 0, kAliases},
+      {"aten.type_as.default", to_other, 0, kAliases},
+      {"aten._to_copy.default", to_copy},
+      {"dim_order_ops._to_dim_order_copy.default", to_copy},
+      {"aten.float.default", as_type, static_cast<int>(DType::float32), kAliases},
+      {"aten.copy_.default", copy_in_place},
+      {"aten.copy.default", copy},
+  };
+  return table;
+}
+
+}  // namespace intaglio::interp

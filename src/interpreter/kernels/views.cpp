@@ -1,0 +1,411 @@
+// Views: other sizes and strides on the same memory. The `_copy` forms of functional graphs are views too, as long as
+// no op of the graph writes in place.
+#include <algorithm>
+#include <deque>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <intaglio/error.h>
+
+#include "interpreter/kernel_table.h"
+#include "interpreter/strided.h"
+
+namespace intaglio::interp {
+namespace {
+
+constexpr int kCopy = 0x100;  // in the variant: a `_copy` op
+
+Tensor own_copy(const Call& call, const Tensor& tensor) {
+  const Tensor copy = call.empty(tensor.dtype(), tensor.sizes());
+  copy_into(copy, tensor, call.threads());
+  return copy;
+}
+
+void give(Call& call, Tensor view, size_t index = 0) {
+  const bool copy = (call.variant() & kCopy) != 0 && call.context().has_in_place;
+  call.set(copy ? own_copy(call, view) : std::move(view), index);
+}
+
+void give_all(Call& call, const std::vector<Tensor>& views) {
+  if (views.size() != call.result_count()) call.fail(fmt::format("gives {} tensors, but the graph expects {}", views.size(), call.result_count()));
+  for (size_t i = 0; i < views.size(); ++i) give(call, views[i], i);
+}
+
+// Strides with which the memory of (sizes, strides) reads as `target`; nullopt when only a copy can.
+std::optional<Sizes> view_strides(const Sizes& sizes, const Sizes& strides, const Sizes& target) {
+  Sizes result(target.size());
+  size_t next = target.size();
+  int64_t chunk = 1;  // elements of the current run of dimensions that lie evenly in memory
+  int64_t step = 1;
+  bool open = false;
+  const auto fill = [&] {  // gives target dimensions to the finished chunk
+    int64_t covered = 1;
+    while (next > 0 && (covered < chunk || target[next - 1] == 1)) {
+      --next;
+      result[next] = step * covered;
+      covered *= target[next];
+    }
+    return covered == chunk;
+  };
+  for (size_t i = sizes.size(); i-- > 0;) {
+    if (sizes[i] == 1) continue;
+    if (open && strides[i] == step * chunk) {
+      chunk *= sizes[i];
+      continue;
+    }
+    if (open && !fill()) return std::nullopt;
+    open = true;
+    step = strides[i];
+    chunk = sizes[i];
+  }
+  if (!fill()) return std::nullopt;
+  while (next > 0) {
+    --next;
+    if (target[next] != 1) return std::nullopt;
+    result[next] = 1;
+  }
+  return result;
+}
+
+Tensor viewed(Call& call, const Tensor& self, Sizes target) {
+  int64_t known = 1, unknown = -1;
+  for (size_t i = 0; i < target.size(); ++i) {
+    if (target[i] == -1 && unknown < 0) unknown = static_cast<int64_t>(i);
+    else if (target[i] < 0 || __builtin_mul_overflow(known, target[i], &known)) call.fail(fmt::format("a view of sizes [{}]", fmt::join(target, ", ")));
+  }
+  if (unknown >= 0) {
+    if (known == 0 || self.numel() % known != 0) call.fail(fmt::format("[{}] cannot be viewed as [{}]", fmt::join(self.sizes(), ", "), fmt::join(target, ", ")));
+    target[static_cast<size_t>(unknown)] = self.numel() / known;
+    known *= target[static_cast<size_t>(unknown)];
+  }
+  if (known != self.numel()) call.fail(fmt::format("[{}] cannot be viewed as [{}]", fmt::join(self.sizes(), ", "), fmt::join(target, ", ")));
+  if (self.numel() == 0) {
+    Sizes strides = contiguous_strides(target);
+    return self.view_as(std::move(target), std::move(strides), self.storage_offset());
+  }
+  if (auto strides = view_strides(self.sizes(), self.strides(), target)) return self.view_as(std::move(target), std::move(*strides), self.storage_offset());
+  return own_copy(call, self).reshaped(std::move(target));
+}
+
+const Tensor& self_of(Call& call) { return call.tensor("self"); }
+
+void view(Call& call) { give(call, viewed(call, self_of(call), call.integers(call.has("size") ? "size" : "shape"))); }
+void view_like(Call& call) { give(call, viewed(call, self_of(call), call.tensor("other").sizes())); }
+
+void flatten(Call& call) {
+  const Tensor& self = self_of(call);
+  const int64_t start = call.dimension("start_dim", self.rank()), end = call.dimension("end_dim", self.rank());
+  call.require(start <= end, "start_dim comes after end_dim");
+  Sizes target;
+  int64_t merged = 1;
+  for (int64_t i = 0; i < self.rank(); ++i) {
+    if (i >= start && i <= end) merged *= self.size(i);
+    else target.push_back(self.size(i));
+    if (i == end) target.push_back(merged);
+  }
+  if (self.rank() == 0) target = {1};
+  give(call, viewed(call, self, target));
+}
+
+void unflatten(Call& call) {
+  const Tensor& self = self_of(call);
+  const int64_t dim = call.dimension("dim", self.rank());
+  call.require(self.rank() > 0, "a 0-d tensor");
+  Sizes target = self.sizes();
+  Sizes parts = call.integers("sizes");
+  int64_t known = 1;
+  for (const int64_t part : parts)
+    if (part > 0 && __builtin_mul_overflow(known, part, &known)) call.fail("the product of the sizes overflows");
+  for (int64_t& part : parts)
+    if (part == -1) part = self.size(dim) / known;
+  target.erase(target.begin() + dim);
+  target.insert(target.begin() + dim, parts.begin(), parts.end());
+  give(call, viewed(call, self, target));
+}
+
+Tensor permuted(Call& call, const Tensor& self, const Sizes& dims) {
+  call.require(static_cast<int64_t>(dims.size()) == self.rank(), "the permutation has the wrong rank");
+  std::vector<bool> seen(dims.size());
+  Sizes order;
+  for (const int64_t dim : dims) {
+    order.push_back(call.wrap_dimension(dim, self.rank()));
+    call.require(!seen[static_cast<size_t>(order.back())], "a dimension occurs twice in the permutation");
+    seen[static_cast<size_t>(order.back())] = true;
+  }
+  return self.permuted(order);
+}
+void permute(Call& call) { give(call, permuted(call, self_of(call), call.integers("dims"))); }
+
+Tensor transposed(const Tensor& self, int64_t a, int64_t b) {
+  if (self.rank() == 0) return self;
+  Sizes sizes = self.sizes(), strides = self.strides();
+  std::swap(sizes[static_cast<size_t>(a)], sizes[static_cast<size_t>(b)]);
+  std::swap(strides[static_cast<size_t>(a)], strides[static_cast<size_t>(b)]);
+  return self.view_as(std::move(sizes), std::move(strides), self.storage_offset());
+}
+void transpose(Call& call) {
+  const Tensor& self = self_of(call);
+  const bool axes = call.has("axis0");
+  give(call, transposed(self, call.dimension(axes ? "axis0" : "dim0", self.rank()), call.dimension(axes ? "axis1" : "dim1", self.rank())));
+}
+enum : int { kT, kReversed, kLastTwo };
+void transpose_all(Call& call) {
+  const Tensor& self = self_of(call);
+  const int kind = call.variant() & ~kCopy;
+  if (kind == kReversed) {
+    Sizes order(static_cast<size_t>(self.rank()));
+    for (size_t i = 0; i < order.size(); ++i) order[i] = self.rank() - 1 - static_cast<int64_t>(i);
+    return give(call, self.permuted(order));
+  }
+  if (kind == kT) call.require(self.rank() <= 2, "t() of a tensor of more than two dimensions");
+  if (kind == kLastTwo) call.require(self.rank() >= 2, "mT of a tensor of fewer than two dimensions");
+  give(call, self.rank() < 2 ? self : transposed(self, self.rank() - 2, self.rank() - 1));
+}
+
+void move_dimension(Call& call) {
+  const Tensor& self = self_of(call);
+  const Sizes from = call.integers("source"), to = call.integers("destination");
+  call.require(from.size() == to.size(), "source and destination differ in length");
+  Sizes order(static_cast<size_t>(self.rank()), -1);
+  std::vector<bool> moved(order.size());
+  for (size_t i = 0; i < from.size(); ++i) {
+    const int64_t source = call.wrap_dimension(from[i], self.rank()), target = call.wrap_dimension(to[i], self.rank());
+    call.require(order[static_cast<size_t>(target)] < 0 && !moved[static_cast<size_t>(source)], "a dimension is moved twice");
+    order[static_cast<size_t>(target)] = source;
+    moved[static_cast<size_t>(source)] = true;
+  }
+  int64_t next = 0;
+  for (int64_t& dim : order) {
+    if (dim >= 0) continue;
+    while (moved[static_cast<size_t>(next)]) ++next;
+    dim = next++;
+  }
+  give(call, self.permuted(order));
+}
+
+void squeeze(Call& call) {
+  const Tensor& self = self_of(call);
+  std::vector<bool> drop(static_cast<size_t>(self.rank()), !call.has("dim"));
+  if (call.has("dim"))
+    for (const int64_t dim : call.integers("dim"))
+      if (const int64_t wrapped = call.wrap_dimension(dim, self.rank()); self.rank() > 0) drop[static_cast<size_t>(wrapped)] = true;
+  Sizes sizes, strides;
+  for (size_t i = 0; i < drop.size(); ++i) {
+    if (drop[i] && self.sizes()[i] == 1) continue;
+    sizes.push_back(self.sizes()[i]);
+    strides.push_back(self.strides()[i]);
+  }
+  give(call, self.view_as(std::move(sizes), std::move(strides), self.storage_offset()));
+}
+
+void unsqueeze(Call& call) {
+  const Tensor& self = self_of(call);
+  const int64_t dim = call.dimension("dim", self.rank() + 1);
+  Sizes sizes = self.sizes(), strides = self.strides();
+  const int64_t stride = dim < self.rank() ? sizes[static_cast<size_t>(dim)] * strides[static_cast<size_t>(dim)] : 1;
+  sizes.insert(sizes.begin() + dim, 1);
+  strides.insert(strides.begin() + dim, stride);
+  give(call, self.view_as(std::move(sizes), std::move(strides), self.storage_offset()));
+}
+
+Tensor expanded(Call& call, const Tensor& self, Sizes target) {
+  const size_t rank = self.sizes().size();
+  if (target.size() < rank) call.fail(fmt::format("[{}] cannot be expanded to [{}]", fmt::join(self.sizes(), ", "), fmt::join(target, ", ")));
+  const size_t skip = target.size() - rank;
+  for (size_t i = 0; i < target.size(); ++i) {
+    if (target[i] == -1 && i >= skip) target[i] = self.sizes()[i - skip];
+    const bool fits = target[i] >= 0 && (i < skip || self.sizes()[i - skip] == target[i] || self.sizes()[i - skip] == 1);
+    if (!fits) call.fail(fmt::format("[{}] cannot be expanded to [{}]", fmt::join(self.sizes(), ", "), fmt::join(target, ", ")));
+  }
+  element_count(target);
+  Sizes strides = broadcast_strides(self, target);
+  return self.view_as(std::move(target), std::move(strides), self.storage_offset());
+}
+void expand(Call& call) { give(call, expanded(call, self_of(call), call.integers("size"))); }
+void expand_as(Call& call) { give(call, expanded(call, self_of(call), call.tensor("other").sizes())); }
+
+void select(Call& call) {
+  const Tensor& self = self_of(call);
+  call.require(self.rank() > 0, "select from a 0-d tensor");
+  const int64_t dim = call.dimension("dim", self.rank()), extent = self.size(dim);
+  const int64_t index = call.integer("index");
+  if (index < -extent || index >= extent) call.fail(fmt::format("index {} of a dimension of size {}", index, extent));
+  Sizes sizes = self.sizes(), strides = self.strides();
+  const int64_t offset = self.storage_offset() + (index < 0 ? index + extent : index) * strides[static_cast<size_t>(dim)];
+  sizes.erase(sizes.begin() + dim);
+  strides.erase(strides.begin() + dim);
+  give(call, self.view_as(std::move(sizes), std::move(strides), offset));
+}
+
+void slice(Call& call) { give(call, sliced(call, self_of(call))); }
+
+void narrow(Call& call) {
+  const Tensor& self = self_of(call);
+  const int64_t dim = call.dimension("dim", self.rank()), extent = self.rank() == 0 ? 0 : self.size(dim);
+  int64_t start = call.integer("start");
+  const int64_t length = call.integer("length");
+  if (start < 0) start += extent;
+  if (start < 0 || length < 0 || start > extent || length > extent - start) call.fail(fmt::format("{} elements from {} of a dimension of size {}", length, start, extent));
+  give(call, self.narrowed(dim, start, length));
+}
+
+std::vector<Tensor> pieces(Call& call, const Tensor& self, int64_t dim, const Sizes& lengths) {
+  std::vector<Tensor> result;
+  int64_t start = 0;
+  for (const int64_t length : lengths) {
+    if (length < 0 || length > self.size(dim) - start) call.fail(fmt::format("pieces [{}] of a dimension of size {}", fmt::join(lengths, ", "), self.size(dim)));
+    result.push_back(self.narrowed(dim, start, length));
+    start += length;
+  }
+  if (start != self.size(dim)) call.fail(fmt::format("pieces [{}] of a dimension of size {}", fmt::join(lengths, ", "), self.size(dim)));
+  return result;
+}
+
+void split_evenly(Call& call, int64_t size) {
+  const Tensor& self = self_of(call);
+  call.require(self.rank() > 0, "split of a 0-d tensor");
+  const int64_t dim = call.dimension("dim", self.rank()), extent = self.size(dim);
+  call.require(size > 0 || (size == 0 && extent == 0), "the size of a piece must be positive");
+  Sizes lengths;
+  for (int64_t start = 0; start < extent; start += size) lengths.push_back(std::min(size, extent - start));
+  if (lengths.empty()) lengths.push_back(0);
+  if (lengths.size() > call.result_count()) call.fail(fmt::format("gives {} tensors, but the graph expects {}", lengths.size(), call.result_count()));
+  give_all(call, pieces(call, self, dim, lengths));
+}
+void split(Call& call) { split_evenly(call, call.integer("split_size")); }
+void chunk(Call& call) {
+  const Tensor& self = self_of(call);
+  const int64_t chunks = call.integer("chunks"), dim = call.dimension("dim", self.rank());
+  call.require(chunks > 0 && self.rank() > 0, "the number of chunks must be positive");
+  split_evenly(call, std::max<int64_t>((self.size(dim) + chunks - 1) / chunks, self.size(dim) == 0 ? 0 : 1));
+}
+void split_with_sizes(Call& call) {
+  const Tensor& self = self_of(call);
+  call.require(self.rank() > 0, "split of a 0-d tensor");
+  give_all(call, pieces(call, self, call.dimension("dim", self.rank()), call.integers(call.has("split_sizes") ? "split_sizes" : "split_size")));
+}
+
+void unbind(Call& call) {
+  const Tensor& self = self_of(call);
+  call.require(self.rank() > 0, "unbind of a 0-d tensor");
+  const int64_t dim = call.dimension("dim", self.rank());
+  if (self.size(dim) != static_cast<int64_t>(call.result_count())) call.fail(fmt::format("gives {} tensors, but the graph expects {}", self.size(dim), call.result_count()));
+  Sizes sizes = self.sizes(), strides = self.strides();
+  const int64_t step = strides[static_cast<size_t>(dim)];
+  sizes.erase(sizes.begin() + dim);
+  strides.erase(strides.begin() + dim);
+  std::vector<Tensor> views;
+  for (int64_t i = 0; i < self.size(dim); ++i) views.push_back(self.view_as(sizes, strides, self.storage_offset() + i * step));
+  give_all(call, views);
+}
+
+void diagonal(Call& call) {
+  const Tensor& self = self_of(call);
+  call.require(self.rank() >= 2, "the diagonal of a tensor of fewer than two dimensions");
+  const int64_t a = call.dimension("dim1", self.rank()), b = call.dimension("dim2", self.rank()), offset = call.integer("offset");
+  call.require(a != b, "the diagonal needs two different dimensions");
+  Sizes sizes = self.sizes(), strides = self.strides();
+  const int64_t rows = self.size(a), columns = self.size(b);
+  call.require(offset > -(int64_t{1} << 40) && offset < (int64_t{1} << 40), "the offset is out of range");
+  const int64_t length = std::max<int64_t>(0, offset >= 0 ? std::min(rows, columns - offset) : std::min(rows + offset, columns));
+  const int64_t skip = length == 0 ? 0 : offset >= 0 ? offset * strides[static_cast<size_t>(b)] : -offset * strides[static_cast<size_t>(a)];
+  const int64_t step = strides[static_cast<size_t>(a)] + strides[static_cast<size_t>(b)];
+  for (const int64_t dim : {std::max(a, b), std::min(a, b)}) {
+    sizes.erase(sizes.begin() + dim);
+    strides.erase(strides.begin() + dim);
+  }
+  sizes.push_back(length);
+  strides.push_back(step);
+  give(call, self.view_as(std::move(sizes), std::move(strides), self.storage_offset() + skip));
+}
+
+void as_strided(Call& call) {
+  // PyTorch's strides count its own memory, so the source must be laid out as there.
+  const Tensor self = self_of(call).contiguous();
+  const auto offset = call.optional_integer("storage_offset");
+  give(call, self.view_as(call.integers("size"), call.integers("stride"), offset.value_or(self.storage_offset())));
+}
+
+// Windows of a dimension, as a new last dimension.
+void unfold(Call& call) {
+  const Tensor& self = self_of(call);
+  const int64_t dim = call.dimension("dimension", self.rank()), size = call.integer("size"), step = call.integer("step");
+  const int64_t extent = self.rank() == 0 ? 1 : self.size(dim);
+  call.require(size >= 0 && size <= extent && step > 0, "size or step is out of range");
+  Sizes sizes = self.sizes(), strides = self.strides();
+  if (self.rank() == 0) return give(call, self.view_as({size}, {1}, self.storage_offset()));
+  const int64_t stride = strides[static_cast<size_t>(dim)];
+  sizes[static_cast<size_t>(dim)] = (extent - size) / step + 1;
+  strides[static_cast<size_t>(dim)] = stride * step;
+  sizes.push_back(size);
+  strides.push_back(stride);
+  give(call, self.view_as(std::move(sizes), std::move(strides), self.storage_offset()));
+}
+
+void identity(Call& call) { give(call, self_of(call)); }
+void dropout(Call& call) {
+  const bool functional = call.node().op().base() == "native_dropout";
+  if (call.has("train") && call.boolean("train")) call.unsupported("dropout in training mode: export the model in evaluation mode");
+  call.set(call.tensor("input"), 0);
+  if (functional) {
+    const Tensor mask = call.empty(DType::boolean, call.tensor("input").sizes());
+    std::fill_n(writable<uint8_t>(mask), mask.numel(), uint8_t{1});
+    call.set(mask, 1);
+  }
+}
+
+}  // namespace
+
+Tensor sliced(Call& call, const Tensor& self) {
+  call.require(self.rank() > 0, "slice of a 0-d tensor");
+  const int64_t dim = call.dimension("dim", self.rank()), extent = self.size(dim), step = call.integer("step");
+  call.require(step > 0, "the step must be positive");
+  const auto bounded = [&](std::optional<int64_t> index, int64_t otherwise) {
+    int64_t value = index.value_or(otherwise);
+    if (value < 0) value += extent;
+    return std::clamp<int64_t>(value, 0, extent);
+  };
+  const int64_t start = bounded(call.optional_integer("start"), 0), end = bounded(call.optional_integer("end"), extent);
+  return self.narrowed(dim, start, end > start ? (end - start - 1) / step + 1 : 0, step);
+}
+
+std::span<const Kernel> view_kernels() {
+  static const std::deque<std::string> names = {
+      // view op, and its `_copy` twin
+      "aten.view_copy.default", "aten.permute_copy.default", "aten.transpose_copy.int", "aten.t_copy.default", "aten.squeeze_copy.default",
+      "aten.squeeze_copy.dim", "aten.squeeze_copy.dims", "aten.unsqueeze_copy.default", "aten.expand_copy.default", "aten.select_copy.int",
+      "aten.slice_copy.Tensor", "aten.narrow_copy.default", "aten.split_copy.Tensor", "aten.split_with_sizes_copy.default", "aten.unbind_copy.int",
+      "aten.alias_copy.default", "aten.detach_copy.default", "aten.diagonal_copy.default", "aten.as_strided_copy.default", "aten.unfold_copy.default",
+  };
+  static const std::vector<Kernel> table = [] {
+    std::vector<Kernel> kernels = {
+        {"aten.view.default", view}, {"aten._unsafe_view.default", view}, {"aten.reshape.default", view}, {"aten._reshape_alias.default", view},
+        {"aten.view_as.default", view_like}, {"aten.reshape_as.default", view_like},
+        {"aten.flatten.using_ints", flatten}, {"aten.unflatten.int", unflatten},
+        {"aten.permute.default", permute}, {"aten.transpose.int", transpose}, {"aten.swapaxes.default", transpose}, {"aten.swapdims.default", transpose},
+        {"aten.t.default", transpose_all, kT}, {"aten.numpy_T.default", transpose_all, kReversed},
+        {"aten.mT.default", transpose_all, kLastTwo}, {"aten.adjoint.default", transpose_all, kLastTwo}, {"aten.matrix_H.default", transpose_all, kLastTwo},
+        {"aten.movedim.int", move_dimension}, {"aten.movedim.intlist", move_dimension}, {"aten.moveaxis.int", move_dimension}, {"aten.moveaxis.intlist", move_dimension},
+        {"aten.squeeze.default", squeeze}, {"aten.squeeze.dim", squeeze}, {"aten.squeeze.dims", squeeze}, {"aten.unsqueeze.default", unsqueeze},
+        {"aten.expand.default", expand}, {"aten.broadcast_to.default", expand}, {"aten.expand_as.default", expand_as},
+        {"aten.select.int", select}, {"aten.slice.Tensor", slice}, {"aten.narrow.default", narrow},
+        {"aten.split.Tensor", split}, {"aten.split.sizes", split_with_sizes}, {"aten.split_with_sizes.default", split_with_sizes}, {"aten.chunk.default", chunk},
+        {"aten.unbind.int", unbind}, {"aten.diagonal.default", diagonal}, {"aten.as_strided.default", as_strided}, {"aten.unfold.default", unfold},
+        {"aten.alias.default", identity}, {"aten.detach.default", identity}, {"aten.detach_.default", identity}, {"aten.lift_fresh.default", identity},
+        {"aten.resolve_conj.default", identity}, {"aten.resolve_neg.default", identity},
+        {"aten.dropout.default", dropout}, {"aten.feature_dropout.default", dropout}, {"aten.alpha_dropout.default", dropout}, {"aten.native_dropout.default", dropout},
+    };
+    for (Kernel& kernel : kernels) kernel.aliases = true;
+    const size_t count = kernels.size();
+    for (const std::string& copy : names) {
+      std::string original = copy;
+      original.erase(original.find("_copy"), 5);
+      for (size_t i = 0; i < count; ++i)
+        if (kernels[i].op == original) kernels.push_back({copy, kernels[i].run, kernels[i].variant | kCopy});
+    }
+    return kernels;
+  }();
+  return table;
+}
+
+}  // namespace intaglio::interp

@@ -1,0 +1,50 @@
+#include "interpreter/pool.h"
+
+#include <algorithm>
+
+namespace intaglio::interp {
+namespace {
+
+// Larger blocks are only given to requests that fill at least this part of them.
+constexpr size_t kLargestWaste = 4;
+constexpr size_t kSmall = 4096;
+
+int64_t elements_spanned(const Sizes& sizes, const Sizes& strides) {
+  int64_t last = 0;
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    if (sizes[i] == 0) return 0;
+    int64_t reach = 0;
+    if (__builtin_mul_overflow(sizes[i] - 1, strides[i], &reach) || __builtin_add_overflow(last, reach, &last))
+      throw_bad_input("a tensor is larger than the address space");
+  }
+  return last + 1;
+}
+
+}  // namespace
+
+Tensor Pool::empty(DType dtype, Sizes sizes, Sizes strides) {
+  element_count(sizes);
+  if (strides.size() != sizes.size()) strides = contiguous_strides(sizes);
+  int64_t bytes = 0;
+  if (__builtin_mul_overflow(elements_spanned(sizes, strides), static_cast<int64_t>(item_size(dtype)), &bytes))
+    throw_bad_input("a tensor is larger than the address space");
+  return Tensor(dtype, std::move(sizes), std::move(strides), 0, take(static_cast<size_t>(bytes)));
+}
+
+std::shared_ptr<Storage> Pool::take(size_t bytes) {
+  const auto smaller = [](const std::shared_ptr<Storage>& block, size_t size) { return block->size() < size; };
+  for (auto it = std::lower_bound(blocks_.begin(), blocks_.end(), bytes, smaller); it != blocks_.end(); ++it) {
+    if ((*it)->size() > std::max(kSmall, bytes * kLargestWaste)) break;
+    if (it->use_count() == 1) return *it;
+  }
+  // Some room, so that the next request of about this size fits too.
+  std::shared_ptr<Storage> fresh = Storage::allocate((bytes + kSmall - 1) / kSmall * kSmall);
+  blocks_.insert(std::lower_bound(blocks_.begin(), blocks_.end(), fresh->size(), smaller), fresh);
+  return fresh;
+}
+
+void Pool::trim() {
+  std::erase_if(blocks_, [](const std::shared_ptr<Storage>& block) { return block.use_count() == 1; });
+}
+
+}  // namespace intaglio::interp

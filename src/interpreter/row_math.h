@@ -1,0 +1,21 @@
+// Reductions of a contiguous row of floats. Sixteen running sums are kept whatever the instruction set, so that all
+// processors give the same bits.
+#pragma once
+
+#include <cstdint>
+
+namespace intaglio::interp {
+
+double row_sum(const float* x, int64_t count);
+// Sum of (x - center)^2.
+double row_square_sum(const float* x, int64_t count, double center);
+float row_maximum(const float* x, int64_t count);  // NaN if any is; -inf for none
+float row_minimum(const float* x, int64_t count);
+// out = (x - shift) * factor [* weight] [+ bias], weight and bias by position or null.
+void row_affine(const float* x, float shift, float factor, const float* weight, const float* bias, int64_t count, float* out);
+// out = exp(x - maximum) / sum; `logarithm`: out = x - maximum - log(sum). A row of -inf gives NaN, as PyTorch does.
+void row_softmax(const float* x, int64_t count, bool logarithm, float* out);
+// out += factor * x
+void row_add_scaled(float* out, const float* x, float factor, int64_t count);
+
+}  // namespace intaglio::interp
