@@ -8,10 +8,25 @@
 #include "base/threads.h"
 #include "interpreter/graph_runner.h"
 #include "interpreter/inputs.h"
+#include "interpreter/registry_fallback.h"
 
 namespace intaglio {
 
 using namespace interp;
+
+namespace {
+
+// What the caller holds must not change when the next run writes to the same memory.
+Tensor detached(const RuntimeValue& value) {
+  if (const auto* tensor = std::get_if<Tensor>(&value)) return tensor->defined() ? tensor->clone() : Tensor();
+  const auto* number = std::get_if<Number>(&value);
+  if (number == nullptr) return Tensor();
+  if (number->kind() == Number::Kind::floating) return Tensor::scalar(number->as_double());
+  if (number->kind() == Number::Kind::boolean) return Tensor::scalar(number->as_int() != 0);
+  return Tensor::scalar(number->as_int());
+}
+
+}  // namespace
 
 struct Interpreter::Impl {
   const ExportedProgram& program;
@@ -67,16 +82,6 @@ struct Interpreter::Impl {
         default: place = Number(inputs[i].item_as_int());
       }
     }
-  }
-
-  // What the caller holds must not change when the next run writes to the same memory.
-  static Tensor detached(const RuntimeValue& value) {
-    if (const auto* tensor = std::get_if<Tensor>(&value)) return tensor->defined() ? tensor->clone() : Tensor();
-    const auto* number = std::get_if<Number>(&value);
-    if (number == nullptr) return Tensor();
-    if (number->kind() == Number::Kind::floating) return Tensor::scalar(number->as_double());
-    if (number->kind() == Number::Kind::boolean) return Tensor::scalar(number->as_int() != 0);
-    return Tensor::scalar(number->as_int());
   }
 
   const Value* state_input(const std::string& target) const {
@@ -137,7 +142,7 @@ std::optional<std::vector<Tensor>> evaluate_node(const Node& node, const std::ve
   Context context{pool, 1, true, nullptr};  // results of their own: a folded constant must not share its source's memory
   run_step(step, places, context);
   std::vector<Tensor> results;
-  for (const int32_t slot : step.outputs) results.push_back(Interpreter::Impl::detached(places[static_cast<size_t>(slot)]));
+  for (const int32_t slot : step.outputs) results.push_back(detached(places[static_cast<size_t>(slot)]));
   return results;
 }
 
