@@ -82,7 +82,7 @@ class PteExecutable : public Executable {
     std::vector<runtime::RunValue> values;
     size_t next = 0;
     for (const runtime::ValueInfo& info : method_.inputs) {
-      if (info.kind == runtime::ValueKind::none) values.push_back(std::monostate{});
+      if (info.kind == runtime::ValueKind::none) values.emplace_back();
       else if (next < inputs.size()) values.push_back(to_run_value(inputs[next++], info));
     }
     std::vector<Tensor> outputs;
