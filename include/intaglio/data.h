@@ -66,7 +66,8 @@ struct Preprocess {
 // (x - 127) / 128 on 0..255 is `scale=1,mean=127,std=128`. Usage error naming the key.
 Preprocess parse_preprocess(std::string_view text);
 
-// Resampling with antialias in Pillow's fixed-point arithmetic: equal to Pillow's bits.
+// Resampling with antialias in Pillow's fixed-point arithmetic, across first, then down: Pillow's bits up to version 12.
+// (Version 13 goes down first for some sizes; then up to 1 pixel in 50 is one or two steps of 255 apart.)
 Image resized(const Image& image, int64_t height, int64_t width, Preprocess::Interpolation interpolation);
 Image center_cropped(const Image& image, int64_t height, int64_t width);
 // float32 [1, channels, height, width].
