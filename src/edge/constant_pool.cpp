@@ -28,9 +28,9 @@ ConstantPool::Entry ConstantPool::add(const Tensor& tensor) {
   if (!stored_as_is) std::iota(entry.dim_order.begin(), entry.dim_order.end(), uint8_t{0});
 
   // The same view of the same storage needs no look at its bytes.
-  const auto [found, added] = known_.emplace(
-      std::tuple(static_cast<const void*>(stored.storage().get()), stored.storage_offset(), stored.nbytes(), entry.dim_order),
-      static_cast<uint32_t>(tensors_.size()));
+  const auto [found, added] = known_.emplace(std::tuple(static_cast<const void*>(stored.storage().get()),
+                                                        stored.storage_offset(), stored.nbytes(), entry.dim_order),
+                                             static_cast<uint32_t>(tensors_.size()));
   if (added) tensors_.push_back(std::move(stored));
   entry.index = found->second;
   return entry;

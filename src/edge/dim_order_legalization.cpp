@@ -9,8 +9,11 @@ namespace intaglio {
 namespace {
 
 constexpr std::string_view kRowMajorOnly[] = {
-    "aten._adaptive_avg_pool2d.default", "aten.avg_pool2d.default", "aten.expand_copy.default",
-    "aten.mean.dim",                     "aten.sum.dim_IntList",
+    "aten._adaptive_avg_pool2d.default",
+    "aten.avg_pool2d.default",
+    "aten.expand_copy.default",
+    "aten.mean.dim",
+    "aten.sum.dim_IntList",
 };
 
 bool is_row_major(const TensorMeta& meta) {
@@ -24,7 +27,8 @@ void make_row_major(Value& value) {
 }
 
 bool sets_its_order(const Node& node) {
-  return node.op().name_space() == "dim_order_ops" || is_delegate_call(node) || node.op().name_space() == "higher_order";
+  return node.op().name_space() == "dim_order_ops" || is_delegate_call(node) ||
+         node.op().name_space() == "higher_order";
 }
 
 }  // namespace
@@ -36,9 +40,9 @@ void legalize_dim_order(ExportedProgram& program) {
     const bool row_major_only =
         std::find(std::begin(kRowMajorOnly), std::end(kRowMajorOnly), node->op().name()) != std::end(kRowMajorOnly);
     const std::vector<Value*> inputs = node->inputs();
-    bool becomes_row_major = !sets_its_order(*node) && std::any_of(inputs.begin(), inputs.end(), [&](const Value* input) {
-      return changed.contains(input);
-    });
+    bool becomes_row_major =
+        !sets_its_order(*node) &&
+        std::any_of(inputs.begin(), inputs.end(), [&](const Value* input) { return changed.contains(input); });
     if (row_major_only && !is_row_major(node->tensor("self")->meta())) {
       Value* self = node->tensor("self");
       std::vector<int64_t> order(self->meta().sizes.size());

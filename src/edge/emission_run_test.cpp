@@ -18,7 +18,8 @@ using test::EdgeBuilder;
 
 class TemporaryFile {
  public:
-  TemporaryFile() : path_(std::filesystem::temp_directory_path() / fmt::format("intaglio_{}_{}.pte", getpid(), count_++)) {}
+  TemporaryFile()
+      : path_(std::filesystem::temp_directory_path() / fmt::format("intaglio_{}_{}.pte", getpid(), count_++)) {}
   ~TemporaryFile() {
     std::error_code ignored;
     std::filesystem::remove(path_, ignored);
@@ -43,7 +44,9 @@ std::vector<float> floats(const RunValue& value) {
   return {tensor.span<float>().begin(), tensor.span<float>().end()};
 }
 
-Tensor of(std::vector<float> values, Sizes sizes) { return Tensor::of<float>(std::span<const float>(values), std::move(sizes)); }
+Tensor of(std::vector<float> values, Sizes sizes) {
+  return Tensor::of<float>(std::span<const float>(values), std::move(sizes));
+}
 
 TEST(EmissionRun, AddMul) {
   EdgeBuilder b;
@@ -182,7 +185,8 @@ TEST(EmissionRun, DynamicSizesViewsAndSymbols) {
 std::shared_ptr<Subgraph> branch(const char* op) {
   auto graph = std::make_unique<Graph>();
   Value* in = graph->add_input(0, {TensorMeta::contiguous(DType::float32, {2}), "a"});
-  Node& first = graph->insert_before(nullptr, Op::get(op), {{"self", in}}, {{TensorMeta::contiguous(DType::float32, {2})}});
+  Node& first =
+      graph->insert_before(nullptr, Op::get(op), {{"self", in}}, {{TensorMeta::contiguous(DType::float32, {2})}});
   Node& second = graph->insert_before(nullptr, Op::get("aten.exp.default"), {{"self", first.output()}},
                                       {{TensorMeta::contiguous(DType::float32, {2})}});
   graph->set_outputs({first.output(), second.output()});
@@ -194,13 +198,15 @@ TEST(EmissionRun, CondTakesOneBranch) {
   Value* p = b.typed_input("p", DType::boolean, {});
   Value* x = b.input("x", {2});
   Value* big = b.op("aten.mul.Tensor", {{"self", x}, {"other", x}}, {2});
-  const std::vector<Value*> results =
-      b.ops("higher_order.cond", {{"", p}, {"", branch("aten.neg.default")}, {"", branch("aten.relu.default")}, {"", std::vector<Value*>{x}}},
-            {{2}, {2}});
+  const std::vector<Value*> results = b.ops(
+      "higher_order.cond",
+      {{"", p}, {"", branch("aten.neg.default")}, {"", branch("aten.relu.default")}, {"", std::vector<Value*>{x}}},
+      {{2}, {2}});
   Value* y = b.op("aten.add.Tensor", {{"self", results[0]}, {"other", big}}, {2});
   b.output(y);
   b.output(results[1]);
-  const auto outputs = run(b, {{Tensor::scalar(true), of({1, -2}, {2})}, {Tensor::scalar(false), of({1, -2}, {2})},
+  const auto outputs = run(b, {{Tensor::scalar(true), of({1, -2}, {2})},
+                               {Tensor::scalar(false), of({1, -2}, {2})},
                                {Tensor::scalar(true), of({0, -3}, {2})}});
   EXPECT_EQ(floats(outputs[0][0]), (std::vector<float>{0, 6}));
   EXPECT_EQ(floats(outputs[1][0]), (std::vector<float>{2, 4}));
@@ -221,7 +227,8 @@ TEST(EmissionRun, SeveralMethods) {
   const TemporaryFile file;
   std::move(edge).to_executorch().save(file.path());
   const std::vector<std::vector<RunValue>> samples = {{of({0, -1}, {2})}};
-  EXPECT_EQ(floats(runtime::run_pte(file.path(), samples, {.method = "decode"}).outputs[0][0]), (std::vector<float>{0, 1}));
+  EXPECT_EQ(floats(runtime::run_pte(file.path(), samples, {.method = "decode"}).outputs[0][0]),
+            (std::vector<float>{0, 1}));
   EXPECT_EQ(floats(runtime::run_pte(file.path(), samples, {.method = "prefill"}).outputs[0][0])[0], 1.0f);
 }
 

@@ -22,7 +22,10 @@ pte::ParsedProgram parsed(EdgeBuilder& builder, const ExecutorchOptions& options
   return pte::parse_pte(bytes);
 }
 
-template <typename T> const T& get(const pte::ExecutionPlan& plan, int32_t id) { return std::get<T>(plan.values[id]); }
+template <typename T>
+const T& get(const pte::ExecutionPlan& plan, int32_t id) {
+  return std::get<T>(plan.values[id]);
+}
 
 std::vector<int32_t> args_of(const pte::ExecutionPlan& plan, size_t instruction) {
   return std::get<pte::KernelCall>(plan.chains[0][instruction]).args;
@@ -96,10 +99,13 @@ TEST(Emission, SameProgramSameBytes) {
 TEST(Emission, SeveralResultsBecomeOutArgumentsAndOneList) {
   EdgeBuilder b;
   Value* x = b.input("x", {2, 8});
-  const std::vector<Value*> out =
-      b.ops("aten.native_layer_norm.default",
-            {{"input", x}, {"normalized_shape", std::vector<int64_t>{8}}, {"weight", Argument()}, {"bias", Argument()}, {"eps", 1e-5}},
-            {{2, 8}, {2, 1}, {2, 1}});
+  const std::vector<Value*> out = b.ops("aten.native_layer_norm.default",
+                                        {{"input", x},
+                                         {"normalized_shape", std::vector<int64_t>{8}},
+                                         {"weight", Argument()},
+                                         {"bias", Argument()},
+                                         {"eps", 1e-5}},
+                                        {{2, 8}, {2, 1}, {2, 1}});
   b.output(out[0]);
   const pte::ParsedProgram file = parsed(b);
   const pte::ExecutionPlan& plan = file.program.execution_plan[0];
@@ -116,9 +122,9 @@ TEST(Emission, SeveralResultsBecomeOutArgumentsAndOneList) {
 TEST(Emission, ListOfResultsIsGivenTwice) {
   EdgeBuilder b;
   Value* x = b.input("x", {2, 6});
-  const std::vector<Value*> parts = b.list_op(
-      "aten.split_with_sizes_copy.default",
-      {{"self", x}, {"split_sizes", std::vector<int64_t>{2, 4}}, {"dim", 1}}, {{2, 2}, {2, 4}});
+  const std::vector<Value*> parts =
+      b.list_op("aten.split_with_sizes_copy.default",
+                {{"self", x}, {"split_sizes", std::vector<int64_t>{2, 4}}, {"dim", 1}}, {{2, 2}, {2, 4}});
   b.output(parts[0]);
   b.output(parts[1]);
   const pte::ParsedProgram file = parsed(b);
@@ -145,14 +151,19 @@ TEST(Emission, FloatArgumentsBecomeDoublesAndScalarsStay) {
   Value* x = b.input("x", {4});
   Value* clamped = b.op("aten.hardtanh.default", {{"self", x}, {"min_val", 0}, {"max_val", 6}}, {4});
   Value* q = b.typed_op("quantized_decomposed.quantize_per_tensor.default",
-                        {{"input", clamped}, {"scale", 1}, {"zero_point", 0}, {"quant_min", -128}, {"quant_max", 127}, {"dtype", DType::int8}},
+                        {{"input", clamped},
+                         {"scale", 1},
+                         {"zero_point", 0},
+                         {"quant_min", -128},
+                         {"quant_max", 127},
+                         {"dtype", DType::int8}},
                         DType::int8, {4});
   b.output(q);
   const pte::ParsedProgram file = parsed(b);
   const pte::ExecutionPlan& plan = file.program.execution_plan[0];
-  EXPECT_EQ(get<int64_t>(plan, args_of(plan, 0)[2]), 6);    // Scalar: an int stays an int
-  EXPECT_EQ(get<double>(plan, args_of(plan, 1)[1]), 1.0);   // float: an int would stop the process
-  EXPECT_EQ(get<int64_t>(plan, args_of(plan, 1)[5]), 1);    // int8 in ExecuTorch's numbering
+  EXPECT_EQ(get<int64_t>(plan, args_of(plan, 0)[2]), 6);   // Scalar: an int stays an int
+  EXPECT_EQ(get<double>(plan, args_of(plan, 1)[1]), 1.0);  // float: an int would stop the process
+  EXPECT_EQ(get<int64_t>(plan, args_of(plan, 1)[5]), 1);   // int8 in ExecuTorch's numbering
 }
 
 TEST(Emission, ViewsShareMemoryUnlessReturned) {
@@ -168,7 +179,8 @@ TEST(Emission, ViewsShareMemoryUnlessReturned) {
   const int32_t relu_out = args_of(plan, 0).back();
   const int32_t neg_in = args_of(plan, 1)[0];
   EXPECT_NE(relu_out, neg_in);
-  EXPECT_EQ(get<pte::TensorValue>(plan, relu_out).allocation->offset, get<pte::TensorValue>(plan, neg_in).allocation->offset);
+  EXPECT_EQ(get<pte::TensorValue>(plan, relu_out).allocation->offset,
+            get<pte::TensorValue>(plan, neg_in).allocation->offset);
   EXPECT_EQ(get<pte::TensorValue>(plan, neg_in).sizes, (std::vector<int32_t>{3, 4}));
   EXPECT_EQ(plan.operators[2].name, "aten::view_copy");
 }
@@ -280,7 +292,8 @@ TEST(Emission, DelegateCallsHoldInputsThenOutputs) {
   ASSERT_EQ(plan.delegates.size(), 1u);
   EXPECT_EQ(plan.delegates[0].id, "XnnpackBackend");
   EXPECT_EQ(plan.delegates[0].index, 1u);  // behind the empty constant segment
-  EXPECT_EQ(std::get<pte::DelegateCall>(plan.chains[0][0]).args, (std::vector<int32_t>{plan.inputs[0], plan.outputs[0]}));
+  EXPECT_EQ(std::get<pte::DelegateCall>(plan.chains[0][0]).args,
+            (std::vector<int32_t>{plan.inputs[0], plan.outputs[0]}));
   EXPECT_EQ(plan.non_const_buffer_sizes[1], 32 + 64);
   ASSERT_EQ(file.program.named_data.size(), 3u);
   EXPECT_EQ(file.program.named_data[0].key, "a");
@@ -304,7 +317,8 @@ TEST(Emission, OperatorsWithoutKernelAreAllNamed) {
 TEST(Emission, TypesWithoutKernelAreNamed) {
   EdgeBuilder b;
   Value* x = b.typed_input("x", DType::int32, {4});
-  b.output(b.typed_op("aten._softmax.default", {{"self", x}, {"dim", 0}, {"half_to_float", false}}, DType::float32, {4}));
+  b.output(
+      b.typed_op("aten._softmax.default", {{"self", x}, {"dim", 0}, {"half_to_float", false}}, DType::float32, {4}));
   const std::string message = expect_error(b, ErrorKind::unsupported);
   EXPECT_NE(message.find("'x' of int32"), std::string::npos) << message;
 }

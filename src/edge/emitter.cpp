@@ -22,9 +22,8 @@ constexpr uint64_t kXnnpackSlack = 64;
 
 bool contains_xnnpack(std::string_view id) {
   static constexpr std::string_view kName = "xnnpack";
-  return std::search(id.begin(), id.end(), kName.begin(), kName.end(), [](char a, char b) {
-           return std::tolower(static_cast<unsigned char>(a)) == b;
-         }) != id.end();
+  return std::search(id.begin(), id.end(), kName.begin(), kName.end(),
+                     [](char a, char b) { return std::tolower(static_cast<unsigned char>(a)) == b; }) != id.end();
 }
 
 bool all_zero(const Tensor& tensor) {
@@ -63,10 +62,16 @@ class Emitter {
       switch (spec.kind) {
         case InputSpec::Kind::parameter:
         case InputSpec::Kind::buffer:
-        case InputSpec::Kind::tensor_constant: emit_state(spec); break;
+        case InputSpec::Kind::tensor_constant:
+          emit_state(spec);
+          break;
         case InputSpec::Kind::user_input:
-        case InputSpec::Kind::literal_input: emit_user_input(*spec.value); break;
-        case InputSpec::Kind::token: ids_[spec.value] = builder_.none(); break;
+        case InputSpec::Kind::literal_input:
+          emit_user_input(*spec.value);
+          break;
+        case InputSpec::Kind::token:
+          ids_[spec.value] = builder_.none();
+          break;
         case InputSpec::Kind::custom_object:
           if (!spec.value->users().empty())
             throw_unsupported(fmt::format("the custom object '{}' is still used by {}; no kernel takes custom objects",
@@ -79,7 +84,8 @@ class Emitter {
   void emit_state(const InputSpec& spec) {
     if (spec.value->users().empty()) return;
     const Tensor* data = program_.constant(spec.value);
-    if (data == nullptr) throw_bad_input(fmt::format("the tensor '{}' is not in the program's state", escaped(spec.target)));
+    if (data == nullptr)
+      throw_bad_input(fmt::format("the tensor '{}' is not in the program's state", escaped(spec.target)));
     if (!program_.is_mutated(spec.value)) {
       ids_[spec.value] = emit_constant(*data);
       return;
@@ -133,11 +139,16 @@ class Emitter {
   // A value that a caller or an instruction sets.
   int32_t new_symbol(const Value& value) {
     switch (value.kind()) {
-      case ValueKind::sym_int: return builder_.add(value.sym ? value.sym->hint().value_or(0) : int64_t{0});
-      case ValueKind::sym_float: return builder_.add(0.0);
-      case ValueKind::sym_bool: return builder_.add(false);
-      case ValueKind::none: return builder_.add(pte::Null{});
-      default: throw_unsupported(fmt::format("the value '{}' is of a kind that programs cannot hold", value.name()));
+      case ValueKind::sym_int:
+        return builder_.add(value.sym ? value.sym->hint().value_or(0) : int64_t{0});
+      case ValueKind::sym_float:
+        return builder_.add(0.0);
+      case ValueKind::sym_bool:
+        return builder_.add(false);
+      case ValueKind::none:
+        return builder_.add(pte::Null{});
+      default:
+        throw_unsupported(fmt::format("the value '{}' is of a kind that programs cannot hold", value.name()));
     }
   }
 
@@ -252,7 +263,8 @@ class Emitter {
         returns.assign(results.begin() + next_result, results.end());
         next_result = results.size();
       } else {
-        if (next_result == results.size()) throw_bug(fmt::format("{}: fewer results than {} writes", describe(node), kernel->key));
+        if (next_result == results.size())
+          throw_bug(fmt::format("{}: fewer results than {} writes", describe(node), kernel->key));
         args.push_back(results[next_result++]);
         returns.push_back(args.back());
       }
@@ -312,8 +324,10 @@ class Emitter {
     std::vector<const Graph*> branches;
     std::vector<const Argument*> operands;
     for (size_t i = 1; i < arguments.size(); ++i) {
-      if (const auto* subgraph = arguments[i].value.get_if<std::shared_ptr<Subgraph>>()) branches.push_back((*subgraph)->graph.get());
-      else operands.push_back(&arguments[i].value);
+      if (const auto* subgraph = arguments[i].value.get_if<std::shared_ptr<Subgraph>>())
+        branches.push_back((*subgraph)->graph.get());
+      else
+        operands.push_back(&arguments[i].value);
     }
     if (branches.size() != 2) throw_unsupported("cond needs two branches");
     const int32_t condition = emit_argument(node, {"pred", ArgType::scalar}, arguments[0].value);
@@ -345,8 +359,10 @@ class Emitter {
     return ids;
   }
 
-  void emit_branch(const Node& node, const Graph& branch, const std::vector<int32_t>& operands, std::vector<int32_t>& results) {
-    if (branch.inputs().size() != operands.size()) throw_unsupported("a branch of cond takes other values than are given");
+  void emit_branch(const Node& node, const Graph& branch, const std::vector<int32_t>& operands,
+                   std::vector<int32_t>& results) {
+    if (branch.inputs().size() != operands.size())
+      throw_unsupported("a branch of cond takes other values than are given");
     for (size_t i = 0; i < operands.size(); ++i) ids_[branch.inputs()[i]] = operands[i];
     // What a branch returns is moved on, so it must not be a view that another value's end frees.
     emit_nodes(branch);
@@ -358,7 +374,8 @@ class Emitter {
         // Until the first move it stands for the first branch's result, in the node's own shape.
         pte::EValue value = builder_.value(from);
         if (auto* tensor = std::get_if<pte::TensorValue>(&value); tensor != nullptr && node.outputs()[i]->is_tensor()) {
-          const pte::TensorValue shape = tensor_value(node.outputs()[i]->meta(), program_.range_constraints, node.name());
+          const pte::TensorValue shape =
+              tensor_value(node.outputs()[i]->meta(), program_.range_constraints, node.name());
           tensor->sizes = shape.sizes;
           tensor->shape_dynamism = shape.shape_dynamism;
         }

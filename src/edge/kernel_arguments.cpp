@@ -21,7 +21,8 @@ Argument kernel_argument(const Node& node, const ArgSchema& argument) {
   const ArgSchema* formal = functional == nullptr ? nullptr : functional->find(argument.name);
   if (formal != nullptr && formal->default_text) return node.argument(argument.name);
   if (argument.optional || argument.type == ArgType::optional_tensor) return {};
-  if (!argument.default_text) throw_unsupported(fmt::format("{}: argument '{}' is missing", describe(node), argument.name));
+  if (!argument.default_text)
+    throw_unsupported(fmt::format("{}: argument '{}' is missing", describe(node), argument.name));
   // Arguments the kernel has and the functional op has not: flags and numbers.
   const std::string& text = *argument.default_text;
   if (text == "False" || text == "True") return text == "True";
@@ -35,12 +36,15 @@ void ArgumentEmitter::does_not_fit(const ArgSchema& argument, const char* wanted
 
 int32_t ArgumentEmitter::emit_number(const ArgSchema& argument, double value, bool is_integer, int64_t integer) {
   switch (argument.type) {
-    case ArgType::floating: return builder.number(value);
-    case ArgType::boolean: return builder.boolean(value != 0);
+    case ArgType::floating:
+      return builder.number(value);
+    case ArgType::boolean:
+      return builder.boolean(value != 0);
     case ArgType::integer:
       if (!is_integer) does_not_fit(argument, "an integer");
       return builder.integer(integer);
-    default: return is_integer ? builder.integer(integer) : builder.number(value);
+    default:
+      return is_integer ? builder.integer(integer) : builder.number(value);
   }
 }
 
@@ -54,7 +58,8 @@ int32_t ArgumentEmitter::emit_value(const ArgSchema& argument, const Value& valu
     return result;
   }
   const bool wants_tensor = argument.type == ArgType::tensor || argument.type == ArgType::optional_tensor;
-  if (wants_tensor != value.is_tensor() && argument.type != ArgType::scalar) does_not_fit(argument, wants_tensor ? "a tensor" : "a number");
+  if (wants_tensor != value.is_tensor() && argument.type != ArgType::scalar)
+    does_not_fit(argument, wants_tensor ? "a tensor" : "a number");
   return id_of(&value);
 }
 
@@ -64,9 +69,12 @@ int32_t ArgumentEmitter::emit_int_list(const ArgSchema& argument, const Argument
     for (const int64_t number : *numbers) ids.push_back(builder.integer(number));
   } else if (const auto* symbols = value.get_if<std::vector<SymArg>>()) {
     for (const SymArg& item : *symbols) {
-      if (const auto* number = std::get_if<int64_t>(&item)) ids.push_back(builder.integer(*number));
-      else if (Value* const* symbol = std::get_if<Value*>(&item)) ids.push_back(id_of(*symbol));
-      else does_not_fit(argument, "a list of integers");
+      if (const auto* number = std::get_if<int64_t>(&item))
+        ids.push_back(builder.integer(*number));
+      else if (Value* const* symbol = std::get_if<Value*>(&item))
+        ids.push_back(id_of(*symbol));
+      else
+        does_not_fit(argument, "a list of integers");
     }
   } else if (const auto* values = value.get_if<std::vector<Value*>>()) {
     for (const Value* item : *values) {
@@ -75,7 +83,8 @@ int32_t ArgumentEmitter::emit_int_list(const ArgSchema& argument, const Argument
     }
   } else if (const auto* number = value.get_if<int64_t>()) {
     ids.push_back(builder.integer(*number));
-  } else if (Value* const* symbol = value.get_if<Value*>(); symbol != nullptr && (*symbol)->kind() == ValueKind::sym_int) {
+  } else if (Value* const* symbol = value.get_if<Value*>();
+             symbol != nullptr && (*symbol)->kind() == ValueKind::sym_int) {
     ids.push_back(id_of(*symbol));
   } else {
     does_not_fit(argument, "a list of integers");
@@ -92,9 +101,12 @@ int32_t ArgumentEmitter::emit_float_list(const ArgSchema& argument, const Argume
   const auto* symbols = value.get_if<std::vector<SymArg>>();
   if (symbols == nullptr) does_not_fit(argument, "a list of numbers");
   for (const SymArg& item : *symbols) {
-    if (const auto* number = std::get_if<double>(&item)) items.push_back(*number);
-    else if (const auto* integer = std::get_if<int64_t>(&item)) items.push_back(static_cast<double>(*integer));
-    else does_not_fit(argument, "a list of constant numbers");
+    if (const auto* number = std::get_if<double>(&item))
+      items.push_back(*number);
+    else if (const auto* integer = std::get_if<int64_t>(&item))
+      items.push_back(static_cast<double>(*integer));
+    else
+      does_not_fit(argument, "a list of constant numbers");
   }
   return builder.double_list(items);
 }
@@ -119,22 +131,29 @@ int32_t ArgumentEmitter::emit_tensor_list(const ArgSchema& argument, const Argum
 int32_t ArgumentEmitter::emit(const ArgSchema& argument, const Argument& value) {
   if (value.is_none()) {
     // The kernel reads a tensor all the same: an empty one stands for none.
-    if (argument.type == ArgType::tensor) return builder.tensor({.scalar_type = 0, .sizes = {0}, .dim_order = {0}}, PlanBuilder::kNoStorage);
+    if (argument.type == ArgType::tensor)
+      return builder.tensor({.scalar_type = 0, .sizes = {0}, .dim_order = {0}}, PlanBuilder::kNoStorage);
     return builder.none();
   }
   switch (argument.type) {
     case ArgType::tensor_list:
-    case ArgType::optional_tensor_list: return emit_tensor_list(argument, value);
-    case ArgType::integer_list: return emit_int_list(argument, value);
+    case ArgType::optional_tensor_list:
+      return emit_tensor_list(argument, value);
+    case ArgType::integer_list:
+      return emit_int_list(argument, value);
     case ArgType::floating_list:
-    case ArgType::scalar_list: return emit_float_list(argument, value);
-    default: break;
+    case ArgType::scalar_list:
+      return emit_float_list(argument, value);
+    default:
+      break;
   }
   if (Value* const* single = value.get_if<Value*>()) return emit_value(argument, **single);
   if (const auto* v = value.get_if<int64_t>()) return emit_number(argument, static_cast<double>(*v), true, *v);
   if (const auto* v = value.get_if<double>()) return emit_number(argument, *v, false, 0);
   if (const auto* v = value.get_if<bool>())
-    return argument.type == ArgType::integer ? builder.integer(*v) : argument.type == ArgType::floating ? builder.number(*v) : builder.boolean(*v);
+    return argument.type == ArgType::integer    ? builder.integer(*v)
+           : argument.type == ArgType::floating ? builder.number(*v)
+                                                : builder.boolean(*v);
   if (const auto* v = value.get_if<std::string>()) return builder.text(*v);
   if (const auto* v = value.get_if<DType>()) return builder.integer(pte::scalar_type_of(*v));
   if (const auto* v = value.get_if<std::vector<bool>>()) return builder.bool_list(*v);

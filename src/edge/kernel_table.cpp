@@ -67,9 +67,8 @@ constexpr SymbolicRow kSymbolicOps[] = {
 
 // Kernels that take floating point only; those of arithmetic take every real type and bool.
 constexpr std::string_view kFloatingOnly[] = {
-    "aten::_softmax.out",          "aten::_log_softmax.out",
-    "aten::native_layer_norm.out", "aten::native_group_norm.out",
-    "aten::gelu.out",              "aten::_native_batch_norm_legit_no_training.out",
+    "aten::_softmax.out",          "aten::_log_softmax.out", "aten::native_layer_norm.out",
+    "aten::native_group_norm.out", "aten::gelu.out",         "aten::_native_batch_norm_legit_no_training.out",
 };
 
 // Types the container can carry and no kernel computes with.
@@ -78,8 +77,10 @@ bool is_carried_only(DType dtype) {
     case DType::float8_e4m3fn:
     case DType::float8_e5m2:
     case DType::float8_e4m3fnuz:
-    case DType::float8_e5m2fnuz: return true;
-    default: return false;
+    case DType::float8_e5m2fnuz:
+      return true;
+    default:
+      return false;
   }
 }
 

@@ -16,8 +16,8 @@ bool is_symbolic_op(const Node& node);
 // The kernel of a node's op, or null.
 const Kernel* kernel_of(const Node& node);
 
-// Every node has a kernel that takes its element types. Otherwise an unsupported error, one line that lists them all with
-// layer and source line.
+// Every node has a kernel that takes its element types. Otherwise an unsupported error, one line that lists them all
+// with layer and source line.
 void check_kernels(const ExportedProgram& program);
 
 }  // namespace intaglio

@@ -21,7 +21,8 @@ struct SharedObject {
   std::vector<size_t> members;
 };
 
-template <typename Less> std::vector<size_t> sorted_order(size_t count, Less less) {
+template <typename Less>
+std::vector<size_t> sorted_order(size_t count, Less less) {
   std::vector<size_t> order(count);
   std::iota(order.begin(), order.end(), size_t{0});
   std::stable_sort(order.begin(), order.end(), less);

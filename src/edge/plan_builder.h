@@ -48,8 +48,8 @@ class PlanBuilder {
   void call_kernel(std::string_view name, std::string_view overload, std::vector<int32_t> args);
   void call_delegate(int32_t delegate, std::vector<int32_t> args);
   void move(int32_t from, int32_t to);
-  size_t jump_if_false(int32_t condition);        // returns the instruction, to be given its target
-  void set_jump_target(size_t instruction);       // to the next instruction
+  size_t jump_if_false(int32_t condition);   // returns the instruction, to be given its target
+  void set_jump_target(size_t instruction);  // to the next instruction
   int32_t add_delegate(pte::BackendDelegate delegate);
 
   // ---- ends

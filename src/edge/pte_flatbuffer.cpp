@@ -31,13 +31,15 @@ class Builder {
 
  private:
   // Every table passes here, so that they are counted; so does the size check, before the builder asserts.
-  template <typename T> Offset<T> table(Offset<T> offset) {
+  template <typename T>
+  Offset<T> table(Offset<T> offset) {
     ++tables_;
     if (fbb_.GetSize() > kMostBytes)
       throw_unsupported("the program's flatbuffer would exceed 2 GiB; delegate more of it or split it");
     return offset;
   }
-  template <typename Out, typename In, typename F> auto each(const std::vector<In>& items, F make) {
+  template <typename Out, typename In, typename F>
+  auto each(const std::vector<In>& items, F make) {
     std::vector<Out> offsets;
     offsets.reserve(items.size());
     for (const In& item : items) offsets.push_back(make(item));
@@ -53,9 +55,9 @@ class Builder {
           t.extra->external ? fb::TensorDataLocation::EXTERNAL : fb::TensorDataLocation::SEGMENT));
     Offset<fb::AllocationDetails> allocation = 0;
     if (t.allocation)
-      allocation = table(fb::CreateAllocationDetails(fbb_, t.allocation->memory_id,
-                                                     static_cast<uint32_t>(t.allocation->offset),
-                                                     static_cast<uint32_t>(t.allocation->offset >> 32)));
+      allocation =
+          table(fb::CreateAllocationDetails(fbb_, t.allocation->memory_id, static_cast<uint32_t>(t.allocation->offset),
+                                            static_cast<uint32_t>(t.allocation->offset >> 32)));
     const auto sizes = fbb_.CreateVector(t.sizes);
     const auto dim_order = fbb_.CreateVector(t.dim_order);
     return table(fb::CreateTensor(fbb_, static_cast<fb::ScalarType>(t.scalar_type), t.storage_offset, sizes, dim_order,
@@ -106,7 +108,8 @@ class Builder {
   }
   Call call(const DelegateCall& c) {
     const auto args = fbb_.CreateVector(c.args);
-    return {fb::InstructionArguments::DelegateCall, table(fb::CreateDelegateCall(fbb_, c.delegate_index, args)).Union()};
+    return {fb::InstructionArguments::DelegateCall,
+            table(fb::CreateDelegateCall(fbb_, c.delegate_index, args)).Union()};
   }
   Call call(const MoveCall& c) {
     return {fb::InstructionArguments::MoveCall, table(fb::CreateMoveCall(fbb_, c.move_from, c.move_to)).Union()};
@@ -149,8 +152,8 @@ class Builder {
     const auto values = each<Offset<fb::EValue>>(p.values, [&](const EValue& v) { return evalue(v); });
     const auto inputs = fbb_.CreateVector(p.inputs);
     const auto outputs = fbb_.CreateVector(p.outputs);
-    const auto chains =
-        each<Offset<fb::Chain>>(p.chains, [&](const std::vector<Instruction>& instructions) { return chain(instructions); });
+    const auto chains = each<Offset<fb::Chain>>(
+        p.chains, [&](const std::vector<Instruction>& instructions) { return chain(instructions); });
     const auto operators = each<Offset<fb::Operator>>(p.operators, [&](const Operator& op) {
       const auto op_name = fbb_.CreateString(op.name);
       const auto overload = fbb_.CreateString(op.overload);
@@ -159,8 +162,8 @@ class Builder {
     const auto delegates =
         each<Offset<fb::BackendDelegate>>(p.delegates, [&](const BackendDelegate& d) { return delegate(d); });
     const auto sizes = fbb_.CreateVector(p.non_const_buffer_sizes);
-    return table(fb::CreateExecutionPlan(fbb_, name, container, values, inputs, outputs, chains, operators, delegates,
-                                         sizes));
+    return table(
+        fb::CreateExecutionPlan(fbb_, name, container, values, inputs, outputs, chains, operators, delegates, sizes));
   }
 
   Offset<fb::SubsegmentOffsets> subsegment(const SubsegmentOffsets& s) {
@@ -169,13 +172,12 @@ class Builder {
   }
 
   Offset<fb::Program> program_of(const Program& program) {
-    const auto plans = each<Offset<fb::ExecutionPlan>>(program.execution_plan,
-                                                       [&](const ExecutionPlan& p) { return plan(p); });
+    const auto plans =
+        each<Offset<fb::ExecutionPlan>>(program.execution_plan, [&](const ExecutionPlan& p) { return plan(p); });
     const auto constants = fbb_.CreateVector(std::vector<Offset<fb::Buffer>>());
     const auto payloads = fbb_.CreateVector(std::vector<Offset<fb::BackendDelegateInlineData>>());
-    const auto segments = each<Offset<fb::DataSegment>>(program.segments, [&](const DataSegment& s) {
-      return table(fb::CreateDataSegment(fbb_, s.offset, s.size));
-    });
+    const auto segments = each<Offset<fb::DataSegment>>(
+        program.segments, [&](const DataSegment& s) { return table(fb::CreateDataSegment(fbb_, s.offset, s.size)); });
     Offset<fb::SubsegmentOffsets> constant_segment = 0;
     if (program.constant_segment) constant_segment = subsegment(*program.constant_segment);
     const auto mutable_segments = each<Offset<fb::SubsegmentOffsets>>(

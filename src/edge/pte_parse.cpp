@@ -18,7 +18,8 @@ constexpr uint64_t kHeaderPosition = 8;
 constexpr uint32_t kSmallestHeader = 24;  // older files: without the size of the segment data
 constexpr uint32_t kHeaderSize = 32;
 
-template <typename T> T number_at(std::span<const std::byte> bytes, uint64_t position) {
+template <typename T>
+T number_at(std::span<const std::byte> bytes, uint64_t position) {
   T value;
   std::memcpy(&value, bytes.data() + position, sizeof value);
   return value;
@@ -42,8 +43,9 @@ Layout read_layout(std::span<const std::byte> file) {
   layout.program_size = number_at<uint64_t>(file, 16);
   layout.segment_base_offset = number_at<uint64_t>(file, 24);
   if (layout.program_size < kHeaderPosition + header || layout.program_size > file.size())
-    throw_bad_input(fmt::format("the extended header gives the program {} bytes, the file has {}: it is cut short or damaged",
-                                layout.program_size, file.size()));
+    throw_bad_input(
+        fmt::format("the extended header gives the program {} bytes, the file has {}: it is cut short or damaged",
+                    layout.program_size, file.size()));
   if (layout.segment_base_offset == 0) return layout;
   if (layout.segment_base_offset < layout.program_size || layout.segment_base_offset > file.size())
     throw_bad_input(fmt::format("the segments start at offset {}, outside of {}..{}: the file is cut short or damaged",
@@ -51,20 +53,23 @@ Layout read_layout(std::span<const std::byte> file) {
   const uint64_t behind = file.size() - layout.segment_base_offset;
   layout.segment_data_size = header >= kHeaderSize ? number_at<uint64_t>(file, 32) : behind;
   if (layout.segment_data_size > behind)
-    throw_bad_input(fmt::format("the extended header announces {} bytes of segments, {} are there: the file is cut short",
-                                layout.segment_data_size, behind));
+    throw_bad_input(
+        fmt::format("the extended header announces {} bytes of segments, {} are there: the file is cut short",
+                    layout.segment_data_size, behind));
   return layout;
 }
 
 // Values out of a verified flatbuffer. Tables may share vectors, so what is copied is bounded by the buffer's size.
 class Parser {
  public:
-  explicit Parser(std::span<const std::byte> flatbuffer) : base_(flatbuffer.data()), budget_(4 * flatbuffer.size() + 65536) {}
+  explicit Parser(std::span<const std::byte> flatbuffer)
+      : base_(flatbuffer.data()), budget_(4 * flatbuffer.size() + 65536) {}
 
   Program program(const fb::Program& in) {
     Program out;
     out.version = in.version();
-    each(in.execution_plan(), out.execution_plan, "execution_plan", [&](const fb::ExecutionPlan& p) { return plan(p); });
+    each(in.execution_plan(), out.execution_plan, "execution_plan",
+         [&](const fb::ExecutionPlan& p) { return plan(p); });
     if (in.constant_buffer())
       each(in.constant_buffer(), out.constant_buffer, "constant_buffer",
            [&](const fb::Buffer& b) { return inline_data(b.storage()); });
@@ -92,7 +97,8 @@ class Parser {
     budget_ -= bytes;
   }
 
-  template <typename In, typename Out, typename F> void each(const In* in, std::vector<Out>& out, const char* what, F make) {
+  template <typename In, typename Out, typename F>
+  void each(const In* in, std::vector<Out>& out, const char* what, F make) {
     if (in == nullptr) throw_bad_input(fmt::format("the program has no list '{}'", what));
     spend(in->size() * 4);
     out.reserve(in->size());
@@ -101,7 +107,8 @@ class Parser {
       out.push_back(make(*item));
     }
   }
-  template <typename In, typename T> void numbers(const In* in, std::vector<T>& out, const char* what) {
+  template <typename In, typename T>
+  void numbers(const In* in, std::vector<T>& out, const char* what) {
     if (in == nullptr) throw_bad_input(fmt::format("the list '{}' is missing", what));
     spend(uint64_t{in->size()} * sizeof(T));
     out.assign(in->begin(), in->end());
@@ -113,7 +120,8 @@ class Parser {
   }
   std::string optional_text(const flatbuffers::String* in) { return in == nullptr ? std::string() : text(in, ""); }
 
-  template <typename T> InlineData inline_data(const flatbuffers::Vector<T>* bytes) {
+  template <typename T>
+  InlineData inline_data(const flatbuffers::Vector<T>* bytes) {
     if (bytes == nullptr) return {};
     return {static_cast<uint64_t>(reinterpret_cast<const std::byte*>(bytes->data()) - base_), bytes->size()};
   }
@@ -134,10 +142,11 @@ class Parser {
     out.data_buffer_idx = in.data_buffer_idx();
     out.layout = in.layout();
     if (const auto* allocation = in.allocation_info())
-      out.allocation = Allocation{allocation->memory_id(), uint64_t{allocation->memory_offset_high()} << 32 |
-                                                               allocation->memory_offset_low()};
+      out.allocation = Allocation{allocation->memory_id(),
+                                  uint64_t{allocation->memory_offset_high()} << 32 | allocation->memory_offset_low()};
     const int dynamism = static_cast<int>(in.shape_dynamism());
-    if (dynamism < 0 || dynamism > 2) throw_bad_input(fmt::format("a tensor has the shape dynamism {}, which does not exist", dynamism));
+    if (dynamism < 0 || dynamism > 2)
+      throw_bad_input(fmt::format("a tensor has the shape dynamism {}, which does not exist", dynamism));
     out.shape_dynamism = static_cast<ShapeDynamism>(dynamism);
     if (const auto* extra = in.extra_tensor_info())
       out.extra = TensorValue::Extra{extra->mutable_data_segments_idx(), optional_text(extra->fully_qualified_name()),
@@ -145,7 +154,8 @@ class Parser {
     return out;
   }
 
-  template <typename List, typename In> List list(const In* items, const char* what) {
+  template <typename List, typename In>
+  List list(const In* items, const char* what) {
     List out;
     numbers(items, out.items, what);
     return out;
@@ -153,19 +163,30 @@ class Parser {
   EValue value(const fb::EValue& in) {
     if (in.val() == nullptr) throw_bad_input("a value of the program is missing");
     switch (in.val_type()) {
-      case fb::KernelTypes::Null: return Null{};
-      case fb::KernelTypes::Int: return int64_t{in.val_as_Int()->int_val()};
-      case fb::KernelTypes::Bool: return in.val_as_Bool()->bool_val();
-      case fb::KernelTypes::Double: return in.val_as_Double()->double_val();
-      case fb::KernelTypes::Tensor: return tensor(*in.val_as_Tensor());
-      case fb::KernelTypes::String: return text(in.val_as_String()->string_val(), "the text of a value");
-      case fb::KernelTypes::IntList: return list<IntList>(in.val_as_IntList()->items(), "items of an IntList");
-      case fb::KernelTypes::DoubleList: return list<DoubleList>(in.val_as_DoubleList()->items(), "items of a DoubleList");
-      case fb::KernelTypes::BoolList: return list<BoolList>(in.val_as_BoolList()->items(), "items of a BoolList");
-      case fb::KernelTypes::TensorList: return list<TensorList>(in.val_as_TensorList()->items(), "items of a TensorList");
+      case fb::KernelTypes::Null:
+        return Null{};
+      case fb::KernelTypes::Int:
+        return int64_t{in.val_as_Int()->int_val()};
+      case fb::KernelTypes::Bool:
+        return in.val_as_Bool()->bool_val();
+      case fb::KernelTypes::Double:
+        return in.val_as_Double()->double_val();
+      case fb::KernelTypes::Tensor:
+        return tensor(*in.val_as_Tensor());
+      case fb::KernelTypes::String:
+        return text(in.val_as_String()->string_val(), "the text of a value");
+      case fb::KernelTypes::IntList:
+        return list<IntList>(in.val_as_IntList()->items(), "items of an IntList");
+      case fb::KernelTypes::DoubleList:
+        return list<DoubleList>(in.val_as_DoubleList()->items(), "items of a DoubleList");
+      case fb::KernelTypes::BoolList:
+        return list<BoolList>(in.val_as_BoolList()->items(), "items of a BoolList");
+      case fb::KernelTypes::TensorList:
+        return list<TensorList>(in.val_as_TensorList()->items(), "items of a TensorList");
       case fb::KernelTypes::OptionalTensorList:
         return list<OptionalTensorList>(in.val_as_OptionalTensorList()->items(), "items of an OptionalTensorList");
-      default: throw_bad_input(fmt::format("a value has the unknown kind {}", static_cast<int>(in.val_type())));
+      default:
+        throw_bad_input(fmt::format("a value has the unknown kind {}", static_cast<int>(in.val_type())));
     }
   }
 
@@ -192,7 +213,8 @@ class Parser {
         const auto* call = in.instr_args_as_JumpFalseCall();
         return JumpFalseCall{call->cond_value_index(), call->destination_instruction()};
       }
-      case fb::InstructionArguments::FreeCall: return FreeCall{in.instr_args_as_FreeCall()->value_index()};
+      case fb::InstructionArguments::FreeCall:
+        return FreeCall{in.instr_args_as_FreeCall()->value_index()};
       default:
         throw_bad_input(fmt::format("an instruction has the unknown kind {}", static_cast<int>(in.instr_args_type())));
     }
@@ -225,7 +247,8 @@ class Parser {
     numbers(in.outputs(), out.outputs, "outputs");
     each(in.chains(), out.chains, "chains", [&](const fb::Chain& chain) {
       std::vector<Instruction> instructions;
-      each(chain.instructions(), instructions, "instructions", [&](const fb::Instruction& i) { return instruction(i); });
+      each(chain.instructions(), instructions, "instructions",
+           [&](const fb::Instruction& i) { return instruction(i); });
       return instructions;
     });
     if (in.operators())
@@ -251,8 +274,9 @@ ParsedProgram parse_pte(std::span<const std::byte> file) {
   // Tables are read in place, so the buffer must be as aligned as in a mapped file.
   std::shared_ptr<std::byte[]> aligned;
   if (reinterpret_cast<uintptr_t>(flatbuffer.data()) % 16 != 0) {
-    aligned = std::shared_ptr<std::byte[]>(static_cast<std::byte*>(::operator new[](flatbuffer.size(), std::align_val_t{16})),
-                                           [](std::byte* p) { ::operator delete[](p, std::align_val_t{16}); });
+    aligned =
+        std::shared_ptr<std::byte[]>(static_cast<std::byte*>(::operator new[](flatbuffer.size(), std::align_val_t{16})),
+                                     [](std::byte* p) { ::operator delete[](p, std::align_val_t{16}); });
     std::memcpy(aligned.get(), flatbuffer.data(), flatbuffer.size());
     flatbuffer = {aligned.get(), flatbuffer.size()};
   }

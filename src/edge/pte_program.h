@@ -54,15 +54,25 @@ struct TensorValue {
 };
 
 struct Null {};
-struct IntList { std::vector<int64_t> items; };  // value indices
-struct DoubleList { std::vector<double> items; };
-struct BoolList { std::vector<uint8_t> items; };
-struct TensorList { std::vector<int32_t> items; };          // value indices, each below the list's own
-struct OptionalTensorList { std::vector<int32_t> items; };  // the same, -1 for None
+struct IntList {
+  std::vector<int64_t> items;
+};  // value indices
+struct DoubleList {
+  std::vector<double> items;
+};
+struct BoolList {
+  std::vector<uint8_t> items;
+};
+struct TensorList {
+  std::vector<int32_t> items;
+};  // value indices, each below the list's own
+struct OptionalTensorList {
+  std::vector<int32_t> items;
+};  // the same, -1 for None
 
 // Alternatives in the order of the schema's union (whose tags count from 1).
-using EValue = std::variant<Null, int64_t, bool, double, TensorValue, std::string, IntList, DoubleList, BoolList, TensorList,
-                            OptionalTensorList>;
+using EValue = std::variant<Null, int64_t, bool, double, TensorValue, std::string, IntList, DoubleList, BoolList,
+                            TensorList, OptionalTensorList>;
 
 struct KernelCall {
   int32_t op_index = 0;

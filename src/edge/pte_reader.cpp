@@ -54,9 +54,10 @@ PteMethod describe_method(const Program& program, const ExecutionPlan& plan) {
   for (const BackendDelegate& delegate : plan.delegates) {
     PteDelegate entry;
     entry.id = delegate.id;
-    entry.payload_size =
-        delegate.in_segment ? program.segments[delegate.index].size : program.backend_delegate_data[delegate.index].size;
-    for (const CompileSpecEntry& spec : delegate.compile_specs) entry.compile_specs.emplace_back(spec.key, spec.value.size());
+    entry.payload_size = delegate.in_segment ? program.segments[delegate.index].size
+                                             : program.backend_delegate_data[delegate.index].size;
+    for (const CompileSpecEntry& spec : delegate.compile_specs)
+      entry.compile_specs.emplace_back(spec.key, spec.value.size());
     method.delegates.push_back(std::move(entry));
   }
   for (size_t i = 1; i < plan.non_const_buffer_sizes.size(); ++i)

@@ -23,12 +23,12 @@ struct ParsedProgram {
 ParsedProgram parse_pte(std::span<const std::byte> file);
 
 struct PteTensor {
-  std::string kind;             // "tensor", "int", "float", "bool", "string", "none", "list"
-  std::string dtype;            // "float32"; ExecuTorch's name for those we have none for
-  std::vector<int64_t> sizes;   // upper bounds when dynamic
+  std::string kind;            // "tensor", "int", "float", "bool", "string", "none", "list"
+  std::string dtype;           // "float32"; ExecuTorch's name for those we have none for
+  std::vector<int64_t> sizes;  // upper bounds when dynamic
   std::vector<uint8_t> dim_order;
   bool dynamic = false;
-  bool planned = false;         // its memory is inside the program's plan
+  bool planned = false;  // its memory is inside the program's plan
 };
 
 struct PteDelegate {

@@ -18,7 +18,8 @@ constexpr size_t kMostDimensions = 16;
 // No machine has more; keeps sums of offsets and sizes from wrapping.
 constexpr uint64_t kMostBytes = uint64_t{1} << 40;
 
-template <typename... Args> [[noreturn]] void bad(fmt::format_string<Args...> format, Args&&... args) {
+template <typename... Args>
+[[noreturn]] void bad(fmt::format_string<Args...> format, Args&&... args) {
   throw_bad_input(fmt::format(format, std::forward<Args>(args)...));
 }
 
@@ -43,8 +44,8 @@ class ContainerCheck {
     for (size_t i = 0; i < program_.segments.size(); ++i) {
       const DataSegment& segment = program_.segments[i];
       if (segment.offset > layout_.segment_data_size || segment.size > layout_.segment_data_size - segment.offset)
-        bad("segment {} reaches from {} over {} bytes; the file has {} bytes of segments", i, segment.offset, segment.size,
-            layout_.segment_data_size);
+        bad("segment {} reaches from {} over {} bytes; the file has {} bytes of segments", i, segment.offset,
+            segment.size, layout_.segment_data_size);
     }
     if (program_.constant_segment) subsegment(*program_.constant_segment, "the constant segment");
     const bool old_constants = !program_.constant_buffer.empty();
@@ -64,8 +65,7 @@ class ContainerCheck {
   }
 
   uint64_t segment_size(uint32_t index, const char* what) const {
-    if (index >= program_.segments.size())
-      bad("{} names segment {} of {}", what, index, program_.segments.size());
+    if (index >= program_.segments.size()) bad("{} names segment {} of {}", what, index, program_.segments.size());
     return program_.segments[index].size;
   }
 
@@ -136,9 +136,12 @@ class PlanCheck {
   }
 
   void tensor(const TensorValue& t, size_t index) const {
-    if (scalar_type_name(t.scalar_type).starts_with("type")) bad("value {} has the unknown element type {}", index, t.scalar_type);
-    if (t.sizes.size() > kMostDimensions) bad("value {} has {} dimensions; the runtime takes {}", index, t.sizes.size(), kMostDimensions);
-    if (t.dim_order.size() != t.sizes.size()) bad("value {} has {} sizes and {} entries of dim_order", index, t.sizes.size(), t.dim_order.size());
+    if (scalar_type_name(t.scalar_type).starts_with("type"))
+      bad("value {} has the unknown element type {}", index, t.scalar_type);
+    if (t.sizes.size() > kMostDimensions)
+      bad("value {} has {} dimensions; the runtime takes {}", index, t.sizes.size(), kMostDimensions);
+    if (t.dim_order.size() != t.sizes.size())
+      bad("value {} has {} sizes and {} entries of dim_order", index, t.sizes.size(), t.dim_order.size());
     uint32_t seen = 0;
     for (const uint8_t dim : t.dim_order) {
       if (dim >= t.sizes.size() || (seen >> dim & 1) != 0) bad("the dim_order of value {} is no permutation", index);
@@ -148,8 +151,10 @@ class PlanCheck {
     if (t.layout != 0) bad("value {} is not strided", index);
     if (t.shape_dynamism == ShapeDynamism::unbounded) bad("value {} has sizes without an upper bound", index);
     const uint64_t bytes = bytes_of(t, index);
-    if (t.allocation) planned(t, bytes, index);
-    else if (t.data_buffer_idx > 0 && !(t.extra && t.extra->external)) constant(t, bytes, index);
+    if (t.allocation)
+      planned(t, bytes, index);
+    else if (t.data_buffer_idx > 0 && !(t.extra && t.extra->external))
+      constant(t, bytes, index);
   }
 
   void planned(const TensorValue& t, uint64_t bytes, size_t index) const {
@@ -162,17 +167,20 @@ class PlanCheck {
     if (t.data_buffer_idx == 0) return;
     const uint64_t segment = t.extra ? t.extra->mutable_data_segments_idx : 0;
     if (segment >= program_.mutable_data_segments.size())
-      bad("value {} has its initial state in mutable data segment {} of {}", index, segment, program_.mutable_data_segments.size());
+      bad("value {} has its initial state in mutable data segment {} of {}", index, segment,
+          program_.mutable_data_segments.size());
     extent(program_.mutable_data_segments[segment], t.data_buffer_idx, bytes, index);
   }
 
   void constant(const TensorValue& t, uint64_t bytes, size_t index) const {
     if (!program_.constant_buffer.empty()) {
-      if (t.data_buffer_idx >= program_.constant_buffer.size() || bytes > program_.constant_buffer[t.data_buffer_idx].size)
+      if (t.data_buffer_idx >= program_.constant_buffer.size() ||
+          bytes > program_.constant_buffer[t.data_buffer_idx].size)
         bad("value {} is constant {} of {} bytes, which is not there", index, t.data_buffer_idx, bytes);
       return;
     }
-    if (!program_.constant_segment) bad("value {} is constant {}, but the program has no constants", index, t.data_buffer_idx);
+    if (!program_.constant_segment)
+      bad("value {} is constant {}, but the program has no constants", index, t.data_buffer_idx);
     extent(*program_.constant_segment, t.data_buffer_idx, bytes, index);
   }
   void extent(const SubsegmentOffsets& segment, uint32_t entry, uint64_t bytes, size_t index) const {
@@ -193,9 +201,11 @@ class PlanCheck {
 
   void delegate(const BackendDelegate& d) const {
     if (d.id.empty()) bad("a delegate has no id");
-    if (d.in_segment) container_.segment_size(d.index, "a delegate's payload");
+    if (d.in_segment)
+      container_.segment_size(d.index, "a delegate's payload");
     else if (d.index >= program_.backend_delegate_data.size())
-      bad("the payload of delegate '{}' is entry {} of {}", escaped(d.id), d.index, program_.backend_delegate_data.size());
+      bad("the payload of delegate '{}' is entry {} of {}", escaped(d.id), d.index,
+          program_.backend_delegate_data.size());
   }
 
   // Values that instructions replace: their kind at the start says nothing of later.
@@ -223,11 +233,12 @@ class PlanCheck {
     if (kernel == nullptr || kernel->schema_text.empty()) return;
     const OpSchema& schema = schema_of(*kernel);
     if (call.args.size() != schema.arguments.size() + 1)
-      bad("instruction {} calls {} with {} values; {} and the result are needed", position, kernel->key, call.args.size(),
-          schema.arguments.size());
+      bad("instruction {} calls {} with {} values; {} and the result are needed", position, kernel->key,
+          call.args.size(), schema.arguments.size());
     for (size_t i = 0; i < schema.arguments.size(); ++i)
       if (!fits(schema.arguments[i], plan_.values[call.args[i]], written_[call.args[i]]))
-        bad("instruction {} gives {} a value of the wrong kind for '{}'", position, kernel->key, schema.arguments[i].name);
+        bad("instruction {} gives {} a value of the wrong kind for '{}'", position, kernel->key,
+            schema.arguments[i].name);
   }
   // The runtime stops the process when a kernel finds another kind than it asks for.
   static bool fits(const ArgSchema& argument, const EValue& value, bool written) {
@@ -235,23 +246,34 @@ class PlanCheck {
     if (std::holds_alternative<Null>(value)) return argument.optional || argument.type == ArgType::optional_tensor;
     switch (argument.type) {
       case ArgType::tensor:
-      case ArgType::optional_tensor: return std::holds_alternative<TensorValue>(value);
-      case ArgType::tensor_list: return std::holds_alternative<TensorList>(value);
-      case ArgType::optional_tensor_list: return std::holds_alternative<OptionalTensorList>(value);
+      case ArgType::optional_tensor:
+        return std::holds_alternative<TensorValue>(value);
+      case ArgType::tensor_list:
+        return std::holds_alternative<TensorList>(value);
+      case ArgType::optional_tensor_list:
+        return std::holds_alternative<OptionalTensorList>(value);
       case ArgType::integer:
       case ArgType::scalar_type:
       case ArgType::memory_format:
-      case ArgType::layout: return std::holds_alternative<int64_t>(value);
-      case ArgType::floating: return std::holds_alternative<double>(value);
-      case ArgType::boolean: return std::holds_alternative<bool>(value);
+      case ArgType::layout:
+        return std::holds_alternative<int64_t>(value);
+      case ArgType::floating:
+        return std::holds_alternative<double>(value);
+      case ArgType::boolean:
+        return std::holds_alternative<bool>(value);
       case ArgType::scalar:
         return std::holds_alternative<int64_t>(value) || std::holds_alternative<double>(value) ||
                std::holds_alternative<bool>(value);
-      case ArgType::integer_list: return std::holds_alternative<IntList>(value);
-      case ArgType::floating_list: return std::holds_alternative<DoubleList>(value);
-      case ArgType::boolean_list: return std::holds_alternative<BoolList>(value);
-      case ArgType::string: return std::holds_alternative<std::string>(value);
-      default: return true;
+      case ArgType::integer_list:
+        return std::holds_alternative<IntList>(value);
+      case ArgType::floating_list:
+        return std::holds_alternative<DoubleList>(value);
+      case ArgType::boolean_list:
+        return std::holds_alternative<BoolList>(value);
+      case ArgType::string:
+        return std::holds_alternative<std::string>(value);
+      default:
+        return true;
     }
   }
 
@@ -294,8 +316,8 @@ void check_xnnpack_payload(std::span<const std::byte> payload) {
   std::memcpy(&constant_size, payload.data() + 22, 8);
   if (offset > payload.size() || size > payload.size() - offset || size < 8)
     bad("an XNNPACK payload has {} bytes; its graph is {} bytes at {}", payload.size(), size, offset);
-  if (constant_size > 0 && (constants > payload.size() || constant_size > payload.size() - constants ||
-                            constants < uint64_t{offset} + size))
+  if (constant_size > 0 &&
+      (constants > payload.size() || constant_size > payload.size() - constants || constants < uint64_t{offset} + size))
     bad("an XNNPACK payload has {} bytes; its constants are {} bytes at {}", payload.size(), constant_size, constants);
   const std::byte* identifier = payload.data() + offset + 4;
   if (std::memcmp(identifier, "XN00", 4) != 0 && std::memcmp(identifier, "XN01", 4) != 0)

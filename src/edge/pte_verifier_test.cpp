@@ -26,15 +26,20 @@ std::vector<std::byte> sample_file() {
   Value* x = b.input("x", {4});
   Value* sum = b.op("aten.add.Tensor", {{"self", x}, {"other", c}}, {4});
   Value* next = b.op("aten.mul.Tensor", {{"self", sum}, {"other", state}}, {4});
-  const std::vector<Value*> halves =
-      b.list_op("aten.split_with_sizes_copy.default", {{"self", next}, {"split_sizes", std::vector<int64_t>{2, 2}}}, {{2}, {2}});
+  const std::vector<Value*> halves = b.list_op(
+      "aten.split_with_sizes_copy.default", {{"self", next}, {"split_sizes", std::vector<int64_t>{2, 2}}}, {{2}, {2}});
   Value* joined = b.op("aten.cat.default", {{"tensors", halves}}, {4});
   Value* picked = b.op("aten.index.Tensor", {{"self", joined}, {"indices", std::vector<Value*>{i}}}, {2});
   Value* norm = b.ops("aten.native_layer_norm.default",
-                      {{"input", picked}, {"normalized_shape", std::vector<int64_t>{2}}, {"weight", Argument()}, {"bias", Argument()}, {"eps", 1e-5}},
+                      {{"input", picked},
+                       {"normalized_shape", std::vector<int64_t>{2}},
+                       {"weight", Argument()},
+                       {"bias", Argument()},
+                       {"eps", 1e-5}},
                       {{2}, {1}, {1}})[0];
   Value* resized = b.op("aten.upsample_nearest2d.vec",
-                        {{"input", b.op("aten.view_copy.default", {{"self", norm}, {"size", std::vector<int64_t>{1, 1, 1, 2}}}, {1, 1, 1, 2})},
+                        {{"input", b.op("aten.view_copy.default",
+                                        {{"self", norm}, {"size", std::vector<int64_t>{1, 1, 1, 2}}}, {1, 1, 1, 2})},
                          {"output_size", Argument()},
                          {"scale_factors", std::vector<double>{2.0, 2.0}}},
                         {1, 1, 2, 4});
@@ -69,12 +74,14 @@ pte::TensorValue& first_tensor(pte::Program& program, const std::function<bool(c
     if (auto* tensor = std::get_if<pte::TensorValue>(&value); tensor != nullptr && which(*tensor)) return *tensor;
   throw_bug("no such tensor in the sample");
 }
-template <typename T> T& first_value(pte::Program& program) {
+template <typename T>
+T& first_value(pte::Program& program) {
   for (pte::EValue& value : program.execution_plan[0].values)
     if (T* found = std::get_if<T>(&value)) return *found;
   throw_bug("no such value in the sample");
 }
-template <typename T> T& first_instruction(pte::Program& program) {
+template <typename T>
+T& first_instruction(pte::Program& program) {
   for (pte::Instruction& instruction : program.execution_plan[0].chains[0])
     if (T* found = std::get_if<T>(&instruction)) return *found;
   throw_bug("no such instruction in the sample");
@@ -107,21 +114,34 @@ TEST(PteVerifier, EveryKindOfWrongReferenceIsNamed) {
       {"no permutation", [](pte::Program& p) { first_tensor(p, is_planned).dim_order[0] = 200; }},
       {"storage offset", [](pte::Program& p) { first_tensor(p, is_planned).storage_offset = 1; }},
       {"strided", [](pte::Program& p) { first_tensor(p, is_planned).layout = 2; }},
-      {"upper bound", [](pte::Program& p) { first_tensor(p, is_planned).shape_dynamism = pte::ShapeDynamism::unbounded; }},
+      {"upper bound",
+       [](pte::Program& p) { first_tensor(p, is_planned).shape_dynamism = pte::ShapeDynamism::unbounded; }},
       {"memory block 0", [](pte::Program& p) { first_tensor(p, is_planned).allocation->memory_id = 0; }},
       {"memory block 9", [](pte::Program& p) { first_tensor(p, is_planned).allocation->memory_id = 9; }},
-      {"of a memory block", [](pte::Program& p) { first_tensor(p, is_planned).allocation->offset = uint64_t{1} << 60; }},
+      {"of a memory block",
+       [](pte::Program& p) { first_tensor(p, is_planned).allocation->offset = uint64_t{1} << 60; }},
       {"of a memory block", [](pte::Program& p) { p.execution_plan[0].non_const_buffer_sizes[1] = 8; }},
       {"non_const_buffer_sizes", [](pte::Program& p) { p.execution_plan[0].non_const_buffer_sizes.clear(); }},
       {"planned memory block", [](pte::Program& p) { p.execution_plan[0].non_const_buffer_sizes[1] = -1; }},
       {"is constant 77", [](pte::Program& p) { first_tensor(p, is_constant).data_buffer_idx = 77; }},
       {"of a segment", [](pte::Program& p) { first_tensor(p, is_constant).sizes[0] = 1000; }},
-      {"2^40", [](pte::Program& p) { first_tensor(p, is_constant).sizes.assign(4, 2000000000); first_tensor(p, is_constant).dim_order = {0, 1, 2, 3}; }},
-      {"mutable data segment 5", [](pte::Program& p) { first_tensor(p, is_state).extra->mutable_data_segments_idx = 5; }},
+      {"2^40",
+       [](pte::Program& p) {
+         first_tensor(p, is_constant).sizes.assign(4, 2000000000);
+         first_tensor(p, is_constant).dim_order = {0, 1, 2, 3};
+       }},
+      {"mutable data segment 5",
+       [](pte::Program& p) { first_tensor(p, is_state).extra->mutable_data_segments_idx = 5; }},
       {"item of an IntList", [](pte::Program& p) { first_value<pte::IntList>(p).items[0] = 1 << 30; }},
       {"not an int", [](pte::Program& p) { first_value<pte::IntList>(p).items[0] = 0; }},
-      {"stands behind it", [](pte::Program& p) { first_value<pte::TensorList>(p).items[0] = static_cast<int32_t>(p.execution_plan[0].values.size() - 1); }},
-      {"stands behind it", [](pte::Program& p) { first_value<pte::OptionalTensorList>(p).items[0] = static_cast<int32_t>(p.execution_plan[0].values.size() - 1); }},
+      {"stands behind it",
+       [](pte::Program& p) {
+         first_value<pte::TensorList>(p).items[0] = static_cast<int32_t>(p.execution_plan[0].values.size() - 1);
+       }},
+      {"stands behind it",
+       [](pte::Program& p) {
+         first_value<pte::OptionalTensorList>(p).items[0] = static_cast<int32_t>(p.execution_plan[0].values.size() - 1);
+       }},
       {"an input is value", [](pte::Program& p) { p.execution_plan[0].inputs[0] = -1; }},
       {"an output is value", [](pte::Program& p) { p.execution_plan[0].outputs[0] = 4000; }},
       {"payload", [](pte::Program& p) { p.execution_plan[0].delegates[0].index = 50; }},
@@ -130,18 +150,33 @@ TEST(PteVerifier, EveryKindOfWrongReferenceIsNamed) {
       {"calls operator", [](pte::Program& p) { first_instruction<pte::KernelCall>(p).op_index = 99; }},
       {"argument of a kernel call", [](pte::Program& p) { first_instruction<pte::KernelCall>(p).args[0] = 9999; }},
       {"and the result are needed", [](pte::Program& p) { first_instruction<pte::KernelCall>(p).args.pop_back(); }},
-      {"wrong kind for 'self'", [](pte::Program& p) { auto& args = first_instruction<pte::KernelCall>(p).args; args[0] = args[2]; }},
+      {"wrong kind for 'self'",
+       [](pte::Program& p) {
+         auto& args = first_instruction<pte::KernelCall>(p).args;
+         args[0] = args[2];
+       }},
       {"calls delegate", [](pte::Program& p) { first_instruction<pte::DelegateCall>(p).delegate_index = 1; }},
       {"argument of a delegate call", [](pte::Program& p) { first_instruction<pte::DelegateCall>(p).args[0] = -7; }},
-      {"jumps to", [](pte::Program& p) { auto& plan = p.execution_plan[0]; plan.chains[0].push_back(pte::JumpFalseCall{plan.inputs[0], 999}); }},
-      {"neither a bool", [](pte::Program& p) { p.execution_plan[0].chains[0].push_back(pte::JumpFalseCall{first_instruction<pte::KernelCall>(p).args[2], 0}); }},
-      {"source of a move", [](pte::Program& p) { p.execution_plan[0].chains[0].push_back(pte::MoveCall{-1, 0}); }},
+      {"jumps to",
+       [](pte::Program& p) {
+         auto& plan = p.execution_plan[0];
+         plan.chains[0].push_back(pte::JumpFalseCall{plan.inputs[0], 999});
+       }},
+      {"neither a bool",
+       [](pte::Program& p) {
+         p.execution_plan[0].chains[0].push_back(pte::JumpFalseCall{first_instruction<pte::KernelCall>(p).args[2], 0});
+       }},
+      {"source of a move",
+       [](pte::Program& p) {
+         p.execution_plan[0].chains[0].push_back(pte::MoveCall{-1, 0});
+       }},
       {"freed value", [](pte::Program& p) { p.execution_plan[0].chains[0].push_back(pte::FreeCall{12345}); }},
   };
   EXPECT_EQ(rejected([](pte::Program&) {}), "");
   for (size_t i = 0; i < damages.size(); ++i) {
     const std::string message = rejected(damages[i].change);
-    EXPECT_NE(message.find(damages[i].expected), std::string::npos) << "damage " << i << ": expected '" << damages[i].expected << "', got '" << message << "'";
+    EXPECT_NE(message.find(damages[i].expected), std::string::npos)
+        << "damage " << i << ": expected '" << damages[i].expected << "', got '" << message << "'";
   }
 }
 
@@ -177,7 +212,8 @@ TEST(PteVerifier, MutationsNeverCrash) {
   for (size_t word = 0; word + 4 <= file.size(); word += 4) {
     uint32_t original = 0;
     std::memcpy(&original, file.data() + word, 4);
-    for (const uint32_t value : {0u, 1u, 0xffffffffu, 0x80000000u, 0x7fffffffu, original + 1, original - 1, original + 4, original ^ 0x100u}) {
+    for (const uint32_t value :
+         {0u, 1u, 0xffffffffu, 0x80000000u, 0x7fffffffu, original + 1, original - 1, original + 4, original ^ 0x100u}) {
       std::memcpy(bytes.data() + word, &value, 4);
       attempt(bytes);
     }
@@ -239,7 +275,8 @@ TEST(KernelTable, EveryRowParsesAndIsFound) {
     if (functional == nullptr) continue;
     for (const ArgSchema& argument : schema.arguments) {
       const bool result = argument.mutated && argument.keyword_only;
-      EXPECT_TRUE(result || functional->find(argument.name) != nullptr || argument.default_text) << kernel.key << " " << argument.name;
+      EXPECT_TRUE(result || functional->find(argument.name) != nullptr || argument.default_text)
+          << kernel.key << " " << argument.name;
     }
   }
   EXPECT_EQ(kernel_for("aten.add.Tensor")->key, "aten::add.out");

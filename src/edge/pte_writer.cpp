@@ -74,8 +74,7 @@ std::vector<std::pair<std::string, Bytes>> sorted_named_data(const SegmentData& 
   for (const auto& [key, bytes] : data.named_data) {
     const auto [found, added] = by_key.emplace(key, bytes);
     const Bytes first = found->second;
-    if (!added && first.data() != bytes.data() &&
-        !std::equal(first.begin(), first.end(), bytes.begin(), bytes.end()))
+    if (!added && first.data() != bytes.data() && !std::equal(first.begin(), first.end(), bytes.begin(), bytes.end()))
       throw_bug(fmt::format("delegates hold different data under the key '{}'", escaped(key)));
   }
   return {by_key.begin(), by_key.end()};
@@ -122,7 +121,8 @@ std::vector<size_t> first_equal(std::span<const Bytes> entries, int threads) {
   std::sort(candidates.begin(), candidates.end());
 
   std::vector<Sha256> digests(candidates.size());
-  parallel_for(candidates.size(), thread_count(threads), [&](size_t i) { digests[i] = sha256(entries[candidates[i]]); });
+  parallel_for(candidates.size(), thread_count(threads),
+               [&](size_t i) { digests[i] = sha256(entries[candidates[i]]); });
 
   std::vector<size_t> result(entries.size());
   for (size_t i = 0; i < entries.size(); ++i) result[i] = i;
@@ -139,8 +139,7 @@ Image assemble(Program& program, const SegmentData& data, int threads) {
   SegmentBuilder segments(program);
   program.constant_segment = segments.add_buffers(data.constants, kConstantAlignment);
   if (data.constants.empty()) program.constant_segment->offsets = {0};
-  if (!data.mutable_state.empty())
-    program.mutable_data_segments.push_back(segments.add_buffers(data.mutable_state, 1));
+  if (!data.mutable_state.empty()) program.mutable_data_segments.push_back(segments.add_buffers(data.mutable_state, 1));
 
   const std::vector<uint32_t> payloads = add_shared(segments, data.payloads, threads);
   size_t next_payload = 0;

@@ -16,9 +16,9 @@ using Bytes = std::span<const std::byte>;
 
 // What goes into the segments; the owner keeps the bytes alive until the file is written.
 struct SegmentData {
-  std::vector<Bytes> constants;       // data_buffer_idx i + 1
-  std::vector<Bytes> mutable_state;   // data_buffer_idx i + 1 of tensors with an allocation
-  std::vector<Bytes> payloads;        // of the delegates: methods in order, delegates in order
+  std::vector<Bytes> constants;                           // data_buffer_idx i + 1
+  std::vector<Bytes> mutable_state;                       // data_buffer_idx i + 1 of tensors with an allocation
+  std::vector<Bytes> payloads;                            // of the delegates: methods in order, delegates in order
   std::vector<std::pair<std::string, Bytes>> named_data;  // any order; the same key twice must hold the same bytes
 };
 

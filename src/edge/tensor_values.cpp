@@ -16,9 +16,10 @@ int64_t upper_bound(const SymInt& size, const SymRanges& ranges, std::string_vie
   if (size.is_static()) return size.value();
   const SymRange range = bounds(*size.expression(), ranges);
   if (!range.max || *range.max > std::numeric_limits<int32_t>::max())
-    throw_unsupported(fmt::format("a size of '{}' ({}) has no upper bound, so no memory can be planned for it; export the "
-                                  "model with Dim(..., max=N)",
-                                  name, to_string(size)));
+    throw_unsupported(
+        fmt::format("a size of '{}' ({}) has no upper bound, so no memory can be planned for it; export the "
+                    "model with Dim(..., max=N)",
+                    name, to_string(size)));
   return *range.max;
 }
 
@@ -52,7 +53,8 @@ pte::TensorValue tensor_value(const TensorMeta& meta, const SymRanges& ranges, s
   tensor.sizes = sizes32(sizes, name);
   tensor.dim_order = stored_dim_order(meta);
   tensor.shape_dynamism = meta.is_static() ? pte::ShapeDynamism::fixed : pte::ShapeDynamism::bounded;
-  if (planned_bytes(tensor) > kMostBytes) throw_unsupported(fmt::format("'{}' would need more than 2^40 bytes of memory", name));
+  if (planned_bytes(tensor) > kMostBytes)
+    throw_unsupported(fmt::format("'{}' would need more than 2^40 bytes of memory", name));
   return tensor;
 }
 
@@ -60,7 +62,8 @@ uint64_t planned_bytes(const pte::TensorValue& tensor) {
   const std::optional<DType> dtype = pte::dtype_of_scalar_type(tensor.scalar_type);
   uint64_t bytes = dtype ? item_size(*dtype) : 4;
   for (const int32_t size : tensor.sizes)
-    if (__builtin_mul_overflow(bytes, static_cast<uint64_t>(size), &bytes) || bytes > (uint64_t{1} << 50)) return uint64_t{1} << 50;
+    if (__builtin_mul_overflow(bytes, static_cast<uint64_t>(size), &bytes) || bytes > (uint64_t{1} << 50))
+      return uint64_t{1} << 50;
   return bytes;
 }
 

@@ -27,10 +27,10 @@ namespace {
 
 // The steps in order. Each method gets the same.
 void prepare(ExportedProgram& program) {
-  check_kernels(program);                    // first: everything that has no kernel is named, in the user's own ops
-  insert_write_back(program);                // mutated buffers get their values at the end
-  legalize_dim_order(program);               // kernels that take row-major tensors only get a copy in front
-  program.graph().eliminate_dead_code();     // what write-back and legalisation left without users
+  check_kernels(program);                 // first: everything that has no kernel is named, in the user's own ops
+  insert_write_back(program);             // mutated buffers get their values at the end
+  legalize_dim_order(program);            // kernels that take row-major tensors only get a copy in front
+  program.graph().eliminate_dead_code();  // what write-back and legalisation left without users
   check_kernels(program);
 }
 

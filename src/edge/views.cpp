@@ -6,8 +6,8 @@ namespace intaglio {
 namespace {
 
 constexpr std::string_view kReshapes[] = {
-    "aten.view_copy.default",     "aten.unsqueeze_copy.default", "aten.squeeze_copy.dim",
-    "aten.squeeze_copy.dims",     "aten.squeeze_copy.default",   "aten._unsafe_view.default",
+    "aten.view_copy.default", "aten.unsqueeze_copy.default", "aten.squeeze_copy.dim",
+    "aten.squeeze_copy.dims", "aten.squeeze_copy.default",   "aten._unsafe_view.default",
 };
 // Their results may differ from the argument; when sizes, type and order agree they do not.
 constexpr std::string_view kCopies[] = {
@@ -16,7 +16,8 @@ constexpr std::string_view kCopies[] = {
     "aten._to_copy.default",
 };
 
-template <size_t N> bool is_one_of(const std::string_view (&names)[N], const Node& node) {
+template <size_t N>
+bool is_one_of(const std::string_view (&names)[N], const Node& node) {
   return std::find(std::begin(names), std::end(names), node.op().name()) != std::end(names);
 }
 

@@ -24,7 +24,8 @@ Value* target_of_mutation(const ExportedProgram& program, const OutputSpec& outp
     const bool state = input.kind == InputSpec::Kind::parameter || input.kind == InputSpec::Kind::buffer ||
                        input.kind == InputSpec::Kind::tensor_constant;
     if (is_state_mutation(output) && state && input.target == output.target) return input.value;
-    if (output.kind == OutputSpec::Kind::user_input_mutation && input.value->name() == output.target) return input.value;
+    if (output.kind == OutputSpec::Kind::user_input_mutation && input.value->name() == output.target)
+      return input.value;
   }
   throw_bad_input(fmt::format("the program mutates '{}', which is not among its inputs", escaped(output.target)));
 }
