@@ -65,11 +65,133 @@ constexpr SymbolicRow kSymbolicOps[] = {
     {"torch.sym_ite", "executorch_prim::sym_ite.Scalar"},
 };
 
-// Kernels that take floating point only; those of arithmetic take every real type and bool.
-constexpr std::string_view kFloatingOnly[] = {
-    "aten::_softmax.out",          "aten::_log_softmax.out", "aten::native_layer_norm.out",
-    "aten::native_group_norm.out", "aten::gelu.out",         "aten::_native_batch_norm_legit_no_training.out",
+// Element types a kernel takes for its tensors, measured on the runtime (kernel_dtypes_test.cpp).
+struct Takes {
+  std::string_view text;
+  bool (*accepts)(DType);
 };
+
+bool is_wide_unsigned(DType dtype) {
+  return dtype == DType::uint16 || dtype == DType::uint32 || dtype == DType::uint64;
+}
+bool is_arithmetic(DType dtype) { return !is_wide_unsigned(dtype); }
+bool is_number(DType dtype) { return !is_wide_unsigned(dtype) && dtype != DType::boolean; }
+bool is_narrow_floating(DType dtype) { return is_floating(dtype) && dtype != DType::float64; }
+bool is_floating_or_long(DType dtype) { return is_floating(dtype) || dtype == DType::int64; }
+bool is_bits(DType dtype) { return is_arithmetic(dtype) && !is_floating(dtype); }
+bool is_quantizable(DType dtype) { return is_floating(dtype) && dtype != DType::bfloat16; }
+
+constexpr Takes kArithmetic = {"floating point, bool and integers but uint16, uint32 and uint64", is_arithmetic};
+constexpr Takes kNumbers = {"floating point and integers but uint16, uint32 and uint64", is_number};
+constexpr Takes kFloating = {"float32, float64, float16 and bfloat16", is_floating};
+constexpr Takes kNarrowFloating = {"float32, float16 and bfloat16", is_narrow_floating};
+constexpr Takes kFloatingOrLong = {"float32, float64, float16, bfloat16 and int64", is_floating_or_long};
+constexpr Takes kBits = {"bool and integers but uint16, uint32 and uint64", is_bits};
+constexpr Takes kQuantizable = {"float32, float64 and float16", is_quantizable};
+
+struct DtypeRow {
+  const Takes& takes;
+  std::initializer_list<std::string_view> keys;
+};
+// Kernels without a row move elements of any type, or were not measured.
+const DtypeRow kDtypes[] = {
+    {kFloating,
+     {"aten::_softmax.out", "aten::native_layer_norm.out", "aten::native_group_norm.out", "aten::gelu.out",
+      "aten::_native_batch_norm_legit_no_training.out", "aten::elu.out", "aten::leaky_relu.out", "aten::mean.out",
+      "aten::var.correction_out", "aten::_cdist_forward.out"}},
+    {kNarrowFloating, {"aten::_log_softmax.out"}},
+    {kFloatingOrLong, {"aten::avg_pool2d.out", "aten::_adaptive_avg_pool2d.out"}},
+    {kBits,
+     {"aten::bitwise_not.out", "aten::bitwise_and.Tensor_out", "aten::bitwise_or.Tensor_out",
+      "aten::bitwise_xor.Tensor_out", "aten::bitwise_left_shift.Tensor_out"}},
+    {kQuantizable, {"quantized_decomposed::quantize_per_tensor.out"}},
+    {kNumbers,
+     {"aten::relu.out",
+      "aten::neg.out",
+      "aten::abs.out",
+      "aten::floor.out",
+      "aten::ceil.out",
+      "aten::round.out",
+      "aten::trunc.out",
+      "aten::hardtanh.out",
+      "aten::sub.out",
+      "aten::mm.out",
+      "aten::bmm.out",
+      "aten::addmm.out",
+      "aten::linear.out",
+      "aten::convolution.out",
+      "aten::max_pool2d_with_indices.out",
+      "aten::upsample_nearest2d.vec_out",
+      "aten::upsample_bilinear2d.vec_out",
+      "aten::grid_sampler_2d.out",
+      "aten::topk.values",
+      "aten::argmax.out"}},
+    {kArithmetic,
+     {"aten::exp.out",
+      "aten::log.out",
+      "aten::log1p.out",
+      "aten::log2.out",
+      "aten::log10.out",
+      "aten::expm1.out",
+      "aten::sqrt.out",
+      "aten::rsqrt.out",
+      "aten::sin.out",
+      "aten::cos.out",
+      "aten::tan.out",
+      "aten::tanh.out",
+      "aten::sinh.out",
+      "aten::cosh.out",
+      "aten::asin.out",
+      "aten::acos.out",
+      "aten::atan.out",
+      "aten::asinh.out",
+      "aten::acosh.out",
+      "aten::atanh.out",
+      "aten::erf.out",
+      "aten::sigmoid.out",
+      "aten::reciprocal.out",
+      "aten::sign.out",
+      "aten::logical_not.out",
+      "aten::isnan.out",
+      "aten::isinf.out",
+      "aten::cumsum.out",
+      "aten::flip.out",
+      "aten::roll.out",
+      "aten::constant_pad_nd.out",
+      "aten::permute_copy.out",
+      "aten::full_like.out",
+      "aten::div.Scalar_out",
+      "aten::gt.Scalar_out",
+      "aten::add.out",
+      "aten::mul.out",
+      "aten::maximum.out",
+      "aten::minimum.out",
+      "aten::div.out",
+      "aten::atan2.out",
+      "aten::eq.Tensor_out",
+      "aten::lt.Tensor_out",
+      "aten::logical_and.out",
+      "aten::logical_or.out",
+      "aten::logical_xor.out",
+      "aten::sum.IntList_out",
+      "aten::amax.out",
+      "aten::any.out",
+      "aten::max.dim_max",
+      "aten::prod.int_out",
+      "aten::reflection_pad2d.out",
+      "aten::replication_pad2d.out"}},
+};
+
+const Takes* taken_by(std::string_view key) {
+  static const std::unordered_map<std::string_view, const Takes*> rows = [] {
+    std::unordered_map<std::string_view, const Takes*> map;
+    for (const DtypeRow& row : kDtypes)
+      for (const std::string_view name : row.keys) map.emplace(name, &row.takes);
+    return map;
+  }();
+  const auto found = rows.find(key);
+  return found == rows.end() ? nullptr : found->second;
+}
 
 // Types the container can carry and no kernel computes with.
 bool is_carried_only(DType dtype) {
@@ -116,9 +238,8 @@ std::string_view primitive_for_symbolic_op(std::string_view target) {
 
 std::string_view refused_dtype(const Kernel& kernel, DType dtype) {
   if (is_carried_only(dtype)) return "real types of 8 to 64 bits";
-  if (!is_floating(dtype) &&
-      std::find(std::begin(kFloatingOnly), std::end(kFloatingOnly), kernel.key) != std::end(kFloatingOnly))
-    return "float32, float64, float16 and bfloat16";
+  const Takes* takes = taken_by(kernel.key);
+  if (takes != nullptr && !takes->accepts(dtype)) return takes->text;
   return {};
 }
 
