@@ -86,6 +86,8 @@ class ExportedProgram {
   std::string source;  // the file it came from, for messages
   // What the reader does not understand, kept for the writer: place ("", "graph_module", ...) to field to JSON text.
   std::map<std::string, std::map<std::string, std::string>> carried;
+  // Files of the archive that the reader does not look into (sample inputs, extra files), by name below the root.
+  std::map<std::string, std::shared_ptr<Storage>> carried_files;
 
   // ---- questions
   const InputSpec* spec_of(const Value* input) const;  // null when not a graph input

@@ -87,6 +87,7 @@ ExportedProgram ExportedProgram::clone() const {
   copy.out_spec = out_spec;
   copy.source = source;
   copy.carried = carried;
+  copy.carried_files = carried_files;
   return copy;
 }
 
