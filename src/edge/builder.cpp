@@ -160,6 +160,13 @@ Argument GraphBuilder::sizes(const std::vector<SymInt>& wanted, const std::vecto
   return list;
 }
 
+Value* GraphBuilder::number(const Argument& value, DType dtype) {
+  if (const auto* integer = value.get_if<int64_t>()) return constant(converted(Tensor::scalar(*integer), dtype));
+  if (const auto* real = value.get_if<double>()) return constant(converted(Tensor::scalar(*real), dtype));
+  if (const auto* flag = value.get_if<bool>()) return constant(converted(Tensor::scalar(*flag), dtype));
+  throw_unsupported(fmt::format("{}: a symbolic number cannot become a constant", describe(origin_)));
+}
+
 Value* GraphBuilder::constant(Tensor tensor) { return program_.add_constant("_lifted_tensor_constant0", std::move(tensor)); }
 
 }  // namespace intaglio

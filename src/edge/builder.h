@@ -51,6 +51,8 @@ class GraphBuilder {
   // written as -1. An unsupported error when a size cannot be expressed.
   Argument sizes(const std::vector<SymInt>& sizes, const std::vector<Value*>& sources, bool infer_one);
 
+  // A number as a 0-d constant of the given type.
+  Value* number(const Argument& value, DType dtype);
   // A lifted constant `_lifted_tensor_constant<k>`.
   Value* constant(Tensor tensor);
 

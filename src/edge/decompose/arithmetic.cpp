@@ -1,0 +1,197 @@
+#include <cmath>
+#include <limits>
+
+#include "edge/decompose/tables.h"
+#include "ir/infer.h"
+
+namespace intaglio {
+namespace {
+
+Value* self(const Node& n) { return n.tensor("self"); }
+
+// Ops that are another op under another name, with the same arguments.
+template <const char* const& name> Values renamed(GraphBuilder& b, const Node& n) {
+  std::vector<Argument> arguments;
+  for (const ArgSchema& argument : n.op().schema()->arguments) arguments.push_back(n.argument(argument.name));
+  return {b.call(name, std::move(arguments))};
+}
+constexpr const char* mul_tensor = "aten.mul.Tensor";
+constexpr const char* div_tensor = "aten.div.Tensor";
+constexpr const char* maximum = "aten.maximum.default";
+constexpr const char* minimum = "aten.minimum.default";
+constexpr const char* and_tensor = "aten.bitwise_and.Tensor";
+constexpr const char* or_tensor = "aten.bitwise_or.Tensor";
+constexpr const char* xor_tensor = "aten.bitwise_xor.Tensor";
+constexpr const char* and_scalar = "aten.bitwise_and.Scalar";
+constexpr const char* or_scalar = "aten.bitwise_or.Scalar";
+
+// other * alpha, left out when alpha is 1.
+Argument scaled(GraphBuilder& b, const Node& n, const Argument& other) {
+  const Argument alpha = n.argument("alpha");
+  if (const auto* one = alpha.get_if<int64_t>(); one && *one == 1) return other;
+  if (Value* const* tensor = other.get_if<Value*>()) return b("aten.mul.Tensor", *tensor, alpha);
+  const double product = n.number("alpha") * n.number("other");
+  const bool integral = alpha.is<int64_t>() && other.is<int64_t>();
+  return integral ? Argument(static_cast<int64_t>(product)) : Argument(product);
+}
+Values add_scalar(GraphBuilder& b, const Node& n) { return {b("aten.add.Tensor", self(n), scaled(b, n, n.argument("other")))}; }
+Values sub(GraphBuilder& b, const Node& n) { return {b("aten.sub.Tensor", self(n), scaled(b, n, n.argument("other")))}; }
+Values reversed_sub(GraphBuilder& b, const Node& n) { return {b("aten.sub.Tensor", n.argument("other"), scaled(b, n, self(n)))}; }
+Values mul_scalar(GraphBuilder& b, const Node& n) { return {b("aten.mul.Tensor", self(n), n.argument("other"))}; }
+Values div_scalar(GraphBuilder& b, const Node& n) { return {b("aten.div.Tensor", self(n), n.argument("other"))}; }
+Values div_mode(GraphBuilder& b, const Node& n) {
+  if (n.argument("rounding_mode").is_none()) return {b("aten.div.Tensor", self(n), n.argument("other"))};
+  if (n.is("aten.div.Tensor_mode")) return {};
+  return {b.call("aten.div.Tensor_mode", {self(n), n.argument("other")}, {{"rounding_mode", n.string("rounding_mode")}})};
+}
+Values floor_divide(GraphBuilder& b, const Node& n) {
+  return {b.call("aten.div.Tensor_mode", {self(n), n.argument("other")}, {{"rounding_mode", "floor"}})};
+}
+
+// Powers that a faster kernel computes.
+Values power(GraphBuilder& b, const Node& n) {
+  Value* x = self(n);
+  if (!is_floating(x->dtype())) return {};
+  const double exponent = n.number("exponent");
+  if (exponent == 1) return {x};
+  if (exponent == 2) return {b("aten.mul.Tensor", x, x)};
+  if (exponent == 3) return {b("aten.mul.Tensor", b("aten.mul.Tensor", x, x), x)};
+  if (exponent == 0.5) return {b("aten.sqrt.default", x)};
+  if (exponent == -0.5) return {b("aten.rsqrt.default", x)};
+  if (exponent == -1) return {b("aten.reciprocal.default", x)};
+  return {};
+}
+Values square(GraphBuilder& b, const Node& n) { return {b("aten.mul.Tensor", self(n), self(n))}; }
+Values exp2(GraphBuilder& b, const Node& n) { return {b("aten.pow.Scalar", 2.0, b.cast(self(n), n.output()->dtype()))}; }
+Values erfc(GraphBuilder& b, const Node& n) { return {b("aten.sub.Tensor", 1.0, b("aten.erf.default", self(n)))}; }
+Values positive(GraphBuilder&, const Node& n) { return {self(n)}; }
+Values fraction(GraphBuilder& b, const Node& n) { return {b("aten.sub.Tensor", self(n), b("aten.trunc.default", self(n)))}; }
+
+// ---- bounds
+Values clamp(GraphBuilder& b, const Node& n) {
+  const OpSchema& schema = *n.op().schema();
+  const Argument low = schema.find("min") ? n.argument("min") : Argument();
+  const Argument high = schema.find("max") ? n.argument("max") : Argument();
+  Value* x = b.cast(self(n), n.output()->dtype());
+  if (n.is("aten.clamp.default") && x == self(n)) return {};
+  return {b("aten.clamp.default", x, low, high)};
+}
+Values clamp_tensor(GraphBuilder& b, const Node& n) {
+  const OpSchema& schema = *n.op().schema();
+  Value* x = self(n);
+  if (Value* low = schema.find("min") ? n.optional_tensor("min") : nullptr) x = b("aten.maximum.default", x, low);
+  if (Value* high = schema.find("max") ? n.optional_tensor("max") : nullptr) x = b("aten.minimum.default", x, high);
+  return {x};
+}
+
+// ---- choices. A number in a choice takes the result's type, so that nothing is cast when the program runs.
+Argument choice(GraphBuilder& b, const Node& n, std::string_view argument) {
+  const Argument written = n.argument(argument);
+  if (Value* const* value = written.get_if<Value*>(); value && (*value)->is_tensor()) return b.cast(*value, n.output()->dtype());
+  return b.number(written, n.output()->dtype());
+}
+Values where(GraphBuilder& b, const Node& n) {
+  Value* condition = b.cast(n.tensor("condition"), DType::boolean);
+  const Argument yes = choice(b, n, "self"), no = choice(b, n, "other");
+  if (n.is("aten.where.self") && condition == n.tensor("condition") && *yes.get_if<Value*>() == self(n) &&
+      *no.get_if<Value*>() == n.tensor("other"))
+    return {};
+  return {b("aten.where.self", condition, yes, no)};
+}
+Values masked_fill(GraphBuilder& b, const Node& n) {
+  return {b("aten.where.self", n.tensor("mask"), choice(b, n, "value"), self(n))};
+}
+
+Values is_finite(GraphBuilder& b, const Node& n) {
+  Value* x = self(n);
+  if (!is_floating(x->dtype())) return {b.full(x->sizes(), true, DType::boolean, x)};
+  Value* bounded = b("aten.ne.Scalar", b("aten.abs.default", x), std::numeric_limits<double>::infinity());
+  return {b("aten.logical_and.default", bounded, b("aten.eq.Tensor", x, x))};
+}
+
+Values nan_to_num(GraphBuilder& b, const Node& n) {
+  Value* x = self(n);
+  if (!is_floating(x->dtype())) return {x};
+  if (x->dtype() != DType::float32) refuse(n, "only float32 is supported");
+  const double infinity = std::numeric_limits<double>::infinity(), largest = std::numeric_limits<float>::max();
+  const auto replaced = [&](Value* where, double value, Value* otherwise) {
+    return b("aten.where.self", where, b.number(value, x->dtype()), otherwise);
+  };
+  Value* result = replaced(b("aten.isnan.default", x), n.optional_number("nan").value_or(0), x);
+  result = replaced(b("aten.eq.Scalar", x, infinity), n.optional_number("posinf").value_or(largest), result);
+  return {replaced(b("aten.eq.Scalar", x, -infinity), n.optional_number("neginf").value_or(-largest), result)};
+}
+
+// ---- three operands
+Value* times(GraphBuilder& b, Value* x, const Argument& factor) {
+  if (const auto* one = factor.get_if<int64_t>(); one && *one == 1) return x;
+  if (const auto* one = factor.get_if<double>(); one && *one == 1) return x;
+  return b("aten.mul.Tensor", x, factor);
+}
+Values addcmul(GraphBuilder& b, const Node& n) {
+  Value* product = b("aten.mul.Tensor", n.tensor("tensor1"), n.tensor("tensor2"));
+  return {b("aten.add.Tensor", self(n), times(b, product, n.argument("value")))};
+}
+Values addcdiv(GraphBuilder& b, const Node& n) {
+  Value* quotient = b("aten.div.Tensor", n.tensor("tensor1"), n.tensor("tensor2"));
+  return {b("aten.add.Tensor", self(n), times(b, quotient, n.argument("value")))};
+}
+Values lerp(GraphBuilder& b, const Node& n) {
+  Value* way = b("aten.mul.Tensor", b("aten.sub.Tensor", n.tensor("end"), self(n)), n.argument("weight"));
+  return {b("aten.add.Tensor", self(n), way)};
+}
+
+constexpr DecompositionRow rows[] = {
+    {"aten.add.Scalar", add_scalar},
+    {"aten.sub.Scalar", sub},
+    {"aten.subtract.Tensor", sub},
+    {"aten.rsub.Scalar", reversed_sub},
+    {"aten.rsub.Tensor", reversed_sub},
+    {"aten.mul.Scalar", mul_scalar},
+    {"aten.div.Scalar", div_scalar},
+    {"aten.div.Tensor_mode", div_mode},
+    {"aten.div.Scalar_mode", div_mode},
+    {"aten.floor_divide.default", floor_divide},
+    {"aten.floor_divide.Scalar", floor_divide},
+    {"aten.true_divide.Tensor", renamed<div_tensor>},
+    {"aten.divide.Tensor", renamed<div_tensor>},
+    {"aten.multiply.Tensor", renamed<mul_tensor>},
+    {"aten.max.other", renamed<maximum>},
+    {"aten.min.other", renamed<minimum>},
+    {"aten.__and__.Tensor", renamed<and_tensor>},
+    {"aten.__or__.Tensor", renamed<or_tensor>},
+    {"aten.__xor__.Tensor", renamed<xor_tensor>},
+    {"aten.__and__.Scalar", renamed<and_scalar>},
+    {"aten.__or__.Scalar", renamed<or_scalar>},
+    {"aten.pow.Tensor_Scalar", power},
+    {"aten.square.default", square},
+    {"aten.exp2.default", exp2},
+    {"aten.erfc.default", erfc},
+    {"aten.positive.default", positive},
+    {"aten.frac.default", fraction},
+    {"aten.clamp.default", clamp},
+    {"aten.clamp_min.default", clamp},
+    {"aten.clamp_max.default", clamp},
+    {"aten.clip.default", clamp},
+    {"aten.clamp.Tensor", clamp_tensor},
+    {"aten.clamp_min.Tensor", clamp_tensor},
+    {"aten.clamp_max.Tensor", clamp_tensor},
+    {"aten.where.self", where},
+    {"aten.where.ScalarSelf", where},
+    {"aten.where.ScalarOther", where},
+    {"aten.where.Scalar", where},
+    {"aten.masked_fill.Scalar", masked_fill},
+    {"aten.masked_fill.Tensor", masked_fill},
+    {"aten.isfinite.default", is_finite},
+    {"aten.nan_to_num.default", nan_to_num},
+    {"aten.addcmul.default", addcmul},
+    {"aten.addcdiv.default", addcdiv},
+    {"aten.lerp.Scalar", lerp},
+    {"aten.lerp.Tensor", lerp},
+};
+
+}  // namespace
+
+std::span<const DecompositionRow> arithmetic_decompositions() { return rows; }
+
+}  // namespace intaglio

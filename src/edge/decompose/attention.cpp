@@ -1,0 +1,94 @@
+// softmax(q k^T * scale + mask) v.
+//
+// A row whose keys are all masked out gives zeros in PyTorch and NaN in a plain softmax. Such rows cannot occur without
+// a mask or under a causal one; they are guarded against only for masks that are computed or given at run time, or that
+// are known to have such a row.
+#include <cmath>
+#include <limits>
+
+#include "edge/decompose/tables.h"
+#include "ir/infer.h"
+
+namespace intaglio {
+namespace {
+
+constexpr double minus_infinity = -std::numeric_limits<double>::infinity();
+
+// Grouped-query attention: each key and value head serves several query heads.
+Value* repeat_heads(GraphBuilder& b, const Node& n, Value* x, const SymInt& heads) {
+  const std::vector<SymInt>& sizes = x->sizes();
+  if (sizes.size() < 3 || sizes[sizes.size() - 3] == heads) return x;
+  if (!heads.is_static() || !sizes[sizes.size() - 3].is_static() || heads.value() % sizes[sizes.size() - 3].value() != 0)
+    refuse(n, "the query heads are no multiple of the key heads");
+  std::vector<SymInt> grouped = sizes, merged = sizes;
+  grouped.insert(grouped.end() - 2, heads.value() / sizes[sizes.size() - 3].value());
+  merged[merged.size() - 3] = heads;
+  return b.view(b.expand(b.unsqueeze(x, -3), grouped), merged);
+}
+
+// Keys at or before the query's own position.
+Value* causal_mask(GraphBuilder& b, const Node& n, const SymInt& queries, const SymInt& keys) {
+  if (!queries.is_static() || !keys.is_static()) refuse(n, "a causal mask needs a fixed sequence length");
+  constexpr int64_t largest = int64_t{1} << 26;
+  if (queries.value() > largest / std::max<int64_t>(1, keys.value())) refuse(n, "the causal mask would be too large");
+  Tensor mask = Tensor::empty(DType::boolean, {queries.value(), keys.value()});
+  bool* data = mask.mutable_data<bool>();
+  for (int64_t q = 0; q < queries.value(); ++q)
+    for (int64_t k = 0; k < keys.value(); ++k) *data++ = k <= q;
+  return b.constant(std::move(mask));
+}
+
+// True when some row of a constant boolean mask is all false, or when it is not known.
+bool may_mask_whole_rows(const ExportedProgram& program, const Value* mask) {
+  const Tensor* known = program.is_constant(mask) ? program.constant(mask) : nullptr;
+  if (!known || known->rank() == 0 || known->dtype() != DType::boolean || known->size(-1) == 0) return true;
+  const Tensor dense = known->contiguous();
+  const bool* row = dense.data<bool>();
+  for (int64_t i = 0; i < dense.numel(); i += dense.size(-1), row += dense.size(-1)) {
+    bool any = false;
+    for (int64_t k = 0; k < dense.size(-1); ++k) any = any || row[k];
+    if (!any) return true;
+  }
+  return false;
+}
+
+Values attention(GraphBuilder& b, const Node& n) {
+  Value *query = n.tensor("query"), *key = n.tensor("key"), *value = n.tensor("value"), *mask = n.optional_tensor("attn_mask");
+  if (n.number("dropout_p") != 0) refuse(n, "attention with dropout; call eval() before the export");
+  const std::vector<SymInt>& sizes = query->sizes();
+  if (n.op().schema()->find("enable_gqa") && n.boolean("enable_gqa") && sizes.size() > 2) {
+    key = repeat_heads(b, n, key, sizes[sizes.size() - 3]);
+    value = repeat_heads(b, n, value, sizes[sizes.size() - 3]);
+  }
+  if (!sizes.back().is_static()) refuse(n, "the head size must be fixed");
+  const double scale = n.optional_number("scale").value_or(1 / std::sqrt(static_cast<double>(sizes.back().value())));
+  if (n.boolean("is_causal")) mask = causal_mask(b, n, sizes[sizes.size() - 2], key->sizes()[key->sizes().size() - 2]);
+
+  Ints swapped(static_cast<size_t>(key->meta().rank()));
+  for (size_t i = 0; i < swapped.size(); ++i) swapped[i] = static_cast<int64_t>(i);
+  std::swap(swapped[swapped.size() - 1], swapped[swapped.size() - 2]);
+  Value* scaled = b("aten.mul.Tensor", query, scale);
+  Value* scores = b("aten.matmul.default", scaled, b.permute(key, swapped));
+  Value* dead = nullptr;
+  if (mask && mask->dtype() == DType::boolean) {
+    scores = b("aten.where.self", mask, scores, b.number(minus_infinity, scores->dtype()));
+    if (may_mask_whole_rows(b.program(), mask)) dead = b("aten.logical_not.default", b("aten.any.dim", mask, -1, true));
+  } else if (mask) {
+    scores = b("aten.add.Tensor", scores, mask);
+    Value* alive = b("aten.logical_not.default", b("aten.eq.Scalar", scores, minus_infinity));
+    dead = b("aten.logical_not.default", b("aten.any.dim", alive, -1, true));
+  }
+  Value* weights = b("aten._softmax.default", scores, -1, false);
+  if (dead) weights = b("aten.where.self", dead, b.number(0, weights->dtype()), weights);
+  return {b("aten.matmul.default", weights, value)};
+}
+
+constexpr DecompositionRow rows[] = {
+    {"aten.scaled_dot_product_attention.default", attention},
+};
+
+}  // namespace
+
+std::span<const DecompositionRow> attention_decompositions() { return rows; }
+
+}  // namespace intaglio

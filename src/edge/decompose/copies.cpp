@@ -1,0 +1,57 @@
+// Casts and copies. In a functional graph a copy is its operand, except where the program would return its own input.
+#include "edge/decompose/tables.h"
+#include "edge/rewrite.h"
+
+namespace intaglio {
+namespace {
+
+Value* operand(const Node& n) { return n.tensor("self"); }
+
+Values copy(GraphBuilder& b, const Node& n) {
+  const bool returns_input = !operand(n)->producer() && is_program_output(n.output());
+  if (!returns_input) return {operand(n)};
+  if (n.is("aten.clone.default") && n.arguments().size() == 1) return {};
+  return {b("aten.clone.default", operand(n))};
+}
+
+Values cast(GraphBuilder& b, const Node& n) {
+  const DType wanted = n.output()->dtype();
+  if (wanted == operand(n)->dtype()) return copy(b, n);
+  if (n.is("aten._to_copy.default") && n.arguments().size() == 2 && n.find("dtype")) return {};
+  return {b.cast(operand(n), wanted)};
+}
+
+Values overwritten(GraphBuilder& b, const Node& n) {
+  return {b.expand(b.cast(n.tensor("src"), operand(n)->dtype()), operand(n)->sizes())};
+}
+
+Values dropout(GraphBuilder&, const Node& n) {
+  if (n.boolean("train") && n.number("p") != 0) refuse(n, "dropout in training mode; call eval() before the export");
+  return {n.tensor("input")};
+}
+
+constexpr DecompositionRow rows[] = {
+    {"aten.clone.default", copy},
+    {"aten.alias.default", copy},
+    {"aten.detach.default", copy},
+    {"aten.contiguous.default", copy},
+    {"aten.lift_fresh_copy.default", copy},
+    {"aten.lift_fresh.default", copy},
+    {"aten.to.dtype", cast},
+    {"aten.to.dtype_layout", cast},
+    {"aten.to.device", cast},
+    {"aten.to.other", cast},
+    {"aten.type_as.default", cast},
+    {"aten._to_copy.default", cast},
+    {"aten.copy.default", overwritten},
+    {"aten.dropout.default", dropout},
+    {"aten.feature_dropout.default", dropout},
+    {"aten.alpha_dropout.default", dropout},
+    {"aten.feature_alpha_dropout.default", dropout},
+};
+
+}  // namespace
+
+std::span<const DecompositionRow> copy_decompositions() { return rows; }
+
+}  // namespace intaglio

@@ -1,0 +1,88 @@
+#include "edge/decompose/tables.h"
+#include "ir/infer.h"
+
+namespace intaglio {
+namespace {
+
+Value* like(const Node& n) { return n.op().schema()->find("self") ? n.tensor("self") : nullptr; }
+
+Values filled(GraphBuilder& b, const Node& n, const Argument& value) {
+  const DType dtype = n.output()->dtype();
+  // The sizes as they are written, when they are: they may be symbols that no operand has.
+  if (n.find("size")) return {b.call("aten.full.default", {n.argument("size"), value}, {{"dtype", dtype}})};
+  return {b.full(n.output()->sizes(), value, dtype, like(n))};
+}
+Values zeros(GraphBuilder& b, const Node& n) { return filled(b, n, 0); }
+Values ones(GraphBuilder& b, const Node& n) { return filled(b, n, 1); }
+Values full(GraphBuilder& b, const Node& n) {
+  const Argument value = n.argument(n.op().schema()->find("fill_value") ? "fill_value" : "value");
+  if (Value* const* tensor = value.get_if<Value*>(); tensor && (*tensor)->is_tensor())
+    return {b.expand(b.cast(*tensor, n.output()->dtype()), n.output()->sizes())};
+  return filled(b, n, value);
+}
+
+Values scalar_tensor(GraphBuilder& b, const Node& n) {
+  const Argument number = n.argument("s");
+  if (number.is<Value*>()) return {};
+  return {b.number(number, n.output()->dtype())};
+}
+
+Values arange(GraphBuilder& b, const Node& n) {
+  const OpSchema& schema = *n.op().schema();
+  const Argument start = schema.find("start") ? n.argument("start") : Argument(0);
+  return {b.call("aten.arange.start_step", {start, n.argument("end")}, {{"dtype", n.output()->dtype()}})};
+}
+
+// Elements above or below a diagonal are set to zero by a constant mask.
+Values triangle(GraphBuilder& b, const Node& n) {
+  Value* x = n.tensor("self");
+  const SymInt &rows = x->sizes()[x->sizes().size() - 2], &columns = x->sizes().back();
+  if (!rows.is_static() || !columns.is_static()) {
+    if (n.op().base() == "tril") return {};
+    refuse(n, "the matrix must have a fixed size");
+  }
+  const int64_t diagonal = n.integer("diagonal");
+  const bool lower = n.op().base() == "tril";
+  Tensor mask = Tensor::empty(DType::boolean, {rows.value(), columns.value()});
+  bool* data = mask.mutable_data<bool>();
+  for (int64_t r = 0; r < rows.value(); ++r)
+    for (int64_t c = 0; c < columns.value(); ++c) *data++ = lower ? c - r <= diagonal : c - r >= diagonal;
+  return {b("aten.where.self", b.constant(std::move(mask)), x, b.number(0, x->dtype()))};
+}
+
+Values one_hot(GraphBuilder& b, const Node& n) {
+  const int64_t classes = n.integer("num_classes");
+  if (classes <= 0) refuse(n, "the number of classes must be given");
+  Tensor numbers = Tensor::empty(DType::int64, {classes});
+  for (int64_t i = 0; i < classes; ++i) numbers.mutable_data<int64_t>()[i] = i;
+  Value* same = b("aten.eq.Tensor", b.unsqueeze(n.tensor("self"), -1), b.constant(std::move(numbers)));
+  return {b.cast(same, DType::int64)};
+}
+
+constexpr DecompositionRow rows[] = {
+    {"aten.zeros.default", zeros},
+    {"aten.ones.default", ones},
+    {"aten.new_zeros.default", zeros},
+    {"aten.new_ones.default", ones},
+    {"aten.new_full.default", full},
+    {"aten.empty.memory_format", zeros},
+    {"aten.new_empty.default", zeros},
+    {"aten.empty_like.default", zeros},
+    {"aten.zeros_like.default", zeros},
+    {"aten.ones_like.default", ones},
+    {"aten.full_like.default", full},
+    {"aten.fill.Scalar", full},
+    {"aten.fill.Tensor", full},
+    {"aten.scalar_tensor.default", scalar_tensor},
+    {"aten.arange.default", arange},
+    {"aten.arange.start", arange},
+    {"aten.tril.default", triangle},
+    {"aten.triu.default", triangle},
+    {"aten.one_hot.default", one_hot},
+};
+
+}  // namespace
+
+std::span<const DecompositionRow> creation_decompositions() { return rows; }
+
+}  // namespace intaglio

@@ -1,0 +1,78 @@
+#include "edge/decompose/decompose.h"
+
+#include <unordered_map>
+
+#include <fmt/format.h>
+
+#include <intaglio/error.h>
+
+#include "edge/decompose/tables.h"
+#include "edge/rewrite.h"
+
+namespace intaglio {
+namespace {
+
+const std::unordered_map<std::string_view, Decomposition>& table() {
+  static const std::unordered_map<std::string_view, Decomposition> rows = [] {
+    std::unordered_map<std::string_view, Decomposition> map;
+    for (const auto& family :
+         {activation_decompositions(), arithmetic_decompositions(), attention_decompositions(), convolution_decompositions(),
+          copy_decompositions(), creation_decompositions(), indexing_decompositions(), matrix_decompositions(),
+          normalization_decompositions(), pooling_decompositions(), reduction_decompositions(), resampling_decompositions(),
+          view_decompositions()})
+      for (const DecompositionRow& row : family) map.emplace(row.op, row.function);
+    return map;
+  }();
+  return rows;
+}
+
+// Replaces the node; false when its decomposition left it alone.
+bool replace(ExportedProgram& program, Node& node, Decomposition function) {
+  GraphBuilder build(program, node);
+  const Values results = function(build, node);
+  if (results.empty()) return false;
+  if (results.size() != node.outputs().size()) throw_bug(fmt::format("the decomposition of {} gives {} results", describe(node), results.size()));
+  for (size_t i = 0; i < results.size(); ++i) {
+    Value* old = node.output(i);
+    if (results[i]) replace_result(program.graph(), old, results[i]);
+    else if (!old->users().empty())
+      throw_unsupported(fmt::format("{}: its result '{}' cannot be computed by any kernel", describe(node), escaped(old->name())));
+  }
+  program.graph().erase(&node);
+  return true;
+}
+
+}  // namespace
+
+int64_t dim_of(const Node& node, std::string_view argument, int64_t rank) {
+  const int64_t dim = node.integer(argument);
+  const int64_t result = dim < 0 ? dim + std::max<int64_t>(rank, 1) : dim;
+  if (result < 0 || result >= std::max<int64_t>(rank, 1)) throw_bad_input(fmt::format("{}: dimension {} is out of range", describe(node), dim));
+  return result;
+}
+
+Ints spread(Ints list, size_t count) {
+  if (list.size() == 1) list.resize(count, list[0]);
+  return list;
+}
+
+void refuse(const Node& node, std::string_view why) { throw_unsupported(fmt::format("{}: {}", describe(node), why)); }
+
+void decompose(ExportedProgram& program, const std::function<bool(const Node&)>& keep) {
+  Graph& graph = program.graph();
+  const auto first = [&] { auto nodes = graph.size() == 0 ? nullptr : graph.node_list().front(); return nodes; };
+  Node* node = first();
+  while (node) {
+    const auto row = table().find(node->op().name());
+    Node* previous = graph.previous(node);
+    if (row == table().end() || (keep && keep(*node)) || !replace(program, *node, row->second)) {
+      node = graph.next(node);
+      continue;
+    }
+    // What was built may itself need decomposing.
+    node = previous ? graph.next(previous) : first();
+  }
+  graph.eliminate_dead_code();
+}
+
+}  // namespace intaglio

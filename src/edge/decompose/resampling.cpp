@@ -1,0 +1,135 @@
+// Padding at borders and resizing of images.
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "edge/decompose/tables.h"
+#include "edge/rewrite.h"
+
+namespace intaglio {
+namespace {
+
+// Wraps around: the end stands before the start and the other way round.
+Value* circular(GraphBuilder& b, const Node& n, Value* x, const Ints& pads) {
+  for (size_t i = 0; i < pads.size() / 2; ++i) {
+    const int64_t dim = x->meta().rank() - 1 - static_cast<int64_t>(i);
+    const SymInt& size = x->sizes()[static_cast<size_t>(dim)];
+    const int64_t before = pads[2 * i], after = pads[2 * i + 1];
+    if (!size.is_static() || before < 0 || after < 0) refuse(n, "circular padding needs fixed sizes and no negative amounts");
+    Values parts;
+    if (before) parts.push_back(b.slice(x, dim, size.value() - before, size.value()));
+    parts.push_back(x);
+    if (after) parts.push_back(b.slice(x, dim, 0, after));
+    if (parts.size() > 1) x = b("aten.cat.default", parts, dim);
+  }
+  return x;
+}
+
+Values pad(GraphBuilder& b, const Node& n) {
+  Value* x = n.tensor("self");
+  const std::string mode = n.string("mode");
+  if (mode == "constant") {
+    const Argument value = n.argument("value");
+    return {b("aten.constant_pad_nd.default", x, n.argument("pad"), value.is_none() ? Argument(0) : value)};
+  }
+  const Ints pads = n.integers("pad");
+  if (mode == "circular") return {circular(b, n, x, pads)};
+  const char* kernel = mode == "reflect" ? "reflection" : mode == "replicate" ? "replication" : nullptr;
+  if (!kernel || pads.empty() || pads.size() > 6) refuse(n, "this padding mode is not supported");
+  return {b(fmt::format("aten.{}_pad{}d.default", kernel, pads.size() / 2), x, pads)};
+}
+
+Values constant_pad(GraphBuilder&, const Node& n) {
+  const Argument pads = n.argument("pad");
+  const auto* amounts = pads.get_if<Ints>();
+  const bool nothing = amounts && std::all_of(amounts->begin(), amounts->end(), [](int64_t amount) { return amount == 0; });
+  const bool returns_input = !n.tensor("self")->producer() && is_program_output(n.output());
+  return nothing && !returns_input ? Values{n.tensor("self")} : Values{};
+}
+
+// Lists of sizes and scales get a leading entry for the added height of 1.
+Values upsample_1d(GraphBuilder& b, const Node& n) {
+  Argument sizes = n.argument("output_size"), scales = n.argument("scale_factors");
+  if (auto* list = sizes.get_if<Ints>()) list->insert(list->begin(), 1);
+  if (auto* list = scales.get_if<std::vector<double>>()) list->insert(list->begin(), 1.0);
+  Value* image = b.unsqueeze(n.tensor("input"), -2);
+  Value* resized = n.op().base() == "upsample_nearest1d"
+                       ? b("aten.upsample_nearest2d.vec", image, sizes, scales)
+                       : b("aten.upsample_bilinear2d.vec", image, sizes, n.boolean("align_corners"), scales);
+  return {b.squeeze(resized, -2)};
+}
+
+// The form with separate scales. A scale that was given decides the sampling positions.
+Values upsample_size(GraphBuilder& b, const Node& n) {
+  const auto high = n.optional_number("scales_h"), wide = n.optional_number("scales_w");
+  const bool nearest = n.op().base() == "upsample_nearest2d";
+  Argument sizes = n.argument("output_size"), scales;
+  if (high && wide) {
+    scales = std::vector<double>{*high, *wide};
+    sizes = Argument();
+  }
+  if (nearest) return {b("aten.upsample_nearest2d.vec", n.tensor("self"), sizes, scales)};
+  return {b("aten.upsample_bilinear2d.vec", n.tensor("self"), sizes, n.boolean("align_corners"), scales)};
+}
+
+// ---- bicubic: each axis is a product with a constant matrix of weights
+double cubic(double t) {
+  constexpr double a = -0.75;
+  t = std::abs(t);
+  if (t <= 1) return ((a + 2) * t - (a + 3)) * t * t + 1;
+  if (t < 2) return ((a * t - 5 * a) * t + 8 * a) * t - 4 * a;
+  return 0;
+}
+// [from, to]: column j holds the weights of the inputs that make output j. Borders repeat.
+Tensor cubic_weights(int64_t from, int64_t to, bool align_corners, std::optional<double> scale) {
+  Tensor weights = Tensor::zeros(DType::float32, {from, to});
+  float* data = weights.mutable_data<float>();
+  const double step = align_corners ? (to > 1 ? static_cast<double>(from - 1) / static_cast<double>(to - 1) : 0)
+                      : scale       ? 1 / *scale
+                                    : static_cast<double>(from) / static_cast<double>(to);
+  for (int64_t j = 0; j < to; ++j) {
+    const double position = align_corners ? step * static_cast<double>(j) : step * (static_cast<double>(j) + 0.5) - 0.5;
+    const auto left = static_cast<int64_t>(std::floor(position));
+    for (int64_t tap = left - 1; tap <= left + 2; ++tap)
+      data[std::clamp<int64_t>(tap, 0, from - 1) * to + j] += static_cast<float>(cubic(position - static_cast<double>(tap)));
+  }
+  return weights;
+}
+Values bicubic(GraphBuilder& b, const Node& n) {
+  Value* x = n.tensor("input");
+  const std::vector<SymInt>&from = x->sizes(), &to = n.output()->sizes();
+  if (x->dtype() != DType::float32 || !from[2].is_static() || !from[3].is_static() || !to[2].is_static() || !to[3].is_static())
+    refuse(n, "bicubic resizing needs float32 and fixed image sizes");
+  const Argument scales = n.argument("scale_factors");
+  const auto* factors = scales.get_if<std::vector<double>>();
+  const auto factor = [&](size_t i) { return factors ? std::optional((*factors)[i]) : std::nullopt; };
+  const bool corners = n.boolean("align_corners");
+  Value* wide = b("aten.matmul.default", x, b.constant(cubic_weights(from[3].value(), to[3].value(), corners, factor(1))));
+  Value* turned = b.permute(wide, {0, 1, 3, 2});
+  Value* high = b("aten.matmul.default", turned, b.constant(cubic_weights(from[2].value(), to[2].value(), corners, factor(0))));
+  return {b.permute(high, {0, 1, 3, 2})};
+}
+
+Values grid_sampler(GraphBuilder& b, const Node& n) {
+  if (n.tensor("input")->meta().rank() != 4) refuse(n, "there is no kernel for volumes");
+  return {b("aten.grid_sampler_2d.default", n.tensor("input"), n.tensor("grid"), n.integer("interpolation_mode"), n.integer("padding_mode"),
+            n.boolean("align_corners"))};
+}
+
+constexpr DecompositionRow rows[] = {
+    {"aten.pad.default", pad},
+    {"aten.constant_pad_nd.default", constant_pad},
+    {"aten.upsample_nearest1d.vec", upsample_1d},
+    {"aten.upsample_linear1d.vec", upsample_1d},
+    {"aten.upsample_nearest2d.default", upsample_size},
+    {"aten.upsample_bilinear2d.default", upsample_size},
+    {"aten.upsample_bicubic2d.vec", bicubic},
+    {"aten.grid_sampler.default", grid_sampler},
+};
+
+}  // namespace
+
+std::span<const DecompositionRow> resampling_decompositions() { return rows; }
+
+}  // namespace intaglio

@@ -1,0 +1,44 @@
+// Inside of decompose.h: rows of op and function by family.
+#pragma once
+
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "edge/builder.h"
+
+namespace intaglio {
+
+// Builds the replacement of a node and returns one value per result (null: a result nobody may use); empty when the
+// node is fine as it is.
+using Decomposition = std::vector<Value*> (*)(GraphBuilder&, const Node&);
+struct DecompositionRow {
+  std::string_view op;
+  Decomposition function;
+};
+
+std::span<const DecompositionRow> activation_decompositions();
+std::span<const DecompositionRow> arithmetic_decompositions();
+std::span<const DecompositionRow> attention_decompositions();
+std::span<const DecompositionRow> convolution_decompositions();
+std::span<const DecompositionRow> copy_decompositions();
+std::span<const DecompositionRow> creation_decompositions();
+std::span<const DecompositionRow> indexing_decompositions();
+std::span<const DecompositionRow> matrix_decompositions();
+std::span<const DecompositionRow> normalization_decompositions();
+std::span<const DecompositionRow> pooling_decompositions();
+std::span<const DecompositionRow> reduction_decompositions();
+std::span<const DecompositionRow> resampling_decompositions();
+std::span<const DecompositionRow> view_decompositions();
+
+// ---- shared by families
+using Ints = std::vector<int64_t>;
+using Values = std::vector<Value*>;
+
+// A dimension argument made non-negative.
+int64_t dim_of(const Node& node, std::string_view argument, int64_t rank);
+// `stride`-like lists repeated to the spatial rank.
+Ints spread(Ints list, size_t count);
+[[noreturn]] void refuse(const Node& node, std::string_view why);
+
+}  // namespace intaglio

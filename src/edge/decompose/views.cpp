@@ -1,0 +1,218 @@
+// Everything that only renames elements becomes view, permute or expand.
+#include <algorithm>
+#include <numeric>
+
+#include <intaglio/error.h>
+
+#include "edge/decompose/tables.h"
+#include "edge/permutation.h"
+#include "edge/rewrite.h"
+#include "ir/infer.h"
+
+namespace intaglio {
+namespace {
+
+Value* self(const Node& n) { return n.tensor("self"); }
+
+bool would_return_input(const Node& n) { return !self(n)->producer() && is_program_output(n.output()); }
+
+// A view whose sizes are all known from the operand; symbols that it cannot write keep the sizes as they were given.
+Values view(GraphBuilder& b, const Node& n) {
+  const std::vector<SymInt>& sizes = n.output()->sizes();
+  if (self(n)->sizes() == sizes && !would_return_input(n)) return {self(n)};
+  const bool plain = n.is("aten.view.default");
+  const auto symbolic = std::count_if(sizes.begin(), sizes.end(), [](const SymInt& size) { return !size.is_static(); });
+  const auto* written = n.find("size") ? n.find("size") : n.find("shape");
+  const bool already_plain = plain && n.argument("size").is<Ints>();
+  if (already_plain || (plain && symbolic > 1)) return {};
+  if (symbolic > 1 && written) return {b("aten.view.default", self(n), *written)};
+  if (self(n)->sizes() == sizes) return {b("aten.clone.default", self(n))};
+  return {b.view(self(n), sizes)};
+}
+
+// A view of the chain's first operand: what lies between is skipped.
+Values view_chain(GraphBuilder& b, const Node& n) {
+  const Node* inner = self(n)->producer();
+  const bool foldable = inner && inner->is("aten.view.default") && n.argument("size").is<Ints>();
+  const Values simpler = view(b, n);
+  if (!simpler.empty() || !foldable) return simpler;
+  Value* first = inner->tensor("self");
+  if (first->sizes() == n.output()->sizes()) return would_return_input(*inner) || !first->producer() ? Values{} : Values{first};
+  return {b.view(first, n.output()->sizes())};
+}
+
+Values permute(GraphBuilder& b, const Node& n) {
+  const Ints order = *permutation_of(n);
+  if (std::is_sorted(order.begin(), order.end())) return would_return_input(n) ? Values{b("aten.clone.default", self(n))} : Values{self(n)};
+  const auto symbolic = std::count_if(n.output()->sizes().begin(), n.output()->sizes().end(), [](const SymInt& s) { return !s.is_static(); });
+  if (symbolic <= 1 && keeps_element_order(self(n)->sizes(), order)) return {b.view(self(n), n.output()->sizes())};
+  if (const Node* inner = self(n)->producer(); inner && inner->is("aten.permute.default")) {
+    Ints both;
+    const Ints before = *permutation_of(*inner);
+    for (int64_t dim : order) both.push_back(before[static_cast<size_t>(dim)]);
+    return {b.permute(inner->tensor("self"), both)};
+  }
+  if (n.is("aten.permute.default") && n.integers("dims") == order) return {};
+  return {b.permute(self(n), order)};
+}
+
+Values expand(GraphBuilder& b, const Node& n) {
+  const std::vector<SymInt>& sizes = n.output()->sizes();
+  if (self(n)->sizes() == sizes && !would_return_input(n)) return {self(n)};
+  if (n.is("aten.expand.default")) return {};
+  if (n.find("size")) return {b("aten.expand.default", self(n), n.argument("size"))};
+  // expand_as: sizes of the other operand
+  return {b("aten.expand.default", self(n), b.sizes(sizes, {self(n), n.tensor("other")}, false))};
+}
+
+// Repeating dimensions of size 1 only is an expansion.
+Values repeat(GraphBuilder& b, const Node& n) {
+  const auto repeats = symbolic_sizes(n.argument(n.op().base() == "tile" ? "dims" : "repeats"));
+  if (!repeats) return {};
+  const auto is_one = [](const SymInt& size) { return size.is_static() && size.value() == 1; };
+  std::vector<SymInt> counts = *repeats;
+  while (counts.size() < self(n)->sizes().size()) counts.insert(counts.begin(), 1);
+  const size_t added = counts.size() - self(n)->sizes().size();
+  bool expands = true;
+  for (size_t i = added; i < counts.size(); ++i) expands = expands && (is_one(counts[i]) || is_one(self(n)->sizes()[i - added]));
+  const bool known = std::all_of(counts.begin(), counts.end(), [](const SymInt& size) { return size.is_static(); });
+  if (expands && known) return {b.expand(self(n), n.output()->sizes())};
+  if (n.op().base() == "repeat") return {};
+  if (!known) refuse(n, "the number of repeats must be fixed");
+  Ints numbers;
+  for (const SymInt& count : counts) numbers.push_back(count.value());
+  return {b("aten.repeat.default", self(n), numbers)};
+}
+
+Values repeat_interleave(GraphBuilder& b, const Node& n) {
+  Value* x = self(n);
+  const Argument dim_argument = n.argument("dim");
+  if (dim_argument.is_none()) x = b.view(x, {size_quotient(x->sizes(), {})});
+  const int64_t rank = x->meta().rank();
+  int64_t dim = dim_argument.is_none() ? 0 : dim_of(n, "dim", rank);
+  std::vector<SymInt> sizes = x->sizes();
+  sizes.insert(sizes.begin() + dim + 1, n.integer("repeats"));
+  return {b.view(b.expand(b.unsqueeze(x, dim + 1), sizes), n.output()->sizes())};
+}
+
+// ---- joining
+Values cat(GraphBuilder& b, const Node& n) {
+  Values tensors = n.tensors("tensors");
+  const size_t before = tensors.size();
+  std::erase_if(tensors, [](const Value* tensor) {
+    return std::any_of(tensor->sizes().begin(), tensor->sizes().end(), [](const SymInt& size) { return size.is_static() && size.value() == 0; });
+  });
+  bool casts = false;
+  for (Value*& tensor : tensors) {
+    casts = casts || tensor->dtype() != n.output()->dtype();
+    tensor = b.cast(tensor, n.output()->dtype());
+  }
+  if (tensors.empty()) return {b.full(n.output()->sizes(), 0, n.output()->dtype())};
+  if (tensors.size() == 1 && !(is_program_output(n.output()) && !tensors[0]->producer())) return {tensors[0]};
+  if (tensors.size() == before && !casts && n.is("aten.cat.default")) return {};
+  return {b("aten.cat.default", tensors, dim_of(n, "dim", n.output()->meta().rank()))};
+}
+
+// Joining along a new dimension: along the old one at its place, then told apart by a view.
+Values stack(GraphBuilder& b, const Node& n) {
+  const Values tensors = n.tensors("tensors");
+  const int64_t dim = dim_of(n, "dim", n.output()->meta().rank());
+  if (dim < tensors[0]->meta().rank()) return {b.view(b("aten.cat.default", tensors, dim), n.output()->sizes())};
+  Values columns;
+  for (Value* tensor : tensors) columns.push_back(b.unsqueeze(tensor, dim));
+  return {b("aten.cat.default", columns, dim)};
+}
+
+Values channel_shuffle(GraphBuilder& b, const Node& n) {
+  const std::vector<SymInt>& sizes = self(n)->sizes();
+  const int64_t groups = n.integer("groups");
+  std::vector<SymInt> split = sizes;
+  split[1] = groups;
+  split.insert(split.begin() + 2, size_quotient({sizes[1]}, {groups}));
+  Ints order(split.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::swap(order[1], order[2]);
+  return {b.view(b.permute(b.view(self(n), split), order), sizes)};
+}
+
+// [.., C*r*r, H, W] -> [.., C, r, r, H, W] -> [.., C, H, r, W, r] -> [.., C, H*r, W*r], and back.
+Values pixel_shuffle(GraphBuilder& b, const Node& n) {
+  const std::vector<SymInt>& sizes = self(n)->sizes();
+  const int64_t factor = n.integer("upscale_factor");
+  const auto lead = static_cast<int64_t>(sizes.size()) - 3;
+  std::vector<SymInt> split(sizes.begin(), sizes.end() - 3);
+  split.insert(split.end(), {size_quotient({sizes[sizes.size() - 3]}, {factor * factor}), factor, factor, sizes[sizes.size() - 2], sizes.back()});
+  Ints order(static_cast<size_t>(lead));
+  std::iota(order.begin(), order.end(), 0);
+  for (int64_t dim : {0, 3, 1, 4, 2}) order.push_back(lead + dim);
+  return {b.view(b.permute(b.view(self(n), split), order), n.output()->sizes())};
+}
+Values pixel_unshuffle(GraphBuilder& b, const Node& n) {
+  const std::vector<SymInt>& sizes = self(n)->sizes();
+  const int64_t factor = n.integer("downscale_factor");
+  const auto lead = static_cast<int64_t>(sizes.size()) - 3;
+  std::vector<SymInt> split(sizes.begin(), sizes.end() - 2);
+  split.insert(split.end(), {size_quotient({sizes[sizes.size() - 2]}, {factor}), factor, size_quotient({sizes.back()}, {factor}), factor});
+  Ints order(static_cast<size_t>(lead));
+  std::iota(order.begin(), order.end(), 0);
+  for (int64_t dim : {0, 2, 4, 1, 3}) order.push_back(lead + dim);
+  return {b.view(b.permute(b.view(self(n), split), order), n.output()->sizes())};
+}
+
+Values meshgrid(GraphBuilder& b, const Node& n) {
+  const Values tensors = n.tensors("tensors");
+  const bool swapped = n.op().schema()->find("indexing") && n.string("indexing") == "xy" && tensors.size() >= 2;
+  Values grids;
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    const std::vector<SymInt>& sizes = n.output(i)->sizes();
+    std::vector<SymInt> own(sizes.size(), 1);
+    const size_t place = swapped && i < 2 ? 1 - i : i;
+    own[place] = sizes[place];
+    grids.push_back(b.expand(b.view(tensors[i], own), sizes));
+  }
+  return grids;
+}
+
+constexpr DecompositionRow rows[] = {
+    {"aten.view.default", view_chain},
+    {"aten._unsafe_view.default", view},
+    {"aten.reshape.default", view},
+    {"aten.view_as.default", view},
+    {"aten.reshape_as.default", view},
+    {"aten.flatten.using_ints", view},
+    {"aten.unflatten.int", view},
+    {"aten.squeeze.default", view},
+    {"aten.squeeze.dim", view},
+    {"aten.squeeze.dims", view},
+    {"aten.unsqueeze.default", view},
+    {"aten.permute.default", permute},
+    {"aten.transpose.int", permute},
+    {"aten.swapaxes.default", permute},
+    {"aten.swapdims.default", permute},
+    {"aten.t.default", permute},
+    {"aten.mT.default", permute},
+    {"aten.numpy_T.default", permute},
+    {"aten.movedim.int", permute},
+    {"aten.movedim.intlist", permute},
+    {"aten.expand.default", expand},
+    {"aten.expand_as.default", expand},
+    {"aten.broadcast_to.default", expand},
+    {"aten.repeat.default", repeat},
+    {"aten.tile.default", repeat},
+    {"aten.repeat_interleave.self_int", repeat_interleave},
+    {"aten.cat.default", cat},
+    {"aten.concat.default", cat},
+    {"aten.concatenate.default", cat},
+    {"aten.stack.default", stack},
+    {"aten.channel_shuffle.default", channel_shuffle},
+    {"aten.pixel_shuffle.default", pixel_shuffle},
+    {"aten.pixel_unshuffle.default", pixel_unshuffle},
+    {"aten.meshgrid.indexing", meshgrid},
+    {"aten.meshgrid.default", meshgrid},
+};
+
+}  // namespace
+
+std::span<const DecompositionRow> view_decompositions() { return rows; }
+
+}  // namespace intaglio

@@ -1,0 +1,15 @@
+// In-place ops become functional ones; writes to buffers and inputs become outputs of the program.
+//
+// Needs: training or inference IR without sub-graphs. Guarantees: no in-place op is left; whoever read a tensor, or a
+// view of it, after a write reads the written value; a written buffer, parameter or input has a mutation output, placed
+// before the user outputs in the order of the inputs. Shown by functionalize_test.cpp.
+// Refuses writes through views that share elements in ways a scatter cannot express (expand, as_strided, ...).
+#pragma once
+
+#include <intaglio/program.h>
+
+namespace intaglio {
+
+void functionalize(ExportedProgram& program);
+
+}  // namespace intaglio

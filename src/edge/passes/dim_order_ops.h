@@ -1,0 +1,13 @@
+// Casts and copies in the form that the runtime has kernels for: `dim_order_ops`, with the dim order written out.
+//
+// Needs: every tensor contiguous (make_contiguous). Guarantees: no `_to_copy`, `clone` or `empty` is left. Shown by
+// passes_test.cpp.
+#pragma once
+
+#include <intaglio/program.h>
+
+namespace intaglio {
+
+void dim_order_ops(ExportedProgram& program);
+
+}  // namespace intaglio

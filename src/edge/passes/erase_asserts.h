@@ -1,0 +1,12 @@
+// Takes out checks that the exporter left in the graph: they say what is already in the metadata.
+//
+// Needs: nothing. Guarantees: no `_assert_*` and no `sym_constrain_range*` node is left. Shown by passes_test.cpp.
+#pragma once
+
+#include <intaglio/program.h>
+
+namespace intaglio {
+
+void erase_asserts(ExportedProgram& program);
+
+}  // namespace intaglio

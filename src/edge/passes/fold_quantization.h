@@ -1,0 +1,12 @@
+// A dequantize that is quantized again with the same parameters is the integer tensor it came from.
+//
+// Needs: no-ops between the two already removed. Guarantees: no such pair is left. Shown by passes_test.cpp.
+#pragma once
+
+#include <intaglio/program.h>
+
+namespace intaglio {
+
+void fold_quantization(ExportedProgram& program);
+
+}  // namespace intaglio

@@ -1,0 +1,78 @@
+#include "edge/passes/inline_subgraphs.h"
+
+#include <unordered_map>
+
+#include <fmt/format.h>
+
+#include <intaglio/error.h>
+
+#include "edge/rewrite.h"
+
+namespace intaglio {
+namespace {
+
+struct Wrapper {
+  const Graph* body = nullptr;
+  std::vector<Value*> operands;
+};
+
+Wrapper wrapper_of(const Node& node) {
+  Wrapper wrapper;
+  for (const NamedArgument& argument : node.arguments()) {
+    if (const auto* subgraph = argument.value.get_if<std::shared_ptr<Subgraph>>()) {
+      wrapper.body = (*subgraph)->graph.get();
+    } else if (wrapper.body) {
+      for (Value* value : values_in(argument.value)) wrapper.operands.push_back(value);
+    }
+  }
+  return wrapper;
+}
+
+void check(const Node& node) {
+  if (node.is("higher_order.wrap_with_set_grad_enabled")) return;
+  const auto* enabled = node.arguments().size() > 2 ? node.arguments()[2].value.get_if<bool>() : nullptr;
+  if (node.is("higher_order.wrap_with_autocast") && enabled && !*enabled) return;
+  throw_unsupported(fmt::format("{}: control flow and autocast cannot be lowered; write the model without it", describe(node)));
+}
+
+void inline_one(Graph& graph, Node& node, int depth) {
+  constexpr int deepest = 32;
+  check(node);
+  const Wrapper wrapper = wrapper_of(node);
+  if (depth > deepest) throw_bad_input(fmt::format("{}: sub-graphs are nested too deeply", describe(node)));
+  if (!wrapper.body || wrapper.body->inputs().size() != wrapper.operands.size())
+    throw_bad_input(fmt::format("{}: the sub-graph's inputs do not fit the operands", describe(node)));
+  std::unordered_map<const Value*, Value*> mapping;
+  for (size_t i = 0; i < wrapper.operands.size(); ++i) mapping[wrapper.body->inputs()[i]] = wrapper.operands[i];
+  const auto outer = [&](Value* value) { return mapping.at(value); };
+  std::vector<Node*> nested;
+  for (const Node* inner : wrapper.body->node_list()) {
+    std::vector<NamedArgument> arguments = inner->arguments();
+    for (NamedArgument& argument : arguments) argument.value = map_values(argument.value, outer);
+    std::vector<OutputSpecification> outputs;
+    for (const Value* output : inner->outputs())
+      outputs.push_back({output->is_tensor() ? output->meta() : TensorMeta(), output->name(), output->kind(), output->sym, output->class_fqn});
+    Node& copy = graph.insert_before(&node, inner->op(), std::move(arguments), std::move(outputs), inner->name(), inner->output_groups());
+    copy.metadata = inner->metadata;
+    for (size_t i = 0; i < inner->outputs().size(); ++i) mapping[inner->output(i)] = copy.output(i);
+    if (copy.op().name_space() == "higher_order") nested.push_back(&copy);
+  }
+  const std::vector<Argument> results = wrapper.body->outputs();
+  if (results.size() != node.outputs().size()) throw_bad_input(fmt::format("{}: the sub-graph's results do not fit", describe(node)));
+  for (size_t i = 0; i < results.size(); ++i) {
+    Value* const* value = results[i].get_if<Value*>();
+    if (!value) throw_unsupported(fmt::format("{}: a sub-graph returns something else than a tensor", describe(node)));
+    graph.replace_all_uses(node.output(i), mapping.at(*value));
+  }
+  graph.erase(&node);
+  for (Node* wrapped : nested) inline_one(graph, *wrapped, depth + 1);
+}
+
+}  // namespace
+
+void inline_subgraphs(ExportedProgram& program) {
+  for (Node* node : program.graph().node_list())
+    if (node->op().name_space() == "higher_order") inline_one(program.graph(), *node, 0);
+}
+
+}  // namespace intaglio

@@ -1,0 +1,54 @@
+#include "edge/passes/make_contiguous.h"
+
+#include <algorithm>
+
+#include "edge/builder.h"
+
+namespace intaglio {
+namespace {
+
+void describe_as_contiguous(TensorMeta& meta) {
+  meta.strides = TensorMeta::contiguous(meta.dtype, meta.sizes).strides;
+  meta.storage_offset = 0;
+}
+
+// Dimensions of size 1 may stand anywhere.
+bool is_row_major(const TensorMeta& meta) {
+  const std::vector<uint8_t> order = meta.dim_order();
+  std::vector<uint8_t> moving;
+  for (uint8_t dim : order)
+    if (!meta.sizes[dim].is_static() || meta.sizes[dim].value() != 1) moving.push_back(dim);
+  return std::is_sorted(moving.begin(), moving.end());
+}
+
+void copy_input(ExportedProgram& program, Value* input) {
+  Graph& graph = program.graph();
+  const std::vector<Node*> nodes = graph.node_list();
+  if (nodes.empty() || input->users().empty()) return;
+  GraphBuilder build(program, *nodes.front());
+  std::vector<int64_t> order;
+  for (int64_t dim = 0; dim < input->meta().rank(); ++dim) order.push_back(dim);
+  Value* copy = build.call("dim_order_ops._to_dim_order_copy.default", {input}, {{"dim_order", order}});
+  const Node* own = copy->producer();
+  graph.replace_uses_if(input, copy, [&](const Node& user) { return &user != own && &user != &graph.output_node(); });
+}
+
+}  // namespace
+
+void make_contiguous(ExportedProgram& program) {
+  for (const Node* node : program.graph().node_list())
+    for (Value* output : node->outputs())
+      if (output->is_tensor()) describe_as_contiguous(output->meta());
+  for (const InputSpec& spec : program.input_specs) {
+    if (!spec.value->is_tensor()) continue;
+    if (const Tensor* tensor = program.constant(spec.value)) {
+      if (!tensor->is_contiguous()) program.set_constant(spec.value, tensor->contiguous());
+    } else if (is_row_major(spec.value->meta())) {
+      describe_as_contiguous(spec.value->meta());
+    } else {
+      copy_input(program, spec.value);
+    }
+  }
+}
+
+}  // namespace intaglio

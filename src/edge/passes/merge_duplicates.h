@@ -1,0 +1,14 @@
+// Equal ops on equal operands are computed once.
+//
+// Needs: a functional graph. Guarantees: no two `aten` nodes with the same op and arguments are left, random ones and
+// program outputs excepted. Quantization ops are not merged: patterns want their own pair at each use. Shown by
+// passes_test.cpp.
+#pragma once
+
+#include <intaglio/program.h>
+
+namespace intaglio {
+
+void merge_duplicates(ExportedProgram& program);
+
+}  // namespace intaglio

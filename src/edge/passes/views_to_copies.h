@@ -1,0 +1,12 @@
+// View ops become their `_copy` forms: in a file nothing aliases, except where memory planning decides so.
+//
+// Needs: a functional graph. Guarantees: no op returns a view of its operand. Shown by passes_test.cpp.
+#pragma once
+
+#include <intaglio/program.h>
+
+namespace intaglio {
+
+void views_to_copies(ExportedProgram& program);
+
+}  // namespace intaglio
