@@ -33,9 +33,12 @@ class Histogram {
   float quantization_error(int first, int last, int64_t levels) const;
 
  private:
+  // Counts on the guess that no value is outside the range, in the pass that finds out. False: nothing was changed.
+  bool count_in_range(std::span<const float> values);
   void observe_finite(std::span<const float> values, Range seen);
   Range range_{0.0f, 0.0f};
   std::vector<float> counts_;  // empty before the first observation
+  bool settled_ = false;       // the last observation did not widen the range: the next is likely not to
 };
 
 // torch.histc(values, 2048, range.min, range.max) for values inside the range.

@@ -126,9 +126,10 @@ float quantization_error(const ErrorInput& in) {
 // Evenly spaced values; the first half counts from `first`, the second from `last`, each by one fused operation.
 void linspace(float first, float last, size_t count, float* out) {
   const float step = (last - first) / static_cast<float>(count - 1);
-  const size_t half = count / 2;
-  for (size_t i = 0; i < half; ++i) out[i] = __builtin_fmaf(step, static_cast<float>(i), first);
-  for (size_t i = half; i < count; ++i) out[i] = __builtin_fmaf(-step, static_cast<float>(count - 1 - i), last);
+  const int half = static_cast<int>(count / 2);
+  const int whole = static_cast<int>(count);
+  for (int i = 0; i < half; ++i) out[i] = __builtin_fmaf(step, static_cast<float>(i), first);
+  for (int i = half; i < whole; ++i) out[i] = __builtin_fmaf(-step, static_cast<float>(whole - 1 - i), last);
 }
 
 }  // namespace

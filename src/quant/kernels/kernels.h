@@ -60,7 +60,7 @@ struct Kernels {
   float (*sum_bins)(const float* values);
   // The squared error of rounding uniformly filled bins to the centres of their destination bins.
   float (*quantization_error)(const ErrorInput& input);
-  // torch.linspace with count >= 2.
+  // torch.linspace with 2 <= count < 2^24.
   void (*linspace)(float first, float last, size_t count, float* out);
 };
 
