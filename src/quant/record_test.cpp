@@ -4,6 +4,7 @@
 #include <bit>
 #include <charconv>
 #include <cmath>
+#include <cstdlib>
 #include <fstream>
 #include <map>
 #include <sstream>
@@ -36,8 +37,12 @@ struct Line {
   }
 };
 
+// tests/test_observers.py has other records read, made on the day.
+const char* other_records() { return std::getenv("INTAGLIO_OBSERVER_RECORDS"); }
+
 std::vector<Line> read_lines(const std::string& name) {
-  std::ifstream file(std::string(INTAGLIO_SOURCE_DIR) + "/tests/records/observers/" + name);
+  const std::string folder = other_records() ? other_records() : INTAGLIO_SOURCE_DIR "/tests/records/observers";
+  std::ifstream file(folder + "/" + name);
   EXPECT_TRUE(file.good()) << name;
   std::vector<Line> lines;
   std::string text;
@@ -184,8 +189,8 @@ TEST(Record, Observers) {
       ++sequences;
     }
   }
-  EXPECT_GE(sequences, 100);
-  EXPECT_GE(errors, 600);
+  EXPECT_GE(sequences, other_records() ? 1 : 100);
+  EXPECT_GE(errors, other_records() ? 1 : 600);
 }
 
 TEST(Record, Primitives) {

@@ -157,8 +157,15 @@ def observer_specs():
         ("never", h, act, []),
         ("never_channels", "per_channel_min_max", dict(weight, axis=0), []),
     ]
+    return cases + random_cases(60, 0)
+
+
+def random_cases(count, seed):
+    """Sequences of one to five tensors of any kind, size and scale."""
+    act = dict(dtype="int8", qscheme="per_tensor_affine", quant_min=-128, quant_max=127, eps=2.0**-12)
     kinds = ["uniform", "bell", "relu", "relu6", "tail", "outliers", "two", "constant", "infinities"]
-    for i in range(60):
+    cases = []
+    for i in range(seed, seed + count):
         r = uniform(1000 + i, 64)
         inputs = []
         for j in range(1 + int(r[0] * 5)):
@@ -166,9 +173,9 @@ def observer_specs():
             scale = f32(2.0 ** int(r[8 * j + 2] * 12 - 6)) * (f32(0.5) + r[8 * j + 3])
             shift = scale * (r[8 * j + 4] - f32(0.5)) if r[8 * j + 5] < 0.7 else f32(0)
             a, b = (shift, scale + shift) if kind in ("uniform", "two") else (scale, shift)
-            count = 1 + int(r[8 * j + 6] ** 3 * 20000)
-            inputs.append((kind, 2000 + 8 * i + j, (count,), float(f32(a)), float(f32(b))))
-        cases.append((f"random{i}", h, act, inputs))
+            size = 1 + int(r[8 * j + 6] ** 3 * 20000)
+            inputs.append((kind, 2000 + 8 * i + j, (size,), float(f32(a)), float(f32(b))))
+        cases.append((f"random{i}", "histogram", act, inputs))
     return cases
 
 
