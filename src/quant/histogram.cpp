@@ -51,26 +51,6 @@ std::vector<float> histogram_of_constant(size_t count, float value) {
 
 constexpr size_t parts = 16;
 
-// The last bin whose lower bound is not above `value`, starting the walk at `bin`. Bounds ascend.
-size_t walk_to(std::span<const float> bounds, float value, size_t bin) {
-  while (bin + 1 < bins && bounds[bin + 1] <= value) ++bin;
-  while (bin > 0 && bounds[bin] > value) --bin;
-  return bin;
-}
-
-// Adds `part` sixteen times one after the other, as the rounding of the reference wants it: to `bin` while the centres
-// are below `bound`, then to the next. Additions of zero stand in for branches that no predictor gets right.
-void add_parts(const float* centres, float bound, float part, float* bin) {
-  float here = bin[0], next = bin[1];
-  for (size_t k = 0; k < parts; ++k) {
-    const bool below = centres[k] < bound;
-    here += below ? part : 0.0f;
-    next += below ? 0.0f : part;
-  }
-  bin[0] = here;
-  bin[1] = next;
-}
-
 }  // namespace
 
 std::vector<float> histogram_of(std::span<const float> values, Range range) {
@@ -86,27 +66,15 @@ std::vector<float> widened(std::span<const float> counts, Range from, Range to) 
   std::vector<float> centres = linspace(from.min, from.max, bins * parts + 1);
   for (float& centre : centres) centre += 0.5f * part_width;
   std::vector<float> result(bins);
+  if (std::is_sorted(bounds.begin(), bounds.end())) {
+    kernels().widen(counts.data(), centres.data(), bounds.data(), result.data());
+    return result;
+  }
   // Ranges of a few subnormals round to bounds that do not ascend; PyTorch's binary search then has its own answer.
-  const bool ascending = std::is_sorted(bounds.begin(), bounds.end());
-  size_t bin = 0;
-  for (size_t i = 0; i < bins; ++i) {
-    if (counts[i] == 0.0f) continue;
-    const float part = counts[i] / static_cast<float>(parts);
-    const float* centre = &centres[i * parts];
-    if (ascending) bin = walk_to(bounds, centre[0], bin);
-    if (ascending && bin + 2 < bins && centre[parts - 1] < bounds[bin + 2] && std::is_sorted(centre, centre + parts)) {
-      add_parts(centre, bounds[bin + 1], part, &result[bin]);
-      continue;
-    }
-    for (size_t j = 0; j < parts; ++j) {
-      if (ascending) {
-        bin = walk_to(bounds, centre[j], bin);
-      } else {
-        const auto after = std::upper_bound(bounds.begin(), bounds.end(), centre[j]) - bounds.begin();
-        bin = static_cast<size_t>(std::clamp<std::ptrdiff_t>(after - 1, 0, bins - 1));
-      }
-      result[bin] += part;
-    }
+  for (size_t i = 0; i < bins * parts; ++i) {
+    const auto after = std::upper_bound(bounds.begin(), bounds.end(), centres[i]) - bounds.begin();
+    const auto bin = std::clamp<std::ptrdiff_t>(after - 1, 0, bins - 1);
+    result[static_cast<size_t>(bin)] += counts[i / parts] / static_cast<float>(parts);
   }
   return result;
 }

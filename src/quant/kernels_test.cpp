@@ -2,6 +2,7 @@
 // the vectorised search error those of the formula written out.
 #include "quant/kernels/kernels.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -187,6 +188,28 @@ TEST(Kernels, SumsAndLinspaceAgree) {
       EXPECT_EQ(set->sum_bins(x.data()), baseline::kernel_set.sum_bins(x.data())) << set->name;
       set->linspace(first, last, count, found.data());
       EXPECT_TRUE(same_bits(found, expected)) << set->name;
+    }
+  }
+}
+
+TEST(Kernels, WideningIsSixteenAdditions) {
+  Random random(7);
+  for (int round = 0; round < 120; ++round) {
+    std::vector<float> counts = random.values(histogram_bins), centres(16 * histogram_bins), bounds(histogram_bins + 1);
+    for (float& count : counts) count = round % 3 == 0 ? std::floor(std::fabs(count)) : std::fabs(count);
+    const float low = random.unit() - 0.5f, high = low + random.scale();
+    const float wider = round % 4 == 0 ? 0.0f : (high - low) * random.unit() * (round % 2 ? 0.1f : 5.0f);
+    baseline::kernel_set.linspace(low, high, centres.size(), centres.data());
+    baseline::kernel_set.linspace(low - wider * random.unit(), high + wider * random.unit(), bounds.size(), bounds.data());
+    std::vector<float> expected(histogram_bins);
+    for (size_t i = 0; i < centres.size(); ++i) {
+      const auto after = std::upper_bound(bounds.begin(), bounds.end(), centres[i]) - bounds.begin();
+      expected[static_cast<size_t>(std::clamp<std::ptrdiff_t>(after - 1, 0, histogram_bins - 1))] += counts[i / 16] / 16.0f;
+    }
+    for (const Kernels* set : available_kernels()) {
+      std::vector<float> found(histogram_bins);
+      set->widen(counts.data(), centres.data(), bounds.data(), found.data());
+      EXPECT_TRUE(same_bits(found, expected)) << set->name << " round " << round;
     }
   }
 }

@@ -132,5 +132,56 @@ void linspace(float first, float last, size_t count, float* out) {
   for (int i = half; i < whole; ++i) out[i] = __builtin_fmaf(-step, static_cast<float>(whole - 1 - i), last);
 }
 
+// True when x is a multiple of the last place of values near `magic`, 1.5 times a power of two.
+inline bool on_grid(float x, float magic) { return (x + magic) - magic == x; }
+
+// Adds `part` sixteen times, one after the other with a rounding each: `below` times to bin[0], the others to bin[1].
+inline void add_parts(float part, int below, float* bin) {
+  float here = bin[0], next = bin[1];
+  const float most = (here + next) + 16.0f * part;
+  uint32_t bits;
+  __builtin_memcpy(&bits, &most, sizeof(bits));
+  bits = (bits & 0x7f800000u) | 0x00400000u;
+  float magic;
+  __builtin_memcpy(&magic, &bits, sizeof(magic));
+  if (on_grid(here, magic) && on_grid(next, magic) && on_grid(part, magic)) {
+    // No partial sum needs a bit below the last place of the largest: nothing is rounded, the order does not matter.
+    bin[0] = here + static_cast<float>(below) * part;
+    bin[1] = next + static_cast<float>(16 - below) * part;
+    return;
+  }
+  for (int k = 0; k < 16; ++k) {
+    // Adding zero, which changes nothing, in place of a branch that no predictor gets right.
+    here += k < below ? part : 0.0f;
+    next += k < 16 - below ? part : 0.0f;
+  }
+  bin[0] = here;
+  bin[1] = next;
+}
+
+inline size_t walk_to(const float* bounds, float value, size_t bin) {
+  while (bin + 1 < histogram_bins && bounds[bin + 1] <= value) ++bin;
+  while (bin > 0 && bounds[bin] > value) --bin;
+  return bin;
+}
+
+void widen(const float* counts, const float* centres, const float* bounds, float* out) {
+  size_t bin = 0;
+  for (size_t i = 0; i < histogram_bins; ++i, centres += 16) {
+    if (counts[i] == 0.0f) continue;
+    const float part = counts[i] / 16.0f;
+    bin = walk_to(bounds, centres[0], bin);
+    if (bin + 1 < histogram_bins && count_below_16(centres, bounds[bin]) == 0 &&
+        count_below_16(centres, bounds[bin + 2]) == 16) {
+      add_parts(part, count_below_16(centres, bounds[bin + 1]), out + bin);
+      continue;
+    }
+    for (size_t k = 0; k < 16; ++k) {
+      bin = walk_to(bounds, centres[k], bin);
+      out[bin] += part;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace intaglio::quant::INTAGLIO_ISA

@@ -62,6 +62,9 @@ struct Kernels {
   float (*quantization_error)(const ErrorInput& input);
   // torch.linspace with 2 <= count < 2^24.
   void (*linspace)(float first, float last, size_t count, float* out);
+  // Adds each count to out[histogram_bins] in sixteen parts, one after the other: a part goes to the last bin whose
+  // bound is not above its centre. histogram_bins + 1 ascending bounds, sixteen centres a count.
+  void (*widen)(const float* counts, const float* centres, const float* bounds, float* out);
 };
 
 const Kernels& kernels();

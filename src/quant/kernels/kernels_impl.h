@@ -47,6 +47,7 @@ extern const Kernels kernel_set = {
     .sum_bins = sum_bins,
     .quantization_error = quantization_error,
     .linspace = linspace,
+    .widen = widen,
 };
 
 }  // namespace intaglio::quant::INTAGLIO_ISA

@@ -41,7 +41,8 @@ MinMax min_max(const float* x, size_t count) {
         v[j] = load(x + i + j * Vec::lanes);
         scans[j].add(v[j]);
       }
-      range.has_nan |= any_nan(v[0], v[1]) | any_nan(v[2], v[3]);
+      range.has_nan |= any_nan(v[0], v[1]);
+      range.has_nan |= any_nan(v[2], v[3]);
     }
     for (const RangeScan& scan : scans) fold(scan, range);
   }

@@ -40,6 +40,9 @@ inline IntVec truncated_below(Vec a, uint32_t limit) {
   return {_mm512_min_epu32(_mm512_cvttps_epi32(a.v), _mm512_set1_epi32(static_cast<int>(limit)))};
 }
 inline void store(uint32_t* p, IntVec a) { _mm512_storeu_si512(p, a.v); }
+inline int count_below_16(const float* p, float bound) {
+  return __builtin_popcount(_mm512_cmp_ps_mask(_mm512_loadu_ps(p), _mm512_set1_ps(bound), _CMP_LT_OQ));
+}
 
 #elif defined(__AVX2__)
 
@@ -71,6 +74,12 @@ inline IntVec truncated_below(Vec a, uint32_t limit) {
   return {_mm256_min_epu32(_mm256_cvttps_epi32(a.v), _mm256_set1_epi32(static_cast<int>(limit)))};
 }
 inline void store(uint32_t* p, IntVec a) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), a.v); }
+inline int count_below_16(const float* p, float bound) {
+  const __m256 bounds = _mm256_set1_ps(bound);
+  const int low = _mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(p), bounds, _CMP_LT_OQ));
+  const int high = _mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(p + 8), bounds, _CMP_LT_OQ));
+  return __builtin_popcount(static_cast<unsigned>(low | (high << 8)));
+}
 
 #else
 
@@ -143,6 +152,11 @@ inline IntVec truncated_below(Vec a, uint32_t limit) {
 }
 inline void store(uint32_t* p, IntVec a) {
   for (int i = 0; i < Vec::lanes; ++i) p[i] = a.v[i];
+}
+inline int count_below_16(const float* p, float bound) {
+  int count = 0;
+  for (int i = 0; i < 16; ++i) count += p[i] < bound;
+  return count;
 }
 
 #endif
