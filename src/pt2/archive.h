@@ -7,7 +7,7 @@
 
 #include <intaglio/tensor.h>
 
-#include "pt2/zip_reader.h"
+#include "base/zip_reader.h"
 
 namespace intaglio::pt2 {
 

@@ -5,8 +5,8 @@
 #include <fmt/format.h>
 #include <intaglio/error.h>
 
-#include "pt2/zip_format.h"
-#include "pt2/zip_reader.h"
+#include "base/zip_format.h"
+#include "base/zip_reader.h"
 
 namespace intaglio::pt2 {
 

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-namespace intaglio::pt2::zip {
+namespace intaglio::zip {
 
 inline constexpr uint32_t local_signature = 0x04034b50;
 inline constexpr uint32_t central_signature = 0x02014b50;
@@ -29,4 +29,4 @@ inline constexpr uint16_t flag_masked = 1 << 13;
 inline constexpr uint16_t extra_zip64 = 0x0001;
 inline constexpr uint16_t extra_padding = 0x4246;  // "FB", as torch pads
 
-}  // namespace intaglio::pt2::zip
+}  // namespace intaglio::zip

@@ -13,7 +13,7 @@
 #include <string_view>
 #include <vector>
 
-namespace intaglio::pt2 {
+namespace intaglio {
 
 struct ZipEntry {
   std::string name;  // UTF-8, relative, '/' between components, none of them empty, "." or ".."
@@ -27,7 +27,7 @@ struct ZipEntry {
 
 class ZipReader {
  public:
-  // Bad-input error for anything that is not one well-formed archive over all of `bytes`; see the tests for the list.
+  // Bad-input error for anything that is not one well-formed archive over all of `bytes`.
   // A comment and up to 64 KiB of text behind the end record are allowed.
   explicit ZipReader(std::span<const std::byte> bytes);
 
@@ -37,7 +37,7 @@ class ZipReader {
 
   // Bytes as they stand in the archive.
   std::span<const std::byte> stored(const ZipEntry& entry) const;
-  // Inflated contents of a deflated entry; the sum over all entries is bounded by the archive's size (`open` checks).
+  // Inflated contents of a deflated entry; the sum over all entries is bounded by the archive's size.
   std::vector<std::byte> inflated(const ZipEntry& entry) const;
 
  private:
@@ -55,4 +55,4 @@ uint32_t crc32_of(std::span<const std::byte> bytes);
 // Bad-input error naming the entry when the bytes are damaged.
 void check_crc(const ZipEntry& entry, std::span<const std::byte> bytes);
 
-}  // namespace intaglio::pt2
+}  // namespace intaglio

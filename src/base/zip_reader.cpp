@@ -1,4 +1,4 @@
-#include "pt2/zip_reader.h"
+#include "base/zip_reader.h"
 
 #include <algorithm>
 
@@ -8,9 +8,9 @@
 #include <intaglio/error.h>
 
 #include "base/byte_reader.h"
-#include "pt2/zip_format.h"
+#include "base/zip_format.h"
 
-namespace intaglio::pt2 {
+namespace intaglio {
 
 namespace {
 
@@ -99,7 +99,7 @@ ZipReader::ZipReader(std::span<const std::byte> bytes) : bytes_(bytes) {
 
 ZipReader::Directory ZipReader::find_directory() const {
   if (bytes_.size() < zip::end_size)
-    throw_bad_input(bytes_.empty() ? "the file is empty, a .pt2 archive is needed"
+    throw_bad_input(bytes_.empty() ? "the file is empty, an archive is needed"
                                    : fmt::format("not a ZIP archive: only {} bytes", bytes_.size()));
   // The end record is the last one in the comment window whose comment fits.
   const uint64_t window = std::min<uint64_t>(bytes_.size(), zip::end_size + 0xffff);
@@ -110,7 +110,7 @@ ZipReader::Directory ZipReader::find_directory() const {
     if (reader.read<uint32_t>() == zip::end_signature) end = at;
   }
   if (end == bytes_.size())
-    throw_bad_input("not a ZIP archive, or cut short: there is no end record; .pt2 files are written by torch.export.save");
+    throw_bad_input("not a ZIP archive, or cut short: there is no end record; copy or save the file again");
 
   ByteReader reader(bytes_.subspan(end + 4), "end record");
   const auto disk = reader.read<uint16_t>();
@@ -199,7 +199,7 @@ void ZipReader::read_directory(const Directory& directory) {
                       {&entry.header_offset, entry.header_offset == 0xffffffff}},
                      name);
     if (flags & (zip::flag_encrypted | zip::flag_strong_encryption | zip::flag_masked))
-      throw_bad_input(fmt::format("entry {} is encrypted; save the program without encryption", name));
+      throw_bad_input(fmt::format("entry {} is encrypted; save it without encryption", name));
     if (flags & zip::flag_patch) throw_bad_input(fmt::format("entry {} is patch data, which is not supported", name));
     if (method != zip::method_stored && method != zip::method_deflated)
       throw_bad_input(fmt::format("entry {} uses compression method {}; only stored and deflate are read", name, method));
@@ -319,4 +319,4 @@ void check_crc(const ZipEntry& entry, std::span<const std::byte> bytes) {
                                 shown(entry.name), actual, entry.crc));
 }
 
-}  // namespace intaglio::pt2
+}  // namespace intaglio
