@@ -55,6 +55,17 @@ def test_written_bytes_are_numpys(tmp_path):
         assert len(written) == len(path.read_bytes())
 
 
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_npz(tmp_path, save):
+    arrays = {"x": example("f4", (3, 224, 224)), "k": example("i8", ()), "mask": example("?", (7,))}
+    save(tmp_path / "a.npz", **arrays)
+    got = loaded(tmp_path / "a.npz", tmp_path / "out")
+    assert got.keys() == arrays.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(got[name], array)
+        assert got[name].dtype == array.dtype
+
+
 def test_bfloat16_travels_as_void(tmp_path):
     bits = np.array([0x3F80, 0xC000, 0x7F80], dtype="<u2")
     np.save(tmp_path / "b.npy", bits.view("V2"))

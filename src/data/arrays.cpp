@@ -6,10 +6,14 @@
 #include "base/atomic_file.h"
 #include "base/mapped_file.h"
 #include "data/npy.h"
+#include "data/npz.h"
 
 namespace intaglio {
 
 std::vector<NamedArray> read_arrays(std::span<const std::byte> bytes, const std::string& name) try {
+  // Told by the first bytes, as NumPy does: the name may be anything.
+  const bool is_archive = bytes.size() >= 2 && bytes[0] == std::byte{'P'} && bytes[1] == std::byte{'K'};
+  if (is_archive || name.ends_with(".npz")) return data::read_npz(bytes);
   return {{"arr_0", data::read_npy(bytes)}};
 } catch (const Error& error) {
   throw error.with_context(escaped(name));

@@ -149,6 +149,52 @@ TEST(Npy, RoundTripThroughAFile) {
   expect_message(message_of([&] { read_arrays(folder.path / "b.npy"); }), "b.npy");
 }
 
+TEST(Npz, RoundTripInOrderWithTheSameBytes) {
+  Folder folder;
+  const std::vector<NamedArray> arrays{{"z", Tensor::of<float>({1, 2}, {2})},
+                                       {"a", Tensor::scalar<int64_t>(-7)},
+                                       {"empty", Tensor::zeros(DType::int8, {0, 4})}};
+  write_npz(folder.path / "a.npz", arrays);
+  write_npz(folder.path / "b.npz", arrays);
+  const auto got = read_arrays(folder.path / "a.npz");
+  ASSERT_EQ(got.size(), arrays.size());
+  for (size_t i = 0; i < got.size(); ++i) {
+    EXPECT_EQ(got[i].name, arrays[i].name);
+    EXPECT_TRUE(bit_equal(got[i].tensor, arrays[i].tensor));
+  }
+  const auto contents = [&](const char* name) {
+    std::ifstream in(folder.path / name, std::ios::binary);
+    return std::string((std::istreambuf_iterator<char>(in)), {});
+  };
+  EXPECT_EQ(contents("a.npz"), contents("b.npz"));
+  std::string damaged = contents("a.npz");
+  damaged[damaged.find("\x93NUMPY") + 130] ^= 1;  // an element of the first array
+  expect_message(message_of([&] { read_arrays(bytes_of(damaged), "d.npz"); }),
+                 "d.npz: entry 'z.npy': entry 'z.npy' is damaged");
+  expect_message(message_of([&] {
+                   write_npz(folder.path / "c.npz", std::vector<NamedArray>{arrays[0], arrays[0]});
+                 }),
+                 "two arrays are named 'z'");
+}
+
+TEST(Npz, OutputsAreNumberedWithoutGaps) {
+  Folder folder;
+  write_outputs(folder.path / "o.npz", std::vector<Tensor>{Tensor::scalar(1.0f), Tensor(), Tensor::scalar(2.0f)});
+  const auto got = read_arrays(folder.path / "o.npz");
+  ASSERT_EQ(got.size(), 2u);
+  EXPECT_EQ(got[1].name, "arr_1");
+  EXPECT_EQ(got[1].tensor.item_as_double(), 2);
+}
+
+TEST(Npz, EveryTruncationIsAnError) {
+  Folder folder;
+  write_npz(folder.path / "a.npz", std::vector<NamedArray>{{"x", Tensor::of<float>({1, 2}, {2})}});
+  std::ifstream in(folder.path / "a.npz", std::ios::binary);
+  const std::string good((std::istreambuf_iterator<char>(in)), {});
+  for (size_t size = 0; size < good.size(); ++size)
+    EXPECT_THROW(read_arrays(bytes_of(good.substr(0, size)), "t.npz"), Error) << size;
+}
+
 TEST(Labels, AreIntegersInARow) {
   Folder folder;
   write_npy(folder.path / "l.npy", Tensor::of<int32_t>({3, 1, 2}, {3}));

@@ -1,0 +1,10 @@
+#include <intaglio/data.h>
+#include <intaglio/error.h>
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  try {
+    intaglio::read_arrays({reinterpret_cast<const std::byte*>(data), size}, "fuzz.npz");
+  } catch (const intaglio::Error&) {
+  }
+  return 0;
+}
