@@ -162,30 +162,49 @@ void expect_statistics(const Observer& observer, const Line& line) {
   EXPECT_EQ(hash_of(params.zero_point), line.text("zero_point"));
 }
 
-TEST(Record, Observers) {
+// A sequence, watched by one observer for each instruction set: all must give torchao's bits.
+struct Watched {
+  const Kernels* kernels;
   std::unique_ptr<Observer> observer;
   Histogram histogram;
+
+  void observe(const Tensor& tensor) {
+    const KernelOverride chosen(*kernels);
+    observer->observe(tensor);
+    if (observer->kind() == "histogram") histogram.observe(tensor.span<float>());
+  }
+  void expect_error(const Line& line) const {
+    const KernelOverride chosen(*kernels);
+    const int64_t levels = int64_t{1} << (8 * item_size(observer->settings().dtype));
+    const int first = static_cast<int>(line.integer("first")), last = static_cast<int>(line.integer("last"));
+    EXPECT_EQ(bits_of(histogram.quantization_error(first, last, levels)), line.text("error")) << kernels->name;
+  }
+  void expect(const Line& line) const {
+    const KernelOverride chosen(*kernels);
+    SCOPED_TRACE(kernels->name);
+    expect_statistics(*observer, line);
+  }
+};
+
+TEST(Record, Observers) {
+  std::vector<Watched> all;
   std::string name;
   int sequences = 0, errors = 0;
   for (const Line& line : read_lines("observers.txt")) {
+    if (line.word == "sequence") name = line.text("name");
     SCOPED_TRACE(name + ", line " + std::to_string(line.number));
     if (line.word == "sequence") {
-      name = line.text("name");
-      observer = observer_of(line);
-      histogram = {};
+      all.clear();
+      for (const Kernels* set : available_kernels()) all.push_back({set, observer_of(line), {}});
     } else if (line.word == "input") {
       const Tensor tensor = input_of(line);
-      observer->observe(tensor);
-      if (observer->kind() == "histogram") histogram.observe(tensor.span<float>());
+      for (Watched& one : all) one.observe(tensor);
     } else if (line.word == "error") {
-      const int64_t levels = int64_t{1} << (8 * item_size(observer->settings().dtype));
-      const float error = histogram.quantization_error(static_cast<int>(line.integer("first")),
-                                                       static_cast<int>(line.integer("last")), levels);
-      EXPECT_EQ(bits_of(error), line.text("error"));
+      for (const Watched& one : all) one.expect_error(line);
       ++errors;
     } else {
       ASSERT_EQ(line.word, "expect");
-      expect_statistics(*observer, line);
+      for (const Watched& one : all) one.expect(line);
       ++sequences;
     }
   }

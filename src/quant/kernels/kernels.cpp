@@ -1,10 +1,13 @@
 #include "quant/kernels/kernels.h"
 
+#include <atomic>
 #include <vector>
 
 namespace intaglio::quant {
 
 namespace {
+
+std::atomic<const Kernels*> override_set = nullptr;
 
 std::vector<const Kernels*> detect() {
   std::vector<const Kernels*> sets{&baseline::kernel_set};
@@ -27,7 +30,11 @@ std::span<const Kernels* const> available_kernels() {
 
 const Kernels& kernels() {
   static const Kernels& best = *available_kernels().back();
-  return best;
+  const Kernels* chosen = override_set.load(std::memory_order_relaxed);
+  return chosen ? *chosen : best;
 }
+
+KernelOverride::KernelOverride(const Kernels& set) { override_set = &set; }
+KernelOverride::~KernelOverride() { override_set = nullptr; }
 
 }  // namespace intaglio::quant

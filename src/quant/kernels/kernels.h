@@ -71,6 +71,15 @@ const Kernels& kernels();
 // All sets that this processor runs, slowest first.
 std::span<const Kernels* const> available_kernels();
 
+// For tests: while it lives, `kernels()` is `set` on every thread.
+class KernelOverride {
+ public:
+  explicit KernelOverride(const Kernels& set);
+  ~KernelOverride();
+  KernelOverride(const KernelOverride&) = delete;
+  KernelOverride& operator=(const KernelOverride&) = delete;
+};
+
 namespace baseline {
 extern const Kernels kernel_set;
 }
