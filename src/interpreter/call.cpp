@@ -187,6 +187,11 @@ std::string Call::string(std::string_view name) const {
   return *text;
 }
 
+bool Call::is_dtype(std::string_view name) const {
+  const BoundArgument* argument = find(name);
+  return argument != nullptr && argument->literal.is<DType>();
+}
+
 std::optional<DType> Call::optional_dtype(std::string_view name) const {
   const BoundArgument* argument = find(name);
   if (argument == nullptr || argument->literal.is_none()) return std::nullopt;

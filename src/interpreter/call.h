@@ -90,6 +90,7 @@ class Call {
   std::vector<double> floatings(std::string_view name) const;
   bool boolean(std::string_view name) const { return number(name).as_int() != 0; }
   std::string string(std::string_view name) const;
+  bool is_dtype(std::string_view name) const;
   std::optional<DType> optional_dtype(std::string_view name) const;
   MemoryFormat memory_format(std::string_view name) const;  // unknown when absent
   // By position, for targets without a schema.

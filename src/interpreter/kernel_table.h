@@ -32,8 +32,10 @@ Tensor sliced(Call& call, const Tensor& self);
 // The families, one file each in kernels/.
 std::span<const Kernel> attention_kernels();
 std::span<const Kernel> binary_kernels();
+std::span<const Kernel> control_kernels();
 std::span<const Kernel> convolution_kernels();
 std::span<const Kernel> creation_kernels();
+std::span<const Kernel> einsum_kernels();
 std::span<const Kernel> indexing_kernels();
 std::span<const Kernel> joining_kernels();
 std::span<const Kernel> matmul_kernels();

@@ -80,6 +80,11 @@ INTAGLIO_INLINE int64_t shifted_left(int64_t a, int64_t b) {
 }
 INTAGLIO_INLINE int64_t shifted_right(int64_t a, int64_t b) { return b < 0 || b > 63 ? (a < 0 ? -1 : 0) : a >> b; }
 
+template <typename T> INTAGLIO_INLINE T exp_of(T x) {
+  if constexpr (std::is_same_v<T, float>) return math::exp(x);
+  else return std::exp(x);
+}
+
 INTAGLIO_BINARY(Add, sum(a, b))
 INTAGLIO_BINARY(AddScaled, sum(a, product(p0, b)))
 INTAGLIO_BINARY(WeightedSum, sum(product(p[0], a), product(p[1], b)))
@@ -112,6 +117,7 @@ INTAGLIO_BINARY(BitwiseOr, a | b)
 INTAGLIO_BINARY(BitwiseXor, a ^ b)
 INTAGLIO_BINARY(ShiftLeft, shifted_left(a, b))
 INTAGLIO_BINARY(ShiftRight, shifted_right(a, b))
+INTAGLIO_BINARY(Gated, a * (T(1) / (T(1) + exp_of(-b))))
 INTAGLIO_BINARY(Prelu, a > T(0) ? a : b * a)
 INTAGLIO_TERNARY(Where, a != T(0) ? b : c)
 INTAGLIO_TERNARY(ScaleShift, a * b + c)
@@ -266,6 +272,15 @@ void add_product(Call& call) {
                {call.tensor("self"), call.tensor("tensor1"), call.tensor("tensor2")}, {value});
 }
 
+// The first half of a dimension, gated by the second.
+void glu(Call& call) {
+  const Tensor& self = call.tensor("self");
+  call.require(self.rank() > 0, "a 0-d tensor");
+  const int64_t dim = call.dimension("dim", self.rank()), half = self.size(dim) / 2;
+  call.require(self.size(dim) % 2 == 0, "the dimension has no halves");
+  run_operands(call, float_only<Gated>(), Result::promoted, {self.narrowed(dim, 0, half), self.narrowed(dim, half, half)}, {});
+}
+
 void lerp(Call& call) {
   run_operands(call, float_only<Lerp>(), Result::promoted,
                {call.tensor("self"), call.tensor("end"), call.tensor_or_number("weight")}, {});
@@ -294,6 +309,7 @@ std::span<const Kernel> binary_kernels() {
     add(clamp_tensors, 0, {"aten.clamp.Tensor", "aten.clip.Tensor"});
     add(add_product, kAddCMul, {"aten.addcmul.default"});
     add(add_product, kAddCDiv, {"aten.addcdiv.default"});
+    add(glu, 0, {"aten.glu.default"});
     add(lerp, 0, {"aten.lerp.Scalar", "aten.lerp.Tensor"});
     for (size_t i = 0; i < rows().size(); ++i) kernels.push_back({rows()[i].op, binary, static_cast<int>(i), false, true});
     return kernels;

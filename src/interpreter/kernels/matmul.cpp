@@ -10,6 +10,7 @@
 #include "interpreter/elementwise.h"
 #include "interpreter/gemm.h"
 #include "interpreter/kernel_table.h"
+#include "interpreter/matrix_product.h"
 #include "interpreter/strided.h"
 
 namespace intaglio::interp {
@@ -31,31 +32,6 @@ template <typename T> void plain_product(const Tensor& x, const Tensor& y, const
         *c++ = static_cast<T>(sum);
       }
   }
-}
-
-// [batch, m, k] x [batch, k, n], any numeric type.
-Tensor product(Call& call, const Tensor& x, const Tensor& y) {
-  if (x.dtype() != y.dtype()) call.fail(fmt::format("the operands are {} and {}", name(x.dtype()), name(y.dtype())));
-  if (x.size(0) != y.size(0) || x.size(2) != y.size(1))
-    call.fail(fmt::format("matrices [{}] and [{}] do not fit", fmt::join(x.sizes(), ", "), fmt::join(y.sizes(), ", ")));
-  const Sizes sizes = {x.size(0), x.size(1), y.size(2)};
-  if (x.dtype() == DType::float16 || x.dtype() == DType::bfloat16) {
-    const Tensor out = call.empty(DType::float32, sizes);
-    batched_gemm(call, call.state<GemmState>(), converted(x, DType::float32), converted(y, DType::float32), out);
-    return converted(out, x.dtype());
-  }
-  const Tensor out = call.empty(x.dtype(), sizes);
-  switch (x.dtype()) {
-    case DType::float32: batched_gemm(call, call.state<GemmState>(), x, y, out); break;
-    case DType::float64: plain_product<double>(x, y, out); break;
-    case DType::int64: plain_product<int64_t>(x, y, out); break;
-    case DType::int32: plain_product<int32_t>(x, y, out); break;
-    case DType::int16: plain_product<int16_t>(x, y, out); break;
-    case DType::int8: plain_product<int8_t>(x, y, out); break;
-    case DType::uint8: plain_product<uint8_t>(x, y, out); break;
-    default: call.unsupported(fmt::format("matrix products of {} tensors", name(x.dtype())));
-  }
-  return out;
 }
 
 Tensor with_rank(const Tensor& tensor, Sizes sizes, Sizes strides) {
@@ -131,7 +107,7 @@ void linear(Call& call) {
   call.require(call.epilogue() == nullptr, "its result is not float32, as the graph says it is");
   const Tensor rows = as_batch(as_rows(call, input, features));
   const int64_t permutation[] = {0, 2, 1};
-  Tensor out = product(call, rows, as_batch(matrix).permuted(permutation)).reshaped(sizes);
+  Tensor out = matrix_product(call, rows, as_batch(matrix).permuted(permutation)).reshaped(sizes);
   if (bias != nullptr) {
     const Tensor* const operands[] = {&out, bias};
     const Tensor sum = call.empty(out.dtype(), sizes);
@@ -146,14 +122,14 @@ void mm(Call& call) {
   call.require(self.rank() == 2 && other.rank() == 2, "both operands must be matrices");
   if (self.dtype() == DType::float32 && other.dtype() == DType::float32 && self.size(1) == other.size(0) && self.size(1) > 0)
     return call.set(affine(call, self, other, call.is_constant("mat2"), nullptr));
-  const Tensor out = product(call, as_batch(self), as_batch(other));
+  const Tensor out = matrix_product(call, as_batch(self), as_batch(other));
   call.set(out.reshaped({self.size(0), other.size(1)}));
 }
 
 void bmm(Call& call) {
   const Tensor &self = call.tensor("self"), &other = call.tensor("mat2");
   call.require(self.rank() == 3 && other.rank() == 3, "both operands must have rank 3");
-  call.set(product(call, self, other));
+  call.set(matrix_product(call, self, other));
 }
 
 // beta * self + alpha * (a b)
@@ -166,7 +142,7 @@ void add_product(Call& call) {
   const bool bias_like = !batched && beta == 1 && alpha == 1 && self.rank() == 1 && self.size(0) == b.size(1);
   if (bias_like && a.dtype() == DType::float32 && b.dtype() == DType::float32 && self.dtype() == DType::float32 && a.size(1) == b.size(0) && a.size(1) > 0)
     return call.set(affine(call, a, b, call.is_constant("mat2"), &self));
-  const Tensor result = batched ? product(call, a, b) : product(call, as_batch(a), as_batch(b)).reshaped({a.size(0), b.size(1)});
+  const Tensor result = batched ? matrix_product(call, a, b) : matrix_product(call, as_batch(a), as_batch(b)).reshaped({a.size(0), b.size(1)});
   const Tensor* const operands[] = {&self, &result};
   const Tensor out = call.empty(result.dtype(), result.sizes());
   run_elementwise(call, weighted_sum_functions(), result.dtype(), out, operands, {beta, alpha});
@@ -204,7 +180,7 @@ void matmul(Call& call) {
     if (copy.storage() != expanded.storage()) copy_into(copy, expanded, call.threads());
     return copy.reshaped({batch, rows, columns});
   };
-  call.set(product(call, flattened(x, m, k), flattened(y, k, n)).reshaped(result));
+  call.set(matrix_product(call, flattened(x, m, k), flattened(y, k, n)).reshaped(result));
 }
 
 void dot(Call& call) {
@@ -213,10 +189,34 @@ void dot(Call& call) {
   call.require(y.rank() == 1 && (matrix || x.rank() == 1), "the operands have the wrong rank");
   const Tensor left = matrix ? as_batch(x) : with_rank(x, {1, 1, x.size(0)}, {0, 0, x.strides()[0]});
   const Tensor right = with_rank(y, {1, y.size(0), 1}, {0, y.strides()[0], 0});
-  call.set(product(call, left, right).reshaped(matrix ? Sizes{x.size(0)} : Sizes{}));
+  call.set(matrix_product(call, left, right).reshaped(matrix ? Sizes{x.size(0)} : Sizes{}));
 }
 
 }  // namespace
+
+Tensor matrix_product(Call& call, const Tensor& x, const Tensor& y) {
+  if (x.dtype() != y.dtype()) call.fail(fmt::format("the operands are {} and {}", name(x.dtype()), name(y.dtype())));
+  if (x.size(0) != y.size(0) || x.size(2) != y.size(1))
+    call.fail(fmt::format("matrices [{}] and [{}] do not fit", fmt::join(x.sizes(), ", "), fmt::join(y.sizes(), ", ")));
+  const Sizes sizes = {x.size(0), x.size(1), y.size(2)};
+  if (x.dtype() == DType::float16 || x.dtype() == DType::bfloat16) {
+    const Tensor out = call.empty(DType::float32, sizes);
+    batched_gemm(call, call.state<GemmState>(), converted(x, DType::float32), converted(y, DType::float32), out);
+    return converted(out, x.dtype());
+  }
+  const Tensor out = call.empty(x.dtype(), sizes);
+  switch (x.dtype()) {
+    case DType::float32: batched_gemm(call, call.state<GemmState>(), x, y, out); break;
+    case DType::float64: plain_product<double>(x, y, out); break;
+    case DType::int64: plain_product<int64_t>(x, y, out); break;
+    case DType::int32: plain_product<int32_t>(x, y, out); break;
+    case DType::int16: plain_product<int16_t>(x, y, out); break;
+    case DType::int8: plain_product<int8_t>(x, y, out); break;
+    case DType::uint8: plain_product<uint8_t>(x, y, out); break;
+    default: call.unsupported(fmt::format("matrix products of {} tensors", name(x.dtype())));
+  }
+  return out;
+}
 
 std::span<const Kernel> matmul_kernels() {
   static const Kernel table[] = {

@@ -1,0 +1,113 @@
+// Running sums, sorting and selection along a dimension.
+#include <algorithm>
+#include <numeric>
+
+#include <fmt/format.h>
+
+#include "interpreter/kernel_table.h"
+#include "interpreter/strided.h"
+
+namespace intaglio::interp {
+namespace {
+
+// The dimension moved last, contiguous, in `dtype`; and the way back.
+struct Rows {
+  Tensor data;
+  Sizes back;
+  int64_t length = 1, count = 0;
+};
+Rows rows_along(Call& call, const Tensor& self, int64_t dim, DType dtype) {
+  Rows rows;
+  Sizes order;
+  for (int64_t i = 0; i < self.rank(); ++i)
+    if (i != dim) order.push_back(i);
+  if (self.rank() > 0) order.push_back(dim);
+  rows.back.resize(order.size());
+  for (size_t i = 0; i < order.size(); ++i) rows.back[static_cast<size_t>(order[i])] = static_cast<int64_t>(i);
+  const Tensor moved = self.permuted(order);
+  rows.data = call.empty(dtype, moved.sizes());
+  copy_into(rows.data, moved, call.threads());
+  rows.length = moved.rank() == 0 ? 1 : moved.size(-1);
+  rows.count = rows.length == 0 ? 0 : moved.numel() / rows.length;
+  return rows;
+}
+
+enum : int { kSum, kProduct };
+template <typename T> void accumulate(T* x, int64_t length, bool sum) {
+  using Wide = std::conditional_t<std::is_integral_v<T>, uint64_t, double>;
+  Wide total = sum ? 0 : 1;
+  for (int64_t i = 0; i < length; ++i) {
+    total = sum ? total + static_cast<Wide>(x[i]) : total * static_cast<Wide>(x[i]);
+    x[i] = static_cast<T>(total);
+  }
+}
+
+DType row_type(DType dtype) { return dtype == DType::float64 ? DType::float64 : is_floating(dtype) ? DType::float32 : DType::int64; }
+template <typename Body> void with_row_type(DType dtype, Body body) {
+  if (dtype == DType::float64) body(double{});
+  else if (dtype == DType::float32) body(float{});
+  else body(int64_t{});
+}
+
+void cumulate(Call& call) {
+  const Tensor& self = call.tensor("self");
+  const DType dtype = call.optional_dtype("dtype").value_or(is_floating(self.dtype()) ? self.dtype() : DType::int64);
+  const Rows rows = rows_along(call, self, call.dimension("dim", self.rank()), row_type(dtype));
+  with_row_type(rows.data.dtype(), [&]<typename T>(T) {
+    for (int64_t r = 0; r < rows.count; ++r) accumulate(writable<T>(rows.data) + r * rows.length, rows.length, call.variant() == kSum);
+  });
+  call.set(converted(rows.data, dtype).permuted(rows.back));
+}
+
+// NaN counts as the largest value.
+template <typename T> bool less(T a, T b) { return a < b || (b != b && a == a); }
+
+// The `keep` first of each row in sorted order: values and their places.
+void ordered(Call& call, int64_t dim, int64_t keep, bool descending, bool values_wanted) {
+  const Tensor& self = call.tensor("self");
+  const Rows rows = rows_along(call, self, dim, row_type(self.dtype()));
+  Sizes sizes = rows.data.sizes();
+  if (!sizes.empty()) sizes.back() = keep;
+  const Tensor values = call.empty(rows.data.dtype(), sizes), indices = call.empty(DType::int64, sizes);
+  std::vector<int64_t> order(static_cast<size_t>(rows.length));
+  with_row_type(rows.data.dtype(), [&]<typename T>(T) {
+    for (int64_t r = 0; r < rows.count; ++r) {
+      const T* x = rows.data.data<T>() + r * rows.length;
+      std::iota(order.begin(), order.end(), int64_t{0});
+      std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return descending ? less(x[b], x[a]) : less(x[a], x[b]); });
+      for (int64_t i = 0; i < keep; ++i) {
+        writable<int64_t>(indices)[r * keep + i] = order[static_cast<size_t>(i)];
+        writable<T>(values)[r * keep + i] = x[order[static_cast<size_t>(i)]];
+      }
+    }
+  });
+  if (values_wanted) call.set(converted(values, self.dtype()).permuted(rows.back), 0);
+  call.set(indices.permuted(rows.back), values_wanted ? 1 : 0);
+}
+
+enum : int { kSort, kArgsort };
+void sort(Call& call) {
+  const Tensor& self = call.tensor("self");
+  const int64_t dim = call.dimension("dim", self.rank());
+  ordered(call, dim, self.rank() == 0 ? 1 : self.size(dim), call.boolean("descending"), call.variant() == kSort);
+}
+void topk(Call& call) {
+  const Tensor& self = call.tensor("self");
+  const int64_t dim = call.dimension("dim", self.rank()), k = call.integer("k"), extent = self.rank() == 0 ? 1 : self.size(dim);
+  if (k < 0 || k > extent) call.fail(fmt::format("the top {} of {}", k, extent));
+  ordered(call, dim, k, call.boolean("largest"), true);
+}
+
+}  // namespace
+
+std::span<const Kernel> scan_kernels() {
+  static const Kernel table[] = {
+      {"aten.cumsum.default", cumulate, kSum},  {"aten.cumprod.default", cumulate, kProduct},
+      {"aten.sort.default", sort, kSort},       {"aten.sort.stable", sort, kSort},
+      {"aten.argsort.default", sort, kArgsort}, {"aten.argsort.stable", sort, kArgsort},
+      {"aten.topk.default", topk},
+  };
+  return table;
+}
+
+}  // namespace intaglio::interp
