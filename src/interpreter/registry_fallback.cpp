@@ -53,7 +53,7 @@ KernelArgument argument_of(Call& call, const runtime::KernelParameter& parameter
     case 'c': return call.string(parameter.name);
     case 's': return scalar(call.number(parameter.name));
     default:
-      if (call.is_dtype(parameter.name)) return int64_t{runtime::scalar_type_number(*call.optional_dtype(parameter.name))};
+      if (call.is_dtype(parameter.name)) return int64_t{*runtime::scalar_type_of_dtype(*call.optional_dtype(parameter.name))};
       return call.integer(parameter.name);
   }
 }

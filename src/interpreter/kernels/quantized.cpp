@@ -95,10 +95,13 @@ void dequantize_per_channel(Call& call) {
 enum : int { kAffine, kSymmetric };
 void choose_qparams(Call& call) {
   const Tensor& input = call.tensor("input");
-  const auto choose = call.variant() == kAffine ? quant::choose_qparams : quant::choose_qparams_symmetric;
-  const auto [scale, zero_point] = choose(input, range_of(call), call.floating("eps"), dtype_of(call, "dtype"));
-  call.set(Tensor::of<double>({static_cast<double>(scale)}, {1}), 0);
-  call.set(Tensor::of<int64_t>({zero_point}, {1}), 1);
+  const quant::QuantRange range = range_of(call);
+  const double eps = call.floating("eps");
+  const DType dtype = dtype_of(call, "dtype");
+  const quant::ScaleZeroPoint chosen = call.variant() == kAffine ? quant::choose_qparams(input, range, eps, dtype)
+                                                                 : quant::choose_qparams_symmetric(input, range, eps, dtype);
+  call.set(Tensor::scalar(static_cast<double>(chosen.scale)).reshaped({1}), 0);
+  call.set(Tensor::scalar(chosen.zero_point).reshaped({1}), 1);
 }
 
 void convert_element_type(Call& call) { call.set(converted(call.tensor("input"), dtype_of(call, "dtype"))); }
