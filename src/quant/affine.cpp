@@ -60,7 +60,8 @@ void quantize_plain(std::span<const float> x, float inverse, int64_t zero_point,
   }
 }
 
-template <typename Q> using QuantizeKernel = void (*)(const float*, size_t, QuantizeStep, Q*);
+template <typename Q>
+using QuantizeKernel = void (*)(const float*, size_t, QuantizeStep, Q*);
 template <typename Q>
 void quantize_row(std::span<const float> x, float inverse, int64_t zero_point, QuantRange range, Q* q,
                   QuantizeKernel<Q> kernel) {
@@ -78,12 +79,18 @@ void quantize_with_inverse(std::span<const float> x, float inverse, int64_t zero
     quantize_row<Q>(x, inverse, zero_point, range, out + offset, kernel);
   };
   switch (dtype) {
-    case DType::int8: return run(static_cast<int8_t*>(q), k.quantize_int8);
-    case DType::uint8: return run(static_cast<uint8_t*>(q), k.quantize_uint8);
-    case DType::int16: return run(static_cast<int16_t*>(q), k.quantize_int16);
-    case DType::uint16: return run(static_cast<uint16_t*>(q), k.quantize_uint16);
-    case DType::int32: return run(static_cast<int32_t*>(q), QuantizeKernel<int32_t>{nullptr});
-    default: integer_type(dtype);
+    case DType::int8:
+      return run(static_cast<int8_t*>(q), k.quantize_int8);
+    case DType::uint8:
+      return run(static_cast<uint8_t*>(q), k.quantize_uint8);
+    case DType::int16:
+      return run(static_cast<int16_t*>(q), k.quantize_int16);
+    case DType::uint16:
+      return run(static_cast<uint16_t*>(q), k.quantize_uint16);
+    case DType::int32:
+      return run(static_cast<int32_t*>(q), QuantizeKernel<int32_t>{nullptr});
+    default:
+      integer_type(dtype);
   }
 }
 
@@ -93,12 +100,18 @@ void dequantize_row(const void* q, DType dtype, size_t offset, float scale, floa
     kernel(in + offset, x.size(), zero_point, scale, x.data());
   };
   switch (dtype) {
-    case DType::int8: return run(static_cast<const int8_t*>(q), k.dequantize_int8);
-    case DType::uint8: return run(static_cast<const uint8_t*>(q), k.dequantize_uint8);
-    case DType::int16: return run(static_cast<const int16_t*>(q), k.dequantize_int16);
-    case DType::uint16: return run(static_cast<const uint16_t*>(q), k.dequantize_uint16);
-    case DType::int32: return run(static_cast<const int32_t*>(q), k.dequantize_int32);
-    default: integer_type(dtype);
+    case DType::int8:
+      return run(static_cast<const int8_t*>(q), k.dequantize_int8);
+    case DType::uint8:
+      return run(static_cast<const uint8_t*>(q), k.dequantize_uint8);
+    case DType::int16:
+      return run(static_cast<const int16_t*>(q), k.dequantize_int16);
+    case DType::uint16:
+      return run(static_cast<const uint16_t*>(q), k.dequantize_uint16);
+    case DType::int32:
+      return run(static_cast<const int32_t*>(q), k.dequantize_int32);
+    default:
+      integer_type(dtype);
   }
 }
 
@@ -110,7 +123,8 @@ void check_range(QuantRange range, DType dtype) {
   }
 }
 
-template <typename T> T of_channel(std::span<const T> values, int64_t channel) {
+template <typename T>
+T of_channel(std::span<const T> values, int64_t channel) {
   return values.size() == 1 ? values[0] : values[static_cast<size_t>(channel)];
 }
 
@@ -126,8 +140,9 @@ QuantRange range_of(const ObserverSettings& settings) {
   }
   const QuantRange range{*settings.quant_min, *settings.quant_max};
   if (range.min >= range.max || range.min > 0 || range.max < 0 || range.min < held.min || range.max > held.max) {
-    throw_usage(fmt::format("quantization settings: quant_min {} and quant_max {} must span 0 and be inside {}'s [{}, {}]",
-                            range.min, range.max, name(settings.dtype), held.min, held.max));
+    throw_usage(
+        fmt::format("quantization settings: quant_min {} and quant_max {} must span 0 and be inside {}'s [{}, {}]",
+                    range.min, range.max, name(settings.dtype), held.min, held.max));
   }
   return range;
 }

@@ -48,8 +48,8 @@ int64_t symmetric_zero_point(const ObserverSettings& settings);
 QuantParams qparams_of_range(std::span<const float> min, std::span<const float> max, const ObserverSettings& settings,
                              double eps, bool per_channel);
 
-// Dynamic quantization (`quantized_decomposed.choose_qparams.tensor`, `choose_qparams_symmetric.tensor`): the parameters
-// of one tensor from its own values. An empty tensor counts as all zeros. Only int8 and uint8.
+// Dynamic quantization (`quantized_decomposed.choose_qparams.tensor`, `choose_qparams_symmetric.tensor`): the
+// parameters of one tensor from its own values. An empty tensor counts as all zeros. Only int8 and uint8.
 ScaleZeroPoint choose_qparams(const Tensor& x, QuantRange range, double eps, DType dtype);
 ScaleZeroPoint choose_qparams_symmetric(const Tensor& x, QuantRange range, double eps, DType dtype);
 

@@ -1,6 +1,4 @@
 // The tensor forms of affine.h: types, layouts and checks around the loops over memory.
-#include <bit>
-#include <cmath>
 #include <vector>
 
 #include <fmt/format.h>
@@ -8,6 +6,7 @@
 #include <intaglio/error.h>
 
 #include "quant/affine.h"
+#include "quant/narrow.h"
 
 namespace intaglio::quant {
 
@@ -31,7 +30,8 @@ void check_integer(const Tensor& q, const char* what) {
       q.dtype() == DType::uint16 || q.dtype() == DType::int32) {
     return;
   }
-  throw_bad_input(fmt::format("{}: expected an int8, uint8, int16, uint16 or int32 tensor, got {}", what, name(q.dtype())));
+  throw_bad_input(
+      fmt::format("{}: expected an int8, uint8, int16, uint16 or int32 tensor, got {}", what, name(q.dtype())));
 }
 
 void check_out_dtype(DType dtype, const char* what) {
@@ -65,15 +65,9 @@ Channels channels_of(const Tensor& x, int64_t axis, std::span<const float> scale
   return {positive, {x.numel() / (size * inner), size, inner}};
 }
 
-// A rounding step of PyTorch's arithmetic on 16-bit floats: computed in float32, stored narrow.
-float rounded_to(DType dtype, float value) {
-  if (dtype == DType::float16) return half_to_float(float_to_half(value));
-  if (dtype == DType::bfloat16) return bfloat16_to_float(float_to_bfloat16(value));
-  return value;
-}
-
 // A tensor like `x` of another type; `fill` writes its elements in memory order.
-template <typename Fill> Tensor like(const Tensor& x, DType dtype, Fill fill) {
+template <typename Fill>
+Tensor like(const Tensor& x, DType dtype, Fill fill) {
   Tensor result = Tensor::empty_strided(dtype, x.sizes(), x.strides());
   if (x.numel() > 0) fill(result.mutable_raw());
   return result;
@@ -89,7 +83,8 @@ Tensor like_from_floats(const Tensor& x, DType dtype, const std::vector<float>& 
 Tensor quantize_per_tensor(const Tensor& input, double scale, int64_t zero_point, QuantRange range, DType dtype) {
   const Tensor x = dense(input);
   const Tensor values = float_memory(x, "quantize_per_tensor");
-  return like(x, dtype, [&](void* q) { quantize_per_tensor(values.span<float>(), scale, zero_point, range, dtype, q); });
+  return like(x, dtype,
+              [&](void* q) { quantize_per_tensor(values.span<float>(), scale, zero_point, range, dtype, q); });
 }
 
 Tensor dequantize_per_tensor(const Tensor& input, double scale, int64_t zero_point, DType out_dtype) {

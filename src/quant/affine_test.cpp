@@ -14,7 +14,8 @@ constexpr float infinity = std::numeric_limits<float>::infinity();
 constexpr float not_a_number = std::numeric_limits<float>::quiet_NaN();
 constexpr QuantRange int8_range{-128, 127};
 
-template <typename Q> std::vector<int64_t> values_of(const Tensor& tensor) {
+template <typename Q>
+std::vector<int64_t> values_of(const Tensor& tensor) {
   const Tensor row_major = tensor.contiguous();
   return {row_major.span<Q>().begin(), row_major.span<Q>().end()};
 }
@@ -68,7 +69,8 @@ TEST(ChooseQParams, Symmetric) {
 }
 
 TEST(ChooseQParams, OfRanges) {
-  ObserverSettings settings{.qscheme = QScheme::per_channel_symmetric, .quant_min = -127, .quant_max = 127, .ch_axis = 1};
+  ObserverSettings settings{
+      .qscheme = QScheme::per_channel_symmetric, .quant_min = -127, .quant_max = 127, .ch_axis = 1};
   const std::vector<float> low{-127.0f, 0.0f}, high{1.0f, 254.0f};
   const QuantParams params = qparams_of_range(low, high, settings, 1e-7, true);
   EXPECT_EQ(params.scale, (std::vector<float>{1.0f, 2.0f}));
@@ -98,7 +100,8 @@ TEST(ChooseQParams, Dynamic) {
 }
 
 TEST(QuantizePerTensor, RoundsHalfToEvenAndClamps) {
-  const Tensor x = Tensor::of<float>({0.5f, 1.5f, 2.5f, -0.5f, -1.5f, 126.6f, 200.0f, -1e30f, infinity, -infinity}, {10});
+  const Tensor x =
+      Tensor::of<float>({0.5f, 1.5f, 2.5f, -0.5f, -1.5f, 126.6f, 200.0f, -1e30f, infinity, -infinity}, {10});
   EXPECT_EQ(values_of<int8_t>(quantize_per_tensor(x, 1.0, 0, int8_range, DType::int8)),
             (std::vector<int64_t>{0, 2, 2, 0, -2, 127, 127, -128, 127, -128}));
   EXPECT_EQ(values_of<int8_t>(quantize_per_tensor(x, 1.0, 10, {-127, 127}, DType::int8)),

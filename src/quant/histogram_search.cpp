@@ -29,8 +29,13 @@ class ErrorOfBins {
   float operator()(int first, int last) const {
     const double destination = bin_width_ * (last - first + 1) / static_cast<double>(levels_);
     if (destination == 0.0) return 0.0f;
-    const ErrorInput input{density_.data(), index_.data(), rows_, static_cast<float>(bin_width_),
-                           static_cast<float>(destination), static_cast<float>(destination / 2), first,
+    const ErrorInput input{density_.data(),
+                           index_.data(),
+                           rows_,
+                           static_cast<float>(bin_width_),
+                           static_cast<float>(destination),
+                           static_cast<float>(destination / 2),
+                           first,
                            static_cast<int>(std::min<int64_t>(levels_, 1 << 16))};
     const bool kernel_takes_it =
         levels_ <= (1 << 16) && input.destination_width >= 0x1p-100f && bin_width_ * bins < 0x1p40;

@@ -28,7 +28,8 @@ ObserverSettings checked(const ObserverSettings& settings, std::string_view kind
   if (is_per_channel_scheme(settings.qscheme) != per_channel) {
     throw_usage(fmt::format("a {} observer needs a {} scheme", kind, per_channel ? "per-channel" : "per-tensor"));
   }
-  if (!(settings.eps >= 0.0)) throw_usage(fmt::format("a {} observer with eps {}; expected 0 or more", kind, settings.eps));
+  if (!(settings.eps >= 0.0))
+    throw_usage(fmt::format("a {} observer with eps {}; expected 0 or more", kind, settings.eps));
   return settings;
 }
 
@@ -160,7 +161,9 @@ class PlaceholderObserver final : public Observer {
 class FixedQParamsObserver final : public Observer {
  public:
   FixedQParamsObserver(const ObserverSettings& settings, double scale, int64_t zero_point)
-      : Observer(checked(settings, "fixed_qparams", false)), scale_(static_cast<float>(scale)), zero_point_(zero_point) {
+      : Observer(checked(settings, "fixed_qparams", false)),
+        scale_(static_cast<float>(scale)),
+        zero_point_(zero_point) {
     const quant::QuantRange range = quant::range_of(settings);
     if (!(scale_ > 0.0f) || !std::isfinite(scale_)) {
       throw_usage(fmt::format("fixed quantization parameters: scale {} is not a positive number", scale));
@@ -187,7 +190,8 @@ class FixedQParamsObserver final : public Observer {
 };
 
 // A factory whose observers take `eps`, where it is given, instead of the settings'.
-template <typename Make> ObserverFactory factory(std::string name, std::optional<double> eps, Make make) {
+template <typename Make>
+ObserverFactory factory(std::string name, std::optional<double> eps, Make make) {
   return {std::move(name),
           [eps, make](ObserverSettings settings) -> std::unique_ptr<Observer> {
             if (eps) settings.eps = *eps;
@@ -212,9 +216,10 @@ ObserverFactory min_max_observer(std::optional<double> eps) {
 }
 
 ObserverFactory moving_average_min_max_observer(double averaging_constant, std::optional<double> eps) {
-  return factory("moving_average_min_max", eps, [running = averaging(averaging_constant)](const ObserverSettings& settings) {
-    return std::make_unique<MinMaxObserver>("moving_average_min_max", settings, running);
-  });
+  return factory("moving_average_min_max", eps,
+                 [running = averaging(averaging_constant)](const ObserverSettings& settings) {
+                   return std::make_unique<MinMaxObserver>("moving_average_min_max", settings, running);
+                 });
 }
 
 ObserverFactory per_channel_min_max_observer(std::optional<double> eps) {

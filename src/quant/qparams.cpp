@@ -8,22 +8,17 @@
 #include <intaglio/error.h>
 
 #include "quant/affine.h"
+#include "quant/narrow.h"
 #include "quant/range.h"
 
 namespace intaglio::quant {
 
 namespace {
 
-// PyTorch computes the scale of a 16-bit tensor in that type, rounding after each operation.
-float rounded_to(DType dtype, float value) {
-  if (dtype == DType::float16) return half_to_float(float_to_half(value));
-  if (dtype == DType::bfloat16) return bfloat16_to_float(float_to_bfloat16(value));
-  return value;
-}
-
 void check_ordered(float min, float max) {
   if (!(min <= max)) {
-    throw_bad_input(fmt::format("observed range [{}, {}] is not ascending; are there NaN values in the data?", min, max));
+    throw_bad_input(
+        fmt::format("observed range [{}, {}] is not ascending; are there NaN values in the data?", min, max));
   }
 }
 
@@ -33,6 +28,7 @@ int32_t to_int32(float value) {
   return static_cast<int32_t>(value);
 }
 
+// `arithmetic` is the tensor's type when the range is one of its values (dynamic quantization).
 ScaleZeroPoint affine(float min, float max, QuantRange range, double eps, DType arithmetic) {
   check_ordered(min, max);
   const float low = std::min(min, 0.0f);
@@ -59,7 +55,8 @@ Range dynamic_range(const Tensor& x, DType dtype) {
     throw_unsupported(fmt::format("dynamic quantization to {}; expected int8 or uint8", name(dtype)));
   }
   if (x.dtype() != DType::float32 && x.dtype() != DType::float16 && x.dtype() != DType::bfloat16) {
-    throw_bad_input(fmt::format("choose_qparams: expected a float32, float16 or bfloat16 tensor, got {}", name(x.dtype())));
+    throw_bad_input(
+        fmt::format("choose_qparams: expected a float32, float16 or bfloat16 tensor, got {}", name(x.dtype())));
   }
   if (x.numel() == 0) return {0.0f, 0.0f};
   return range_of_values(x);

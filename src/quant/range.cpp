@@ -16,7 +16,8 @@ namespace {
 
 Tensor dense_float32(const Tensor& tensor) {
   if (!is_floating(tensor.dtype()) || item_size(tensor.dtype()) < 2) {
-    throw_bad_input(fmt::format("expected a float32, float16, bfloat16 or float64 tensor, got {}", name(tensor.dtype())));
+    throw_bad_input(
+        fmt::format("expected a float32, float16, bfloat16 or float64 tensor, got {}", name(tensor.dtype())));
   }
   const Tensor dense = tensor.numel() > 0 && tensor.is_dense() ? tensor : tensor.contiguous();
   if (dense.dtype() == DType::float32) return dense;

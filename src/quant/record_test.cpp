@@ -57,14 +57,18 @@ std::vector<Line> read_lines(const std::string& name) {
   return lines;
 }
 
-template <typename T> std::string hash_of(std::span<const T> values) {
+template <typename T>
+std::string hash_of(std::span<const T> values) {
   uint64_t hash = 0xCBF29CE484222325;
   for (std::byte byte : std::as_bytes(values)) hash = (hash ^ static_cast<uint8_t>(byte)) * 0x100000001B3;
   std::array<char, 20> text;
   std::snprintf(text.data(), text.size(), "h%016llx", static_cast<unsigned long long>(hash));
   return text.data();
 }
-template <typename T> std::string hash_of(const std::vector<T>& values) { return hash_of(std::span<const T>(values)); }
+template <typename T>
+std::string hash_of(const std::vector<T>& values) {
+  return hash_of(std::span<const T>(values));
+}
 std::string hash_of(const Tensor& tensor) {
   const Tensor x = tensor.contiguous();
   return hash_of(std::span(static_cast<const std::byte*>(x.raw()), x.nbytes()));

@@ -63,7 +63,8 @@ MinMax count_bins(const float* x, size_t count, float low, float high, uint32_t*
 
 // Terms of 32 bins are added to 32 running sums; after 16 rows these move up a level, so that large sums are not added
 // to small terms. Rows where `rows` has no bit are zero. This is the order in which PyTorch sums 2048 values.
-template <typename Term> inline float sum_of_bins(uint64_t rows, Term term) {
+template <typename Term>
+inline float sum_of_bins(uint64_t rows, Term term) {
   constexpr int columns = 32 / Vec::lanes;
   Vec upper[columns];
   for (Vec& sum : upper) sum = splat(0.0f);

@@ -92,7 +92,8 @@ struct Vec {
 struct IntVec {
   uint32_t v[8];
 };
-template <typename Function> inline Vec each_lane(Function function) {
+template <typename Function>
+inline Vec each_lane(Function function) {
   Vec result;
   for (int i = 0; i < Vec::lanes; ++i) result.v[i] = function(i);
   return result;
