@@ -109,6 +109,15 @@ TEST(Kernels, BinsAreTheFormula) {
   }
 }
 
+TEST(Kernels, ManyValuesInOneBin) {
+  const std::vector<float> x(1200003, 0.5f);
+  for (const Kernels* set : available_kernels()) {
+    std::vector<uint32_t> counts(histogram_bins);
+    set->count_bins(x.data(), x.size(), 0.0f, 1.0f, counts.data());
+    EXPECT_EQ(counts[1024], 1200003u) << set->name;
+  }
+}
+
 TEST(Kernels, ValuesOutsideTheRangeLandInSomeBin) {
   std::vector<float> x(5000, 0.5f);
   x[10] = std::numeric_limits<float>::quiet_NaN();

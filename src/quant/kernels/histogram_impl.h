@@ -17,45 +17,61 @@ inline void count_scalar(const float* x, size_t count, float low, float high, ui
 }
 
 // Neighbouring values often fall into one bin, and a count must be stored before it is loaded again: eight histograms
-// take turns. One cache line between them keeps equal bins out of one cache set.
+// take turns. Their counters are narrow, so that all fit the first-level cache, and emptied before one can overflow.
+// One cache line between them keeps equal bins out of one cache set.
 constexpr size_t turns = 8;
-constexpr size_t turn_stride = histogram_bins + 16;
+constexpr size_t turn_stride = histogram_bins + 32;
+constexpr size_t counters_hold = turns * 65535;
 static_assert(Vec::lanes % turns == 0);
+
+struct PartialCounts {
+  alignas(64) uint16_t counts[turns * turn_stride];
+
+  PartialCounts() { __builtin_memset(counts, 0, sizeof(counts)); }
+  void move_to(uint32_t* out) {
+    for (size_t t = 0; t < turns; ++t) {
+      const uint16_t* one = counts + t * turn_stride;
+      for (size_t b = 0; b < histogram_bins; ++b) out[b] += one[b];
+    }
+    __builtin_memset(counts, 0, sizeof(counts));
+  }
+};
 
 MinMax count_bins(const float* x, size_t count, float low, float high, uint32_t* counts) {
   MinMax range{__builtin_inff(), -__builtin_inff(), false};
   constexpr size_t block = 2 * Vec::lanes;
   size_t i = 0;
   if (count >= 4096) {
-    alignas(64) uint32_t partial[turns * turn_stride];
-    __builtin_memset(partial, 0, sizeof(partial));
+    PartialCounts partial;
     const Vec lows = splat(low);
     const Vec width = splat(high - low);
     RangeScan scans[2];
     alignas(64) uint32_t bins[block];
-    for (; i + block <= count; i += block) {
-      const Vec a = load(x + i);
-      const Vec b = load(x + i + Vec::lanes);
-      store(bins, bins_of(a, lows, width));
-      store(bins + Vec::lanes, bins_of(b, lows, width));
-      scans[0].add(a);
-      scans[1].add(b);
-      range.has_nan |= any_nan(a, b);
-      // Through memory: taking lanes out of vector registers one by one costs three times as much.
-      asm volatile("" : "+m"(bins));
+    while (i + block <= count) {
+      const size_t left = count - i;
+      const size_t end = i + (left < counters_hold ? left : counters_hold);
+      for (; i + block <= end; i += block) {
+        const Vec a = load(x + i);
+        const Vec b = load(x + i + Vec::lanes);
+        store(bins, bins_of(a, lows, width));
+        store(bins + Vec::lanes, bins_of(b, lows, width));
+        scans[0].add(a);
+        scans[1].add(b);
+        range.has_nan |= any_nan(a, b);
+        // Through memory: taking lanes out of vector registers one by one costs three times as much.
+        asm volatile("" : "+m"(bins));
 #pragma GCC unroll 32
-      for (size_t j = 0; j < block; j += 2) {
-        uint64_t pair;
-        __builtin_memcpy(&pair, bins + j, sizeof(pair));
-        ++partial[(j % turns) * turn_stride + static_cast<uint32_t>(pair)];
-        ++partial[((j + 1) % turns) * turn_stride + (pair >> 32)];
+        for (size_t j = 0; j < block; j += 2) {
+          uint64_t pair;
+          __builtin_memcpy(&pair, bins + j, sizeof(pair));
+          ++partial.counts[(j % turns) * turn_stride + static_cast<uint32_t>(pair)];
+          ++partial.counts[((j + 1) % turns) * turn_stride + (pair >> 32)];
+        }
       }
+      partial.move_to(counts);
     }
     fold(scans[0], range);
     fold(scans[1], range);
-    for (size_t t = 0; t < turns; ++t) {
-      for (size_t b = 0; b < histogram_bins; ++b) counts[b] += partial[t * turn_stride + b];
-    }
   }
   count_scalar(x + i, count - i, low, high, counts, range);
   return range;
