@@ -199,7 +199,7 @@ def rewritten(source, target, change):
         (lambda d: d["schema_version"].update(major=9), ["version", "9"]),
         (lambda d: d["graph_module"]["graph"]["nodes"][0].update(target="torch.ops.mine.op.default"), ["mine.op"]),
         (lambda d: d["graph_module"]["graph"]["nodes"].reverse(), ["model.json"]),
-        (lambda d: next(iter(d["graph_module"]["graph"]["tensor_values"].values())).update(dtype=99), ["dtype", "99"]),
+        (lambda d: next(iter(d["graph_module"]["graph"]["tensor_values"].values())).update(dtype=99), ["element type", "99"]),
     ],
 )
 def test_programs_that_say_something_wrong(intaglio, target, tmp_path, change, words):

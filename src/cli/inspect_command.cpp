@@ -41,6 +41,21 @@ bool is_quantize_op(const Node& node) {
   return is_dequantize(node) || base.starts_with("quantize_") || base.starts_with("choose_qparams");
 }
 
+// Computes on integers once deployed: every activation comes out of a dequantize, and so does a weight (a constant of
+// rank 2 or more; biases stay float in the converted program).
+bool is_quantized(const ExportedProgram& program, const Node& node) {
+  if (is_quantize_op(node)) return false;
+  bool any = false;
+  for (const Value* input : node.inputs()) {
+    if (!input->is_tensor()) continue;
+    const bool from_integers = input->producer() != nullptr && is_dequantize(*input->producer());
+    any |= from_integers;
+    const bool is_bias = program.constant(input) != nullptr && input->meta().rank() < 2;
+    if (!from_integers && !is_bias) return false;
+  }
+  return any;
+}
+
 // What torch.export.load would accept as input, in the order of the calls.
 Json inspect_pt2(const std::string& path, bool verify) {
   const ExportedProgram program = load_exported_program(path, {.verify_all_records = verify});
@@ -58,11 +73,7 @@ Json inspect_pt2(const std::string& path, bool verify) {
   std::map<std::string, size_t> ops, quantized;
   for (const Node* node : program.graph().node_list()) {
     ++ops[std::string(node->op().name())];
-    const std::vector<Value*> inputs = node->inputs();
-    const bool from_integers = std::any_of(inputs.begin(), inputs.end(), [](const Value* input) {
-      return input->producer() != nullptr && is_dequantize(*input->producer());
-    });
-    if (from_integers && !is_quantize_op(*node)) ++quantized[std::string(node->op().name())];
+    if (is_quantized(program, *node)) ++quantized[std::string(node->op().name())];
   }
   result["ops"] = Json::array();
   for (const auto& [op, count] : ops) result["ops"].push_back({{"op", op}, {"count", count}});
@@ -159,7 +170,7 @@ void print_text(const Json& result) {
       fmt::print("  {} {} tensors, {}\n", entry["tensors"].get<size_t>(), entry["dtype"].get<std::string>(),
                  bytes_text(entry["bytes"].get<uint64_t>()));
     print_counts("operators", result["ops"]);
-    return print_counts("of these on quantized inputs", result["quantized_ops"]);
+    return print_counts("of these quantized", result["quantized_ops"]);
   }
   fmt::print("  program {}, constants {}, delegate data {} in {} entries\n",
              bytes_text(result["program_bytes"].get<uint64_t>()), bytes_text(result["constant_bytes"].get<uint64_t>()),

@@ -29,8 +29,8 @@ constexpr size_t alignment = 16;
 
 }  // namespace
 
-Archive::Archive(std::span<const std::byte> bytes, std::shared_ptr<const void> keep_alive)
-    : keep_alive_(std::move(keep_alive)), zip_(bytes) {
+Archive::Archive(std::span<const std::byte> bytes, std::shared_ptr<const void> keep_alive, std::string source)
+    : keep_alive_(std::move(keep_alive)), source_(std::move(source)), zip_(bytes) {
   if (zip_.entries().empty()) throw_bad_input("the archive has no entries");
   const std::string& first = zip_.entries()[0].name;
   const size_t slash = first.find('/');
@@ -98,7 +98,13 @@ std::shared_ptr<Storage> Archive::record(std::string_view name) {
   const std::span<const std::byte> bytes = zip_.stored(entry);
   std::shared_ptr<Storage> storage;
   if (!entry.deflated && reinterpret_cast<uintptr_t>(bytes.data()) % alignment == 0) {
-    storage = Storage::mapped(keep_alive_, bytes, [entry](std::span<const std::byte> all) { check_crc(entry, all); });
+    storage = Storage::mapped(keep_alive_, bytes, [entry, source = source_](std::span<const std::byte> all) {
+      try {
+        check_crc(entry, all);
+      } catch (const Error& error) {
+        throw error.with_context(escaped(source));
+      }
+    });
   } else {
     std::vector<std::byte> inflated;
     if (entry.deflated) inflated = zip_.inflated(entry);

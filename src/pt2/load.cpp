@@ -176,7 +176,7 @@ void read_model(Archive& archive, ExportedProgram& program) {
 ExportedProgram load_exported_program(std::span<const std::byte> bytes, std::shared_ptr<const void> keep_alive, const std::string& name,
                                       const LoadOptions& options) {
   try {
-    pt2::Archive archive(bytes, std::move(keep_alive));
+    pt2::Archive archive(bytes, std::move(keep_alive), name);
     if (options.verify_all_records) archive.verify();
     ExportedProgram program;
     program.source = name;
