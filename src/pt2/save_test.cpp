@@ -4,10 +4,10 @@
 #include <gtest/gtest.h>
 
 #include "base/mapped_file.h"
+#include "base/zip_reader.h"
 #include "ir/json.h"
 #include "pt2/read_graph.h"
 #include "pt2/test_archive.h"
-#include "pt2/zip_reader.h"
 
 namespace intaglio::pt2 {
 namespace {

@@ -1,10 +1,10 @@
-#include "pt2/zip_reader.h"
+#include "base/zip_reader.h"
 
 #include <gtest/gtest.h>
 
-#include "pt2/test_archive.h"
+#include "base/test_zip.h"
 
-namespace intaglio::pt2 {
+namespace intaglio {
 namespace {
 
 using testing::failure;
@@ -36,7 +36,7 @@ std::string contents(const std::string& bytes, std::string_view name) {
   return std::string(reinterpret_cast<const char*>(copy.data()), copy.size());
 }
 
-TEST(ZipReader, ReadsWhatArchiversWrite) {
+TEST(ZipReaderHostile, ReadsWhatArchiversWrite) {
   const std::function<void(TestZip&)> forms[] = {
       [](TestZip&) {},
       [](TestZip& zip) { zip.end64 = true; },
@@ -61,13 +61,13 @@ TEST(ZipReader, ReadsWhatArchiversWrite) {
   }
 }
 
-TEST(ZipReader, FoldersAreNoEntries) {
+TEST(ZipReaderHostile, FoldersAreNoEntries) {
   TestZip zip = two_entries();
   zip.add("r/folder/", "");
   EXPECT_EQ(contents(zip.bytes(), "r/folder/"), "nothing");
 }
 
-TEST(ZipReader, RefusesHostileArchives) {
+TEST(ZipReaderHostile, RefusesHostileArchives) {
   const std::pair<std::function<void(TestZip&)>, const char*> rows[] = {
       {[](TestZip& zip) { zip.entries[0].crc = 1; }, "is damaged: its checksum"},
       {[](TestZip& zip) { zip.add("r/a", "again"); }, "stands in the archive twice"},
@@ -113,7 +113,7 @@ TEST(ZipReader, RefusesHostileArchives) {
   }
 }
 
-TEST(ZipReader, RefusesNamesThatAreNoPlainPaths) {
+TEST(ZipReaderHostile, RefusesNamesThatAreNoPlainPaths) {
   const std::string names[] = {"", "/etc/passwd", "r/../../x", "..", "r/./x", "r//x", "r\\x", std::string("r/a\0b", 5), "r/\xff", "r/\xed\xa0\x80", "//", "r//"};
   for (const std::string& name : names) {
     TestZip zip = two_entries();
@@ -122,7 +122,7 @@ TEST(ZipReader, RefusesNamesThatAreNoPlainPaths) {
   }
 }
 
-TEST(ZipReader, RefusesWhatIsNoArchive) {
+TEST(ZipReaderHostile, RefusesWhatIsNoArchive) {
   EXPECT_NE(opened("").find("the file is empty"), std::string::npos);
   EXPECT_NE(opened("PK").find("only 2 bytes"), std::string::npos);
   EXPECT_NE(opened(std::string(1000, 'x')).find("there is no end record"), std::string::npos);
@@ -130,7 +130,7 @@ TEST(ZipReader, RefusesWhatIsNoArchive) {
   for (size_t size = 0; size < whole.size(); ++size) EXPECT_NE(opened(whole.substr(0, size)), "no error") << size;
 }
 
-TEST(ZipReader, ChecksumsMatchTheStandard) {
+TEST(ZipReaderHostile, ChecksumsMatchTheStandard) {
   const std::string text = "123456789";
   EXPECT_EQ(crc32_of(std::as_bytes(std::span(text.data(), text.size()))), 0xcbf43926u);
   EXPECT_EQ(crc32_of({}), 0u);
@@ -145,4 +145,4 @@ TEST(ZipReader, ChecksumsMatchTheStandard) {
 }
 
 }  // namespace
-}  // namespace intaglio::pt2
+}  // namespace intaglio
