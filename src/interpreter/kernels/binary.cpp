@@ -281,6 +281,13 @@ void glu(Call& call) {
   run_operands(call, float_only<Gated>(), Result::promoted, {self.narrowed(dim, 0, half), self.narrowed(dim, half, half)}, {});
 }
 
+void outer(Call& call) {
+  const Tensor &self = call.tensor("self"), &other = call.tensor("vec2");
+  call.require(self.rank() == 1 && other.rank() == 1, "both operands must be vectors");
+  const Tensor column = self.view_as({self.size(0), 1}, {self.strides()[0], 0}, self.storage_offset());
+  run_operands(call, all_types<Mul>(), Result::promoted, {column, other}, {});
+}
+
 void lerp(Call& call) {
   run_operands(call, float_only<Lerp>(), Result::promoted,
                {call.tensor("self"), call.tensor("end"), call.tensor_or_number("weight")}, {});
@@ -310,6 +317,7 @@ std::span<const Kernel> binary_kernels() {
     add(add_product, kAddCMul, {"aten.addcmul.default"});
     add(add_product, kAddCDiv, {"aten.addcdiv.default"});
     add(glu, 0, {"aten.glu.default"});
+    add(outer, 0, {"aten.outer.default", "aten.ger.default"});
     add(lerp, 0, {"aten.lerp.Scalar", "aten.lerp.Tensor"});
     for (size_t i = 0; i < rows().size(); ++i) kernels.push_back({rows()[i].op, binary, static_cast<int>(i), false, true});
     return kernels;

@@ -271,12 +271,34 @@ template <typename Body> void along_dimension(Call& call, const Tensor& target, 
 
 void gather(Call& call) {
   const Tensor& self = call.tensor("self");
-  const Tensor& index = call.tensor(call.has("index") ? "index" : "indices");
+  const Tensor& index = call.tensor("index");
   const Tensor out = call.empty(self.dtype(), index.sizes());
   const size_t width = item_size(self.dtype());
   const auto* from = static_cast<const std::byte*>(self.raw());
   std::byte* to = writable_bytes(out);
   along_dimension(call, self, call.dimension("dim", self.rank()), index, [&](int64_t offset, size_t i) { std::memcpy(to + i * width, from + static_cast<size_t>(offset) * width, width); });
+  call.set(out);
+}
+
+// gather() after broadcasting every other dimension; without `dim` both are read flat.
+void take_along(Call& call) {
+  Tensor self = call.tensor("self"), index = call.tensor("indices");
+  if (!call.has("dim")) {
+    self = self.contiguous().reshaped({self.numel()});
+    index = index.contiguous().reshaped({index.numel()});
+  }
+  call.require(self.rank() == index.rank(), "index and tensor differ in rank");
+  const int64_t dim = call.has("dim") ? call.dimension("dim", self.rank()) : 0;
+  Sizes self_sizes = self.sizes(), index_sizes = index.sizes();
+  for (size_t d = 0; d < self_sizes.size(); ++d)
+    if (static_cast<int64_t>(d) != dim) self_sizes[d] = index_sizes[d] = self_sizes[d] == 1 ? index_sizes[d] : self_sizes[d];
+  const Tensor source = self.view_as(self_sizes, broadcast_strides(self, self_sizes), self.storage_offset());
+  const Tensor places = index.view_as(index_sizes, broadcast_strides(index, index_sizes), index.storage_offset());
+  const Tensor out = call.empty(self.dtype(), index_sizes);
+  const size_t width = item_size(self.dtype());
+  const auto* from = static_cast<const std::byte*>(source.raw());
+  std::byte* to = writable_bytes(out);
+  along_dimension(call, source, dim, places, [&](int64_t offset, size_t i) { std::memcpy(to + i * width, from + static_cast<size_t>(offset) * width, width); });
   call.set(out);
 }
 
@@ -384,6 +406,7 @@ std::span<const Kernel> indexing_kernels() {
       {"aten.index_add.default", index_write, kAddRows},
       {"aten.index_fill.int_Scalar", index_write, kFillRows},
       {"aten.gather.default", gather},
+      {"aten.take_along_dim.default", take_along},
       {"aten.scatter.src", scatter, kScatter},
       {"aten.scatter.value", scatter, kScatter},
       {"aten.scatter_add.default", scatter, kScatterAdd},

@@ -77,7 +77,9 @@ void stack(Call& call) {
 
 void repeat(Call& call) {
   const Tensor& self = call.tensor("self");
-  const Sizes repeats = call.integers("repeats");
+  Sizes repeats = call.integers(call.has("dims") ? "dims" : "repeats");
+  // tile() takes fewer entries than dimensions.
+  if (call.has("dims")) while (static_cast<int64_t>(repeats.size()) < self.rank()) repeats.insert(repeats.begin(), 1);
   call.require(static_cast<int64_t>(repeats.size()) >= self.rank(), "repeats has fewer entries than the tensor has dimensions");
   const size_t skip = repeats.size() - self.sizes().size();
   // [r0, s0, r1, s1, ...]: each dimension repeated is a dimension in front of it with stride 0.
@@ -229,17 +231,84 @@ void channel_shuffle(Call& call) {
   rearrange(call, self, {batch, groups, channels / groups, spatial}, {0, 2, 1, 3}, self.sizes());
 }
 
+Tensor flipped(const Call& call, Tensor self, int64_t dim) {
+  const Tensor out = call.empty(self.dtype(), self.sizes());
+  for (int64_t i = 0; i < self.size(dim); ++i) copy_into(out.narrowed(dim, i, 1), self.narrowed(dim, self.size(dim) - 1 - i, 1));
+  return out;
+}
 void flip(Call& call) {
+  Tensor result = call.tensor("self");
+  for (const int64_t given : call.integers("dims"))
+    if (const int64_t dim = call.wrap_dimension(given, result.rank()); result.rank() > 0) result = flipped(call, result, dim);
+  call.set(result);
+}
+
+// A quarter turn is a transposition and a reversal.
+void rotate(Call& call) {
   const Tensor& self = call.tensor("self");
-  Tensor source = self;
-  for (const int64_t given : call.integers("dims")) {
-    const int64_t dim = call.wrap_dimension(given, self.rank());
-    if (self.rank() == 0) break;
-    const Tensor out = call.empty(self.dtype(), self.sizes());
-    for (int64_t i = 0; i < self.size(dim); ++i) copy_into(out.narrowed(dim, i, 1), source.narrowed(dim, self.size(dim) - 1 - i, 1));
-    source = out;
+  const Sizes dims = call.integers("dims");
+  call.require(dims.size() == 2 && self.rank() >= 2, "rot90 turns two dimensions");
+  const int64_t a = call.wrap_dimension(dims[0], self.rank()), b = call.wrap_dimension(dims[1], self.rank());
+  call.require(a != b, "rot90 turns two different dimensions");
+  const int64_t turns = (call.integer("k") % 4 + 4) % 4;
+  if (turns == 0) return call.set(self);
+  if (turns == 2) return call.set(flipped(call, flipped(call, self, a), b));
+  Sizes order(static_cast<size_t>(self.rank()));
+  std::iota(order.begin(), order.end(), int64_t{0});
+  std::swap(order[static_cast<size_t>(a)], order[static_cast<size_t>(b)]);
+  const Tensor turned = self.permuted(order);
+  call.set(flipped(call, turned, turns == 1 ? a : b));
+}
+
+// A vector along the diagonal of two new dimensions.
+void diagonal_embed(Call& call) {
+  const Tensor& self = call.tensor("self");
+  call.require(self.rank() >= 1, "a 0-d tensor");
+  const int64_t rank = self.rank() + 1, a = call.wrap_dimension(call.integer("dim1"), rank), b = call.wrap_dimension(call.integer("dim2"), rank);
+  const int64_t offset = call.integer("offset"), length = self.size(-1);
+  call.require(a != b && offset > -(1 << 30) && offset < (1 << 30), "the diagonal needs two different dimensions and a small offset");
+  const int64_t side = length + std::abs(offset);
+  Sizes sizes(self.sizes().begin(), self.sizes().end() - 1);
+  for (const int64_t dim : {std::min(a, b), std::max(a, b)}) sizes.insert(sizes.begin() + dim, side);
+  const Tensor out = call.empty(self.dtype(), sizes);
+  copy_into(out, scalar_tensor(Number(int64_t{0}), self.dtype()), call.threads());
+  Sizes strides = out.strides();
+  const int64_t step = strides[static_cast<size_t>(a)] + strides[static_cast<size_t>(b)];
+  const int64_t skip = offset >= 0 ? offset * strides[static_cast<size_t>(b)] : -offset * strides[static_cast<size_t>(a)];
+  for (const int64_t dim : {std::max(a, b), std::min(a, b)}) strides.erase(strides.begin() + dim);
+  strides.push_back(step);
+  if (self.numel() > 0) copy_into(out.view_as(self.sizes(), strides, skip), self, call.threads());
+  call.set(out);
+}
+
+// Patches of an image as columns: [n, c, h, w] -> [n, c * kh * kw, positions].
+void image_to_columns(Call& call) {
+  const Tensor& given = call.tensor("self");
+  const Sizes kernel = call.integers("kernel_size"), dilation = call.integers("dilation"), padding = call.integers("padding"), stride = call.integers("stride");
+  call.require(given.rank() == 3 || given.rank() == 4, "needs an image or a batch of images");
+  for (size_t i = 0; i < 2; ++i)
+    call.require(kernel.size() == 2 && kernel[i] > 0 && dilation[i] > 0 && stride[i] > 0 && padding[i] >= 0 && std::max({kernel[i], dilation[i], stride[i], padding[i]}) < (1 << 20),
+                 "kernel size, dilation, padding or stride is out of range");
+  Sizes sizes = given.sizes(), strides = given.strides();
+  if (given.rank() == 3) sizes.insert(sizes.begin(), 1), strides.insert(strides.begin(), 0);
+  const Tensor self = given.view_as(sizes, strides, given.storage_offset());
+  const int64_t n = sizes[0], c = sizes[1];
+  const Tensor padded = call.empty(self.dtype(), {n, c, sizes[2] + 2 * padding[0], sizes[3] + 2 * padding[1]});
+  copy_into(padded, scalar_tensor(Number(int64_t{0}), self.dtype()), call.threads());
+  copy_into(padded.narrowed(2, padding[0], sizes[2]).narrowed(3, padding[1], sizes[3]), self, call.threads());
+  Sizes positions;
+  for (size_t i = 0; i < 2; ++i) {
+    const int64_t room = padded.sizes()[i + 2] - dilation[i] * (kernel[i] - 1) - 1;
+    call.require(room >= 0, "the image is smaller than the kernel");
+    positions.push_back(room / stride[i] + 1);
   }
-  call.set(source);
+  const Sizes& s = padded.strides();
+  const Tensor windows = padded.view_as({n, c, kernel[0], kernel[1], positions[0], positions[1]},
+                                        {s[0], s[1], s[2] * dilation[0], s[3] * dilation[1], s[2] * stride[0], s[3] * stride[1]}, 0);
+  const Tensor out = call.empty(self.dtype(), windows.sizes());
+  copy_into(out, windows, call.threads());
+  const Sizes result = {n, c * kernel[0] * kernel[1], positions[0] * positions[1]};
+  call.set(out.reshaped(given.rank() == 4 ? result : Sizes(result.begin() + 1, result.end())));
 }
 
 void roll(Call& call) {
@@ -288,6 +357,7 @@ std::span<const Kernel> joining_kernels() {
       {"aten.concatenate.default", cat},
       {"aten.stack.default", stack},
       {"aten.repeat.default", repeat},
+      {"aten.tile.default", repeat},
       {"aten.repeat_interleave.self_int", repeat_interleave},
       {"aten.pad.default", pad},
       {"aten.constant_pad_nd.default", pad},
@@ -302,6 +372,9 @@ std::span<const Kernel> joining_kernels() {
       {"aten.channel_shuffle.default", channel_shuffle},
       {"aten.native_channel_shuffle.default", channel_shuffle},
       {"aten.flip.default", flip},
+      {"aten.rot90.default", rotate},
+      {"aten.diag_embed.default", diagonal_embed},
+      {"aten.im2col.default", image_to_columns},
       {"aten.roll.default", roll},
       {"aten.meshgrid.default", meshgrid, 0, true},
       {"aten.meshgrid.indexing", meshgrid, 0, true},
