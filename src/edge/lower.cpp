@@ -35,11 +35,11 @@ constexpr LoweringStep normalizing[] = {
     {"erase_asserts", "they would keep values alive", erase_asserts},
     {"inline_subgraphs", "everything after sees one flat graph", inline_subgraphs},
     {"functionalize", "from here on a value never changes", functionalize},
+    {"make_contiguous", "kernels want one dim order; strides say nothing about values once there are no aliases", make_contiguous},
 };
 
 constexpr LoweringStep edge[] = {
     {"restore_linear", "before transposes of weights are folded", restore_linear},
-    {"make_contiguous", "kernels want one dim order", make_contiguous},
     {"scalars_to_tensors", "kernels take tensors where schemas say so", scalars_to_tensors},
     {"promote_mixed_dtypes", "kernels and delegates want operands of one type", promote_mixed_dtypes},
     {"fold_constants", "what depends on constants only is computed once", fold_constants},

@@ -7,9 +7,8 @@ namespace intaglio {
 namespace {
 
 // [C, spatial...] without a batch: one is added around `body`.
-template <typename Body> Value* with_batch(GraphBuilder& b, const Node& n, Value* input, int64_t weight_rank, const Body& body) {
+template <typename Body> Value* with_batch(GraphBuilder& b, Value* input, int64_t weight_rank, const Body& body) {
   if (input->meta().rank() == weight_rank) return body(input);
-  (void)n;
   return b.squeeze(body(b.unsqueeze(input, 0)), 0);
 }
 
@@ -19,7 +18,7 @@ Value* convolve(GraphBuilder& b, const Node& n, Value* input, const Ints& paddin
   const size_t spatial = static_cast<size_t>(rank - 2);
   Value* bias = n.optional_tensor("bias");
   const Argument bias_argument = bias ? Argument(bias) : Argument();
-  return with_batch(b, n, input, rank, [&](Value* x) {
+  return with_batch(b, input, rank, [&](Value* x) {
     return b.call("aten.convolution.default", {x, weight, bias_argument, spread(n.integers("stride"), spatial), spread(padding, spatial),
                                                spread(n.integers("dilation"), spatial), transposed, spread(output_padding, spatial),
                                                n.integer("groups")});

@@ -17,8 +17,8 @@ const std::unordered_map<std::string_view, Decomposition>& table() {
     std::unordered_map<std::string_view, Decomposition> map;
     for (const auto& family :
          {activation_decompositions(), arithmetic_decompositions(), attention_decompositions(), convolution_decompositions(),
-          copy_decompositions(), creation_decompositions(), indexing_decompositions(), matrix_decompositions(),
-          normalization_decompositions(), pooling_decompositions(), reduction_decompositions(), resampling_decompositions(),
+          copy_decompositions(), creation_decompositions(), einsum_decompositions(), indexing_decompositions(), matrix_decompositions(),
+          normalization_decompositions(), pooling_decompositions(), recurrent_decompositions(), reduction_decompositions(), resampling_decompositions(),
           view_decompositions()})
       for (const DecompositionRow& row : family) map.emplace(row.op, row.function);
     return map;

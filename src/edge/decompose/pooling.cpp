@@ -39,14 +39,13 @@ Values avg_pool1d(GraphBuilder& b, const Node& n) {
 }
 
 // The window of an adaptive pool whose output divides its input; empty when it does not.
-Ints even_window(const Node& n, Value* x, const Ints& wanted) {
+Ints even_window(const Value* x, const Ints& wanted) {
   Ints kernel;
   for (size_t i = 0; i < wanted.size(); ++i) {
     const SymInt& size = x->sizes()[x->sizes().size() - wanted.size() + i];
     if (!size.is_static() || wanted[i] <= 0 || size.value() % wanted[i] != 0) return {};
     kernel.push_back(size.value() / wanted[i]);
   }
-  (void)n;
   return kernel;
 }
 bool all_ones(const Ints& list) {
@@ -58,7 +57,7 @@ bool all_ones(const Ints& list) {
 Values adaptive_avg_pool2d(GraphBuilder& b, const Node& n) {
   const Ints wanted = spread(n.integers("output_size"), 2);
   if (all_ones(wanted)) return {b("aten.mean.dim", self(n), Ints{-1, -2}, true)};
-  const Ints kernel = even_window(n, self(n), wanted);
+  const Ints kernel = even_window(self(n), wanted);
   if (!kernel.empty() && all_ones(kernel)) return {self(n)};
   if (!kernel.empty()) return {b("aten.avg_pool2d.default", self(n), kernel, kernel)};
   if (n.is("aten._adaptive_avg_pool2d.default")) return {};
@@ -72,7 +71,7 @@ Values adaptive_avg_pool1d(GraphBuilder& b, const Node& n) {
 Values adaptive_max_pool2d(GraphBuilder& b, const Node& n) {
   const Ints wanted = spread(n.integers("output_size"), 2);
   if (all_ones(wanted)) return {b("aten.amax.default", self(n), Ints{-1, -2}, true), nullptr};
-  const Ints kernel = even_window(n, self(n), wanted);
+  const Ints kernel = even_window(self(n), wanted);
   if (kernel.empty()) refuse(n, "there is no kernel for adaptive max pooling whose output does not divide its input");
   return {b("aten.max_pool2d_with_indices.default", self(n), kernel, kernel), nullptr};
 }

@@ -2,6 +2,10 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
+#include <intaglio/error.h>
+
 #include "edge/builder.h"
 
 namespace intaglio {
@@ -21,6 +25,14 @@ bool is_row_major(const TensorMeta& meta) {
   return std::is_sorted(moving.begin(), moving.end());
 }
 
+// The one op whose result depends on its operand's strides.
+void check_strided(const Node& node) {
+  if (node.op().base() != "as_strided" && node.op().base() != "as_strided_copy") return;
+  const TensorMeta& operand = node.tensor("self")->meta();
+  if (operand.strides != TensorMeta::contiguous(operand.dtype, operand.sizes).strides)
+    throw_unsupported(fmt::format("{}: its operand is not contiguous; use slices or permute in the model instead", describe(node)));
+}
+
 void copy_input(ExportedProgram& program, Value* input) {
   Graph& graph = program.graph();
   const std::vector<Node*> nodes = graph.node_list();
@@ -36,6 +48,7 @@ void copy_input(ExportedProgram& program, Value* input) {
 }  // namespace
 
 void make_contiguous(ExportedProgram& program) {
+  for (const Node* node : program.graph().node_list()) check_strided(*node);
   for (const Node* node : program.graph().node_list())
     for (Value* output : node->outputs())
       if (output->is_tensor()) describe_as_contiguous(output->meta());

@@ -124,6 +124,46 @@ TEST(MakeContiguous, InputsOfAnotherOrderAreCopiedOnce) {
   EXPECT_EQ(t.program.graph().node_list()[1]->output()->meta().dim_order(), (std::vector<uint8_t>{0, 1, 2, 3}));
 }
 
+TEST(FoldConstants, SmallResultsAndReplacedOriginals) {
+  TestProgram t;
+  Value* x = t.input("x", {3, 2});
+  Value* w = t.program.add_parameter("w", Tensor::of<float>({1, 2, 3, 4, 5, 6}, {2, 3}));
+  Value* turned = t.op("aten.permute.default", {w, Ints{1, 0}});
+  t.returns({t.op("aten.add.Tensor", {x, turned})});
+  fold_constants(t.program);
+  verify(t.program);
+  EXPECT_EQ(t.ops(), "add");
+  EXPECT_EQ(t.program.state.find("w"), nullptr);
+  const Node& add = *t.program.graph().node_list()[0];
+  const Tensor* folded = t.program.constant(add.tensor("other"));
+  ASSERT_NE(folded, nullptr);
+  EXPECT_TRUE(bit_equal(*folded, Tensor::of<float>({1, 4, 2, 5, 3, 6}, {3, 2})));
+}
+
+TEST(FoldConstants, NothingGrowsAndQuantizedWeightsStay) {
+  TestProgram t;
+  Value* x = t.input("x", {1000, 1000});
+  Value* small = t.parameter("small", {1, 1000});
+  Value* wide = t.op("aten.repeat.default", {small, Ints{1000, 1}});  // 4 MB from 4 KB
+  Value* q = t.program.add_buffer("q", Tensor::zeros(DType::int8, {1000}));
+  Value* weight = dequantize(t, q, 0.5);
+  t.returns({t.op("aten.add.Tensor", {t.op("aten.add.Tensor", {x, wide}), weight})});
+  fold_constants(t.program);
+  verify(t.program);
+  EXPECT_EQ(t.ops(), "repeat dequantize_per_tensor add add");
+}
+
+TEST(FoldConstants, MutatedBuffersAreNoConstants) {
+  TestProgram t;
+  Value* x = t.input("x", {2});
+  Value* b = t.buffer("b", {2});
+  Value* fresh = t.op("aten.neg.default", {b});
+  t.returns({fresh, t.op("aten.add.Tensor", {x, fresh})});
+  t.program.output_specs[0] = {OutputSpec::Kind::buffer_mutation, "b"};
+  fold_constants(t.program);
+  EXPECT_EQ(t.ops(), "neg add");
+}
+
 TEST(InlineSubgraphs, NoGradRegionsAreInlined) {
   TestProgram t;
   Value* x = t.input("x", {2});

@@ -1,0 +1,283 @@
+"""Small modules, one op or idiom each, that the lowering tests share: name -> (module, inputs)."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+T = torch.Tensor
+
+
+class Lambda(nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, *inputs):
+        return self.function(*inputs)
+
+
+class SliceCache(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("cache", torch.zeros(1, 8, 4))
+
+    def forward(self, x, position):
+        self.cache[:, position] = x
+        return self.cache * 2
+
+
+class RollingBuffer(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("window", torch.zeros(1, 6, 3))
+
+    def forward(self, x):
+        self.window.copy_(torch.cat([self.window[:, 1:], x], dim=1))
+        return self.window.sum(1)
+
+
+class TensorConstant(nn.Module):
+    def forward(self, x):
+        return x + torch.tensor([1.0, 2.0, 3.0])
+
+
+class NoGrad(nn.Module):
+    def forward(self, x):
+        with torch.no_grad():
+            y = x.relu()
+        return y + 1
+
+
+class SliceAssign(nn.Module):
+    def forward(self, x):
+        y = x.clone()
+        y[:, 1:2] = 0.5
+        y[:, :1] += 1
+        return y + 1
+
+
+class Shared(nn.Module):
+    """One linear layer used twice, and its transposed weight."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(6, 6)
+
+    def forward(self, x):
+        return self.linear(self.linear(x)) @ self.linear.weight.T
+
+
+class Outputs(nn.Module):
+    """The layer with its nested results flat."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x):
+        output, state = self.layer(x)
+        return (output, *state) if isinstance(state, tuple) else (output, state)
+
+
+def rope(x, cos, sin):
+    first, second = x.chunk(2, -1)
+    return x * cos + torch.cat([-second, first], -1) * sin
+
+
+def cases() -> dict:
+    torch.manual_seed(0)
+    image, row, line = torch.randn(1, 4, 8, 8), torch.randn(3, 6), torch.randn(2, 4, 10)
+    tokens = torch.randn(2, 5, 8)
+    heads = [torch.randn(1, 2, 5, 8) for _ in range(3)]
+    index = torch.tensor([0, 2, 1])
+    f = Lambda
+    table = {
+        "conv2d": (nn.Conv2d(4, 6, 3, stride=2, padding=1), image),
+        "conv2d_same": (nn.Conv2d(4, 6, 3, padding="same"), image),
+        "conv2d_same_even": (nn.Conv2d(4, 6, (2, 4), padding="same"), image),
+        "conv2d_depthwise": (nn.Conv2d(4, 8, 3, groups=4, bias=False), image),
+        "conv1d": (nn.Conv1d(4, 6, 3, dilation=2), line),
+        "conv2d_unbatched": (nn.Conv2d(4, 6, 3), image[0]),
+        "conv_transpose2d": (nn.ConvTranspose2d(4, 6, 3, stride=2, output_padding=1), image),
+        "conv_transpose1d": (nn.ConvTranspose1d(4, 6, 3, stride=2), line),
+        "linear": (nn.Linear(6, 5), row),
+        "linear_3d": (nn.Linear(8, 5), tokens),
+        "linear_no_bias": (nn.Linear(8, 5, bias=False), tokens),
+        "linear_shared": (Shared(), row),
+        "batch_norm": (nn.BatchNorm2d(4).eval(), image),
+        "conv_bn_relu6": (nn.Sequential(nn.Conv2d(4, 6, 3), nn.BatchNorm2d(6), nn.ReLU6()).eval(), image),
+        "group_norm": (nn.GroupNorm(2, 4), image),
+        "instance_norm": (nn.InstanceNorm2d(4, affine=True), image),
+        "instance_norm_batch": (nn.InstanceNorm2d(4, affine=True), torch.randn(3, 4, 5, 5)),
+        "layer_norm": (nn.LayerNorm(8), tokens),
+        "rms_norm": (nn.RMSNorm(8), tokens),
+        "relu": (nn.ReLU(), row),
+        "relu_inplace": (f(lambda x: F.relu(x + x, inplace=True)), row),
+        "relu6_inplace": (f(lambda x: F.relu6(x * 2, inplace=True)), row),
+        "hardtanh": (nn.Hardtanh(-2, 3), row),
+        "hardswish": (nn.Hardswish(), row),
+        "hardsigmoid": (nn.Hardsigmoid(), row),
+        "silu": (nn.SiLU(), row),
+        "gelu": (nn.GELU(), row),
+        "gelu_tanh": (nn.GELU(approximate="tanh"), row),
+        "leaky_relu": (nn.LeakyReLU(0.2), row),
+        "elu": (nn.ELU(0.7), row),
+        "selu": (nn.SELU(), row),
+        "celu": (nn.CELU(0.5), row),
+        "prelu": (nn.PReLU(4), image),
+        "prelu_one": (nn.PReLU(), row),
+        "mish": (nn.Mish(), row),
+        "softplus": (nn.Softplus(beta=2), row),
+        "log_sigmoid": (nn.LogSigmoid(), row),
+        "softshrink": (nn.Softshrink(0.3), row),
+        "hardshrink": (nn.Hardshrink(0.3), row),
+        "threshold": (nn.Threshold(0.1, 20), row),
+        "sigmoid": (nn.Sigmoid(), row),
+        "tanh": (nn.Tanh(), row),
+        "glu": (nn.GLU(), row),
+        "sdpa": (f(F.scaled_dot_product_attention), *heads),
+        "sdpa_causal": (f(lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True)), *heads),
+        "sdpa_mask": (f(lambda q, k, v, m: F.scaled_dot_product_attention(q, k, v, attn_mask=m)), *heads, torch.randn(5, 5)),
+        "sdpa_bool_mask": (f(lambda q, k, v, m: F.scaled_dot_product_attention(q, k, v, attn_mask=m)), *heads,
+                           torch.tensor([[True, False] * 2 + [True]] * 4 + [[False] * 5])),
+        "mha": (f(nn.MultiheadAttention(8, 2, batch_first=True).eval()), tokens, tokens, tokens),
+        "encoder_layer": (nn.TransformerEncoderLayer(8, 2, 16, batch_first=True, norm_first=True).eval(), tokens),
+        "adaptive_avg_1": (nn.AdaptiveAvgPool2d(1), image),
+        "adaptive_avg_4": (nn.AdaptiveAvgPool2d(4), image),
+        "adaptive_avg_3": (nn.AdaptiveAvgPool2d(3), image),
+        "adaptive_avg_1d": (nn.AdaptiveAvgPool1d(5), line),
+        "adaptive_max_2": (nn.AdaptiveMaxPool2d(2), image),
+        "avg_pool2d": (nn.AvgPool2d(3, 2, 1), image),
+        "avg_pool1d": (nn.AvgPool1d(2), line),
+        "max_pool2d": (nn.MaxPool2d(3, 2, 1), image),
+        "max_pool2d_ceil": (nn.MaxPool2d(3, 2, ceil_mode=True), image),
+        "max_pool1d": (nn.MaxPool1d(2), line),
+        "mean_dim": (f(lambda x: x.mean((2, 3))), image),
+        "mean_all": (f(lambda x: x.mean()), image),
+        "sum_dim": (f(lambda x: x.sum(1, keepdim=True)), row),
+        "sum_bool": (f(lambda x: (x > 0).sum(1)), row),
+        "var": (f(lambda x: x.var(1)), row),
+        "std": (f(lambda x: x.std(1, unbiased=False)), row),
+        "norm": (f(lambda x: x.norm(dim=1)), row),
+        "normalize": (f(lambda x: F.normalize(x, dim=1)), row),
+        "amax_max": (f(lambda x: (x.amax(1), *x.max(1))), row),
+        "argmax": (f(lambda x: x.argmax(1)), row),
+        "topk": (f(lambda x: tuple(x.topk(2))), row),
+        "sort": (f(lambda x: tuple(x.sort(descending=True))), row),
+        "cumsum": (f(lambda x: x.cumsum(1)), row),
+        "any_all": (f(lambda x: ((x > 0).any(1), (x > -9).all())), row),
+        "logsumexp": (f(lambda x: x.logsumexp(1)), row),
+        "softmax": (nn.Softmax(-1), row),
+        "softmax_double": (f(lambda x: F.softmax(x, 1, dtype=torch.float64)), row),
+        "log_softmax": (nn.LogSoftmax(-1), row),
+        "flatten": (nn.Flatten(), image),
+        "reshape_permuted": (f(lambda x: x.permute(0, 2, 3, 1).reshape(1, 64, 4)), image),
+        "expand": (f(lambda x: x[:, :1].expand(3, 6) * x), row),
+        "repeat": (f(lambda x: x.repeat(2, 3)), row),
+        "repeat_interleave": (f(lambda x: x.repeat_interleave(2, dim=1)), row),
+        "transpose_T": (f(lambda x: x.T + x.t()), row),
+        "squeeze_unsqueeze": (f(lambda x: x.unsqueeze(1).relu().squeeze()), row),
+        "cat": (f(lambda x: torch.cat([x, x * 2], 1)), row),
+        "stack": (f(lambda x: (torch.stack([x, x * 2], 1), torch.stack([x, x], -1))), row),
+        "split": (f(lambda x: x.split(4, 1)[0] * x.split([2, 4], 1)[1]), row),
+        "chunk": (f(lambda x: x.chunk(3, 1)[1] + 0), row),
+        "unbind": (f(lambda x: x.unbind(0)[1] * 2), row),
+        "slice_full": (f(lambda x: x[:, :] + 1), row),
+        "slice_step": (f(lambda x: x[:, ::2]), row),
+        "select": (f(lambda x: x[:, -1]), row),
+        "index_tensor": (f(lambda x, i: x[:, i]), row, index),
+        "index_select": (f(lambda x, i: x.index_select(1, i)), row, index),
+        "gather": (f(lambda x, i: x.gather(1, i[:, None])), row, index),
+        "embedding": (nn.Embedding(5, 4), index),
+        "one_hot": (f(lambda i: F.one_hot(i, 4)), index),
+        "matmul": (f(lambda a: a @ a.transpose(-1, -2)), tokens),
+        "matmul_4d": (f(lambda q, k: q @ k.transpose(-1, -2)), *heads[:2]),
+        "matmul_vector": (f(lambda a, v: a @ v), row, torch.randn(6)),
+        "matmul_broadcast": (f(lambda a, b: a @ b), torch.randn(2, 1, 3, 4), torch.randn(5, 4, 2)),
+        "addmm": (f(lambda b, x, w: torch.addmm(b, x, w)), torch.randn(5), row, torch.randn(6, 5)),
+        "upsample_nearest": (nn.Upsample(scale_factor=2), image),
+        "upsample_bilinear": (nn.Upsample(size=(5, 11), mode="bilinear"), image),
+        "upsample_bicubic": (nn.Upsample(scale_factor=2, mode="bicubic"), image),
+        "pad_constant": (f(lambda x: F.pad(x, (1, 2, 0, 1), value=0.5)), image),
+        "pad_reflect": (nn.ReflectionPad2d(2), image),
+        "pad_replicate": (nn.ReplicationPad2d(2), image),
+        "pad_circular": (nn.CircularPad2d(1), image),
+        "pixel_shuffle": (nn.PixelShuffle(2), image),
+        "pixel_unshuffle": (nn.PixelUnshuffle(2), image),
+        "channel_shuffle": (nn.ChannelShuffle(2), image),
+        "roll": (f(lambda x: x.roll((1, -2), (0, 1))), row),
+        "flip": (f(lambda x: x.flip(1)), row),
+        "dropout": (nn.Sequential(nn.Dropout(), nn.ReLU()).eval(), row),
+        "clone_returned": (f(lambda x: x.clone()), row),
+        "to_half_and_back": (f(lambda x: x.half().float()), row),
+        "to_same": (f(lambda x: x.float() + 1), row),
+        "type_as": (f(lambda x, i: i.type_as(x)), row, index),
+        "channels_last": (f(lambda x: x.to(memory_format=torch.channels_last) + 1), image),
+        "arange_add": (f(lambda x: x + torch.arange(6)), row),
+        "full_like": (f(lambda x: x + torch.full_like(x, 3) + torch.zeros(6) + x.new_ones(6)), row),
+        "tensor_constant": (TensorConstant(), torch.randn(2, 3)),
+        "no_grad": (NoGrad(), row),
+        "where_scalar": (f(lambda x: torch.where(x > 0, x, -1.0)), row),
+        "where_tensors": (f(lambda x: torch.where(x > 0, x * 2, x)), row),
+        "masked_fill": (f(lambda x: x.masked_fill(x > 0, float("-inf"))), row),
+        "compare": (f(lambda x: ((x > 0) & (x < 1)) | ~(x <= 0.5)), row),
+        "scalars": (f(lambda x: (2 - (x + 2) * 0.5) / 3), row),
+        "integers": (f(lambda i: (i * 2 + 1, i // 2, i / 2, i % 2, -i)), index),
+        "add_alpha": (f(lambda x: torch.add(x, x, alpha=2)), row),
+        "pow": (f(lambda x: x.abs().pow(2.5) + x**2 + 2**x), row),
+        "unary": (f(lambda x: x.abs().rsqrt() + x.exp() + x.neg().sin() + x.cos() + (x.abs() + 1).log()), row),
+        "square_reciprocal": (f(lambda x: x.square() + x.reciprocal()), row),
+        "clamp": (f(lambda x: x.clamp(-1, 1) + x.clamp(min=0) + torch.maximum(x, x * 2)), row),
+        "floor_divide": (f(lambda x: torch.floor_divide(x, 0.5) + torch.remainder(x, 0.3)), row),
+        "tril_triu": (f(lambda x: torch.tril(x) + torch.triu(x, 1)), row),
+        "outer_meshgrid": (f(lambda a, b: torch.outer(a, b) + torch.meshgrid(a, b, indexing="ij")[0]), torch.randn(3), torch.randn(4)),
+        "unflatten": (nn.Unflatten(1, (2, 3)), row),
+        "grid_sample": (f(lambda x, g: F.grid_sample(x, g, align_corners=False)), image, torch.rand(1, 3, 3, 2)),
+        "half_conv": (nn.Conv2d(4, 6, 3).half(), image.half()),
+        "cache_write": (SliceCache(), torch.randn(1, 2, 4), torch.tensor([1, 5])),
+        "rolling_buffer": (RollingBuffer(), torch.randn(1, 1, 3)),
+        "slice_assign": (SliceAssign(), row),
+        "rope": (f(rope), torch.randn(1, 2, 5, 8), torch.randn(5, 8), torch.randn(5, 8)),
+        "lstm": (Outputs(nn.LSTM(6, 4, num_layers=2, bidirectional=True, batch_first=True)), torch.randn(2, 3, 6)),
+        "gru": (Outputs(nn.GRU(6, 4, bias=False)), torch.randn(3, 2, 6)),
+        "einsum": (f(lambda a, b: torch.einsum("bhqd,bhkd->bhqk", a, b)), *heads[:2]),
+        "einsum_sum": (f(lambda a, b: torch.einsum("ij,kj->i", a, b)), row, torch.randn(4, 6)),
+        "input_written": (f(lambda x: x.add_(1) * 2), row),
+    }
+    return {name: (module, inputs) for name, (module, *inputs) in table.items()}
+
+
+def dynamic_cases() -> dict:
+    """name -> (module, inputs, dynamic shapes)"""
+    torch.manual_seed(0)
+    batch = torch.export.Dim("batch", min=1, max=16)
+    conv = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5)).eval()
+    encoder = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True, norm_first=True).eval()
+    return {
+        "dynamic_cnn": (conv, [torch.randn(2, 3, 8, 8)], ({0: batch},)),
+        "dynamic_encoder": (encoder, [torch.randn(2, 5, 8)], ({0: batch},)),
+        "dynamic_add": (Lambda(lambda x: x.reshape(x.shape[0], -1) + 1), [torch.randn(2, 3, 4)], ({0: batch},)),
+    }
+
+
+def export_all(folder) -> dict:
+    """Writes NAME.pt2, NAME.npz (inputs) and gives name -> expected outputs."""
+    import copy
+
+    import numpy as np
+
+    expected = {}
+    everything = {name: (module, inputs, None) for name, (module, inputs) in cases().items()} | dynamic_cases()
+    for name, (module, inputs, dynamic) in everything.items():
+        with torch.no_grad():
+            program = torch.export.export(module.eval(), tuple(t.clone() for t in inputs), dynamic_shapes=wrap(module, dynamic))
+            outputs = copy.deepcopy(module)(*[t.clone() for t in inputs])
+        torch.export.save(program, folder / f"{name}.pt2")
+        np.savez(folder / f"{name}.npz", **{f"arr_{i}": t.numpy() for i, t in enumerate(inputs)})
+        expected[name] = [t for t in torch.utils._pytree.tree_leaves(outputs) if t is not None]
+    return expected
+
+
+def wrap(module, dynamic):
+    """`Lambda.forward(*inputs)` takes its shapes as one tuple."""
+    return None if dynamic is None else ((dynamic,) if isinstance(module, Lambda) else dynamic)

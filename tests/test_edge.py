@@ -1,0 +1,94 @@
+"""Lowering without delegates against ExecuTorch: the ops left, the numbers, and the emitted files on the stock runtime.
+
+`edge_probe` (src/edge) lowers every case; tests/records/edge_ops.json holds what to_edge leaves of it.
+"""
+
+import json
+import subprocess
+import warnings
+
+import pytest
+import torch
+
+import edge_cases
+from conftest import ROOT
+
+warnings.filterwarnings("ignore")
+
+# Ops that cost nothing, or that lowering folds: views are elided, copies of copies and casts of constants disappear.
+FREE = {"view_copy", "unsqueeze_copy", "squeeze_copy", "alias_copy", "_clone_dim_order", "_to_dim_order_copy", "expand_copy",
+        "scalar_tensor", "full", "full_like", "arange"}
+
+# Ops that may stand where ExecuTorch has others: the same result from fewer or faster kernels.
+BETTER = {
+    "linear": "instead of permute_copy and addmm: many times faster",
+    "mul": "instead of pow(2), mul.Scalar and div",
+    "sqrt": "instead of pow(0.5)",
+    "slice_copy": "instead of select_copy and split_with_sizes_copy: delegates take slices",
+    "avg_pool2d": "instead of _adaptive_avg_pool2d where sizes divide",
+    "max_pool2d_with_indices": "instead of adaptive max pooling",
+    "topk": "instead of sort, which has no kernel",
+    "cat": "instead of index arithmetic (roll, circular padding)",
+    "reflection_pad2d": "instead of index arithmetic",
+    "replication_pad2d": "instead of index arithmetic",
+    "mm": "bicubic resizing as two products",
+    "permute_copy": "bicubic resizing as two products",
+    "where": "masks are constants",
+    "add": "instead of add.Scalar",
+}
+
+# Cases where more ops than ExecuTorch's are right, and why.
+MORE_OPS = {
+    "instance_norm_batch": "weights are applied after the norm instead of repeated for each sample",
+    "sort": "ExecuTorch's program does not load",
+}
+
+
+def bases(ops) -> list:
+    """The op names without namespace and overload, the free ones left out."""
+    names = [op.replace("::", ".").split(".")[1] for op in ops]
+    return [name for name in names if name not in FREE]
+
+
+@pytest.fixture(scope="module")
+def probed(build, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("edge")
+    expected = edge_cases.export_all(folder)
+    files = [str(folder / f"{name}.pt2") for name in expected]
+    probe = build / "src" / "edge" / "edge_probe"
+    done = subprocess.run([str(probe), *files], capture_output=True, text=True, timeout=300, check=True)
+    results = [json.loads(line) for line in done.stdout.splitlines()]
+    return folder, expected, dict(zip(expected, results))
+
+
+NAMES = [*edge_cases.cases(), *edge_cases.dynamic_cases()]
+RECORD = json.loads((ROOT / "tests" / "records" / "edge_ops.json").read_text())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_numbers_are_those_of_the_exported_program(probed, name):
+    result = probed[2][name]
+    assert "error" not in result and "interpreter" not in result and "exported" not in result, result
+    assert result["difference"] != "other" and result["difference"] < 2e-5, result
+
+
+@pytest.mark.parametrize("name", [name for name in edge_cases.cases() if isinstance(RECORD.get(name), list)])
+def test_ops_are_those_of_executorch_or_better(probed, name):
+    ours, theirs = bases(probed[2][name]["ops"]), bases(RECORD[name])
+    assert set(ours) - set(theirs) <= BETTER.keys(), (ours, theirs)
+    assert len(ours) <= len(theirs) or name in MORE_OPS, (ours, theirs)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_emitted_file_runs_on_the_stock_runtime(probed, name):
+    from executorch.runtime import Runtime, Verification
+
+    folder, expected, results = probed
+    assert "emission" not in results[name], results[name]
+    program = Runtime.get().load_program(str(folder / f"{name}.pte"), verification=Verification.InternalConsistency)
+    everything = edge_cases.cases() | {n: (m, i) for n, (m, i, _) in edge_cases.dynamic_cases().items()}
+    outputs = program.load_method("forward").execute([t.contiguous().clone() for t in everything[name][1]])
+    for actual, wanted in zip(outputs, expected[name], strict=True):
+        assert actual.shape == wanted.shape and actual.dtype == wanted.dtype
+        tolerance = 2e-3 if wanted.dtype == torch.float16 else 1e-4
+        torch.testing.assert_close(actual, wanted.contiguous(), rtol=tolerance, atol=tolerance, equal_nan=True)
