@@ -267,3 +267,79 @@ class Self(nn.Module):
 
 
 module("attention", lambda: Self(nn.MultiheadAttention(16, 4, batch_first=True)), noise(2, 6, 16))
+
+
+# ---- whole models: name -> function that gives (module, inputs)
+
+
+def settled(model, size):
+    from oracle_models import settle_batch_norms, structured_images
+
+    return settle_batch_norms(model, 1, size), (structured_images(2, size, 5),)
+
+
+def from_torchvision(name, size=64, **options):
+    def make():
+        import oracle_models  # noqa: F401 - registers what torchvision needs
+        import torchvision
+
+        torch.manual_seed(0)
+        return settled(getattr(torchvision.models, name)(**options), size)
+
+    return make
+
+
+def from_timm(name, size=64):
+    def make():
+        import oracle_models  # noqa: F401
+        import timm
+
+        torch.manual_seed(0)
+        return settled(timm.create_model(name, pretrained=False), size)
+
+    return make
+
+
+def small_vision_transformer():
+    import oracle_models
+    import torchvision
+
+    torch.manual_seed(0)
+    model = torchvision.models.VisionTransformer(image_size=64, patch_size=16, num_layers=2, num_heads=4, hidden_dim=64, mlp_dim=128, num_classes=10)
+    nn.init.normal_(model.heads.head.weight)
+    return model.eval(), (oracle_models.structured_images(2, 64, 5),)
+
+
+def small_convnext():
+    import oracle_models
+    import torchvision
+    from torchvision.models.convnext import CNBlockConfig
+
+    torch.manual_seed(0)
+    blocks = [CNBlockConfig(24, 48, 1), CNBlockConfig(48, 96, 1), CNBlockConfig(96, None, 2)]
+    model = torchvision.models.ConvNeXt(blocks, layer_scale=0.5, num_classes=10)
+    return model.eval(), (oracle_models.structured_images(2, 64, 5),)
+
+
+def transformer_encoder():
+    torch.manual_seed(0)
+    layer = nn.TransformerEncoderLayer(32, 4, 64, batch_first=True, activation="gelu")
+    return nn.TransformerEncoder(layer, 2, enable_nested_tensor=False).eval(), (noise(2, 9, 32),)
+
+
+MODELS = {
+    "mobilenet_v2": from_torchvision("mobilenet_v2"),
+    "mobilenet_v3_small": from_torchvision("mobilenet_v3_small"),
+    "resnet18": from_torchvision("resnet18"),
+    "efficientnet_b0": from_torchvision("efficientnet_b0"),
+    "shufflenet": from_torchvision("shufflenet_v2_x0_5"),
+    "squeezenet": from_torchvision("squeezenet1_1"),
+    "densenet121": from_torchvision("densenet121"),
+    "regnet": from_torchvision("regnet_y_400mf"),
+    "vision_transformer": small_vision_transformer,
+    "convnext": small_convnext,
+    "transformer_encoder": transformer_encoder,
+    "timm_ghostnet": from_timm("ghostnet_050"),
+    "timm_mobilevit": from_timm("mobilevit_xxs"),
+    "timm_resnet10t": from_timm("resnet10t"),
+}

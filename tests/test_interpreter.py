@@ -35,11 +35,13 @@ def forms_of(module, inputs):
     yield "core", program.run_decompositions()
 
 
-def write_case(folder, name, module, inputs):
-    """Saves the three forms; returns the command line's triples."""
+def write_case(folder, name, module, inputs, forms=FORMS):
+    """Saves the forms; returns the command line's triples."""
     np.savez(folder / f"{name}.npz", **{f"arr_{i}": t.detach().numpy() for i, t in enumerate(inputs)})
     triples = []
     for form, program in forms_of(module, inputs):
+        if form not in forms:
+            break
         torch.export.save(program, folder / f"{name}.{form}.pt2")
         triples += [folder / f"{name}.{form}.pt2", folder / f"{name}.npz", folder / f"{name}.{form}.out.npz"]
     return triples
@@ -97,3 +99,19 @@ def test_operator(results, name, form):
     assert f"{name}.{form}" not in errors, errors[f"{name}.{form}"]
     with np.load(folder / f"{name}.{form}.out.npz") as actual:
         compare(name, actual, expected[name])
+
+
+@pytest.mark.parametrize("name", interpreter_cases.MODELS)
+def test_model(tmp_path, name):
+    module, inputs = interpreter_cases.MODELS[name]()
+    with torch.no_grad():
+        expected = flat(module(*inputs))
+    errors = run_tool(write_case(tmp_path, name, module, inputs, FORMS[:2]), "--threads", "2")
+    assert not errors, errors
+    for form in FORMS[:2]:
+        with np.load(tmp_path / f"{name}.{form}.out.npz") as actual:
+            for i, want in enumerate(expected):
+                got = torch.from_numpy(actual[f"arr_{i}"])
+                spread = want.std().item()
+                assert got.shape == want.shape and spread > 1e-4 and got.std().item() > 0.5 * spread, "zero or constant"
+                torch.testing.assert_close(got, want, rtol=0, atol=2e-4 * want.abs().max().item())

@@ -346,9 +346,10 @@ void identity(Call& call) { give(call, self_of(call)); }
 void dropout(Call& call) {
   const bool functional = call.node().op().base() == "native_dropout";
   if (call.has("train") && call.boolean("train")) call.unsupported("dropout in training mode: export the model in evaluation mode");
-  call.set(call.tensor("input"), 0);
+  const Tensor& input = call.tensor(call.has("self") ? "self" : "input");  // the in-place forms call it self
+  call.set(input, 0);
   if (functional) {
-    const Tensor mask = call.empty(DType::boolean, call.tensor("input").sizes());
+    const Tensor mask = call.empty(DType::boolean, input.sizes());
     std::fill_n(writable<uint8_t>(mask), mask.numel(), uint8_t{1});
     call.set(mask, 1);
   }
