@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 
 std::vector<std::byte> bytes_of(const std::string& text) {
   std::vector<std::byte> bytes(text.size());
-  std::memcpy(bytes.data(), text.data(), text.size());
+  if (!text.empty()) std::memcpy(bytes.data(), text.data(), text.size());
   return bytes;
 }
 
@@ -218,6 +218,12 @@ TEST(Binding, ByNameThenByNumber) {
   EXPECT_TRUE(bit_equal(sample.inputs.at(2), mask));
   sample = bind_sample("s.npz", {{"mask", mask}, {"x", x}, {"k", Tensor::scalar<int64_t>(5)}}, slots);
   EXPECT_EQ(sample.inputs.at(1).item_as_int(), 5);
+  sample = bind_sample("s.npz", {{"mask", mask}, {"x", x}, {"k", Tensor::scalar<int16_t>(-3)}}, slots);
+  EXPECT_TRUE(bit_equal(sample.inputs.at(1), Tensor::scalar<int64_t>(-3)));
+  expect_message(message_of([&] {
+                   bind_sample("s.npz", {{"k", Tensor::scalar(2.5)}}, slots);
+                 }),
+                 "int64 number expected");
 }
 
 TEST(Binding, MessagesSayWhatWasExpectedAndFound) {
@@ -237,6 +243,17 @@ TEST(Binding, MessagesSayWhatWasExpectedAndFound) {
   expect_message(message({{"x", good}, {"arr_0", good}}), "input 'x' is there twice");
   expect_message(message({{"x", Tensor::of<float>({1, NAN, 2}, {1, 3})}}), "array 'x': element 1 of 3 is NaN");
   EXPECT_EQ(message({{"x", Tensor::of<float>({1, -INFINITY, 2}, {1, 3})}}), "nothing was thrown");
+}
+
+TEST(Binding, NanOfEveryFloatingType) {
+  const auto message = [](const Tensor& tensor) {
+    const std::vector<InputSlot> slots{slot("x", tensor.dtype(), {{3, 3}})};
+    return message_of([&] { bind_sample("s.npy", {{"x", tensor}}, slots); });
+  };
+  for (DType dtype : {DType::float16, DType::bfloat16, DType::float32, DType::float64}) {
+    expect_message(message(converted(Tensor::of<double>({1, -INFINITY, -NAN}, {3}), dtype)), "element 2 of 3 is NaN");
+    EXPECT_EQ(message(converted(Tensor::of<double>({1, -INFINITY, INFINITY}, {3}), dtype)), "nothing was thrown");
+  }
 }
 
 TEST(SampleSource, FolderInByteOrder) {

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 #include <cctype>
-#include <cmath>
+#include <limits>
 
 #include <intaglio/data.h>
 #include <intaglio/error.h>
@@ -46,37 +46,43 @@ std::vector<fs::path> files_of_folder(const fs::path& folder) {
   return files;
 }
 
-bool is_nan(const std::byte* element, DType dtype) {
-  const auto value = [&]<typename T>(T zero) {
-    std::memcpy(&zero, element, sizeof zero);
-    return zero;
-  };
-  switch (dtype) {
-    case DType::float32:
-      return std::isnan(value(0.0f));
-    case DType::float64:
-      return std::isnan(value(0.0));
+// Elements are compared as unsigned numbers without their sign: what is above infinity is NaN.
+template <typename Bits>
+int64_t first_nan(const void* elements, int64_t count, Bits infinity) {
+  const auto* bits = static_cast<const Bits*>(elements);
+  constexpr Bits kWithoutSign = std::numeric_limits<Bits>::max() >> 1;
+  bool any = false;
+  for (int64_t i = 0; i < count; ++i) any |= (bits[i] & kWithoutSign) > infinity;
+  if (!any) return -1;
+  return std::find_if(bits, bits + count, [&](Bits value) { return (value & kWithoutSign) > infinity; }) - bits;
+}
+
+int64_t first_nan(const Tensor& tensor) {
+  const int64_t count = tensor.numel();
+  switch (tensor.dtype()) {
     case DType::float16:
-      return (value(uint16_t{0}) & 0x7fff) > 0x7c00;
+      return first_nan<uint16_t>(tensor.raw(), count, 0x7c00);
     case DType::bfloat16:
-      return (value(uint16_t{0}) & 0x7fff) > 0x7f80;
+      return first_nan<uint16_t>(tensor.raw(), count, 0x7f80);
+    case DType::float32:
+      return first_nan<uint32_t>(tensor.raw(), count, 0x7f800000);
+    case DType::float64:
+      return first_nan<uint64_t>(tensor.raw(), count, 0x7ff0000000000000);
     case DType::complex64:
-      return is_nan(element, DType::float32) || is_nan(element + 4, DType::float32);
+      return first_nan<uint32_t>(tensor.raw(), 2 * count, 0x7f800000);
     case DType::complex128:
-      return is_nan(element, DType::float64) || is_nan(element + 8, DType::float64);
+      return first_nan<uint64_t>(tensor.raw(), 2 * count, 0x7ff0000000000000);
     default:
-      return false;
+      return -1;
   }
 }
 
 void refuse_nan(const Tensor& tensor) {
-  if (!is_floating(tensor.dtype()) && !is_complex(tensor.dtype())) return;
-  const auto* bytes = static_cast<const std::byte*>(tensor.raw());
-  const size_t width = item_size(tensor.dtype());
-  for (int64_t i = 0; i < tensor.numel(); ++i)
-    if (is_nan(bytes + static_cast<size_t>(i) * width, tensor.dtype()))
-      throw_bad_input(
-          fmt::format("element {} of {} is NaN; samples must be numbers, remove or repair it", i, tensor.numel()));
+  const int64_t found = tensor.numel() > 0 ? first_nan(tensor.contiguous()) : -1;
+  if (found < 0) return;
+  const int64_t index = is_complex(tensor.dtype()) ? found / 2 : found;
+  throw_bad_input(
+      fmt::format("element {} of {} is NaN; samples must be numbers, remove or repair it", index, tensor.numel()));
 }
 
 std::string describe(const InputSlot& slot) {
@@ -109,6 +115,11 @@ void require_fit(const InputSlot& slot, const Tensor& tensor) {
   refuse_nan(tensor);
 }
 
+// Whether a 0-d array may stand for a scalar: integers for any number, floats for floats.
+bool is_number_for(DType wanted, DType found) {
+  return (is_integral(found) && wanted != DType::boolean) || (is_floating(found) && is_floating(wanted));
+}
+
 // The slot of an array; `slots.size()` when there is none.
 size_t slot_of(const std::string& array, std::span<const InputSlot> slots) {
   for (size_t i = 0; i < slots.size(); ++i)
@@ -134,7 +145,9 @@ void bind_array(Sample& sample, NamedArray& array, std::span<const InputSlot> sl
     throw_bad_input(fmt::format("the program has no such input; name it {} or arr_i, or remove it", names_of(slots)));
   if (sample.inputs[index].defined())
     throw_bad_input(fmt::format("input '{}' is there twice; remove one", escaped(slots[index].name)));
-  // A 0-d double or long stands for the number Python would pass.
+  // NumPy writes a Python number in whatever width it likes.
+  if (slots[index].scalar && is_number_for(slots[index].dtype, array.tensor.dtype()))
+    array.tensor = converted(array.tensor, slots[index].dtype);
   require_fit(slots[index], array.tensor);
   sample.inputs[index] = std::move(array.tensor);
 } catch (const Error& error) {

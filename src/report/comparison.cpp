@@ -20,8 +20,11 @@ void Comparer::add_scores(const Tensor& reference, const Tensor& candidate) {
     if (!labels_) continue;
     if (rows_ >= labels_->size())
       throw_bad_input(fmt::format("the labels are {}, the samples have more rows; give one label for each row", labels_->size()));
-    reference_right_ += best == (*labels_)[rows_];
-    candidate_right_ += answer == (*labels_)[rows_];
+    const int64_t label = (*labels_)[rows_];
+    if (label < 0 || static_cast<size_t>(label) >= classes)
+      throw_bad_input(fmt::format("label {} of row {} is none of the {} classes; number them from 0", label, rows_, classes));
+    reference_right_ += best == label;
+    candidate_right_ += answer == label;
   }
 }
 

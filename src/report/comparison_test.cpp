@@ -44,6 +44,14 @@ TEST(Comparer, SaysWhatDoesNotFit) {
   EXPECT_NE(message_of([&] { comparer.result(); }).find("the labels are 2, the samples have 1 rows"), std::string::npos);
 }
 
+TEST(Comparer, LabelsAreClasses) {
+  const Tensor two = Tensor::of<float>({1, 2}, {1, 2});
+  for (const int64_t label : {-1, 2}) {
+    Comparer comparer(std::vector<int64_t>{label});
+    EXPECT_NE(message_of([&] { comparer.add({two}, {two}); }).find("is none of the 2 classes"), std::string::npos);
+  }
+}
+
 TEST(Comparer, AbsentOutputsLeaveNoGap) {
   Comparer comparer;
   const Tensor x = Tensor::of<float>({1, 2}, {2});

@@ -72,7 +72,9 @@ size_t count(const Vector* vector) {
 // Checks one method; `where` leads every message.
 class MethodChecker {
  public:
-  MethodChecker(const fb::Program& program, const fb::ExecutionPlan& plan) : program_(program), plan_(plan) {}
+  // `work_left`: items that may still be looked at, over all methods.
+  MethodChecker(const fb::Program& program, const fb::ExecutionPlan& plan, uint64_t& work_left)
+      : program_(program), plan_(plan), work_left_(work_left) {}
 
   MethodInfo check() {
     info_.name = required(plan_.name(), "name")->str();
@@ -84,6 +86,12 @@ class MethodChecker {
     required(plan_.operators(), "operators");
     required(plan_.delegates(), "delegates");
     check_memory();
+    count_work(plan_.values()->size());
+    count_work(plan_.inputs()->size());
+    count_work(plan_.outputs()->size());
+    count_work(plan_.operators()->size());
+    count_work(plan_.delegates()->size());
+    count_work(plan_.chains()->size());
     for (size_t i = 0; i < plan_.values()->size(); ++i) check_value(i);
     for (int32_t index : *plan_.inputs()) info_.inputs.push_back(describe(index));
     for (int32_t index : *plan_.outputs()) info_.outputs.push_back(describe(index));
@@ -101,6 +109,11 @@ class MethodChecker {
   const T* required(const T* field, const char* name) const {
     if (!field) fail(fmt::format("{} are missing", name));
     return field;
+  }
+  // Tables may share their lists, so few bytes can describe many items; honest files hardly do.
+  void count_work(size_t items) {
+    if (items > work_left_) fail("it refers to the same lists too often");
+    work_left_ -= items;
   }
   void require_index(int64_t index, size_t size, const char* what) const {
     if (index < 0 || static_cast<uint64_t>(index) >= size) fail(fmt::format("{} {} of {}", what, index, size));
@@ -125,15 +138,16 @@ class MethodChecker {
   }
 
   template <typename Items>
-  void check_items(size_t index, const Items* items, int64_t lowest) const {
+  void check_items(size_t index, const Items* items, int64_t lowest) {
     if (!items) fail(fmt::format("list {} has no items", index));
+    count_work(items->size());
     for (int64_t item : *items)
       if (item < lowest || item >= static_cast<int64_t>(plan_.values()->size()))
         fail(fmt::format("list {} refers to value {}", index, item));
   }
   // The runtime reads values in order, so members come before their list.
   template <typename Items>
-  void check_tensor_items(size_t index, const Items* items, int64_t lowest) const {
+  void check_tensor_items(size_t index, const Items* items, int64_t lowest) {
     check_items(index, items, lowest);
     for (int64_t item : *items) {
       if (item < 0) continue;
@@ -256,13 +270,15 @@ class MethodChecker {
   }
 
   template <typename Arguments>
-  void check_arguments(const Arguments* arguments, size_t at) const {
+  void check_arguments(const Arguments* arguments, size_t at) {
     if (!arguments) fail(fmt::format("instruction {} has no arguments", at));
+    count_work(arguments->size());
     for (int32_t index : *arguments) require_index(index, plan_.values()->size(), "an argument is value");
   }
 
-  void check_chain(const fb::Chain* chain) const {
+  void check_chain(const fb::Chain* chain) {
     const auto* instructions = required(chain->instructions(), "instructions");
+    count_work(instructions->size());
     for (size_t at = 0; at < instructions->size(); ++at) {
       const auto* instruction = instructions->Get(static_cast<uint32_t>(at));
       if (!instruction->instr_args()) fail(fmt::format("instruction {} is empty", at));
@@ -270,7 +286,7 @@ class MethodChecker {
     }
   }
 
-  void check_instruction(const fb::Instruction& instruction, size_t at, size_t instructions) const {
+  void check_instruction(const fb::Instruction& instruction, size_t at, size_t instructions) {
     const size_t values = plan_.values()->size();
     if (const auto* call = instruction.instr_args_as_KernelCall()) {
       require_index(call->op_index(), plan_.operators()->size(), "a call names operator");
@@ -293,6 +309,7 @@ class MethodChecker {
 
   const fb::Program& program_;
   const fb::ExecutionPlan& plan_;
+  uint64_t& work_left_;
   std::string where_ = "a method";
   MethodInfo info_;
 };
@@ -334,8 +351,9 @@ ProgramInfo verify_program(std::span<const std::byte> program_bytes, const Layou
   check_segments(program, layout);
   if (count(program.execution_plan()) == 0) throw_bad_input("the program has no method; build it again");
   ProgramInfo info;
+  uint64_t work_left = program_bytes.size();
   for (const auto* plan : *program.execution_plan()) {
-    info.methods.push_back(MethodChecker(program, *plan).check());
+    info.methods.push_back(MethodChecker(program, *plan, work_left).check());
     for (size_t i = 0; i + 1 < info.methods.size(); ++i)
       if (info.methods[i].name == info.methods.back().name)
         throw_bad_input(fmt::format("method '{}' is there twice; build the file again", escaped(info.methods[i].name)));

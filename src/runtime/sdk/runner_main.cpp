@@ -95,7 +95,7 @@ void limit_resources(const char* address_space) {
   const rlimit no_core{0, 0};
   setrlimit(RLIMIT_CORE, &no_core);
   prctl(PR_SET_DUMPABLE, 0);
-#ifndef __SANITIZE_ADDRESS__
+#ifndef INTAGLIO_SANITIZE  // whose shadow memory takes more
   const unsigned long long bytes = std::strtoull(address_space, nullptr, 10);
   if (bytes > 0) {
     const rlimit limit{bytes, bytes};
