@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <fstream>
+#include <unordered_set>
 
 #include <intaglio/error.h>
 
@@ -352,11 +353,12 @@ ProgramInfo verify_program(std::span<const std::byte> program_bytes, const Layou
   if (count(program.execution_plan()) == 0) throw_bad_input("the program has no method; build it again");
   ProgramInfo info;
   uint64_t work_left = program_bytes.size();
+  std::unordered_set<std::string> names;
   for (const auto* plan : *program.execution_plan()) {
     info.methods.push_back(MethodChecker(program, *plan, work_left).check());
-    for (size_t i = 0; i + 1 < info.methods.size(); ++i)
-      if (info.methods[i].name == info.methods.back().name)
-        throw_bad_input(fmt::format("method '{}' is there twice; build the file again", escaped(info.methods[i].name)));
+    const std::string& name = info.methods.back().name;
+    if (!names.insert(name).second)
+      throw_bad_input(fmt::format("method '{}' is there twice; build the file again", escaped(name)));
   }
   return info;
 }
