@@ -13,6 +13,8 @@
 
 #include <intaglio/tensor.h>
 
+#pragma GCC visibility push(default)
+
 namespace intaglio {
 
 struct NamedArray {
@@ -107,3 +109,5 @@ class SampleSource {
 };
 
 }  // namespace intaglio
+
+#pragma GCC visibility pop

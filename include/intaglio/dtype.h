@@ -6,6 +6,8 @@
 #include <optional>
 #include <string_view>
 
+#pragma GCC visibility push(default)
+
 namespace intaglio {
 
 // The numbers are our own; the archive's and ExecuTorch's numberings are converted at the boundary
@@ -56,3 +58,5 @@ float bfloat16_to_float(uint16_t bits);
 uint16_t float_to_bfloat16(float value);
 
 }  // namespace intaglio
+
+#pragma GCC visibility pop

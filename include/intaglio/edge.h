@@ -8,6 +8,8 @@
 
 #include <intaglio/partitioner.h>
 
+#pragma GCC visibility push(default)
+
 namespace intaglio {
 
 struct LowerOptions {
@@ -66,3 +68,5 @@ EdgeProgram to_edge_transform_and_lower(std::vector<std::pair<std::string, Expor
                                         const PartitionerList& partitioners, const LowerOptions& options = {});
 
 }  // namespace intaglio
+
+#pragma GCC visibility pop

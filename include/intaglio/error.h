@@ -8,6 +8,8 @@
 #include <string>
 #include <string_view>
 
+#pragma GCC visibility push(default)
+
 namespace intaglio {
 
 enum class ErrorKind {
@@ -51,3 +53,5 @@ class Error : public std::runtime_error {
 std::string escaped(std::string_view text, size_t limit = 200);
 
 }  // namespace intaglio
+
+#pragma GCC visibility pop

@@ -23,6 +23,8 @@
 #include <intaglio/sym.h>
 #include <intaglio/tensor.h>
 
+#pragma GCC visibility push(default)
+
 namespace intaglio {
 
 class Graph;
@@ -324,3 +326,5 @@ std::string to_string(const TensorMeta& meta);  // f32[1, 3, 224, 224]
 void verify(const Graph& graph);
 
 }  // namespace intaglio
+
+#pragma GCC visibility pop

@@ -13,9 +13,13 @@
 #include <intaglio/recipes.h>
 #include <intaglio/xnnpack.h>
 
+#pragma GCC visibility push(default)
+
 namespace intaglio {
 
 // "0.1.0"
 const char* version();
 
 }  // namespace intaglio
+
+#pragma GCC visibility pop

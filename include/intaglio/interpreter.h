@@ -7,6 +7,8 @@
 
 #include <intaglio/program.h>
 
+#pragma GCC visibility push(default)
+
 namespace intaglio {
 
 enum class Numerics {
@@ -47,3 +49,5 @@ class Interpreter {
 std::optional<std::vector<Tensor>> evaluate_node(const Node& node, const std::vector<Tensor>& inputs);
 
 }  // namespace intaglio
+
+#pragma GCC visibility pop

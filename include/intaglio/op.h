@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#pragma GCC visibility push(default)
+
 namespace intaglio {
 
 enum class ArgType {
@@ -79,3 +81,5 @@ OpSchema parse_schema(std::string_view text);
 const OpSchema* find_schema(std::string_view name);
 
 }  // namespace intaglio
+
+#pragma GCC visibility pop

@@ -11,6 +11,8 @@
 
 #include <intaglio/program.h>
 
+#pragma GCC visibility push(default)
+
 namespace intaglio {
 
 struct CompileSpec {
@@ -83,3 +85,5 @@ class PartitionerList {
 };
 
 }  // namespace intaglio
+
+#pragma GCC visibility pop

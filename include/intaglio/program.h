@@ -8,6 +8,8 @@
 
 #include <intaglio/graph.h>
 
+#pragma GCC visibility push(default)
+
 namespace intaglio {
 
 struct InputSpec {
@@ -122,3 +124,5 @@ std::string to_string(const ExportedProgram& program);
 void verify(const ExportedProgram& program);
 
 }  // namespace intaglio
+
+#pragma GCC visibility pop

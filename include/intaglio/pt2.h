@@ -6,6 +6,8 @@
 
 #include <intaglio/program.h>
 
+#pragma GCC visibility push(default)
+
 namespace intaglio {
 
 struct LoadOptions {
@@ -22,3 +24,5 @@ ExportedProgram load_exported_program(std::span<const std::byte> bytes, std::sha
 void save_exported_program(const ExportedProgram& program, const std::filesystem::path& path);
 
 }  // namespace intaglio
+
+#pragma GCC visibility pop

@@ -10,6 +10,8 @@
 
 #include <intaglio/quantizer.h>
 
+#pragma GCC visibility push(default)
+
 namespace intaglio {
 
 enum class Compat {
@@ -88,3 +90,5 @@ struct ConvertOptions {
 ExportedProgram convert_pt2e(PreparedProgram prepared, const ConvertOptions& options = {});
 
 }  // namespace intaglio
+
+#pragma GCC visibility pop

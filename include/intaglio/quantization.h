@@ -13,6 +13,8 @@
 #include <intaglio/dtype.h>
 #include <intaglio/tensor.h>
 
+#pragma GCC visibility push(default)
+
 namespace intaglio {
 
 enum class QScheme : uint8_t { per_tensor_affine, per_tensor_symmetric, per_channel_affine, per_channel_symmetric };
@@ -87,3 +89,5 @@ ObserverFactory placeholder_observer(std::optional<double> eps = std::nullopt);
 ObserverFactory fixed_qparams_observer(double scale, int64_t zero_point);
 
 }  // namespace intaglio
+
+#pragma GCC visibility pop

@@ -12,6 +12,8 @@
 #include <intaglio/program.h>
 #include <intaglio/quantization.h>
 
+#pragma GCC visibility push(default)
+
 namespace intaglio {
 
 // An edge is a value and one of its users; a value alone means the output of its producer (or a graph input).
@@ -106,3 +108,5 @@ class Quantizer {
 };
 
 }  // namespace intaglio
+
+#pragma GCC visibility pop

@@ -12,6 +12,8 @@
 #include <intaglio/pt2e.h>
 #include <intaglio/quantizer.h>
 
+#pragma GCC visibility push(default)
+
 namespace intaglio {
 
 // Settings as `--set key=value` gives them: text that is JSON or a bare word.
@@ -50,3 +52,5 @@ void add_backend(PartitionerList& partitioners, const std::string& backend, Comp
 std::vector<std::string> backend_names();
 
 }  // namespace intaglio
+
+#pragma GCC visibility pop

@@ -14,6 +14,8 @@
 #include <string_view>
 #include <vector>
 
+#pragma GCC visibility push(default)
+
 namespace intaglio {
 
 struct SymExpr {
@@ -84,3 +86,5 @@ SymInt operator*(const SymInt& a, const SymInt& b);
 SymInt floor_div(const SymInt& a, const SymInt& b);
 
 }  // namespace intaglio
+
+#pragma GCC visibility pop

@@ -15,14 +15,18 @@
 
 #include <intaglio/dtype.h>
 
+#pragma GCC visibility push(default)
+
 namespace intaglio {
 
 // Bytes that live as long as somebody holds them: mapped from a file or owned.
 class Storage {
  public:
+  enum class Backing { memory, file };  // what holds the bytes of a mapped storage
   // `verify`, when given, runs once before the first read of mapped bytes (a record's CRC check) and throws on damage.
   static std::shared_ptr<Storage> mapped(std::shared_ptr<const void> keep_alive, std::span<const std::byte> bytes,
-                                         std::function<void(std::span<const std::byte>)> verify = {});
+                                         std::function<void(std::span<const std::byte>)> verify = {},
+                                         Backing backing = Backing::memory);
   // Owned bytes, 64-byte aligned, uninitialised. A bad-input error when the memory is not to be had.
   static std::shared_ptr<Storage> allocate(size_t bytes);
 
@@ -33,6 +37,9 @@ class Storage {
   std::span<const std::byte> bytes() const;  // runs the pending check
   size_t size() const { return size_; }      // does not
   std::byte* writable() { return owned_; }   // null for mapped storages
+  // Gives pages of a mapped file back to the system; they are read again from the file when needed. For weights that will not be
+  // read for a while, so that a model's memory does not hold them twice.
+  void release_pages() const;
 
  private:
   Storage() = default;
@@ -40,6 +47,7 @@ class Storage {
   const std::byte* data_ = nullptr;
   std::byte* owned_ = nullptr;
   size_t size_ = 0;
+  Backing backing_ = Backing::memory;
   struct Check;
   mutable std::unique_ptr<Check> check_;
 };
@@ -128,5 +136,7 @@ bool bit_equal(const Tensor& a, const Tensor& b);
 template <typename T> constexpr DType dtype_of();
 
 }  // namespace intaglio
+
+#pragma GCC visibility pop
 
 #include <intaglio/tensor_inl.h>

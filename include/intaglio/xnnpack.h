@@ -11,6 +11,8 @@
 #include <intaglio/pt2e.h>
 #include <intaglio/quantizer.h>
 
+#pragma GCC visibility push(default)
+
 namespace intaglio::xnnpack {
 
 struct SymmetricQuantizationOptions {
@@ -68,3 +70,5 @@ class XnnpackPartitioner : public Partitioner {
 };
 
 }  // namespace intaglio::xnnpack
+
+#pragma GCC visibility pop

@@ -118,6 +118,20 @@ TEST(Storage, CheckRunsOnceAndAgainAfterFailure) {
   EXPECT_THROW(bad->bytes(), Error);
 }
 
+TEST(Storage, ReleasedPagesReadTheSame) {
+  const auto path = scratch("pages");
+  write_file_atomically(path, std::string(100000, 'x'));
+  const auto file = MappedFile::open(path);
+  const auto storage = Storage::mapped(file, file->bytes().subspan(10), {}, Storage::Backing::file);
+  storage->release_pages();
+  EXPECT_EQ(std::count(storage->bytes().begin(), storage->bytes().end(), std::byte{'x'}), 100000 - 10);
+  std::vector<std::byte> memory(100000, std::byte{'y'});  // would be lost
+  const auto held = Storage::mapped(nullptr, memory);
+  held->release_pages();
+  EXPECT_EQ(std::count(memory.begin(), memory.end(), std::byte{'y'}), 100000);
+  std::filesystem::remove_all(path.parent_path());
+}
+
 TEST(ByteReader, NamesThePlaceOfACut) {
   const std::byte bytes[3] = {};
   ByteReader reader(bytes, "header");

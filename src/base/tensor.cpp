@@ -1,5 +1,8 @@
 #include <intaglio/tensor.h>
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
@@ -18,8 +21,9 @@ struct Storage::Check {
 };
 
 std::shared_ptr<Storage> Storage::mapped(std::shared_ptr<const void> keep_alive, std::span<const std::byte> bytes,
-                                         std::function<void(std::span<const std::byte>)> verify) {
+                                         std::function<void(std::span<const std::byte>)> verify, Backing backing) {
   std::shared_ptr<Storage> result(new Storage);
+  result->backing_ = backing;
   result->keep_alive_ = std::move(keep_alive);
   result->data_ = bytes.data();
   result->size_ = bytes.size();
@@ -49,6 +53,15 @@ std::span<const std::byte> Storage::bytes() const {
   // call_once lets a check that threw run again, so every reader of a damaged record is told.
   if (check_) std::call_once(check_->once, check_->verify, std::span(data_, size_));
   return {data_, size_};
+}
+
+void Storage::release_pages() const {
+  if (backing_ != Backing::file) return;
+  // Only pages that lie wholly inside: the ends are shared with neighbours.
+  const uintptr_t page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const uintptr_t start = (reinterpret_cast<uintptr_t>(data_) + page - 1) / page * page;
+  const uintptr_t end = (reinterpret_cast<uintptr_t>(data_) + size_) / page * page;
+  if (start < end) ::madvise(reinterpret_cast<void*>(start), end - start, MADV_DONTNEED);
 }
 
 int64_t element_count(std::span<const int64_t> sizes) {

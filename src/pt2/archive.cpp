@@ -29,8 +29,9 @@ constexpr size_t alignment = 16;
 
 }  // namespace
 
-Archive::Archive(std::span<const std::byte> bytes, std::shared_ptr<const void> keep_alive, std::string source)
-    : keep_alive_(std::move(keep_alive)), source_(std::move(source)), zip_(bytes) {
+Archive::Archive(std::span<const std::byte> bytes, std::shared_ptr<const void> keep_alive, std::string source,
+                 Storage::Backing backing)
+    : keep_alive_(std::move(keep_alive)), source_(std::move(source)), backing_(backing), zip_(bytes) {
   if (zip_.entries().empty()) throw_bad_input("the archive has no entries");
   const std::string& first = zip_.entries()[0].name;
   const size_t slash = first.find('/');
@@ -104,7 +105,7 @@ std::shared_ptr<Storage> Archive::record(std::string_view name) {
       } catch (const Error& error) {
         throw error.with_context(escaped(source));
       }
-    });
+    }, backing_);
   } else {
     std::vector<std::byte> inflated;
     if (entry.deflated) inflated = zip_.inflated(entry);

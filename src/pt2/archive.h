@@ -15,7 +15,8 @@ class Archive {
  public:
   // Bad input for anything that is no `.pt2`; unsupported for older layouts. `keep_alive` owns the bytes; `source` is the
   // file's name in errors that come up after loading, when a record is first used.
-  Archive(std::span<const std::byte> bytes, std::shared_ptr<const void> keep_alive, std::string source);
+  Archive(std::span<const std::byte> bytes, std::shared_ptr<const void> keep_alive, std::string source,
+          Storage::Backing backing = Storage::Backing::memory);
 
   bool contains(std::string_view name) const { return find(name) != nullptr; }
   // All names below the root, in the archive's order.
@@ -36,6 +37,7 @@ class Archive {
 
   std::shared_ptr<const void> keep_alive_;
   std::string source_;
+  Storage::Backing backing_;
   ZipReader zip_;
   std::string root_;  // with the slash
   std::map<std::string, std::shared_ptr<Storage>, std::less<>> records_;

@@ -169,20 +169,16 @@ void read_model(Archive& archive, ExportedProgram& program) {
   });
 }
 
-}  // namespace
-
-}  // namespace pt2
-
-ExportedProgram load_exported_program(std::span<const std::byte> bytes, std::shared_ptr<const void> keep_alive, const std::string& name,
-                                      const LoadOptions& options) {
+ExportedProgram load(std::span<const std::byte> bytes, std::shared_ptr<const void> keep_alive, const std::string& name,
+                     const LoadOptions& options, Storage::Backing backing) {
   try {
-    pt2::Archive archive(bytes, std::move(keep_alive), name);
+    Archive archive(bytes, std::move(keep_alive), name, backing);
     if (options.verify_all_records) archive.verify();
     ExportedProgram program;
     program.source = name;
-    pt2::read_model(archive, program);
-    pt2::read_state(archive, program);
-    pt2::read_carried_files(archive, program);
+    read_model(archive, program);
+    read_state(archive, program);
+    read_carried_files(archive, program);
     return program;
   } catch (const Error& error) {
     throw error.with_context(escaped(name));
@@ -191,9 +187,18 @@ ExportedProgram load_exported_program(std::span<const std::byte> bytes, std::sha
   }
 }
 
+}  // namespace
+
+}  // namespace pt2
+
+ExportedProgram load_exported_program(std::span<const std::byte> bytes, std::shared_ptr<const void> keep_alive, const std::string& name,
+                                      const LoadOptions& options) {
+  return pt2::load(bytes, std::move(keep_alive), name, options, Storage::Backing::memory);
+}
+
 ExportedProgram load_exported_program(const std::filesystem::path& path, const LoadOptions& options) {
   const std::shared_ptr<MappedFile> file = MappedFile::open(path);
-  return load_exported_program(file->bytes(), file, path.string(), options);
+  return pt2::load(file->bytes(), file, path.string(), options, Storage::Backing::file);
 }
 
 }  // namespace intaglio
