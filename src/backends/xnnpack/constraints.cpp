@@ -182,6 +182,12 @@ bool unsqueezes_last(Context c) {
 }
 bool unit_step(Context c) { return c.node.integer("step") == 1; }
 bool static_input(Context c) { return static_sizes(c); }
+bool static_slice(Context c) {
+  const int64_t written = c.node.integer("dim"), rank = input_meta(c).rank();
+  const auto dim = static_cast<size_t>(written < 0 ? written + rank : written);
+  if (!c.features.more_ops) return static_sizes(c);
+  return input_meta(c).sizes[dim].is_static() && output_meta(c).sizes[dim].is_static();
+}
 bool several_inputs(Context c) { return c.node.tensors("tensors").size() >= 2; }
 bool distinct_inputs(Context c) {
   const auto tensors = c.node.tensors("tensors");
@@ -252,7 +258,7 @@ constexpr Constraint upsample_rows[] = {{"static sizes", static_input}, {"a batc
 constexpr Constraint view_rows[] = {{"at most one symbolic size", one_inferred_size}};
 constexpr Constraint unsqueeze_rows[] = {{"at most one symbolic size", one_inferred_size},
                                          {"the last dimension", unsqueezes_last}};
-constexpr Constraint slice_rows[] = {{"step is 1", unit_step}, {"static sizes", static_input}};
+constexpr Constraint slice_rows[] = {{"step is 1", unit_step}, {"the sliced dimension is static", static_slice}};
 constexpr Constraint cat_rows[] = {{"at least two inputs", several_inputs}, {"distinct inputs", distinct_inputs}};
 constexpr Constraint pad_rows[] = {{"no negative padding", nonnegative_pad}, {"a finite value", finite_value}};
 constexpr Constraint copy_rows[] = {{"the dim order stays", same_dim_order}};

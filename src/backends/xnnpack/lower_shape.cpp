@@ -99,6 +99,9 @@ void slice(Lowering& lowering, const Node& node, NodeKind kind) {
   a.offsets.assign(in.size(), 0);
   a.offsets[dim] = static_cast<uint32_t>(std::clamp<int64_t>(start, 0, in[dim]));
   a.sizes.assign(out.begin(), out.end());
+  // A symbolic size is taken whole.
+  for (size_t i = 0; i < in.size(); ++i)
+    if (!node.output()->sizes()[i].is_static()) a.sizes[i] = 0;
   lowering.emit(kind, {input}, std::move(a));
 }
 

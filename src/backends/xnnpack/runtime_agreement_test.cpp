@@ -155,6 +155,25 @@ Results transposed(TestProgram& t, int64_t groups, bool int8) {
 Value* relu(TestProgram& t, Value* x) { return t("aten.relu.default", x); }
 Value* relu6(TestProgram& t, Value* x) { return t("aten.hardtanh.default", x, 0.0, 6.0); }
 
+// A batch of 1 to 8; samples have 3.
+SymInt batch(TestProgram& t) {
+  t.program.range_constraints["s0"] = {1, 8};
+  return SymInt(parse_sym_expr("s0"), "s0", 3);
+}
+Value* half(TestProgram& t, std::vector<SymInt> sizes) { return t.input(std::move(sizes), DType::float16); }
+Value* half_weight(TestProgram& t, const char* name, const Sizes& sizes) {
+  return t.constant(name, converted(*t.program.constant(t.weight(std::string(name) + "32", sizes)), DType::float16));
+}
+Value* channels_last(TestProgram& t, Sizes sizes) {
+  TensorMeta meta = TensorMeta::contiguous(DType::float32, {sizes.begin(), sizes.end()});
+  const std::vector<uint8_t> order = {0, 2, 3, 1};
+  const Sizes strides = strides_of_dim_order(sizes, order);
+  meta.strides.assign(strides.begin(), strides.end());
+  Value* x = t.input({sizes.begin(), sizes.end()});
+  x->meta() = meta;
+  return x;
+}
+
 // One op between quantize and dequantize nodes, int8 in and out; the tolerance is one step.
 Build int8(std::function<Value*(TestProgram&, Value*)> op, double out_scale = 0.03, int64_t out_zero = -3) {
   return [=](TestProgram& t) {
@@ -357,6 +376,38 @@ const Case cases[] = {
        Value* y = t.convolution(t.input({1, 3, 8, 8}), t.weight("w", {4, 3, 3, 3}), nullptr);
        return Results{relu(t, y), y, t.convolution(y, t.weight("v", {2, 4, 1, 1}), nullptr)};
      }},
+
+    {"dynamic_batch",
+     [](TestProgram& t) {
+       Value* y = relu6(t, t.convolution(t.input({batch(t), 3, 8, 8}), t.weight("w", {4, 3, 3, 3}), nullptr));
+       Value* pooled = t("aten.mean.dim", y, Ints{2, 3}, false);
+       return Results{t("aten.linear.default", pooled, t.weight("fc", {5, 4})), t("aten.add.Tensor", y, t.weight("c", {4, 1, 1}))};
+     }},
+    {"dynamic_length_1d",
+     [](TestProgram& t) { return Results{relu(t, t.convolution(t.input({1, 3, batch(t)}), t.weight("w", {4, 3, 3}), nullptr, 1, 1))}; }},
+    {"dynamic_slice",
+     [](TestProgram& t) { return Results{relu(t, t("aten.slice_copy.Tensor", t.input({batch(t), 5, 4}), 1, 1, 3))}; }},
+    {"dynamic_softmax_cat",
+     [](TestProgram& t) {
+       Value* x = t.input({2, batch(t), 4});
+       return Results{t("aten._softmax.default", t("aten.cat.default", Results{x, relu(t, x)}, 2), -1, false)};
+     }},
+    {"channels_last_input",
+     [](TestProgram& t) {
+       return Results{t.convolution(channels_last(t, {1, 3, 8, 8}), t.weight("w", {4, 3, 3, 3}), nullptr)};
+     }, 1e-5,
+     [](TestProgram& t) {
+       return Results{t.convolution(t.input({1, 3, 8, 8}), t.weight("w", {4, 3, 3, 3}), nullptr)};
+     }},
+    {"half_linear",
+     [](TestProgram& t) {
+       return Results{relu(t, t("aten.linear.default", half(t, {3, 7}), half_weight(t, "w", {5, 7}), half_weight(t, "b", {5})))};
+     }, 0.01},
+    {"half_conv",
+     [](TestProgram& t) {
+       return Results{t.convolution(half(t, {1, 3, 8, 8}), half_weight(t, "w", {4, 3, 3, 3}), half_weight(t, "b", {4}))};
+     }, 0.02},
+    {"half_add", [](TestProgram& t) { return Results{t("aten.add.Tensor", half(t, {3, 7}), half(t, {7}))}; }, 0.01},
 
     {"int8_conv_relu", int8([](TestProgram& t, Value* x) { return relu(t, int8_convolution(t, x, "w", {3, 4, 3, 3}, 1, 1, 1)); }, 0.02, -128), 0.021},
     {"int8_conv_relu6", int8([](TestProgram& t, Value* x) { return relu6(t, int8_convolution(t, x, "w", {3, 4, 3, 3}, 1, 0, 1)); }, 0.02, -128), 0.021},
