@@ -1,5 +1,7 @@
 #include <algorithm>
 #include <array>
+#include <map>
+#include <numeric>
 #include <unordered_map>
 
 #include <fmt/format.h>
@@ -7,8 +9,8 @@
 
 #include "backends/xnnpack/gemm_weight.h"
 #include "backends/xnnpack/int8_chains.h"
-#include "backends/xnnpack/partition_levels.h"
 #include "backends/xnnpack/rules.h"
+#include "edge/partition_groups.h"
 
 namespace intaglio::xnnpack {
 namespace {
@@ -40,6 +42,7 @@ class Candidates {
     const auto found = supported_.find(&node);
     return found != supported_.end() && found->second;
   }
+  const Int8Chains& chains() const { return chains_; }
   std::vector<Refusal> take_refusals() { return std::move(refusals_); }
 
  private:
@@ -69,6 +72,61 @@ class Candidates {
   Int8Chains chains_;
   std::unordered_map<const Node*, bool> supported_;
   std::vector<Refusal> refusals_;
+};
+
+// What must be delegated together: an op with the dequantize nodes and constants that it alone reads, and with the activation
+// and quantize nodes of its int8 chain. So int8 and not float crosses a boundary, and weights are known where they are used.
+class Groups {
+ public:
+  Groups(const ExportedProgram& program, const Candidates& candidates)
+      : program_(program), candidates_(candidates), nodes_(program.graph().node_list()), parent_(nodes_.size()) {
+    std::iota(parent_.begin(), parent_.end(), size_t{0});
+    for (size_t i = 0; i < nodes_.size(); ++i) index_[nodes_[i]] = i;
+  }
+
+  std::vector<NodeGroup> run() {
+    for (Node* node : nodes_) join_sources(*node);
+    for (const auto& [op, chain] : candidates_.chains().by_op) {
+      if (chain.activation) join(op, chain.activation);
+      for (const Node* quantize : chain.quantizes) join(op, quantize);
+    }
+    std::map<size_t, NodeGroup> groups;
+    for (size_t i = 0; i < nodes_.size(); ++i)
+      if (is_delegated(*nodes_[i])) groups[root(i)].push_back(nodes_[i]);
+    std::vector<NodeGroup> result;
+    for (auto& [first, nodes] : groups) result.push_back(std::move(nodes));
+    return result;
+  }
+
+ private:
+  void join_sources(const Node& node) {
+    if (!is_delegated(node)) return;
+    for (const Value* input : node.inputs()) {
+      const Node* producer = input->producer();
+      if (!producer || !input->has_one_user() || !is_delegated(*producer)) continue;
+      if (qdq::is_dequantize(*producer) || is_constant_expression(program_, *producer)) join(&node, producer);
+    }
+  }
+  // Expressions of constants only go along with a reader inside.
+  bool is_delegated(const Node& node) {
+    if (!candidates_.supported(node)) return false;
+    if (!is_constant_expression(program_, node)) return true;
+    return std::ranges::all_of(node.output()->users(), [&](const Node* user) {
+      return index_.contains(user) && is_delegated(*user);
+    });
+  }
+
+  size_t root(size_t i) {
+    while (parent_[i] != i) i = parent_[i] = parent_[parent_[i]];
+    return i;
+  }
+  void join(const Node* a, const Node* b) { parent_[root(index_.at(b))] = root(index_.at(a)); }
+
+  const ExportedProgram& program_;
+  const Candidates& candidates_;
+  std::vector<Node*> nodes_;
+  std::vector<size_t> parent_;
+  std::unordered_map<const Node*, size_t> index_;
 };
 
 bool only_moves(const ExportedProgram& program, const Node& node) {
@@ -123,14 +181,10 @@ void XnnpackPartitioner::transform(ExportedProgram& program) const {
 PartitionResult XnnpackPartitioner::partition(const ExportedProgram& program) const {
   const Features features = Features::of(options_.compat);
   Candidates candidates(program, features);
-  LevelOptions levels;
-  levels.supported = [&](const Node& node) { return candidates.supported(node); };
-  levels.needs_reader = [&](const Node& node) { return is_constant_expression(program, node); };
-  levels.sinks = [&](const Node& node) { return qdq::is_dequantize(node) || levels.needs_reader(node); };
-
   PartitionResult result;
   result.refusals = candidates.take_refusals();
-  for (std::vector<Node*>& nodes : group_by_level(program.graph(), levels)) {
+  for (Partition& partition : merge_partitions(program.graph(), Groups(program, candidates).run())) {
+    const std::vector<Node*>& nodes = partition.nodes;
     const auto moves = [&](const Node* node) { return only_moves(program, *node); };
     if (features.drop_lone_views && std::ranges::all_of(nodes, moves)) {
       for (Node* node : nodes)
@@ -138,7 +192,7 @@ PartitionResult XnnpackPartitioner::partition(const ExportedProgram& program) co
           result.refusals.push_back({node, fmt::format("{}: alone it costs less outside a delegate", node->op().base())});
       continue;
     }
-    result.partitions.push_back({std::move(nodes)});
+    result.partitions.push_back(std::move(partition));
   }
   return result;
 }
