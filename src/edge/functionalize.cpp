@@ -141,6 +141,10 @@ class Functionalizer {
       throw_unsupported(fmt::format("{}: there is no functional form of this in-place op; use the out-of-place op in the model", describe(node)));
     OutputSpecification output{operand->meta()};
     std::vector<NamedArgument> arguments = node.arguments();
+    // The two forms take the same arguments, but not always by the same names (dropout_: self, dropout: input).
+    for (NamedArgument& argument : arguments)
+      if (const auto place = node.op().schema()->index_of(argument.name); place && *place < functional.schema()->arguments.size())
+        if (!functional.schema()->find(argument.name)) argument.name = functional.schema()->arguments[*place].name;
     Node& created = graph_.insert_before(const_cast<Node*>(&node), functional, std::move(arguments), {output});
     created.metadata = node.metadata;
     const DType wanted = operand->dtype();

@@ -68,6 +68,17 @@ TEST(Functionalize, WrittenInputsAreMutationOutputs) {
   EXPECT_EQ(t.ops(), "add");
 }
 
+TEST(Functionalize, ArgumentsOfTheFunctionalFormMayHaveOtherNames) {
+  TestProgram t;
+  Value* x = t.input("x", {4});
+  Value* y = t.op("aten.relu.default", {x});
+  t.returns({t.op("aten.dropout_.default", {y, 0.5, false})});
+  functionalize(t.program);
+  verify(t.program);
+  EXPECT_EQ(t.ops(), "relu dropout");
+  EXPECT_NE(t.program.graph().node_list()[1]->tensor("input"), nullptr);
+}
+
 TEST(Functionalize, RefusesWritesThroughExpandedViews) {
   TestProgram t;
   Value* x = t.input("x", {1, 4});
