@@ -47,7 +47,7 @@ MORE_OPS = {
 }
 
 # What the interpreter has no kernel for; the emitted file is compared with PyTorch all the same.
-NOT_INTERPRETED = {"adaptive_max_2", "grid_sample", "softmax_double"}
+NOT_INTERPRETED = {"adaptive_max_2", "grid_sample", "gru", "lstm", "softmax_double"}
 
 
 def bases(ops) -> list:
