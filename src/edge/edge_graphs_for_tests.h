@@ -63,6 +63,9 @@ class EdgeBuilder {
   void mutation(std::string target, Value* value) {
     add_output(value, {OutputSpec::Kind::buffer_mutation, std::move(target)});
   }
+  void input_mutation(std::string target, Value* value) {
+    add_output(value, {OutputSpec::Kind::user_input_mutation, std::move(target)});
+  }
 
   EdgeMethod method(std::string name) && {
     program_.graph().set_outputs(outputs_);

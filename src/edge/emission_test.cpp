@@ -277,6 +277,27 @@ TEST(Emission, MemoryOfTheCallerIsLeftAlone) {
   EXPECT_EQ(plan.non_const_buffer_sizes, (std::vector<int64_t>{0, 16}));
 }
 
+TEST(Emission, MutatedInputsAreWrittenOnlyInTheCallersMemory) {
+  const auto make = [] {
+    EdgeBuilder b;
+    Value* x = b.input("x", {4});
+    Value* y = b.op("aten.relu.default", {{"self", x}}, {4});
+    b.input_mutation("x", y);
+    b.output(b.op("aten.neg.default", {{"self", y}}, {4}));
+    return b;
+  };
+  EdgeBuilder planned = make();
+  const pte::ParsedProgram inside = parsed(planned);
+  EXPECT_EQ(inside.program.execution_plan[0].chains[0].size(), 2u);
+  EXPECT_EQ(inside.program.execution_plan[0].outputs.size(), 1u);
+  EdgeBuilder shared = make();
+  const pte::ParsedProgram outside = parsed(shared, {.plan_inputs = false});
+  const pte::ExecutionPlan& plan = outside.program.execution_plan[0];
+  ASSERT_EQ(plan.chains[0].size(), 3u);
+  EXPECT_EQ(args_of(plan, 2)[0], plan.inputs[0]);
+  EXPECT_EQ(plan.outputs.size(), 1u);
+}
+
 TEST(Emission, DelegateCallsHoldInputsThenOutputs) {
   EdgeBuilder b;
   Value* x = b.input("x", {4});

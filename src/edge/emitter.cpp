@@ -47,6 +47,8 @@ class Emitter {
                                      [](const Delegate& d) { return contains_xnnpack(d.backend_id); });
     pte::ExecutionPlan plan = builder_.finish(xnnpack ? kXnnpackSlack : 0);
     plan.name = method_.name;
+    plan.encoded_inp_str = to_json(program_.in_spec);
+    plan.encoded_out_str = to_json(program_.out_spec);
     return plan;
   }
 
@@ -123,9 +125,9 @@ class Emitter {
     int32_t id = -1;
     if (value.is_tensor()) {
       pte::TensorValue tensor = tensor_value(value.meta(), program_.range_constraints, value.name());
-      const bool planned = options_.plan_inputs || program_.is_mutated(&value);
-      const size_t storage = planned ? builder_.new_storage(planned_bytes(tensor)) : PlanBuilder::kNoStorage;
-      if (planned) builder_.keep_from_start(storage);
+      const size_t storage =
+          options_.plan_inputs ? builder_.new_storage(planned_bytes(tensor)) : PlanBuilder::kNoStorage;
+      if (options_.plan_inputs) builder_.keep_from_start(storage);
       id = builder_.tensor(std::move(tensor), storage);
     } else if (const Argument* literal = program_.graph().literal_of(&value)) {
       id = emit_fresh(*literal, value.name());

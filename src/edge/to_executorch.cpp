@@ -26,11 +26,11 @@ struct ExecutorchProgram::Impl {
 namespace {
 
 // The steps in order. Each method gets the same.
-void prepare(ExportedProgram& program) {
-  check_kernels(program);                 // first: everything that has no kernel is named, in the user's own ops
-  insert_write_back(program);             // mutated buffers get their values at the end
-  legalize_dim_order(program);            // kernels that take row-major tensors only get a copy in front
-  program.graph().eliminate_dead_code();  // what write-back and legalisation left without users
+void prepare(ExportedProgram& program, const ExecutorchOptions& options) {
+  check_kernels(program);  // first: everything that has no kernel is named, in the user's own ops
+  insert_write_back(program, !options.plan_inputs);  // mutated buffers get their values at the end
+  legalize_dim_order(program);                       // kernels that take row-major tensors only get a copy in front
+  program.graph().eliminate_dead_code();             // what write-back and legalisation left without users
   check_kernels(program);
 }
 
@@ -73,7 +73,7 @@ ExecutorchProgram EdgeProgram::to_executorch(const ExecutorchOptions& options) &
   pte::Program program;
   for (EdgeMethod& method : impl->methods) {
     try {
-      prepare(method.program);
+      prepare(method.program, options);
       program.execution_plan.push_back(emit_method(method, options, impl->pools));
     } catch (const Error& error) {
       if (impl->methods.size() == 1) throw;

@@ -53,13 +53,14 @@ Value* clone_at_end(Graph& graph, Value* value) {
 
 }  // namespace
 
-void insert_write_back(ExportedProgram& program) {
+void insert_write_back(ExportedProgram& program, bool inputs_are_shared) {
   Graph& graph = program.graph();
   std::vector<Argument> outputs = graph.outputs();
   std::vector<Mutation> mutations;
   for (size_t i = 0; i < outputs.size(); ++i) {
     const OutputSpec& spec = program.output_specs[i];
-    if (!is_state_mutation(spec) && spec.kind != OutputSpec::Kind::user_input_mutation) continue;
+    const bool of_input = spec.kind == OutputSpec::Kind::user_input_mutation;
+    if (!is_state_mutation(spec) && !(of_input && inputs_are_shared)) continue;
     Value* const* value = outputs[i].get_if<Value*>();
     if (value == nullptr) throw_bad_input(fmt::format("the new value of '{}' is not a tensor", escaped(spec.target)));
     Value* target = target_of_mutation(program, spec);
@@ -83,9 +84,10 @@ void insert_write_back(ExportedProgram& program) {
   std::vector<Argument> kept;
   std::vector<OutputSpec> kept_specs;
   for (size_t i = 0; i < outputs.size(); ++i) {
-    if (is_state_mutation(program.output_specs[i])) continue;
+    const OutputSpec& spec = program.output_specs[i];
+    if (is_state_mutation(spec) || spec.kind == OutputSpec::Kind::user_input_mutation) continue;
     kept.push_back(std::move(outputs[i]));
-    kept_specs.push_back(program.output_specs[i]);
+    kept_specs.push_back(spec);
   }
   graph.set_outputs(std::move(kept));
   program.output_specs = std::move(kept_specs);
