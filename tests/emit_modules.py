@@ -40,11 +40,6 @@ class Cache(nn.Module):
         return self.cache + 1
 
 
-class Cond(nn.Module):
-    def forward(self, x):
-        return torch.cond(x.sum() > 0, lambda a: (a + 1, a * a), lambda a: (a - 1, a * 3), (x,))
-
-
 def block(*layers):
     return nn.Sequential(*layers)
 
@@ -101,8 +96,8 @@ def modules():
         "sum_keepdim": rows_of(lambda x: x.sum(1, keepdim=True)),
         "var_std": rows_of(lambda x: x.var(1) + x.std(1)),
         "amax_argmax": rows_of(lambda x: (x.amax(1), x.argmax(1))),
-        "max_dim": rows_of(lambda x: x.max(1)),
-        "topk": rows_of(lambda x: torch.topk(x, 2)),
+        "max_dim": rows_of(lambda x: tuple(x.max(1))),
+        "topk": rows_of(lambda x: tuple(torch.topk(x, 2))),
         "cumsum": rows_of(lambda x: x.cumsum(1)),
         "cat": rows_of(lambda x: torch.cat([x, x * 2], 1)),
         "stack": rows_of(lambda x: torch.stack([x, x + 1], 1)),
@@ -157,7 +152,6 @@ def modules():
         "scalar_input": (Call(lambda x, n: x * n), (rows, 3)),
         "counter": (Counter(), (r(2),)),
         "cache": (Cache(), (torch.tensor([2]), r(1, 1, 3))),
-        "cond": (Cond(), (r(3),)),
         "encoder_layer": (nn.TransformerEncoderLayer(8, 2, 16, batch_first=True).eval(), (r(1, 5, 8),)),
     }
     return table
@@ -178,7 +172,7 @@ def dynamic_modules():
         "dynamic_reshape": (
             Call(lambda x: x.reshape(x.shape[0] * 2, 3) + x.shape[0]),
             (r(3, 6),),
-            ({0: batch},),
+            (({0: batch},),),
             (r(6, 6),),
         ),
     }

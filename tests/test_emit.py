@@ -36,7 +36,7 @@ def method_of(lowered, name):
     programs, errors = lowered
     path, _ = programs[name]
     assert path.exists(), [line for line in errors.splitlines() if f"/{name}.pt2" in line]
-    return Runtime.get().load_program(path.read_bytes(), verification=Verification.InternalConsistency).load_method("forward")
+    return Runtime.get().load_program(path, verification=Verification.InternalConsistency).load_method("forward")
 
 
 def check(method, module, args):

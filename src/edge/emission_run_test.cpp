@@ -214,6 +214,33 @@ TEST(EmissionRun, CondTakesOneBranch) {
   EXPECT_EQ(floats(outputs[2][1])[0], 1.0f);
 }
 
+TEST(EmissionRun, CondMayReturnConstantsInputsAndNumbers) {
+  const auto constant_branch = [](bool swap) {
+    auto graph = std::make_unique<Graph>();
+    const TensorMeta meta = TensorMeta::contiguous(DType::float32, {2});
+    Value* a = graph->add_input(0, {meta, "a"});
+    Value* c = graph->add_input(1, {meta, "c"});
+    graph->set_outputs({swap ? a : c, swap ? c : a});
+    return std::make_shared<Subgraph>(Subgraph{"branch", std::move(graph)});
+  };
+  EdgeBuilder b;
+  Value* c = b.constant("c", of({7, 8}, {2}));
+  Value* p = b.typed_input("p", DType::boolean, {});
+  Value* x = b.input("x", {2});
+  const std::vector<Value*> results =
+      b.ops("higher_order.cond",
+            {{"", p}, {"", constant_branch(true)}, {"", constant_branch(false)}, {"", std::vector<Value*>{x, c}}},
+            {{2}, {2}});
+  Value* v = b.op("aten.view_copy.default", {{"self", results[0]}, {"size", std::vector<int64_t>{1, 2}}}, {1, 2});
+  b.output(b.op("aten.neg.default", {{"self", v}}, {1, 2}));
+  b.output(results[1]);
+  const auto outputs = run(b, {{Tensor::scalar(true), of({1, 2}, {2})}, {Tensor::scalar(false), of({1, 2}, {2})}});
+  EXPECT_EQ(floats(outputs[0][0]), (std::vector<float>{-1, -2}));
+  EXPECT_EQ(floats(outputs[0][1]), (std::vector<float>{7, 8}));
+  EXPECT_EQ(floats(outputs[1][0]), (std::vector<float>{-7, -8}));
+  EXPECT_EQ(floats(outputs[1][1]), (std::vector<float>{1, 2}));
+}
+
 TEST(EmissionRun, SeveralMethods) {
   EdgeBuilder a;
   Value* x = a.input("x", {2});

@@ -337,14 +337,14 @@ class Emitter {
     for (const Argument* operand : operands)
       for (const int32_t id : operand_list(node, *operand)) operand_ids.push_back(id);
 
-    std::vector<int32_t> results(node.outputs().size(), -1);
+    std::vector<int32_t> results;
+    for (const Value* output : node.outputs()) results.push_back(emit_result(*output));
     const size_t to_false = builder_.jump_if_false(condition);
-    emit_branch(node, *branches[0], operand_ids, results);
+    emit_branch(*branches[0], operand_ids, results);
     const size_t to_end = builder_.jump_if_false(builder_.boolean(false));
     builder_.set_jump_target(to_false);
-    emit_branch(node, *branches[1], operand_ids, results);
+    emit_branch(*branches[1], operand_ids, results);
     builder_.set_jump_target(to_end);
-    for (size_t i = 0; i < results.size(); ++i) ids_[node.outputs()[i]] = results[i];
   }
 
   std::vector<int32_t> operand_list(const Node& node, const Argument& operand) {
@@ -361,29 +361,16 @@ class Emitter {
     return ids;
   }
 
-  void emit_branch(const Node& node, const Graph& branch, const std::vector<int32_t>& operands,
-                   std::vector<int32_t>& results) {
+  void emit_branch(const Graph& branch, const std::vector<int32_t>& operands, const std::vector<int32_t>& results) {
     if (branch.inputs().size() != operands.size())
       throw_unsupported("a branch of cond takes other values than are given");
     for (size_t i = 0; i < operands.size(); ++i) ids_[branch.inputs()[i]] = operands[i];
-    // What a branch returns is moved on, so it must not be a view that another value's end frees.
     emit_nodes(branch);
     const std::vector<Argument> outputs = branch.outputs();
     if (outputs.size() != results.size()) throw_unsupported("a branch of cond returns another number of values");
     for (size_t i = 0; i < outputs.size(); ++i) {
       const int32_t from = emit_output(outputs[i]);
-      if (results[i] < 0) {
-        // Until the first move it stands for the first branch's result, in the node's own shape.
-        pte::EValue value = builder_.value(from);
-        if (auto* tensor = std::get_if<pte::TensorValue>(&value); tensor != nullptr && node.outputs()[i]->is_tensor()) {
-          const pte::TensorValue shape =
-              tensor_value(node.outputs()[i]->meta(), program_.range_constraints, node.name());
-          tensor->sizes = shape.sizes;
-          tensor->shape_dynamism = shape.shape_dynamism;
-        }
-        results[i] = builder_.add(std::move(value));
-      }
-      builder_.share(results[i], from);
+      builder_.share(results[i], from);  // the result stands for the branch's memory from here on
       builder_.move(from, results[i]);
     }
   }
