@@ -118,9 +118,9 @@ void write_carried(Writer& writer, const ExportedProgram& program, const std::st
   }
   const auto fields = program.carried.find(place);
   if (fields == program.carried.end()) return;
-  for (const auto& [field, text] : fields->second) {
-    const bool done = field == written || std::ranges::any_of(defaults, [&](const auto& row) { return row.first == field; });
-    if (!done) writer.key(field).raw(text);
+  for (const auto& kept : fields->second) {
+    const bool done = kept.first == written || std::ranges::any_of(defaults, [&](const auto& row) { return row.first == kept.first; });
+    if (!done) writer.key(kept.first).raw(kept.second);
   }
 }
 
