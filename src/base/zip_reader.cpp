@@ -308,10 +308,6 @@ std::vector<std::byte> ZipReader::inflated(const ZipEntry& entry) const {
   return result;
 }
 
-uint32_t crc32_of(std::span<const std::byte> bytes) {
-  return static_cast<uint32_t>(::crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
-}
-
 void check_crc(const ZipEntry& entry, std::span<const std::byte> bytes) {
   const uint32_t actual = crc32_of(bytes);
   if (actual != entry.crc)

@@ -13,6 +13,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/crc32.h"
+
 namespace intaglio {
 
 struct ZipEntry {
@@ -51,7 +53,6 @@ class ZipReader {
   std::map<std::string_view, const ZipEntry*> by_name_;
 };
 
-uint32_t crc32_of(std::span<const std::byte> bytes);
 // Bad-input error naming the entry when the bytes are damaged.
 void check_crc(const ZipEntry& entry, std::span<const std::byte> bytes);
 

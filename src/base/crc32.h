@@ -1,0 +1,12 @@
+// The checksum of ZIP and PNG (CRC-32, polynomial 0x04c11db7, reflected).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace intaglio {
+
+uint32_t crc32_of(std::span<const std::byte> bytes);
+
+}  // namespace intaglio
