@@ -57,11 +57,11 @@ demo: all
 	@examples/demo.sh $(BUILD) $(MODEL) $(PYTHON)
 
 test: all $(VENV)/.oracle
-	ctest --test-dir $(BUILD) --output-on-failure
-	$(PYTHON) -m pytest -q tests
+	ctest --test-dir $(BUILD) --output-on-failure -j 2
+	$(PYTHON) -m pytest -q -n 2 --dist loadfile tests
 
 test-fast: all
-	ctest --test-dir $(BUILD) --output-on-failure
+	ctest --test-dir $(BUILD) --output-on-failure -j 2
 
 nightly: all $(VENV)/.oracle
 	tests/nightly.sh $(BUILD)

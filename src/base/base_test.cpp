@@ -1,4 +1,5 @@
 #include <gtest/gtest.h>
+#include <zlib.h>
 
 #include <cmath>
 #include <filesystem>
@@ -12,6 +13,7 @@
 
 #include "base/atomic_file.h"
 #include "base/byte_reader.h"
+#include "base/crc32.h"
 #include "base/mapped_file.h"
 #include "base/sha256.h"
 #include "base/threads.h"
@@ -167,6 +169,16 @@ TEST(AtomicFile, LeavesTheTargetAloneUntilCommit) {
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(path.parent_path()), {}), 1);
   EXPECT_NE(message_of([] { AtomicFile("/nowhere/x"); }).find("the folder must exist"), std::string::npos);
   std::filesystem::remove_all(path.parent_path());
+}
+
+TEST(Crc32, EqualsZlibAtEveryLength) {
+  std::vector<std::byte> bytes(700);
+  for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::byte>(i * i * 31 + i / 7);
+  for (size_t length = 0; length < 600; ++length)
+    for (const size_t start : {0, 1, 13}) {
+      const std::span<const std::byte> part = std::span(bytes).subspan(start, length);
+      ASSERT_EQ(crc32_of(part), ::crc32(0, reinterpret_cast<const Bytef*>(part.data()), static_cast<uInt>(length)));
+    }
 }
 
 TEST(Sha256, KnownDigests) {
