@@ -38,7 +38,12 @@ AtomicFile::AtomicFile(std::filesystem::path target) : target_(resolved(target))
   std::error_code ignored;
   if (target_.filename().empty() || std::filesystem::is_directory(target_, ignored))
     throw_bad_input(fmt::format("{}: cannot be written: is a directory, name a file", escaped(target_.string())));
-  fd_ = ::open(temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  // A file without a name vanishes with its process, however that ends. Not every file system has them.
+  fd_ = ::open(temporary_.parent_path().c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
+  if (fd_ < 0) {
+    fd_ = ::open(temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    named_ = true;
+  }
   if (fd_ < 0) fail("cannot be written");
   buffer_.reserve(kBufferBytes);
 }
@@ -46,7 +51,11 @@ AtomicFile::AtomicFile(std::filesystem::path target) : target_(resolved(target))
 AtomicFile::~AtomicFile() {
   if (fd_ < 0) return;
   ::close(fd_);
-  ::unlink(temporary_.c_str());
+  if (named_) ::unlink(temporary_.c_str());
+}
+
+std::filesystem::path AtomicFile::temporary_path() const {
+  return named_ ? temporary_ : std::filesystem::path(fmt::format("/proc/self/fd/{}", fd_));
 }
 
 void AtomicFile::fail(const char* what) {
@@ -96,6 +105,11 @@ void AtomicFile::commit() {
   struct stat existing{};
   if (::stat(target_.c_str(), &existing) == 0) ::fchmod(fd_, existing.st_mode & 07777);
   if (::fsync(fd_) != 0) fail("writing failed");
+  if (!named_) {
+    if (::linkat(AT_FDCWD, temporary_path().c_str(), AT_FDCWD, temporary_.c_str(), AT_SYMLINK_FOLLOW) != 0)
+      fail("cannot be written");
+    named_ = true;
+  }
   if (::rename(temporary_.c_str(), target_.c_str()) != 0) fail("cannot be replaced");
   ::close(fd_);
   fd_ = -1;

@@ -1,7 +1,8 @@
 // A file that appears whole or not at all.
 //
-// Bytes go to a temporary file beside the target; `commit` makes them durable and renames. Without commit, or when
-// anything fails, the temporary file is removed and the target stays as it was.
+// Bytes go to a temporary file in the target's folder; `commit` makes them durable and renames. Without commit, or when
+// anything fails, the temporary file is removed and the target stays as it was. Where the file system can, the file
+// has no name until then, so that not even a killed process leaves it behind.
 #pragma once
 
 #include <cstddef>
@@ -28,7 +29,7 @@ class AtomicFile {
   uint64_t position() const { return position_; }
 
   // What was written so far can be read back here (verification before commit).
-  const std::filesystem::path& temporary_path() const { return temporary_; }
+  std::filesystem::path temporary_path() const;
   void flush();
   void commit();
 
@@ -37,7 +38,8 @@ class AtomicFile {
   void drain(std::span<const std::byte> bytes);
 
   std::filesystem::path target_;
-  std::filesystem::path temporary_;
+  std::filesystem::path temporary_;  // where it gets a name just before it takes the target's
+  bool named_ = false;
   int fd_ = -1;
   uint64_t position_ = 0;
   std::vector<std::byte> buffer_;
