@@ -269,6 +269,31 @@ class Self(nn.Module):
 module("attention", lambda: Self(nn.MultiheadAttention(16, 4, batch_first=True)), noise(2, 6, 16))
 
 
+# ---- quantization: bit for bit
+def quantized(name, function, *inputs):
+    import torchao.quantization.pt2e  # noqa: F401 - registers quantized_decomposed
+
+    op("quantized_" + name, function, *inputs)
+
+
+Q = torch.ops.quantized_decomposed
+values = torch.cat([noise(997), torch.tensor([1e9, -1e9, 0.0])])
+quantized("per_tensor", lambda a: Q.quantize_per_tensor(a, 0.0123, -7, -128, 127, torch.int8), values)
+quantized("per_tensor_uint8", lambda a: Q.quantize_per_tensor(a, 0.0371, 128, 0, 255, torch.uint8), values)
+quantized("round_trip", lambda a: Q.dequantize_per_tensor(Q.quantize_per_tensor(a, 0.0123, -7, -128, 127, torch.int8), 0.0123, -7, -128, 127, torch.int8), values)
+quantized("per_channel", lambda a, s, z: Q.dequantize_per_channel(Q.quantize_per_channel(a, s, z, 1, -127, 127, torch.int8), s, z, 1, -127, 127, torch.int8),
+          noise(3, 4, 5), torch.tensor([0.01, 0.02, 0.03, 0.0071]), torch.tensor([0, 1, -1, 5]))
+
+
+def dynamic(a):
+    scale, zero_point = Q.choose_qparams.tensor(a, -128, 127, 1.1920928955078125e-07, torch.int8)
+    q = Q.quantize_per_tensor.tensor(a, scale, zero_point, -128, 127, torch.int8)
+    return Q.dequantize_per_tensor.tensor(q, scale, zero_point, -128, 127, torch.int8), scale, zero_point
+
+
+quantized("dynamic", dynamic, noise(3, 50))
+
+
 # ---- whole models: name -> function that gives (module, inputs)
 
 

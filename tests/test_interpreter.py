@@ -81,7 +81,7 @@ def compare(name, actual, expected):
     for i, want in enumerate(expected):
         got = torch.from_numpy(actual[f"arr_{i}"])
         assert got.dtype == want.dtype and got.shape == want.shape, (i, got.dtype, got.shape, want.dtype, want.shape)
-        if not want.dtype.is_floating_point:
+        if not want.dtype.is_floating_point or name.startswith("quantized_"):
             assert torch.equal(got, want), i
             continue
         scale = want[torch.isfinite(want)].abs().max().item() if torch.isfinite(want).any() else 1.0
@@ -115,3 +115,25 @@ def test_model(tmp_path, name):
                 spread = want.std().item()
                 assert got.shape == want.shape and spread > 1e-4 and got.std().item() > 0.5 * spread, "zero or constant"
                 torch.testing.assert_close(got, want, rtol=0, atol=2e-4 * want.abs().max().item())
+
+
+def test_quantized_model(tmp_path):
+    """A program that torchao converted: floats between dequantize and quantize, results equal up to a rounding flip."""
+    from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import XNNPACKQuantizer, get_symmetric_quantization_config
+    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+
+    module, inputs = interpreter_cases.MODELS["timm_resnet10t"]()
+    quantizer = XNNPACKQuantizer().set_global(get_symmetric_quantization_config(is_per_channel=True))
+    prepared = prepare_pt2e(torch.export.export(module, inputs).module(), quantizer)
+    prepared(*inputs)
+    converted = convert_pt2e(prepared)
+    with torch.no_grad():
+        expected = converted(*inputs)
+    torch.export.save(torch.export.export(converted, inputs), tmp_path / "model.pt2")
+    np.savez(tmp_path / "model.npz", arr_0=inputs[0].numpy())
+    errors = run_tool([tmp_path / "model.pt2", tmp_path / "model.npz", tmp_path / "out.npz"])
+    assert not errors, errors
+    with np.load(tmp_path / "out.npz") as actual:
+        noise = torch.from_numpy(actual["arr_0"]) - expected
+    assert expected.std() > 1e-3
+    assert 10 * torch.log10(expected.square().mean() / noise.square().mean().clamp(min=1e-30)) > 35

@@ -3,6 +3,7 @@
 
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "interpreter/call.h"
 
@@ -28,6 +29,9 @@ FoundKernel find_kernel(const Op& op);
 
 // The part of `self` that the dim, start, end and step arguments of slice ops name, as a view.
 Tensor sliced(Call& call, const Tensor& self);
+
+// All rows, by family.
+std::vector<std::span<const Kernel>> kernel_families();
 
 // The families, one file each in kernels/.
 std::span<const Kernel> attention_kernels();

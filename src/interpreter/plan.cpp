@@ -124,9 +124,11 @@ std::vector<BoundArgument> bind_arguments(const Node& node, const std::function<
     for (const NamedArgument& argument : node.arguments()) result.push_back(bind_argument(argument.name, argument.value, 0, slot));
     return result;
   }
-  for (const ArgSchema& argument : schema->arguments)
-    if (node.find(argument.name) != nullptr || argument.default_text || argument.optional)
-      result.push_back(bind_argument(argument.name, node.argument(argument.name), argument.fixed_length, slot));
+  for (const ArgSchema& argument : schema->arguments) {
+    const bool known = node.find(argument.name) != nullptr || argument.default_text;
+    if (known) result.push_back(bind_argument(argument.name, node.argument(argument.name), argument.fixed_length, slot));
+    else if (argument.optional) result.push_back(bind_argument(argument.name, Argument(), 0, slot));
+  }
   return result;
 }
 

@@ -1,6 +1,11 @@
 #include "interpreter/pool.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+
+#include <fmt/format.h>
+#include <intaglio/error.h>
 
 namespace intaglio::interp {
 namespace {
@@ -8,6 +13,12 @@ namespace {
 // Larger blocks are only given to requests that fill at least this part of them.
 constexpr size_t kLargestWaste = 4;
 constexpr size_t kSmall = 4096;
+
+// More than the machine holds would be promised by the system and taken back by killing the process.
+int64_t physical_memory() {
+  static const int64_t bytes = int64_t{::sysconf(_SC_PHYS_PAGES)} * int64_t{::sysconf(_SC_PAGESIZE)};
+  return bytes;
+}
 
 int64_t elements_spanned(const Sizes& sizes, const Sizes& strides) {
   int64_t last = 0;
@@ -28,6 +39,7 @@ Tensor Pool::empty(DType dtype, Sizes sizes, Sizes strides) {
   int64_t bytes = 0;
   if (__builtin_mul_overflow(elements_spanned(sizes, strides), static_cast<int64_t>(item_size(dtype)), &bytes))
     throw_bad_input("a tensor is larger than the address space");
+  if (bytes > physical_memory()) throw_bad_input(fmt::format("a tensor of {} bytes does not fit into memory", bytes));
   return Tensor(dtype, std::move(sizes), std::move(strides), 0, take(static_cast<size_t>(bytes)));
 }
 

@@ -175,7 +175,7 @@ Tensor pad_border(Call& call, Tensor self, const Pads& pads, Border border) {
       else from = from < 0 ? -from : from >= size ? 2 * (size - 1) - from : from;
       copy_into(out.narrowed(d, to, 1), self.narrowed(d, std::clamp<int64_t>(from, 0, size - 1), 1));
     };
-    for (int64_t p = 0; p < inside_to; ++p) copy_line(p);
+    for (int64_t p = 0; p < std::min(inside_to, sizes[i]); ++p) copy_line(p);
     for (int64_t p = inside_to + length; p < sizes[i]; ++p) copy_line(p);
     self = out;
   }
