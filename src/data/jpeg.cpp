@@ -76,6 +76,9 @@ Image decode_jpeg(std::span<const std::byte> bytes) {
   const auto fail = [&] { throw_bad_input(std::string("damaged JPEG: ") + escaped(decoder.message)); };
   if (!read_header(decoder, bytes)) fail();
   require_image_size(decoder.info.image_height, decoder.info.image_width);
+  // A block of 64 pixels takes at least a bit; a file that promises more is refused before memory is taken.
+  const uint64_t pixels = uint64_t{decoder.info.image_height} * decoder.info.image_width;
+  if (pixels / 1024 > bytes.size()) throw_bad_input("damaged JPEG: too short for its size");
   if (decoder.info.out_color_space != JCS_RGB) throw_unsupported("a CMYK JPEG; convert it to RGB");
   Image image{decoder.info.image_height, decoder.info.image_width, 3, {}};
   image.pixels.resize(static_cast<size_t>(image.height * image.width * 3));
