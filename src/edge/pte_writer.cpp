@@ -4,6 +4,7 @@
 #include <array>
 #include <cstring>
 #include <map>
+#include <numeric>
 #include <unordered_map>
 
 #include <fmt/format.h>
@@ -88,6 +89,19 @@ std::vector<uint32_t> add_shared(SegmentBuilder& segments, const std::vector<Byt
   return result;
 }
 
+// Entries in their order, but the one that would need the most padding comes last, where none is written.
+std::vector<size_t> least_padded_order(const std::vector<std::pair<std::string, Bytes>>& entries) {
+  std::vector<size_t> order(entries.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  const auto padding = [&](size_t i) {
+    const uint64_t size = entries[i].second.size();
+    return align_up(size, kSegmentAlignment) - size;
+  };
+  const auto last = std::max_element(order.begin(), order.end(), [&](size_t a, size_t b) { return padding(a) < padding(b); });
+  if (last != order.end()) std::rotate(last, last + 1, order.end());
+  return order;
+}
+
 void put(std::vector<std::byte>& bytes, size_t position, const auto& value) {
   std::memcpy(bytes.data() + position, &value, sizeof value);
 }
@@ -152,9 +166,12 @@ Image assemble(Program& program, const SegmentData& data, int threads) {
   if (next_payload != payloads.size()) throw_bug("assemble: more payloads than delegates");
 
   const auto named = sorted_named_data(data);
+  const std::vector<size_t> order = least_padded_order(named);
   std::vector<Bytes> named_bytes;
-  for (const auto& [key, bytes] : named) named_bytes.push_back(bytes);
-  const std::vector<uint32_t> named_segments = add_shared(segments, named_bytes, threads);
+  for (const size_t i : order) named_bytes.push_back(named[i].second);
+  const std::vector<uint32_t> placed = add_shared(segments, named_bytes, threads);
+  std::vector<uint32_t> named_segments(named.size());
+  for (size_t i = 0; i < order.size(); ++i) named_segments[order[i]] = placed[i];
   for (size_t i = 0; i < named.size(); ++i) program.named_data.push_back({named[i].first, named_segments[i]});
 
   Image image;
