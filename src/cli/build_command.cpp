@@ -40,6 +40,7 @@ void build(const FlowOptions& options, const CommonOptions& common) {
     fmt::print("quantized {} tensors by {} from {} samples\n", flow.quantized_tensors, flow.recipe.info.name,
                flow.calibration_samples);
   fmt::print("{}", lowering_summary);
+  fmt::print("steps: {}\n", clock.to_text());
 }
 
 }  // namespace

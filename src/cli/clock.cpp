@@ -2,6 +2,8 @@
 
 #include <ctime>
 
+#include <fmt/format.h>
+
 namespace intaglio::cli {
 namespace {
 
@@ -28,6 +30,13 @@ Json StepClock::to_json() const {
   for (const StepTime& step : steps_)
     list.push_back({{"name", step.name}, {"seconds", step.seconds}, {"cpu_seconds", step.cpu_seconds}});
   return list;
+}
+
+std::string StepClock::to_text() const {
+  std::string text;
+  for (const StepTime& step : steps_)
+    text += fmt::format("{}{} {:.1f} ms", text.empty() ? "" : ", ", step.name, step.seconds * 1000);
+  return text;
 }
 
 double StepClock::total_seconds() const {

@@ -22,6 +22,7 @@ class StepClock {
   void step(std::string name);
   const std::vector<StepTime>& steps() const { return steps_; }
   Json to_json() const;
+  std::string to_text() const;  // load 2.1 ms, prepare 0.8 ms, ...
   double total_seconds() const;
 
  private:

@@ -59,7 +59,8 @@ void lower(const LowerArguments& arguments, const CommonOptions& common) {
     return print(result);
   }
   if (common.quiet) return;
-  fmt::print("{}: {} in {:.2f} s\n{}", arguments.out, bytes_text(bytes), clock.total_seconds(), lowering_summary);
+  fmt::print("{}: {} in {:.2f} s\n{}steps: {}\n", arguments.out, bytes_text(bytes), clock.total_seconds(), lowering_summary,
+             clock.to_text());
 }
 
 }  // namespace
