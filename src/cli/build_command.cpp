@@ -22,16 +22,8 @@ void build(const FlowOptions& options, const CommonOptions& common) {
   const uint64_t bytes = std::filesystem::file_size(options.out);
   print_warnings(flow.warnings, common);
   if (common.json) {
-    Json result = document("intaglio.build/1");
-    result["model"] = options.model;
-    result["output"] = options.out;
-    result["bytes"] = bytes;
-    result["recipe"] = flow.recipe.info.name;
-    result["calibration_samples"] = flow.calibration_samples;
-    result["quantized_tensors"] = flow.quantized_tensors;
+    Json result = flow_json("intaglio.build/1", options, flow, bytes, clock);
     result["methods"] = std::move(lowering);
-    result["steps"] = clock.to_json();
-    result["warnings"] = flow.warnings;
     return print(result);
   }
   if (common.quiet) return;

@@ -100,6 +100,19 @@ FlowResult run_flow(const FlowOptions& options, const CommonOptions& common, Ste
   return result;
 }
 
+Json flow_json(const char* schema, const FlowOptions& options, const FlowResult& flow, uint64_t bytes, const StepClock& clock) {
+  Json result = document(schema);
+  result["model"] = options.model;
+  result["output"] = options.out;
+  result["bytes"] = bytes;
+  result["recipe"] = flow.recipe.info.name;
+  result["calibration_samples"] = flow.calibration_samples;
+  result["quantized_tensors"] = flow.quantized_tensors;
+  result["steps"] = clock.to_json();
+  result["warnings"] = flow.warnings;
+  return result;
+}
+
 Json lowering_json(const EdgeProgram& edge) {
   Json methods = Json::array();
   for (const EdgeMethod& method : edge.methods) {

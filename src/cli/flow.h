@@ -39,6 +39,9 @@ struct FlowResult {
 // usage error; a recipe that quantized nothing is a warning.
 FlowResult run_flow(const FlowOptions& options, const CommonOptions& common, StepClock& clock);
 
+// What the documents of `build` and `quantize` have in common.
+Json flow_json(const char* schema, const FlowOptions& options, const FlowResult& flow, uint64_t bytes, const StepClock& clock);
+
 // Usage error when the ending of `path` is not `.extension`.
 void require_extension(const std::string& path, const char* extension, const char* what);
 // Warnings go to stderr as they are, unless --json collects them or --quiet silences them.

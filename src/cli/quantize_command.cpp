@@ -17,18 +17,7 @@ void quantize(const FlowOptions& options, const CommonOptions& common) {
 
   const uint64_t bytes = std::filesystem::file_size(options.out);
   print_warnings(flow.warnings, common);
-  if (common.json) {
-    Json result = document("intaglio.quantize/1");
-    result["model"] = options.model;
-    result["output"] = options.out;
-    result["bytes"] = bytes;
-    result["recipe"] = flow.recipe.info.name;
-    result["calibration_samples"] = flow.calibration_samples;
-    result["quantized_tensors"] = flow.quantized_tensors;
-    result["steps"] = clock.to_json();
-    result["warnings"] = flow.warnings;
-    return print(result);
-  }
+  if (common.json) return print(flow_json("intaglio.quantize/1", options, flow, bytes, clock));
   if (common.quiet) return;
   fmt::print("{} -> {}: {} in {:.2f} s, {} tensors quantized from {} samples\n", options.model, options.out,
              bytes_text(bytes), clock.total_seconds(), flow.quantized_tensors, flow.calibration_samples);
