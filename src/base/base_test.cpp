@@ -16,24 +16,18 @@
 #include "base/crc32.h"
 #include "base/mapped_file.h"
 #include "base/sha256.h"
+#include "base/test_errors.h"
 #include "base/threads.h"
 
 namespace intaglio {
 namespace {
 
+using intaglio::testing::message_of;
+
 std::filesystem::path scratch(const std::string& name) {
   const auto folder = std::filesystem::temp_directory_path() / ("intaglio_base_" + std::to_string(::getpid()));
   std::filesystem::create_directories(folder);
   return folder / name;
-}
-
-std::string message_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
 }
 
 TEST(Escaped, ControlCharactersAndBrokenUtf8AreShownAsHex) {

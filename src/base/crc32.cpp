@@ -12,6 +12,7 @@ namespace {
 
 // `crc` is the checksum of what came before.
 uint32_t by_table(uint32_t crc, std::span<const std::byte> bytes) {
+  if (bytes.empty()) return crc;  // zlib takes a null pointer as the wish to start anew
   return static_cast<uint32_t>(::crc32_z(crc, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
 }
 
@@ -30,7 +31,7 @@ INTAGLIO_CLMUL inline __m128i fold(__m128i state, __m128i powers, __m128i next) 
 // PCLMULQDQ Instruction" (Intel, 2009). The constants are powers of x modulo the polynomial, bit-reflected:
 // x^(512+-32), x^(128+-32), x^64, and for the last step the polynomial and its reciprocal.
 // At least 64 bytes, a multiple of 16.
-INTAGLIO_CLMUL uint32_t by_multiplication(std::span<const std::byte> bytes) {
+INTAGLIO_CLMUL uint32_t by_multiplication(uint32_t crc, std::span<const std::byte> bytes) {
   const __m128i by_512 = _mm_set_epi64x(0x01c6e41596, 0x0154442bd4);
   const __m128i by_128 = _mm_set_epi64x(0x00ccaa009e, 0x01751997d0);
   const __m128i by_64 = _mm_set_epi64x(0, 0x0163cd6124);
@@ -39,7 +40,7 @@ INTAGLIO_CLMUL uint32_t by_multiplication(std::span<const std::byte> bytes) {
 
   const std::byte* at = bytes.data();
   size_t left = bytes.size() - 64;
-  __m128i a = _mm_xor_si128(load(at), _mm_cvtsi32_si128(-1));
+  __m128i a = _mm_xor_si128(load(at), _mm_cvtsi32_si128(static_cast<int>(~crc)));
   __m128i b = load(at + 16), c = load(at + 32), d = load(at + 48);
   for (at += 64; left >= 64; at += 64, left -= 64) {
     a = fold(a, by_512, load(at));
@@ -62,15 +63,15 @@ INTAGLIO_CLMUL uint32_t by_multiplication(std::span<const std::byte> bytes) {
 
 }  // namespace
 
-uint32_t crc32_of(std::span<const std::byte> bytes) {
+uint32_t crc32_of(std::span<const std::byte> bytes, uint32_t before) {
 #if defined(__x86_64__)
   static const bool multiplies = __builtin_cpu_supports("pclmul") && __builtin_cpu_supports("sse4.1");
   if (multiplies && bytes.size() >= 64) {
     const size_t blocks = bytes.size() / 16 * 16;
-    return by_table(by_multiplication(bytes.first(blocks)), bytes.subspan(blocks));
+    return by_table(by_multiplication(before, bytes.first(blocks)), bytes.subspan(blocks));
   }
 #endif
-  return by_table(0, bytes);
+  return by_table(before, bytes);
 }
 
 }  // namespace intaglio

@@ -7,6 +7,7 @@
 
 namespace intaglio {
 
-uint32_t crc32_of(std::span<const std::byte> bytes);
+// `before` is the checksum of the bytes in front of these.
+uint32_t crc32_of(std::span<const std::byte> bytes, uint32_t before = 0);
 
 }  // namespace intaglio

@@ -25,6 +25,7 @@ inline constexpr uint16_t flag_patch = 1 << 5;
 inline constexpr uint16_t flag_strong_encryption = 1 << 6;
 inline constexpr uint16_t flag_utf8 = 1 << 11;
 inline constexpr uint16_t flag_masked = 1 << 13;
+inline constexpr uint16_t flags_encrypted = flag_encrypted | flag_strong_encryption | flag_masked;
 
 inline constexpr uint16_t extra_zip64 = 0x0001;
 inline constexpr uint16_t extra_padding = 0x4246;  // "FB", as torch pads

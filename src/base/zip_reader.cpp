@@ -1,6 +1,7 @@
 #include "base/zip_reader.h"
 
 #include <algorithm>
+#include <optional>
 
 #include <fmt/format.h>
 #include <zlib.h>
@@ -91,71 +92,112 @@ struct ZipReader::Directory {
   uint64_t count = 0;
 };
 
+namespace {
+
+[[noreturn]] void refuse_disks() { throw_bad_input("the archive is spread over several disks; join it into one file"); }
+
+// The end record is the last one in the comment window whose comment fits.
+uint64_t find_end_record(std::span<const std::byte> bytes) {
+  if (bytes.size() < zip::end_size)
+    throw_bad_input(bytes.empty() ? "the file is empty, an archive is needed"
+                                  : fmt::format("not a ZIP archive: only {} bytes", bytes.size()));
+  const uint64_t window = std::min<uint64_t>(bytes.size(), zip::end_size + 0xffff);
+  for (uint64_t back = zip::end_size; back <= window; ++back) {
+    ByteReader reader(bytes.subspan(bytes.size() - back), "end record");
+    if (reader.read<uint32_t>() == zip::end_signature) return bytes.size() - back;
+  }
+  throw_bad_input("not a ZIP archive, or cut short: there is no end record; copy or save the file again");
+}
+
+struct EndRecord {
+  uint16_t count;
+  uint32_t size;
+  uint32_t offset;
+  bool is_saturated() const { return count == 0xffff || size == 0xffffffff || offset == 0xffffffff; }
+};
+
+EndRecord read_end_record(std::span<const std::byte> bytes) {
+  ByteReader reader(bytes, "end record");
+  reader.take(4);  // signature
+  const auto disk = reader.read<uint16_t>();
+  const auto start_disk = reader.read<uint16_t>();
+  const auto here = reader.read<uint16_t>();
+  EndRecord record{};
+  record.count = reader.read<uint16_t>();
+  record.size = reader.read<uint32_t>();
+  record.offset = reader.read<uint32_t>();
+  const auto comment = reader.read<uint16_t>();
+  if (comment > reader.remaining()) throw_bad_input("the archive is cut short: its comment is incomplete");
+  if ((disk != 0 && disk != 0xffff) || (start_disk != 0 && start_disk != 0xffff) || here != record.count) refuse_disks();
+  return record;
+}
+
+// Where the 64-bit end record stands, when there is a locator right before the end record at `end`.
+std::optional<uint64_t> find_wide_end_record(std::span<const std::byte> bytes, uint64_t end) {
+  if (end < zip::locator64_size) return std::nullopt;
+  const uint64_t locator_at = end - zip::locator64_size;
+  ByteReader locator(bytes.subspan(locator_at), "64-bit locator");
+  if (locator.read<uint32_t>() != zip::locator64_signature) return std::nullopt;
+  const auto disk = locator.read<uint32_t>();
+  const auto at = locator.read<uint64_t>();
+  const auto disks = locator.read<uint32_t>();
+  if (disk != 0 || disks > 1) refuse_disks();
+  if (locator_at < zip::end64_size || at != locator_at - zip::end64_size)
+    throw_bad_input("the 64-bit end record is not where its locator says; the archive has bytes before or inside it that do not belong there");
+  return at;
+}
+
+// Compares the header at the front of `bytes` with the entry's central record and sets the entry's data offset.
+void check_local_header(ZipEntry& entry, std::span<const std::byte> bytes) {
+  const std::string name = shown(entry.name);
+  ByteReader reader(bytes, fmt::format("local header of entry {}", name));
+  if (reader.read<uint32_t>() != zip::local_signature) throw_bad_input(fmt::format("entry {} has no local header at its place", name));
+  reader.take(2);  // version
+  const auto flags = reader.read<uint16_t>();
+  const auto method = reader.read<uint16_t>();
+  reader.take(4);  // time and date
+  const auto crc = reader.read<uint32_t>();
+  const auto compressed_size = reader.read<uint32_t>();
+  const auto size = reader.read<uint32_t>();
+  const auto name_size = reader.read<uint16_t>();
+  const auto extra_size = reader.read<uint16_t>();
+  if (reader.take_text(name_size) != entry.name)
+    throw_bad_input(fmt::format("entry {} has another name in its local header", name));
+  reader.take(extra_size);
+  if (method != (entry.deflated ? zip::method_deflated : zip::method_stored) || (flags & zip::flags_encrypted))
+    throw_bad_input(fmt::format("entry {} has another method in its local header", name));
+  // With a descriptor behind the data the header leaves these open; torch writes zeros.
+  const auto fits = [](uint32_t local, uint64_t central) { return local == central || local == 0xffffffff; };
+  if (!(flags & zip::flag_descriptor) && (crc != entry.crc || !fits(compressed_size, entry.compressed_size) || !fits(size, entry.size)))
+    throw_bad_input(fmt::format("entry {} has other sizes or another checksum in its local header", name));
+  entry.data_offset = entry.header_offset + reader.position();
+  if (entry.compressed_size > reader.remaining())
+    throw_bad_input(fmt::format("entry {} is {} bytes long, {} are there", name, entry.compressed_size, reader.remaining()));
+}
+
+}  // namespace
+
 ZipReader::ZipReader(std::span<const std::byte> bytes) : bytes_(bytes) {
   const Directory directory = find_directory();
   read_directory(directory);
   check_local_headers(directory);
+  index_names();
 }
 
 ZipReader::Directory ZipReader::find_directory() const {
-  if (bytes_.size() < zip::end_size)
-    throw_bad_input(bytes_.empty() ? "the file is empty, an archive is needed"
-                                   : fmt::format("not a ZIP archive: only {} bytes", bytes_.size()));
-  // The end record is the last one in the comment window whose comment fits.
-  const uint64_t window = std::min<uint64_t>(bytes_.size(), zip::end_size + 0xffff);
-  uint64_t end = bytes_.size();
-  for (uint64_t back = zip::end_size; back <= window && end == bytes_.size(); ++back) {
-    const uint64_t at = bytes_.size() - back;
-    ByteReader reader(bytes_.subspan(at), "end record");
-    if (reader.read<uint32_t>() == zip::end_signature) end = at;
-  }
-  if (end == bytes_.size())
-    throw_bad_input("not a ZIP archive, or cut short: there is no end record; copy or save the file again");
-
-  ByteReader reader(bytes_.subspan(end + 4), "end record");
-  const auto disk = reader.read<uint16_t>();
-  const auto start_disk = reader.read<uint16_t>();
-  const auto here = reader.read<uint16_t>();
-  const auto total = reader.read<uint16_t>();
-  const auto size = reader.read<uint32_t>();
-  const auto offset = reader.read<uint32_t>();
-  const auto comment = reader.read<uint16_t>();
-  if (comment > reader.remaining()) throw_bad_input("the archive is cut short: its comment is incomplete");
-  if ((disk != 0 && disk != 0xffff) || (start_disk != 0 && start_disk != 0xffff) || here != total)
-    throw_bad_input("the archive is spread over several disks; join it into one file");
-
-  Directory directory{offset, size, total};
+  const uint64_t end = find_end_record(bytes_);
+  const EndRecord record = read_end_record(bytes_.subspan(end));
+  Directory directory{record.offset, record.size, record.count};
   uint64_t limit = end;
-  const bool saturated = total == 0xffff || size == 0xffffffff || offset == 0xffffffff;
-  if (end >= zip::locator64_size) {
-    ByteReader locator(bytes_.subspan(end - zip::locator64_size), "64-bit locator");
-    if (locator.read<uint32_t>() == zip::locator64_signature) {
-      const auto locator_disk = locator.read<uint32_t>();
-      const auto at = locator.read<uint64_t>();
-      const auto disks = locator.read<uint32_t>();
-      if (locator_disk != 0 || disks > 1) throw_bad_input("the archive is spread over several disks; join it into one file");
-      const uint64_t locator_at = end - zip::locator64_size;
-      if (locator_at < zip::end64_size || at != locator_at - zip::end64_size)
-        throw_bad_input("the 64-bit end record is not where its locator says; the archive has bytes before or inside it that do not belong there");
-      ByteReader wide(bytes_.subspan(at, zip::end64_size), "64-bit end record");
-      if (wide.read<uint32_t>() != zip::end64_signature || wide.read<uint64_t>() != zip::end64_size - 12)
-        throw_bad_input("the 64-bit end record is damaged");
-      wide.take(4);
-      const auto wide_disk = wide.read<uint32_t>();
-      const auto wide_start = wide.read<uint32_t>();
-      const auto wide_here = wide.read<uint64_t>();
-      directory.count = wide.read<uint64_t>();
-      directory.size = wide.read<uint64_t>();
-      directory.offset = wide.read<uint64_t>();
-      if (wide_disk != 0 || wide_start != 0 || wide_here != directory.count)
-        throw_bad_input("the archive is spread over several disks; join it into one file");
-      const bool agrees = (total == 0xffff || total == directory.count) && (size == 0xffffffff || size == directory.size) &&
-                          (offset == 0xffffffff || offset == directory.offset);
-      if (!agrees) throw_bad_input("the two end records of the archive disagree");
-      limit = at;
-    } else if (saturated) {
-      throw_bad_input("the archive needs a 64-bit end record and has none");
-    }
+  if (const auto at = find_wide_end_record(bytes_, end)) {
+    directory = read_wide_end_record(*at);
+    const bool agrees = (record.count == 0xffff || record.count == directory.count) &&
+                        (record.size == 0xffffffff || record.size == directory.size) &&
+                        (record.offset == 0xffffffff || record.offset == directory.offset);
+    if (!agrees) throw_bad_input("the two end records of the archive disagree");
+    limit = *at;
+  } else if (record.is_saturated()) {
+    throw_bad_input("the archive needs a 64-bit end record and has none");
   }
   if (directory.offset > limit || directory.size != limit - directory.offset)
     throw_bad_input(fmt::format("the central directory ({} bytes at {}) does not end where the end record begins ({}); "
@@ -165,52 +207,71 @@ ZipReader::Directory ZipReader::find_directory() const {
   return directory;
 }
 
+ZipReader::Directory ZipReader::read_wide_end_record(uint64_t at) const {
+  ByteReader wide(bytes_.subspan(at, zip::end64_size), "64-bit end record");
+  if (wide.read<uint32_t>() != zip::end64_signature || wide.read<uint64_t>() != zip::end64_size - 12)
+    throw_bad_input("the 64-bit end record is damaged");
+  wide.take(4);  // versions
+  const auto disk = wide.read<uint32_t>();
+  const auto start_disk = wide.read<uint32_t>();
+  const auto here = wide.read<uint64_t>();
+  Directory directory;
+  directory.count = wide.read<uint64_t>();
+  directory.size = wide.read<uint64_t>();
+  directory.offset = wide.read<uint64_t>();
+  if (disk != 0 || start_disk != 0 || here != directory.count) refuse_disks();
+  return directory;
+}
+
+ZipEntry ZipReader::read_central_record(ByteReader& reader, const Directory& directory) const {
+  reader.take(4);  // versions
+  const auto flags = reader.read<uint16_t>();
+  const auto method = reader.read<uint16_t>();
+  reader.take(4);  // time and date
+  ZipEntry entry;
+  entry.crc = reader.read<uint32_t>();
+  entry.compressed_size = reader.read<uint32_t>();
+  entry.size = reader.read<uint32_t>();
+  const auto name_size = reader.read<uint16_t>();
+  const auto extra_size = reader.read<uint16_t>();
+  const auto comment_size = reader.read<uint16_t>();
+  const auto disk = reader.read<uint16_t>();
+  reader.take(6);  // attributes
+  entry.header_offset = reader.read<uint32_t>();
+  entry.name = reader.take_text(name_size);
+  const std::span<const std::byte> extra = reader.take(extra_size);
+  reader.take(comment_size);
+
+  const std::string name = shown(entry.name);
+  check_name(entry.name);
+  read_zip64_field(extra,
+                   {{&entry.size, entry.size == 0xffffffff},
+                    {&entry.compressed_size, entry.compressed_size == 0xffffffff},
+                    {&entry.header_offset, entry.header_offset == 0xffffffff}},
+                   name);
+  if (flags & zip::flags_encrypted) throw_bad_input(fmt::format("entry {} is encrypted; save it without encryption", name));
+  if (flags & zip::flag_patch) throw_bad_input(fmt::format("entry {} is patch data, which is not supported", name));
+  if (method != zip::method_stored && method != zip::method_deflated)
+    throw_bad_input(fmt::format("entry {} uses compression method {}; only stored and deflate are read", name, method));
+  if (disk != 0) throw_bad_input(fmt::format("entry {} is on another disk", name));
+  entry.deflated = method == zip::method_deflated;
+  if (!entry.deflated && entry.size != entry.compressed_size)
+    throw_bad_input(fmt::format("entry {} is stored, but its two sizes differ ({} and {})", name, entry.compressed_size, entry.size));
+  if (entry.compressed_size > directory.offset)
+    throw_bad_input(fmt::format("entry {} is said to be {} bytes, more than the archive has", name, entry.compressed_size));
+  return entry;
+}
+
 void ZipReader::read_directory(const Directory& directory) {
   ByteReader reader(bytes_.subspan(directory.offset, directory.size), "central directory");
-  std::vector<std::string> folders;
   entries_.reserve(directory.count);
   uint64_t inflated = 0;
   for (uint64_t i = 0; i < directory.count; ++i) {
     if (reader.read<uint32_t>() != zip::central_signature)
       throw_bad_input(fmt::format("record {} of the central directory is damaged", i));
-    reader.take(4);  // versions
-    const auto flags = reader.read<uint16_t>();
-    const auto method = reader.read<uint16_t>();
-    reader.take(4);  // time and date
-    ZipEntry entry;
-    entry.crc = reader.read<uint32_t>();
-    entry.compressed_size = reader.read<uint32_t>();
-    entry.size = reader.read<uint32_t>();
-    const auto name_size = reader.read<uint16_t>();
-    const auto extra_size = reader.read<uint16_t>();
-    const auto comment_size = reader.read<uint16_t>();
-    const auto disk = reader.read<uint16_t>();
-    reader.take(6);  // attributes
-    entry.header_offset = reader.read<uint32_t>();
-    entry.name = reader.take_text(name_size);
-    const std::span<const std::byte> extra = reader.take(extra_size);
-    reader.take(comment_size);
-
-    const std::string name = shown(entry.name);
-    check_name(entry.name);
-    read_zip64_field(extra,
-                     {{&entry.size, entry.size == 0xffffffff},
-                      {&entry.compressed_size, entry.compressed_size == 0xffffffff},
-                      {&entry.header_offset, entry.header_offset == 0xffffffff}},
-                     name);
-    if (flags & (zip::flag_encrypted | zip::flag_strong_encryption | zip::flag_masked))
-      throw_bad_input(fmt::format("entry {} is encrypted; save it without encryption", name));
-    if (flags & zip::flag_patch) throw_bad_input(fmt::format("entry {} is patch data, which is not supported", name));
-    if (method != zip::method_stored && method != zip::method_deflated)
-      throw_bad_input(fmt::format("entry {} uses compression method {}; only stored and deflate are read", name, method));
-    if (disk != 0) throw_bad_input(fmt::format("entry {} is on another disk", name));
-    entry.deflated = method == zip::method_deflated;
-    if (!entry.deflated && entry.size != entry.compressed_size)
-      throw_bad_input(fmt::format("entry {} is stored, but its two sizes differ ({} and {})", name, entry.compressed_size, entry.size));
-    if (entry.compressed_size > directory.offset)
-      throw_bad_input(fmt::format("entry {} is said to be {} bytes, more than the archive has", name, entry.compressed_size));
+    ZipEntry entry = read_central_record(reader, directory);
     if (entry.deflated && __builtin_add_overflow(inflated, entry.size, &inflated))
-      throw_bad_input(fmt::format("entry {} inflates to an impossible size", name));
+      throw_bad_input(fmt::format("entry {} inflates to an impossible size", shown(entry.name)));
     entries_.push_back(std::move(entry));
   }
   if (reader.remaining() != 0)
@@ -228,37 +289,14 @@ void ZipReader::check_local_headers(const Directory& directory) {
     throw_bad_input(fmt::format("the archive has {} foreign bytes in front", order[0]->header_offset));
   uint64_t free_from = 0;
   for (ZipEntry* entry : order) {
-    const std::string name = shown(entry->name);
-    if (entry->header_offset < free_from) throw_bad_input(fmt::format("entry {} overlaps the one before it", name));
-    if (entry->header_offset > directory.offset) throw_bad_input(fmt::format("entry {} lies outside the archive", name));
-    ByteReader reader(bytes_.subspan(entry->header_offset, directory.offset - entry->header_offset),
-                      fmt::format("local header of entry {}", name));
-    if (reader.read<uint32_t>() != zip::local_signature) throw_bad_input(fmt::format("entry {} has no local header at its place", name));
-    reader.take(2);
-    const auto flags = reader.read<uint16_t>();
-    const auto method = reader.read<uint16_t>();
-    reader.take(4);
-    const auto crc = reader.read<uint32_t>();
-    const auto compressed_size = reader.read<uint32_t>();
-    const auto size = reader.read<uint32_t>();
-    const auto name_size = reader.read<uint16_t>();
-    const auto extra_size = reader.read<uint16_t>();
-    if (reader.take_text(name_size) != entry->name)
-      throw_bad_input(fmt::format("entry {} has another name in its local header", name));
-    reader.take(extra_size);
-    if ((method == zip::method_deflated) != entry->deflated || (method != 0 && method != zip::method_deflated) ||
-        (flags & (zip::flag_encrypted | zip::flag_strong_encryption | zip::flag_masked)))
-      throw_bad_input(fmt::format("entry {} has another method in its local header", name));
-    // With a descriptor behind the data the header leaves these open; torch writes zeros.
-    const auto fits = [](uint32_t local, uint64_t central) { return local == central || local == 0xffffffff; };
-    if (!(flags & zip::flag_descriptor) && (crc != entry->crc || !fits(compressed_size, entry->compressed_size) || !fits(size, entry->size)))
-      throw_bad_input(fmt::format("entry {} has other sizes or another checksum in its local header", name));
-    entry->data_offset = entry->header_offset + reader.position();
-    if (entry->compressed_size > reader.remaining())
-      throw_bad_input(fmt::format("entry {} is {} bytes long, {} are there", name, entry->compressed_size, reader.remaining()));
+    if (entry->header_offset < free_from) throw_bad_input(fmt::format("entry {} overlaps the one before it", shown(entry->name)));
+    if (entry->header_offset > directory.offset) throw_bad_input(fmt::format("entry {} lies outside the archive", shown(entry->name)));
+    check_local_header(*entry, bytes_.subspan(entry->header_offset, directory.offset - entry->header_offset));
     free_from = entry->data_offset + entry->compressed_size;
   }
+}
 
+void ZipReader::index_names() {
   // Folders hold nothing; they only take part in the checks.
   for (const ZipEntry& entry : entries_)
     if (entry.name.back() == '/' && entry.size != 0) throw_bad_input(fmt::format("folder {} has contents", shown(entry.name)));

@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/byte_reader.h"
 #include "base/crc32.h"
 
 namespace intaglio {
@@ -45,8 +46,11 @@ class ZipReader {
  private:
   struct Directory;
   Directory find_directory() const;
+  Directory read_wide_end_record(uint64_t at) const;
   void read_directory(const Directory& directory);
+  ZipEntry read_central_record(ByteReader& reader, const Directory& directory) const;
   void check_local_headers(const Directory& directory);
+  void index_names();
 
   std::span<const std::byte> bytes_;
   std::vector<ZipEntry> entries_;

@@ -9,10 +9,13 @@
 #include <intaglio/data.h>
 #include <intaglio/error.h>
 
+#include "base/test_errors.h"
 #include "data/npy.h"
 
 namespace intaglio {
 namespace {
+
+using intaglio::testing::message_of;
 
 namespace fs = std::filesystem;
 
@@ -30,16 +33,6 @@ std::string npy(const std::string& dict, const std::string& data) {
 }
 
 Tensor read(const std::string& dict, const std::string& data) { return data::read_npy(bytes_of(npy(dict, data))); }
-
-template <typename Function>
-std::string message_of(Function function) {
-  try {
-    function();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
 
 void expect_message(const std::string& message, const std::string& part) {
   EXPECT_NE(message.find(part), std::string::npos) << message;
@@ -242,7 +235,7 @@ TEST(Binding, MessagesSayWhatWasExpectedAndFound) {
   const Tensor good = Tensor::zeros(DType::float32, {1, 3});
   expect_message(message({{"x", good}, {"arr_0", good}}), "input 'x' is there twice");
   expect_message(message({{"x", Tensor::of<float>({1, NAN, 2}, {1, 3})}}), "array 'x': element 1 of 3 is NaN");
-  EXPECT_EQ(message({{"x", Tensor::of<float>({1, -INFINITY, 2}, {1, 3})}}), "nothing was thrown");
+  EXPECT_EQ(message({{"x", Tensor::of<float>({1, -INFINITY, 2}, {1, 3})}}), "");
 }
 
 TEST(Binding, NanOfEveryFloatingType) {
@@ -252,7 +245,7 @@ TEST(Binding, NanOfEveryFloatingType) {
   };
   for (DType dtype : {DType::float16, DType::bfloat16, DType::float32, DType::float64}) {
     expect_message(message(converted(Tensor::of<double>({1, -INFINITY, -NAN}, {3}), dtype)), "element 2 of 3 is NaN");
-    EXPECT_EQ(message(converted(Tensor::of<double>({1, -INFINITY, INFINITY}, {3}), dtype)), "nothing was thrown");
+    EXPECT_EQ(message(converted(Tensor::of<double>({1, -INFINITY, INFINITY}, {3}), dtype)), "");
   }
 }
 

@@ -266,7 +266,9 @@ TEST(KernelTable, EveryRowParsesAndIsFound) {
   EXPECT_EQ(all_kernels().size(), 259u);
   for (const Kernel& kernel : all_kernels()) {
     EXPECT_EQ(find_kernel(kernel.key), &kernel);
-    if (!kernel.functional.empty()) EXPECT_EQ(kernel_for(kernel.functional), &kernel) << kernel.key;
+    if (!kernel.functional.empty()) {
+      EXPECT_EQ(kernel_for(kernel.functional), &kernel) << kernel.key;
+    }
     if (kernel.schema_text.empty()) continue;
     const OpSchema& schema = schema_of(kernel);
     EXPECT_FALSE(schema.arguments.empty()) << kernel.key;

@@ -3,32 +3,9 @@
 
 #include <intaglio/program.h>
 
-namespace intaglio {
+#include "ir/map_values.h"
 
-// The argument with every value replaced by what `replace(value)` gives; sub-graphs are kept as they are.
-template <typename Replace> Argument map_values(const Argument& argument, const Replace& replace) {
-  if (Value* const* single = argument.get_if<Value*>()) return *single ? Argument(replace(*single)) : argument;
-  if (const auto* list = argument.get_if<std::vector<Value*>>()) {
-    std::vector<Value*> result = *list;
-    for (Value*& value : result)
-      if (value) value = replace(value);
-    return result;
-  }
-  if (const auto* lists = argument.get_if<std::vector<std::vector<Value*>>>()) {
-    std::vector<std::vector<Value*>> result = *lists;
-    for (auto& inner : result)
-      for (Value*& value : inner)
-        if (value) value = replace(value);
-    return result;
-  }
-  if (const auto* symbols = argument.get_if<std::vector<SymArg>>()) {
-    std::vector<SymArg> result = *symbols;
-    for (SymArg& item : result)
-      if (Value** value = std::get_if<Value*>(&item)) *value = replace(*value);
-    return result;
-  }
-  return argument;
-}
+namespace intaglio {
 
 // True when the value leaves the program: replacing it by a graph input would make the program return its input.
 inline bool is_program_output(const Value* value) {

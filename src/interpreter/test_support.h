@@ -10,7 +10,11 @@
 #include <intaglio/error.h>
 #include <intaglio/interpreter.h>
 
+#include "base/test_errors.h"
+
 namespace intaglio::test {
+
+using testing::message_of;
 
 // A node on its own, run on tensors: `arguments` refer to them by name.
 struct OpCall {
@@ -61,15 +65,6 @@ inline void expect_values(const Tensor& tensor, const std::vector<double>& expec
     if (actual[i] == expected[i]) continue;  // infinities too
     EXPECT_NEAR(actual[i], expected[i], tolerance) << "element " << i;
   }
-}
-
-inline std::string message_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
 }
 
 // Deterministic values in [-1, 1).

@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 #include <intaglio/error.h>
 
+#include "ir/map_values.h"
+
 namespace intaglio {
 namespace {
 
@@ -24,42 +26,6 @@ template <typename Visit> void visit_values(const Argument& argument, Visit visi
   } else if (const auto* map = argument.get_if<std::shared_ptr<ArgumentMap>>()) {
     for (const auto& [key, value] : **map) visit_values(value, visit);
   }
-}
-
-// The argument with every value replaced by what `replace` gives for it.
-template <typename Replace> Argument mapped(const Argument& argument, Replace replace) {
-  if (Value* const* single = argument.get_if<Value*>()) return Argument(replace(*single));
-  if (const auto* list = argument.get_if<std::vector<Value*>>()) {
-    std::vector<Value*> result = *list;
-    for (Value*& value : result)
-      if (value != nullptr) value = replace(value);
-    return result;
-  }
-  if (const auto* lists = argument.get_if<std::vector<std::vector<Value*>>>()) {
-    std::vector<std::vector<Value*>> result = *lists;
-    for (auto& inner : result)
-      for (Value*& value : inner)
-        if (value != nullptr) value = replace(value);
-    return result;
-  }
-  if (const auto* symbols = argument.get_if<std::vector<SymArg>>()) {
-    std::vector<SymArg> result = *symbols;
-    for (SymArg& item : result)
-      if (Value** value = std::get_if<Value*>(&item)) *value = replace(*value);
-    return result;
-  }
-  if (const auto* map = argument.get_if<std::shared_ptr<ArgumentMap>>()) {
-    auto result = std::make_shared<ArgumentMap>();
-    for (const auto& [key, value] : **map) result->emplace_back(key, mapped(value, replace));
-    return result;
-  }
-  if (const auto* subgraph = argument.get_if<std::shared_ptr<Subgraph>>()) {
-    auto copy = std::make_shared<Subgraph>();
-    copy->name = (*subgraph)->name;
-    copy->graph = (*subgraph)->graph->clone();
-    return copy;
-  }
-  return argument;
 }
 
 // Ops that must stay though nobody uses a result.
@@ -278,8 +244,7 @@ void Graph::set_outputs(std::vector<Argument> outputs) {
 void Graph::replace_uses_in(Node& user, Value* from, Value* to) {
   std::vector<NamedArgument> arguments = user.arguments_;
   for (NamedArgument& argument : arguments) {
-    if (argument.value.is<std::shared_ptr<Subgraph>>()) continue;  // closed; refers to nothing outside
-    argument.value = mapped(argument.value, [&](Value* value) { return value == from ? to : value; });
+    argument.value = map_values(argument.value, [&](Value* value) { return value == from ? to : value; });
   }
   set_arguments(user, std::move(arguments));
 }
@@ -342,7 +307,11 @@ std::unique_ptr<Graph> Graph::clone(std::unordered_map<const Value*, Value*>* ma
   const auto specification = [](const Value& value) {
     return OutputSpecification{value.meta_, value.name_, value.kind_, value.sym, value.class_fqn};
   };
-  const auto replace = [&](Value* value) { return map.at(value); };
+  const auto copied = [&](const Argument& argument) -> Argument {
+    const auto* subgraph = argument.get_if<std::shared_ptr<Subgraph>>();
+    if (subgraph == nullptr) return map_values(argument, [&](Value* value) { return map.at(value); });
+    return std::make_shared<Subgraph>(Subgraph{(*subgraph)->name, (*subgraph)->graph->clone()});
+  };
 
   for (const Value* input : inputs_) {
     const Argument* literal = literal_of(input);
@@ -353,7 +322,7 @@ std::unique_ptr<Graph> Graph::clone(std::unordered_map<const Value*, Value*>* ma
     std::vector<NamedArgument> arguments;
     arguments.reserve(node->arguments_.size());
     for (const NamedArgument& argument : node->arguments_)
-      arguments.push_back({argument.name, mapped(argument.value, replace), argument.kind});
+      arguments.push_back({argument.name, copied(argument.value), argument.kind});
     std::vector<OutputSpecification> outputs;
     for (const Value* output : node->outputs_) outputs.push_back(specification(*output));
     Node& fresh = copy->insert_before(nullptr, node->op_, std::move(arguments), std::move(outputs), node->name_,
@@ -364,7 +333,7 @@ std::unique_ptr<Graph> Graph::clone(std::unordered_map<const Value*, Value*>* ma
     if (nodes != nullptr) (*nodes)[node.get()] = &fresh;
   }
   std::vector<Argument> outputs;
-  for (const NamedArgument& output : output_node_->arguments_) outputs.push_back(mapped(output.value, replace));
+  for (const NamedArgument& output : output_node_->arguments_) outputs.push_back(copied(output.value));
   copy->set_outputs(std::move(outputs));
   if (nodes != nullptr) (*nodes)[output_node_.get()] = copy->output_node_.get();
   copy->carried = carried;

@@ -4,19 +4,14 @@
 #include <intaglio/graph.h>
 #include <intaglio/program.h>
 
+#include "base/test_errors.h"
+
 namespace intaglio {
 namespace {
 
-TensorMeta f32(std::vector<SymInt> sizes) { return TensorMeta::contiguous(DType::float32, std::move(sizes)); }
+using intaglio::testing::message_of;
 
-std::string message_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
-}
+TensorMeta f32(std::vector<SymInt> sizes) { return TensorMeta::contiguous(DType::float32, std::move(sizes)); }
 
 // relu(x + x) with one input
 struct Small {

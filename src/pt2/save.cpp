@@ -6,10 +6,11 @@
 #include <intaglio/error.h>
 #include <intaglio/pt2.h>
 
+#include "base/atomic_file.h"
+#include "base/zip_writer.h"
 #include "pt2/read_state.h"
 #include "pt2/signature.h"
 #include "pt2/write_values.h"
-#include "pt2/zip_writer.h"
 
 namespace intaglio {
 
@@ -233,7 +234,7 @@ void save_exported_program(const ExportedProgram& program, const std::filesystem
     for (const InputSpec* spec : specs) inputs.push_back(spec->value);
 
     AtomicFile file(path);
-    pt2::ZipWriter zip(file, pt2::root_name(path));
+    ZipWriter zip(file, pt2::root_name(path));
     zip.add("archive_format", "pt2");
     zip.add("archive_version", "0");
     zip.add("byteorder", "little");

@@ -5,19 +5,13 @@
 
 #include <intaglio/error.h>
 
+#include "base/test_errors.h"
 #include "report/comparison.h"
 
 namespace intaglio {
 namespace {
 
-std::string message_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
-}
+using intaglio::testing::message_of;
 
 TEST(Comparer, SumsOverSamples) {
   Comparer comparer(std::vector<int64_t>{1, 0, 1});

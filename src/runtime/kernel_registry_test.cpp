@@ -1,3 +1,4 @@
+#include "base/test_errors.h"
 #include "runtime/kernel_registry.h"
 
 #include <gtest/gtest.h>
@@ -12,22 +13,14 @@
 namespace intaglio::runtime {
 namespace {
 
+using intaglio::testing::error_of;
+
 using Arguments = std::vector<KernelArgument>;
 
 Tensor run(std::string_view name, const Arguments& arguments, DType dtype, Sizes sizes) {
   std::vector<Tensor> outs{Tensor::zeros(dtype, std::move(sizes))};
   call_kernel(name, arguments, outs);
   return outs[0];
-}
-
-template <typename Function>
-Error error_of(Function function) {
-  try {
-    function();
-  } catch (const Error& error) {
-    return error;
-  }
-  return Error(ErrorKind::usage, "nothing was thrown");
 }
 
 TEST(KernelSignature, FromTheTable) {

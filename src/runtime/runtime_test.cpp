@@ -9,10 +9,13 @@
 
 #include <intaglio/error.h>
 
+#include "base/test_errors.h"
 #include "runtime/child_process.h"
 
 namespace intaglio::runtime {
 namespace {
+
+using intaglio::testing::error_of;
 
 namespace fs = std::filesystem;
 
@@ -29,16 +32,6 @@ std::vector<RunValue> run_once(const std::string& name, std::vector<RunValue> in
 std::vector<float> floats(const RunValue& value) {
   const auto span = std::get<Tensor>(value).span<float>();
   return {span.begin(), span.end()};
-}
-
-template <typename Function>
-Error error_of(Function function) {
-  try {
-    function();
-  } catch (const Error& error) {
-    return error;
-  }
-  return Error(ErrorKind::bug, "nothing was thrown");
 }
 
 TEST(Runtime, RunsAPortableProgram) {

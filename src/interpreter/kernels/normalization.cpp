@@ -103,15 +103,20 @@ Tensor dense_rows(const Call& call, const Tensor& input) {
 
 Tensor in_type(const Tensor& tensor, DType dtype) { return converted(tensor, dtype); }
 
-// Variant 1: native, with mean and inverse deviation.
-void layer_norm(Call& call) {
-  const Tensor& input = call.tensor("input");
-  require_float(call, input);
+// Elements of one row to normalize: the product of `normalized_shape`, which the input's sizes must end in.
+int64_t normalized_length(const Call& call, const Tensor& input) {
   const Sizes shape = call.integers("normalized_shape");
   const size_t lead = input.sizes().size() - std::min(input.sizes().size(), shape.size());
   if (shape.empty() || !std::equal(shape.begin(), shape.end(), input.sizes().begin() + static_cast<ptrdiff_t>(lead), input.sizes().end()))
     call.fail(fmt::format("input [{}] does not end in [{}]", fmt::join(input.sizes(), ", "), fmt::join(shape, ", ")));
-  const int64_t length = element_count(shape);
+  return element_count(shape);
+}
+
+// Variant 1: native, with mean and inverse deviation.
+void layer_norm(Call& call) {
+  const Tensor& input = call.tensor("input");
+  require_float(call, input);
+  const int64_t length = normalized_length(call, input);
   const std::vector<float> weight = parameter(call, "weight", length), bias = parameter(call, "bias", length);
   const Tensor x = dense_rows(call, input), out = call.empty(DType::float32, input.sizes());
   float* to = writable<float>(out);
@@ -122,7 +127,7 @@ void layer_norm(Call& call) {
   call.set(in_type(out, input.dtype()), 0);
   if (call.variant() == 0) return;
   Sizes reduced = input.sizes();
-  std::fill(reduced.begin() + static_cast<ptrdiff_t>(lead), reduced.end(), 1);
+  std::fill_n(reduced.rbegin(), call.integers("normalized_shape").size(), 1);
   if (length == 0) return;
   call.set(statistics.mean.reshaped(reduced), 1);
   call.set(statistics.inverse.reshaped(reduced), 2);
@@ -198,11 +203,7 @@ void batch_norm_no_stats(Call& call) {
 void rms_norm(Call& call) {
   const Tensor& input = call.tensor("input");
   require_float(call, input);
-  const Sizes shape = call.integers("normalized_shape");
-  const size_t lead = input.sizes().size() - std::min(input.sizes().size(), shape.size());
-  if (shape.empty() || !std::equal(shape.begin(), shape.end(), input.sizes().begin() + static_cast<ptrdiff_t>(lead), input.sizes().end()))
-    call.fail(fmt::format("input [{}] does not end in [{}]", fmt::join(input.sizes(), ", "), fmt::join(shape, ", ")));
-  const int64_t length = element_count(shape);
+  const int64_t length = normalized_length(call, input);
   const std::vector<float> weight = parameter(call, "weight", length);
   const auto given = call.optional_number("eps");
   const double eps = given ? given->as_double() : std::numeric_limits<float>::epsilon();

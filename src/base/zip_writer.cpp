@@ -1,14 +1,12 @@
-#include "pt2/zip_writer.h"
-
-#include <cstring>
+#include "base/zip_writer.h"
 
 #include <fmt/format.h>
 #include <intaglio/error.h>
 
 #include "base/zip_format.h"
-#include "base/zip_reader.h"
+#include "base/crc32.h"
 
-namespace intaglio::pt2 {
+namespace intaglio {
 
 namespace {
 
@@ -47,8 +45,12 @@ std::string wide_field(uint64_t size, uint64_t offset) {
 
 }  // namespace
 
-void ZipWriter::add(std::string_view name, std::span<const std::byte> bytes) {
-  Entry entry{fmt::format("{}/{}", root_, name), crc32_of(bytes), bytes.size(), file_.position()};
+void ZipWriter::add(std::string_view name, std::initializer_list<std::span<const std::byte>> parts) {
+  Entry entry{prefix_ + std::string(name), 0, 0, file_.position()};
+  for (const std::span<const std::byte> part : parts) {
+    entry.crc = crc32_of(part, entry.crc);
+    entry.size += part.size();
+  }
   if (entry.name.size() > 0xffff) throw_unsupported(fmt::format("the entry name '{}' is too long for an archive", escaped(name, 60)));
   std::string extra = wide_field(entry.size, 0);
   const uint64_t unpadded = entry.offset + zip::local_size + entry.name.size() + extra.size() + 4;
@@ -60,11 +62,9 @@ void ZipWriter::add(std::string_view name, std::span<const std::byte> bytes) {
   header.put(entry.crc).put(narrow(entry.size)).put(narrow(entry.size));
   header.put(static_cast<uint16_t>(entry.name.size())).put(static_cast<uint16_t>(extra.size())).text(entry.name).text(extra);
   file_.write(header.text());
-  file_.write(bytes);
+  for (const std::span<const std::byte> part : parts) file_.write(part);
   entries_.push_back(std::move(entry));
 }
-
-void ZipWriter::add(std::string_view name, std::string_view text) { add(name, std::as_bytes(std::span(text.data(), text.size()))); }
 
 void ZipWriter::finish() {
   const uint64_t start = file_.position();
@@ -89,4 +89,4 @@ void ZipWriter::finish() {
   file_.write(record.text());
 }
 
-}  // namespace intaglio::pt2
+}  // namespace intaglio
