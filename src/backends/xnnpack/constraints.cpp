@@ -6,6 +6,7 @@
 
 #include "backends/xnnpack/gemm_weight.h"
 #include "backends/xnnpack/int8_chains.h"
+#include "backends/xnnpack/reduced_run.h"
 
 namespace intaglio::xnnpack::constraints {
 namespace {
@@ -26,15 +27,25 @@ const TensorMeta& input_meta(Context c) { return c.node.inputs().front()->meta()
 const TensorMeta& output_meta(Context c) { return c.node.output()->meta(); }
 bool is_rank(Context c, int64_t rank) { return input_meta(c).rank() == rank; }
 bool static_sizes(Context c) { return input_meta(c).is_static() && output_meta(c).is_static(); }
+bool static_input(Context c) { return static_sizes(c); }
 
+bool is_float32(Context c) { return c.node.output()->dtype() == DType::float32; }
 bool result_is_tensor(Context c) { return !c.node.outputs().empty() && c.node.output()->is_tensor(); }
 bool float_tensors(Context c) {
   const DType dtype = c.node.output()->dtype();
   if (dtype != DType::float32 && dtype != DType::float16) return false;
-  return std::ranges::all_of(tensors_of(c), [&](const Value* value) { return value->dtype() == dtype; });
+  // A constant mask is no operand: it decides how the op is lowered.
+  const auto is_mask = [&](const Value* value) { return value->dtype() == DType::boolean && is_constant_value(c.program, value); };
+  return std::ranges::all_of(tensors_of(c), [&](const Value* value) { return value->dtype() == dtype || is_mask(value); });
 }
 bool ranks_fit(Context c) {
   return every_tensor(c, [](const ExportedProgram&, const Value& v) { return v.meta().rank() <= max_rank; });
+}
+// The runtime shows a scalar to a delegate as one dimension, and the delegate's answer does not fit.
+bool no_computed_scalars(Context c) {
+  return every_tensor(c, [](const ExportedProgram& program, const Value& v) {
+    return v.meta().rank() != 0 || is_constant_value(program, &v);
+  });
 }
 bool sizes_bounded(Context c) {
   return every_tensor(c, [](const ExportedProgram& program, const Value& v) {
@@ -106,7 +117,6 @@ bool softmax_dim(Context c) {
 bool no_widening(Context c) { return !c.node.boolean("half_to_float"); }
 bool exponent_two(Context c) { return c.node.number("exponent") == 2; }
 bool gelu_is_erf(Context c) { return c.features.more_ops ? c.node.string("approximate") == "none" : true; }
-bool is_float32(Context c) { return c.node.output()->dtype() == DType::float32; }
 bool unit_elu_scales(Context c) { return c.node.number("scale") == 1 && c.node.number("input_scale") == 1; }
 bool positive_alpha(Context c) { return c.node.number("alpha") > 0 && std::isfinite(c.node.number("alpha")); }
 bool finite_slope(Context c) { return std::isfinite(c.node.number("negative_slope")); }
@@ -141,12 +151,62 @@ bool stride_within_window(Context c) {
   return step.size() == 2 && step[0] <= kernel[0] && step[1] <= kernel[1];
 }
 bool ceil_is_static(Context c) { return floor_mode(c) || static_sizes(c); }
-bool mean_of_image(Context c) {
-  std::set<int64_t> dims;
-  const Argument argument = c.node.argument("dim");
-  if (argument.is_none()) return false;
-  for (const int64_t dim : c.node.integers("dim")) dims.insert(dim < 0 ? dim + 4 : dim);
-  return is_rank(c, 4) && dims == std::set<int64_t>{2, 3};
+size_t symbolic_count(const std::vector<SymInt>& sizes) {
+  return static_cast<size_t>(std::ranges::count_if(sizes, [](const SymInt& size) { return !size.is_static(); }));
+}
+bool runs_over_image(const ReducedRun& run) { return run.rank == 4 && run.first == 2 && run.count == 2; }
+bool neighbouring_dims(Context c) {
+  const auto run = reduced_run(c.node);
+  return run && (c.features.more_ops || runs_over_image(*run));
+}
+// Several dimensions are merged by reshapes; the last one alone is reduced where it is.
+bool reducible_sizes(Context c) {
+  const auto run = reduced_run(c.node);
+  if (!run || static_sizes(c)) return run.has_value();
+  if (runs_over_image(*run)) return c.node.is("aten.mean.dim");
+  return run->is_trailing() && run->count == 1 && is_float32(c) && input_meta(c).sizes.back().is_static() &&
+         symbolic_count(output_meta(c).sizes) <= 1;
+}
+bool max_of_image(Context c) {
+  const auto run = reduced_run(c.node);
+  return c.features.more_ops || (run && run->rank == 4 && run->count == 1 && run->first >= 2);
+}
+bool several_elements(Context c) {
+  const auto run = reduced_run(c.node);
+  int64_t count = 1;
+  for (size_t i = run->first; i < run->first + run->count; ++i) count *= input_meta(c).sizes[i].value();
+  return count > 1;
+}
+bool normalizes_static(Context c) {
+  const auto count = c.node.integers("normalized_shape").size();
+  const auto& sizes = input_meta(c).sizes;
+  return static_input(c) || (count == 1 && sizes.back().is_static());
+}
+bool constant_affine(Context c) {
+  for (const std::string_view name : {"weight", "bias"}) {
+    const Value* value = c.node.optional_tensor(name);
+    if (value && !is_constant_value(c.program, value)) return false;
+  }
+  return true;
+}
+bool static_growth(Context c) {
+  const auto &in = input_meta(c).sizes, &out = output_meta(c).sizes;
+  const size_t added = out.size() - in.size();
+  for (size_t i = 0; i < out.size(); ++i)
+    if (!out[i].is_static() && (i < added || !(in[i - added] == out[i]))) return false;
+  return true;
+}
+bool runtime_expanded(Context c) { return !is_constant_value(c.program, c.node.tensor("self")); }
+bool constant_mask(Context c) {
+  const Value* mask = c.node.tensor("condition");
+  return mask->dtype() == DType::boolean && is_constant_value(c.program, mask);
+}
+bool one_constant_choice(Context c) {
+  const Value *self = c.node.tensor("self"), *other = c.node.tensor("other");
+  const bool first = is_constant_value(c.program, self), second = is_constant_value(c.program, other);
+  if (first == second) return false;
+  const auto fill = constant_value(c.program, first ? self : other);
+  return fill->numel() == 1 && !std::isnan(converted(*fill, DType::float32).data<float>()[0]);
 }
 bool keeps_dims(Context c) { return c.features.mean_without_keepdim || c.node.boolean("keepdim"); }
 bool no_dtype(Context c) { return !c.node.optional_dtype("dtype"); }
@@ -163,9 +223,6 @@ bool factor_is_ratio(Context c) {
   }
   return true;
 }
-size_t symbolic_count(const std::vector<SymInt>& sizes) {
-  return static_cast<size_t>(std::ranges::count_if(sizes, [](const SymInt& size) { return !size.is_static(); }));
-}
 bool one_inferred_size(Context c) {
   if (symbolic_count(output_meta(c).sizes) > 1) return false;
   if (c.features.symbolic_views) return true;
@@ -180,8 +237,10 @@ bool unsqueezes_last(Context c) {
   const int64_t dim = c.node.integer("dim");
   return c.features.more_ops || dim == -1 || dim == input_meta(c).rank();
 }
-bool unit_step(Context c) { return c.node.integer("step") == 1; }
-bool static_input(Context c) { return static_sizes(c); }
+bool step_fits(Context c) {
+  const int64_t step = c.node.integer("step");
+  return step == 1 || (c.features.more_ops && step > 1 && static_sizes(c));
+}
 bool static_slice(Context c) {
   const int64_t written = c.node.integer("dim"), rank = input_meta(c).rank();
   const auto dim = static_cast<size_t>(written < 0 ? written + rank : written);
@@ -216,6 +275,7 @@ constexpr Constraint common_rows[] = {
     {"arguments are tensors and numbers", no_symbolic_arguments},
     {"all tensors are float32, or all float16", float_tensors},
     {"at most 6 dimensions", ranks_fit},
+    {"at least one dimension", no_computed_scalars},
     {"every size has an upper bound (give the dynamic dimension a max)", sizes_bounded},
     {"no empty tensor", nonempty},
     {"contiguous or channels-last tensors", known_dim_order},
@@ -251,14 +311,24 @@ constexpr Constraint max_pool_rows[] = {
     {"a batch of images", rank_four}, {"a window above 1x1", window_above_one},
     {"the stride is within the window", stride_within_window}, {"ceil_mode needs static sizes", ceil_is_static},
 };
-constexpr Constraint mean_rows[] = {{"over height and width of images", mean_of_image}, {"keepdim", keeps_dims},
-                                    {"no dtype", no_dtype}};
+constexpr Constraint mean_rows[] = {{"over neighbouring dimensions", neighbouring_dims}, {"keepdim", keeps_dims},
+                                    {"no dtype", no_dtype},
+                                    {"static sizes, or over the last dimension alone", reducible_sizes}};
+constexpr Constraint maximum_rows[] = {
+    {"over neighbouring dimensions", neighbouring_dims}, {"over height or width of images", max_of_image},
+    {"static sizes", static_input}, {"over more than one element", several_elements},
+};
+constexpr Constraint layer_norm_rows[] = {{"float32", is_float32}, {"weight and bias are constants", constant_affine},
+                                          {"the normalized sizes are static", normalizes_static}};
+constexpr Constraint expand_rows[] = {{"the new sizes are static", static_growth}, {"the tensor is not a constant", runtime_expanded}};
+constexpr Constraint where_rows[] = {{"the condition is a constant", constant_mask},
+                                     {"one choice is a constant number", one_constant_choice}};
 constexpr Constraint upsample_rows[] = {{"static sizes", static_input}, {"a batch of images", rank_four},
                                         {"the scale factors are the ratios of the sizes", factor_is_ratio}};
 constexpr Constraint view_rows[] = {{"at most one symbolic size", one_inferred_size}};
 constexpr Constraint unsqueeze_rows[] = {{"at most one symbolic size", one_inferred_size},
                                          {"the last dimension", unsqueezes_last}};
-constexpr Constraint slice_rows[] = {{"step is 1", unit_step}, {"the sliced dimension is static", static_slice}};
+constexpr Constraint slice_rows[] = {{"step is 1, or sizes are static", step_fits}, {"the sliced dimension is static", static_slice}};
 constexpr Constraint cat_rows[] = {{"at least two inputs", several_inputs}, {"distinct inputs", distinct_inputs}};
 constexpr Constraint pad_rows[] = {{"no negative padding", nonnegative_pad}, {"a finite value", finite_value}};
 constexpr Constraint copy_rows[] = {{"the dim order stays", same_dim_order}};
@@ -283,6 +353,10 @@ const std::span<const Constraint> prelu = prelu_rows;
 const std::span<const Constraint> avg_pool = avg_pool_rows;
 const std::span<const Constraint> max_pool = max_pool_rows;
 const std::span<const Constraint> mean = mean_rows;
+const std::span<const Constraint> maximum = maximum_rows;
+const std::span<const Constraint> layer_norm = layer_norm_rows;
+const std::span<const Constraint> expand = expand_rows;
+const std::span<const Constraint> where = where_rows;
 const std::span<const Constraint> upsample = upsample_rows;
 const std::span<const Constraint> view = view_rows;
 const std::span<const Constraint> unsqueeze = unsqueeze_rows;

@@ -57,19 +57,6 @@ void max_pool(Lowering& lowering, const Node& node, NodeKind kind) {
   lowering.emit(kind, {input}, a, flags::keep_dims);
 }
 
-void mean(Lowering& lowering, const Node& node, NodeKind kind) {
-  const ValueId input = lowering.operand("self");
-  if (node.boolean("keepdim")) {
-    lowering.emit(kind, {input}, {}, flags::keep_dims);
-    return;
-  }
-  std::vector<int64_t> dims = lowering.value(input).dims;
-  dims[2] = dims[3] = 1;
-  const ValueId pooled = lowering.intermediate(lowering.result(), dims);
-  lowering.emit_to(pooled, kind, {input}, {}, flags::keep_dims);
-  lowering.emit(NodeKind::StaticReshape, {pooled}, reshape_attributes(*node.output()));
-}
-
 void upsample(Lowering& lowering, const Node& node, NodeKind kind) {
   const std::vector<int64_t> out = lowering.dims_of(node.output());
   lowering.emit(kind, {lowering.operand("input")},
@@ -87,22 +74,6 @@ void permute(Lowering& lowering, const Node& node, NodeKind kind) {
   for (const int64_t dim : node.integers("dims"))
     permutation.dims.push_back(static_cast<uint32_t>(normalized(dim, lowering.value(input).dims.size())));
   lowering.emit(kind, {input}, std::move(permutation));
-}
-
-void slice(Lowering& lowering, const Node& node, NodeKind kind) {
-  const ValueId input = lowering.operand("self");
-  const std::vector<int64_t> in = lowering.value(input).dims, out = lowering.dims_of(node.output());
-  const auto dim = static_cast<size_t>(normalized(node.integer("dim"), in.size()));
-  int64_t start = node.optional_integer("start").value_or(0);
-  if (start < 0) start += in[dim];
-  SliceAttributes a;
-  a.offsets.assign(in.size(), 0);
-  a.offsets[dim] = static_cast<uint32_t>(std::clamp<int64_t>(start, 0, in[dim]));
-  a.sizes.assign(out.begin(), out.end());
-  // A symbolic size is taken whole.
-  for (size_t i = 0; i < in.size(); ++i)
-    if (!node.output()->sizes()[i].is_static()) a.sizes[i] = 0;
-  lowering.emit(kind, {input}, std::move(a));
 }
 
 // At most five operands a node: longer lists go on with the result so far in front.

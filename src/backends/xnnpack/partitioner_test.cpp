@@ -58,8 +58,17 @@ const Row rows[] = {
      "linear: the weight is a constant", "linear: the weight is a constant"},
     {"mean_keepdim", one([](TestProgram& t) { return t("aten.mean.dim", image(t), Ints{2, 3}, true); }), "", ""},
     {"mean_without_keepdim", one([](TestProgram& t) { return t("aten.mean.dim", image(t), Ints{2, 3}, false); }), "", "mean: keepdim"},
-    {"mean_of_rows", one([](TestProgram& t) { return t("aten.mean.dim", image(t), Ints{3}, true); }),
-     "mean: over height and width of images", "mean: over height and width of images"},
+    {"mean_of_rows", one([](TestProgram& t) { return t("aten.mean.dim", image(t), Ints{3}, true); }), "",
+     "mean: over neighbouring dimensions"},
+    {"mean_of_scattered", one([](TestProgram& t) { return t("aten.mean.dim", image(t), Ints{1, 3}, true); }),
+     "mean: over neighbouring dimensions", "mean: over neighbouring dimensions"},
+    {"mean_of_all", one([](TestProgram& t) { return t("aten.mean.dim", image(t), Ints{}, false); }), "mean: at least one dimension",
+     "mean: at least one dimension"},
+    {"layer_norm", one([](TestProgram& t) { return t.node("aten.native_layer_norm.default", {image(t), Ints{8}, Argument(), Argument(), 1e-5}).output(); }),
+     "", "aten.native_layer_norm.default: not delegated under compat=torchao"},
+    {"where_of_runtime_mask", one([](TestProgram& t) {
+       return t("aten.where.self", t.input({2, 3}, DType::boolean), t.input({2, 3}), t.input({2, 3}));
+     }), "where: all tensors are float32, or all float16", "aten.where.self: not delegated under compat=torchao"},
     {"avg_pool_counting_padding",
      one([](TestProgram& t) { return t("aten.avg_pool2d.default", image(t), Ints{2, 2}, Ints{2, 2}, Ints{1, 1}, false, true); }),
      "avg_pool2d: padding is not counted", "avg_pool2d: padding is not counted"},
@@ -77,8 +86,8 @@ const Row rows[] = {
        t.program.graph().set_argument(node, "approximate", "tanh");
        return node.output();
      }), "gelu: approximate is 'none'", ""},
-    {"slice_step", one([](TestProgram& t) { return t("aten.slice_copy.Tensor", image(t), 1, 0, 4, 2); }), "slice_copy: step is 1",
-     "slice_copy: step is 1"},
+    {"slice_step", one([](TestProgram& t) { return t("aten.slice_copy.Tensor", image(t), 1, 0, 4, 2); }), "",
+     "slice_copy: step is 1, or sizes are static"},
     {"pad_negative", one([](TestProgram& t) { return t("aten.constant_pad_nd.default", image(t), Ints{-1, 0}, 0.0); }),
      "constant_pad_nd: no negative padding", "constant_pad_nd: no negative padding"},
     {"cat_same_twice", one([](TestProgram& t) {
