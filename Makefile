@@ -1,7 +1,7 @@
 # make            builds build/intaglio
 # make demo       the main job on the digits example (MODEL=efficientnet_lite0: on ImageNet weights and photographs)
 # make test       unit, golden, command-line and oracle tests
-# make nightly    the long proofs: all oracle comparisons, long fuzzing, sanitizer builds
+# make nightly    the long proofs: all oracle comparisons, long fuzzing, sanitizer builds (STAGE=fuzz: one of them)
 # make bench      our figures beside the oracle's; writes bench/README.md's tables
 #
 # Each target installs what it needs: Debian packages (root or sudo), the ExecuTorch SDK and, for tests and
@@ -42,10 +42,9 @@ $(VENV)/.sdk: | $(VENV)/.packages
 	$(PYTHON) -m pip install -q --disable-pip-version-check --no-deps executorch==1.5.1
 	@touch $@
 
-# torch first: asked for by another package it would come with gigabytes of GPU libraries.
+# All in one: pip would complain of what the others miss after each.
 $(VENV)/.oracle: tests/requirements.txt $(VENV)/.sdk
-	$(PYTHON) -m pip install -q --disable-pip-version-check torch==2.13.0
-	$(PYTHON) -m pip install -q --disable-pip-version-check executorch==1.5.1 torchao==0.18.0
+	$(PYTHON) -m pip install -q --disable-pip-version-check torch==2.13.0 executorch==1.5.1 torchao==0.18.0
 	$(PYTHON) -m pip install -q --disable-pip-version-check --no-deps torchvision==0.28.0 timm==1.0.29
 	$(PYTHON) -m pip install -q --disable-pip-version-check -r tests/requirements.txt
 	@touch $@
@@ -64,7 +63,7 @@ test-fast: all
 	ctest --test-dir $(BUILD) --output-on-failure -j 2
 
 nightly: all $(VENV)/.oracle
-	tests/nightly.sh $(BUILD)
+	tests/nightly.sh $(BUILD) $(STAGE)
 
 bench: all $(VENV)/.oracle
 	$(PYTHON) bench/run.py --build $(BUILD)

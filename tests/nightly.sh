@@ -1,32 +1,87 @@
 #!/usr/bin/env bash
-# The long proofs: nightly.sh BUILD_FOLDER. Results under nightly-results/.
-set -euo pipefail
+# The long proofs: nightly.sh BUILD_FOLDER [STAGE ...]
+#
+#   unit      unit and golden tests of BUILD_FOLDER, with the long ones (a thousand random graphs)
+#   oracle    pytest, with the long comparisons
+#   sanitize  unit and golden tests under address and undefined-behaviour sanitizers (build-asan)
+#   fuzz      every fuzz target for FUZZ_SECONDS (default 600), or only those named in FUZZ_TARGETS (build-fuzz)
+#
+# Without a stage: all of them. One that fails does not stop the others; the summary at the end says which did, and
+# the exit status is 1 then. Logs, new inputs of the fuzzers and what crashed them: nightly-results/.
+set -uo pipefail
 cd "$(dirname "$0")/.."
 build=$1
+shift
 python=.venv/bin/python
 cmake=.venv/bin/cmake
-out=nightly-results
-mkdir -p "$out"
+results=nightly-results
+export INTAGLIO_NIGHTLY=1 INTAGLIO_BUILD=$PWD/$build
+export UBSAN_OPTIONS=print_stacktrace=1
+mkdir -p "$results"
 
-echo "== oracle tests, the long ones too"
-INTAGLIO_NIGHTLY=1 $python -m pytest -q tests | tee "$out/pytest.txt"
+# Light optimization and line numbers only: a fifth of the time and disk that a debug build takes.
+sanitizer_flags="-O1 -g1"
 
-echo "== unit tests under address and undefined-behaviour sanitizers"
-$cmake -S . -B build-asan -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DINTAGLIO_SANITIZE=ON
-$cmake --build build-asan
-ctest --test-dir build-asan --output-on-failure | tee "$out/asan.txt"
+stage_unit() {
+  ctest --test-dir "$build" --output-on-failure -j 2
+}
 
-echo "== fuzz targets, ten minutes each"
-command -v clang++ >/dev/null || { sudo=$([ "$(id -u)" = 0 ] || echo sudo); $sudo apt-get install -y -qq clang libclang-rt-14-dev lld; }
-$cmake -S . -B build-fuzz -G Ninja -DCMAKE_CXX_COMPILER=clang++ -DCMAKE_C_COMPILER=clang -DINTAGLIO_FUZZ=ON \
-  -DINTAGLIO_SANITIZE=ON -DINTAGLIO_TESTS=OFF -DCMAKE_BUILD_TYPE=RelWithDebInfo
-$cmake --build build-fuzz
-for target in $(find build-fuzz/src -name '*_fuzz' -type f -perm -u+x); do
-  name=$(basename "$target")
-  corpus=$out/corpus/$name
-  mkdir -p "$corpus"
-  seeds=tests/corpus/$name
-  [ -d "$seeds" ] || seeds=
-  echo "-- $name"
-  "$target" -max_total_time="${FUZZ_SECONDS:-600}" -timeout=10 -rss_limit_mb=2048 "$corpus" $seeds 2>&1 | tail -3
+stage_oracle() {
+  $python -m pytest -q -n 2 --dist loadfile tests
+}
+
+stage_sanitize() {
+  $cmake -S . -B build-asan -G Ninja -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS="$sanitizer_flags" -DINTAGLIO_SANITIZE=ON &&
+    $cmake --build build-asan &&
+    ctest --test-dir build-asan --output-on-failure -j 2
+}
+
+install_clang() {
+  command -v clang++ >/dev/null && return
+  local sudo
+  sudo=$([ "$(id -u)" = 0 ] || echo sudo)
+  $sudo apt-get update -qq && $sudo apt-get install -y -qq --no-install-recommends clang libclang-rt-14-dev lld
+}
+
+# fuzz_target NAME: from the seeds in tests/corpus/NAME and what earlier nights found.
+fuzz_target() {
+  local name=$1 found=$results/corpus/$1 seeds=tests/corpus/$1 log=$results/fuzz-$1.log status
+  mkdir -p "$found" "$results/crashes"
+  [ -d "$seeds" ] || { echo "$name: no seeds in $seeds"; return 1; }
+  "$(find build-fuzz/src -name "$name" -type f -perm -u+x)" -max_total_time="${FUZZ_SECONDS:-600}" -timeout=20 \
+    -rss_limit_mb=2048 -artifact_prefix="$results/crashes/$name-" -print_final_stats=1 "$found" "$seeds" >"$log" 2>&1
+  status=$?
+  echo "$name: $(sed -n 's/^stat::number_of_executed_units: */runs /p' "$log"), status $status"
+  [ $status = 0 ] || grep -E 'ERROR|SUMMARY|runtime error|Test unit written' "$log"
+  return $status
+}
+
+stage_fuzz() {
+  local targets failed=0
+  targets=${FUZZ_TARGETS:-$(find src -name '*_fuzz.cpp' -exec basename {} .cpp \; | sort)}
+  install_clang &&
+    $cmake -S . -B build-fuzz -G Ninja -DCMAKE_CXX_COMPILER=clang++ -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=None \
+      -DCMAKE_CXX_FLAGS="$sanitizer_flags" -DINTAGLIO_FUZZ=ON -DINTAGLIO_SANITIZE=ON -DINTAGLIO_TESTS=OFF &&
+    $cmake --build build-fuzz --target $targets || return 1
+  for name in $targets; do
+    fuzz_target "$name" || failed=1
+  done
+  return $failed
+}
+
+stages=("$@")
+[ ${#stages[@]} -gt 0 ] || stages=(unit oracle sanitize fuzz)
+for stage in "${stages[@]}"; do
+  declare -F "stage_$stage" >/dev/null || { echo "nightly: no stage '$stage'; there are unit, oracle, sanitize, fuzz" >&2; exit 2; }
 done
+summary=()
+failed=0
+for stage in "${stages[@]}"; do
+  echo "== $stage"
+  started=$SECONDS
+  if ("stage_$stage") 2>&1 | tee "$results/$stage.log"; then outcome=passed; else outcome=FAILED failed=1; fi
+  summary+=("$(printf '%-9s %s after %d s, log in %s' "$stage" "$outcome" $((SECONDS - started)) "$results/$stage.log")")
+done
+echo "== summary"
+printf '%s\n' "${summary[@]}"
+exit $failed

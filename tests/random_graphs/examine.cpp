@@ -1,0 +1,174 @@
+#include "random_graphs/examine.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+
+#include <fmt/format.h>
+#include <intaglio/edge.h>
+#include <intaglio/error.h>
+#include <intaglio/interpreter.h>
+#include <intaglio/pt2.h>
+#include <intaglio/pt2e.h>
+#include <intaglio/xnnpack.h>
+
+#include "random_graphs/noise.h"
+
+namespace intaglio::random_graphs {
+namespace {
+
+// Engines sum in different orders and approximate functions differently: this share of a tensor's largest value.
+constexpr double kFloatNoise = 2e-6;
+// The noise is random, a rounding need not be: this many times the answer to it is still explained by rounding.
+constexpr double kFactor = 2.5;
+
+std::filesystem::path scratch(const char* ending) {
+  const std::filesystem::path memory = "/dev/shm";
+  const auto folder = std::filesystem::exists(memory) ? memory : std::filesystem::temp_directory_path();
+  return folder / fmt::format("intaglio_random_{}{}", getpid(), ending);
+}
+
+class Examiner {
+ public:
+  Examiner(const ExportedProgram& program, const std::vector<Tensor>& inputs, runtime::PteRunner& runner, uint64_t seed,
+           const std::function<void(ExportedProgram&)>& change)
+      : program_(program), inputs_(inputs), runner_(runner), seed_(seed), change_(change) {}
+
+  Examination examine(bool per_channel) {
+    NoiseMap noise;
+    const std::vector<Tensor> expected = run_watched(program_, noise);
+    if (!shows_something(expected)) return {.outcome = Outcome::no_use};
+    const std::vector<Distance> answer = answer_to_noise(program_, inputs_, noise, expected, seed_);
+    compare("float .pte on portable kernels", expected, run_pte(program_, false), answer);
+    compare("float .pte on XNNPACK", expected, run_pte(program_, true), answer);
+    if (result_.outcome == Outcome::agrees) examine_quantized(expected, per_channel);
+    return result_;
+  }
+
+ private:
+  static double largest(const Tensor& tensor) {
+    const Tensor values = converted(tensor, DType::float64).contiguous();
+    double found = 0;
+    for (int64_t i = 0; i < values.numel(); ++i) found = std::max(found, std::abs(values.data<double>()[i]));
+    return found;
+  }
+
+  static bool shows_something(const std::vector<Tensor>& outputs) {
+    return std::all_of(outputs.begin(), outputs.end(), [](const Tensor& output) {
+      const std::span<const float> values = output.span<float>();
+      const auto [low, high] = std::minmax_element(values.begin(), values.end());
+      const bool finite = std::all_of(values.begin(), values.end(), [](float value) { return std::abs(value) < 1e4f; });
+      return finite && (values.size() == 1 || *high - *low > 1e-3f) && std::max(std::abs(*low), std::abs(*high)) > 1e-3f;
+    });
+  }
+
+  // The outputs, and for every float value the noise that stands for another engine's last bits.
+  std::vector<Tensor> run_watched(const ExportedProgram& program, NoiseMap& noise) {
+    return Interpreter(program, {.threads = 1}).run(inputs_, [&](const Value* value, const Tensor& tensor) {
+      if (tensor.dtype() == DType::float32) noise[value->name()].amplitude = kFloatNoise * largest(tensor);
+    });
+  }
+
+  std::vector<Tensor> run_pte(const ExportedProgram& program, bool delegate) {
+    const PartitionerList partitioners = delegate ? PartitionerList{xnnpack::XnnpackPartitioner()} : PartitionerList{};
+    const auto path = scratch(".pte");
+    to_edge_transform_and_lower(program.clone(), partitioners, {.threads = 1}).to_executorch().save(path);
+    runner_.load(path);
+    std::filesystem::remove(path);
+    std::vector<runtime::RunValue> inputs(inputs_.begin(), inputs_.end());
+    std::vector<Tensor> outputs;
+    for (const runtime::RunValue& value : runner_.run(inputs)) outputs.push_back(std::get<Tensor>(value));
+    return outputs;
+  }
+
+  // Within kFactor times what the noise did; the last bits of the output itself come on top.
+  void compare(const char* name, const std::vector<Tensor>& expected, const std::vector<Tensor>& got, const std::vector<Distance>& answer) {
+    const std::vector<Distance> found = distances(expected, got);
+    for (size_t i = 0; i < found.size(); ++i) {
+      const double bits = kFloatNoise * largest(expected[i]);
+      const double used = std::max(found[i].rms / (kFactor * answer[i].rms + bits), found[i].largest / (kFactor * answer[i].largest + bits));
+      double& worst = result_.used[name];
+      if (!(used <= worst)) worst = used;
+      if (used <= 1) continue;
+      result_.outcome = Outcome::differs;
+      result_.text += fmt::format("{}: output {} differs by {:.3g} (rms {:.3g}); rounding explains {:.3g} (rms {:.3g})\n", name, i,
+                                  found[i].largest, found[i].rms, kFactor * answer[i].largest, kFactor * answer[i].rms);
+    }
+  }
+
+  // Half a step on everything the plan quantizes, and its limits.
+  static NoiseMap steps_of(const PreparedProgram& prepared) {
+    NoiseMap noise;
+    for (const PlanEntry& entry : prepared.plan().entries) {
+      const QuantParams& q = entry.qparams;
+      Noise one{.amplitude = *std::max_element(q.scale.begin(), q.scale.end()) / 2};
+      if (!q.is_per_channel()) {
+        one.low = q.scale[0] * static_cast<float>(q.quant_min - q.zero_point[0]);
+        one.high = q.scale[0] * static_cast<float>(q.quant_max - q.zero_point[0]);
+      }
+      noise[entry.tensor] = one;
+    }
+    return noise;
+  }
+
+  // What a kernel may round the other way: half a step before every quantize.
+  static void add_roundings(const ExportedProgram& converted, NoiseMap& noise) {
+    for (const Node* node : converted.graph().node_list())
+      if (node->is("quantized_decomposed.quantize_per_tensor.default"))
+        noise[node->tensor("input")->name()].amplitude += node->number("scale") / 2;
+  }
+
+  void examine_quantized(const std::vector<Tensor>& expected, bool per_channel) {
+    xnnpack::XnnpackQuantizer quantizer;
+    quantizer.set_global(xnnpack::get_symmetric_quantization_config({.is_per_channel = per_channel}));
+    PreparedProgram prepared = prepare_pt2e(program_.clone(), quantizer, {.threads = 1});
+    prepared(inputs_);
+    const std::vector<Distance> answer =
+        answer_to_noise(prepared.program(), inputs_, steps_of(prepared), expected, seed_);
+    ExportedProgram quantized = convert_pt2e(std::move(prepared));
+    NoiseMap noise;
+    const std::vector<Tensor> outputs = run_watched(quantized, noise);
+    add_roundings(quantized, noise);
+    compare("converted program beside the float one", expected, outputs, answer);
+    compare_read_back(quantized, outputs);
+    const std::vector<Distance> roundings = answer_to_noise(quantized, inputs_, noise, outputs, seed_);
+    if (change_) change_(quantized);
+    compare("int8 .pte on portable kernels", outputs, run_pte(quantized, false), roundings);
+    compare("int8 .pte on XNNPACK", outputs, run_pte(quantized, true), roundings);
+  }
+
+  void compare_read_back(const ExportedProgram& quantized, const std::vector<Tensor>& outputs) {
+    const auto path = scratch(".pt2");
+    save_exported_program(quantized, path);
+    const ExportedProgram again = load_exported_program(path);
+    std::filesystem::remove(path);
+    const std::vector<Tensor> got = Interpreter(again, {.threads = 1}).run(inputs_);
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      if (bit_equal(outputs[i], got[i])) continue;
+      result_.outcome = Outcome::differs;
+      result_.text += fmt::format("read back from its archive: output {} has other bits\n", i);
+    }
+  }
+
+  const ExportedProgram& program_;
+  const std::vector<Tensor>& inputs_;
+  runtime::PteRunner& runner_;
+  uint64_t seed_;
+  const std::function<void(ExportedProgram&)>& change_;
+  Examination result_;
+};
+
+}  // namespace
+
+Examination examine(const ExportedProgram& program, const std::vector<Tensor>& inputs, bool per_channel,
+                    runtime::PteRunner& runner, uint64_t seed, const std::function<void(ExportedProgram&)>& change) {
+  try {
+    return Examiner(program, inputs, runner, seed, change).examine(per_channel);
+  } catch (const Error& error) {
+    return {.outcome = Outcome::differs, .text = std::string("refused: ") + error.what() + "\n"};
+  }
+}
+
+}  // namespace intaglio::random_graphs
