@@ -13,6 +13,7 @@ import pytest
 
 DIGITS = Path(__file__).resolve().parent.parent / "examples" / "digits"
 RECIPE = "xnnpack_pt2e_int8_static_per_channel"
+DYNAMIC = "xnnpack_pt2e_int8_dynamic_per_channel"
 STATIC = ("--recipe", RECIPE, "--calibrate", DIGITS / "calibration")
 
 
@@ -116,7 +117,16 @@ def test_inspect(document, int8):
 
 
 def test_recipes(document):
-    assert RECIPE in [recipe["name"] for recipe in document("recipes")["recipes"]]
+    names = [recipe["name"] for recipe in document("recipes")["recipes"]]
+    assert RECIPE in names and DYNAMIC in names
+
+
+def test_dynamic_needs_no_calibration(document, tmp_path):
+    plain, given = tmp_path / "plain.pte", tmp_path / "given.pte"
+    built = document("build", DIGITS / "digits.pt2", "-o", plain, "--recipe", DYNAMIC)
+    assert built["calibration_samples"] == 0 and built["quantized_tensors"] > 0
+    document("build", DIGITS / "digits.pt2", "-o", given, "--recipe", DYNAMIC, "--calibrate", DIGITS / "calibration")
+    assert plain.read_bytes() == given.read_bytes()
 
 
 def test_a_recipe_file(document, tmp_path):
@@ -143,6 +153,7 @@ def test_a_recipe_file(document, tmp_path):
         (["build", "m.pt2", "-o", "m.bin", "--recipe", "xnnpack_fp32"], ["ends in .pte"]),
         (["build", "m.pt2", "-o", "m.pte", "--recipe", "xnnpack_fp32", "--set", "x=1"], ["no setting 'x'"]),
         (["build", "m.pt2", "-o", "m.pte", "--recipe", "xnnpack_fp32", "--threads", "zero"], ["--threads"]),
+        (["build", "m.pt2", "-o", "m.pte", "--recipe", RECIPE, "--set", "is_qat=maybe"], ["must be false or true"]),
         (["lower", "m.pt2", "-o", "m.pte", "--backend", "gpu"], ["unknown backend 'gpu'", "xnnpack"]),
     ],
 )

@@ -1,5 +1,6 @@
 #include "edge/qdq_patterns.h"
 
+#include <algorithm>
 #include <array>
 #include <string_view>
 
@@ -19,6 +20,18 @@ constexpr std::array ops = {
     OpRow{"quantized_decomposed.dequantize_per_tensor.default", false, false, false},
     OpRow{"quantized_decomposed.dequantize_per_tensor.tensor", false, false, true},
     OpRow{"quantized_decomposed.dequantize_per_channel.default", false, true, true},
+};
+
+// The three nodes of dynamic quantization belong together.
+struct DynamicRow {
+  std::string_view choose, quantize, dequantize;
+  bool per_token;
+};
+constexpr std::array dynamic_rows = {
+    DynamicRow{"quantized_decomposed.choose_qparams.tensor", "quantized_decomposed.quantize_per_tensor.tensor",
+               "quantized_decomposed.dequantize_per_tensor.tensor", false},
+    DynamicRow{"quantized_decomposed.choose_qparams_per_token_asymmetric.default", "quantized_decomposed.quantize_per_token.default",
+               "quantized_decomposed.dequantize_per_token.default", true},
 };
 
 const OpRow* row_of(const Node& node) {
@@ -91,12 +104,48 @@ Node* dequantize_of(const Value* value) {
   return producer && is_dequantize(*producer) ? producer : nullptr;
 }
 
+namespace {
+// Backends copy dequantize nodes, one for each reader.
+bool are_one_value(const Value* a, const Value* b) {
+  if (a == b) return true;
+  const Node *x = dequantize_of(a), *y = dequantize_of(b);
+  return x && y && x->op() == y->op() && x->inputs() == y->inputs() && x->arguments().size() == y->arguments().size();
+}
+}  // namespace
+
 std::optional<Dequantized> dequantized(const ExportedProgram& program, const Value* value) {
   Node* node = dequantize_of(value);
   if (!node) return std::nullopt;
   std::optional<Params> params = params_of(program, *node);
   if (!params) return std::nullopt;
   return Dequantized{node, node->tensor("input"), std::move(*params)};
+}
+
+std::optional<Dynamic> dynamic_of(const Value* value) {
+  Node* dequantize = value->producer();
+  if (!dequantize) return std::nullopt;
+  for (const DynamicRow& row : dynamic_rows) {
+    if (!dequantize->is(row.dequantize)) continue;
+    // Scale and zero point stand at the same places in all of these schemas.
+    const std::vector<Value*> read = dequantize->inputs();
+    if (read.size() != 3) return std::nullopt;
+    Node *quantize = read[0]->producer(), *choose = read[1]->producer();
+    if (!quantize || !choose || !quantize->is(row.quantize) || !choose->is(row.choose)) return std::nullopt;
+    if (read[1] != choose->output(0) || read[2] != choose->output(1)) return std::nullopt;
+    Value* source = choose->tensor("input");
+    const std::vector<Value*> quantized = quantize->inputs();
+    if (quantized.size() != 3 || !are_one_value(quantized[0], source) || quantized[1] != read[1] || quantized[2] != read[2])
+      return std::nullopt;
+    return Dynamic{source, choose, quantize, dequantize, row.per_token, read[0]->dtype()};
+  }
+  return std::nullopt;
+}
+
+bool has_one_reader(const Dynamic& dynamic) {
+  const auto is_own = [&](const Node* user) { return user == dynamic.quantize || user == dynamic.dequantize; };
+  for (const Value* value : dynamic.choose->outputs())
+    if (!std::ranges::all_of(value->users(), is_own)) return false;
+  return dynamic.quantize->output()->has_one_user() && dynamic.dequantize->output()->has_one_user();
 }
 
 std::optional<Chain> find_chain(const ExportedProgram& program, Node& op,

@@ -41,6 +41,19 @@ struct Dequantized {
 };
 std::optional<Dequantized> dequantized(const ExportedProgram& program, const Value* value);
 
+// A float value read through parameters that are found at run time: choose_qparams -> quantize -> dequantize.
+struct Dynamic {
+  Value* source = nullptr;  // the float tensor
+  Node* choose = nullptr;
+  Node* quantize = nullptr;
+  Node* dequantize = nullptr;
+  bool per_token = false;  // a range for every row of the last dimension; else one for the tensor
+  DType dtype = DType::int8;
+};
+std::optional<Dynamic> dynamic_of(const Value* value);
+// True if nothing but its own nodes and one reader of the result sees the chain.
+bool has_one_reader(const Dynamic& dynamic);
+
 // An op whose result is only ever seen quantized, by one set of parameters.
 struct Chain {
   Node* op = nullptr;

@@ -55,6 +55,57 @@ TEST(QdqPatterns, ParametersPerChannelComeFromConstants) {
   EXPECT_EQ(params->quant_min, -127);
 }
 
+TEST(QdqPatterns, DynamicQuantizationIsThreeNodes) {
+  Program p;
+  const Node& choose = p.build.node("quantized_decomposed.choose_qparams.tensor", {p.x, -128, 127, 1e-4, DType::int8});
+  Value *scale = choose.output(0), *zero = choose.output(1);
+  Value* q = p.build("quantized_decomposed.quantize_per_tensor.tensor", p.x, scale, zero, -128, 127, DType::int8);
+  Value* y = p.build("quantized_decomposed.dequantize_per_tensor.tensor", q, scale, zero, -128, 127, DType::int8);
+  p.build("aten.relu.default", y);
+  const auto seen = dynamic_of(y);
+  ASSERT_TRUE(seen);
+  EXPECT_EQ(seen->source, p.x);
+  EXPECT_EQ(seen->choose, &choose);
+  EXPECT_EQ(seen->quantize, q->producer());
+  EXPECT_FALSE(seen->per_token);
+  EXPECT_TRUE(has_one_reader(*seen));
+  EXPECT_FALSE(dynamic_of(q));
+  EXPECT_FALSE(dynamic_of(p.x));
+  p.build("aten.relu.default", scale);  // somebody else wants the scale
+  EXPECT_FALSE(has_one_reader(*seen));
+
+  // Parameters chosen for one tensor and used for another are not dynamic quantization.
+  Value* other = p.input("other");
+  Value* r = p.build("quantized_decomposed.quantize_per_tensor.tensor", other, scale, zero, -128, 127, DType::int8);
+  EXPECT_FALSE(dynamic_of(p.build("quantized_decomposed.dequantize_per_tensor.tensor", r, scale, zero, -128, 127, DType::int8)));
+}
+
+TEST(QdqPatterns, DynamicQuantizationByRows) {
+  Program p;
+  const Node& choose = p.build.node("quantized_decomposed.choose_qparams_per_token_asymmetric.default", {p.x, DType::int8});
+  Value *scale = choose.output(0), *zero = choose.output(1);
+  Value* q = p.build("quantized_decomposed.quantize_per_token.default", p.x, scale, zero, -128, 127, DType::int8);
+  const auto seen = dynamic_of(
+      p.build("quantized_decomposed.dequantize_per_token.default", q, scale, zero, -128, 127, DType::int8, DType::float32));
+  ASSERT_TRUE(seen);
+  EXPECT_TRUE(seen->per_token);
+}
+
+// Backends give each reader a dequantize node of its own; two copies still make one value.
+TEST(QdqPatterns, CopiesOfADequantizeAreOneSource) {
+  Program p;
+  Value* stored = p.quantize(p.x, 0.1);
+  Value *a = p.dequantize(stored, 0.1), *b = p.dequantize(stored, 0.1), *c = p.dequantize(p.quantize(p.x, 0.2), 0.2);
+  const Node& choose = p.build.node("quantized_decomposed.choose_qparams.tensor", {a, -128, 127, 1e-4, DType::int8});
+  Value *scale = choose.output(0), *zero = choose.output(1);
+  const auto chain = [&](Value* read) {
+    Value* q = p.build("quantized_decomposed.quantize_per_tensor.tensor", read, scale, zero, -128, 127, DType::int8);
+    return p.build("quantized_decomposed.dequantize_per_tensor.tensor", q, scale, zero, -128, 127, DType::int8);
+  };
+  EXPECT_TRUE(dynamic_of(chain(b)));
+  EXPECT_FALSE(dynamic_of(chain(c)));
+}
+
 TEST(QdqPatterns, ParametersFoundAtRunTimeAreNotStatic) {
   Program p;
   Value* scale = p.program.graph().add_input(1, {.meta = TensorMeta::contiguous(DType::float64, {1}), .name = "scale"});

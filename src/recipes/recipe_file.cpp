@@ -32,7 +32,8 @@ class RecipeReader {
     recipe.info.name = document.contains("name") ? text(document, "", "name") : file_;
     recipe.info.summary = "a user's recipe";
     recipe.info.backend = text(document, "", "backend");
-    const Compat compat = read_settings(document);
+    const auto [compat, is_qat] = read_settings(document);
+    is_qat_ = is_qat;
     recipe.prepare.compat = compat;
     add_backend(recipe.partitioners, recipe.info.backend, compat);
 
@@ -67,14 +68,14 @@ class RecipeReader {
     return object[key].get<std::string>();
   }
 
-  Compat read_settings(const json& document) {
+  TakenSettings read_settings(const json& document) {
     RecipeSettings merged;
     if (document.contains("settings")) {
-      check_keys(document["settings"], "settings", {"compat"});
+      check_keys(document["settings"], "settings", {"compat", "is_qat"});
       for (const auto& [key, value] : document["settings"].items()) merged[key] = text(document["settings"], "settings", key.c_str());
     }
     for (const auto& [key, value] : settings_) merged[key] = value;
-    return take_compat(merged, file_);
+    return take_settings(merged, file_, true);
   }
 
   RecipeRule read_rule(const json& object, const std::string& place) const {
@@ -96,10 +97,12 @@ class RecipeReader {
 
   QuantizationConfig read_config(const json& object, const std::string& place) const {
     xnnpack::SymmetricQuantizationOptions options;
-    check_keys(object, place, {"scheme", "is_per_channel", "is_dynamic", "act_qmin", "act_qmax", "weight_qmin", "weight_qmax"});
+    options.is_qat = is_qat_;
+    check_keys(object, place, {"scheme", "is_per_channel", "is_qat", "is_dynamic", "act_qmin", "act_qmax", "weight_qmin", "weight_qmax"});
     if (object.contains("scheme") && text(object, place, "scheme") != "symmetric_int8")
       fail(place + ".scheme", "must be \"symmetric_int8\"");
     read_flag(object, place, "is_per_channel", options.is_per_channel);
+    read_flag(object, place, "is_qat", options.is_qat);
     read_flag(object, place, "is_dynamic", options.is_dynamic);
     read_bound(object, place, "act_qmin", options.act_qmin);
     read_bound(object, place, "act_qmax", options.act_qmax);
@@ -107,7 +110,11 @@ class RecipeReader {
     read_bound(object, place, "weight_qmax", options.weight_qmax);
     if (options.act_qmin >= options.act_qmax || options.weight_qmin >= options.weight_qmax)
       fail(place, "a lower bound is not below its upper bound");
-    return xnnpack::get_symmetric_quantization_config(options);
+    try {
+      return xnnpack::get_symmetric_quantization_config(options);
+    } catch (const Error& error) {
+      throw error.with_context(fmt::format("{}: {}", file_, place));
+    }
   }
 
   void read_flag(const json& object, const std::string& place, const char* key, bool& target) const {
@@ -126,6 +133,7 @@ class RecipeReader {
 
   std::string file_;
   RecipeSettings settings_;
+  bool is_qat_ = false;
 };
 
 // nlohmann keeps the last of equal keys; a recipe that says a thing twice is refused.

@@ -17,16 +17,24 @@ namespace {
 const RecipeSetting kCompat = {"compat", "intaglio",
                                "`torchao` reproduces torchao's and ExecuTorch's choices exactly, bugs included"};
 
+const RecipeSetting kIsQat = {"is_qat", "false", "`true` is refused: quantization-aware training needs a training framework"};
+
+enum class Activations { none, calibrated, dynamic };
+
 struct XnnpackRow {
   const char* name;
   const char* summary;
-  bool quantizes;
+  Activations activations;
   bool per_channel;
 };
 constexpr XnnpackRow kXnnpack[] = {
-    {"xnnpack_fp32", "float32, delegated to XNNPACK", false, false},
-    {"xnnpack_pt2e_int8_static_per_channel", "int8 weights per channel, int8 activations from calibration", true, true},
-    {"xnnpack_pt2e_int8_static_per_tensor", "int8 weights per tensor, int8 activations from calibration", true, false},
+    {"xnnpack_fp32", "float32, delegated to XNNPACK", Activations::none, false},
+    {"xnnpack_pt2e_int8_static_per_channel", "int8 weights per channel, int8 activations from calibration", Activations::calibrated, true},
+    {"xnnpack_pt2e_int8_static_per_tensor", "int8 weights per tensor, int8 activations from calibration", Activations::calibrated, false},
+    {"xnnpack_pt2e_int8_dynamic_per_channel", "int8 weights per channel, activations quantized at run time: no calibration",
+     Activations::dynamic, true},
+    {"xnnpack_pt2e_int8_dynamic_per_tensor", "int8 weights per tensor, activations quantized at run time: no calibration",
+     Activations::dynamic, false},
 };
 
 struct BackendRow {
@@ -66,22 +74,29 @@ size_t edit_distance(std::string_view a, std::string_view b) {
 
 }  // namespace
 
-Compat take_compat(const RecipeSettings& settings, const std::string& recipe) {
-  Compat compat = Compat::intaglio;
+TakenSettings take_settings(const RecipeSettings& settings, const std::string& recipe, bool quantizes) {
+  TakenSettings taken;
   for (const auto& [key, value] : settings) {
-    if (key != kCompat.name)
-      throw_usage(fmt::format("recipe '{}' has no setting '{}'; it has: {}", recipe, escaped(key), kCompat.name));
-    if (value == "torchao") compat = Compat::torchao;
-    else if (value != "intaglio")
-      throw_usage(fmt::format("setting compat={}: must be intaglio or torchao", escaped(value)));
+    const bool is_qat = quantizes && key == kIsQat.name;
+    if (key != kCompat.name && !is_qat)
+      throw_usage(fmt::format("recipe '{}' has no setting '{}'; it has: {}{}", recipe, escaped(key), kCompat.name,
+                              quantizes ? ", " + kIsQat.name : ""));
+    const std::string_view off = is_qat ? "false" : "intaglio", on = is_qat ? "true" : "torchao";
+    if (value != off && value != on) throw_usage(fmt::format("setting {}={}: must be {} or {}", key, escaped(value), off, on));
+    if (is_qat) taken.is_qat = value == on;
+    else if (value == on) taken.compat = Compat::torchao;
   }
-  return compat;
+  return taken;
 }
 
 const std::vector<RecipeInfo>& list_recipes() {
   static const std::vector<RecipeInfo> recipes = [] {
     std::vector<RecipeInfo> list;
-    for (const XnnpackRow& row : kXnnpack) list.push_back({row.name, row.summary, "xnnpack", row.quantizes, {kCompat}});
+    for (const XnnpackRow& row : kXnnpack) {
+      std::vector<RecipeSetting> settings = {kCompat};
+      if (row.activations != Activations::none) settings.push_back(kIsQat);
+      list.push_back({row.name, row.summary, "xnnpack", row.activations == Activations::calibrated, std::move(settings)});
+    }
     return list;
   }();
   return recipes;
@@ -107,12 +122,14 @@ Recipe make_recipe(const std::string& name_or_path, const RecipeSettings& settin
     const XnnpackRow& row = kXnnpack[i];
     Recipe recipe;
     recipe.info = known[i];
-    const Compat compat = take_compat(settings, name_or_path);
+    const bool quantizes = row.activations != Activations::none;
+    const auto [compat, is_qat] = take_settings(settings, name_or_path, quantizes);
     recipe.prepare.compat = compat;
     add_backend(recipe.partitioners, known[i].backend, compat);
-    if (row.quantizes) {
+    if (quantizes) {
       auto quantizer = std::make_unique<xnnpack::XnnpackQuantizer>(compat);
-      quantizer->set_global(xnnpack::get_symmetric_quantization_config({.is_per_channel = row.per_channel}));
+      quantizer->set_global(xnnpack::get_symmetric_quantization_config(
+          {.is_per_channel = row.per_channel, .is_qat = is_qat, .is_dynamic = row.activations == Activations::dynamic}));
       recipe.quantizer = std::move(quantizer);
     }
     return recipe;

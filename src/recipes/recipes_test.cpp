@@ -48,6 +48,36 @@ TEST(Recipes, KnownNames) {
   EXPECT_EQ(recipe.partitioners.items().size(), 1u);
 }
 
+TEST(Recipes, DynamicNeedsNoCalibration) {
+  for (const char* name : {"xnnpack_pt2e_int8_dynamic_per_channel", "xnnpack_pt2e_int8_dynamic_per_tensor"}) {
+    const Recipe recipe = make_recipe(name);
+    EXPECT_NE(recipe.quantizer, nullptr);
+    EXPECT_FALSE(recipe.info.needs_calibration);
+  }
+}
+
+// Training is not Intaglio's job, and the refusal says so.
+TEST_F(RecipeFile, QatIsRefusedWithTheReason) {
+  const auto refusal = [](const std::string& name, const RecipeSettings& settings) -> std::string {
+    try {
+      make_recipe(name, settings);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::unsupported);
+      return error.what();
+    }
+    return "";
+  };
+  const std::string reason = "training";
+  for (const char* name : {"xnnpack_pt2e_int8_static_per_channel", "xnnpack_pt2e_int8_dynamic_per_channel"}) {
+    EXPECT_NE(refusal(name, {{"is_qat", "true"}}).find(reason), std::string::npos);
+    EXPECT_NE(make_recipe(name, {{"is_qat", "false"}}).quantizer, nullptr);
+  }
+  const std::string head = R"({"schema": "intaglio-recipe/1", "backend": "xnnpack", "rules": [{"config": )";
+  EXPECT_NE(refusal(write(head + R"({"is_qat": true}}]})"), {}).find("rules[0].config: is_qat"), std::string::npos);
+  EXPECT_NE(refusal(write(head + "{}}]}"), {{"is_qat", "true"}}).find(reason), std::string::npos);
+  EXPECT_NE(usage_message("xnnpack_fp32", {{"is_qat", "true"}}).find("no setting 'is_qat'"), std::string::npos);
+}
+
 TEST(Recipes, UnknownNamesAreAnswered) {
   EXPECT_NE(usage_message("xnnpack_fp23").find("did you mean 'xnnpack_fp32'"), std::string::npos);
   EXPECT_NE(usage_message("xnnpack_fp32", {{"group_size", "32"}}).find("no setting 'group_size'"), std::string::npos);

@@ -7,7 +7,12 @@
 
 namespace intaglio {
 
-// Reads `compat` (`intaglio` or `torchao`); any other setting is a usage error that names `recipe`.
-Compat take_compat(const RecipeSettings& settings, const std::string& recipe);
+struct TakenSettings {
+  Compat compat = Compat::intaglio;
+  bool is_qat = false;
+};
+// Reads `compat` (`intaglio` or `torchao`) and, where something is quantized, `is_qat`; any other setting is a usage error
+// that names `recipe`.
+TakenSettings take_settings(const RecipeSettings& settings, const std::string& recipe, bool quantizes);
 
 }  // namespace intaglio

@@ -65,6 +65,7 @@ class Checker {
       case DataType::qint8: check_per_tensor(value, -128, 127); break;
       case DataType::qint32: check_per_tensor(value, 0, 0); break;
       case DataType::qcint8: case DataType::qcint32: check_per_channel(value); break;
+      case DataType::qdint8: check_per_token(value); break;
       default: fail(value, "this element type is not supported");
     }
   }
@@ -73,6 +74,12 @@ class Checker {
     if (!q) fail(value, "parameters per tensor are missing");
     if (!is_good_scale(q->scale)) fail(value, fmt::format("scale {} is not a normal positive number", q->scale));
     if (q->zero_point < low || q->zero_point > high) fail(value, fmt::format("zero point {} is out of range", q->zero_point));
+  }
+  static void check_per_token(const PayloadValue& value) {
+    const auto* q = std::get_if<PerToken>(&value.quantization);
+    if (!q) fail(value, "the count of dimensions that share parameters is missing");
+    if (q->num_nonbatch_dims < 1 || static_cast<size_t>(q->num_nonbatch_dims) > value.dims.size())
+      fail(value, fmt::format("{} dimensions share parameters, but it has {}", q->num_nonbatch_dims, value.dims.size()));
   }
   static void check_per_channel(const PayloadValue& value) {
     const auto* q = std::get_if<PerChannel>(&value.quantization);
@@ -115,10 +122,12 @@ class Checker {
     const bool per_tensor = w == DataType::qint8 && bias_is(DataType::qint32);
     const bool per_channel = w == DataType::qcint8 && bias_is(DataType::qcint32);
     const bool is_int8 = x == DataType::qint8 && y == DataType::qint8 && (per_tensor || per_channel);
-    if (!is_float && !is_int8)
+    const bool is_dynamic = x == DataType::qdint8 && y == DataType::fp32 && w == DataType::qcint8 && bias_is(DataType::fp32) &&
+                            node.kind != NodeKind::DepthwiseConv2d;
+    if (!is_float && !is_int8 && !is_dynamic)
       fail(node, fmt::format("no kernel for input {}, filter {}, bias {}, output {}", name(x), name(w), name(b), name(y)));
     if (per_tensor) require(std::get<PerTensor>(input(node, 1).quantization).zero_point == 0, node, "the filter's zero point is not 0");
-    if (per_channel) {
+    if (per_channel || is_dynamic) {
       const int32_t expected = node.kind == NodeKind::DepthwiseConv2d ? 3 : 0;
       require(std::get<PerChannel>(input(node, 1).quantization).channel_dim == expected, node, "the filter's channel dimension is wrong");
     }
@@ -127,7 +136,8 @@ class Checker {
 
   void check_convert(const PayloadNode& node) const {
     const DataType from = input(node, 0).type, to = output(node).type;
-    require((from == DataType::fp32 && to == DataType::qint8) || (from == DataType::qint8 && to == DataType::fp32), node,
+    const bool to_int8 = to == DataType::qint8 || to == DataType::qdint8;
+    require((from == DataType::fp32 && to_int8) || (from == DataType::qint8 && to == DataType::fp32), node,
             "converts between other types than float32 and int8");
   }
 

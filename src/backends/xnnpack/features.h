@@ -15,11 +15,12 @@ struct Features {
   bool int8_unary = true;                // sigmoid, tanh, hardswish, ... computed in int8
   bool float_fallback = true;            // an op with quantized weights but float activations runs in float
   bool more_ops = true;                  // elu, squeeze, unsqueeze of any dimension, softmax over channels, ...
+  bool more_dynamic = true;              // dynamic 1-d convolutions, one weight scale repeated for every channel
   bool drop_lone_views = true;           // a partition of nothing but reshapes is cheaper outside
 
   static Features of(Compat compat) {
     if (compat == Compat::intaglio) return {};
-    return {false, false, false, false, false, false, false, false, false, false};
+    return {false, false, false, false, false, false, false, false, false, false, false};
   }
 };
 

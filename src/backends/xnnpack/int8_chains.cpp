@@ -27,13 +27,35 @@ std::optional<qdq::Params> operand_params(const ExportedProgram& program, const 
   return qdq::params_of(program, *node);
 }
 
-bool gemm_is_int8(const ExportedProgram& program, const GemmOperands& operands) {
-  if (!operand_params(program, operands.input)) return false;
-  const auto weight = gemm_weight(program, operands.weight);
-  if (!weight || !is_int8_weight(*weight, operands.channel_axis)) return false;
+// A constant int8 weight in a form that the kernels take.
+std::optional<GemmWeight> int8_weight(const ExportedProgram& program, const GemmOperands& operands) {
+  auto weight = gemm_weight(program, operands.weight);
+  if (!weight || !is_int8_weight(*weight, operands.channel_axis)) return std::nullopt;
   // XNNPACK has no per-channel scales for grouped transposed convolutions.
-  if (operands.transposed && weight->params->is_per_channel() && operands.groups != 1) return false;
-  return !operands.bias || is_constant_value(program, operands.bias);
+  if (operands.transposed && weight->params->is_per_channel() && operands.groups != 1) return std::nullopt;
+  if (operands.bias && !is_constant_value(program, operands.bias)) return std::nullopt;
+  return weight;
+}
+
+bool gemm_is_int8(const ExportedProgram& program, const GemmOperands& operands) {
+  return operand_params(program, operands.input) && int8_weight(program, operands);
+}
+
+// XNNPACK's dynamic kernels: int8 weights with a scale per channel, float results, none of them depthwise.
+std::optional<qdq::Dynamic> dynamic_gemm(const ExportedProgram& program, const Features& features, const Node& node) {
+  const auto operands = gemm_operands(program, node);
+  if (!operands) return std::nullopt;
+  const auto dynamic = qdq::dynamic_of(operands->input);
+  if (!dynamic || !qdq::has_one_reader(*dynamic) || dynamic->dtype != DType::int8) return std::nullopt;
+  if (dynamic->source->dtype() != DType::float32 || node.output()->dtype() != DType::float32) return std::nullopt;
+  const auto weight = int8_weight(program, *operands);
+  if (!weight) return std::nullopt;
+  if (!features.more_dynamic && (!weight->params->is_per_channel() || weight->data.rank() == 3)) return std::nullopt;
+  if (node.is("aten.convolution.default") && !operands->transposed) {
+    const bool depthwise = weight->data.size(1) == 1 && (operands->groups > 1 || !features.more_dynamic);
+    if (depthwise) return std::nullopt;
+  }
+  return dynamic;
 }
 
 bool operands_are_int8(const ExportedProgram& program, const Node& node, const OpRule& rule, const qdq::Chain& chain) {
@@ -104,6 +126,11 @@ Int8Chains find_int8_chains(const ExportedProgram& program, const Features& feat
     if (!rule || rule->int8 == Int8::none || chains.absorbed.contains(node)) continue;
     if (!features.int8_unary && rule->beyond == Beyond::int8) continue;
     if (refusal_of(program, features, *rule, *node)) continue;
+    if (const auto dynamic = rule->int8 == Int8::gemm ? dynamic_gemm(program, features, *node) : std::nullopt) {
+      chains.dynamic_by_op.emplace(node, *dynamic);
+      chains.dynamic_parts.insert({dynamic->choose, dynamic->quantize, dynamic->dequantize});
+      continue;
+    }
     auto chain = qdq::find_chain(program, *node, [&](const Node& user) { return may_fuse(*rule, features, user); });
     if (!chain || !is_int8_activation(chain->output)) continue;
     if (std::ranges::any_of(chain->quantizes, [&](const Node* q) { return !is_int8_quantize(program, *q); })) continue;

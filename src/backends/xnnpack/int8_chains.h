@@ -13,12 +13,20 @@ namespace intaglio::xnnpack {
 
 struct Int8Chains {
   std::unordered_map<const Node*, qdq::Chain> by_op;
+  // Convolutions and linears whose input gets its parameters at run time; their results are float.
+  std::unordered_map<const Node*, qdq::Dynamic> dynamic_by_op;
   // Activations and quantize nodes that are computed by the op of their chain.
   std::unordered_set<const Node*> absorbed;
+  // choose_qparams, quantize and dequantize nodes of `dynamic_by_op`.
+  std::unordered_set<const Node*> dynamic_parts;
 
   const qdq::Chain* find(const Node& op) const {
     const auto found = by_op.find(&op);
     return found == by_op.end() ? nullptr : &found->second;
+  }
+  const qdq::Dynamic* find_dynamic(const Node& op) const {
+    const auto found = dynamic_by_op.find(&op);
+    return found == dynamic_by_op.end() ? nullptr : &found->second;
   }
 };
 

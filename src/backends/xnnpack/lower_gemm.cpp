@@ -1,4 +1,4 @@
-// Convolutions and linears: constant weights, float or int8.
+// Convolutions and linears: constant weights, float or int8; int8 inputs with known parameters or with such found at run time.
 #include <cmath>
 
 #include <fmt/format.h>
@@ -17,6 +17,8 @@ struct Filter {
   Quantization quantization;
 };
 
+bool has_int8_weight(const Lowering& lowering) { return lowering.is_int8() || lowering.is_dynamic(); }
+
 // `channel_dim`: where the output channels are in the payload's layout of the filter.
 Filter int8_filter(Tensor data, const qdq::Params& params, int32_t channel_dim) {
   if (!params.is_per_channel())
@@ -25,8 +27,14 @@ Filter int8_filter(Tensor data, const qdq::Params& params, int32_t channel_dim) 
           PerChannel{{params.scale.begin(), params.scale.end()}, channel_dim}};
 }
 
-Filter make_filter(const GemmWeight& weight, Tensor laid_out, bool int8, int32_t channel_dim) {
-  if (int8) return int8_filter(std::move(laid_out), *weight.params, channel_dim);
+Filter make_filter(const Lowering& lowering, const GemmWeight& weight, Tensor laid_out, int32_t channel_dim) {
+  if (lowering.is_dynamic() && !weight.params->is_per_channel()) {
+    // The kernels for dynamic inputs know scales per channel only.
+    const auto channels = static_cast<size_t>(laid_out.size(channel_dim));
+    return {std::move(laid_out), DataType::qcint8,
+            PerChannel{std::vector<float>(channels, static_cast<float>(weight.params->scale[0])), channel_dim}};
+  }
+  if (has_int8_weight(lowering)) return int8_filter(std::move(laid_out), *weight.params, channel_dim);
   // Convolutions keep float filters in float32 also beside float16 activations.
   return {std::move(laid_out), DataType::fp32, {}};
 }
@@ -105,10 +113,10 @@ struct LaidOut {
   int32_t channel_dim;
 };
 
-LaidOut lay_out(const Tensor& weight, bool transposed, int64_t groups, int64_t input_channels) {
+LaidOut lay_out(const Tensor& weight, bool transposed, int64_t groups, int64_t input_channels, bool may_be_depthwise) {
   static const std::vector<int64_t> ohwi = {0, 2, 3, 1}, ihwo = {1, 2, 3, 0};
   if (transposed) return {NodeKind::ConvTranspose2d, transposed_layout(weight, groups), 0};
-  const bool depthwise = input_channels / groups == 1;
+  const bool depthwise = may_be_depthwise && input_channels / groups == 1;
   if (depthwise) return {NodeKind::DepthwiseConv2d, weight.permuted(ihwo).contiguous(), 3};
   return {NodeKind::Conv2d, weight.permuted(ohwi).contiguous(), 0};
 }
@@ -128,7 +136,7 @@ void convolution(Lowering& lowering, const Node& node, NodeKind) {
   const bool one_dimensional = lowering.value(input).dims.size() == 3;
   ConvolutionAttributes attributes = attributes_of(node, one_dimensional);
 
-  const Tensor raw = lowering.is_int8() ? weight.data : float_weight(weight);
+  const Tensor raw = has_int8_weight(lowering) ? weight.data : float_weight(weight);
   const Tensor square = one_dimensional ? with_trailing_one(raw) : raw;
   const int64_t input_channels = lowering.value(input).dims[1];
   const int64_t output_channels = operands.transposed ? square.size(1) * operands.groups : square.size(0);
@@ -137,12 +145,20 @@ void convolution(Lowering& lowering, const Node& node, NodeKind) {
   attributes.group_input_channels = positive(input_channels / operands.groups);
   attributes.group_output_channels = positive(output_channels / operands.groups);
 
-  LaidOut laid_out = lay_out(square, operands.transposed, operands.groups, input_channels);
-  Filter filter = make_filter(weight, std::move(laid_out.filter), lowering.is_int8(), laid_out.channel_dim);
+  LaidOut laid_out = lay_out(square, operands.transposed, operands.groups, input_channels, !lowering.is_dynamic());
+  Filter filter = make_filter(lowering, weight, std::move(laid_out.filter), laid_out.channel_dim);
   const ValueId filter_id =
       lowering.constant(filter.data, operands.weight->name(), filter.type, std::move(filter.quantization));
   const ValueId bias = bias_value(lowering, operands, weight, DataType::fp32);
+  // The runtime turns 1x1 convolutions into linears, and then quantizes their input by rows: another reader of the same
+  // quantized value that needs whole images would compute nonsense (seen with executorch 1.5.1).
+  const auto quantized_images = [&](ValueId images) {
+    constexpr int32_t whole_image = 3;
+    const bool pointwise = attributes.kernel_height == 1 && attributes.kernel_width == 1;
+    return lowering.is_dynamic() ? lowering.dynamic_int8(images, whole_image, !pointwise) : images;
+  };
   if (!one_dimensional) {
+    input = quantized_images(input);
     lowering.emit(laid_out.kind, {input, filter_id, bias}, attributes);
     return;
   }
@@ -156,8 +172,9 @@ void convolution(Lowering& lowering, const Node& node, NodeKind) {
     if (trailing_one) attributes.dims.push_back(1);
     return attributes;
   };
-  const ValueId image = lowering.intermediate(input, with_one(input));
+  ValueId image = lowering.intermediate(input, with_one(input));
   lowering.emit_to(image, NodeKind::StaticReshape, {input}, reshape_to(operands.input, true));
+  image = quantized_images(image);
   const ValueId computed = lowering.intermediate(lowering.result(), with_one(lowering.result()));
   lowering.apply_activation(lowering.emit_to(computed, laid_out.kind, {image, filter_id, bias}, attributes));
   lowering.emit_to(lowering.result(), NodeKind::StaticReshape, {computed}, reshape_to(node.output(), false));
@@ -166,23 +183,24 @@ void convolution(Lowering& lowering, const Node& node, NodeKind) {
 void linear(Lowering& lowering, const Node& node, NodeKind kind) {
   const GemmOperands operands = *gemm_operands(lowering.program(), node);
   const GemmWeight weight = *gemm_weight(lowering.program(), operands.weight);
-  const ValueId input = lowering.operand(operands.input);
+  ValueId input = lowering.operand(operands.input);
   const bool half = lowering.value(input).type == DataType::fp16;
-  Tensor data = lowering.is_int8() ? weight.data : float_weight(weight);
+  const bool int8 = has_int8_weight(lowering);
+  Tensor data = int8 ? weight.data : float_weight(weight);
   uint32_t node_flags = 0;
   int32_t channel_dim = static_cast<int32_t>(operands.channel_axis);
   // mm and addmm have [in, out] weights; where that is a transposed view, the stored matrix is already [out, in].
   if (operands.channel_axis == 1) {
     static const std::vector<int64_t> swap = {1, 0};
     const Tensor swapped = data.permuted(swap);
-    if (swapped.is_contiguous() || lowering.is_int8()) {
+    if (swapped.is_contiguous() || int8) {
       data = swapped;
       channel_dim = 0;
     } else {
       node_flags = flags::transpose_weights;
     }
   }
-  Filter filter = make_filter(weight, data, lowering.is_int8(), channel_dim);
+  Filter filter = make_filter(lowering, weight, data, channel_dim);
   if (half) {
     filter.data = converted(filter.data, DType::float16);
     filter.type = DataType::fp16;
@@ -190,6 +208,7 @@ void linear(Lowering& lowering, const Node& node, NodeKind kind) {
   const ValueId filter_id =
       lowering.constant(filter.data, operands.weight->name(), filter.type, std::move(filter.quantization));
   const ValueId bias = bias_value(lowering, operands, weight, half ? DataType::fp16 : DataType::fp32);
+  if (lowering.is_dynamic()) input = lowering.dynamic_int8(input, 1);
   lowering.emit(kind, {input, filter_id, bias}, {}, node_flags);
 }
 

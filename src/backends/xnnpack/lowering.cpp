@@ -28,10 +28,11 @@ PayloadGraph Lowering::run() && {
   for (Node* node : program_.graph().node_list()) {
     ++debug_handle_;
     node_ = node;
-    if (chains_.absorbed.contains(node) || qdq::is_dequantize(*node)) continue;
+    if (chains_.absorbed.contains(node) || chains_.dynamic_parts.contains(node) || qdq::is_dequantize(*node)) continue;
     // Constants are folded where they are used.
     if (!node->outputs().empty() && is_constant_value(program_, node->output())) continue;
     chain_ = chains_.find(*node);
+    dynamic_ = chains_.find_dynamic(*node);
     if (qdq::is_quantize(*node)) lower_quantize(*node);
     else lower(*node);
   }
@@ -99,7 +100,10 @@ void Lowering::define_outputs() {
 }
 
 ValueId Lowering::operand(std::string_view argument) { return operand(node_->tensor(argument)); }
-ValueId Lowering::operand(Value* value) { return chain_ ? int8_operand(value) : float_operand(value); }
+ValueId Lowering::operand(Value* value) {
+  if (dynamic_ && value == dynamic_->dequantize->output()) return float_operand(dynamic_->source);
+  return chain_ ? int8_operand(value) : float_operand(value);
+}
 
 ValueId Lowering::int8_operand(Value* value) {
   const auto source = qdq::dequantized(program_, value);
@@ -121,6 +125,17 @@ ValueId Lowering::float_operand(Value* value) {
   const ValueId output = new_value(value, type_of(value), {});
   emit_to(output, NodeKind::Convert, {source});
   return floats_[source] = output;
+}
+
+ValueId Lowering::dynamic_int8(ValueId floats, int32_t nonbatch_dims, bool shared) {
+  const std::pair key = {floats, nonbatch_dims};
+  if (const auto found = dynamic_values_.find(key); shared && found != dynamic_values_.end()) return found->second;
+  const ValueId id = intermediate(floats, graph_.values[floats].dims);
+  graph_.values[id].type = DataType::qdint8;
+  graph_.values[id].quantization = PerToken{nonbatch_dims};
+  emit_to(id, NodeKind::Convert, {floats});
+  if (shared) dynamic_values_[key] = id;
+  return id;
 }
 
 ValueId Lowering::known(const Value* value) const {

@@ -21,6 +21,8 @@ class Lowering {
   // ---- for lowering functions, about the node being lowered
   const ExportedProgram& program() const { return program_; }
   bool is_int8() const { return chain_ != nullptr; }
+  // Float in and out, but computed on an input that is quantized at run time (`dynamic_int8`) with int8 weights.
+  bool is_dynamic() const { return dynamic_ != nullptr; }
 
   // The operand as the node reads it: int8 behind its dequantize node when the node runs in int8, else float
   // (converted once where it is int8). Constants become constant values.
@@ -28,6 +30,10 @@ class Lowering {
   ValueId operand(std::string_view argument);
   // The node's result, defined at the first call.
   ValueId result();
+
+  // A float value quantized at run time, with parameters for each slice of `nonbatch_dims` innermost dimensions.
+  // `shared`: one conversion serves every such reader.
+  ValueId dynamic_int8(ValueId floats, int32_t nonbatch_dims, bool shared = true);
 
   ValueId constant(Tensor data, std::string name, DataType type = DataType::fp32, Quantization quantization = {});
   // A value between two payload nodes: element type and parameters of `like`.
@@ -63,8 +69,10 @@ class Lowering {
   PayloadGraph graph_;
   std::unordered_map<const Value*, ValueId> ids_;
   std::map<ValueId, ValueId> floats_;  // int8 value to its converted float
+  std::map<std::pair<ValueId, int32_t>, ValueId> dynamic_values_;  // and back, parameters found at run time
   const Node* node_ = nullptr;
   const qdq::Chain* chain_ = nullptr;
+  const qdq::Dynamic* dynamic_ = nullptr;
   uint32_t debug_handle_ = 0;
 };
 

@@ -47,7 +47,7 @@ class Candidates {
 
  private:
   std::optional<std::string> refusal(const Node& node) const {
-    if (is_constant_expression(program_, node)) return std::nullopt;
+    if (is_constant_expression(program_, node) || chains_.dynamic_parts.contains(&node)) return std::nullopt;
     if (qdq::is_quantize(node) || qdq::is_dequantize(node)) {
       const bool fits = qdq::is_quantize(node) ? is_int8_quantize(program_, node) : is_int8_dequantize(program_, node);
       if (fits) return std::nullopt;
@@ -61,7 +61,7 @@ class Candidates {
 
   // Quantized weights without an int8 chain around them.
   std::optional<std::string> refusal_of_precision(const Node& node, const OpRule& rule) const {
-    if (rule.int8 != Int8::gemm || features_.float_fallback || chains_.find(node)) return std::nullopt;
+    if (rule.int8 != Int8::gemm || features_.float_fallback || chains_.find(node) || chains_.find_dynamic(node)) return std::nullopt;
     const auto weight = gemm_weight(program_, gemm_operands(program_, node)->weight);
     if (!weight->params) return std::nullopt;
     return fmt::format("{}: quantized weights need a quantized input and output", node.op().base());
@@ -74,8 +74,8 @@ class Candidates {
   std::vector<Refusal> refusals_;
 };
 
-// What must be delegated together: an op with the dequantize nodes and constants that it alone reads, and with the activation
-// and quantize nodes of its int8 chain. So int8 and not float crosses a boundary, and weights are known where they are used.
+// What must be delegated together: an op with the dequantize nodes and constants that it alone reads, with the activation
+// and quantize nodes of its int8 chain, and with the nodes that quantize its input at run time. So int8 and not float crosses a boundary, and weights are known where they are used.
 class Groups {
  public:
   Groups(const ExportedProgram& program, const Candidates& candidates)
@@ -90,6 +90,8 @@ class Groups {
       if (chain.activation) join(op, chain.activation);
       for (const Node* quantize : chain.quantizes) join(op, quantize);
     }
+    for (const auto& [op, dynamic] : candidates_.chains().dynamic_by_op)
+      for (const Node* part : {dynamic.choose, dynamic.quantize, dynamic.dequantize}) join(op, part);
     std::map<size_t, NodeGroup> groups;
     for (size_t i = 0; i < nodes_.size(); ++i)
       if (is_delegated(*nodes_[i])) groups[root(i)].push_back(nodes_[i]);
@@ -150,6 +152,28 @@ void give_each_reader_its_own(ExportedProgram& program) {
   }
 }
 
+// The same for the choose_qparams and quantize nodes of dynamic quantization, so that no reader ties another to its partition.
+// Lowering converts a value once for all of its readers inside.
+void give_each_reader_its_own_dynamic_chain(ExportedProgram& program) {
+  Graph& graph = program.graph();
+  for (Node* node : graph.node_list()) {
+    const auto dynamic = node->outputs().size() == 1 ? qdq::dynamic_of(node->output()) : std::nullopt;
+    if (!dynamic || qdq::has_one_reader(*dynamic)) continue;
+    const auto copy = [&](const Node& original) -> Node& {
+      std::vector<OutputSpecification> outputs;
+      for (const Value* output : original.outputs()) outputs.push_back({.meta = output->meta()});
+      Node& made = graph.insert_before(node, original.op(), original.arguments(), outputs, original.name());
+      made.metadata = original.metadata;
+      return made;
+    };
+    const Node& choose = copy(*dynamic->choose);
+    Node& quantize = copy(*dynamic->quantize);
+    for (size_t i = 0; i < 2; ++i)
+      for (Node* reader : {&quantize, node}) graph.replace_uses_in(*reader, dynamic->choose->output(i), choose.output(i));
+    graph.replace_uses_in(*node, dynamic->quantize->output(), quantize.output());
+  }
+}
+
 // `view(x, [s0, 1280])`: a size computed at run time cannot enter a delegate, but one size can be inferred.
 void infer_symbolic_view_sizes(ExportedProgram& program) {
   Graph& graph = program.graph();
@@ -175,6 +199,7 @@ bool XnnpackPartitioner::keeps(const ExportedProgram& program, const Node& node)
 
 void XnnpackPartitioner::transform(ExportedProgram& program) const {
   give_each_reader_its_own(program);
+  give_each_reader_its_own_dynamic_chain(program);
   if (Features::of(options_.compat).symbolic_views) infer_symbolic_view_sizes(program);
 }
 

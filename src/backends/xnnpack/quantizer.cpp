@@ -50,7 +50,8 @@ std::optional<double> number_of(const Argument& argument) {
 
 QuantizationConfig get_symmetric_quantization_config(const SymmetricQuantizationOptions& options) {
   if (options.is_qat)
-    throw_unsupported("is_qat: quantization-aware training needs a training framework; quantize after training instead");
+    throw_unsupported("is_qat: quantization-aware training happens in a training framework, and Intaglio starts where training has ended; "
+                      "train in PyTorch, export the result, and leave is_qat off");
   QuantizationSpec activation;
   activation.dtype = DType::int8;
   activation.quant_min = options.act_qmin;

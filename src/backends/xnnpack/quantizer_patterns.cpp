@@ -181,10 +181,12 @@ class Annotator {
     return result->has_one_user() && contains(relu, *result->users().front());
   }
 
+  // There is no dynamic kernel for depthwise convolutions. torchao takes those with one input channel for such, and leaves
+  // one-dimensional ones too.
   bool takes_dynamic_conv(const OperatorMatch& match) const {
     if (!is_dynamic(config_)) return true;
     const Value* weight = match.node->tensor("weight");
-    if (weight->meta().rank() != 4) return false;
+    if (weight->meta().rank() != 4 && (torchao_ || weight->meta().rank() != 3)) return false;
     const bool transposed = contains(conv_transpose_ops, *match.node);
     const auto channels = weight->sizes()[1].hint();
     const bool one_channel = !transposed && channels && *channels == 1;

@@ -265,6 +265,33 @@ TEST(XnnpackQuantizer, DynamicTakesLinearAndDenseConvolutions) {
   }
 }
 
+// What the runtime has dynamic kernels for: convolutions over lines and with one input channel, but no depthwise ones.
+TEST(XnnpackQuantizer, DynamicTakesWhatTheRuntimeTakes) {
+  struct Row {
+    Sizes weight;
+    int64_t groups;
+    bool intaglio, torchao;
+  };
+  const Row rows[] = {{{4, 4, 1, 1}, 1, true, true},  {{4, 2, 1, 1}, 2, true, true},   {{4, 1, 1, 1}, 1, true, false},
+                      {{4, 1, 1, 1}, 4, false, false}, {{4, 4, 1}, 1, true, false},    {{4, 1, 1}, 4, false, false}};
+  for (const Row& row : rows) {
+    for (const Compat compat : {Compat::torchao, Compat::intaglio}) {
+      Net b;
+      const bool line = row.weight.size() == 3;
+      Sizes image = {1, row.weight[1] * row.groups, 8, 8}, result = {1, 4, 8, 8};
+      if (line) image.pop_back(), result.pop_back();
+      Value* conv = b.call(line ? "aten.conv1d.default" : "aten.conv2d.default",
+                           {{"input", b.input("x", image)}, {"weight", b.parameter("c.weight", ramp(row.weight, -0.5f, 0.1f))},
+                            {"bias", Argument()}, {"groups", row.groups}},
+                           result, "conv");
+      const Prepared p =
+          prepare_global(b.finish({conv}), compat, get_symmetric_quantization_config({.is_per_channel = true, .is_dynamic = true}));
+      const bool taken = compat == Compat::torchao ? row.torchao : row.intaglio;
+      EXPECT_EQ(p.rule("conv"), taken ? "xnnpack.conv" : "") << row.weight.size() << " dimensions, " << row.groups << " groups";
+    }
+  }
+}
+
 // A weight that is computed from inputs cannot be packed ahead.
 TEST(XnnpackQuantizer, ComputedWeightStaysFloat) {
   Net b;

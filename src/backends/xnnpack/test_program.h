@@ -52,6 +52,19 @@ class TestProgram {
   Value* qdq(Value* x, double scale, int64_t zero_point) {
     return dequantize(quantize(x, scale, zero_point), scale, zero_point);
   }
+  // With parameters found at run time, for the whole tensor or for each row.
+  Value* dynamic_qdq(Value* x) {
+    const Node& choose = node("quantized_decomposed.choose_qparams.tensor", {x, -128, 127, 0x1p-12, DType::int8});
+    Value *scale = choose.output(0), *zero = choose.output(1);
+    Value* q = (*this)("quantized_decomposed.quantize_per_tensor.tensor", x, scale, zero, -128, 127, DType::int8);
+    return (*this)("quantized_decomposed.dequantize_per_tensor.tensor", q, scale, zero, -128, 127, DType::int8);
+  }
+  Value* dynamic_rows(Value* x) {
+    const Node& choose = node("quantized_decomposed.choose_qparams_per_token_asymmetric.default", {x, DType::int8});
+    Value *scale = choose.output(0), *zero = choose.output(1);
+    Value* q = (*this)("quantized_decomposed.quantize_per_token.default", x, scale, zero, -128, 127, DType::int8);
+    return (*this)("quantized_decomposed.dequantize_per_token.default", q, scale, zero, -128, 127, DType::int8, DType::float32);
+  }
   // An int8 weight with a scale for each index of `axis`, dequantized.
   Value* int8_weight(const std::string& name, Sizes sizes, int64_t axis = 0) {
     Tensor data = Tensor::empty(DType::int8, sizes);

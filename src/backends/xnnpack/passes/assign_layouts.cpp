@@ -188,6 +188,9 @@ class LayoutPass {
     if (need == LayoutNeed::nhwc) return ImageLayout::nhwc;
     // A result of another rank has no NHWC form.
     if (!is_image(node.output)) return ImageLayout::nchw;
+    // Transposes go before a quantization at run time: behind it there is no kernel for them.
+    if (source_.values[node.output].type == DataType::qdint8)
+      return wants_[node.output].nhwc ? ImageLayout::nhwc : ImageLayout::nchw;
     const int64_t nhwc = conversion_cost(node, ImageLayout::nhwc) + cost_below(node.output, ImageLayout::nhwc);
     const int64_t nchw = conversion_cost(node, ImageLayout::nchw) + cost_below(node.output, ImageLayout::nchw);
     return nhwc < nchw ? ImageLayout::nhwc : ImageLayout::nchw;
