@@ -116,6 +116,94 @@ def test_inspect(document, int8):
     assert lowered["methods"][0]["delegates"][0]["backend"] == "XnnpackBackend"
 
 
+def test_inspect_explains_what_stays_outside(document, intaglio, shared_model):
+    """Layer norm is not XNNPACK's (of the small encoder): rule, layer, line and share of the work."""
+    model = shared_model("small_encoder") / "small_encoder.pt2"
+    delegation = document("inspect", model)["delegation"]
+    assert delegation["backend"] == "xnnpack" and delegation["error"] is None
+    shares = [op["share"] for op in delegation["outside"]] + [delegate["share"] for delegate in delegation["delegates"]]
+    assert sum(shares) == pytest.approx(1)
+    everything = document("inspect", model, "--backend", "portable")["delegation"]
+    assert everything["delegates"] == [] and sum(op["share"] for op in everything["outside"]) == pytest.approx(1)
+    norms = [op for op in everything["outside"] if op["op"] == "aten.native_layer_norm.default"]
+    assert {op["layer"] for op in norms} == {f"encoder.layers.{i}.norm{j}" for i in (0, 1) for j in (1, 2)}
+    assert all(op["source"].startswith("oracle_models.py:") for op in norms)
+    # A layer norm over 16 x 64 reads them, 64 weights and 64 biases, and writes 16 x 64 and two statistics of each row.
+    assert {(op["work"], op["unit"]) for op in norms} == {(2 * 16 * 64 + 2 * 64 + 2 * 16, "elements")}
+    addmm = max(everything["outside"], key=lambda op: op["work"])
+    assert (addmm["work"], addmm["unit"]) == (16 * 64 * 192, "macs")
+    # What `lower` says is what `inspect` said.
+    text = intaglio("inspect", model, "--backend", "portable", "--verbose").stdout
+    assert text.count("native_layer_norm") == 4 and "encoder.layers.1.norm2 (oracle_models.py:" in text
+
+
+def test_inspect_explains_quantization(document, intaglio, shared_model, tmp_path):
+    folder = shared_model("small_encoder")
+    model, samples = folder / "small_encoder.pt2", folder / "small_encoder" / "calibration"
+    would = document("inspect", model, "--recipe", RECIPE)["quantization"]
+    assert would["recipe"] == RECIPE and 0.5 < would["quantized_share"] < 1
+    rules = {op["op"]: op["rule"] for op in would["in_float"]}
+    assert rules["aten.layer_norm.default"] == "XNNPACK's quantizer has no pattern for this op"
+    assert "aten.linear.default" not in rules
+    assert document("inspect", model)["quantization"] is None
+
+    intaglio("quantize", model, "-o", tmp_path / "q.pt2", "--recipe", RECIPE, "--calibrate", samples)
+    done = document("inspect", tmp_path / "q.pt2")
+    assert {"op": "aten.linear.default", "count": 10} in done["quantized_ops"]
+    assert {op["op"]: op["rule"] for op in done["quantization"]["in_float"]}["aten.scaled_dot_product_attention.default"].startswith("reads the float result of aten.")
+
+
+def test_inspect_decodes_a_pte(document, intaglio, int8):
+    """One delegate holds the whole network; sums over its parts are those of the file."""
+    result = document("inspect", int8)
+    (method,) = result["methods"]
+    (delegate,) = method["delegates"]
+    assert delegate["share"] == 1 and delegate["decoded"]
+    kinds = {entry["kind"]: entry["count"] for entry in delegate["kinds"]}
+    assert kinds["Conv2d"] + kinds["DepthwiseConv2d"] == 6 and kinds["FullyConnected"] == 1
+    assert sum(kinds.values()) == len(delegate["nodes"]) == sum(entry["count"] for entry in delegate["dtypes"])
+    linear = next(node for node in delegate["nodes"] if node["kind"] == "FullyConnected")
+    assert linear["sizes"] == [20, 10] and (linear["work"], linear["unit"]) == (20 * 48 * 10, "macs")
+    assert delegate["fused_clamps"] == sum(node["range"] is not None and node["kind"] != "Clamp" for node in delegate["nodes"])
+    assert sum(weight["bytes"] for weight in result["weights"]) == result["named_data"]["bytes"]
+    weight = next(weight for weight in result["weights"] if weight["sizes"] == [10, 48])
+    assert weight["dtype"] == "qcint8" and weight["bytes"] == 480 and "FullyConnected" in weight["used_by"]
+    assert result["layer_names"] is False
+
+    (arena,) = method["memory"]["arenas"]
+    assert arena["bytes"] == method["planned_bytes"] >= arena["peak_bytes"] == 4 * 20 * (64 + 10)
+    assert {tensor["role"] for tensor in method["memory"]["tensors"]} == {"input", "output"}
+    for tensor in method["memory"]["tensors"]:
+        assert tensor["offset"] + tensor["bytes"] <= arena["bytes"]
+    assert [step["kind"] for step in method["chain"]] == ["delegate"]
+    text = intaglio("inspect", int8, "--verbose").stdout
+    assert "FullyConnected" in text and "no names of layers" in text
+
+
+def test_inspect_of_a_program_that_cannot_be_lowered(document, intaglio, tmp_path):
+    """It is explained, not refused: only lowering fails."""
+
+    def unknown_op(program):
+        for node in program["graph_module"]["graph"]["nodes"]:
+            if node["target"] == "torch.ops.aten.max_pool2d.default":
+                node["target"] = "torch.ops.mine.pool.default"
+
+    rewritten(DIGITS / "digits.pt2", tmp_path / "custom.pt2", unknown_op)
+    result = document("inspect", tmp_path / "custom.pt2")
+    assert {"op": "mine.pool.default", "count": 1} in result["ops"]
+    assert "mine.pool.default" in result["delegation"]["error"] and "(train.py:" in result["delegation"]["error"]
+    assert "mine.pool.default" in [op["op"] for op in result["delegation"]["outside"]]
+    assert "no .pte can be written" in intaglio("inspect", tmp_path / "custom.pt2").stdout
+
+
+def test_build_says_where_to_look(intaglio, shared_model, tmp_path):
+    model = shared_model("small_encoder") / "small_encoder.pt2"
+    done = intaglio("lower", model, "-o", tmp_path / "m.pte", "--backend", "portable")
+    assert "rule it breaks" in done.stdout and f"`intaglio inspect {model} --backend portable --verbose`" in done.stdout
+    whole = intaglio("build", DIGITS / "digits.pt2", "-o", tmp_path / "d.pte", *STATIC)
+    assert "1 delegate with 100.0 % of the work, nothing outside" in whole.stdout
+
+
 def test_recipes(document):
     names = [recipe["name"] for recipe in document("recipes")["recipes"]]
     assert RECIPE in names and DYNAMIC in names
@@ -155,6 +243,9 @@ def test_a_recipe_file(document, tmp_path):
         (["build", "m.pt2", "-o", "m.pte", "--recipe", "xnnpack_fp32", "--threads", "zero"], ["--threads"]),
         (["build", "m.pt2", "-o", "m.pte", "--recipe", RECIPE, "--set", "is_qat=maybe"], ["must be false or true"]),
         (["lower", "m.pt2", "-o", "m.pte", "--backend", "gpu"], ["unknown backend 'gpu'", "xnnpack"]),
+        (["inspect", DIGITS / "digits.pt2", "--backend", "gpu"], ["unknown backend 'gpu'", "xnnpack"]),
+        (["inspect", DIGITS / "digits.pt2", "--recipe", "xnnpack_fp23"], ["did you mean 'xnnpack_fp32'"]),
+        (["inspect", DIGITS / "digits.pt2", "--set", "compat=torchao"], ["--recipe"]),
     ],
 )
 def test_wrong_command_lines(intaglio, arguments, words):
@@ -281,6 +372,11 @@ def test_a_damaged_pte_is_refused(intaglio, int8, tmp_path):
         bad.write_bytes(int8.read_bytes()[:length])
         fails(intaglio("run", bad, "--input", DIGITS / "test" / "00.npy", check=False), 1, "bad.pte")
         fails(intaglio("inspect", bad, check=False), 1, "bad.pte")
+    whole = bytearray(int8.read_bytes())
+    whole[whole.index(b"XN01") - 1] = 0x7F  # the root of the graph inside the delegate's payload
+    bad.write_bytes(whole)
+    fails(intaglio("inspect", bad, check=False), 1, "bad.pte", "method 'forward', delegate 0")
+    fails(intaglio("inspect", int8, "--recipe", RECIPE, check=False), 2, "lowered already")
 
 
 def test_terminal_controls_in_names_are_escaped(intaglio, tmp_path):

@@ -29,6 +29,7 @@ struct LeftoverOp {
   std::string layer;
   std::string source;  // file and line of the user's model
   std::string rule;    // of the backend asked last; "" when no backend was asked
+  std::string node;    // its name in the lowered program
 };
 
 // A finished `.pte` in memory, weights still in their storages.

@@ -84,8 +84,14 @@ class Annotations {
   bool is_annotated(const Node* node) const;
   bool is_annotated(const Value* input) const;
 
+  // Why a quantizer left a node in float ("linear: the weight is not a constant"), for `inspect`; the last one stands.
+  void refuse(const Node* node, std::string reason) { refusals_[node] = std::move(reason); }
+  // Null for nodes that are annotated, or that nobody gave a reason for.
+  const std::string* refusal(const Node* node) const;
+
  private:
   std::unordered_map<const Node*, QuantizationAnnotation> nodes_;
+  std::unordered_map<const Node*, std::string> refusals_;
   std::unordered_map<const Value*, QuantizationAnnotation> inputs_;
 };
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <intaglio/edge.h>
 
+#include "cli/explanation_text.h"
 #include "cli/flow.h"
 
 namespace intaglio::cli {
@@ -15,7 +16,6 @@ void build(const FlowOptions& options, const CommonOptions& common) {
   EdgeProgram edge = to_edge_transform_and_lower(std::move(flow.program), flow.recipe.partitioners, {.threads = common.threads});
   clock.step("lower");
   Json lowering = lowering_json(edge);
-  const std::string lowering_summary = common.json ? "" : lowering_text(edge);
   std::move(edge).to_executorch().save(options.out);
   clock.step("write");
 
@@ -31,7 +31,7 @@ void build(const FlowOptions& options, const CommonOptions& common) {
   if (flow.recipe.quantizer)
     fmt::print("quantized {} tensors by {} from {} samples\n", flow.quantized_tensors, flow.recipe.info.name,
                flow.calibration_samples);
-  fmt::print("{}", lowering_summary);
+  fmt::print("{}", lowering_text(lowering, fmt::format("intaglio inspect {} --recipe {} --verbose", options.model, options.recipe)));
   fmt::print("steps: {}\n", clock.to_text());
 }
 

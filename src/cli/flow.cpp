@@ -1,7 +1,6 @@
 #include "cli/flow.h"
 
 #include <algorithm>
-#include <map>
 
 #include <fmt/format.h>
 #include <intaglio/data.h>
@@ -9,24 +8,11 @@
 #include <intaglio/pt2.h>
 
 #include "base/progress.h"
+#include "cli/inspect_json.h"
 #include "report/slots.h"
 
 namespace intaglio::cli {
 namespace {
-
-RecipeSettings parse_settings(const std::vector<std::string>& pairs) {
-  RecipeSettings settings;
-  for (const std::string& pair : pairs) {
-    const size_t equals = pair.find('=');
-    if (equals == std::string::npos || equals == 0)
-      throw_usage(fmt::format("--set {}: give key=value", escaped(pair)));
-    std::string value = pair.substr(equals + 1);
-    if (value.size() >= 2 && value.front() == '"' && value.back() == '"') value = value.substr(1, value.size() - 2);
-    if (!settings.emplace(pair.substr(0, equals), value).second)
-      throw_usage(fmt::format("--set {}: the setting is given twice", escaped(pair)));
-  }
-  return settings;
-}
 
 void calibrate(PreparedProgram& prepared, const FlowOptions& options, const CommonOptions& common) {
   std::optional<Preprocess> preprocess;
@@ -45,6 +31,20 @@ void calibrate(PreparedProgram& prepared, const FlowOptions& options, const Comm
 }
 
 }  // namespace
+
+RecipeSettings parse_settings(const std::vector<std::string>& pairs) {
+  RecipeSettings settings;
+  for (const std::string& pair : pairs) {
+    const size_t equals = pair.find('=');
+    if (equals == std::string::npos || equals == 0)
+      throw_usage(fmt::format("--set {}: give key=value", escaped(pair)));
+    std::string value = pair.substr(equals + 1);
+    if (value.size() >= 2 && value.front() == '"' && value.back() == '"') value = value.substr(1, value.size() - 2);
+    if (!settings.emplace(pair.substr(0, equals), value).second)
+      throw_usage(fmt::format("--set {}: the setting is given twice", escaped(pair)));
+  }
+  return settings;
+}
 
 void add_flow_options(CLI::App& command, FlowOptions& options) {
   command.add_option("MODEL", options.model, "the program, a .pt2")->required();
@@ -116,37 +116,22 @@ Json flow_json(const char* schema, const FlowOptions& options, const FlowResult&
 Json lowering_json(const EdgeProgram& edge) {
   Json methods = Json::array();
   for (const EdgeMethod& method : edge.methods) {
+    const DelegationExplanation explained = explain_delegation(method);
     Json delegates = Json::array(), leftovers = Json::array();
-    for (const Delegate& delegate : method.delegates) {
+    for (size_t i = 0; i < method.delegates.size(); ++i) {
+      const Delegate& delegate = method.delegates[i];
       size_t named_bytes = 0;
       for (const NamedBlob& blob : delegate.named_data) named_bytes += blob.bytes().size();
       delegates.push_back({{"backend", delegate.backend_id},
-                           {"nodes", delegate.program ? delegate.program->graph().size() : 0},
+                           {"nodes", explained.delegates[i].nodes},
                            {"payload_bytes", delegate.payload.size()},
-                           {"weight_bytes", named_bytes}});
+                           {"weight_bytes", named_bytes},
+                           {"share", explained.delegates[i].share}});
     }
-    for (const LeftoverOp& op : method.leftovers)
-      leftovers.push_back({{"op", op.op}, {"layer", op.layer}, {"source", op.source}, {"rule", op.rule}});
-    methods.push_back({{"name", method.name}, {"delegates", delegates}, {"leftover_ops", leftovers}});
+    for (const ExplainedOp& op : explained.outside) leftovers.push_back(op_json(op));
+    methods.push_back({{"name", method.name}, {"delegates", delegates}, {"leftover_ops", leftovers}, {"work", explained.work}});
   }
   return methods;
-}
-
-std::string lowering_text(const EdgeProgram& edge) {
-  std::string text;
-  for (const EdgeMethod& method : edge.methods) {
-    std::map<std::string, size_t> nodes;
-    for (const Delegate& delegate : method.delegates)
-      nodes[delegate.backend_id] += delegate.program ? delegate.program->graph().size() : 0;
-    text += fmt::format("{}: {} delegate{}", method.name, method.delegates.size(), method.delegates.size() == 1 ? "" : "s");
-    for (const auto& [backend, count] : nodes) text += fmt::format(" ({}, {} operators)", backend, count);
-    text += fmt::format(", {} operators on portable kernels\n", method.leftovers.size());
-    std::vector<std::vector<std::string>> rows;
-    for (const LeftoverOp& op : method.leftovers)
-      rows.push_back({"  " + escaped(op.op), escaped(op.layer), escaped(op.source), escaped(op.rule)});
-    text += table(rows);
-  }
-  return text;
 }
 
 }  // namespace intaglio::cli

@@ -27,6 +27,9 @@ struct FlowOptions {
 };
 void add_flow_options(CLI::App& command, FlowOptions& options);
 
+// Of `--set key=value`; usage error for anything else, and for a key given twice.
+RecipeSettings parse_settings(const std::vector<std::string>& pairs);
+
 struct FlowResult {
   ExportedProgram program;
   Recipe recipe;
@@ -47,8 +50,7 @@ void require_extension(const std::string& path, const char* extension, const cha
 // Warnings go to stderr as they are, unless --json collects them or --quiet silences them.
 void print_warnings(const std::vector<std::string>& warnings, const CommonOptions& common);
 
-// What a lowered program consists of: `delegates` and `leftover_ops` of the JSON documents.
+// What a lowered program consists of: `methods` of the JSON documents.
 Json lowering_json(const EdgeProgram& edge);
-std::string lowering_text(const EdgeProgram& edge);
 
 }  // namespace intaglio::cli

@@ -1,17 +1,15 @@
 #include <algorithm>
-#include <map>
 #include <memory>
-#include <set>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <intaglio/error.h>
 #include <intaglio/pt2.h>
 
 #include "base/mapped_file.h"
 #include "cli/cli.h"
-#include "cli/output.h"
-#include "edge/pte_reader.h"
+#include "cli/explanation_text.h"
+#include "cli/flow.h"
+#include "cli/inspect_json.h"
 
 namespace intaglio::cli {
 namespace {
@@ -19,126 +17,11 @@ namespace {
 struct InspectArguments {
   std::string file;
   bool verify = false;
+  bool verbose = false;
+  std::string backend;
+  std::string recipe;
+  std::vector<std::string> settings;
 };
-
-Json sizes_json(const std::vector<SymInt>& sizes) {
-  Json list = Json::array();
-  for (const SymInt& size : sizes) {
-    if (size.is_static()) list.push_back(size.value());
-    else list.push_back(to_string(size));
-  }
-  return list;
-}
-
-Json value_json(const Value& value) {
-  if (!value.is_tensor()) return {{"name", value.name()}, {"dtype", nullptr}, {"sizes", Json::array()}};
-  return {{"name", value.name()}, {"dtype", std::string(name(value.dtype()))}, {"sizes", sizes_json(value.sizes())}};
-}
-
-bool is_dequantize(const Node& node) { return node.op().base().starts_with("dequantize_"); }
-bool is_quantize_op(const Node& node) {
-  const std::string_view base = node.op().base();
-  return is_dequantize(node) || base.starts_with("quantize_") || base.starts_with("choose_qparams");
-}
-
-// Computes on integers once deployed: every activation comes out of a dequantize, and so does a weight (a constant of
-// rank 2 or more; biases stay float in the converted program).
-bool is_quantized(const ExportedProgram& program, const Node& node) {
-  if (is_quantize_op(node)) return false;
-  bool any = false;
-  for (const Value* input : node.inputs()) {
-    if (!input->is_tensor()) continue;
-    const bool from_integers = input->producer() != nullptr && is_dequantize(*input->producer());
-    any |= from_integers;
-    const bool is_bias = program.constant(input) != nullptr && input->meta().rank() < 2;
-    if (!from_integers && !is_bias) return false;
-  }
-  return any;
-}
-
-// What torch.export.load would accept as input, in the order of the calls.
-Json inspect_pt2(const std::string& path, bool verify) {
-  const ExportedProgram program = load_exported_program(path, {.verify_all_records = verify});
-  Json result = document("intaglio.inspect/1");
-  result["file"] = path;
-  result["kind"] = "pt2";
-  result["bytes"] = std::filesystem::file_size(path);
-  result["inputs"] = Json::array();
-  for (const Value* input : program.user_inputs()) result["inputs"].push_back(value_json(*input));
-  result["outputs"] = Json::array();
-  for (const Argument& output : program.user_outputs()) {
-    if (Value* const* value = output.get_if<Value*>()) result["outputs"].push_back(value_json(**value));
-    else result["outputs"].push_back({{"name", to_string(output)}, {"dtype", nullptr}, {"sizes", Json::array()}});
-  }
-  std::map<std::string, size_t> ops, quantized;
-  for (const Node* node : program.graph().node_list()) {
-    ++ops[std::string(node->op().name())];
-    if (is_quantized(program, *node)) ++quantized[std::string(node->op().name())];
-  }
-  result["ops"] = Json::array();
-  for (const auto& [op, count] : ops) result["ops"].push_back({{"op", op}, {"count", count}});
-  result["quantized_ops"] = Json::array();
-  for (const auto& [op, count] : quantized) result["quantized_ops"].push_back({{"op", op}, {"count", count}});
-  std::map<std::string, std::pair<size_t, uint64_t>> state;
-  for (const State* entries : {&program.state, &program.constants})
-    for (const auto& [fqn, entry] : entries->entries()) {
-      auto& [count, bytes] = state[std::string(name(entry.tensor.dtype()))];
-      ++count;
-      bytes += entry.tensor.nbytes();
-    }
-  result["state"] = Json::array();
-  for (const auto& [dtype, total] : state)
-    result["state"].push_back({{"dtype", dtype}, {"tensors", total.first}, {"bytes", total.second}});
-  result["verified"] = verify;
-  return result;
-}
-
-Json tensor_json(const pte::PteTensor& tensor) {
-  Json result = {{"kind", tensor.kind}};
-  if (tensor.kind == "tensor") {
-    result["dtype"] = tensor.dtype;
-    result["sizes"] = tensor.sizes;
-    result["dynamic"] = tensor.dynamic;
-  }
-  return result;
-}
-
-Json method_json(const pte::PteMethod& method) {
-  Json result = {{"name", method.name}};
-  result["inputs"] = Json::array();
-  for (const pte::PteTensor& input : method.inputs) result["inputs"].push_back(tensor_json(input));
-  result["outputs"] = Json::array();
-  for (const pte::PteTensor& output : method.outputs) result["outputs"].push_back(tensor_json(output));
-  result["operators"] = Json::array();
-  for (const auto& [op, calls] : method.operators) result["operators"].push_back({{"op", op}, {"count", calls}});
-  result["delegates"] = Json::array();
-  for (const pte::PteDelegate& delegate : method.delegates)
-    result["delegates"].push_back(
-        {{"backend", delegate.id}, {"payload_bytes", delegate.payload_size}, {"calls", delegate.calls}});
-  uint64_t planned = 0;
-  for (const uint64_t block : method.planned_memory) planned += block;
-  result["planned_bytes"] = planned;
-  result["instructions"] = method.instructions;
-  return result;
-}
-
-Json inspect_pte(const std::string& path, std::span<const std::byte> bytes) {
-  const pte::PteSummary summary = pte::read_pte_summary(bytes);
-  Json result = document("intaglio.inspect/1");
-  result["file"] = path;
-  result["kind"] = "pte";
-  result["bytes"] = summary.file_size;
-  result["program_bytes"] = summary.program_size;
-  result["constant_bytes"] = summary.constant_bytes;
-  uint64_t named = 0;
-  for (const auto& [key, size] : summary.named_data) named += size;
-  result["named_data"] = {{"entries", summary.named_data.size()}, {"bytes", named}};
-  result["methods"] = Json::array();
-  for (const pte::PteMethod& method : summary.methods) result["methods"].push_back(method_json(method));
-  // A summary is only made of a fully verified program.
-  result["verified"] = true;
-  return result;
-}
 
 std::string tensor_text(const Json& tensor) {
   if (tensor.value("kind", "tensor") != "tensor") return tensor["kind"].get<std::string>();
@@ -148,11 +31,10 @@ std::string tensor_text(const Json& tensor) {
 }
 
 void print_counts(const char* title, const Json& counts) {
-  fmt::print("{}\n", title);
   std::vector<std::vector<std::string>> rows;
   for (const Json& entry : counts)
     rows.push_back({"  " + escaped(entry["op"].get<std::string>()), fmt::format("{}", entry["count"].get<size_t>())});
-  fmt::print("{}", rows.empty() ? std::string("  none\n") : table(rows, {1}));
+  fmt::print("{}\n{}", title, table(rows, {1}));
 }
 
 void print_ends(const Json& holder) {
@@ -160,18 +42,18 @@ void print_ends(const Json& holder) {
   for (const Json& output : holder["outputs"]) fmt::print("  output  {}\n", tensor_text(output));
 }
 
-void print_text(const Json& result) {
-  const std::string verified = result["verified"].get<bool>() ? ", verified" : "";
-  fmt::print("{}: .{}, {}{}\n", escaped(result["file"].get<std::string>()), result["kind"].get<std::string>(),
-             bytes_text(result["bytes"].get<uint64_t>()), verified);
-  if (result["kind"] == "pt2") {
-    print_ends(result);
-    for (const Json& entry : result["state"])
-      fmt::print("  {} {} tensors, {}\n", entry["tensors"].get<size_t>(), entry["dtype"].get<std::string>(),
-                 bytes_text(entry["bytes"].get<uint64_t>()));
-    print_counts("operators", result["ops"]);
-    return print_counts("of these quantized", result["quantized_ops"]);
-  }
+void print_pt2(const Json& result, bool verbose) {
+  print_ends(result);
+  for (const Json& entry : result["state"])
+    fmt::print("  {} {} tensors, {}\n", entry["tensors"].get<size_t>(), entry["dtype"].get<std::string>(),
+               bytes_text(entry["bytes"].get<uint64_t>()));
+  print_counts("operators", result["ops"]);
+  if (!result["quantized_ops"].empty()) print_counts("of these quantized", result["quantized_ops"]);
+  fmt::print("{}", delegation_text(result["delegation"], verbose));
+  if (!result["quantization"].is_null()) fmt::print("{}", quantization_text(result["quantization"], verbose));
+}
+
+void print_pte(const Json& result, bool verbose) {
   fmt::print("  program {}, constants {}, delegate data {} in {} entries\n",
              bytes_text(result["program_bytes"].get<uint64_t>()), bytes_text(result["constant_bytes"].get<uint64_t>()),
              bytes_text(result["named_data"]["bytes"].get<uint64_t>()), result["named_data"]["entries"].get<size_t>());
@@ -179,46 +61,69 @@ void print_text(const Json& result) {
     fmt::print("method {}, {} of planned memory\n", escaped(method["name"].get<std::string>()),
                bytes_text(method["planned_bytes"].get<uint64_t>()));
     print_ends(method);
-    for (const Json& delegate : method["delegates"])
-      fmt::print("  delegate {}, payload {}\n", escaped(delegate["backend"].get<std::string>()),
-                 bytes_text(delegate["payload_bytes"].get<uint64_t>()));
-    print_counts("portable kernels", method["operators"]);
+    fmt::print("{}", pte_method_text(method, verbose));
   }
+  fmt::print("{}", weights_text(result["weights"], verbose));
 }
 
-void inspect(const InspectArguments& arguments, const CommonOptions& common) {
-  const auto file = MappedFile::open(arguments.file);
-  const std::span<const std::byte> bytes = file->bytes();
+void print_text(const Json& result, bool verbose) {
+  fmt::print("{}: .{}, {}{}\n", escaped(result["file"].get<std::string>()), result["kind"].get<std::string>(),
+             bytes_text(result["bytes"].get<uint64_t>()), result["verified"].get<bool>() ? ", verified" : "");
+  if (result["kind"] == "pt2") print_pt2(result, verbose);
+  else print_pte(result, verbose);
+}
+
+bool is_pte(const std::string& path, std::span<const std::byte> bytes) {
   const auto starts_with = [&](size_t at, std::string_view magic) {
     return bytes.size() >= at + magic.size() && std::equal(magic.begin(), magic.end(), bytes.begin() + at, [](char c, std::byte b) {
              return static_cast<std::byte>(c) == b;
            });
   };
-  Json result;
-  const std::string shown = escaped(arguments.file);
-  const bool is_pte = starts_with(4, "ET") || arguments.file.ends_with(".pte");
-  if (!is_pte && !starts_with(0, "PK") && !arguments.file.ends_with(".pt2"))
-    throw_bad_input(fmt::format("{}: is neither a .pt2 archive nor a .pte program", shown));
-  if (is_pte) {
-    try {
-      result = inspect_pte(arguments.file, bytes);
-    } catch (const Error& error) {
-      throw error.with_context(shown);
-    }
-  } else {
-    result = inspect_pt2(arguments.file, arguments.verify);
+  if (starts_with(4, "ET") || path.ends_with(".pte")) return true;
+  if (!starts_with(0, "PK") && !path.ends_with(".pt2"))
+    throw_bad_input(fmt::format("{}: is neither a .pt2 archive nor a .pte program", escaped(path)));
+  return false;
+}
+
+Json inspect_pte(const InspectArguments& arguments, std::span<const std::byte> bytes) {
+  if (!arguments.backend.empty() || !arguments.recipe.empty())
+    throw_usage(fmt::format("{}: --backend and --recipe ask what would become of a .pt2; a .pte is lowered already", escaped(arguments.file)));
+  try {
+    Json result = pte_document(arguments.file, bytes);
+    result["verified"] = true;  // a document is only made of a fully verified program
+    return result;
+  } catch (const Error& error) {
+    throw error.with_context(escaped(arguments.file));
   }
+}
+
+Json inspect_pt2(const InspectArguments& arguments, const CommonOptions& common) {
+  const ExplainOptions options = {arguments.backend, arguments.recipe, parse_settings(arguments.settings), common.threads};
+  const ExportedProgram program = load_exported_program(arguments.file, {.verify_all_records = arguments.verify});
+  Json result = pt2_document(arguments.file, program, options);
+  result["verified"] = arguments.verify;
+  return result;
+}
+
+void inspect(const InspectArguments& arguments, const CommonOptions& common) {
+  if (!arguments.settings.empty() && arguments.recipe.empty()) throw_usage("--set is a setting of the recipe: give --recipe too");
+  const auto file = MappedFile::open(arguments.file);
+  const Json result = is_pte(arguments.file, file->bytes()) ? inspect_pte(arguments, file->bytes()) : inspect_pt2(arguments, common);
   if (common.json) return print(result);
-  if (!common.quiet) print_text(result);
+  if (!common.quiet) print_text(result, arguments.verbose);
 }
 
 }  // namespace
 
 void add_inspect(CLI::App& app, CommonOptions& common) {
-  CLI::App* command = app.add_subcommand("inspect", "what is in a .pt2 or .pte");
+  CLI::App* command = app.add_subcommand("inspect", "what is in a .pt2 or .pte, what is delegated and quantized, and why the rest is not");
   const auto arguments = std::make_shared<InspectArguments>();
   command->add_option("FILE", arguments->file, "a .pt2 or .pte")->required();
   command->add_flag("--verify", arguments->verify, "check every byte (all checksums)");
+  command->add_flag("--verbose,--layers", arguments->verbose, "list every operator, node, tensor and weight");
+  command->add_option("--backend", arguments->backend, "of a .pt2: explain the lowering to this one (default: the recipe's, or xnnpack)");
+  command->add_option("--recipe", arguments->recipe, "of a .pt2: explain what this recipe would quantize");
+  command->add_option("--set", arguments->settings, "a recipe's setting, key=value")->allow_extra_args(false);
   command->callback([arguments, &common] { inspect(*arguments, common); });
 }
 

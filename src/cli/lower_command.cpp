@@ -5,6 +5,7 @@
 #include <intaglio/error.h>
 #include <intaglio/pt2.h>
 
+#include "cli/explanation_text.h"
 #include "cli/flow.h"
 
 namespace intaglio::cli {
@@ -40,11 +41,11 @@ void lower(const LowerArguments& arguments, const CommonOptions& common) {
   for (const std::string& backend : arguments.backends) add_backend(partitioners, backend, compat);
   StepClock clock;
   std::vector<std::pair<std::string, ExportedProgram>> methods = load_methods(arguments.models);
+  const std::string first_model = methods.front().second.source;
   clock.step("load");
   EdgeProgram edge = to_edge_transform_and_lower(std::move(methods), partitioners, {.threads = common.threads});
   clock.step("lower");
   Json lowering = lowering_json(edge);
-  const std::string lowering_summary = common.json ? "" : lowering_text(edge);
   std::move(edge).to_executorch().save(arguments.out);
   clock.step("write");
 
@@ -59,8 +60,9 @@ void lower(const LowerArguments& arguments, const CommonOptions& common) {
     return print(result);
   }
   if (common.quiet) return;
-  fmt::print("{}: {} in {:.2f} s\n{}steps: {}\n", arguments.out, bytes_text(bytes), clock.total_seconds(), lowering_summary,
-             clock.to_text());
+  const std::string hint = fmt::format("intaglio inspect {} --backend {} --verbose", first_model, arguments.backends.front());
+  fmt::print("{}: {} in {:.2f} s\n{}steps: {}\n", arguments.out, bytes_text(bytes), clock.total_seconds(),
+             lowering_text(lowering, hint), clock.to_text());
 }
 
 }  // namespace

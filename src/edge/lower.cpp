@@ -94,7 +94,7 @@ std::vector<LeftoverOp> list_leftovers(ExportedProgram& program) {
     auto refusal = node->metadata.find(refusal_key);
     if (!is_bookkeeping(*node))
       leftovers.push_back({std::string(node->op().name()), layer_name(*node), source_line(*node),
-                           refusal == node->metadata.end() ? "" : refusal->second});
+                           refusal == node->metadata.end() ? "" : refusal->second, node->name()});
     if (refusal != node->metadata.end()) node->metadata.erase(refusal);
   }
   return leftovers;

@@ -34,4 +34,9 @@ bool Annotations::is_annotated(const Value* input) const {
   return annotation != nullptr && annotation->annotated;
 }
 
+const std::string* Annotations::refusal(const Node* node) const {
+  const auto found = refusals_.find(node);
+  return found == refusals_.end() || is_annotated(node) ? nullptr : &found->second;
+}
+
 }  // namespace intaglio

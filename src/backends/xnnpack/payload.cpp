@@ -138,6 +138,15 @@ std::string value_text(const PayloadValue& value) {
   return text;
 }
 
+template <typename Describe> std::string node_text(const PayloadNode& node, Describe describe) {
+  std::vector<std::string> inputs;
+  for (const ValueId id : node.inputs) inputs.push_back(describe(id));
+  std::string text = fmt::format("{}({}){}", info(node.kind).name, fmt::join(inputs, ", "), std::visit(AttributesText{}, node.attributes));
+  if (node.flags != 0) text += fmt::format(" flags={}", node.flags);
+  if (node.clamps()) text += fmt::format(" range=[{}, {}]", node.output_min, node.output_max);
+  return text;
+}
+
 }  // namespace
 
 std::string_view name(DataType type) {
@@ -172,16 +181,15 @@ PayloadNode& PayloadGraph::add_node(PayloadNode node) {
 std::string to_string(const PayloadGraph& graph) {
   std::string text;
   for (size_t id = 0; id < graph.values.size(); ++id) text += fmt::format("v{}: {}\n", id, value_text(graph.values[id]));
-  for (const PayloadNode& node : graph.nodes) {
-    std::vector<std::string> inputs;
-    for (const ValueId id : node.inputs) inputs.push_back(id_text(id));
-    text += fmt::format("{} = {}({}){}", id_text(node.output), info(node.kind).name, fmt::join(inputs, ", "),
-                        std::visit(AttributesText{}, node.attributes));
-    if (node.flags != 0) text += fmt::format(" flags={}", node.flags);
-    if (node.clamps()) text += fmt::format(" range=[{}, {}]", node.output_min, node.output_max);
-    text += '\n';
-  }
+  for (const PayloadNode& node : graph.nodes) text += fmt::format("{} = {}\n", id_text(node.output), node_text(node, id_text));
   return text;
+}
+
+std::vector<std::string> node_texts(const PayloadGraph& graph) {
+  const auto described = [&](ValueId id) { return id == invalid_id ? "-" : fmt::format("v{} {}", id, value_text(graph.values[id])); };
+  std::vector<std::string> texts;
+  for (const PayloadNode& node : graph.nodes) texts.push_back(fmt::format("{} -> {}", node_text(node, described), described(node.output)));
+  return texts;
 }
 
 void compact_values(PayloadGraph& graph) {

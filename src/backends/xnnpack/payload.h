@@ -191,6 +191,9 @@ std::string key_of(std::span<const std::byte> bytes);
 // Readable and stable: the form of golden tests and of `inspect`.
 std::string to_string(const PayloadGraph& graph);
 
+// The nodes alone, a line each; what they read and write is described in place: "Conv2d(fp32[1, 8, 8, 3], ...) -> ...".
+std::vector<std::string> node_texts(const PayloadGraph& graph);
+
 // Drops values that no node and no list refers to and renumbers the rest in order.
 void compact_values(PayloadGraph& graph);
 

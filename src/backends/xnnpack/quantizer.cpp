@@ -166,6 +166,7 @@ void XnnpackQuantizer::annotate(const ExportedProgram& program, Annotations& ann
     return !torchao && (!user_accepts(node) || op_in_float(node) || name_in_float(node) || type_in_float(node));
   };
   propagate_annotations(program, keeps_float, annotations);
+  explain_the_rest(program, compat_, annotations);
 }
 
 void XnnpackQuantizer::validate(const ExportedProgram&, const Annotations&) const {}

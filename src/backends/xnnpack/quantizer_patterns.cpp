@@ -120,31 +120,44 @@ class Annotator {
       if (torchao_ && !op_.empty() && std::find(row.targets.begin(), row.targets.end(), op_) == row.targets.end()) continue;
       for (Node* node : program_.graph().node_list()) {
         const auto match = match_operator(row.pattern, *node);
-        if (match && accepts(row, *match)) annotate(row, *match);
+        if (!match) continue;
+        const std::optional<std::string_view> why = refusal(row, *match);
+        if (!why) annotate(row, *match);
+        else if (*why != elsewhere) annotations_.refuse(node, std::string(row.pattern.name) + ": " + std::string(*why));
       }
     }
   }
 
  private:
-  bool accepts(const Row& row, const OperatorMatch& match) {
-    if (!torchao_ && !op_.empty() && !is_operator(op_, *match.node)) return false;
-    if (!is_free(row, match) || !passes_filter(row, match)) return false;
+  static constexpr std::string_view elsewhere = "";  // another row or configuration decides
+
+  // What of the row's conditions the node breaks; nullopt when the row takes it.
+  std::optional<std::string_view> refusal(const Row& row, const OperatorMatch& match) {
+    if (!torchao_ && !op_.empty() && !is_operator(op_, *match.node)) return elsewhere;
+    if (!is_free(row, match) || !passes_filter(row, match)) return elsewhere;
     switch (row.kind) {
       case Kind::linear:
-        return torchao_ || takes_weight(match);
-      case Kind::conv:
-        return !left_to_relu(row, match) && takes_dynamic_conv(match) && (torchao_ || takes_weight(match));
+        return unless(torchao_ || takes_weight(match), needs_weight);
       case Kind::conv_transpose:
-        return match.node->integer("groups") == 1 && !left_to_relu(row, match) && takes_dynamic_conv(match) &&
-               (torchao_ || takes_weight(match));
+        if (match.node->integer("groups") != 1) return "a transposed convolution has one group";
+        [[fallthrough]];
+      case Kind::conv:
+        if (left_to_relu(row, match)) return elsewhere;
+        if (!takes_dynamic_conv(match)) return "dynamic quantization takes 2-d convolutions that are not depthwise";
+        return unless(torchao_ || takes_weight(match), needs_weight);
       case Kind::elementwise:
-        return takes_elementwise(match);
+        return unless(takes_elementwise(match), "both operands are float32 tensors, and no constant is too large for a histogram");
       case Kind::pool:
-        return torchao_ ? is_module_pool(*match.node) : has_float_output(*match.node);
+        return unless(torchao_ ? is_module_pool(*match.node) : has_float_output(*match.node), "a pool of its own over float images");
       case Kind::cat:
-        return torchao_ || has_float_output(*match.node);
+        return unless(torchao_ || has_float_output(*match.node), "the tensors are float");
     }
-    return false;
+    return elsewhere;
+  }
+  static constexpr std::string_view needs_weight = "the weight is a float constant, the activation is float";
+  static std::optional<std::string_view> unless(bool holds, std::string_view rule) {
+    if (holds) return std::nullopt;
+    return rule;
   }
 
   // torchao marks weights too, so that a second call of a shared convolution is left in float.
@@ -312,13 +325,27 @@ void propagate_annotations(const ExportedProgram& program, const std::function<b
     if (!contains(sharing_ops, *node) || annotations.is_annotated(node) || keeps_float(*node)) continue;
     Value* input = first_tensor(*node);
     const QuantizationAnnotation* producer = input == nullptr ? nullptr : annotations.find_producer(input);
-    if (producer == nullptr || !producer->output_qspec) continue;
+    if (producer == nullptr || !producer->output_qspec) {
+      annotations.refuse(node, "sharing: what it reads is quantized by the node that makes it");
+      continue;
+    }
     QuantizationAnnotation annotation;
     annotation.input_qspec_map.emplace_back(input, SharedQuantizationSpec{input});
     annotation.output_qspec = SharedQuantizationSpec{input};
     annotation.annotated = true;
     annotation.rule = "xnnpack.sharing";
     annotations.of(node) = std::move(annotation);
+  }
+}
+
+void explain_the_rest(const ExportedProgram& program, Compat compat, Annotations& annotations) {
+  const auto& table = compat == Compat::torchao ? std::span<const Row>(torchao_rows) : std::span<const Row>(rows);
+  for (const Node* node : program.graph().node_list()) {
+    if (annotations.is_annotated(node) || annotations.refusal(node) != nullptr) continue;
+    const bool known = contains(sharing_ops, *node) || std::any_of(table.begin(), table.end(), [&](const Row& row) {
+                         return contains(row.pattern.ops, *node);
+                       });
+    annotations.refuse(node, known ? "the configuration leaves it in float" : "XNNPACK's quantizer has no pattern for this op");
   }
 }
 

@@ -24,6 +24,9 @@ void annotate_patterns(const ExportedProgram& program, const QuantizationConfig&
 void propagate_annotations(const ExportedProgram& program, const std::function<bool(const Node&)>& keeps_float,
                            Annotations& annotations);
 
+// Gives every node that is neither annotated nor refused for a reason of its own one: no pattern, or no configuration.
+void explain_the_rest(const ExportedProgram& program, Compat compat, Annotations& annotations);
+
 // True if `name` (with or without overload) means the operator of `node`, its in-place form included.
 bool is_operator(std::string_view name, const Node& node);
 

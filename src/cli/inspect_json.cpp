@@ -1,0 +1,248 @@
+#include "cli/inspect_json.h"
+
+#include <map>
+
+#include <intaglio/error.h>
+
+#include "edge/pte_reader.h"
+#include "report/pte_explanation.h"
+
+namespace intaglio::cli {
+namespace {
+
+Json sizes_json(const std::vector<SymInt>& sizes) {
+  Json list = Json::array();
+  for (const SymInt& size : sizes) {
+    if (size.is_static()) list.push_back(size.value());
+    else list.push_back(to_string(size));
+  }
+  return list;
+}
+
+Json value_json(const Value& value) {
+  if (!value.is_tensor()) return {{"name", value.name()}, {"dtype", nullptr}, {"sizes", Json::array()}};
+  return {{"name", value.name()}, {"dtype", std::string(name(value.dtype()))}, {"sizes", sizes_json(value.sizes())}};
+}
+
+template <typename Counted> Json counts_json(const Counted& counts, const char* key) {
+  Json list = Json::array();
+  for (const auto& [what, count] : counts) list.push_back({{key, what}, {"count", count}});
+  return list;
+}
+
+const char* unit(const Work& work) { return work.is_macs ? "macs" : "elements"; }
+
+Json ops_json(const std::vector<ExplainedOp>& ops) {
+  Json list = Json::array();
+  for (const ExplainedOp& op : ops) list.push_back(op_json(op));
+  return list;
+}
+
+// How the program would be lowered as it stands. A program that cannot be is explained by the error.
+Json delegation_json(const ExportedProgram& program, const std::string& backend, const PartitionerList& partitioners,
+                     const ExplainOptions& options) {
+  Json result = {{"backend", backend}, {"error", nullptr}};
+  try {
+    EdgeProgram edge = to_edge_transform_and_lower(program.clone(), partitioners, {.threads = options.threads});
+    const DelegationExplanation explained = explain_delegation(edge.methods.at(0));
+    result["work"] = explained.work;
+    result["delegates"] = Json::array();
+    for (const DelegateShare& delegate : explained.delegates)
+      result["delegates"].push_back({{"backend", delegate.backend}, {"nodes", delegate.nodes}, {"share", delegate.share}});
+    result["outside"] = ops_json(explained.outside);
+    std::move(edge).to_executorch();  // what is outside may have no kernel
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::bug) throw;
+    result["error"] = error.what();
+  }
+  return result;
+}
+
+Json quantization_json(const QuantizationExplanation& explained, const std::string& recipe) {
+  return {{"recipe", recipe.empty() ? Json(nullptr) : Json(recipe)},
+          {"work", explained.work},
+          {"quantized_share", explained.quantized_share},
+          {"in_float", ops_json(explained.in_float)}};
+}
+
+void add_explanations(Json& result, const ExportedProgram& program, const ExplainOptions& options) {
+  std::optional<Recipe> recipe;
+  if (!options.recipe.empty()) recipe = make_recipe(options.recipe, options.settings);
+  std::string backend = options.backend;
+  if (backend.empty()) backend = recipe ? recipe->info.backend : backend_names().front();
+  PartitionerList partitioners;
+  const Compat compat = recipe ? recipe->prepare.compat : Compat::intaglio;
+  add_backend(partitioners, backend, compat);
+  result["delegation"] = delegation_json(program, backend, partitioners, options);
+  result["quantization"] = nullptr;
+  if (recipe && recipe->quantizer)
+    result["quantization"] = quantization_json(explain_quantizer(program, *recipe->quantizer, compat), recipe->info.name);
+  else if (has_quantization(program))
+    result["quantization"] = quantization_json(explain_quantization(program), "");
+}
+
+Json tensor_json(const pte::PteTensor& tensor) {
+  Json result = {{"kind", tensor.kind}};
+  if (tensor.kind == "tensor") {
+    result["dtype"] = tensor.dtype;
+    result["sizes"] = tensor.sizes;
+    result["dynamic"] = tensor.dynamic;
+  }
+  return result;
+}
+
+Json payload_nodes_json(const DelegateContents& delegate, uint64_t method_work) {
+  Json nodes = Json::array();
+  const xnnpack::PayloadGraph& graph = *delegate.graph;
+  const std::vector<std::string> texts = xnnpack::node_texts(graph);
+  for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    const xnnpack::PayloadNode& node = graph.nodes[i];
+    const xnnpack::PayloadValue& result = graph.values[node.output];
+    const Work& work = delegate.node_work[i];
+    nodes.push_back({{"kind", info(node.kind).name},
+                     {"dtype", name(result.type)},
+                     {"sizes", result.dims},
+                     {"range", node.clamps() ? Json({node.output_min, node.output_max}) : Json(nullptr)},
+                     {"work", work.amount},
+                     {"unit", unit(work)},
+                     {"share", method_work == 0 ? 0 : static_cast<double>(work.amount) / static_cast<double>(method_work)},
+                     {"text", texts[i]}});
+  }
+  return nodes;
+}
+
+Json delegate_json(const pte::PteDelegate& delegate, const DelegateContents& contents, uint64_t method_work) {
+  Json result = {{"backend", delegate.id},
+                 {"payload_bytes", delegate.payload_size},
+                 {"calls", delegate.calls},
+                 {"decoded", contents.graph.has_value()}};
+  if (!contents.graph) return result;
+  result["share"] = contents.share;
+  result["kinds"] = counts_json(contents.kinds, "kind");
+  result["dtypes"] = counts_json(contents.types, "dtype");
+  result["fused_clamps"] = contents.fused_clamps;
+  result["nodes"] = payload_nodes_json(contents, method_work);
+  return result;
+}
+
+Json memory_json(const MethodContents& contents) {
+  Json arenas = Json::array(), tensors = Json::array();
+  for (const Arena& arena : contents.arenas)
+    arenas.push_back({{"id", arena.id},
+                      {"bytes", arena.bytes},
+                      {"tensors", arena.tensors},
+                      {"peak_bytes", arena.peak_bytes},
+                      {"peak_instruction", arena.peak_instruction}});
+  for (const PlannedTensor& tensor : contents.tensors)
+    tensors.push_back({{"value", tensor.value},
+                       {"role", tensor.role},
+                       {"dtype", tensor.dtype},
+                       {"sizes", tensor.sizes},
+                       {"arena", tensor.arena},
+                       {"offset", tensor.offset},
+                       {"bytes", tensor.bytes},
+                       {"first", tensor.first},
+                       {"last", tensor.last}});
+  return {{"arenas", arenas}, {"tensors", tensors}};
+}
+
+Json method_json(const pte::PteMethod& method, const MethodContents& contents) {
+  Json result = {{"name", method.name}};
+  result["inputs"] = Json::array();
+  for (const pte::PteTensor& input : method.inputs) result["inputs"].push_back(tensor_json(input));
+  result["outputs"] = Json::array();
+  for (const pte::PteTensor& output : method.outputs) result["outputs"].push_back(tensor_json(output));
+  result["operators"] = Json::array();
+  for (const auto& [op, calls] : method.operators) {
+    double share = 0;
+    for (const InstructionText& instruction : contents.instructions)
+      if (instruction.kind == "kernel" && instruction.name == op) share += instruction.share;
+    result["operators"].push_back({{"op", op}, {"count", calls}, {"share", share}});
+  }
+  result["delegates"] = Json::array();
+  for (size_t i = 0; i < method.delegates.size(); ++i)
+    result["delegates"].push_back(delegate_json(method.delegates[i], contents.delegates[i], contents.work));
+  uint64_t planned = 0;
+  for (const uint64_t block : method.planned_memory) planned += block;
+  result["planned_bytes"] = planned;
+  result["memory"] = memory_json(contents);
+  result["instructions"] = method.instructions;
+  result["chain"] = Json::array();
+  for (const InstructionText& instruction : contents.instructions)
+    result["chain"].push_back({{"kind", instruction.kind},
+                               {"name", instruction.name},
+                               {"text", instruction.text},
+                               {"work", instruction.work.amount},
+                               {"unit", unit(instruction.work)},
+                               {"share", instruction.share}});
+  result["work"] = contents.work;
+  return result;
+}
+
+}  // namespace
+
+Json op_json(const ExplainedOp& op) {
+  return {{"op", op.op},     {"layer", op.layer},           {"source", op.source},    {"rule", op.rule},
+          {"work", op.work.amount}, {"unit", unit(op.work)}, {"share", op.share}};
+}
+
+Json pt2_document(const std::string& path, const ExportedProgram& program, const ExplainOptions& options) {
+  Json result = document("intaglio.inspect/1");
+  result["file"] = path;
+  result["kind"] = "pt2";
+  result["bytes"] = std::filesystem::file_size(path);
+  result["inputs"] = Json::array();
+  for (const Value* input : program.user_inputs()) result["inputs"].push_back(value_json(*input));
+  result["outputs"] = Json::array();
+  for (const Argument& output : program.user_outputs()) {
+    if (Value* const* value = output.get_if<Value*>()) result["outputs"].push_back(value_json(**value));
+    else result["outputs"].push_back({{"name", to_string(output)}, {"dtype", nullptr}, {"sizes", Json::array()}});
+  }
+  std::map<std::string, size_t> ops, quantized;
+  for (const Node* node : program.graph().node_list()) {
+    ++ops[std::string(node->op().name())];
+    if (is_quantized(program, *node)) ++quantized[std::string(node->op().name())];
+  }
+  result["ops"] = counts_json(ops, "op");
+  result["quantized_ops"] = counts_json(quantized, "op");
+  std::map<std::string, std::pair<size_t, uint64_t>> state;
+  for (const State* entries : {&program.state, &program.constants})
+    for (const auto& [fqn, entry] : entries->entries()) {
+      auto& [count, bytes] = state[std::string(name(entry.tensor.dtype()))];
+      ++count;
+      bytes += entry.tensor.nbytes();
+    }
+  result["state"] = Json::array();
+  for (const auto& [dtype, total] : state)
+    result["state"].push_back({{"dtype", dtype}, {"tensors", total.first}, {"bytes", total.second}});
+  add_explanations(result, program, options);
+  return result;
+}
+
+Json pte_document(const std::string& path, std::span<const std::byte> bytes) {
+  const pte::PteSummary summary = pte::read_pte_summary(bytes);
+  const PteContents contents = read_pte_contents(bytes);
+  Json result = document("intaglio.inspect/1");
+  result["file"] = path;
+  result["kind"] = "pte";
+  result["bytes"] = summary.file_size;
+  result["program_bytes"] = summary.program_size;
+  result["constant_bytes"] = summary.constant_bytes;
+  uint64_t named = 0;
+  for (const auto& [key, size] : summary.named_data) named += size;
+  result["named_data"] = {{"entries", summary.named_data.size()}, {"bytes", named}};
+  result["methods"] = Json::array();
+  for (size_t i = 0; i < summary.methods.size(); ++i)
+    result["methods"].push_back(method_json(summary.methods[i], contents.methods[i]));
+  result["layer_names"] = false;
+  result["weights"] = Json::array();
+  for (const StoredWeight& weight : contents.weights)
+    result["weights"].push_back({{"key", weight.key.empty() ? Json(nullptr) : Json(weight.key)},
+                                 {"bytes", weight.bytes},
+                                 {"dtype", weight.dtype},
+                                 {"sizes", weight.sizes},
+                                 {"used_by", weight.used_by}});
+  return result;
+}
+
+}  // namespace intaglio::cli

@@ -1,0 +1,137 @@
+#include "report/explanation.h"
+
+#include <algorithm>
+#include <unordered_map>
+
+#include <fmt/format.h>
+
+#include "pt2e/fold_batch_norm.h"
+
+namespace intaglio {
+namespace {
+
+// By name: dynamic and grouped ones too, and torchao's own.
+bool is_dequantize(const Node& node) { return node.op().base().starts_with("dequantize_"); }
+bool is_quantization_op(const Node& node) {
+  const std::string_view base = node.op().base();
+  return is_dequantize(node) || base.starts_with("quantize_") || base.starts_with("choose_qparams");
+}
+
+ExplainedOp explained(const ExportedProgram& program, const Node& node, std::string rule) {
+  return {std::string(node.op().name()), layer_name(node), source_line(node), std::move(rule), work_of(program, node), 0};
+}
+
+double share_of(uint64_t part, uint64_t whole) {
+  return whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole);
+}
+
+void finish(std::vector<ExplainedOp>& ops, uint64_t whole) {
+  for (ExplainedOp& op : ops) op.share = share_of(op.work.amount, whole);
+  std::ranges::stable_sort(ops, std::greater(), &ExplainedOp::share);
+}
+
+// Operators that compute: float tensors in and out, and not from constants alone.
+bool computes_on_floats(const ExportedProgram& program, const Node& node) {
+  if (is_quantization_op(node) || node.outputs().empty() || !node.output()->is_tensor()) return false;
+  if (!is_floating(node.output()->dtype())) return false;
+  return std::ranges::any_of(node.inputs(), [&](const Value* input) {
+    return input->is_tensor() && is_floating(input->dtype()) && program.constant(input) == nullptr;
+  });
+}
+
+// The operand that keeps a node of a converted program in float.
+std::string float_operand(const ExportedProgram& program, const Node& node) {
+  for (const Value* input : node.inputs()) {
+    if (!input->is_tensor() || (input->producer() != nullptr && is_dequantize(*input->producer()))) continue;
+    const Node* producer = input->producer();
+    if (producer != nullptr) return fmt::format("reads the float result of {}", producer->op().name());
+    if (program.constant(input) == nullptr) return fmt::format("reads the input '{}' in float", input->name());
+    if (input->meta().rank() >= 2) return "a constant that it reads is float";
+  }
+  return "reads nothing that is quantized";
+}
+
+template <typename Quantized, typename Rule>
+QuantizationExplanation explain(const ExportedProgram& program, Quantized quantized, Rule rule) {
+  QuantizationExplanation result;
+  uint64_t integer_work = 0;
+  for (const Node* node : program.graph().node_list()) {
+    if (!computes_on_floats(program, *node)) continue;
+    const uint64_t work = work_of(program, *node).amount;
+    result.work = saturating_add(result.work, work);
+    if (quantized(*node)) integer_work = saturating_add(integer_work, work);
+    else result.in_float.push_back(explained(program, *node, rule(*node)));
+  }
+  result.quantized_share = share_of(integer_work, result.work);
+  finish(result.in_float, result.work);
+  return result;
+}
+
+uint64_t delegated_work(const ExportedProgram& program) {
+  uint64_t work = 0;
+  for (const Node* node : program.graph().node_list())
+    if (!is_quantization_op(*node)) work = saturating_add(work, work_of(program, *node).amount);
+  return work;
+}
+
+}  // namespace
+
+DelegationExplanation explain_delegation(const EdgeMethod& method) {
+  DelegationExplanation result;
+  result.method = method.name;
+  std::vector<uint64_t> delegated;
+  for (const Delegate& delegate : method.delegates) {
+    delegated.push_back(delegate.program ? delegated_work(*delegate.program) : 0);
+    result.work = saturating_add(result.work, delegated.back());
+    result.delegates.push_back({delegate.backend_id, delegate.program ? delegate.program->graph().size() : 0, 0});
+  }
+  std::unordered_map<std::string_view, const Node*> by_name;
+  for (const Node* node : method.program.graph().node_list()) by_name.emplace(node->name(), node);
+  for (const LeftoverOp& op : method.leftovers) {
+    const auto node = by_name.find(op.node);
+    const Work work = node == by_name.end() ? Work{} : work_of(method.program, *node->second);
+    result.work = saturating_add(result.work, work.amount);
+    result.outside.push_back({op.op, op.layer, op.source, op.rule, work, 0});
+  }
+  for (size_t i = 0; i < delegated.size(); ++i) result.delegates[i].share = share_of(delegated[i], result.work);
+  finish(result.outside, result.work);
+  return result;
+}
+
+QuantizationExplanation explain_quantization(const ExportedProgram& program) {
+  return explain(program, [&](const Node& node) { return is_quantized(program, node); },
+                 [&](const Node& node) { return float_operand(program, node); });
+}
+
+QuantizationExplanation explain_quantizer(const ExportedProgram& program, const Quantizer& quantizer, Compat compat) {
+  // As prepare_pt2e begins.
+  ExportedProgram folded = program.clone();
+  fold_batch_norm(folded, compat);
+  quantizer.transform_for_annotation(folded);
+  Annotations annotations;
+  quantizer.annotate(folded, annotations);
+  return explain(folded, [&](const Node& node) { return annotations.is_annotated(&node); },
+                 [&](const Node& node) {
+                   const std::string* refusal = annotations.refusal(&node);
+                   return refusal == nullptr ? std::string("the quantizer does not annotate it") : *refusal;
+                 });
+}
+
+bool is_quantized(const ExportedProgram& program, const Node& node) {
+  if (is_quantization_op(node)) return false;
+  bool any = false;
+  for (const Value* input : node.inputs()) {
+    if (!input->is_tensor()) continue;
+    const bool from_integers = input->producer() != nullptr && is_dequantize(*input->producer());
+    any |= from_integers;
+    const bool is_bias = program.constant(input) != nullptr && input->meta().rank() < 2;
+    if (!from_integers && !is_bias) return false;
+  }
+  return any;
+}
+
+bool has_quantization(const ExportedProgram& program) {
+  return std::ranges::any_of(program.graph().node_list(), [](const Node* node) { return is_quantization_op(*node); });
+}
+
+}  // namespace intaglio

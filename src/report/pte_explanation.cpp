@@ -1,0 +1,273 @@
+#include "report/pte_explanation.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <unordered_map>
+#include <unordered_set>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <intaglio/error.h>
+
+#include "backends/xnnpack/payload_reader.h"
+#include "edge/kernel_table.h"
+#include "edge/pte_verifier.h"
+#include "edge/tensor_values.h"
+#include "report/memory_use.h"
+
+namespace intaglio {
+namespace {
+
+using namespace pte;
+
+std::span<const std::byte> payload_of(const ParsedProgram& parsed, const BackendDelegate& delegate, std::span<const std::byte> file) {
+  if (!delegate.in_segment) {
+    const InlineData& data = parsed.program.backend_delegate_data[delegate.index];
+    return file.subspan(data.offset, data.size);
+  }
+  const DataSegment& segment = parsed.program.segments[delegate.index];
+  return file.subspan(parsed.layout.segment_base_offset + segment.offset, segment.size);
+}
+
+Counts sorted_counts(const std::map<std::string, size_t>& counts) {
+  Counts result(counts.begin(), counts.end());
+  std::ranges::stable_sort(result, std::greater(), [](const auto& entry) { return entry.second; });
+  return result;
+}
+
+Work work_of(const xnnpack::PayloadGraph& graph, const xnnpack::PayloadNode& node) {
+  using xnnpack::NodeForm, xnnpack::NodeKind;
+  const Sizes& result = graph.values[node.output].dims;
+  const Sizes& input = graph.values[node.inputs.front()].dims;
+  CallShapes call;
+  call.result = result;
+  for (const xnnpack::ValueId id : node.inputs)
+    if (id != xnnpack::invalid_id) call.elements = saturating_add(call.elements, element_count(graph.values[id].dims));
+  call.elements = saturating_add(call.elements, element_count(result));
+  call.transposed = node.kind == NodeKind::ConvTranspose2d;
+  const NodeForm form = info(node.kind).form;
+  if (form == NodeForm::convolution) call.op = "convolution";
+  if (form == NodeForm::fully_connected) call.op = "linear";
+  if (node.kind == NodeKind::BatchMatrixMultiply) call.op = "bmm";
+  call.sizes_of = [&](std::string_view argument) -> std::optional<Sizes> {
+    if (argument != "weight") return input;
+    // As one output channel (of a transposed convolution: input channel) sees it.
+    const auto& a = node.get<xnnpack::ConvolutionAttributes>();
+    const uint32_t channels = call.transposed ? a.group_output_channels : a.group_input_channels;
+    return Sizes{1, a.kernel_height, a.kernel_width, channels};
+  };
+  return intaglio::work_of(call);
+}
+
+DelegateContents contents_of(const BackendDelegate& delegate, std::span<const std::byte> payload) {
+  DelegateContents contents;
+  contents.backend = delegate.id;
+  if (delegate.id != "XnnpackBackend") return contents;
+  contents.graph = xnnpack::read_payload(payload);
+  std::map<std::string, size_t> kinds, types;
+  for (const xnnpack::PayloadNode& node : contents.graph->nodes) {
+    ++kinds[std::string(info(node.kind).name)];
+    ++types[std::string(name(contents.graph->values[node.output].type))];
+    if (node.clamps() && node.kind != xnnpack::NodeKind::Clamp) ++contents.fused_clamps;
+    contents.node_work.push_back(work_of(*contents.graph, node));
+    contents.work = saturating_add(contents.work, contents.node_work.back().amount);
+  }
+  contents.kinds = sorted_counts(kinds);
+  contents.types = sorted_counts(types);
+  return contents;
+}
+
+std::string dtype_text(const TensorValue& tensor) {
+  const std::optional<DType> dtype = dtype_of_scalar_type(tensor.scalar_type);
+  return dtype ? std::string(name(*dtype)) : scalar_type_name(tensor.scalar_type);
+}
+std::vector<int64_t> sizes_of(const TensorValue& tensor) { return {tensor.sizes.begin(), tensor.sizes.end()}; }
+
+std::string value_text(const ExecutionPlan& plan, int32_t index) {
+  const EValue& value = plan.values[static_cast<size_t>(index)];
+  const auto* tensor = std::get_if<TensorValue>(&value);
+  if (tensor == nullptr) return fmt::format("v{}", index);
+  return fmt::format("v{}:{}[{}]", index, dtype_text(*tensor), fmt::join(tensor->sizes, ","));
+}
+
+// For each instruction of a plan the tensors that it names, members of lists included.
+class Mentions {
+ public:
+  Mentions(const ExecutionPlan& plan, uint64_t budget) : plan_(plan), budget_(budget) {
+    for (const auto& chain : plan.chains)
+      for (const Instruction& instruction : chain) {
+        found_.emplace_back();
+        seen_.clear();
+        std::visit(*this, instruction);
+      }
+  }
+  const std::vector<std::vector<int32_t>>& all() const { return found_; }
+
+  void operator()(const KernelCall& call) { std::ranges::for_each(call.args, [&](int32_t arg) { add(arg); }); }
+  void operator()(const DelegateCall& call) { std::ranges::for_each(call.args, [&](int32_t arg) { add(arg); }); }
+  void operator()(const MoveCall& call) { add(call.move_from), add(call.move_to); }
+  void operator()(const JumpFalseCall& call) { add(call.cond_value_index); }
+  void operator()(const FreeCall& call) { add(call.value_index); }
+
+ private:
+  void add(int32_t index) {
+    // -1 stands for None. Calls may share long lists: what they name together has a bound.
+    if (index < 0 || !seen_.insert(index).second) return;
+    if (budget_-- == 0) throw_bad_input("the program's calls name their tensors too often to be a real program");
+    const EValue& value = plan_.values[static_cast<size_t>(index)];
+    if (std::holds_alternative<TensorValue>(value)) found_.back().push_back(index);
+    if (const auto* list = std::get_if<TensorList>(&value)) for (const int32_t item : list->items) add(item);
+    if (const auto* list = std::get_if<OptionalTensorList>(&value)) for (const int32_t item : list->items) add(item);
+  }
+
+  const ExecutionPlan& plan_;
+  uint64_t budget_;
+  std::vector<std::vector<int32_t>> found_;
+  std::unordered_set<int32_t> seen_;
+};
+
+Work work_of(const ExecutionPlan& plan, const KernelCall& call, std::string_view key, const std::vector<int32_t>& tensors) {
+  CallShapes shapes;
+  const Kernel* kernel = find_kernel(key);
+  const OpSchema* schema = kernel == nullptr || kernel->schema_text.empty() ? nullptr : &schema_of(*kernel);
+  const auto tensor = [&](size_t argument) -> const TensorValue* {
+    return argument < call.args.size() ? std::get_if<TensorValue>(&plan.values[static_cast<size_t>(call.args[argument])]) : nullptr;
+  };
+  for (const int32_t index : tensors)
+    shapes.elements = saturating_add(shapes.elements, element_count(sizes_of(std::get<TensorValue>(plan.values[static_cast<size_t>(index)]))));
+  std::string base(key.substr(key.find("::") == std::string_view::npos ? 0 : key.find("::") + 2));
+  base.resize(std::min(base.find('.'), base.size()));
+  shapes.op = base;
+  if (!call.args.empty())
+    if (const TensorValue* result = tensor(call.args.size() - 1)) shapes.result = sizes_of(*result);
+  shapes.sizes_of = [&](std::string_view argument) -> std::optional<Sizes> {
+    for (size_t i = 0; schema != nullptr && i < schema->arguments.size(); ++i)
+      if (schema->arguments[i].name == argument && tensor(i) != nullptr) return sizes_of(*tensor(i));
+    return std::nullopt;
+  };
+  for (size_t i = 0; schema != nullptr && i < schema->arguments.size(); ++i)
+    if (schema->arguments[i].name == "transposed" && i < call.args.size())
+      if (const bool* flag = std::get_if<bool>(&plan.values[static_cast<size_t>(call.args[i])])) shapes.transposed = *flag;
+  return intaglio::work_of(shapes);
+}
+
+struct DescribeInstruction {
+  const ExecutionPlan& plan;
+  const std::vector<DelegateContents>& delegates;
+  const std::vector<int32_t>& tensors;
+
+  std::string operands() const {
+    std::vector<std::string> texts;
+    for (const int32_t tensor : tensors) texts.push_back(value_text(plan, tensor));
+    return fmt::format("{}", fmt::join(texts, ", "));
+  }
+  InstructionText operator()(const KernelCall& call) const {
+    const Operator& op = plan.operators[static_cast<size_t>(call.op_index)];
+    const std::string key = op.overload.empty() ? op.name : op.name + "." + op.overload;
+    return {"kernel", key, operands(), work_of(plan, call, key, tensors), 0};
+  }
+  InstructionText operator()(const DelegateCall& call) const {
+    const DelegateContents& delegate = delegates[static_cast<size_t>(call.delegate_index)];
+    return {"delegate", fmt::format("{} {}", delegate.backend, call.delegate_index), operands(), {delegate.work, true}, 0};
+  }
+  InstructionText operator()(const MoveCall& call) const {
+    return {"move", "", value_text(plan, call.move_from) + " to " + value_text(plan, call.move_to), {}, 0};
+  }
+  InstructionText operator()(const JumpFalseCall& call) const {
+    return {"jump_if_false", "", fmt::format("v{}, to {}", call.cond_value_index, call.destination_instruction), {}, 0};
+  }
+  InstructionText operator()(const FreeCall& call) const { return {"free", "", fmt::format("v{}", call.value_index), {}, 0}; }
+};
+
+MethodContents contents_of(const ParsedProgram& parsed, const ExecutionPlan& plan, const Mentions& mentions,
+                           std::span<const std::byte> file) {
+  MethodContents method;
+  method.name = plan.name;
+  for (size_t i = 0; i < plan.delegates.size(); ++i) {
+    try {
+      method.delegates.push_back(contents_of(plan.delegates[i], payload_of(parsed, plan.delegates[i], file)));
+    } catch (const Error& error) {
+      throw error.with_context(fmt::format("method '{}', delegate {}", escaped(plan.name), i));
+    }
+  }
+  for (const auto& chain : plan.chains)
+    for (const Instruction& instruction : chain) {
+      method.instructions.push_back(std::visit(DescribeInstruction{plan, method.delegates, mentions.all()[method.instructions.size()]}, instruction));
+      method.work = saturating_add(method.work, method.instructions.back().work.amount);
+    }
+  const auto share = [&](uint64_t work) { return method.work == 0 ? 0 : static_cast<double>(work) / static_cast<double>(method.work); };
+  for (DelegateContents& delegate : method.delegates) delegate.share = share(delegate.work);
+  for (InstructionText& instruction : method.instructions) instruction.share = share(instruction.work.amount);
+  add_memory_use(plan, mentions.all(), method);
+  return method;
+}
+
+// Collects what reads each weight while methods are walked.
+class Weights {
+ public:
+  explicit Weights(const ParsedProgram& parsed) : program_(parsed.program) {
+    for (const NamedData& named : program_.named_data)
+      // ExecuTorch stores scales per channel apart, under names of this form.
+      weights_.push_back({named.key, program_.segments[named.segment_index].size, "", {}, named.key.starts_with("scale_") ? "scales" : ""});
+    for (size_t i = 0; i < weights_.size(); ++i) named_.emplace(weights_[i].key, i);
+  }
+
+  void add(const MethodContents& method, const ExecutionPlan& plan, const Mentions& mentions) {
+    const std::string place = program_.execution_plan.size() == 1 ? "" : plan.name + ": ";
+    for (size_t d = 0; d < method.delegates.size(); ++d)
+      if (method.delegates[d].graph) add_delegate(*method.delegates[d].graph, fmt::format("{}delegate {}", place, d));
+    size_t index = 0;
+    for (const std::vector<int32_t>& values : mentions.all()) {
+      for (const int32_t value : values) add_constant(plan, value, fmt::format("{}{}, instruction {}", place, method.instructions[index].name, index));
+      ++index;
+    }
+  }
+
+  std::vector<StoredWeight> take() {
+    std::ranges::stable_sort(weights_, std::greater(), &StoredWeight::bytes);
+    return std::move(weights_);
+  }
+
+ private:
+  void add_delegate(const xnnpack::PayloadGraph& graph, const std::string& place) {
+    for (size_t n = 0; n < graph.nodes.size(); ++n)
+      for (const xnnpack::ValueId id : graph.nodes[n].inputs) {
+        if (id == xnnpack::invalid_id || !graph.values[id].is_constant()) continue;
+        const auto found = named_.find(graph.values[id].data_key);
+        if (found == named_.end() || !weights_[found->second].dtype.empty()) continue;
+        StoredWeight& weight = weights_[found->second];
+        weight.dtype = name(graph.values[id].type);
+        weight.sizes = graph.values[id].dims;
+        weight.used_by = fmt::format("{}, {} {}", place, info(graph.nodes[n].kind).name, n);
+      }
+  }
+  void add_constant(const ExecutionPlan& plan, int32_t value, std::string user) {
+    const auto& tensor = std::get<TensorValue>(plan.values[static_cast<size_t>(value)]);
+    if (tensor.allocation || tensor.data_buffer_idx == 0 || !constants_.insert(tensor.data_buffer_idx).second) return;
+    weights_.push_back({"", planned_bytes(tensor), dtype_text(tensor), sizes_of(tensor), std::move(user)});
+  }
+
+  const Program& program_;
+  std::vector<StoredWeight> weights_;
+  std::unordered_map<std::string, size_t> named_;
+  std::set<uint32_t> constants_;
+};
+
+}  // namespace
+
+PteContents read_pte_contents(std::span<const std::byte> file) {
+  const ParsedProgram parsed = parse_pte(file);
+  verify_program(parsed, file, {});
+  PteContents contents;
+  Weights weights(parsed);
+  for (const ExecutionPlan& plan : parsed.program.execution_plan) {
+    const Mentions mentions(plan, 4 * file.size() + 4096);
+    contents.methods.push_back(contents_of(parsed, plan, mentions, file));
+    weights.add(contents.methods.back(), plan, mentions);
+  }
+  contents.weights = weights.take();
+  return contents;
+}
+
+}  // namespace intaglio

@@ -1,0 +1,85 @@
+// What a `.pte` consists of: its delegates decoded, its memory plan, its weights by size, its instructions.
+//
+// The format has no names of layers: ExecuTorch keeps those in a file of its own. What stands for a layer here is the
+// key under which a weight is stored and the node that reads it.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "backends/xnnpack/payload.h"
+#include "edge/pte_reader.h"
+#include "report/work.h"
+
+namespace intaglio {
+
+using Counts = std::vector<std::pair<std::string, size_t>>;  // largest first
+
+struct DelegateContents {
+  std::string backend;
+  std::optional<xnnpack::PayloadGraph> graph;  // of XNNPACK delegates
+  std::vector<Work> node_work;                 // of graph->nodes
+  Counts kinds;                                // nodes by kind
+  Counts types;                                // nodes by the element type of their result
+  size_t fused_clamps = 0;                     // nodes that clamp their own result, Clamp nodes aside
+  uint64_t work = 0;
+  double share = 0;  // of the method's work
+};
+
+struct PlannedTensor {
+  size_t value = 0;
+  std::string role;  // "input", "output", "state", "temporary"
+  std::string dtype;
+  std::vector<int64_t> sizes;
+  size_t arena = 1;
+  uint64_t offset = 0;
+  uint64_t bytes = 0;
+  size_t first = 0;  // instructions that need it, both included
+  size_t last = 0;
+};
+struct Arena {
+  size_t id = 1;
+  uint64_t bytes = 0;
+  size_t tensors = 0;
+  uint64_t peak_bytes = 0;  // the most that one instruction needs
+  size_t peak_instruction = 0;
+};
+
+struct InstructionText {
+  std::string kind;  // "kernel", "delegate", "move", "jump_if_false", "free"
+  std::string name;  // operator or backend
+  std::string text;  // operands and results
+  Work work;
+  double share = 0;
+};
+
+struct StoredWeight {
+  std::string key;  // of named data; "" for a constant of the program
+  uint64_t bytes = 0;
+  std::string dtype;
+  std::vector<int64_t> sizes;
+  std::string used_by;  // "delegate 0, Conv2d 12", "aten::embedding.out, instruction 3"; "" when nothing that is decoded reads it
+};
+
+struct MethodContents {
+  std::string name;
+  uint64_t work = 0;
+  std::vector<DelegateContents> delegates;
+  std::vector<Arena> arenas;
+  std::vector<PlannedTensor> tensors;  // largest first
+  std::vector<InstructionText> instructions;
+};
+
+struct PteContents {
+  std::vector<MethodContents> methods;
+  std::vector<StoredWeight> weights;  // largest first
+};
+
+// Bad-input error on damage anywhere, inside payloads too.
+PteContents read_pte_contents(std::span<const std::byte> file);
+
+}  // namespace intaglio

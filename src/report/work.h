@@ -1,0 +1,36 @@
+// How much an operator has to do, so that reports can say what share of a model something is.
+//
+// Convolutions, matrix products and attention count their multiply-accumulates; everything else the elements it moves:
+// those of the tensors it reads and of the results it writes. Symbolic sizes count with their upper bound.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string_view>
+
+#include <intaglio/program.h>
+
+namespace intaglio {
+
+struct Work {
+  uint64_t amount = 0;  // saturates
+  bool is_macs = false;
+};
+
+// A call as far as its work goes, whatever graph or file it stands in.
+struct CallShapes {
+  std::string_view op;  // base name: "conv2d", "addmm"
+  bool transposed = false;
+  std::function<std::optional<Sizes>(std::string_view argument)> sizes_of;  // of a tensor argument, where there is one
+  Sizes result;
+  uint64_t elements = 0;  // read and written
+};
+Work work_of(const CallShapes& call);
+Work work_of(const ExportedProgram& program, const Node& node);
+
+// Of sizes as they are; saturates.
+uint64_t element_count(const Sizes& sizes);
+uint64_t saturating_add(uint64_t a, uint64_t b);
+
+}  // namespace intaglio
