@@ -36,11 +36,13 @@ BETTER = {
     "where": "masks are constants",
     "add": "instead of add.Scalar",
     "elu": "celu is elu with other settings",
+    "sub": "instead of remainder, whose kernel gives integers the wrong sign",
     "clamp": "instead of minimum with a constant, and of comparisons",
 }
 
 # Cases where more ops than ExecuTorch's are right, and why.
 MORE_OPS = {
+    "integers": "the remainder of integers as quotient, product and difference: the kernel gives it the wrong sign",
     "instance_norm_batch": "weights are applied after the norm instead of repeated for each sample",
     "sort": "ExecuTorch's program does not load",
     "rope": "two slices instead of one split_with_sizes_copy: the same bytes move",

@@ -116,6 +116,22 @@ Value* GraphBuilder::full(const std::vector<SymInt>& wanted, Argument value, DTy
   return call("aten.full.default", {sizes(wanted, sources, false), std::move(value)}, {{"dtype", dtype}});
 }
 
+Argument GraphBuilder::sum(const Argument& x, const Argument& y) {
+  const auto as_sym = [](const Argument& argument) -> std::optional<SymInt> {
+    if (const auto* number = argument.get_if<int64_t>()) return SymInt(*number);
+    Value* const* value = argument.get_if<Value*>();
+    return value ? (*value)->sym : std::nullopt;
+  };
+  const auto left = as_sym(x), right = as_sym(y);
+  if (left && right && left->is_static() && right->is_static()) return left->value() + right->value();
+  OutputSpecification output;
+  output.kind = ValueKind::sym_int;
+  if (left && right) output.sym = *left + *right;
+  Node& created = graph().insert_before(position_, Op::get("_operator.add"), {{"", x, ArgKind::positional}, {"", y, ArgKind::positional}}, {output});
+  created.metadata = inherited_metadata(origin_);
+  return created.output();
+}
+
 Argument GraphBuilder::size(Value* of, int64_t dim) {
   const SymInt& size = of->sizes().at(static_cast<size_t>(dim));
   if (size.is_static()) return size.value();

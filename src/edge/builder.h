@@ -45,6 +45,8 @@ class GraphBuilder {
   // aten.full of one number: sizes may be symbolic.
   Value* full(const std::vector<SymInt>& sizes, Argument value, DType dtype, Value* sized_like = nullptr);
 
+  // The sum of two integers, of which one may be symbolic.
+  Argument sum(const Argument& x, const Argument& y);
   // One size as an argument: a number, or a `sym_size` node of `of`.
   Argument size(Value* of, int64_t dim);
   // Sizes as an argument. Symbolic ones are found among the dimensions of `sources`; with `infer_one` a single one is

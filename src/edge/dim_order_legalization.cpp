@@ -33,8 +33,7 @@ bool sets_its_order(const Node& node) {
 
 }  // namespace
 
-void legalize_dim_order(ExportedProgram& program) {
-  Graph& graph = program.graph();
+void legalize_dim_order(Graph& graph) {
   std::unordered_set<const Value*> changed;
   for (Node* node : graph.node_list()) {
     const bool row_major_only =

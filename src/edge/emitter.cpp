@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 #include <intaglio/error.h>
 
+#include "edge/branches.h"
 #include "edge/kernel_arguments.h"
 #include "edge/lower_checks.h"
 #include "edge/tensor_values.h"
@@ -196,7 +197,11 @@ class Emitter {
   int32_t emit_result(const Value& value) {
     int32_t id = -1;
     if (value.is_tensor()) {
-      pte::TensorValue tensor = tensor_value(value.meta(), program_.range_constraints, value.name());
+      TensorMeta meta = value.meta();
+      // Kernels of norms want their statistics in the type of what they normalize, where PyTorch has float32.
+      if (value.producer() && value.output_index() > 0 && value.users().empty() && is_floating(meta.dtype))
+        meta.dtype = value.producer()->output(0)->dtype();
+      pte::TensorValue tensor = tensor_value(meta, program_.range_constraints, value.name());
       const size_t storage =
           is_planned_output(&value) ? builder_.new_storage(planned_bytes(tensor)) : PlanBuilder::kNoStorage;
       id = builder_.tensor(std::move(tensor), storage);
@@ -209,7 +214,7 @@ class Emitter {
 
   // True when the result is one more name for memory that exists.
   bool emit_view(const Node& node) {
-    if (node.outputs().size() != 1 || returned_.contains(node.output())) return false;
+    if (node.outputs().size() != 1 || returned_.contains(node.output()) || copies_.contains(node.output())) return false;
     if (Value* base = same_bytes_as(node)) return emit_static_view(node, *base);
     if (node.is("aten.view_copy.default") && !node.output()->meta().is_static()) return emit_dynamic_view(node);
     return false;
@@ -322,51 +327,30 @@ class Emitter {
 
   // ---- control flow: both branches stand in the one chain, jumped over as the condition says
   void emit_cond(const Node& node) {
-    const std::vector<NamedArgument>& arguments = node.arguments();
-    std::vector<const Graph*> branches;
-    std::vector<const Argument*> operands;
-    for (size_t i = 1; i < arguments.size(); ++i) {
-      if (const auto* subgraph = arguments[i].value.get_if<std::shared_ptr<Subgraph>>())
-        branches.push_back((*subgraph)->graph.get());
-      else
-        operands.push_back(&arguments[i].value);
-    }
-    if (branches.size() != 2) throw_unsupported("cond needs two branches");
-    const int32_t condition = emit_argument(node, {"pred", ArgType::scalar}, arguments[0].value);
+    const Condition parts = condition_of(node);
+    const int32_t condition = emit_argument(node, {"pred", ArgType::scalar}, parts.predicate);
     std::vector<int32_t> operand_ids;
-    for (const Argument* operand : operands)
-      for (const int32_t id : operand_list(node, *operand)) operand_ids.push_back(id);
+    for (const SymArg& operand : parts.operands) operand_ids.push_back(emit_symbol(operand));
 
     std::vector<int32_t> results;
     for (const Value* output : node.outputs()) results.push_back(emit_result(*output));
     const size_t to_false = builder_.jump_if_false(condition);
-    emit_branch(*branches[0], operand_ids, results);
+    emit_branch(*parts.branches[0], operand_ids, results);
     const size_t to_end = builder_.jump_if_false(builder_.boolean(false));
     builder_.set_jump_target(to_false);
-    emit_branch(*branches[1], operand_ids, results);
+    emit_branch(*parts.branches[1], operand_ids, results);
     builder_.set_jump_target(to_end);
-  }
-
-  std::vector<int32_t> operand_list(const Node& node, const Argument& operand) {
-    std::vector<int32_t> ids;
-    if (const auto* symbols = operand.get_if<std::vector<SymArg>>()) {
-      for (const SymArg& item : *symbols) ids.push_back(emit_symbol(item));
-    } else if (const auto* numbers = operand.get_if<std::vector<int64_t>>()) {
-      for (const int64_t number : *numbers) ids.push_back(builder_.integer(number));
-    } else if (!values_in(operand).empty()) {
-      for (Value* value : values_in(operand)) ids.push_back(id_of(value));
-    } else if (!operand.is<std::vector<Value*>>() && !operand.is_none()) {
-      ids.push_back(emit_argument(node, {"operand", ArgType::scalar}, operand));
-    }
-    return ids;
   }
 
   void emit_branch(const Graph& branch, const std::vector<int32_t>& operands, const std::vector<int32_t>& results) {
     if (branch.inputs().size() != operands.size())
       throw_unsupported("a branch of cond takes other values than are given");
     for (size_t i = 0; i < operands.size(); ++i) ids_[branch.inputs()[i]] = operands[i];
-    emit_nodes(branch);
     const std::vector<Argument> outputs = branch.outputs();
+    for (const Argument& output : outputs)
+      for (Value* value : values_in(output))
+        if (value->producer() && !origin(value)->producer()) copies_.insert(value);
+    emit_nodes(branch);
     if (outputs.size() != results.size()) throw_unsupported("a branch of cond returns another number of values");
     for (size_t i = 0; i < outputs.size(); ++i) {
       const int32_t from = emit_output(outputs[i]);
@@ -401,6 +385,8 @@ class Emitter {
   PlanBuilder builder_;
   std::unordered_map<const Value*, int32_t> ids_;
   std::unordered_set<const Value*> returned_;
+  // Copies of operands that leave a branch: the operand may be written to before they are read.
+  std::unordered_set<const Value*> copies_;
 };
 
 }  // namespace

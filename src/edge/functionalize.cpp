@@ -188,8 +188,8 @@ class Functionalizer {
   Value* scatter_slice(GraphBuilder& build, const Node& node, Value* whole, Value* part) {
     if (whole->sizes() == part->sizes()) return part;
     if (node.op().base() == "narrow") {
-      const int64_t start = node.integer("start");
-      return build.call("aten.slice_scatter.default", {whole, part, node.integer("dim"), start, start + node.integer("length")});
+      const Argument start = node.argument("start");
+      return build.call("aten.slice_scatter.default", {whole, part, node.integer("dim"), start, build.sum(start, node.argument("length"))});
     }
     return build.call("aten.slice_scatter.default",
                       {whole, part, node.integer("dim"), node.argument("start"), node.argument("end"), node.argument("step")});

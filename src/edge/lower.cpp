@@ -8,6 +8,7 @@
 
 #include <intaglio/error.h>
 
+#include "edge/branches.h"
 #include "edge/decompose/decompose.h"
 #include "edge/functionalize.h"
 #include "edge/partition.h"
@@ -85,11 +86,10 @@ void partition(EdgeMethod& method, const Partitioner& partitioner) {
 
 bool is_bookkeeping(const Node& node) {
   const std::string_view space = node.op().name_space();
-  return node.is(delegate_call) || space == "_operator" || space == "math" || node.op().base().starts_with("sym_");
+  return node.is(delegate_call) || node.is("higher_order.cond") || space == "_operator" || space == "math" || node.op().base().starts_with("sym_");
 }
 
-std::vector<LeftoverOp> list_leftovers(ExportedProgram& program) {
-  std::vector<LeftoverOp> leftovers;
+void list_leftovers(ExportedProgram& program, std::vector<LeftoverOp>& leftovers) {
   for (Node* node : program.graph().node_list()) {
     auto refusal = node->metadata.find(refusal_key);
     if (!is_bookkeeping(*node))
@@ -97,11 +97,25 @@ std::vector<LeftoverOp> list_leftovers(ExportedProgram& program) {
                            refusal == node->metadata.end() ? "" : refusal->second, node->name()});
     if (refusal != node->metadata.end()) node->metadata.erase(refusal);
   }
-  return leftovers;
 }
 
-EdgeMethod lower_method(std::string name, ExportedProgram program, const PartitionerList& partitioners, const LowerOptions& options) {
-  EdgeMethod method{std::move(name), std::move(program), {}, {}};
+// `method` has its program; what becomes of it is added.
+void lower_method(EdgeMethod& method, const PartitionerList& partitioners, const LowerOptions& options, int depth = 0);
+
+// Branches of conditions are lowered as the program is; delegates and leftovers are counted with the method's.
+void lower_branches_of(EdgeMethod& method, const PartitionerList& partitioners, const LowerOptions& options, int depth) {
+  constexpr int deepest = 32;
+  if (depth > deepest) throw_bad_input("conditions are nested too deeply");
+  lower_branches(method.program, [&](ExportedProgram& branch) {
+    EdgeMethod inner{method.name, std::move(branch), std::move(method.delegates), std::move(method.leftovers)};
+    lower_method(inner, partitioners, options, depth + 1);
+    branch = std::move(inner.program);
+    method.delegates = std::move(inner.delegates);
+    method.leftovers = std::move(inner.leftovers);
+  });
+}
+
+void lower_method(EdgeMethod& method, const PartitionerList& partitioners, const LowerOptions& options, int depth) {
   Lowering lowering(method.program, options);
   lowering.run(normalizing);
   decompose(method.program, [&](const Node& node) {
@@ -110,20 +124,18 @@ EdgeMethod lower_method(std::string name, ExportedProgram program, const Partiti
   });
   lowering.done("decompose");
   lowering.run(edge);
-  if (partitioners.items().empty()) {
-    method.leftovers = list_leftovers(method.program);
-    return method;
+  if (!partitioners.items().empty()) {
+    for (const auto& partitioner : partitioners.items()) {
+      partition(method, *partitioner);
+      lowering.done(fmt::format("delegate to {}", partitioner->backend_id()));
+    }
+    // What was kept whole for a backend that did not take it after all.
+    decompose(method.program);
+    lowering.done("decompose leftovers");
+    lowering.run(edge);
   }
-  for (const auto& partitioner : partitioners.items()) {
-    partition(method, *partitioner);
-    lowering.done(fmt::format("delegate to {}", partitioner->backend_id()));
-  }
-  // What was kept whole for a backend that did not take it after all.
-  decompose(method.program);
-  lowering.done("decompose leftovers");
-  lowering.run(edge);
-  method.leftovers = list_leftovers(method.program);
-  return method;
+  list_leftovers(method.program, method.leftovers);
+  lower_branches_of(method, partitioners, options, depth);
 }
 
 }  // namespace
@@ -146,7 +158,9 @@ EdgeProgram to_edge_transform_and_lower(std::vector<std::pair<std::string, Expor
   for (auto& [name, program] : methods) {
     const std::string source = program.source;
     try {
-      lowered.methods.push_back(lower_method(std::move(name), std::move(program), partitioners, options));
+      EdgeMethod method{std::move(name), std::move(program), {}, {}};
+      lower_method(method, partitioners, options);
+      lowered.methods.push_back(std::move(method));
     } catch (const Error& error) {
       if (source.empty()) throw;
       throw error.with_context(escaped(source));

@@ -15,10 +15,6 @@
 namespace intaglio {
 namespace {
 
-OutputSpecification description(const Value& value) {
-  return {value.is_tensor() ? value.meta() : TensorMeta(), value.name(), value.kind(), value.sym, value.class_fqn};
-}
-
 struct Boundary {
   std::vector<Value*> constants, inputs, outputs;
 };
@@ -65,15 +61,7 @@ ExportedProgram extract(const ExportedProgram& program, const Partition& partiti
     add(value, spec);
   }
   for (const Value* value : boundary.inputs) add(value, {InputSpec::Kind::user_input, nullptr, "", true});
-  for (const Node* node : partition.nodes) {
-    std::vector<NamedArgument> arguments = node->arguments();
-    for (NamedArgument& argument : arguments) argument.value = map_values(argument.value, [&](Value* value) { return mapping.at(value); });
-    std::vector<OutputSpecification> outputs;
-    for (const Value* output : node->outputs()) outputs.push_back(description(*output));
-    Node& copy = sub.graph().insert_before(nullptr, node->op(), std::move(arguments), std::move(outputs), node->name(), node->output_groups());
-    copy.metadata = node->metadata;
-    for (size_t i = 0; i < node->outputs().size(); ++i) mapping[node->output(i)] = copy.output(i);
-  }
+  for (const Node* node : partition.nodes) copy_node(sub.graph(), nullptr, *node, mapping);
   std::vector<Argument> outputs;
   for (const Value* value : boundary.outputs) {
     outputs.push_back(mapping.at(value));

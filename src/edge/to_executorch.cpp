@@ -7,6 +7,7 @@
 
 #include "base/atomic_file.h"
 #include "base/mapped_file.h"
+#include "edge/branches.h"
 #include "edge/dim_order_legalization.h"
 #include "edge/emitter.h"
 #include "edge/lower_checks.h"
@@ -29,8 +30,10 @@ namespace {
 void prepare(ExportedProgram& program, const ExecutorchOptions& options) {
   check_kernels(program);  // first: everything that has no kernel is named, in the user's own ops
   insert_write_back(program, !options.plan_inputs);  // mutated buffers get their values at the end
-  legalize_dim_order(program);                       // kernels that take row-major tensors only get a copy in front
-  program.graph().eliminate_dead_code();             // what write-back and legalisation left without users
+  for_each_graph(program.graph(), [](Graph& graph) {
+    legalize_dim_order(graph);    // kernels that take row-major tensors only get a copy in front
+    graph.eliminate_dead_code();  // what write-back and legalisation left without users
+  });
   check_kernels(program);
 }
 

@@ -233,6 +233,8 @@ bool one_inferred_size(Context c) {
 bool no_symbolic_arguments(Context c) {
   return std::ranges::all_of(c.node.inputs(), [](const Value* value) { return value->is_tensor(); });
 }
+// A reshape to no dimensions at all comes out with one.
+bool has_dimensions(Context c) { return output_meta(c).rank() > 0; }
 bool unsqueezes_last(Context c) {
   const int64_t dim = c.node.integer("dim");
   return c.features.more_ops || dim == -1 || dim == input_meta(c).rank();
@@ -325,7 +327,8 @@ constexpr Constraint where_rows[] = {{"the condition is a constant", constant_ma
                                      {"one choice is a constant number", one_constant_choice}};
 constexpr Constraint upsample_rows[] = {{"static sizes", static_input}, {"a batch of images", rank_four},
                                         {"the scale factors are the ratios of the sizes", factor_is_ratio}};
-constexpr Constraint view_rows[] = {{"at most one symbolic size", one_inferred_size}};
+constexpr Constraint view_rows[] = {{"at most one symbolic size", one_inferred_size},
+                                    {"the result has a dimension", has_dimensions}};
 constexpr Constraint unsqueeze_rows[] = {{"at most one symbolic size", one_inferred_size},
                                          {"the last dimension", unsqueezes_last}};
 constexpr Constraint slice_rows[] = {{"step is 1, or sizes are static", step_fits}, {"the sliced dimension is static", static_slice}};

@@ -48,6 +48,13 @@ Values floor_divide(GraphBuilder& b, const Node& n) {
   return {b.call("aten.div.Tensor_mode", {self(n), n.argument("other")}, {{"rounding_mode", "floor"}})};
 }
 
+// The runtime's kernel gives integers the sign of the dividend, Python that of the divisor.
+Values remainder(GraphBuilder& b, const Node& n) {
+  if (is_floating(n.output()->dtype()) || n.op().overload() == "Scalar_Tensor") return {};
+  Value* quotient = b.call("aten.div.Tensor_mode", {self(n), n.argument("other")}, {{"rounding_mode", "floor"}});
+  return {b("aten.sub.Tensor", self(n), b("aten.mul.Tensor", quotient, n.argument("other")))};
+}
+
 // Powers that a faster kernel computes.
 Values power(GraphBuilder& b, const Node& n) {
   Value* x = self(n);
@@ -153,6 +160,8 @@ constexpr DecompositionRow rows[] = {
     {"aten.div.Scalar_mode", div_mode},
     {"aten.floor_divide.default", floor_divide},
     {"aten.floor_divide.Scalar", floor_divide},
+    {"aten.remainder.Scalar", remainder},
+    {"aten.remainder.Tensor", remainder},
     {"aten.true_divide.Tensor", renamed<div_tensor>},
     {"aten.divide.Tensor", renamed<div_tensor>},
     {"aten.multiply.Tensor", renamed<mul_tensor>},

@@ -15,6 +15,7 @@ template <typename Body> Value* with_batch(GraphBuilder& b, Value* input, int64_
 Value* convolve(GraphBuilder& b, const Node& n, Value* input, const Ints& padding, bool transposed, const Ints& output_padding) {
   Value* weight = n.tensor("weight");
   const int64_t rank = weight->meta().rank();
+  if (rank > 4) refuse(n, "there is no kernel for three-dimensional convolutions");
   const size_t spatial = static_cast<size_t>(rank - 2);
   Value* bias = n.optional_tensor("bias");
   const Argument bias_argument = bias ? Argument(bias) : Argument();

@@ -29,8 +29,14 @@ Values slice(GraphBuilder& b, const Node& n) {
 Values narrow(GraphBuilder& b, const Node& n) {
   const Argument start = n.argument("start"), length = n.argument("length");
   const auto *first = start.get_if<int64_t>(), *count = length.get_if<int64_t>();
-  if (!first || !count) refuse(n, "start and length must be fixed");
   const int64_t dim = dim_of(n, "dim", self(n)->meta().rank());
+  if (!first || !count) {
+    // How many elements are taken is in the exporter's words; the difference of the ends need not show it.
+    const TensorMeta meta = n.output()->meta();
+    Value* part = b("aten.slice.Tensor", self(n), dim, start, b.sum(start, length));
+    part->meta() = meta;
+    return {part};
+  }
   const int64_t from = *first < 0 ? *first + self(n)->meta().sizes[static_cast<size_t>(dim)].value() : *first;
   return {b.slice(self(n), dim, from, from + *count)};
 }
@@ -97,6 +103,24 @@ Values roll(GraphBuilder& b, const Node& n) {
   return {b.view(x, sizes)};
 }
 
+// Writes along one dimension are writes at an index of all the others.
+Value* put_along(GraphBuilder& b, const Node& n, Value* values, bool accumulate) {
+  Values indices(static_cast<size_t>(dim_of(n, "dim", self(n)->meta().rank())), nullptr);
+  Value* index = n.tensor("index");
+  indices.push_back(index->meta().rank() == 0 ? b.unsqueeze(index, 0) : index);
+  return b("aten.index_put.default", self(n), indices, values, accumulate);
+}
+Values index_copy(GraphBuilder& b, const Node& n) { return {put_along(b, n, n.tensor("source"), false)}; }
+Values index_add(GraphBuilder& b, const Node& n) {
+  Value* source = n.tensor("source");
+  return {put_along(b, n, n.number("alpha") == 1 ? source : b("aten.mul.Tensor", source, n.argument("alpha")), true)};
+}
+Values index_fill(GraphBuilder& b, const Node& n) {
+  const Argument value = n.argument("value");
+  Value* const* tensor = value.get_if<Value*>();
+  return {put_along(b, n, tensor ? *tensor : b.number(value, self(n)->dtype()), false)};
+}
+
 Values unsafe_index(GraphBuilder& b, const Node& n) { return {b("aten.index.Tensor", self(n), n.argument("indices"))}; }
 
 // There is no sort kernel; topk of everything sorts.
@@ -125,6 +149,10 @@ constexpr DecompositionRow rows[] = {
     {"aten.chunk.default", split},
     {"aten.tensor_split.sections", split},
     {"aten.roll.default", roll},
+    {"aten.index_copy.default", index_copy},
+    {"aten.index_add.default", index_add},
+    {"aten.index_fill.int_Scalar", index_fill},
+    {"aten.index_fill.int_Tensor", index_fill},
     {"aten._unsafe_index.Tensor", unsafe_index},
     {"aten.sort.default", sort},
     {"aten.sort.stable", sort},

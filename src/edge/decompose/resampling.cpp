@@ -1,6 +1,7 @@
 // Padding at borders and resizing of images.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include <fmt/format.h>
 
@@ -40,10 +41,25 @@ Values pad(GraphBuilder& b, const Node& n) {
   return {b(fmt::format("aten.{}_pad{}d.default", kernel, pads.size() / 2), x, pads)};
 }
 
-Values constant_pad(GraphBuilder&, const Node& n) {
+// Negative amounts take away: slices, then what is left of the padding.
+Values cropped(GraphBuilder& b, const Node& n, Ints pads) {
+  Value* x = n.tensor("self");
+  for (size_t i = 0; i < pads.size(); ++i) {
+    if (pads[i] >= 0) continue;
+    const int64_t dim = x->meta().rank() - 1 - static_cast<int64_t>(i / 2);
+    const SymInt& size = x->sizes()[static_cast<size_t>(dim)];
+    if (!size.is_static() && i % 2) refuse(n, "negative padding behind needs a fixed size");
+    x = i % 2 ? b.slice(x, dim, 0, size.value() + pads[i]) : b.slice(x, dim, -pads[i], std::numeric_limits<int64_t>::max());
+    pads[i] = 0;
+  }
+  return {b("aten.constant_pad_nd.default", x, pads, n.argument("value"))};
+}
+
+Values constant_pad(GraphBuilder& b, const Node& n) {
   const Argument pads = n.argument("pad");
   const auto* amounts = pads.get_if<Ints>();
   const bool nothing = amounts && std::all_of(amounts->begin(), amounts->end(), [](int64_t amount) { return amount == 0; });
+  if (amounts && std::any_of(amounts->begin(), amounts->end(), [](int64_t amount) { return amount < 0; })) return cropped(b, n, *amounts);
   const bool returns_input = !n.tensor("self")->producer() && is_program_output(n.output());
   return nothing && !returns_input ? Values{n.tensor("self")} : Values{};
 }

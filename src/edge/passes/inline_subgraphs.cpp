@@ -28,11 +28,14 @@ Wrapper wrapper_of(const Node& node) {
   return wrapper;
 }
 
+// Branches of a condition stay sub-graphs: lower_branches takes care of them.
+bool is_wrapper(const Node& node) { return node.op().name_space() == "higher_order" && !node.is("higher_order.cond"); }
+
 void check(const Node& node) {
   if (node.is("higher_order.wrap_with_set_grad_enabled")) return;
   const auto* enabled = node.arguments().size() > 2 ? node.arguments()[2].value.get_if<bool>() : nullptr;
   if (node.is("higher_order.wrap_with_autocast") && enabled && !*enabled) return;
-  throw_unsupported(fmt::format("{}: control flow and autocast cannot be lowered; write the model without it", describe(node)));
+  throw_unsupported(fmt::format("{}: of control flow only torch.cond can be lowered, and no autocast; write the model without it", describe(node)));
 }
 
 void inline_one(Graph& graph, Node& node, int depth) {
@@ -44,18 +47,10 @@ void inline_one(Graph& graph, Node& node, int depth) {
     throw_bad_input(fmt::format("{}: the sub-graph's inputs do not fit the operands", describe(node)));
   std::unordered_map<const Value*, Value*> mapping;
   for (size_t i = 0; i < wrapper.operands.size(); ++i) mapping[wrapper.body->inputs()[i]] = wrapper.operands[i];
-  const auto outer = [&](Value* value) { return mapping.at(value); };
   std::vector<Node*> nested;
   for (const Node* inner : wrapper.body->node_list()) {
-    std::vector<NamedArgument> arguments = inner->arguments();
-    for (NamedArgument& argument : arguments) argument.value = map_values(argument.value, outer);
-    std::vector<OutputSpecification> outputs;
-    for (const Value* output : inner->outputs())
-      outputs.push_back({output->is_tensor() ? output->meta() : TensorMeta(), output->name(), output->kind(), output->sym, output->class_fqn});
-    Node& copy = graph.insert_before(&node, inner->op(), std::move(arguments), std::move(outputs), inner->name(), inner->output_groups());
-    copy.metadata = inner->metadata;
-    for (size_t i = 0; i < inner->outputs().size(); ++i) mapping[inner->output(i)] = copy.output(i);
-    if (copy.op().name_space() == "higher_order") nested.push_back(&copy);
+    Node& copy = copy_node(graph, &node, *inner, mapping);
+    if (is_wrapper(copy)) nested.push_back(&copy);
   }
   const std::vector<Argument> results = wrapper.body->outputs();
   if (results.size() != node.outputs().size()) throw_bad_input(fmt::format("{}: the sub-graph's results do not fit", describe(node)));
@@ -72,7 +67,7 @@ void inline_one(Graph& graph, Node& node, int depth) {
 
 void inline_subgraphs(ExportedProgram& program) {
   for (Node* node : program.graph().node_list())
-    if (node->op().name_space() == "higher_order") inline_one(program.graph(), *node, 0);
+    if (is_wrapper(*node)) inline_one(program.graph(), *node, 0);
 }
 
 }  // namespace intaglio

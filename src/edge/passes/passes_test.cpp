@@ -181,10 +181,10 @@ TEST(InlineSubgraphs, NoGradRegionsAreInlined) {
   EXPECT_EQ(t.ops(), "relu neg");
 }
 
-TEST(InlineSubgraphs, ControlFlowIsRefused) {
+TEST(InlineSubgraphs, LoopsAreRefused) {
   TestProgram t;
   Value* x = t.input("x", {2});
-  t.raw("higher_order.cond", {{"", x}}, {TensorMeta::contiguous(DType::float32, {2})});
+  t.raw("higher_order.while_loop", {{"", x}}, {TensorMeta::contiguous(DType::float32, {2})});
   t.returns({x});
   EXPECT_NE(test::refusal_of(ErrorKind::unsupported, [&] { inline_subgraphs(t.program); }).find("control flow"), std::string::npos);
 }

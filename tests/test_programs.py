@@ -1,0 +1,74 @@
+"""Programs of every form (program_cases.py) from `.pt2` to `.pte`, run on the stock runtime beside PyTorch.
+
+Each is lowered twice: to portable kernels only, and to XNNPACK. Calls follow each other in one loaded program, at several
+sizes where sizes are dynamic.
+"""
+
+import copy
+import subprocess
+import warnings
+
+import pytest
+import torch
+
+from program_cases import CASES
+
+warnings.filterwarnings("ignore")
+
+
+def leaves(tree):
+    return torch.utils._pytree.tree_leaves(tree)
+
+
+def expected_outputs(module, case):
+    """One list a call. Results are copied at once: a module may give its own state away."""
+    outputs = []
+    for call in case.calls:
+        torch._dynamo.reset()  # torch.cond is compiled even here, and takes sizes that change for dynamic ones
+        outputs.append(leaves(copy.deepcopy(module(*copy.deepcopy(call), **case.kwargs))))
+    return outputs
+
+
+@pytest.fixture(scope="module")
+def lowered(build, tmp_path_factory):
+    """name -> (expected outputs, {backend: (file, error)})"""
+    folder = tmp_path_factory.mktemp("programs")
+    results, arguments = {}, []
+    for name, case in CASES.items():
+        with torch.no_grad():
+            program = torch.export.export(copy.deepcopy(case.module), copy.deepcopy(case.calls[0]), case.kwargs, dynamic_shapes=case.shapes)
+            torch.export.save(program, folder / f"{name}.pt2")
+            results[name] = expected_outputs(copy.deepcopy(case.module), case)
+        arguments += [folder / f"{name}.pt2", folder / f"{name}.portable.pte"]
+    done = subprocess.run([build / "src" / "edge" / "edge_lower", *arguments], capture_output=True, text=True, timeout=300)
+    (folder / "portable.err").write_text(done.stderr)
+    return folder, results
+
+
+def run(path, case):
+    from executorch.runtime import Runtime, Verification
+
+    method = Runtime.get().load_program(path, verification=Verification.InternalConsistency).load_method("forward")
+    outputs = []
+    for call in case.calls:
+        values = [value.contiguous().clone() if isinstance(value, torch.Tensor) else value for value in leaves((call, case.kwargs))]
+        outputs.append([value.clone() if isinstance(value, torch.Tensor) else value for value in method.execute(values)])
+    return outputs
+
+
+@pytest.mark.parametrize("backend", ["portable", "xnnpack"])
+@pytest.mark.parametrize("name", CASES)
+def test_program_runs_as_in_pytorch(lowered, intaglio, name, backend):
+    folder, results = lowered
+    case, path = CASES[name], folder / f"{name}.{backend}.pte"
+    if backend == "xnnpack":
+        intaglio("lower", folder / f"{name}.pt2", "-o", path, "--backend", "xnnpack")
+    assert path.exists(), [line for line in (folder / "portable.err").read_text().splitlines() if f"/{name}.pt2" in line]
+    for actual, wanted in zip(run(path, case), results[name], strict=True):
+        assert len(actual) == len(wanted)
+        for ours, theirs in zip(actual, wanted):
+            if not isinstance(theirs, torch.Tensor):
+                assert ours == theirs
+                continue
+            assert ours.shape == theirs.shape and ours.dtype == theirs.dtype
+            torch.testing.assert_close(ours, theirs.contiguous(), rtol=case.tolerance, atol=case.tolerance)
