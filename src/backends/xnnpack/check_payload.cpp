@@ -131,7 +131,9 @@ class Checker {
       const int32_t expected = node.kind == NodeKind::DepthwiseConv2d ? 3 : 0;
       require(std::get<PerChannel>(input(node, 1).quantization).channel_dim == expected, node, "the filter's channel dimension is wrong");
     }
-    require(input(node, 1).is_constant() && (!has_bias || input(node, 2).is_constant()), node, "filter and bias are not constant");
+    const bool computed_weight = node.kind == NodeKind::FullyConnected && x == DataType::fp32 && w == DataType::fp32;
+    require((computed_weight && !has_bias) || (input(node, 1).is_constant() && (!has_bias || input(node, 2).is_constant())), node,
+            "filter and bias are not constant");
   }
 
   void check_convert(const PayloadNode& node) const {

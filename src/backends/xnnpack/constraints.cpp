@@ -77,6 +77,9 @@ bool constant_bias(Context c) {
   const auto operands = gemm_operands(c.program, c.node);
   return operands && (!operands->bias || is_constant_value(c.program, operands->bias));
 }
+// Linears also take a weight that is computed, in float32.
+bool linear_weight(Context c) { return constant_weight(c) || (c.features.more_ops && is_float32(c)); }
+bool linear_bias(Context c) { return constant_bias(c) || (c.features.more_ops && !constant_weight(c)); }
 bool runtime_input(Context c) {
   const auto operands = gemm_operands(c.program, c.node);
   return operands && !is_constant_value(c.program, operands->input);
@@ -101,23 +104,31 @@ bool bias_is_vector(Context c) {
 }
 bool unit_factors(Context c) { return c.node.number("alpha") == 1 && c.node.number("beta") == 1; }
 bool runtime_operands(Context c) {
+  if (c.features.more_ops && is_float32(c) && !is_constant_value(c.program, c.node.tensor("self"))) return true;
   return std::ranges::none_of(c.node.inputs(), [&](const Value* v) { return is_constant_value(c.program, v); });
 }
+bool alpha_fits(Context c) { return c.node.number("alpha") == 1 || (c.features.more_ops && std::isfinite(c.node.number("alpha"))); }
 bool unit_alpha(Context c) { return c.node.number("alpha") == 1; }
 bool clamp_range(Context c) {
   const auto bounds = clamp_bounds(c.node);
   return bounds && bounds->min < bounds->max;
 }
 bool softmax_dim(Context c) {
-  const int64_t rank = input_meta(c).rank();
   const int64_t dim = c.node.integer("dim");
-  const bool last = dim == -1 || dim == rank - 1;
-  return last || (c.features.more_ops && rank == 4 && (dim == 1 || dim == -3));
+  return dim == -1 || dim == input_meta(c).rank() - 1 || c.features.more_ops;
 }
 bool no_widening(Context c) { return !c.node.boolean("half_to_float"); }
 bool exponent_two(Context c) { return c.node.number("exponent") == 2; }
-bool gelu_is_erf(Context c) { return c.features.more_ops ? c.node.string("approximate") == "none" : true; }
+bool few_products(Context c) {
+  static const std::set<double> exponents = {-2, -1, -0.5, 0.5, 2, 3, 4};
+  return exponent_two(c) || (c.features.more_ops && exponents.contains(c.node.number("exponent")));
+}
+bool gelu_is_erf(Context c) { return c.node.string("approximate") == "none"; }
 bool unit_elu_scales(Context c) { return c.node.number("scale") == 1 && c.node.number("input_scale") == 1; }
+bool usable_elu_scales(Context c) {
+  const double outer = c.node.number("scale"), inner = c.node.number("input_scale");
+  return std::isfinite(outer) && outer != 0 && std::isfinite(inner) && inner > 0;
+}
 bool positive_alpha(Context c) { return c.node.number("alpha") > 0 && std::isfinite(c.node.number("alpha")); }
 bool finite_slope(Context c) { return std::isfinite(c.node.number("negative_slope")); }
 bool prelu_weight(Context c) {
@@ -138,10 +149,12 @@ bool window_above_one(Context c) {
 }
 bool floor_mode(Context c) { return !c.node.boolean("ceil_mode"); }
 bool padding_not_counted(Context c) {
+  if (c.features.more_ops) return true;
   const auto padding = c.node.integers("padding");
   return !c.node.boolean("count_include_pad") || std::ranges::all_of(padding, [](int64_t p) { return p == 0; });
 }
 bool divisor_is_window(Context c) {
+  if (c.features.more_ops) return c.node.optional_integer("divisor_override").value_or(1) != 0;
   const auto divisor = c.node.optional_integer("divisor_override");
   const auto kernel = window(c);
   return !divisor || *divisor == kernel[0] * kernel[1];
@@ -209,7 +222,15 @@ bool one_constant_choice(Context c) {
   return fill->numel() == 1 && !std::isnan(converted(*fill, DType::float32).data<float>()[0]);
 }
 bool keeps_dims(Context c) { return c.features.mean_without_keepdim || c.node.boolean("keepdim"); }
-bool no_dtype(Context c) { return !c.node.optional_dtype("dtype"); }
+bool no_dtype(Context c) {
+  const auto dtype = c.node.optional_dtype("dtype");
+  return !dtype || (c.features.more_ops && *dtype == input_meta(c).dtype);
+}
+bool whole_factors(Context c) {
+  for (size_t i = 2; i < 4; ++i)
+    if (output_meta(c).sizes[i].value() % input_meta(c).sizes[i].value() != 0) return false;
+  return true;
+}
 
 // With explicit factors PyTorch samples by the factor, XNNPACK by the ratio of the sizes.
 bool factor_is_ratio(Context c) {
@@ -249,8 +270,9 @@ bool static_slice(Context c) {
   if (!c.features.more_ops) return static_sizes(c);
   return input_meta(c).sizes[dim].is_static() && output_meta(c).sizes[dim].is_static();
 }
-bool several_inputs(Context c) { return c.node.tensors("tensors").size() >= 2; }
+bool several_inputs(Context c) { return c.features.more_ops || c.node.tensors("tensors").size() >= 2; }
 bool distinct_inputs(Context c) {
+  if (c.features.more_ops) return true;
   const auto tensors = c.node.tensors("tensors");
   return std::set<Value*>(tensors.begin(), tensors.end()).size() == tensors.size();
 }
@@ -290,19 +312,28 @@ constexpr Constraint convolution_rows[] = {
     {"1-d or 2-d, batched", convolution_rank}, gemm_weight_row, gemm_bias_row, gemm_input_row,
     {"no negative padding", nonnegative_padding}, {"1-d: at most one symbolic size", one_reshaped_size},
 };
-constexpr Constraint linear_rows[] = {gemm_weight_row, gemm_bias_row, gemm_input_row};
+constexpr Constraint linear_weight_row{"the weight is a constant, or computed in float32", linear_weight};
+constexpr Constraint linear_bias_row{"the bias is a constant", linear_bias};
+constexpr Constraint linear_rows[] = {linear_weight_row, linear_bias_row, gemm_input_row};
 constexpr Constraint addmm_rows[] = {
-    {"the added term is a vector over the output channels", bias_is_vector}, gemm_weight_row, gemm_bias_row,
+    {"the added term is a vector over the output channels", bias_is_vector}, linear_weight_row, linear_bias_row,
     gemm_input_row, {"alpha and beta are 1", unit_factors},
 };
 constexpr Constraint bmm_rows[] = {{"both operands are computed at run time", runtime_operands}};
-constexpr Constraint alpha_rows[] = {{"alpha is 1", unit_alpha}};
+constexpr Constraint alpha_rows[] = {{"alpha is finite", alpha_fits}};
+constexpr Constraint unit_alpha_rows[] = {{"alpha is 1", unit_alpha}};
 constexpr Constraint clamp_rows[] = {{"the lower bound is below the upper", clamp_range}};
-constexpr Constraint softmax_rows[] = {{"over the last dimension, or over the channels of images", softmax_dim},
+constexpr Constraint softmax_rows[] = {{"over the last dimension", softmax_dim},
                                        {"no widening to float32", no_widening}};
+constexpr Constraint power_rows[] = {{"the exponent is one of -2, -1, -1/2, 1/2, 2, 3, 4", few_products}};
 constexpr Constraint square_rows[] = {{"the exponent is 2", exponent_two}};
-constexpr Constraint gelu_rows[] = {{"float32", is_float32}, {"approximate is 'none'", gelu_is_erf}};
-constexpr Constraint elu_rows[] = {{"scale and input_scale are 1", unit_elu_scales}, {"alpha is positive", positive_alpha}};
+constexpr Constraint gelu_rows[] = {{"float32", is_float32}};
+constexpr Constraint erf_rows[] = {{"approximate is 'none'", gelu_is_erf}};
+constexpr Constraint elu_rows[] = {{"finite scales", usable_elu_scales}, {"alpha is positive", positive_alpha}};
+constexpr Constraint unit_elu_rows[] = {{"scale and input_scale are 1", unit_elu_scales}};
+constexpr Constraint nearest_rows[] = {{"static sizes", static_input}, {"by whole factors", whole_factors}};
+constexpr Constraint group_norm_rows[] = {{"float32", is_float32}, {"weight and bias are constants", constant_affine},
+                                          {"static sizes", static_input}};
 constexpr Constraint leaky_relu_rows[] = {{"the slope is finite", finite_slope}};
 constexpr Constraint prelu_rows[] = {{"images with a constant weight per channel, or one", prelu_weight}};
 constexpr Constraint avg_pool_rows[] = {
@@ -345,12 +376,18 @@ const std::span<const Constraint> convolution = convolution_rows;
 const std::span<const Constraint> linear = linear_rows;
 const std::span<const Constraint> addmm = addmm_rows;
 const std::span<const Constraint> bmm = bmm_rows;
-const std::span<const Constraint> alpha_one = alpha_rows;
+const std::span<const Constraint> finite_alpha = alpha_rows;
 const std::span<const Constraint> clamp = clamp_rows;
 const std::span<const Constraint> softmax = softmax_rows;
+const std::span<const Constraint> one_alpha = unit_alpha_rows;
+const std::span<const Constraint> power = power_rows;
 const std::span<const Constraint> square = square_rows;
 const std::span<const Constraint> gelu = gelu_rows;
+const std::span<const Constraint> erf = erf_rows;
 const std::span<const Constraint> elu = elu_rows;
+const std::span<const Constraint> unit_elu = unit_elu_rows;
+const std::span<const Constraint> nearest = nearest_rows;
+const std::span<const Constraint> group_norm = group_norm_rows;
 const std::span<const Constraint> leaky_relu = leaky_relu_rows;
 const std::span<const Constraint> prelu = prelu_rows;
 const std::span<const Constraint> avg_pool = avg_pool_rows;

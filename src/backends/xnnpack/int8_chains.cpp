@@ -131,6 +131,8 @@ Int8Chains find_int8_chains(const ExportedProgram& program, const Features& feat
       chains.dynamic_parts.insert({dynamic->choose, dynamic->quantize, dynamic->dequantize});
       continue;
     }
+    const RuleContext context{program, *node, features};
+    if (!std::ranges::all_of(rule->int8_constraints, [&](const Constraint& row) { return row.holds(context); })) continue;
     auto chain = qdq::find_chain(program, *node, [&](const Node& user) { return may_fuse(*rule, features, user); });
     if (!chain || !is_int8_activation(chain->output)) continue;
     if (std::ranges::any_of(chain->quantizes, [&](const Node* q) { return !is_int8_quantize(program, *q); })) continue;

@@ -12,8 +12,11 @@ constexpr float infinity = std::numeric_limits<float>::infinity();
 
 // A node that broadcasts its operands, the other of which has the result's sizes already.
 bool broadcasts(const Node& node, const Value& expanded) {
+  constexpr NodeKind kinds[] = {NodeKind::Add, NodeKind::Subtract, NodeKind::Multiply, NodeKind::Div, NodeKind::Minimum, NodeKind::Maximum};
   const OpRule* rule = find_rule(node);
-  if (!rule || rule->lower != &binary || !node.find("other")) return false;
+  if (!rule || std::ranges::find(kinds, rule->kind) == std::end(kinds)) return false;
+  const Argument* second = node.find("other");
+  if (!second || !second->is<Value*>()) return false;
   const Value *left = node.tensor("self"), *right = node.tensor("other");
   if (left == right) return false;
   return (left == &expanded ? right : left)->sizes() == node.output()->sizes();

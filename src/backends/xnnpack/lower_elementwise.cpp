@@ -1,5 +1,7 @@
 // Unary and binary ops, activations, softmax.
+#include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "backends/xnnpack/gemm_weight.h"
 #include "backends/xnnpack/lowering.h"
@@ -11,19 +13,31 @@ void unary(Lowering& lowering, const Node& node, NodeKind kind) {
 }
 
 // Both operands may be the same value, so they are read by name and not from inputs().
-void binary(Lowering& lowering, const Node& node, NodeKind kind) {
-  const bool is_bmm_like = node.find("mat2") != nullptr;
+void binary(Lowering& lowering, const Node&, NodeKind kind) {
   const ValueId left = lowering.operand("self");
-  const ValueId right = lowering.operand(is_bmm_like ? "mat2" : "other");
+  const ValueId right = lowering.operand("other");
   lowering.emit(kind, {left, right});
+}
+
+// self + alpha * other; the product with a constant is a constant.
+void add_or_subtract(Lowering& lowering, const Node& node, NodeKind kind) {
+  const auto alpha = static_cast<float>(node.number("alpha"));
+  if (alpha == 1) return binary(lowering, node, kind);
+  const ValueId left = lowering.operand("self");
+  if (const auto other = constant_value(lowering.program(), node.tensor("other"))) {
+    Tensor scaled = converted(*other, DType::float32).contiguous();
+    for (int64_t i = 0; i < scaled.numel(); ++i) scaled.mutable_data<float>()[i] *= alpha;
+    lowering.emit(kind, {left, lowering.float_constant(scaled, node.tensor("other")->name(), left)});
+    return;
+  }
+  const ValueId right = lowering.operand("other");
+  lowering.emit(kind, {left, lowering.compute(NodeKind::Multiply, {right, lowering.number(alpha, right)})});
 }
 
 void binary_scalar(Lowering& lowering, const Node& node, NodeKind kind) {
   const ValueId left = lowering.operand("self");
-  Tensor number = Tensor::scalar(static_cast<float>(node.number("other")));
-  if (lowering.value(left).type == DataType::fp16) number = converted(number, DType::float16);
-  const ValueId right = lowering.constant(number, "other", lowering.value(left).type);
-  lowering.emit(kind, {left, right});
+  const double factor = node.find("alpha") ? node.number("alpha") : 1;
+  lowering.emit(kind, {left, lowering.number(static_cast<float>(node.number("other") * factor), left)});
 }
 
 void clamp(Lowering& lowering, const Node& node, NodeKind kind) {
@@ -33,8 +47,18 @@ void clamp(Lowering& lowering, const Node& node, NodeKind kind) {
   clamped.output_max = bounds.max;
 }
 
+// scale * max(0, x) + scale * alpha * (exp(input_scale * min(0, x)) - 1): the node has alpha only.
 void elu(Lowering& lowering, const Node& node, NodeKind kind) {
-  lowering.emit(kind, {lowering.operand("self")}, ScalarAttributes{static_cast<float>(node.number("alpha"))});
+  const auto alpha = static_cast<float>(node.number("alpha")), inner = static_cast<float>(node.number("input_scale"));
+  const float outer = static_cast<float>(node.number("scale")) / inner;
+  ValueId x = lowering.operand("self");
+  if (inner != 1) x = lowering.compute(NodeKind::Multiply, {x, lowering.number(inner, x)});
+  if (outer == 1) {
+    lowering.emit(kind, {x}, ScalarAttributes{alpha * inner});
+    return;
+  }
+  const ValueId curved = lowering.compute(kind, {x}, ScalarAttributes{alpha * inner});
+  lowering.emit(NodeKind::Multiply, {curved, lowering.number(outer, x)});
 }
 
 void leaky_relu(Lowering& lowering, const Node& node, NodeKind kind) {
@@ -53,24 +77,23 @@ void prelu(Lowering& lowering, const Node& node, NodeKind kind) {
   lowering.emit(kind, {input, lowering.constant(slopes, node.tensor("weight")->name())});
 }
 
+// The node runs over the innermost dimension; another one changes places with it. The channels of an image come there by the
+// transpose that the layout pass cancels against the ones around it.
 void softmax(Lowering& lowering, const Node& node, NodeKind kind) {
   const ValueId input = lowering.operand("self");
-  const int64_t rank = static_cast<int64_t>(lowering.value(input).dims.size());
-  const int64_t dim = node.integer("dim");
-  const bool last = dim == -1 || dim == rank - 1;
-  // Softmax runs over the innermost dimension: the channels of an image come there by a transpose, which the layout
-  // pass cancels against the ones around it.
-  if (last) {
+  const size_t rank = lowering.value(input).dims.size();
+  const int64_t written = node.integer("dim");
+  const auto dim = static_cast<size_t>(written < 0 ? written + static_cast<int64_t>(rank) : written);
+  if (dim + 1 == rank) {
     lowering.emit(kind, {input});
     return;
   }
-  const auto& dims = lowering.value(input).dims;
-  const std::vector<int64_t> channels_last = {dims[0], dims[2], dims[3], dims[1]};
-  const ValueId moved = lowering.intermediate(input, channels_last);
-  lowering.emit_to(moved, NodeKind::StaticTranspose, {input}, DimsAttributes{{0, 2, 3, 1}});
-  const ValueId softened = lowering.intermediate(input, channels_last);
-  lowering.emit_to(softened, kind, {moved});
-  lowering.emit(NodeKind::StaticTranspose, {softened}, DimsAttributes{{0, 3, 1, 2}});
+  std::vector<uint32_t> there(rank), back(rank);
+  std::iota(there.begin(), there.end(), 0u);
+  std::rotate(there.begin() + static_cast<std::ptrdiff_t>(dim), there.begin() + static_cast<std::ptrdiff_t>(dim) + 1, there.end());
+  for (uint32_t i = 0; i < rank; ++i) back[there[i]] = i;
+  const ValueId softened = lowering.compute(kind, {lowering.transposed(input, there)});
+  lowering.emit(NodeKind::StaticTranspose, {softened}, DimsAttributes{back});
 }
 
 void identity(Lowering& lowering, const Node& node, NodeKind) { lowering.alias(lowering.operand(node.inputs().front())); }

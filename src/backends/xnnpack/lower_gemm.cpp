@@ -127,6 +127,18 @@ Tensor with_trailing_one(const Tensor& weight) {
   return weight.contiguous().reshaped(sizes);
 }
 
+// A weight that is computed at run time. The bias is added behind: beside such a weight the runtime crashes on one.
+void product_of_values(Lowering& lowering, const GemmOperands& operands, NodeKind kind) {
+  const ValueId input = lowering.operand(operands.input), weight = lowering.operand(operands.weight);
+  const uint32_t node_flags = operands.channel_axis == 1 ? flags::transpose_weights : 0;
+  if (!operands.bias) {
+    lowering.emit(kind, {input, weight, invalid_id}, {}, node_flags);
+    return;
+  }
+  const ValueId product = lowering.compute(kind, {input, weight, invalid_id}, {}, lowering.value(lowering.result()).dims, node_flags);
+  lowering.emit(NodeKind::Add, {product, lowering.operand(operands.bias)});
+}
+
 }  // namespace
 
 void convolution(Lowering& lowering, const Node& node, NodeKind) {
@@ -182,6 +194,7 @@ void convolution(Lowering& lowering, const Node& node, NodeKind) {
 
 void linear(Lowering& lowering, const Node& node, NodeKind kind) {
   const GemmOperands operands = *gemm_operands(lowering.program(), node);
+  if (!gemm_weight(lowering.program(), operands.weight)) return product_of_values(lowering, operands, kind);
   const GemmWeight weight = *gemm_weight(lowering.program(), operands.weight);
   ValueId input = lowering.operand(operands.input);
   const bool half = lowering.value(input).type == DataType::fp16;
@@ -210,12 +223,6 @@ void linear(Lowering& lowering, const Node& node, NodeKind kind) {
   const ValueId bias = bias_value(lowering, operands, weight, half ? DataType::fp16 : DataType::fp32);
   if (lowering.is_dynamic()) input = lowering.dynamic_int8(input, 1);
   lowering.emit(kind, {input, filter_id, bias}, {}, node_flags);
-}
-
-void bmm(Lowering& lowering, const Node&, NodeKind kind) {
-  const ValueId left = lowering.operand("self");
-  const ValueId right = lowering.operand("mat2");
-  lowering.emit(kind, {left, right});
 }
 
 }  // namespace intaglio::xnnpack::lower

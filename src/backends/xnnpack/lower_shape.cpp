@@ -38,8 +38,29 @@ uint32_t extra_for_ceil(int64_t input, int64_t output, int64_t kernel, int64_t s
 
 }  // namespace
 
+// The runtime divides by the elements that are no padding: where padding counts, or the divisor is given, zeros are put around
+// the image first. A divisor of one's own is made up for behind.
 void avg_pool(Lowering& lowering, const Node& node, NodeKind kind) {
-  lowering.emit(kind, {lowering.operand("self")}, window_of(node), flags::keep_dims);
+  ValueId input = lowering.operand("self");
+  PoolingAttributes a = window_of(node);
+  const bool counted = node.boolean("count_include_pad") || node.optional_integer("divisor_override");
+  if (counted && (a.padding_top | a.padding_left) != 0) {
+    PadAttributes pad;
+    pad.pre = pad.post = {0, 0, a.padding_top, a.padding_left};
+    std::vector<int64_t> dims = lowering.value(input).dims;
+    dims[2] += 2 * a.padding_top;
+    dims[3] += 2 * a.padding_left;
+    input = lowering.compute(NodeKind::StaticConstantPad, {input}, std::move(pad), std::move(dims));
+    a.padding_top = a.padding_bottom = a.padding_left = a.padding_right = 0;
+  }
+  const auto area = static_cast<double>(a.pooling_height) * a.pooling_width;
+  const auto divisor = static_cast<double>(node.optional_integer("divisor_override").value_or(static_cast<int64_t>(area)));
+  if (divisor == area) {
+    lowering.emit(kind, {input}, a, flags::keep_dims);
+    return;
+  }
+  const ValueId pooled = lowering.compute(kind, {input}, a, lowering.dims_of(node.output()), flags::keep_dims);
+  lowering.emit(NodeKind::Multiply, {pooled, lowering.number(static_cast<float>(area / divisor), pooled)});
 }
 
 void max_pool(Lowering& lowering, const Node& node, NodeKind kind) {
@@ -64,6 +85,20 @@ void upsample(Lowering& lowering, const Node& node, NodeKind kind) {
                 node.boolean("align_corners") ? flags::align_corners : 0);
 }
 
+// By whole factors: elements of [N, H, 1, W, 1, C] are repeated along the ones. In NHWC the transposes are nothing.
+void upsample_nearest(Lowering& lowering, const Node& node, NodeKind) {
+  const ValueId input = lowering.operand("input");
+  const std::vector<int64_t> in = lowering.value(input).dims, out = lowering.dims_of(node.output());
+  const int64_t vertical = out[2] / in[2], horizontal = out[3] / in[3];
+  const ValueId rows = lowering.reshaped(lowering.transposed(input, {0, 2, 3, 1}), {in[0], in[2], 1, in[3], 1, in[1]});
+  Tensor ones = Tensor::empty(DType::float32, {1, 1, vertical, 1, horizontal, 1});
+  std::fill_n(ones.mutable_data<float>(), ones.numel(), 1.0f);
+  const ValueId repeated = lowering.compute(NodeKind::Multiply, {rows, lowering.float_constant(ones, "repeat", input)}, {},
+                                            std::vector<int64_t>{in[0], in[2], vertical, in[3], horizontal, in[1]});
+  const ValueId image = lowering.reshaped(repeated, {out[0], out[2], out[3], out[1]});
+  lowering.emit(NodeKind::StaticTranspose, {image}, DimsAttributes{{0, 3, 1, 2}});
+}
+
 void reshape(Lowering& lowering, const Node& node, NodeKind kind) {
   lowering.emit(kind, {lowering.operand("self")}, reshape_attributes(*node.output()));
 }
@@ -83,6 +118,7 @@ void cat(Lowering& lowering, const Node& node, NodeKind) {
   constexpr size_t most = 5;
   std::vector<ValueId> rest;
   for (Value* tensor : node.tensors("tensors")) rest.push_back(lowering.operand(tensor));
+  if (rest.size() == 1) return lowering.alias(rest[0]);
   const auto dim = static_cast<size_t>(normalized(node.integer("dim"), lowering.value(rest[0]).dims.size()));
   const ConcatenateAttributes axis{static_cast<uint32_t>(dim)};
   while (rest.size() > most) {

@@ -219,6 +219,32 @@ PayloadNode& Lowering::emit_to(ValueId output, NodeKind kind, std::vector<ValueI
   return graph_.add_node(std::move(node));
 }
 
+ValueId Lowering::compute(NodeKind kind, std::vector<ValueId> inputs, Attributes attributes,
+                          std::optional<std::vector<int64_t>> dims, uint32_t node_flags) {
+  const ValueId output = intermediate(inputs[0], dims ? *std::move(dims) : graph_.values[inputs[0]].dims);
+  emit_to(output, kind, std::move(inputs), std::move(attributes), node_flags);
+  return output;
+}
+
+ValueId Lowering::reshaped(ValueId input, const std::vector<int64_t>& dims) {
+  if (graph_.values[input].dims == dims) return input;
+  return compute(NodeKind::StaticReshape, {input}, DimsAttributes{{dims.begin(), dims.end()}}, dims);
+}
+
+ValueId Lowering::transposed(ValueId input, std::vector<uint32_t> order) {
+  const std::vector<int64_t> dims = graph_.values[input].dims;
+  std::vector<int64_t> moved;
+  for (const uint32_t dim : order) moved.push_back(dims[dim]);
+  return compute(NodeKind::StaticTranspose, {input}, DimsAttributes{std::move(order)}, std::move(moved));
+}
+
+ValueId Lowering::number(float value, ValueId like) { return float_constant(Tensor::of<float>({value}, {1}), "number", like); }
+
+ValueId Lowering::float_constant(Tensor data, std::string name, ValueId like) {
+  const DataType type = graph_.values[like].type;
+  return constant(converted(data, type == DataType::fp16 ? DType::float16 : DType::float32), std::move(name), type);
+}
+
 DimsAttributes reshape_attributes(const Value& value) {
   DimsAttributes attributes;
   for (const SymInt& size : value.sizes())

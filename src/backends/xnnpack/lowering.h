@@ -44,6 +44,15 @@ class Lowering {
   // Adds a payload node with another result.
   PayloadNode& emit_to(ValueId output, NodeKind kind, std::vector<ValueId> inputs, Attributes attributes = {},
                        uint32_t flags = 0);
+  // A value in between, computed from `inputs`; its sizes are the first one's unless given.
+  ValueId compute(NodeKind kind, std::vector<ValueId> inputs, Attributes attributes = {},
+                  std::optional<std::vector<int64_t>> dims = {}, uint32_t flags = 0);
+  // The same elements in other sizes, which are static.
+  ValueId reshaped(ValueId input, const std::vector<int64_t>& dims);
+  ValueId transposed(ValueId input, std::vector<uint32_t> order);
+  // A constant of the float type of `like`.
+  ValueId number(float value, ValueId like);
+  ValueId float_constant(Tensor data, std::string name, ValueId like);
   // Bounds of the activation that the node's chain fuses, if there is one.
   void apply_activation(PayloadNode& node) const;
   // The node's result is this value itself.
@@ -83,6 +92,10 @@ DimsAttributes reshape_attributes(const Value& value);
 namespace lower {
 void unary(Lowering&, const Node&, NodeKind);
 void binary(Lowering&, const Node&, NodeKind);
+void add_or_subtract(Lowering&, const Node&, NodeKind);
+void power(Lowering&, const Node&, NodeKind);
+void reciprocal(Lowering&, const Node&, NodeKind);
+void gelu(Lowering&, const Node&, NodeKind);
 void binary_scalar(Lowering&, const Node&, NodeKind);
 void clamp(Lowering&, const Node&, NodeKind);
 void elu(Lowering&, const Node&, NodeKind);
@@ -98,10 +111,13 @@ void max_pool(Lowering&, const Node&, NodeKind);
 void mean(Lowering&, const Node&, NodeKind);
 void sum(Lowering&, const Node&, NodeKind);
 void maximum_of(Lowering&, const Node&, NodeKind);
+void minimum_of(Lowering&, const Node&, NodeKind);
 void layer_norm(Lowering&, const Node&, NodeKind);
+void group_norm(Lowering&, const Node&, NodeKind);
 void expand(Lowering&, const Node&, NodeKind);
 void where(Lowering&, const Node&, NodeKind);
 void upsample(Lowering&, const Node&, NodeKind);
+void upsample_nearest(Lowering&, const Node&, NodeKind);
 void reshape(Lowering&, const Node&, NodeKind);
 void permute(Lowering&, const Node&, NodeKind);
 void slice(Lowering&, const Node&, NodeKind);

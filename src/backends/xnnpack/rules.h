@@ -49,6 +49,7 @@ struct OpRule {
   void (*lower)(Lowering&, const Node&, NodeKind) = nullptr;
   NodeKind kind = NodeKind::none;
   bool only_moves = false;  // reshapes and copies: not worth a delegate of their own
+  std::span<const Constraint> int8_constraints = {};  // asked besides of an int8 chain
 };
 
 const OpRule* find_rule(const Node& node);
