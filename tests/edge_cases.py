@@ -87,6 +87,7 @@ def rope(x, cos, sin):
 def cases() -> dict:
     torch.manual_seed(0)
     image, row, line = torch.randn(1, 4, 8, 8), torch.randn(3, 6), torch.randn(2, 4, 10)
+    volume = torch.randn(2, 2, 5, 7, 6)
     tokens = torch.randn(2, 5, 8)
     heads = [torch.randn(1, 2, 5, 8) for _ in range(3)]
     index = torch.tensor([0, 2, 1])
@@ -147,6 +148,19 @@ def cases() -> dict:
         "adaptive_avg_3": (nn.AdaptiveAvgPool2d(3), image),
         "adaptive_avg_1d": (nn.AdaptiveAvgPool1d(5), line),
         "adaptive_max_2": (nn.AdaptiveMaxPool2d(2), image),
+        "adaptive_max_3": (nn.AdaptiveMaxPool2d((3, 5)), image),
+        "adaptive_max_places": (nn.AdaptiveMaxPool2d((3, 4), return_indices=True), image),
+        "adaptive_max_1d": (nn.AdaptiveMaxPool1d(4), line),
+        "adaptive_max_1d_places": (nn.AdaptiveMaxPool1d(1, return_indices=True), line),
+        "adaptive_max_3d": (nn.AdaptiveMaxPool3d((2, 3, 1)), volume),
+        "adaptive_max_3d_places": (nn.AdaptiveMaxPool3d((2, 3, 4), return_indices=True), volume),
+        "adaptive_avg_3d": (nn.AdaptiveAvgPool3d((2, 3, 2)), volume),
+        "max_pool3d": (nn.MaxPool3d((2, 3, 2), stride=2, padding=1, dilation=(1, 1, 2)), volume),
+        "max_pool3d_places": (nn.MaxPool3d(2, ceil_mode=True, return_indices=True), volume),
+        "avg_pool3d": (nn.AvgPool3d((2, 3, 2), 2, 1, count_include_pad=False), volume),
+        "avg_pool3d_divisor": (nn.AvgPool3d(3, (1, 2, 2), (0, 1, 1), divisor_override=5), volume),
+        "conv3d": (nn.Conv3d(2, 4, (3, 2, 3), stride=(2, 1, 2), padding=(1, 0, 1), dilation=(1, 2, 1), groups=2), volume),
+        "conv3d_same": (nn.Conv3d(2, 3, (2, 3, 4), padding="same", bias=False), volume),
         "avg_pool2d": (nn.AvgPool2d(3, 2, 1), image),
         "avg_pool1d": (nn.AvgPool1d(2), line),
         "max_pool2d": (nn.MaxPool2d(3, 2, 1), image),

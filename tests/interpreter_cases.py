@@ -25,6 +25,17 @@ class Function(nn.Module):
         return self.function(*inputs)
 
 
+class WithStates(nn.Module):
+    """A recurrent layer with its initial states as inputs."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x, *states):
+        return self.layer(x, states)
+
+
 def op(name, function, *inputs):
     add(name, Function(function), *inputs)
 
@@ -159,6 +170,15 @@ op("logsumexp", lambda a: a.logsumexp(1), x)
 op("cumsum", lambda a: (a.cumsum(1), torch.arange(6).cumsum(0) + a.cumprod(2).sum().long()), x)
 op("softmax", lambda a: (a.softmax(1), a.softmax(-1), a.log_softmax(0)), x)
 
+# ---- recurrent layers
+line = noise(5, 2, 6)
+module("lstm", lambda: nn.LSTM(6, 4, num_layers=2, bidirectional=True), line)
+module("lstm_batch_first", lambda: nn.LSTM(6, 4, bias=False, batch_first=True), line)
+module("lstm_states", lambda: WithStates(nn.LSTM(6, 4)), line, noise(1, 2, 4, seed=1), noise(1, 2, 4, seed=2))
+module("gru", lambda: nn.GRU(6, 4, bidirectional=True), line)
+module("rnn_tanh", lambda: nn.RNN(6, 4, num_layers=2), line)
+module("rnn_relu", lambda: nn.RNN(6, 4, nonlinearity="relu"), line)
+
 # ---- pooling and resampling
 op("max_pool2d", lambda a: F.max_pool2d(a, 3, 2, 1), image)
 op("max_pool2d_ceil", lambda a: F.max_pool2d(a, (3, 2), 2, ceil_mode=True), image)
@@ -170,6 +190,10 @@ op("avg_pool2d_ceil", lambda a: F.avg_pool2d(a, 3, 2, 1, ceil_mode=True, count_i
 op("avg_pool1d", lambda a: F.avg_pool1d(a, 3, 2), x)
 op("avg_pool3d", lambda a: F.avg_pool3d(a, 2), noise(1, 3, 5, 7, 6))
 op("adaptive_avg_pool2d", lambda a: (F.adaptive_avg_pool2d(a, 1), F.adaptive_avg_pool2d(a, (4, 5))), image)
+op("median", lambda a: (a.median(), *a.median(1), *a.median(-1, keepdim=True)), x)
+op("adaptive_max_pool2d", lambda a: F.adaptive_max_pool2d(a, (4, 5), return_indices=True), image)
+op("adaptive_max_pool1d", lambda a: F.adaptive_max_pool1d(a, 3), x)
+op("adaptive_max_pool3d", lambda a: F.adaptive_max_pool3d(a, (2, 3, 4)), noise(1, 3, 5, 7, 6))
 op("adaptive_avg_pool1d", lambda a: F.adaptive_avg_pool1d(a, 3), x)
 for mode in ("nearest", "bilinear", "bicubic", "nearest-exact"):
     op(f"interpolate_{mode}", lambda a, m=mode: (F.interpolate(a, scale_factor=2, mode=m), F.interpolate(a, size=(9, 17), mode=m)), image)

@@ -49,7 +49,7 @@ MORE_OPS = {
 }
 
 # What the interpreter has no kernel for; the emitted file is compared with PyTorch all the same.
-NOT_INTERPRETED = {"adaptive_max_2", "grid_sample", "gru", "lstm", "softmax_double"}
+NOT_INTERPRETED = {"grid_sample", "softmax_double"}
 
 
 def bases(ops) -> list:

@@ -12,10 +12,38 @@ template <typename Body> Value* with_batch(GraphBuilder& b, Value* input, int64_
   return b.squeeze(body(b.unsqueeze(input, 0)), 0);
 }
 
+// A volume is convolved plane by plane, one two-dimensional convolution for each depth of the kernel, and summed: the
+// runtime's kernel takes images only.
+Value* convolve_volume(GraphBuilder& b, const Node& n, Value* input, const Ints& padding) {
+  Value *weight = n.tensor("weight"), *bias = n.optional_tensor("bias");
+  const Ints stride = spread(n.integers("stride"), 3), dilation = spread(n.integers("dilation"), 3), pad = spread(padding, 3);
+  return with_batch(b, input, 5, [&](Value* x) {
+    if (pad[0] != 0) x = b("aten.constant_pad_nd.default", x, Ints{0, 0, 0, 0, pad[0], pad[0]});
+    x = b.permute(x, {0, 2, 1, 3, 4});
+    const std::vector<SymInt> sizes = x->sizes();
+    if (!sizes[1].is_static()) refuse(n, "a three-dimensional convolution needs a fixed depth");
+    const int64_t taps = weight->sizes()[2].value(), reach = dilation[0] * (taps - 1) + 1;
+    const int64_t depth = (sizes[1].value() - reach) / stride[0] + 1;
+    Value* sum = nullptr;
+    for (int64_t tap = 0; tap < taps; ++tap) {
+      const int64_t start = tap * dilation[0];
+      Value* planes = b.slice(x, 1, start, start + (depth - 1) * stride[0] + 1, stride[0]);
+      planes = b.view(planes, {sizes[0] * SymInt(depth), sizes[2], sizes[3], sizes[4]});
+      Value* part = b.call("aten.convolution.default",
+                           {planes, b.select(weight, 2, tap), tap == 0 && bias ? Argument(bias) : Argument(), Ints{stride[1], stride[2]},
+                            Ints{pad[1], pad[2]}, Ints{dilation[1], dilation[2]}, false, Ints{0, 0}, n.integer("groups")});
+      sum = sum ? b("aten.add.Tensor", sum, part) : part;
+    }
+    const std::vector<SymInt> image = sum->sizes();
+    return b.permute(b.view(sum, {sizes[0], depth, image[1], image[2], image[3]}), {0, 2, 1, 3, 4});
+  });
+}
+
 Value* convolve(GraphBuilder& b, const Node& n, Value* input, const Ints& padding, bool transposed, const Ints& output_padding) {
   Value* weight = n.tensor("weight");
   const int64_t rank = weight->meta().rank();
-  if (rank > 4) refuse(n, "there is no kernel for three-dimensional convolutions");
+  if (rank == 5 && transposed) refuse(n, "there is no kernel for transposed convolution in three dimensions");
+  if (rank == 5) return convolve_volume(b, n, input, padding);
   const size_t spatial = static_cast<size_t>(rank - 2);
   Value* bias = n.optional_tensor("bias");
   const Argument bias_argument = bias ? Argument(bias) : Argument();
@@ -29,6 +57,12 @@ Value* convolve(GraphBuilder& b, const Node& n, Value* input, const Ints& paddin
 Values conv(GraphBuilder& b, const Node& n) { return {convolve(b, n, n.tensor("input"), n.integers("padding"), false, {0})}; }
 Values conv_transpose(GraphBuilder& b, const Node& n) {
   return {convolve(b, n, n.tensor("input"), n.integers("padding"), true, n.integers("output_padding"))};
+}
+
+// Already in the general form; only volumes are left to take apart.
+Values convolution(GraphBuilder& b, const Node& n) {
+  if (n.tensor("weight")->meta().rank() != 5) return {};
+  return {convolve(b, n, n.tensor("input"), n.integers("padding"), n.boolean("transposed"), n.integers("output_padding"))};
 }
 
 // "same" pads by the kernel's reach; the odd element goes behind.
@@ -53,6 +87,7 @@ Values conv_padding(GraphBuilder& b, const Node& n) {
 }
 
 constexpr DecompositionRow rows[] = {
+    {"aten.convolution.default", convolution},
     {"aten.conv1d.default", conv},
     {"aten.conv2d.default", conv},
     {"aten.conv3d.default", conv},

@@ -34,6 +34,33 @@ TEST(Decompose, KeptOpsStay) {
   EXPECT_EQ(t.ops(), "max_pool2d_with_indices add clamp mul div");
 }
 
+TEST(Decompose, VolumesArePooledByPlanes) {
+  TestProgram t;
+  Value* x = t.input("x", {2, 3, 4, 6, 8});
+  Value* y = t.op("aten.max_pool3d.default", {x, Ints{2, 3, 2}});
+  t.returns({t.op("aten.adaptive_avg_pool3d.default", {y, Ints{1, 2, 2}})});
+  decompose(t.program);
+  verify(t.program);
+  EXPECT_EQ(t.ops(), "view max_pool2d_with_indices view max_pool2d_with_indices view avg_pool2d view avg_pool2d view");
+}
+
+TEST(Decompose, UnevenMaximaRepeatEntries) {
+  TestProgram t;
+  t.returns({t.op("aten.adaptive_max_pool2d.default", {t.input("x", {1, 2, 5, 6}), Ints{3, 3}})});
+  decompose(t.program);
+  verify(t.program);
+  EXPECT_EQ(t.ops(), "index_select max_pool2d_with_indices");  // the columns divide
+}
+
+TEST(Decompose, VolumesAreConvolvedByPlanes) {
+  TestProgram t;
+  Value* x = t.input("x", {1, 2, 5, 6, 7});
+  t.returns({t.op("aten.conv3d.default", {x, t.parameter("w", {4, 2, 2, 3, 3})})});
+  decompose(t.program);
+  verify(t.program);
+  EXPECT_EQ(t.ops(), "permute slice view slice view convolution slice view slice view convolution add view permute");
+}
+
 TEST(Decompose, ViewsShrink) {
   TestProgram t;
   Value* x = t.input("x", {2, 1, 3, 4});

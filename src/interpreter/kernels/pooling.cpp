@@ -161,11 +161,8 @@ Tensor result_of(const Call& call, const Pooling& pooling, DType dtype) {
   return call.empty(dtype, sizes, channels_last_strides(sizes));
 }
 
-// Variant: spatial dimensions, +10 when the indices are wanted.
-void max_pool(Call& call) {
-  const bool with_indices = call.variant() >= 10;
-  Pooling pooling = read_source(call, static_cast<size_t>(call.variant() % 10), "self");
-  set_windows(call, pooling, true);
+// Sets the maxima and, when wanted, their flat positions.
+void set_maxima(Call& call, const Pooling& pooling, bool with_indices) {
   const int64_t channels = pooling.channels;
   const Tensor out = result_of(call, pooling, DType::float32);
   float* to = writable<float>(out);
@@ -202,6 +199,13 @@ void max_pool(Call& call) {
   call.set(finished(pooling, indices, DType::int64), 1);
 }
 
+// Variant: spatial dimensions, +10 when the indices are wanted.
+void max_pool(Call& call) {
+  Pooling pooling = read_source(call, static_cast<size_t>(call.variant() % 10), "self");
+  set_windows(call, pooling, true);
+  set_maxima(call, pooling, call.variant() >= 10);
+}
+
 // Averages over the windows; the divisor is `divisor_of(windows, positions inside)`.
 template <typename Divisor> Tensor average(const Call& call, const Pooling& pooling, Divisor divisor_of) {
   const int64_t channels = pooling.channels;
@@ -232,9 +236,10 @@ void average_pool(Call& call) {
   call.set(finished(pooling, out, call.tensor("self").dtype()));
 }
 
-void adaptive_average_pool(Call& call) {
+// The input, with windows that spread over it as evenly as they can.
+Pooling adaptive_source(Call& call) {
   Pooling pooling = read_source(call, static_cast<size_t>(call.variant()), "self");
-  Sizes target = list_of(call, "output_size", pooling.dims);
+  const Sizes target = list_of(call, "output_size", pooling.dims);
   for (size_t i = 0; i < pooling.dims; ++i) {
     Axis& axis = pooling.axes[3 - pooling.dims + i];
     call.require(target[i] >= 0 && target[i] < (1 << 24) && axis.input > 0, "the output size is out of range");
@@ -242,9 +247,16 @@ void adaptive_average_pool(Call& call) {
     for (int64_t o = 0; o < target[i]; ++o)
       axis.windows.push_back({o * axis.input / target[i], ((o + 1) * axis.input + target[i] - 1) / target[i], 0});
   }
+  return pooling;
+}
+
+void adaptive_average_pool(Call& call) {
+  const Pooling pooling = adaptive_source(call);
   const Tensor out = average(call, pooling, [](const Window&, const Window&, const Window&, int64_t count) { return count; });
   call.set(finished(pooling, out, call.tensor("self").dtype()));
 }
+
+void adaptive_max_pool(Call& call) { set_maxima(call, adaptive_source(call), true); }
 
 }  // namespace
 
@@ -264,6 +276,9 @@ std::span<const Kernel> pooling_kernels() {
       {"aten.adaptive_avg_pool3d.default", adaptive_average_pool, 3},
       {"aten._adaptive_avg_pool2d.default", adaptive_average_pool, 2},
       {"aten._adaptive_avg_pool3d.default", adaptive_average_pool, 3},
+      {"aten.adaptive_max_pool1d.default", adaptive_max_pool, 1},
+      {"aten.adaptive_max_pool2d.default", adaptive_max_pool, 2},
+      {"aten.adaptive_max_pool3d.default", adaptive_max_pool, 3},
   };
   return table;
 }

@@ -98,6 +98,45 @@ void topk(Call& call) {
   ordered(call, dim, k, call.boolean("largest"), true);
 }
 
+// The lower of the two middle values; NaN where there is one.
+template <typename T> int64_t median_place(const T* x, int64_t length, std::vector<int64_t>& order) {
+  std::iota(order.begin(), order.end(), int64_t{0});
+  for (int64_t i = 0; i < length; ++i)
+    if (x[i] != x[i]) return i;
+  std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return x[a] < x[b]; });
+  return order[static_cast<size_t>((length - 1) / 2)];
+}
+void median(Call& call) {
+  const Tensor& whole = call.tensor("self");
+  const bool along = call.has("dim");
+  const Tensor self = along || whole.rank() == 1 ? whole : whole.contiguous().reshaped({whole.numel()});
+  const int64_t dim = along ? call.dimension("dim", self.rank()) : 0;
+  const Rows rows = rows_along(call, self, dim, row_type(self.dtype()));
+  call.require(rows.length > 0, "there is no median of nothing");
+  Sizes sizes = rows.data.sizes();
+  if (!sizes.empty()) sizes.back() = 1;
+  const Tensor values = call.empty(rows.data.dtype(), sizes), indices = call.empty(DType::int64, sizes);
+  std::vector<int64_t> order(static_cast<size_t>(rows.length));
+  with_row_type(rows.data.dtype(), [&]<typename T>(T) {
+    for (int64_t r = 0; r < rows.count; ++r) {
+      const T* x = rows.data.data<T>() + r * rows.length;
+      const int64_t place = median_place(x, rows.length, order);
+      writable<int64_t>(indices)[r] = place;
+      writable<T>(values)[r] = x[place];
+    }
+  });
+  if (!along) return call.set(converted(values, self.dtype()).reshaped({}));
+  const auto finish = [&](const Tensor& result) {
+    const Tensor kept = result.permuted(rows.back);
+    if (call.boolean("keepdim") || kept.rank() == 0) return kept;
+    Sizes squeezed = kept.sizes();
+    squeezed.erase(squeezed.begin() + dim);
+    return kept.contiguous().reshaped(squeezed);
+  };
+  call.set(finish(converted(values, self.dtype())), 0);
+  call.set(finish(indices), 1);
+}
+
 }  // namespace
 
 std::span<const Kernel> scan_kernels() {
@@ -105,7 +144,8 @@ std::span<const Kernel> scan_kernels() {
       {"aten.cumsum.default", cumulate, kSum},  {"aten.cumprod.default", cumulate, kProduct},
       {"aten.sort.default", sort, kSort},       {"aten.sort.stable", sort, kSort},
       {"aten.argsort.default", sort, kArgsort}, {"aten.argsort.stable", sort, kArgsort},
-      {"aten.topk.default", topk},
+      {"aten.topk.default", topk},              {"aten.median.default", median},
+      {"aten.median.dim", median},
   };
   return table;
 }
