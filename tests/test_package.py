@@ -25,11 +25,18 @@ def prefix(build, tmp_path_factory):
     return folder
 
 
-def test_the_documented_flow_builds_out_of_tree(prefix, build, intaglio, tmp_path):
-    call(CMAKE, "-S", ROOT / "examples", "-B", tmp_path / "build", f"-DCMAKE_PREFIX_PATH={prefix}")
-    call(CMAKE, "--build", tmp_path / "build")
+@pytest.fixture(scope="module")
+def examples(prefix, tmp_path_factory):
+    """Built as a user would, against the installed tree alone."""
+    folder = tmp_path_factory.mktemp("examples")
+    call(CMAKE, "-S", ROOT / "examples", "-B", folder, f"-DCMAKE_PREFIX_PATH={prefix}")
+    call(CMAKE, "--build", folder)
+    return folder
+
+
+def test_the_documented_flow_builds_out_of_tree(examples, intaglio, tmp_path):
     quantized, pte = tmp_path / "digits_int8.pt2", tmp_path / "digits_int8.pte"
-    call(tmp_path / "build" / "xnnpack_static", DIGITS / "digits.pt2", DIGITS / "calibration", quantized, pte)
+    call(examples / "xnnpack_static", DIGITS / "digits.pt2", DIGITS / "calibration", quantized, pte)
 
     # The same as the command makes.
     recipe = ("--recipe", "xnnpack_pt2e_int8_static_per_channel", "--calibrate", DIGITS / "calibration")
@@ -43,6 +50,84 @@ def test_the_documented_flow_builds_out_of_tree(prefix, build, intaglio, tmp_pat
     outputs = torch.export.load(quantized).module()(torch.from_numpy(sample)).detach().numpy()
     labels = np.load(DIGITS / "test_labels.npy")[: len(sample)]
     assert (outputs.argmax(1) == labels).mean() >= 0.9
+
+
+def quantization_nodes(module):
+    """(operator, what it is about, static parameters) of each quantize and dequantize node, in graph order."""
+    import torch
+
+    found = []
+    for node in module.graph.nodes:
+        name = str(node.target)
+        if "quantize_per" not in name:
+            continue
+        values = []
+        for argument in node.args[1:]:
+            if isinstance(argument, torch.fx.Node):
+                values.append(getattr(module, argument.target).detach().double().numpy())
+            elif isinstance(argument, (int, float)):
+                values.append(np.float64(argument))
+            else:
+                values.append(argument)
+        found.append((name, values))
+    return found
+
+
+@pytest.mark.parametrize("float_modules", [[], ["head"]])
+def test_a_quantizer_of_ones_own(examples, document, tmp_path, float_modules):
+    """All four kinds of spec, through prepare, convert, PyTorch, XNNPACK and the stock runtime, beside torchao's flow."""
+    import torch
+    from executorch.runtime import Runtime
+    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+
+    import custom_quantizer
+
+    model, calibration, test = custom_quantizer.gate_model()
+    exported = torch.export.export(model, (calibration[0],))
+    torch.export.save(exported, tmp_path / "gate.pt2")
+    (tmp_path / "calibration").mkdir()
+    for index, sample in enumerate(calibration):
+        np.save(tmp_path / "calibration" / f"{index}.npy", sample.numpy())
+    quantized, pte = tmp_path / "gate_int8.pt2", tmp_path / "gate_int8.pte"
+    printed = call(examples / "custom_quantizer", tmp_path / "gate.pt2", tmp_path / "calibration", quantized, pte, *float_modules)
+    assert printed == ""  # nothing outside the delegate
+
+    with torch.no_grad():
+        prepared = prepare_pt2e(exported.module(), custom_quantizer.ExampleQuantizer(float_modules))
+        for sample in calibration:
+            prepared(sample)
+        theirs = torch.export.export(convert_pt2e(prepared), (calibration[0],)).module()
+        ours = torch.export.load(quantized).module()
+        expected = torch.cat([theirs(sample) for sample in test]).numpy()
+        outputs = torch.cat([ours(sample) for sample in test]).numpy()
+        reference = torch.cat([model(sample) for sample in test]).numpy()
+    mine, others = quantization_nodes(ours), quantization_nodes(theirs)
+    assert sorted(name for name, _ in mine) == sorted(name for name, _ in others)
+    biases = [values for name, values in mine if "dequantize_per_channel" in name and values[-1] == torch.int32]
+    assert len(biases) == 4 - len(float_modules)
+    fixed = [values for name, values in mine if values[0].ndim == 0 and values[0] == 1 / 256]
+    assert fixed and all(values[1] == -128 for values in fixed)
+    # Same decisions; the two engines' last bits move a scale by parts of a million.
+    by_scale = lambda nodes: sorted((name, np.sort(np.atleast_1d(values[0])).tolist()) for name, values in nodes)
+    for (name, scale), (other_name, other_scale) in zip(by_scale(mine), by_scale(others), strict=True):
+        assert name == other_name
+        np.testing.assert_allclose(scale, other_scale, rtol=1e-4)
+
+    span = np.ptp(reference)
+    assert span > 0.5 and len(np.unique(outputs)) > 50
+    step = span / 255
+    assert np.abs(outputs - expected).max() <= 2 * step
+    noise = lambda values: np.sqrt(((values - reference) ** 2).mean())
+    assert noise(outputs) <= 1.05 * noise(expected) + 1e-6 and noise(outputs) < 0.03 * span
+
+    # On the runtime: XNNPACK rounds single elements the other way.
+    method = Runtime.get().load_program(pte).load_method("forward")
+    deployed = np.concatenate([method.execute([sample])[0].numpy() for sample in test])
+    assert np.abs(deployed - outputs).max() <= 3 * step and noise(deployed) < 0.03 * span
+    (delegate,) = document("inspect", pte)["methods"][0]["delegates"]
+    types = {entry["dtype"]: entry["count"] for entry in delegate["dtypes"]}
+    # Float only where numbers enter and leave it, and in the layer that the user kept.
+    assert types["fp32"] <= 2 + 2 * len(float_modules) and types["qint8"] >= 8
 
 
 def test_only_the_public_names_are_exported(prefix):
