@@ -3,8 +3,8 @@
 #
 #   unit      unit and golden tests of BUILD_FOLDER, with the long ones (a thousand random graphs)
 #   oracle    pytest, with the long comparisons
-#   sanitize  unit and golden tests under address and undefined-behaviour sanitizers (build-asan)
-#   fuzz      every fuzz target for FUZZ_SECONDS (default 600), or only those named in FUZZ_TARGETS (build-fuzz)
+#   sanitize  unit and golden tests under address and undefined-behaviour sanitizers
+#   fuzz      every fuzz target for FUZZ_SECONDS (default 600), or only those named in FUZZ_TARGETS
 #
 # Without a stage: all of them. One that fails does not stop the others; the summary at the end says which did, and
 # the exit status is 1 then. Logs, new inputs of the fuzzers and what crashed them: nightly-results/.
@@ -19,21 +19,12 @@ export INTAGLIO_NIGHTLY=1 INTAGLIO_BUILD=$PWD/$build
 export UBSAN_OPTIONS=print_stacktrace=1
 mkdir -p "$results"
 
-# Light optimization and line numbers only: a fifth of the time and disk that a debug build takes.
-sanitizer_flags="-O1 -g1"
-
 stage_unit() {
   ctest --test-dir "$build" --output-on-failure -j 2
 }
 
 stage_oracle() {
   $python -m pytest -q -n 2 --dist loadfile tests
-}
-
-stage_sanitize() {
-  $cmake -S . -B build-asan -G Ninja -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS="$sanitizer_flags" -DINTAGLIO_SANITIZE=ON &&
-    $cmake --build build-asan &&
-    ctest --test-dir build-asan --output-on-failure -j 2
 }
 
 install_clang() {
@@ -43,12 +34,24 @@ install_clang() {
   $sudo apt-get update -qq && $sudo apt-get install -y -qq --no-install-recommends clang libclang-rt-14-dev lld
 }
 
+# One build for both stages, with clang: -O1 and line numbers only take a fraction of a debug build's time and disk.
+build_sanitized() {
+  install_clang &&
+    $cmake -S . -B build-sanitize -G Ninja -DCMAKE_CXX_COMPILER=clang++ -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=None \
+      -DCMAKE_CXX_FLAGS="-O1 -g1" -DINTAGLIO_FUZZ=ON -DINTAGLIO_SANITIZE=ON &&
+    $cmake --build build-sanitize --target "$@"
+}
+
+stage_sanitize() {
+  build_sanitized all && ctest --test-dir build-sanitize --output-on-failure -j 2
+}
+
 # fuzz_target NAME: from the seeds in tests/corpus/NAME and what earlier nights found.
 fuzz_target() {
   local name=$1 found=$results/corpus/$1 seeds=tests/corpus/$1 log=$results/fuzz-$1.log status
   mkdir -p "$found" "$results/crashes"
   [ -d "$seeds" ] || { echo "$name: no seeds in $seeds"; return 1; }
-  "$(find build-fuzz/src -name "$name" -type f -perm -u+x)" -max_total_time="${FUZZ_SECONDS:-600}" -timeout=20 \
+  "$(find build-sanitize/src -name "$name" -type f -perm -u+x)" -max_total_time="${FUZZ_SECONDS:-600}" -timeout=20 \
     -rss_limit_mb=2048 -artifact_prefix="$results/crashes/$name-" -print_final_stats=1 "$found" "$seeds" >"$log" 2>&1
   status=$?
   echo "$name: $(sed -n 's/^stat::number_of_executed_units: */runs /p' "$log"), status $status"
@@ -59,10 +62,7 @@ fuzz_target() {
 stage_fuzz() {
   local targets failed=0
   targets=${FUZZ_TARGETS:-$(find src -name '*_fuzz.cpp' -exec basename {} .cpp \; | sort)}
-  install_clang &&
-    $cmake -S . -B build-fuzz -G Ninja -DCMAKE_CXX_COMPILER=clang++ -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=None \
-      -DCMAKE_CXX_FLAGS="$sanitizer_flags" -DINTAGLIO_FUZZ=ON -DINTAGLIO_SANITIZE=ON -DINTAGLIO_TESTS=OFF &&
-    $cmake --build build-fuzz --target $targets || return 1
+  build_sanitized $targets || return 1
   for name in $targets; do
     fuzz_target "$name" || failed=1
   done

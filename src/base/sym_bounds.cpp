@@ -88,7 +88,8 @@ Interval either(const Interval& a, const Interval& b) { return {std::min(a.min, 
 
 Interval decided(bool always, bool never) { return always ? Interval{1, 1} : never ? Interval{0, 0} : truth; }
 Interval less(const Interval& a, const Interval& b) { return decided(a.max < b.min, a.min >= b.max); }
-Interval negated(const Interval& a) { return {1 - std::min(a.max, Wide{1}), 1 - std::max(a.min, Wide{0})}; }
+// 1 for 0, 0 for every other number.
+Interval negated(const Interval& a) { return decided(a.is_point() && a.min == 0, a.min > 0 || a.max < 0); }
 
 Interval interval_of_call(Function function, const std::vector<Interval>& x) {
   switch (function) {
@@ -148,7 +149,7 @@ Interval interval_of_call(Function function, const std::vector<Interval>& x) {
     case Function::logical_and:
     case Function::logical_or:
     case Function::dense_indicator: return truth;
-    case Function::logical_not: return negated({std::max(x[0].min, Wide{0}), std::min(x[0].max, Wide{1})});
+    case Function::logical_not: return negated(x[0]);
   }
   return unbounded;
 }

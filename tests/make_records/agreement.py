@@ -1,9 +1,9 @@
 """Records which class the float model, and ExecuTorch's int8 `.pte`, put first: tests/records/agreement.json.
 
-    .venv/bin/python tests/make_records/agreement.py [--pte FOLDER] [NAME ...]        about four CPU minutes a model
+    .venv/bin/python tests/make_records/agreement.py [--pte FOLDER] [NAME ...]        about three CPU minutes a model
 
-SQNR needs few inputs, top-1 agreement many: near a tie one quantization step decides. The classes of BLOCKS x BLOCK
-seeded inputs are written, not only their share, so that a comparison can count the inputs on which just one side is right.
+SQNR needs few inputs, top-1 agreement many: near a tie one quantization step decides. The classes of BLOCK inputs for each of
+SEEDS are written, not only their share, so that a comparison can count the inputs on which just one side is right.
 `--pte` keeps ExecuTorch's programs as FOLDER/NAME.RECIPE.pte, and takes those that are there.
 """
 
@@ -27,13 +27,13 @@ RECIPES = {
     "xnnpack_pt2e_int8_static_per_channel": {},
     "xnnpack_pt2e_int8_static_per_tensor": {"per_tensor": True},
 }
-CALIBRATION, BLOCK, BLOCKS, FIRST_SEED = 4, 256, 8, 1000
+CALIBRATION, BLOCK, SEEDS = 4, 512, (200, 300, 400, 500)
 
 
 def blocks(inputs):
-    """The inputs, a block at a time: a thousand images of 224 x 224 need not be in memory at once."""
-    for index in range(BLOCKS):
-        yield inputs(BLOCK, FIRST_SEED + index)
+    """The inputs, a block at a time: two thousand images of 224 x 224 need not be in memory at once."""
+    for seed in SEEDS:
+        yield inputs(BLOCK, seed)
 
 
 def encode(classes) -> str:
@@ -77,6 +77,17 @@ def record(name: str, folder: Path) -> dict:
     }
 
 
+def write(models: dict) -> None:
+    made = {
+        "made_by": "tests/make_records/agreement.py",
+        "versions": {"torch": "2.13.0", "torchao": "0.18.0", "executorch": "1.5.1"},
+        "calibration": CALIBRATION,
+        "inputs": BLOCK * len(SEEDS),
+        "classes": "little-endian 16-bit integers, base64",
+    }
+    RECORD.write_text(json.dumps(made | {"models": models}, indent=1) + "\n")
+
+
 def main() -> None:
     import torch
 
@@ -90,14 +101,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch, torch.no_grad():
         for name in arguments.names or NAMES:
             models[name] = record(name, arguments.pte or Path(scratch))
-    made = {
-        "made_by": "tests/make_records/agreement.py",
-        "versions": {"torch": "2.13.0", "torchao": "0.18.0", "executorch": "1.5.1"},
-        "calibration": CALIBRATION,
-        "inputs": BLOCK * BLOCKS,
-        "classes": "little-endian 16-bit integers, base64",
-    }
-    RECORD.write_text(json.dumps(made | {"models": models}, indent=1) + "\n")
+            write(models)
 
 
 if __name__ == "__main__":

@@ -124,7 +124,7 @@ Sizes output_sizes(const Pooling& pooling) {
 
 // Calls body(output position, windows of the three axes, source of the sample) for every output position of every sample.
 template <typename Body> void for_windows(const Call& call, const Pooling& pooling, Body body) {
-  const auto& [d_axis, h_axis, w_axis] = pooling.axes;
+  const Axis &d_axis = pooling.axes[0], &h_axis = pooling.axes[1], &w_axis = pooling.axes[2];
   const int64_t sample = pooling.channels * d_axis.input * h_axis.input * w_axis.input;
   const float* source = pooling.source.data<float>();
   const size_t rows = h_axis.windows.size(), columns = w_axis.windows.size(), depth = d_axis.windows.size();
@@ -143,7 +143,7 @@ template <typename Body> void for_windows(const Call& call, const Pooling& pooli
 // Calls body(flat spatial position) for the input positions of a window.
 template <typename Body>
 void for_positions(const Pooling& pooling, const Window& d, const Window& h, const Window& w, Body body) {
-  const auto& [d_axis, h_axis, w_axis] = pooling.axes;
+  const Axis &d_axis = pooling.axes[0], &h_axis = pooling.axes[1], &w_axis = pooling.axes[2];
   for (int64_t z = d.begin; z < d.end; z += d_axis.step)
     for (int64_t y = h.begin; y < h.end; y += h_axis.step)
       for (int64_t x = w.begin; x < w.end; x += w_axis.step) body((z * h_axis.input + y) * w_axis.input + x);

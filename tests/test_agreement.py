@@ -1,0 +1,103 @@
+"""Top-1 agreement with the float model beside ExecuTorch's, over thousands of inputs (tests/records/agreement.json). Nightly.
+
+What differs between the two is rounding. Given torchao's decisions ours gives ExecuTorch's outputs bit for bit (the last test);
+our own decisions differ in the last bits of the float engine, and that alone moves single near ties either way: ResNet-18 per
+tensor over 512 inputs agrees with float on 85.0 % (ours) and 85.7 % (ExecuTorch), and on 85.2 to 87.7 % when every scale of
+the plan is moved by up to a millionth.
+"""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.skipif("INTAGLIO_NIGHTLY" not in os.environ, reason="minutes long: make nightly")
+
+ROOT = Path(__file__).resolve().parent.parent
+RECORD = json.loads((ROOT / "tests" / "records" / "agreement.json").read_text())
+HALF_A_POINT = 0.005
+
+
+def load(pte):
+    from executorch.runtime import Runtime
+
+    return Runtime.get().load_program(pte).load_method("forward")
+
+
+def built(name, folder, document):
+    """The model's int8 programs by recipe, calibrated as the record's were, and the function that makes inputs."""
+    import oracle_models
+    import torch
+
+    torch.set_num_threads(1)
+    model, inputs = oracle_models.MODELS[name]()
+    calibration = inputs(RECORD["calibration"], oracle_models.CALIBRATION_SEED)
+    torch.export.save(torch.export.export(model, calibration[0]), folder / "model.pt2")
+    (folder / "calibration").mkdir()
+    for index, (sample,) in enumerate(calibration):
+        np.save(folder / "calibration" / f"{index:03}.npy", sample.numpy())
+    methods = {}
+    for recipe in RECORD["models"][name]["executorch"]:
+        pte = folder / f"{recipe}.pte"
+        document("build", folder / "model.pt2", "-o", pte, "--recipe", recipe, "--calibrate", folder / "calibration")
+        methods[recipe] = load(pte)
+    return methods, inputs, calibration
+
+
+@pytest.fixture(scope="module")
+def counts(document, tmp_path_factory):
+    """By model and recipe: on how many inputs only ours, and only ExecuTorch's program, agrees with the float model."""
+    from make_records.agreement import blocks, decode
+
+    found = {}
+    for name, record in RECORD["models"].items():
+        methods, inputs, _ = built(name, tmp_path_factory.mktemp(name), document)
+        state, classes = hashlib.sha256(), {recipe: [] for recipe in methods}
+        for block in blocks(inputs):
+            for sample in block:
+                state.update(sample[0].numpy().tobytes())
+                for recipe, method in methods.items():
+                    classes[recipe].append(int(method.execute(list(sample))[0].argmax()))
+        assert state.hexdigest() == record["inputs_sha256"], "other inputs than the record's"
+        reference = decode(record["float"])
+        assert len(set(reference.tolist())) > 5
+        for recipe in methods:
+            ours = np.equal(classes[recipe], reference)
+            theirs = decode(record["executorch"][recipe]) == reference
+            found[name, recipe] = (int((ours & ~theirs).sum()), int((theirs & ~ours).sum()))
+            print(f"{name} {recipe}: ours {ours.mean():.2%}, ExecuTorch {theirs.mean():.2%}, only one", found[name, recipe])
+    return found
+
+
+@pytest.mark.parametrize(
+    "name,recipe", [(name, recipe) for name, record in RECORD["models"].items() for recipe in record["executorch"]]
+)
+def test_agreement_is_within_half_a_point(counts, name, recipe):
+    """Two standard deviations of the difference come on top: which side a near tie falls on is chance."""
+    only_ours, only_theirs = counts[name, recipe]
+    chance = 2 * (only_ours + only_theirs) ** 0.5
+    assert only_theirs - only_ours <= HALF_A_POINT * RECORD["inputs"] + chance
+
+
+def test_agreement_over_all_models_is_within_half_a_point(counts):
+    lost = sum(only_theirs - only_ours for only_ours, only_theirs in counts.values())
+    assert lost <= HALF_A_POINT * RECORD["inputs"] * len(counts)
+
+
+def test_torchaos_decisions_give_executorchs_outputs(document, tmp_path):
+    import torch
+    from oracle_flow import flow
+
+    with torch.no_grad():
+        _, inputs, calibration = built("resnet18", tmp_path, document)
+        converted = tmp_path / "converted.pt2"
+        flow(tmp_path / "model.pt2", calibration, tmp_path / "theirs.pte", per_tensor=True, converted_path=converted)
+    document("lower", converted, "-o", tmp_path / "ours.pte", "--backend", "xnnpack")
+    ours, theirs = load(tmp_path / "ours.pte"), load(tmp_path / "theirs.pte")
+    for sample in inputs(64, 1):
+        expected = theirs.execute(list(sample))[0].numpy()
+        assert np.ptp(expected) > 0.1
+        np.testing.assert_array_equal(ours.execute(list(sample))[0].numpy(), expected)
