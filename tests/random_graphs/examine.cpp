@@ -43,7 +43,8 @@ class Examiner {
     const std::vector<Distance> answer = answer_to_noise(program_, inputs_, noise, expected, seed_);
     compare("float .pte on portable kernels", expected, run_pte(program_, false), answer);
     compare("float .pte on XNNPACK", expected, run_pte(program_, true), answer);
-    if (result_.outcome == Outcome::agrees) examine_quantized(expected, per_channel);
+    if (result_.outcome == Outcome::agrees) examine_static(expected, per_channel);
+    if (result_.outcome == Outcome::agrees) examine_dynamic(expected);
     return result_;
   }
 
@@ -53,6 +54,16 @@ class Examiner {
     double found = 0;
     for (int64_t i = 0; i < values.numel(); ++i) found = std::max(found, std::abs(values.data<double>()[i]));
     return found;
+  }
+
+  static double range_with_zero(const Tensor& tensor) {
+    const Tensor values = tensor.contiguous();
+    double low = 0, high = 0;
+    for (const float value : values.span<float>()) {
+      low = std::min(low, static_cast<double>(value));
+      high = std::max(high, static_cast<double>(value));
+    }
+    return high - low;
   }
 
   static bool shows_something(const std::vector<Tensor>& outputs) {
@@ -84,7 +95,7 @@ class Examiner {
   }
 
   // Within kFactor times what the noise did; the last bits of the output itself come on top.
-  void compare(const char* name, const std::vector<Tensor>& expected, const std::vector<Tensor>& got, const std::vector<Distance>& answer) {
+  void compare(const std::string& name, const std::vector<Tensor>& expected, const std::vector<Tensor>& got, const std::vector<Distance>& answer) {
     const std::vector<Distance> found = distances(expected, got);
     for (size_t i = 0; i < found.size(); ++i) {
       const double bits = kFloatNoise * largest(expected[i]);
@@ -99,9 +110,9 @@ class Examiner {
   }
 
   // Half a step on everything the plan quantizes, and its limits.
-  static NoiseMap steps_of(const PreparedProgram& prepared) {
+  static NoiseMap steps_of(const Plan& plan) {
     NoiseMap noise;
-    for (const PlanEntry& entry : prepared.plan().entries) {
+    for (const PlanEntry& entry : plan.entries) {
       const QuantParams& q = entry.qparams;
       Noise one{.amplitude = *std::max_element(q.scale.begin(), q.scale.end()) / 2};
       if (!q.is_per_channel()) {
@@ -113,30 +124,63 @@ class Examiner {
     return noise;
   }
 
-  // What a kernel may round the other way: half a step before every quantize.
-  static void add_roundings(const ExportedProgram& converted, NoiseMap& noise) {
-    for (const Node* node : converted.graph().node_list())
-      if (node->is("quantized_decomposed.quantize_per_tensor.default"))
-        noise[node->tensor("input")->name()].amplitude += node->number("scale") / 2;
+  // Half a step before every quantize: what a kernel may round the other way. Where the step is chosen at run time it is
+  // that of the value's range, zero included.
+  NoiseMap roundings_of(const ExportedProgram& converted) {
+    std::map<std::string, double> ranges;
+    Interpreter(converted, {.threads = 1}).run(inputs_, [&](const Value* value, const Tensor& tensor) {
+      if (tensor.dtype() == DType::float32) ranges[value->name()] = range_with_zero(tensor);
+    });
+    NoiseMap noise;
+    for (const Node* node : converted.graph().node_list()) {
+      if (node->op().base() != "quantize_per_tensor" && node->op().base() != "quantize_per_token") continue;
+      const std::string& name = node->tensor("input")->name();
+      const Argument* scale = node->find("scale");
+      const bool known = scale != nullptr && scale->is<double>();
+      noise[name].amplitude = (known ? node->number("scale") : ranges.at(name) / 255) / 2;
+    }
+    return noise;
   }
 
-  void examine_quantized(const std::vector<Tensor>& expected, bool per_channel) {
-    xnnpack::XnnpackQuantizer quantizer;
-    quantizer.set_global(xnnpack::get_symmetric_quantization_config({.is_per_channel = per_channel}));
-    PreparedProgram prepared = prepare_pt2e(program_.clone(), quantizer, {.threads = 1});
+  void examine_static(const std::vector<Tensor>& expected, bool per_channel) {
+    PreparedProgram prepared = prepare({.is_per_channel = per_channel});
     prepared(inputs_);
-    const std::vector<Distance> answer =
-        answer_to_noise(prepared.program(), inputs_, steps_of(prepared), expected, seed_);
+    const std::vector<Distance> answer = answer_to_noise(prepared.program(), inputs_, steps_of(prepared.plan()), expected, seed_);
+    examine_converted("static", convert_pt2e(std::move(prepared)), expected, answer, 1);
+  }
+
+  // XNNPACK chooses the step of each row alone, so that its error is another one of the same size, not a rounding the other way.
+  void examine_dynamic(const std::vector<Tensor>& expected) {
+    PreparedProgram prepared = prepare({.is_per_channel = true, .is_dynamic = true});
+    prepared(inputs_);  // needed by the plan alone: it shows what was observed, weights too
+    NoiseMap steps;
+    for (const auto& [name, step] : steps_of(prepared.plan()))
+      if (prepared.program().constant(prepared.program().graph().find_value(name))) steps[name] = step;
+    const ExportedProgram before = prepared.program().clone();
     ExportedProgram quantized = convert_pt2e(std::move(prepared));
+    for (const auto& [name, step] : roundings_of(quantized)) steps[name] = step;
+    if (steps.empty()) return;  // nothing that is quantized dynamically
+    examine_converted("dynamic", std::move(quantized), expected, answer_to_noise(before, inputs_, steps, expected, seed_), 2);
+  }
+
+  PreparedProgram prepare(const xnnpack::SymmetricQuantizationOptions& options) const {
+    xnnpack::XnnpackQuantizer quantizer;
+    quantizer.set_global(xnnpack::get_symmetric_quantization_config(options));
+    return prepare_pt2e(program_.clone(), quantizer, {.threads = 1});
+  }
+
+  // `steps`: how many half steps the engines may be apart at every quantize.
+  void examine_converted(const std::string& flow, ExportedProgram quantized, const std::vector<Tensor>& expected,
+                         const std::vector<Distance>& answer, double steps) {
     NoiseMap noise;
     const std::vector<Tensor> outputs = run_watched(quantized, noise);
-    add_roundings(quantized, noise);
-    compare("converted program beside the float one", expected, outputs, answer);
+    for (const auto& [name, rounding] : roundings_of(quantized)) noise[name].amplitude += steps * rounding.amplitude;
+    compare(flow + ": converted program beside the float one", expected, outputs, answer);
     compare_read_back(quantized, outputs);
     const std::vector<Distance> roundings = answer_to_noise(quantized, inputs_, noise, outputs, seed_);
     if (change_) change_(quantized);
-    compare("int8 .pte on portable kernels", outputs, run_pte(quantized, false), roundings);
-    compare("int8 .pte on XNNPACK", outputs, run_pte(quantized, true), roundings);
+    compare(flow + ": int8 .pte on portable kernels", outputs, run_pte(quantized, false), roundings);
+    compare(flow + ": int8 .pte on XNNPACK", outputs, run_pte(quantized, true), roundings);
   }
 
   void compare_read_back(const ExportedProgram& quantized, const std::vector<Tensor>& outputs) {

@@ -145,6 +145,7 @@ class Checker {
 
   void check_types(const PayloadNode& node) const {
     const DataType type = output(node).type;
+    require(type != DataType::qdint8, node, "only a product reads rows that are quantized at run time");
     for (size_t i = 0; i < node.inputs.size(); ++i) {
       if (node.kind == NodeKind::PReLU && i == 1) continue;
       require(input(node, i).type == type, node, "operands and result are of different types");

@@ -25,6 +25,13 @@ Value* linear(TestProgram& t, Value* x, const char* name, Sizes weight) {
 Build linear_of(Sizes input, Quantize quantize) {
   return [=](TestProgram& t) { return Results{linear(t, (t.*quantize)(t.input({input.begin(), input.end()})), "w", {5, input.back()})}; };
 }
+// The reshape of an image to rows stays in front of their quantization.
+Build behind_a_reshape(Quantize quantize) {
+  return [=](TestProgram& t) {
+    Value* rows = t("aten.view_copy.default", t.input({2, 3, 4, 9}), Ints{2, 12, 9});
+    return Results{linear(t, (t.*quantize)(rows), "w", {5, 9})};
+  };
+}
 // Two linears on one input, whose parameters are found once.
 Build pair(Quantize quantize) {
   return [=](TestProgram& t) {
@@ -101,6 +108,7 @@ const Case cases[] = {
      }},
     {"linear_3d", linear_of({2, 3, 9}, by_tensor), near, linear_of({2, 3, 9}, by_row)},
     {"linear_4d", linear_of({2, 2, 3, 9}, by_tensor), near, linear_of({2, 2, 3, 9}, by_row)},
+    {"linear_behind_a_reshape", behind_a_reshape(by_tensor), near, behind_a_reshape(by_row)},
     {"linear_pair", pair(by_tensor), near, pair(by_row)},
     {"linear_chain", chain(by_tensor), near, chain(by_row)},
     {"linear_per_tensor_weight", per_tensor_linear(by_tensor), near, per_tensor_linear(by_row)},

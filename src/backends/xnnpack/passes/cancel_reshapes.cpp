@@ -17,7 +17,8 @@ void cancel_reshapes(PayloadGraph& graph) {
   std::vector<size_t> makers = producers(graph);
   for (size_t index = 0; index < graph.nodes.size(); ++index) {
     PayloadNode& node = graph.nodes[index];
-    if (!is_elementwise(node.kind)) continue;
+    // Rows that are quantized at run time belong to the product that reads them: nothing comes in between.
+    if (!is_elementwise(node.kind) || graph.values[node.output].type == DataType::qdint8) continue;
     const ValueId input = node.inputs[0];
     if (makers[input] == no_node || readers.count(input) != 1) continue;
     PayloadNode& reshape = graph.nodes[makers[input]];
