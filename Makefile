@@ -13,6 +13,7 @@ MODEL ?= digits
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 CMAKE := $(VENV)/bin/cmake
+CTEST := $(VENV)/bin/ctest
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PACKAGES := g++ make ninja-build git ca-certificates python3 python3-venv pkg-config ccache time unzip \
   libdnnl-dev libsimdjson-dev nlohmann-json3-dev flatbuffers-compiler libflatbuffers-dev libfmt-dev libcli11-dev \
@@ -56,11 +57,11 @@ demo: all
 	@examples/demo.sh $(BUILD) $(MODEL) $(PYTHON)
 
 test: all $(VENV)/.oracle
-	ctest --test-dir $(BUILD) --output-on-failure -j 2
+	$(CTEST) --test-dir $(BUILD) --output-on-failure -j 2
 	$(PYTHON) -m pytest -q -n 2 --dist loadfile tests
 
 test-fast: all
-	ctest --test-dir $(BUILD) --output-on-failure -j 2
+	$(CTEST) --test-dir $(BUILD) --output-on-failure -j 2
 
 nightly: all $(VENV)/.oracle
 	tests/nightly.sh $(BUILD) $(STAGE)

@@ -14,13 +14,14 @@ build=$1
 shift
 python=.venv/bin/python
 cmake=.venv/bin/cmake
+ctest=.venv/bin/ctest
 results=nightly-results
 export INTAGLIO_NIGHTLY=1 INTAGLIO_BUILD=$PWD/$build
 export UBSAN_OPTIONS=print_stacktrace=1
 mkdir -p "$results"
 
 stage_unit() {
-  ctest --test-dir "$build" --output-on-failure -j 2
+  $ctest --test-dir "$build" --output-on-failure -j 2
 }
 
 stage_oracle() {
@@ -43,7 +44,7 @@ build_sanitized() {
 }
 
 stage_sanitize() {
-  build_sanitized all && ctest --test-dir build-sanitize --output-on-failure -j 2
+  build_sanitized all && $ctest --test-dir build-sanitize --output-on-failure -j 2
 }
 
 # fuzz_target NAME: from the seeds in tests/corpus/NAME and what earlier nights found.

@@ -160,13 +160,16 @@ json parse_unique(std::string_view text, const std::string& file) {
 
 }  // namespace
 
+Recipe parse_recipe(std::string_view text, const std::string& name, const RecipeSettings& settings) {
+  constexpr size_t kLimit = 1 << 20;
+  if (text.size() > kLimit) throw_bad_input(name + ": is too large for a recipe (1 MiB)");
+  return RecipeReader(name, settings).read(parse_unique(text, name));
+}
+
 Recipe load_recipe_file(const std::filesystem::path& path, const RecipeSettings& settings) {
   const auto file = MappedFile::open(path);
-  constexpr size_t kLimit = 1 << 20;
-  const std::string name = escaped(path.string());
-  if (file->bytes().size() > kLimit) throw_bad_input(name + ": is too large for a recipe (1 MiB)");
   const std::string_view text(reinterpret_cast<const char*>(file->bytes().data()), file->bytes().size());
-  return RecipeReader(name, settings).read(parse_unique(text, name));
+  return parse_recipe(text, escaped(path.string()), settings);
 }
 
 }  // namespace intaglio

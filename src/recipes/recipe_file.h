@@ -2,6 +2,8 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
+#include <string_view>
 
 #include <intaglio/recipes.h>
 
@@ -9,5 +11,7 @@ namespace intaglio {
 
 // Bad-input error naming the file and the place (`rules[2].match`) on anything the schema does not allow.
 Recipe load_recipe_file(const std::filesystem::path& path, const RecipeSettings& settings);
+// The file's text; `name` is used in messages.
+Recipe parse_recipe(std::string_view text, const std::string& name, const RecipeSettings& settings);
 
 }  // namespace intaglio

@@ -177,6 +177,18 @@ PLAN = {
     ],
 }
 
+RECIPE = {
+    "schema": "intaglio-recipe/1",
+    "name": "head in float",
+    "backend": "xnnpack",
+    "rules": [
+        {"match": {"module_name": "classifier*"}, "config": None},
+        {"match": {"module_type": "Conv2d"}, "config": {"is_per_channel": True}},
+        {"match": {"op": "linear"}, "config": {"is_dynamic": True, "weight_qmin": -127}},
+        {"config": {}},
+    ],
+}
+
 SIZES = [
     "s77",
     "2*s0 + 1",
@@ -202,6 +214,7 @@ def main() -> None:
         "zip_reader_fuzz": {"stored.zip": zip_file(zipfile.ZIP_STORED), "deflated.zip": zip_file(zipfile.ZIP_DEFLATED)},
         "sym_fuzz": {f"size{index}": text.encode() for index, text in enumerate(SIZES)},
         "plan_fuzz": {"plan.json": json.dumps(PLAN, separators=(",", ":")).encode()},
+        "recipe_file_fuzz": {"recipe.json": json.dumps(RECIPE, separators=(",", ":")).encode()},
         "payload_reader_fuzz": {"conv": xnnpack_payload(program)},
         "pte_reader_fuzz": {
             f"{name}.pte": (TESTS / "records" / "pte" / f"{name}.pte").read_bytes()
