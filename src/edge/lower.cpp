@@ -22,6 +22,7 @@
 #include "edge/passes/promote_mixed_dtypes.h"
 #include "edge/passes/restore_linear.h"
 #include "edge/passes/scalars_to_tensors.h"
+#include "edge/passes/share_repeated_heads.h"
 #include "edge/passes/views_to_copies.h"
 #include "ir/infer.h"
 
@@ -40,6 +41,7 @@ constexpr LoweringStep normalizing[] = {
 };
 
 constexpr LoweringStep edge[] = {
+    {"share_repeated_heads", "while views and expands still have their own names", share_repeated_heads},
     {"restore_linear", "before transposes of weights are folded", restore_linear},
     {"scalars_to_tensors", "kernels take tensors where schemas say so", scalars_to_tensors},
     {"promote_mixed_dtypes", "kernels and delegates want operands of one type", promote_mixed_dtypes},

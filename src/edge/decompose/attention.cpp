@@ -38,15 +38,16 @@ Value* causal_mask(GraphBuilder& b, const Node& n, const SymInt& queries, const 
   return b.constant(std::move(mask));
 }
 
-// True when some row of a constant boolean mask is all false, or when it is not known.
+// True when some row of a constant mask lets nothing pass (false, or minus infinity), or when it is not known.
 bool may_mask_whole_rows(const ExportedProgram& program, const Value* mask) {
   const Tensor* known = program.is_constant(mask) ? program.constant(mask) : nullptr;
-  if (!known || known->rank() == 0 || known->dtype() != DType::boolean || known->size(-1) == 0) return true;
-  const Tensor dense = known->contiguous();
-  const bool* row = dense.data<bool>();
-  for (int64_t i = 0; i < dense.numel(); i += dense.size(-1), row += dense.size(-1)) {
+  if (!known || known->rank() == 0 || known->size(-1) == 0) return true;
+  const bool is_boolean = known->dtype() == DType::boolean;
+  const Tensor dense = is_boolean ? known->contiguous() : converted(*known, DType::float32).contiguous();
+  const auto passes = [&](int64_t i) { return is_boolean ? dense.data<bool>()[i] : dense.data<float>()[i] != minus_infinity; };
+  for (int64_t row = 0; row < dense.numel(); row += dense.size(-1)) {
     bool any = false;
-    for (int64_t k = 0; k < dense.size(-1); ++k) any = any || row[k];
+    for (int64_t k = 0; k < dense.size(-1); ++k) any = any || passes(row + k);
     if (!any) return true;
   }
   return false;
@@ -75,8 +76,10 @@ Values attention(GraphBuilder& b, const Node& n) {
     if (may_mask_whole_rows(b.program(), mask)) dead = b("aten.logical_not.default", b("aten.any.dim", mask, -1, true));
   } else if (mask) {
     scores = b("aten.add.Tensor", scores, mask);
-    Value* alive = b("aten.logical_not.default", b("aten.eq.Scalar", scores, minus_infinity));
-    dead = b("aten.logical_not.default", b("aten.any.dim", alive, -1, true));
+    if (may_mask_whole_rows(b.program(), mask)) {
+      Value* alive = b("aten.logical_not.default", b("aten.eq.Scalar", scores, minus_infinity));
+      dead = b("aten.logical_not.default", b("aten.any.dim", alive, -1, true));
+    }
   }
   Value* weights = b("aten._softmax.default", scores, -1, false);
   if (dead) weights = b("aten.where.self", dead, b.number(0, weights->dtype()), weights);

@@ -11,6 +11,7 @@
 #include "edge/passes/promote_mixed_dtypes.h"
 #include "edge/passes/restore_linear.h"
 #include "edge/passes/scalars_to_tensors.h"
+#include "edge/passes/share_repeated_heads.h"
 #include "edge/passes/views_to_copies.h"
 #include "edge/programs_for_tests.h"
 
@@ -35,6 +36,43 @@ TEST(EraseAsserts, ChecksGoAndWhatOnlyTheyUsed) {
   t.returns({t.op("aten.neg.default", {x})});
   erase_asserts(t.program);
   EXPECT_EQ(t.ops(), "neg");
+}
+
+// Queries of 4 heads against keys of 2, each repeated `times` times, transposed behind the repetition or not.
+void grouped_product(TestProgram& t, bool transposed, int64_t times) {
+  Value* queries = t.input("q", {4, 5, 8});
+  Value* keys = t.input("k", {1, 4 / times, 1, transposed ? 6 : 8, transposed ? 8 : 6});
+  const int64_t rows = transposed ? 6 : 8, columns = transposed ? 8 : 6;
+  Value* wide = t.op("aten.expand.default", {keys, Ints{1, 4 / times, times, rows, columns}});
+  Value* heads = t.op("aten.view.default", {wide, Ints{1, 4, rows, columns}});
+  if (transposed) heads = t.op("aten.permute.default", {heads, Ints{0, 1, 3, 2}});
+  t.returns({t.op("aten.bmm.default", {queries, t.op("aten.view.default", {heads, Ints{4, 8, 6}})})});
+}
+
+TEST(ShareRepeatedHeads, OneProductPerKey) {
+  TestProgram t;
+  grouped_product(t, true, 2);
+  share_repeated_heads(t.program);
+  verify(t.program);
+  test::expect_golden("share_repeated_heads", t.program);
+}
+
+TEST(ShareRepeatedHeads, ValuesAreNotTransposed) {
+  TestProgram t;
+  grouped_product(t, false, 4);
+  share_repeated_heads(t.program);
+  verify(t.program);
+  EXPECT_EQ(t.ops(), "view view bmm view");
+}
+
+TEST(ShareRepeatedHeads, OtherExpandsStay) {
+  TestProgram t;
+  Value* queries = t.input("q", {4, 5, 8});
+  Value* keys = t.op("aten.expand.default", {t.input("k", {1, 1, 2, 8, 6}), Ints{1, 2, 2, 8, 6}});  // the groups grow
+  Value* heads = t.op("aten.view.default", {t.op("aten.view.default", {keys, Ints{1, 4, 8, 6}}), Ints{4, 8, 6}});
+  t.returns({t.op("aten.bmm.default", {queries, heads})});
+  share_repeated_heads(t.program);
+  EXPECT_EQ(t.ops(), "expand view view bmm");
 }
 
 TEST(ViewsToCopies, EveryViewOp) {

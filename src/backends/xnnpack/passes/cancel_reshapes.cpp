@@ -49,11 +49,13 @@ void cancel_reshapes(PayloadGraph& graph) {
   for (PayloadNode& node : graph.nodes) {
     for (ValueId& input : node.inputs)
       if (input != invalid_id) input = same[input];
-    if (node.kind != NodeKind::StaticReshape || graph.values[node.output].role != PayloadValue::Role::internal) continue;
+    if (node.kind != NodeKind::StaticReshape) continue;
     const size_t maker = makers[node.inputs[0]];
     if (maker == no_node || graph.nodes[maker].kind != NodeKind::StaticReshape) continue;
     const ValueId origin = graph.nodes[maker].inputs[0];
-    if (graph.values[origin].dims == graph.values[node.output].dims) same[node.output] = origin;
+    const bool internal = graph.values[node.output].role == PayloadValue::Role::internal;
+    if (internal && graph.values[origin].dims == graph.values[node.output].dims) same[node.output] = origin;
+    else node.inputs[0] = origin;  // the sizes in between do not matter
   }
   remove_unused(graph);
 }
