@@ -122,7 +122,7 @@ class Checker {
     const bool per_tensor = w == DataType::qint8 && bias_is(DataType::qint32);
     const bool per_channel = w == DataType::qcint8 && bias_is(DataType::qcint32);
     const bool is_int8 = x == DataType::qint8 && y == DataType::qint8 && (per_tensor || per_channel);
-    const bool is_dynamic = x == DataType::qdint8 && y == DataType::fp32 && w == DataType::qcint8 && bias_is(DataType::fp32) &&
+    const bool is_dynamic = x == DataType::qdint8 && (y == DataType::fp32 || y == DataType::fp16) && w == DataType::qcint8 && bias_is(DataType::fp32) &&
                             node.kind != NodeKind::DepthwiseConv2d;
     if (!is_float && !is_int8 && !is_dynamic)
       fail(node, fmt::format("no kernel for input {}, filter {}, bias {}, output {}", name(x), name(w), name(b), name(y)));
@@ -139,7 +139,7 @@ class Checker {
   void check_convert(const PayloadNode& node) const {
     const DataType from = input(node, 0).type, to = output(node).type;
     const bool to_int8 = to == DataType::qint8 || to == DataType::qdint8;
-    require((from == DataType::fp32 && to_int8) || (from == DataType::qint8 && to == DataType::fp32), node,
+    require((from == DataType::fp32 && to_int8) || (from == DataType::fp16 && to == DataType::qdint8) || (from == DataType::qint8 && to == DataType::fp32), node,
             "converts between other types than float32 and int8");
   }
 

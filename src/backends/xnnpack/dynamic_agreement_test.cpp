@@ -94,6 +94,23 @@ Results transposed(TestProgram& t, int64_t rank) {
             Ints(n, 0), 1)};
 }
 
+// Float16 programs keep int8 weights; what is behind the dequantize nodes is float16.
+Value* half_weight(TestProgram& t, Sizes sizes) {
+  Value* w = t.int8_weight("w", std::move(sizes));
+  t.program.graph().set_argument(*w->producer(), "out_dtype", DType::float16);
+  w->meta().dtype = DType::float16;
+  return w;
+}
+Value* half_bias(TestProgram& t, int64_t channels) {
+  return t.constant("w_b", converted(*t.program.constant(bias(t, "b", channels)), DType::float16));
+}
+Value* floats(TestProgram& t, Value* x) {
+  Node& cast = t.node("dim_order_ops._to_dim_order_copy.default", {x});
+  t.program.graph().set_argument(cast, "dtype", DType::float32);
+  cast.output()->meta().dtype = DType::float32;
+  return cast.output();
+}
+
 // Absolute: a number between two steps may be rounded to either.
 constexpr double near = 0.02;
 
@@ -116,6 +133,16 @@ const Case cases[] = {
     {"static_then_dynamic", static_then(by_tensor), 0.06, static_then(by_row)},
     {"dynamic_then_static", then_static(by_tensor), 0.06, then_static(by_row)},
     {"three_readers", three_readers(by_tensor), 0.06, three_readers(by_row)},
+    {"half_linear",
+     [](TestProgram& t) {
+       return Results{t("aten.linear.default", t.dynamic_qdq(t.input({3, 9}, DType::float16)), half_weight(t, {5, 9}), half_bias(t, 5))};
+     }, near,
+     [](TestProgram& t) { return Results{linear(t, t.dynamic_rows(floats(t, t.input({3, 9}, DType::float16))), "w", {5, 9})}; }},
+    {"half_conv",
+     [](TestProgram& t) {
+       return Results{t.convolution(t.dynamic_qdq(t.input({1, 3, 8, 9}, DType::float16)), half_weight(t, {4, 3, 3, 3}), half_bias(t, 4))};
+     }, 0.06,
+     [](TestProgram& t) { return Results{convolution(t, floats(t, t.input({1, 3, 8, 9}, DType::float16)), "w", {4, 3, 3, 3}, 1, 0)}; }},
     {"conv", [](TestProgram& t) { return Results{convolution(t, t.input({1, 3, 8, 9}), "w", {4, 3, 3, 3})}; }, near},
     {"conv_relu", [](TestProgram& t) { return Results{relu(t, convolution(t, t.input({1, 3, 8, 9}), "w", {4, 3, 3, 3}, 2))}; }, near},
     {"conv_grouped", [](TestProgram& t) { return Results{convolution(t, t.input({1, 4, 8, 9}), "w", {4, 2, 3, 3}, 1, 1, 2)}; }, near},

@@ -47,7 +47,7 @@ std::optional<qdq::Dynamic> dynamic_gemm(const ExportedProgram& program, const F
   if (!operands) return std::nullopt;
   const auto dynamic = qdq::dynamic_of(operands->input);
   if (!dynamic || !qdq::has_one_reader(*dynamic) || dynamic->dtype != DType::int8) return std::nullopt;
-  if (dynamic->source->dtype() != DType::float32 || node.output()->dtype() != DType::float32) return std::nullopt;
+  if (dynamic->source->dtype() != node.output()->dtype()) return std::nullopt;
   const auto weight = int8_weight(program, *operands);
   if (!weight) return std::nullopt;
   if (!features.more_dynamic && (!weight->params->is_per_channel() || weight->data.rank() == 3)) return std::nullopt;
@@ -73,7 +73,9 @@ bool operands_are_int8(const ExportedProgram& program, const Node& node, const O
 
 bool may_fuse(const OpRule& rule, const Features& features, const Node& activation) {
   if (rule.int8_activation == Int8Activation::none) return false;
-  if (features.int8_activations) return clamp_bounds(activation).has_value();
+  const auto bounds = clamp_bounds(activation);
+  if (!bounds || !(bounds->min < bounds->max)) return false;
+  if (features.int8_activations) return true;
   if (rule.int8_activation == Int8Activation::relu_and_hardtanh)
     return activation.is("aten.relu.default") || activation.is("aten.hardtanh.default");
   return rule.int8_activation == Int8Activation::relu && activation.is("aten.relu.default");

@@ -214,13 +214,13 @@ void linear(Lowering& lowering, const Node& node, NodeKind kind) {
     }
   }
   Filter filter = make_filter(lowering, weight, data, channel_dim);
-  if (half) {
+  if (half && !int8) {
     filter.data = converted(filter.data, DType::float16);
     filter.type = DataType::fp16;
   }
   const ValueId filter_id =
       lowering.constant(filter.data, operands.weight->name(), filter.type, std::move(filter.quantization));
-  const ValueId bias = bias_value(lowering, operands, weight, half ? DataType::fp16 : DataType::fp32);
+  const ValueId bias = bias_value(lowering, operands, weight, half && !int8 ? DataType::fp16 : DataType::fp32);
   if (lowering.is_dynamic()) input = lowering.dynamic_int8(input, 1);
   lowering.emit(kind, {input, filter_id, bias}, {}, node_flags);
 }

@@ -25,14 +25,15 @@ constexpr std::array<std::string_view, 1> cat_ops = {"aten.cat.default"};
 
 constexpr std::array<std::string_view, 2> relu = {"aten.relu.default", "aten.relu_.default"};
 // XNNPACK clips in the operator itself, so the output's range is the clipped one.
-constexpr std::array<std::string_view, 6> clip = {"aten.relu.default",      "aten.relu_.default", "aten.hardtanh.default",
-                                                  "aten.hardtanh_.default", "aten.relu6.default", "aten.relu6_.default"};
+constexpr std::array<std::string_view, 8> clip = {"aten.relu.default",  "aten.relu_.default",  "aten.hardtanh.default", "aten.hardtanh_.default",
+                                                  "aten.relu6.default", "aten.relu6_.default", "aten.clamp.default",    "aten.clamp_.default"};
 
 constexpr std::array weighted = {PatternOperand{"input"}, PatternOperand{"weight", OperandRole::weight},
                                  PatternOperand{"bias", OperandRole::bias}};
 // A transposed convolution's weight is [C_in, C_out, ...].
 constexpr std::array weighted_transposed = {PatternOperand{"input"}, PatternOperand{"weight", OperandRole::weight, 1},
                                             PatternOperand{"bias", OperandRole::bias}};
+constexpr std::array only_self = {PatternOperand{"self"}};
 constexpr std::array both = {PatternOperand{"self"}, PatternOperand{"other"}};
 
 // The operators `set_operator_type` knows a pattern by, under Compat::torchao.
@@ -43,7 +44,7 @@ constexpr std::array<std::string_view, 6> conv_transpose_targets = {
 constexpr std::array<std::string_view, 1> add_targets = {"aten.add.Tensor"};
 constexpr std::array<std::string_view, 1> mul_targets = {"aten.mul.Tensor"};
 
-enum class Kind : uint8_t { linear, conv, conv_transpose, elementwise, pool, cat };
+enum class Kind : uint8_t { linear, conv, conv_transpose, elementwise, pool, cat, clip };
 
 struct Row {
   OperatorPattern pattern;
@@ -63,9 +64,10 @@ constexpr std::array rows = {
     Row{{"adaptive_avg_pool2d", pool_ops, {}, {}}, Kind::pool, false, pool_ops},
     Row{{"add_relu", add_ops, clip, both}, Kind::elementwise, false, add_targets},
     Row{{"add", add_ops, {}, both}, Kind::elementwise, false, add_targets},
-    Row{{"mul_relu", mul_ops, relu, both}, Kind::elementwise, false, mul_targets},
+    Row{{"mul_relu", mul_ops, clip, both}, Kind::elementwise, false, mul_targets},
     Row{{"mul", mul_ops, {}, both}, Kind::elementwise, false, mul_targets},
     Row{{"cat", cat_ops, {}, {}}, Kind::cat, false, cat_ops},
+    Row{{"clip", clip, {}, only_self}, Kind::clip, false, clip},
 };
 
 // torchao's table: plain rows of convolutions first, and only relu is an activation.
@@ -143,7 +145,7 @@ class Annotator {
         [[fallthrough]];
       case Kind::conv:
         if (left_to_relu(row, match)) return elsewhere;
-        if (!takes_dynamic_conv(match)) return "dynamic quantization takes 2-d convolutions that are not depthwise";
+        if (!takes_dynamic_conv(match)) return "dynamic quantization takes 1-d and 2-d convolutions that are not depthwise";
         return unless(torchao_ || takes_weight(match), needs_weight);
       case Kind::elementwise:
         return unless(takes_elementwise(match), "both operands are float32 tensors, and no constant is too large for a histogram");
@@ -151,6 +153,8 @@ class Annotator {
         return unless(torchao_ ? is_module_pool(*match.node) : has_float_output(*match.node), "a pool of its own over float images");
       case Kind::cat:
         return unless(torchao_ || has_float_output(*match.node), "the tensors are float");
+      case Kind::clip:  // what was not taken with its operator has a range of its own, not that of before the clip
+        return unless(has_float_output(*match.node) && has_source(first_tensor(*match.node)), "what it clips is quantized");
     }
     return elsewhere;
   }
@@ -246,7 +250,7 @@ class Annotator {
     if (row.kind == Kind::pool) return annotate_pool(*match.node, rule);
     if (row.kind == Kind::cat) return annotate_cat(*match.node, rule);
     annotate_match(match, config_, rule, annotations_);
-    if (row.kind == Kind::elementwise) return;
+    if (row.kind == Kind::elementwise || row.kind == Kind::clip) return;
     for (const auto& operand : match.operands) {
       if (operand.pattern->role == OperandRole::activation || operand.value->producer() != nullptr) continue;
       annotations_.of(operand.value).annotated = true;

@@ -139,7 +139,7 @@ TEST(XnnpackQuantizer, FunctionalPoolIsQuantized) {
 
 // A quantized clip after the observer would waste the range that it cuts off.
 TEST(XnnpackQuantizer, ClipIsFusedAndObservedBehind) {
-  for (const char* op : {"aten.hardtanh_.default", "aten.hardtanh.default", "aten.relu6.default"}) {
+  for (const char* op : {"aten.hardtanh_.default", "aten.hardtanh.default", "aten.relu6.default", "aten.clamp.default"}) {
     for (const Compat compat : {Compat::torchao, Compat::intaglio}) {
       Net b;
       Value* conv = b.conv(b.image(), b.weight(), "conv");
@@ -149,6 +149,33 @@ TEST(XnnpackQuantizer, ClipIsFusedAndObservedBehind) {
       EXPECT_EQ(p.rule("clip") == "xnnpack.conv_relu", compat == Compat::intaglio);
     }
   }
+}
+
+// Behind something that clips nothing itself the clip has a range of its own; torchao's has that of its input, or none.
+TEST(XnnpackQuantizer, UnfusedClipHasARangeOfItsOwn) {
+  struct Row {
+    const char* op;
+    const char* torchao;
+  };
+  for (const Row& row : {Row{"aten.hardtanh.default", "xnnpack.sharing"}, Row{"aten.relu6.default", ""}, Row{"aten.clamp.default", ""}}) {
+    for (const Compat compat : {Compat::torchao, Compat::intaglio}) {
+      Net b;
+      Value* conv = b.conv(b.image(), b.weight(), "conv");
+      Value* pool = b.call("aten.max_pool2d.default", {{"self", conv}, {"kernel_size", std::vector<int64_t>{2, 2}}}, {1, 4, 4, 4}, "pool");
+      Value* clip = b.unary(row.op, pool, "clip", {1, 4, 4, 4});
+      const Prepared p = prepare_global(b.finish({clip}), compat);
+      EXPECT_EQ(p.rule("pool"), "xnnpack.sharing");
+      EXPECT_EQ(p.rule("clip"), compat == Compat::torchao ? row.torchao : "xnnpack.clip") << row.op;
+      EXPECT_EQ(is_shared(p.at("clip") == nullptr ? std::nullopt : p.at("clip")->output_qspec), std::string_view(row.torchao) == "xnnpack.sharing" && compat == Compat::torchao) << row.op;
+    }
+  }
+}
+
+// A clip of floats stays in float: nothing around it is int8.
+TEST(XnnpackQuantizer, ClipOfAFloatStaysFloat) {
+  Net b;
+  Value* clip = b.unary("aten.clamp.default", b.image(), "clip");
+  EXPECT_EQ(prepare_global(b.finish({clip}), Compat::intaglio).rule("clip"), "");
 }
 
 TEST(XnnpackQuantizer, CatRespectsFiltersAndSharesWithItsQuantizedInput) {

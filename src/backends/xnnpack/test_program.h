@@ -57,7 +57,10 @@ class TestProgram {
     const Node& choose = node("quantized_decomposed.choose_qparams.tensor", {x, -128, 127, 0x1p-12, DType::int8});
     Value *scale = choose.output(0), *zero = choose.output(1);
     Value* q = (*this)("quantized_decomposed.quantize_per_tensor.tensor", x, scale, zero, -128, 127, DType::int8);
-    return (*this)("quantized_decomposed.dequantize_per_tensor.tensor", q, scale, zero, -128, 127, DType::int8);
+    Node& dequantize = node("quantized_decomposed.dequantize_per_tensor.tensor", {q, scale, zero, -128, 127, DType::int8});
+    program.graph().set_argument(dequantize, "out_dtype", x->dtype());
+    dequantize.output()->meta().dtype = x->dtype();
+    return dequantize.output();
   }
   Value* dynamic_rows(Value* x) {
     const Node& choose = node("quantized_decomposed.choose_qparams_per_token_asymmetric.default", {x, DType::int8});
