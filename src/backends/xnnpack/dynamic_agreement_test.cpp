@@ -146,6 +146,8 @@ const Case cases[] = {
     {"conv", [](TestProgram& t) { return Results{convolution(t, t.input({1, 3, 8, 9}), "w", {4, 3, 3, 3})}; }, near},
     {"conv_relu", [](TestProgram& t) { return Results{relu(t, convolution(t, t.input({1, 3, 8, 9}), "w", {4, 3, 3, 3}, 2))}; }, near},
     {"conv_grouped", [](TestProgram& t) { return Results{convolution(t, t.input({1, 4, 8, 9}), "w", {4, 2, 3, 3}, 1, 1, 2)}; }, near},
+    {"conv_depthwise_runs_as_grouped",
+     [](TestProgram& t) { return Results{convolution(t, t.input({1, 4, 8, 9}), "w", {8, 1, 3, 3}, 1, 1, 4)}; }, near},
     {"conv_one_channel", [](TestProgram& t) { return Results{convolution(t, t.input({1, 1, 8, 9}), "w", {4, 1, 3, 3})}; }, near},
     {"conv_per_tensor_weight",
      [](TestProgram& t) { return Results{t.convolution(t.dynamic_qdq(t.input({1, 3, 8, 9})), per_tensor_weight(t, {4, 3, 3, 3}), nullptr)}; },
