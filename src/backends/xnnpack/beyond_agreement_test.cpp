@@ -61,6 +61,7 @@ const Case cases[] = {
        return Results{t.qdq(node.output(), 0.05, 3)};
      }, 0.051},
     {"gelu_tanh", [](TestProgram& t) { return Results{tanh_gelu(t, t.input({2, 3, 40}))}; }},
+    {"half_gelu_tanh", [](TestProgram& t) { return Results{tanh_gelu(t, t.input({2, 3, 40}, DType::float16))}; }, 4e-3},
     {"int8_gelu_tanh", [](TestProgram& t) { return Results{t.qdq(tanh_gelu(t, t.qdq(t.input({2, 30}), 0.024, 5)), 0.02, -120)}; }, 0.021},
     {"selu", [](TestProgram& t) { return Results{t("aten.elu.default", t.input({2, 3, 4}), 1.6732632, 1.0507009, 1.0)}; }},
     {"celu", [](TestProgram& t) { return Results{t("aten.elu.default", t.input({2, 3, 4}), 1.5, 1.0, 1 / 1.5)}; }},

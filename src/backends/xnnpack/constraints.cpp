@@ -123,6 +123,7 @@ bool few_products(Context c) {
   static const std::set<double> exponents = {-2, -1, -0.5, 0.5, 2, 3, 4};
   return exponent_two(c) || (c.features.more_ops && exponents.contains(c.node.number("exponent")));
 }
+bool gelu_has_kernel(Context c) { return is_float32(c) || (c.features.more_ops && c.node.string("approximate") == "tanh"); }
 bool gelu_is_erf(Context c) { return c.node.string("approximate") == "none"; }
 bool unit_elu_scales(Context c) { return c.node.number("scale") == 1 && c.node.number("input_scale") == 1; }
 bool usable_elu_scales(Context c) {
@@ -327,7 +328,7 @@ constexpr Constraint softmax_rows[] = {{"over the last dimension", softmax_dim},
                                        {"no widening to float32", no_widening}};
 constexpr Constraint power_rows[] = {{"the exponent is one of -2, -1, -1/2, 1/2, 2, 3, 4", few_products}};
 constexpr Constraint square_rows[] = {{"the exponent is 2", exponent_two}};
-constexpr Constraint gelu_rows[] = {{"float32", is_float32}};
+constexpr Constraint gelu_rows[] = {{"float32, or approximate is 'tanh'", gelu_has_kernel}};
 constexpr Constraint erf_rows[] = {{"approximate is 'none'", gelu_is_erf}};
 constexpr Constraint elu_rows[] = {{"finite scales", usable_elu_scales}, {"alpha is positive", positive_alpha}};
 constexpr Constraint unit_elu_rows[] = {{"scale and input_scale are 1", unit_elu_scales}};

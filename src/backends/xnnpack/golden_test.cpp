@@ -64,6 +64,19 @@ const Golden goldens[] = {
        Value* mixed = t("aten.gelu.default", t("aten.linear.default", rows, t.weight("fc", {4, 4})));
        return Results{t("aten.add.Tensor", x, t("aten.permute_copy.default", mixed, Ints{0, 3, 1, 2}))};
      }},
+    {"attention_block_fp32",  // a norm, a product of values under a causal mask, a rotation of pairs: nothing stays outside
+     [](TestProgram& t) {
+       Value* x = t.input({1, 4, 8});
+       Value* normal = t.node("aten.native_layer_norm.default", {x, Ints{8}, t.weight("g", {8}), t.weight("h", {8}), 1e-5}).output();
+       Value* scores = t("aten.bmm.default", normal, t("aten.permute_copy.default", normal, Ints{0, 2, 1}));
+       Tensor mask = Tensor::empty(DType::boolean, {4, 4});
+       for (int64_t i = 0; i < 16; ++i) mask.mutable_data<bool>()[i] = i % 4 <= i / 4;
+       Value* minus_infinity = t.constant("least", Tensor::scalar(-std::numeric_limits<float>::infinity()));
+       Value* weights = t("aten._softmax.default", t("aten.where.self", t.constant("mask", mask), scores, minus_infinity), -1, false);
+       Value* even = t("aten.slice_copy.Tensor", x, 2, 0, 8, 2);
+       Value* mean = t("aten.expand_copy.default", t("aten.mean.dim", even, Ints{-1}, true), Ints{1, 4, 8});
+       return Results{t("aten.add.Tensor", t("aten.bmm.default", weights, x), mean)};
+     }},
     {"conv1d_stack_fp32",  // no reshape between 1-d convolutions
      [](TestProgram& t) {
        Value* x = t("aten.relu.default", t.convolution(t.input({1, 3, 16}), t.weight("w", {4, 3, 3}), t.weight("b", {4})));

@@ -1,4 +1,4 @@
-// LSTM, GRU and plain recurrent layers, unrolled over their steps. The input's part of all gates is one product for all
+// LSTM, GRU and plain recurrent layers, unrolled over their steps, and their cells. The input's part of all gates is one product for all
 // steps; the sequence length must be fixed.
 #include <algorithm>
 
@@ -131,7 +131,31 @@ Values gru(GraphBuilder& b, const Node& n) { return one_state(b, n, {3, gru_step
 Values rnn_tanh(GraphBuilder& b, const Node& n) { return one_state(b, n, {1, tanh_step}); }
 Values rnn_relu(GraphBuilder& b, const Node& n) { return one_state(b, n, {1, relu_step}); }
 
+// One step over [batch, features].
+CellState one_step(GraphBuilder& b, const Node& n, const Cell& cell, const CellState& state) {
+  const auto bias = [&](std::string_view argument) {
+    Value* value = n.optional_tensor(argument);
+    return value ? Argument(value) : Argument();
+  };
+  Value* from_input = b("aten.linear.default", n.tensor("input"), n.tensor("w_ih"), bias("b_ih"));
+  Value* from_hidden = b("aten.linear.default", state.hidden, n.tensor("w_hh"), bias("b_hh"));
+  return cell.step(b, from_input, from_hidden, state);
+}
+Values lstm_cell(GraphBuilder& b, const Node& n) {
+  const Values states = n.tensors("hx");
+  if (states.size() != 2) refuse(n, "two initial states are needed");
+  const CellState next = one_step(b, n, {4, lstm_step}, {states[0], states[1]});
+  return {next.hidden, next.cell};
+}
+Values gru_cell(GraphBuilder& b, const Node& n) { return {one_step(b, n, {3, gru_step}, {n.tensor("hx"), nullptr}).hidden}; }
+Values rnn_tanh_cell(GraphBuilder& b, const Node& n) { return {one_step(b, n, {1, tanh_step}, {n.tensor("hx"), nullptr}).hidden}; }
+Values rnn_relu_cell(GraphBuilder& b, const Node& n) { return {one_step(b, n, {1, relu_step}, {n.tensor("hx"), nullptr}).hidden}; }
+
 constexpr DecompositionRow rows[] = {
+    {"aten.lstm_cell.default", lstm_cell},
+    {"aten.gru_cell.default", gru_cell},
+    {"aten.rnn_tanh_cell.default", rnn_tanh_cell},
+    {"aten.rnn_relu_cell.default", rnn_relu_cell},
     {"aten.lstm.input", lstm},
     {"aten.gru.input", gru},
     {"aten.rnn_tanh.input", rnn_tanh},
