@@ -49,7 +49,10 @@ MORE_OPS = {
 }
 
 # What the interpreter has no kernel for; the emitted file is compared with PyTorch all the same.
-NOT_INTERPRETED = {"grid_sample", "softmax_double"}
+NOT_INTERPRETED = {"grid_sample", "softmax_double", "einsum_ellipsis", "einsum_ellipsis_broadcast", "median_kthvalue", "lstm_projected",
+                   "lstm_cell", "gru_cell", "rnn_cells", "col2im", "col2im_overlapping", "where_one", "bilinear_antialias",
+                   "bicubic_antialias", "weight_norm", "spectral_norm", "distances", "bilinear_layer", "tensordot", "stacks",
+                   "logaddexp_hypot"}
 
 
 def bases(ops) -> list:

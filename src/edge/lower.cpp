@@ -29,7 +29,16 @@
 namespace intaglio {
 namespace {
 
+void refuse_complex(ExportedProgram& program) {
+  for (const Node* node : program.graph().node_list())
+    for (const Value* output : node->outputs())
+      if (output->is_tensor() && is_complex(output->dtype()))
+        throw_unsupported(fmt::format("{}: '{}' is {}, and no kernel takes complex numbers; compute with real and imaginary parts", describe(*node),
+                                      escaped(output->name()), name(output->dtype())));
+}
+
 constexpr LoweringStep normalizing[] = {
+    {"refuse_complex", "no kernel takes complex numbers, and no step after this one expects them", refuse_complex},
     {"check_metadata", "the file's claims about its tensors are checked before anything relies on them",
      [](ExportedProgram& program) { check_metadata(program.graph()); }},
     {"remove_unused_constants", "a quantized program still carries its float weights",

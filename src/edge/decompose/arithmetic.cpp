@@ -24,6 +24,14 @@ constexpr const char* or_tensor = "aten.bitwise_or.Tensor";
 constexpr const char* xor_tensor = "aten.bitwise_xor.Tensor";
 constexpr const char* and_scalar = "aten.bitwise_and.Scalar";
 constexpr const char* or_scalar = "aten.bitwise_or.Scalar";
+constexpr const char* xor_scalar = "aten.bitwise_xor.Scalar";
+constexpr const char* left_shift = "aten.bitwise_left_shift.Tensor_Scalar";
+constexpr const char* left_shift_tensor = "aten.bitwise_left_shift.Tensor";
+constexpr const char* right_shift = "aten.bitwise_right_shift.Tensor_Scalar";
+constexpr const char* right_shift_tensor = "aten.bitwise_right_shift.Tensor";
+constexpr const char* sigmoid = "aten.sigmoid.default";
+constexpr const char* dot = "aten.dot.default";
+constexpr const char* sign = "aten.sign.default";
 
 // other * alpha, left out when alpha is 1.
 Argument scaled(GraphBuilder& b, const Node& n, const Argument& other) {
@@ -172,6 +180,14 @@ constexpr DecompositionRow rows[] = {
     {"aten.__xor__.Tensor", renamed<xor_tensor>},
     {"aten.__and__.Scalar", renamed<and_scalar>},
     {"aten.__or__.Scalar", renamed<or_scalar>},
+    {"aten.__xor__.Scalar", renamed<xor_scalar>},
+    {"aten.__lshift__.Scalar", renamed<left_shift>},
+    {"aten.__lshift__.Tensor", renamed<left_shift_tensor>},
+    {"aten.__rshift__.Scalar", renamed<right_shift>},
+    {"aten.__rshift__.Tensor", renamed<right_shift_tensor>},
+    {"aten.special_expit.default", renamed<sigmoid>},
+    {"aten.vdot.default", renamed<dot>},
+    {"aten.sgn.default", renamed<sign>},
     {"aten.pow.Tensor_Scalar", power},
     {"aten.square.default", square},
     {"aten.exp2.default", exp2},

@@ -86,8 +86,51 @@ Values conv_padding(GraphBuilder& b, const Node& n) {
   return {convolve(b, n, input, padding, false, {0})};
 }
 
+// ---- windows: convolutions whose weights are one in one place
+// [channels * window, 1, rows, columns]
+Value* window_weights(GraphBuilder& b, const Node& n, Value* x, int64_t channels, const Ints& window) {
+  if (!is_floating(x->dtype())) refuse(n, "there is no kernel for windows of integers");
+  const int64_t area = window[0] * window[1];
+  Tensor weights = Tensor::zeros(DType::float32, {channels * area, 1, window[0], window[1]});
+  for (int64_t i = 0; i < channels * area; ++i) weights.mutable_data<float>()[i * area + i % area] = 1;
+  return b.constant(converted(weights, x->dtype()));
+}
+Value* window_convolution(GraphBuilder& b, const Node& n, Value* x, int64_t channels, bool transposed, const Ints& output_padding) {
+  const Ints window = spread(n.integers("kernel_size"), 2);
+  return b.call("aten.convolution.default",
+                {x, window_weights(b, n, x, channels, window), Argument(), spread(n.integers("stride"), 2), spread(n.integers("padding"), 2),
+                 spread(n.integers("dilation"), 2), transposed, output_padding, channels});
+}
+// What F.unfold cuts out, as columns.
+Values im2col(GraphBuilder& b, const Node& n) {
+  Value* x = n.tensor("self");
+  const bool single = x->meta().rank() == 3;
+  if (single) x = b.unsqueeze(x, 0);
+  if (!x->sizes()[1].is_static()) refuse(n, "the number of channels must be fixed");
+  return {b.view(window_convolution(b, n, x, x->sizes()[1].value(), false, {0, 0}), n.output()->sizes())};
+}
+// F.fold: columns back into an image, overlapping elements added.
+Values col2im(GraphBuilder& b, const Node& n) {
+  Value* x = n.tensor("self");
+  const Ints size = n.integers("output_size"), window = spread(n.integers("kernel_size"), 2), stride = spread(n.integers("stride"), 2),
+             padding = spread(n.integers("padding"), 2), dilation = spread(n.integers("dilation"), 2);
+  const std::vector<SymInt>& sizes = x->sizes();
+  const SymInt &columns = sizes[sizes.size() - 2], batch = sizes.size() == 3 ? sizes[0] : SymInt(1);
+  if (!columns.is_static()) refuse(n, "the number of channels must be fixed");
+  Ints blocks(2), rest(2);
+  for (size_t i = 0; i < 2; ++i) {
+    const int64_t room = size[i] + 2 * padding[i] - dilation[i] * (window[i] - 1) - 1;
+    blocks[i] = room / stride[i] + 1;
+    rest[i] = room % stride[i];
+  }
+  Value* image = b.view(x, {batch, columns, blocks[0], blocks[1]});
+  return {b.view(window_convolution(b, n, image, columns.value() / (window[0] * window[1]), true, rest), n.output()->sizes())};
+}
+
 constexpr DecompositionRow rows[] = {
     {"aten.convolution.default", convolution},
+    {"aten.im2col.default", im2col},
+    {"aten.col2im.default", col2im},
     {"aten.conv1d.default", conv},
     {"aten.conv2d.default", conv},
     {"aten.conv3d.default", conv},

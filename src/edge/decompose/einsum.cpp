@@ -1,5 +1,6 @@
-// Einstein sums of one or two operands: permutations around one batched product.
+// Einstein sums: permutations around batched products, from the first operand to the last.
 #include <algorithm>
+#include <cctype>
 #include <map>
 #include <string>
 
@@ -14,25 +15,45 @@ struct Equation {
   std::string result;
 };
 
-// `ij,jk->ik`; without an arrow the result is every letter that occurs once, in alphabetical order.
-Equation parse(const Node& n) {
+// `...` stands for the dimensions that have no letter, aligned at the last: they get digits, the last one '0'.
+std::string digits(size_t count) {
+  std::string text;
+  while (count > 0) text += static_cast<char>('0' + --count);
+  return text;
+}
+void name_ellipsis(std::string& letters, size_t count) {
+  if (const size_t at = letters.find("..."); at != std::string::npos) letters.replace(at, 3, digits(count));
+}
+
+// `ij,jk->ik`; without an arrow the result is what `...` stands for and every letter that occurs once, in alphabetical order.
+Equation parse(const Node& n, const Values& tensors) {
   std::string text = n.string("equation");
   std::erase(text, ' ');
-  if (text.find("...") != std::string::npos) refuse(n, "einsum with '...' is not supported; name every dimension");
   Equation equation;
   const size_t arrow = text.find("->");
   std::string left = text.substr(0, arrow);
   for (size_t comma; (comma = left.find(',')) != std::string::npos; left.erase(0, comma + 1)) equation.operands.push_back(left.substr(0, comma));
   equation.operands.push_back(left);
+  if (tensors.size() != equation.operands.size()) refuse(n, "the equation has another number of operands");
+  size_t unnamed = 0;
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    std::string& letters = equation.operands[i];
+    const size_t named = letters.size() - (letters.find("...") == std::string::npos ? 0 : 3), rank = tensors[i]->sizes().size();
+    if (named > rank || rank - named > 10) refuse(n, "the equation does not fit the operands' dimensions");
+    if (letters.size() != named) unnamed = std::max(unnamed, rank - named);
+    name_ellipsis(letters, rank - named);
+  }
   if (arrow != std::string::npos) {
     equation.result = text.substr(arrow + 2);
+    name_ellipsis(equation.result, unnamed);
     return equation;
   }
   std::map<char, int> counts;
   for (const std::string& operand : equation.operands)
     for (char letter : operand) ++counts[letter];
+  equation.result = digits(unnamed);
   for (auto [letter, count] : counts)
-    if (count == 1) equation.result += letter;
+    if (count == 1 && !std::isdigit(static_cast<unsigned char>(letter))) equation.result += letter;
   return equation;
 }
 
@@ -85,11 +106,30 @@ Lettered product(GraphBuilder& b, Lettered left, Lettered right, const std::stri
   return {b.view(b("aten.matmul.default", a, c), sizes), batch + rows + columns};
 }
 
+// A dimension of size 1 that is larger elsewhere is left out: the others' elements meet its only one.
+Lettered without_broadcasts(GraphBuilder& b, const Lettered& x, const std::vector<Lettered>& all) {
+  Lettered result{x.value, ""};
+  std::vector<SymInt> sizes;
+  for (size_t i = 0; i < x.letters.size(); ++i) {
+    const SymInt& size = x.value->sizes()[i];
+    const bool one = size.is_static() && size.value() == 1;
+    const bool broadcast = one && std::any_of(all.begin(), all.end(), [&](const Lettered& other) {
+      const size_t at = other.letters.find(x.letters[i]);
+      return at != std::string::npos && !(other.value->sizes()[at] == size);
+    });
+    if (broadcast) continue;
+    result.letters += x.letters[i];
+    sizes.push_back(size);
+  }
+  if (result.letters != x.letters) result.value = b.view(x.value, sizes);
+  return result;
+}
+
 Values einsum(GraphBuilder& b, const Node& n) {
-  const Equation equation = parse(n);
   const Values tensors = n.tensors("tensors");
-  if (tensors.size() != equation.operands.size() || tensors.empty() || tensors.size() > 2) refuse(n, "einsum needs one or two operands that fit the equation");
+  const Equation equation = parse(n, tensors);
   std::vector<Lettered> operands;
+  std::string letters_of_all;
   for (size_t i = 0; i < tensors.size(); ++i) {
     const std::string& letters = equation.operands[i];
     std::string sorted = letters;
@@ -97,11 +137,19 @@ Values einsum(GraphBuilder& b, const Node& n) {
     const bool repeats = std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end();
     if (letters.size() != tensors[i]->sizes().size() || repeats) refuse(n, "einsum letters must name each dimension of an operand once");
     operands.push_back({tensors[i], letters});
+    letters_of_all += letters;
   }
   for (char letter : equation.result)
-    if (!has(equation.operands[0] + equation.operands.back(), letter)) refuse(n, "a letter of the result is in no operand");
-  const Lettered all = operands.size() == 1 ? summed(b, operands[0], equation.result) : product(b, operands[0], operands[1], equation.result);
-  return {in_order(b, all, equation.result).value};
+    if (!has(letters_of_all, letter)) refuse(n, "a letter of the result is in no operand");
+  std::vector<Lettered> factors;
+  for (const Lettered& operand : operands) factors.push_back(without_broadcasts(b, operand, operands));
+  Lettered all = factors[0];
+  for (size_t i = 1; i < factors.size(); ++i) {
+    std::string kept = equation.result;
+    for (size_t later = i + 1; later < factors.size(); ++later) kept += factors[later].letters;
+    all = product(b, all, factors[i], kept);
+  }
+  return {in_order(b, summed(b, all, equation.result), equation.result).value};
 }
 
 constexpr DecompositionRow rows[] = {

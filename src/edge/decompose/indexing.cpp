@@ -1,6 +1,7 @@
 // Parts of tensors become slices, which kernels and delegates share.
 #include <algorithm>
 #include <limits>
+#include <numeric>
 
 #include <intaglio/error.h>
 
@@ -123,19 +124,87 @@ Values index_fill(GraphBuilder& b, const Node& n) {
 
 Values unsafe_index(GraphBuilder& b, const Node& n) { return {b("aten.index.Tensor", self(n), n.argument("indices"))}; }
 
+// Each element's place is the number of those before it: smaller ones, and equal ones that stood in front.
+Values stable_sort(GraphBuilder& b, const Node& n, int64_t dim, int64_t size) {
+  constexpr int64_t most_elements = 1024;  // the comparisons are as many as its square
+  if (size > most_elements) refuse(n, "there is no kernel for a stable sort of more than 1024 elements");
+  const int64_t rank = self(n)->meta().rank();
+  Ints order(static_cast<size_t>(rank));
+  std::iota(order.begin(), order.end(), 0);
+  std::swap(order[static_cast<size_t>(dim)], order.back());
+  Value* x = b.permute(self(n), order);
+  Value *own = b.unsqueeze(x, rank), *other = b.unsqueeze(x, rank - 1);
+  Tensor in_front = Tensor::zeros(DType::boolean, {size, size});
+  for (int64_t i = 0; i < size; ++i)
+    for (int64_t j = 0; j < i; ++j) in_front.mutable_data<bool>()[i * size + j] = true;
+  Value* before = b(n.boolean("descending") ? "aten.gt.Tensor" : "aten.lt.Tensor", other, own);
+  Value* tied = b("aten.logical_and.default", b("aten.eq.Tensor", other, own), b.constant(in_front));
+  Value* place = b("aten.sum.dim_IntList", b.cast(b("aten.logical_or.default", before, tied), DType::int64), Ints{-1});
+  std::vector<int64_t> numbers(static_cast<size_t>(size));
+  std::iota(numbers.begin(), numbers.end(), 0);
+  Value* positions = b.expand(b.constant(Tensor::of<int64_t>(numbers, {size})), x->sizes());
+  Value* indices = b("aten.scatter.src", b.full(x->sizes(), 0, DType::int64, x), rank - 1, place, positions);
+  Value* values = b("aten.gather.default", x, rank - 1, indices);
+  return {b.permute(values, order), b.permute(indices, order)};
+}
+
 // There is no sort kernel; topk of everything sorts.
 Values sort(GraphBuilder& b, const Node& n) {
   const int64_t dim = dim_of(n, "dim", self(n)->meta().rank());
-  if (self(n)->sizes().empty() || (n.op().schema()->find("stable") && !n.argument("stable").is_none() && n.boolean("stable")))
-    refuse(n, "there is no kernel for a stable sort");
+  if (self(n)->sizes().empty()) refuse(n, "there is no kernel to sort a single number");
   const SymInt& size = self(n)->sizes()[static_cast<size_t>(dim)];
   if (!size.is_static()) refuse(n, "the sorted dimension must have a fixed size");
+  const OpSchema& schema = *n.op().schema();
+  if (schema.find("stable") && !n.argument("stable").is_none() && n.boolean("stable")) return stable_sort(b, n, dim, size.value());
   Node& sorted = b.node("aten.topk.default", {self(n), size.value(), dim, n.boolean("descending"), true});
   return sorted.outputs();
 }
 Values argsort(GraphBuilder& b, const Node& n) {
-  Node& sorted = b.node("aten.sort.default", {self(n), n.integer("dim"), n.boolean("descending")});
+  const bool stable = n.op().schema()->find("stable") && n.boolean("stable");
+  Node& sorted = stable ? b.node("aten.sort.stable", {self(n)}, {{"stable", true}, {"dim", n.integer("dim")}, {"descending", n.boolean("descending")}})
+                        : b.node("aten.sort.default", {self(n), n.integer("dim"), n.boolean("descending")});
   return {sorted.output(1)};
+}
+
+// The k-th smallest is the last of the k smallest.
+Values smallest(GraphBuilder& b, const Node& n, int64_t dim, int64_t k) {
+  Node& sorted = b.node("aten.topk.default", {self(n), k, dim, false, true});
+  Values results;
+  for (Value* output : sorted.outputs()) {
+    Value* last = b.slice(output, dim, k - 1, k);
+    results.push_back(n.boolean("keepdim") ? last : b.squeeze(last, dim));
+  }
+  return results;
+}
+Values kth_value(GraphBuilder& b, const Node& n) { return smallest(b, n, dim_of(n, "dim", self(n)->meta().rank()), n.integer("k")); }
+Values median(GraphBuilder& b, const Node& n) {
+  const int64_t dim = dim_of(n, "dim", self(n)->meta().rank());
+  if (self(n)->sizes().empty() || !self(n)->sizes()[static_cast<size_t>(dim)].is_static()) refuse(n, "the dimension must have a fixed size");
+  return smallest(b, n, dim, (self(n)->sizes()[static_cast<size_t>(dim)].value() - 1) / 2 + 1);
+}
+
+// where(condition): the columns of nonzero.
+Values where_true(GraphBuilder& b, const Node& n) {
+  Value* condition = n.tensor("condition");
+  const TensorMeta meta = TensorMeta::contiguous(DType::int64, {n.output()->sizes().at(0), condition->meta().rank()});
+  Node& found = b.graph().insert_before(const_cast<Node*>(&n), Op::get("aten.nonzero.default"), {{"self", condition, ArgKind::positional}}, {{meta}});
+  found.metadata = inherited_metadata(n);
+  Values columns;
+  for (size_t i = 0; i < n.outputs().size(); ++i)
+    columns.push_back(n.output(i)->users().empty() ? nullptr : b.select(found.output(), 1, static_cast<int64_t>(i)));
+  return columns;
+}
+
+// gather, after the two are expanded to each other in the other dimensions.
+Values take_along_dim(GraphBuilder& b, const Node& n) {
+  Value *x = self(n), *index = n.tensor("indices");
+  if (n.argument("dim").is_none())
+    return {b("aten.gather.default", b.view(x, {size_quotient(x->sizes(), {})}), 0, b.view(index, {size_quotient(index->sizes(), {})}))};
+  const int64_t dim = dim_of(n, "dim", x->meta().rank());
+  const auto place = static_cast<size_t>(dim);
+  std::vector<SymInt> of_x = n.output()->sizes(), of_index = n.output()->sizes();
+  of_x[place] = x->sizes()[place];
+  return {b("aten.gather.default", b.expand(x, of_x), dim, b.expand(index, of_index))};
 }
 
 constexpr DecompositionRow rows[] = {
@@ -157,6 +226,11 @@ constexpr DecompositionRow rows[] = {
     {"aten.sort.default", sort},
     {"aten.sort.stable", sort},
     {"aten.argsort.default", argsort},
+    {"aten.argsort.stable", argsort},
+    {"aten.median.dim", median},
+    {"aten.kthvalue.default", kth_value},
+    {"aten.where.default", where_true},
+    {"aten.take_along_dim.default", take_along_dim},
 };
 
 }  // namespace

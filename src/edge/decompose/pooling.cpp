@@ -210,6 +210,7 @@ constexpr DecompositionRow rows[] = {
     {"aten.adaptive_avg_pool2d.default", adaptive_avg_pool2d},
     {"aten._adaptive_avg_pool2d.default", adaptive_avg_pool2d},
     {"aten.adaptive_avg_pool3d.default", adaptive_avg_pool3d},
+    {"aten._adaptive_avg_pool3d.default", adaptive_avg_pool3d},
     {"aten.adaptive_max_pool1d.default", adaptive_max_pool1d},
     {"aten.adaptive_max_pool2d.default", adaptive_max_pool2d},
     {"aten.adaptive_max_pool3d.default", adaptive_max_pool3d},

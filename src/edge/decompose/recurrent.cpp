@@ -62,6 +62,7 @@ CellState relu_step(GraphBuilder& b, Value* from_input, Value* from_hidden, cons
 struct Layer {
   Value *input_weight, *hidden_weight;
   Argument input_bias, hidden_bias;
+  Value* projection = nullptr;  // of an LSTM's hidden state
 };
 
 // One direction over x [steps, batch, features]; the hidden states [1, batch, hidden] by step.
@@ -74,6 +75,7 @@ Values run_direction(GraphBuilder& b, const Cell& cell, const Layer& layer, Valu
     Value* own = b("aten.select.int", from_input, 0, step);
     Value* from_hidden = b("aten.linear.default", state.hidden, layer.hidden_weight, layer.hidden_bias);
     state = cell.step(b, own, from_hidden, state);
+    if (layer.projection) state.hidden = b("aten.linear.default", state.hidden, layer.projection);
     hidden[static_cast<size_t>(step)] = b.unsqueeze(state.hidden, 0);
   }
   return hidden;
@@ -89,9 +91,11 @@ Recurrence run(GraphBuilder& b, const Node& n, const Cell& cell, Value* hidden, 
   const bool batch_first = n.boolean("batch_first"), biased = n.boolean("has_biases");
   const int64_t layers = n.integer("num_layers"), directions = n.boolean("bidirectional") ? 2 : 1;
   const Values parameters = n.tensors("params");
-  const size_t each = biased ? 4 : 2;
+  const size_t without = biased ? 4 : 2, runs = static_cast<size_t>(layers * directions);
+  const bool projected = cells && parameters.size() == (without + 1) * runs;
+  const size_t each = without + (projected ? 1 : 0);
   if (n.boolean("train") && n.number("dropout") != 0) refuse(n, "dropout in training mode; call eval() before the export");
-  if (parameters.size() != each * static_cast<size_t>(layers * directions)) refuse(n, "projections are not supported");
+  if (parameters.size() != each * runs) refuse(n, "the number of weights does not fit the layers");
   if (batch_first) x = b.permute(x, {1, 0, 2});
   if (!x->sizes()[0].is_static() || x->sizes()[0].value() == 0) refuse(n, "the sequence length must be fixed");
   Recurrence result{x, {}, {}};
@@ -101,7 +105,8 @@ Recurrence run(GraphBuilder& b, const Node& n, const Cell& cell, Value* hidden, 
       const int64_t place = i * directions + d;
       const size_t at = each * static_cast<size_t>(place);
       const Layer layer{parameters[at], parameters[at + 1], biased ? Argument(parameters[at + 2]) : Argument(),
-                        biased ? Argument(parameters[at + 3]) : Argument()};
+                        biased ? Argument(parameters[at + 3]) : Argument(),
+                        projected ? parameters[at + without] : nullptr};
       CellState state{b("aten.select.int", hidden, 0, place), cells ? b("aten.select.int", cells, 0, place) : nullptr};
       by_direction.push_back(run_direction(b, cell, layer, result.output, state, d == 1));
       result.last_hidden.push_back(b.unsqueeze(state.hidden, 0));

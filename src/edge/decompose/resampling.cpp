@@ -89,9 +89,8 @@ Values upsample_size(GraphBuilder& b, const Node& n) {
   return {b("aten.upsample_bilinear2d.vec", n.tensor("self"), sizes, n.boolean("align_corners"), scales)};
 }
 
-// ---- bicubic: each axis is a product with a constant matrix of weights
-double cubic(double t) {
-  constexpr double a = -0.75;
+// ---- each axis is a product with a constant matrix of weights
+double cubic(double t, double a) {
   t = std::abs(t);
   if (t <= 1) return ((a + 2) * t - (a + 3)) * t * t + 1;
   if (t < 2) return ((a * t - 5 * a) * t + 8 * a) * t - 4 * a;
@@ -108,23 +107,68 @@ Tensor cubic_weights(int64_t from, int64_t to, bool align_corners, std::optional
     const double position = align_corners ? step * static_cast<double>(j) : step * (static_cast<double>(j) + 0.5) - 0.5;
     const auto left = static_cast<int64_t>(std::floor(position));
     for (int64_t tap = left - 1; tap <= left + 2; ++tap)
-      data[std::clamp<int64_t>(tap, 0, from - 1) * to + j] += static_cast<float>(cubic(position - static_cast<double>(tap)));
+      data[std::clamp<int64_t>(tap, 0, from - 1) * to + j] += static_cast<float>(cubic(position - static_cast<double>(tap), -0.75));
   }
   return weights;
 }
-Values bicubic(GraphBuilder& b, const Node& n) {
+double triangle(double t) { return std::max(0.0, 1 - std::abs(t)); }
+double sharp_cubic(double t) { return cubic(t, -0.5); }
+
+// With antialias: the filter widens as the image shrinks, and what it takes in adds up to one.
+template <double (*filter)(double), int reach> Tensor smooth_weights(int64_t from, int64_t to, bool align_corners, std::optional<double> scale) {
+  Tensor weights = Tensor::zeros(DType::float32, {from, to});
+  float* data = weights.mutable_data<float>();
+  const double step = align_corners ? (to > 1 ? static_cast<double>(from - 1) / static_cast<double>(to - 1) : 0)
+                      : scale       ? 1 / *scale
+                                    : static_cast<double>(from) / static_cast<double>(to);
+  const double width = std::max(step, 1.0), support = reach * width;
+  for (int64_t j = 0; j < to; ++j) {
+    const double center = step * (static_cast<double>(j) + 0.5);
+    const auto first = std::max<int64_t>(static_cast<int64_t>(center - support + 0.5), 0);
+    const auto last = std::min<int64_t>(static_cast<int64_t>(center + support + 0.5), from);
+    double total = 0;
+    for (int64_t i = first; i < last; ++i) total += filter((static_cast<double>(i) - center + 0.5) / width);
+    for (int64_t i = first; i < last; ++i)
+      data[i * to + j] = static_cast<float>(filter((static_cast<double>(i) - center + 0.5) / width) / total);
+  }
+  return weights;
+}
+
+using Weights = Tensor (*)(int64_t from, int64_t to, bool align_corners, std::optional<double> scale);
+template <const Weights& weights_of> Values resized_by_products(GraphBuilder& b, const Node& n) {
   Value* x = n.tensor("input");
   const std::vector<SymInt>&from = x->sizes(), &to = n.output()->sizes();
   if (x->dtype() != DType::float32 || !from[2].is_static() || !from[3].is_static() || !to[2].is_static() || !to[3].is_static())
-    refuse(n, "bicubic resizing needs float32 and fixed image sizes");
+    refuse(n, "there is no kernel: resizing by products needs float32 and fixed image sizes");
   const Argument scales = n.argument("scale_factors");
   const auto* factors = scales.get_if<std::vector<double>>();
   const auto factor = [&](size_t i) { return factors ? std::optional((*factors)[i]) : std::nullopt; };
   const bool corners = n.boolean("align_corners");
-  Value* wide = b("aten.matmul.default", x, b.constant(cubic_weights(from[3].value(), to[3].value(), corners, factor(1))));
+  Value* wide = b("aten.matmul.default", x, b.constant(weights_of(from[3].value(), to[3].value(), corners, factor(1))));
   Value* turned = b.permute(wide, {0, 1, 3, 2});
-  Value* high = b("aten.matmul.default", turned, b.constant(cubic_weights(from[2].value(), to[2].value(), corners, factor(0))));
+  Value* high = b("aten.matmul.default", turned, b.constant(weights_of(from[2].value(), to[2].value(), corners, factor(0))));
   return {b.permute(high, {0, 1, 3, 2})};
+}
+constexpr Weights bicubic = cubic_weights;
+constexpr Weights smooth_bilinear = smooth_weights<triangle, 1>;
+constexpr Weights smooth_bicubic = smooth_weights<sharp_cubic, 2>;
+
+// Nearest by the middle of each pixel: rows and columns are picked.
+Values nearest_exact(GraphBuilder& b, const Node& n) {
+  Value* x = n.tensor("input");
+  const Argument scales = n.argument("scale_factors");
+  const auto* factors = scales.get_if<std::vector<double>>();
+  const size_t axes = x->sizes().size() - 2;
+  for (size_t axis = 0; axis < axes; ++axis) {
+    const SymInt from = x->sizes()[2 + axis], to = n.output()->sizes()[2 + axis];
+    if (!from.is_static() || !to.is_static()) refuse(n, "there is no kernel: this resizing needs fixed image sizes");
+    const double step = factors ? 1 / (*factors)[axis] : static_cast<double>(from.value()) / static_cast<double>(to.value());
+    std::vector<int64_t> picked;
+    for (int64_t j = 0; j < to.value(); ++j)
+      picked.push_back(std::min<int64_t>(static_cast<int64_t>(std::floor((static_cast<double>(j) + 0.5) * step)), from.value() - 1));
+    x = b("aten.index_select.default", x, static_cast<int64_t>(2 + axis), b.constant(Tensor::of<int64_t>(picked, {to.value()})));
+  }
+  return {x};
 }
 
 Values grid_sampler(GraphBuilder& b, const Node& n) {
@@ -140,7 +184,12 @@ constexpr DecompositionRow rows[] = {
     {"aten.upsample_linear1d.vec", upsample_1d},
     {"aten.upsample_nearest2d.default", upsample_size},
     {"aten.upsample_bilinear2d.default", upsample_size},
-    {"aten.upsample_bicubic2d.vec", bicubic},
+    {"aten.upsample_bicubic2d.vec", resized_by_products<bicubic>},
+    {"aten._upsample_bilinear2d_aa.vec", resized_by_products<smooth_bilinear>},
+    {"aten._upsample_bicubic2d_aa.vec", resized_by_products<smooth_bicubic>},
+    {"aten._upsample_nearest_exact1d.vec", nearest_exact},
+    {"aten._upsample_nearest_exact2d.vec", nearest_exact},
+    {"aten._upsample_nearest_exact3d.vec", nearest_exact},
     {"aten.grid_sampler.default", grid_sampler},
 };
 

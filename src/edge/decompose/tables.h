@@ -20,6 +20,7 @@ struct DecompositionRow {
 std::span<const DecompositionRow> activation_decompositions();
 std::span<const DecompositionRow> arithmetic_decompositions();
 std::span<const DecompositionRow> attention_decompositions();
+std::span<const DecompositionRow> composite_decompositions();
 std::span<const DecompositionRow> convolution_decompositions();
 std::span<const DecompositionRow> copy_decompositions();
 std::span<const DecompositionRow> creation_decompositions();

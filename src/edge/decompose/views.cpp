@@ -177,6 +177,7 @@ constexpr DecompositionRow rows[] = {
     {"aten.view.default", view_chain},
     {"aten._unsafe_view.default", view},
     {"aten.reshape.default", view},
+    {"aten.ravel.default", view},
     {"aten.view_as.default", view},
     {"aten.reshape_as.default", view},
     {"aten.flatten.using_ints", view},

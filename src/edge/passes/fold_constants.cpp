@@ -35,24 +35,73 @@ std::optional<size_t> result_bytes(const Node& node) {
   return bytes;
 }
 
+size_t bytes_of_constants(const ExportedProgram& program) {
+  size_t bytes = 0;
+  for (const State* state : {&program.state, &program.constants})
+    for (const auto& [name, entry] : state->entries()) bytes += entry.tensor.nbytes();
+  return bytes;
+}
+
+// The tensor of a constant, or of constants that were quantized and dequantized. `replaced` grows by the bytes that nobody
+// else uses.
+std::optional<Tensor> constant_tensor(const ExportedProgram& program, const Value* value, size_t& replaced) {
+  if (!value->is_tensor()) return std::nullopt;
+  const Node* producer = value->producer();
+  if (!producer) {
+    if (!program.is_constant(value)) return std::nullopt;
+    if (value->has_one_user()) replaced += program.constant(value)->nbytes();
+    return *program.constant(value);
+  }
+  if (producer->op().name_space() != "quantized_decomposed" || producer->outputs().size() != 1) return std::nullopt;
+  std::vector<Tensor> operands;
+  size_t unused = 0;
+  for (const Value* input : producer->inputs()) {
+    auto operand = constant_tensor(program, input, value->has_one_user() ? replaced : unused);
+    if (!operand) return std::nullopt;
+    operands.push_back(std::move(*operand));
+  }
+  auto results = evaluate_node(*producer, operands);
+  return results && results->size() == 1 ? std::optional(std::move(results->front())) : std::nullopt;
+}
+
+// True when the value is, or was before quantization, the same for every input.
+bool depends_on_constants(const ExportedProgram& program, const Value* value) {
+  if (!value->is_tensor()) return false;
+  const Node* producer = value->producer();
+  if (!producer) return program.is_constant(value);
+  const std::vector<Value*> inputs = producer->inputs();
+  return producer->op().name_space() == "quantized_decomposed" &&
+         std::all_of(inputs.begin(), inputs.end(), [&](const Value* input) { return depends_on_constants(program, input); });
+}
+
+// How much memory results may take.
+struct Allowance {
+  size_t each, together;
+};
+
 // Evaluates the node when its operands are constants and the result is small enough; empty otherwise.
-std::vector<Tensor> fold(const ExportedProgram& program, const Node& node) {
+std::vector<Tensor> fold(const ExportedProgram& program, const Node& node, Allowance& allowance) {
   if (!is_foldable_op(node) || node.outputs().empty()) return {};
+  const std::vector<Value*> inputs = node.inputs();
+  if (!std::all_of(inputs.begin(), inputs.end(), [&](const Value* input) { return depends_on_constants(program, input); })) return {};
+  const auto bytes = result_bytes(node);
+  if (!bytes) return {};
   std::vector<Tensor> operands;
   size_t replaced = 0;
-  for (const Value* input : node.inputs()) {
-    if (!input->is_tensor() || !program.is_constant(input)) return {};
-    operands.push_back(*program.constant(input));
-    if (input->has_one_user()) replaced += operands.back().nbytes();
+  for (const Value* input : inputs) {
+    auto operand = constant_tensor(program, input, replaced);
+    if (!operand) return {};
+    operands.push_back(std::move(*operand));
   }
-  const auto bytes = result_bytes(node);
-  if (!bytes || *bytes > std::max(always_small, replaced)) return {};
+  if (*bytes > std::max(allowance.each, replaced) || *bytes > std::max(always_small, allowance.together + replaced)) return {};
   auto results = evaluate_node(node, operands);
   if (!results || results->size() != node.outputs().size()) return {};
   for (size_t i = 0; i < results->size(); ++i) {
     const TensorMeta& meta = node.output(i)->meta();
     if ((*results)[i].dtype() != meta.dtype || (*results)[i].sizes() != meta.static_sizes()) return {};
   }
+  allowance.together += replaced;
+  allowance.together -= std::min(allowance.together, *bytes);
   return std::move(*results);
 }
 
@@ -61,12 +110,14 @@ std::vector<Tensor> fold(const ExportedProgram& program, const Node& node) {
 void fold_constants(ExportedProgram& program) {
   Graph& graph = program.graph();
   bool folded = false;
+  const size_t all = bytes_of_constants(program);
+  Allowance allowance{std::max(always_small, all / 32), all / 4};
   for (Node* node : graph.node_list()) {
     const bool used = std::any_of(node->outputs().begin(), node->outputs().end(), [](const Value* output) { return !output->users().empty(); });
     // A program output stays computed: a file cannot return a constant.
     const bool returned = std::any_of(node->outputs().begin(), node->outputs().end(), is_program_output);
     if (!used || returned) continue;
-    std::vector<Tensor> results = fold(program, *node);
+    std::vector<Tensor> results = fold(program, *node, allowance);
     for (size_t i = 0; i < results.size(); ++i) {
       if (node->output(i)->users().empty()) continue;
       Value* constant = program.add_constant(fmt::format("_folded_{}", node->output(i)->name()), results[i].contiguous());

@@ -202,6 +202,25 @@ TEST(FoldConstants, MutatedBuffersAreNoConstants) {
   EXPECT_EQ(t.ops(), "neg add");
 }
 
+TEST(FoldConstants, QuantizedConstantsOnTheirWayToConstantsOnly) {
+  TestProgram t;
+  Value *table = t.parameter("t", {3, 4}), *weight = t.parameter("w", {4, 4}), *x = t.input("x", {3, 4});
+  Value* bias = t.op("aten.mm.default", {dequantize(t, quantize(t, table, 0.5), 0.5), dequantize(t, quantize(t, weight, 0.5), 0.5)});
+  Value* product = t.op("aten.mm.default", {x, dequantize(t, quantize(t, weight, 0.25), 0.25)});
+  t.returns({t.op("aten.add.Tensor", {product, bias})});
+  fold_constants(t.program);
+  verify(t.program);
+  EXPECT_EQ(t.ops(), "quantize_per_tensor dequantize_per_tensor mm add");
+}
+
+TEST(FoldConstants, WhatGrowsTooMuchStays) {
+  TestProgram t;
+  Value *row = t.parameter("r", {1, 1024}), *x = t.input("x", {512, 1024});
+  t.returns({t.op("aten.add.Tensor", {x, t.op("aten.expand.default", {t.op("aten.neg.default", {row}), Ints{512, 1024}})})});
+  fold_constants(t.program);
+  EXPECT_EQ(t.ops(), "expand add");
+}
+
 TEST(InlineSubgraphs, NoGradRegionsAreInlined) {
   TestProgram t;
   Value* x = t.input("x", {2});

@@ -1,0 +1,162 @@
+// Functions that PyTorch itself writes with simpler ones.
+#include <algorithm>
+
+#include "edge/decompose/tables.h"
+#include "ir/infer.h"
+
+namespace intaglio {
+namespace {
+
+Value* self(const Node& n) { return n.tensor("self"); }
+
+Value* norm(GraphBuilder& b, Value* x, double order, Ints dims, bool keep) {
+  return b("aten.linalg_vector_norm.default", x, order, std::move(dims), keep);
+}
+
+// v g / |v|, the norm taken over all dimensions but one.
+Value* scaled_weight(GraphBuilder& b, const Node& n, Value*& length) {
+  Value* v = n.tensor("v");
+  const int64_t kept = n.integer("dim") == -1 ? -1 : dim_of(n, "dim", v->meta().rank());
+  Ints dims;
+  for (int64_t dim = 0; dim < v->meta().rank(); ++dim)
+    if (dim != kept) dims.push_back(dim);
+  length = norm(b, v, 2.0, dims, true);
+  return b("aten.mul.Tensor", v, b("aten.div.Tensor", n.tensor("g"), length));
+}
+Values weight_norm(GraphBuilder& b, const Node& n) {
+  Value* length = nullptr;
+  return {scaled_weight(b, n, length)};
+}
+Values weight_norm_interface(GraphBuilder& b, const Node& n) {
+  Value* length = nullptr;
+  Value* weight = scaled_weight(b, n, length);
+  return {weight, length};
+}
+
+// ---- distances
+Values cosine_similarity(GraphBuilder& b, const Node& n) {
+  Value *x = n.tensor("x1"), *y = n.tensor("x2");
+  const Ints dims = {n.integer("dim")};
+  const auto length = [&](Value* v) { return b("aten.clamp_min.default", norm(b, v, 2.0, dims, false), n.number("eps")); };
+  Value* product = b("aten.sum.dim_IntList", b("aten.mul.Tensor", x, y), dims);
+  Value* left = length(x);
+  return {b("aten.div.Tensor", product, b("aten.mul.Tensor", left, length(y)))};
+}
+Values pairwise_distance(GraphBuilder& b, const Node& n) {
+  Value* difference = b("aten.add.Tensor", b("aten.sub.Tensor", n.tensor("x1"), n.tensor("x2")), n.number("eps"));
+  return {norm(b, difference, n.number("p"), {-1}, n.boolean("keepdim"))};
+}
+Values cdist(GraphBuilder& b, const Node& n) {
+  Value* rows = b.unsqueeze(n.tensor("x1"), -2);
+  return {norm(b, b("aten.sub.Tensor", rows, b.unsqueeze(n.tensor("x2"), -3)), n.number("p"), {-1}, false)};
+}
+
+// ---- products
+// Contracted dimensions go last on the left and first on the right.
+Values tensordot(GraphBuilder& b, const Node& n) {
+  const auto matrix = [&](Value* x, std::string_view argument, bool contracted_last, std::vector<SymInt>& free) {
+    Ints contracted = n.integers(argument), order;
+    std::vector<SymInt> inner;
+    for (int64_t& dim : contracted) dim = dim < 0 ? dim + x->meta().rank() : dim;
+    for (int64_t dim : contracted) inner.push_back(x->sizes().at(static_cast<size_t>(dim)));
+    for (int64_t dim = 0; dim < x->meta().rank(); ++dim)
+      if (std::find(contracted.begin(), contracted.end(), dim) == contracted.end()) {
+        order.push_back(dim);
+        free.push_back(x->sizes()[static_cast<size_t>(dim)]);
+      }
+    order.insert(contracted_last ? order.end() : order.begin(), contracted.begin(), contracted.end());
+    const SymInt outside = size_quotient(free, {}), inside = size_quotient(inner, {});
+    Value* ordered = b.permute(x, order);
+    return contracted_last ? b.view(ordered, {outside, inside}) : b.view(ordered, {inside, outside});
+  };
+  std::vector<SymInt> rows, columns;
+  Value* left = matrix(self(n), "dims_self", true, rows);
+  Value* right = matrix(n.tensor("other"), "dims_other", false, columns);
+  rows.insert(rows.end(), columns.begin(), columns.end());
+  return {b.view(b("aten.mm.default", left, right), rows)};
+}
+
+// x W_o y for each output o: first x with all of them, then with y.
+Values bilinear(GraphBuilder& b, const Node& n) {
+  Value *x = n.tensor("input1"), *y = n.tensor("input2"), *weight = n.tensor("weight"), *bias = n.optional_tensor("bias");
+  const std::vector<SymInt>& sizes = weight->sizes();  // [out, left, right]
+  Value* all = b("aten.matmul.default", x, b.view(b.permute(weight, {1, 0, 2}), {sizes[1], size_quotient({sizes[0], sizes[2]}, {})}));
+  std::vector<SymInt> split(x->sizes().begin(), x->sizes().end() - 1);
+  split.insert(split.end(), {sizes[0], sizes[2]});
+  Value* result = b("aten.sum.dim_IntList", b("aten.mul.Tensor", b.view(all, split), b.unsqueeze(y, -2)), Ints{-1});
+  return {bias ? b("aten.add.Tensor", result, bias) : result};
+}
+
+// ---- joining
+// At least `rank` dimensions: a vector becomes a row, a matrix an image of one channel.
+Value* at_least(GraphBuilder& b, Value* x, int64_t rank) {
+  while (x->meta().rank() < rank) x = b.unsqueeze(x, x->meta().rank() == 2 ? 2 : 0);
+  return x;
+}
+Values joined(GraphBuilder& b, const Node& n, int64_t rank, int64_t dim) {
+  Values parts;
+  for (Value* tensor : n.tensors("tensors")) parts.push_back(at_least(b, tensor, rank));
+  return {b("aten.cat.default", parts, parts[0]->meta().rank() == 1 ? 0 : dim)};
+}
+Values hstack(GraphBuilder& b, const Node& n) { return joined(b, n, 1, 1); }
+Values vstack(GraphBuilder& b, const Node& n) { return joined(b, n, 2, 0); }
+Values dstack(GraphBuilder& b, const Node& n) { return joined(b, n, 3, 2); }
+Values broadcast_tensors(GraphBuilder& b, const Node& n) {
+  Values results;
+  const Values tensors = n.tensors("tensors");
+  for (size_t i = 0; i < tensors.size(); ++i) results.push_back(b.expand(tensors[i], n.output(i)->sizes()));
+  return results;
+}
+
+// ---- statistics
+Values with_mean(GraphBuilder& b, const Node& n, bool root) {
+  const OpSchema& schema = *n.op().schema();
+  const Argument dim = schema.find("dim") ? n.argument("dim") : Argument();
+  const bool keep = schema.find("keepdim") && n.boolean("keepdim");
+  Argument correction = schema.find("correction") ? n.argument("correction") : Argument(n.boolean("unbiased") ? 1 : 0);
+  if (correction.is_none()) correction = 1;
+  Value* variance = b.call("aten.var.correction", {self(n), dim}, {{"correction", correction}, {"keepdim", keep}});
+  Value* mean = b("aten.mean.dim", self(n), dim, keep);
+  return {root ? b("aten.sqrt.default", variance) : variance, mean};
+}
+Values var_mean(GraphBuilder& b, const Node& n) { return with_mean(b, n, false); }
+Values std_mean(GraphBuilder& b, const Node& n) { return with_mean(b, n, true); }
+
+// log(e^x + e^y) = max(x, y) + log(1 + e^-|x - y|)
+Values logaddexp(GraphBuilder& b, const Node& n) {
+  Value *x = self(n), *y = n.tensor("other");
+  Value* distance = b("aten.abs.default", b("aten.sub.Tensor", x, y));
+  Value* rest = b("aten.log1p.default", b("aten.exp.default", b("aten.neg.default", distance)));
+  return {b("aten.add.Tensor", b("aten.maximum.default", x, y), rest)};
+}
+Values hypot(GraphBuilder& b, const Node& n) {
+  Value *x = self(n), *y = n.tensor("other");
+  Value* left = b("aten.mul.Tensor", x, x);
+  return {b("aten.sqrt.default", b("aten.add.Tensor", left, b("aten.mul.Tensor", y, y)))};
+}
+
+constexpr DecompositionRow rows[] = {
+    {"aten._weight_norm.default", weight_norm},
+    {"aten._weight_norm_interface.default", weight_norm_interface},
+    {"aten.cosine_similarity.default", cosine_similarity},
+    {"aten.pairwise_distance.default", pairwise_distance},
+    {"aten.cdist.default", cdist},
+    {"aten.tensordot.default", tensordot},
+    {"aten.bilinear.default", bilinear},
+    {"aten.hstack.default", hstack},
+    {"aten.vstack.default", vstack},
+    {"aten.dstack.default", dstack},
+    {"aten.broadcast_tensors.default", broadcast_tensors},
+    {"aten.var_mean.correction", var_mean},
+    {"aten.var_mean.dim", var_mean},
+    {"aten.std_mean.correction", std_mean},
+    {"aten.std_mean.dim", std_mean},
+    {"aten.logaddexp.default", logaddexp},
+    {"aten.hypot.default", hypot},
+};
+
+}  // namespace
+
+std::span<const DecompositionRow> composite_decompositions() { return rows; }
+
+}  // namespace intaglio
