@@ -111,6 +111,9 @@ class Parser {
   void numbers(const In* in, std::vector<T>& out, const char* what) {
     if (in == nullptr) throw_bad_input(fmt::format("the list '{}' is missing", what));
     spend(uint64_t{in->size()} * sizeof(T));
+    // The verifier aligns a vector's length, not its 64-bit elements.
+    if (reinterpret_cast<uintptr_t>(in->Data()) % sizeof(typename In::return_type) != 0)
+      throw_bad_input(fmt::format("the list '{}' is not aligned", what));
     out.assign(in->begin(), in->end());
   }
   std::string text(const flatbuffers::String* in, const char* what) {

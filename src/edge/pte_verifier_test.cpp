@@ -8,6 +8,7 @@
 
 #include <intaglio/error.h>
 
+#include "base/mapped_file.h"
 #include "edge/edge_graphs_for_tests.h"
 #include "edge/kernel_table.h"
 #include "edge/pte_writer.h"
@@ -228,6 +229,12 @@ TEST(PteVerifier, MutationsNeverCrash) {
   }
   EXPECT_GT(refused, 1000u);
   EXPECT_GT(taken, 1000u);
+}
+
+// Flatbuffer verification lets this one pass.
+TEST(PteVerifier, MisalignedListIsRefused) {
+  const auto file = MappedFile::open(INTAGLIO_SOURCE_DIR "/tests/corpus/pte_reader_fuzz/misaligned_list");
+  EXPECT_THROW(verify_pte(file->bytes()), Error);
 }
 
 TEST(PteVerifier, BytesAtAnyAddressAreRead) {

@@ -128,6 +128,7 @@ TEST(PteVerify, MessagesNameFileAndCause) {
 
 TEST(PteVerify, MissingFilesAndFolders) {
   EXPECT_THROW(verify_pte("/nonexistent/model.pte"), Error);
+  EXPECT_THROW(verify_pte(INTAGLIO_SOURCE_DIR "/tests/corpus/pte_verify_fuzz/misaligned_list"), Error);
   EXPECT_THROW(verify_pte(fs::temp_directory_path()), Error);
 }
 

@@ -70,6 +70,12 @@ size_t count(const Vector* vector) {
   return vector ? vector->size() : 0;
 }
 
+// Flatbuffer verification aligns a vector's length, not its 64-bit elements.
+template <typename T>
+bool is_aligned(const flatbuffers::Vector<T>& vector) {
+  return reinterpret_cast<uintptr_t>(vector.Data()) % sizeof(T) == 0;
+}
+
 // Checks one method; `where` leads every message.
 class MethodChecker {
  public:
@@ -122,6 +128,7 @@ class MethodChecker {
 
   void check_memory() {
     const auto* sizes = required(plan_.non_const_buffer_sizes(), "memory sizes");
+    if (!is_aligned(*sizes)) fail("the memory sizes are not aligned");
     for (size_t i = 0; i < sizes->size(); ++i) {
       const int64_t size = sizes->Get(i);
       if (size < 0 || __builtin_add_overflow(info_.planned_bytes, size, &info_.planned_bytes))
@@ -140,7 +147,7 @@ class MethodChecker {
 
   template <typename Items>
   void check_items(size_t index, const Items* items, int64_t lowest) {
-    if (!items) fail(fmt::format("list {} has no items", index));
+    if (!items || !is_aligned(*items)) fail(fmt::format("list {} has no items, or not aligned ones", index));
     count_work(items->size());
     for (int64_t item : *items)
       if (item < lowest || item >= static_cast<int64_t>(plan_.values()->size()))
@@ -317,6 +324,8 @@ class MethodChecker {
 
 void check_subsegments(const fb::Program& program, const fb::SubsegmentOffsets* part, const char* what) {
   if (!part || count(part->offsets()) == 0) return;
+  if (!is_aligned(*part->offsets()))
+    throw_bad_input(fmt::format("{}: the list of offsets is not aligned; build the file again", what));
   // A program without constants may state [0] without any segment.
   if (count(part->offsets()) == 1 && count(program.segments()) == 0) return;
   if (part->segment_index() >= count(program.segments()))
