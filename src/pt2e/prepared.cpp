@@ -1,5 +1,7 @@
 #include "pt2e/prepared.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include <intaglio/error.h>
@@ -111,10 +113,21 @@ void observe_constants(PreparedProgram::State& state) {
   state.constants_observed = true;
 }
 
+// Does nothing but weights get parameters ahead of run time?
+static bool only_constants_are_observed(const PreparedProgram::State& state, ConstantValues& constants) {
+  return std::ranges::all_of(state.insertions.items, [&](const Insertion& insertion) {
+    const auto& spec = state.specs.groups[insertion.group].spec;
+    const auto* plain = spec ? std::get_if<QuantizationSpec>(&*spec) : nullptr;
+    return (plain != nullptr && plain->is_dynamic) || constants.is_constant(insertion.value);
+  });
+}
+
 void observe_without_samples(PreparedProgram::State& state) {
-  if (state.samples != 0 || state.constants_observed || state.options.compat == Compat::torchao) return;
-  observe_constants(state);
+  if (state.samples != 0 || state.constants_observed) return;
   ConstantValues constants(state.program);
+  // torchao gives what no sample reached a scale of 1. A dynamic recipe asks for no samples, so its weights are seen here.
+  if (state.options.compat == Compat::torchao && !only_constants_are_observed(state, constants)) return;
+  observe_constants(state);
   for (const Node* node : state.program.graph().node_list())
     for (const Value* output : node->outputs()) {
       if (state.insertions.at(output).empty()) continue;
