@@ -71,7 +71,15 @@ def test_what_intaglio_refuses_of_a_capture(archives, intaglio, tmp_path):
     torch.export.save(torch.export.export(training, (torch.randn(2, 3, 8, 8),)), tmp_path / "training.pt2")
     unbounded = torch.export.export(nn.ReLU(), (torch.randn(2, 3),), dynamic_shapes={"input": {0: Dim("batch")}})
     torch.export.save(unbounded, tmp_path / "unbounded.pt2")
-    for name, words in (("training", "call eval() before the export"), ("unbounded", "Dim(..., max=N)")):
+    class Sum(nn.Module):
+        def forward(self, x):
+            return x + x
+
+    for dtype in (torch.uint16, torch.int16):  # a type that no kernel of the runtime adds, and one that it does
+        torch.export.save(torch.export.export(Sum(), (torch.ones(4, dtype=dtype),)), tmp_path / f"{dtype}.pt2")
+    intaglio("lower", tmp_path / "torch.int16.pt2", "-o", tmp_path / "int16.pte", "--backend", "xnnpack")
+    refused = (("training", "call eval() before the export"), ("unbounded", "Dim(..., max=N)"), ("torch.uint16", "of uint16 where its kernel takes"))
+    for name, words in refused:
         done = intaglio("lower", tmp_path / f"{name}.pt2", "-o", tmp_path / "out.pte", "--backend", "xnnpack", check=False)
         assert done.returncode == 1 and words in done.stderr, done.stderr
         assert not (tmp_path / "out.pte").exists()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -39,7 +40,20 @@ def leftovers(folder):
 
 def test_version_and_help(intaglio):
     assert intaglio("--version").stdout.startswith("intaglio 0.")
-    assert "build" in intaglio("--help").stdout
+    commands = intaglio("--help").stdout
+    for name in ("build", "quantize", "lower", "run", "compare", "inspect", "recipes"):
+        assert name in commands and "--json" in intaglio(name, "--help").stdout
+
+
+def test_the_readmes_commands_run_as_they_stand(intaglio, tmp_path):
+    root = DIGITS.parent.parent
+    (tmp_path / "examples").symlink_to(root / "examples")
+    (tmp_path / "build").mkdir()
+    (tmp_path / "build" / "intaglio").symlink_to(intaglio_path(intaglio))
+    (block,) = [b for b in re.findall(r"```sh\n(.*?)```", (root / "README.md").read_text(), re.DOTALL) if "build/intaglio" in b]
+    printed = [subprocess.run(["sh", "-ec", line], cwd=tmp_path, capture_output=True, text=True) for line in block.splitlines()]
+    assert [done.returncode for done in printed] == [0] * 5, printed
+    assert "nothing outside" in printed[1].stdout and "FullyConnected" in printed[2].stdout and "accuracy" in printed[4].stdout
 
 
 def test_int8_keeps_the_accuracy(int8, document):
@@ -308,6 +322,22 @@ def test_programs_that_say_something_wrong(intaglio, target, tmp_path, change, w
     bad = tmp_path / "changed.pt2"
     rewritten(DIGITS / "digits.pt2", bad, change)
     build_fails(intaglio, target, bad, *words)
+
+
+def test_an_operator_without_a_kernel_is_refused_before_writing(intaglio, target, tmp_path):
+    """Named with its layer and the line of the model; the same program without it is written."""
+
+    def unknown_op(program):
+        for node in program["graph_module"]["graph"]["nodes"]:
+            if node["target"] == "torch.ops.aten.max_pool2d.default":
+                node["target"] = "torch.ops.mine.pool.default"
+
+    rewritten(DIGITS / "digits.pt2", tmp_path / "custom.pt2", unknown_op)
+    build_fails(intaglio, target, tmp_path / "custom.pt2", "mine.pool.default", "layer 'pool'", "(train.py:", extra=("--recipe", "xnnpack_fp32"))
+    fails(intaglio("lower", tmp_path / "custom.pt2", "-o", target, "--backend", "portable", check=False), 1, "mine.pool.default")
+    assert target.read_bytes() == b"before" and leftovers(target.parent) == ["out.pte"]
+    intaglio("lower", DIGITS / "digits.pt2", "-o", target, "--backend", "portable")
+    assert target.read_bytes()[4:8] == b"ET12"
 
 
 def test_a_flipped_weight_bit_is_found(intaglio, target, tmp_path):

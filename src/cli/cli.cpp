@@ -49,6 +49,8 @@ int main(int argc, const char* const* argv) {
   app.add_flag("--quiet", common.quiet, "print nothing but errors");
   for (const auto add : {add_build, add_quantize, add_lower, add_run, add_compare, add_inspect, add_recipes})
     add(app, common);
+  for (CLI::App* command : app.get_subcommands({}))
+    command->footer("Every command also takes --threads N, --json and --quiet. Documentation: docs/cli.md");
 
   try {
     app.parse(argc, argv);

@@ -72,10 +72,10 @@ void add_lower(CLI::App& app, CommonOptions& common) {
   const auto arguments = std::make_shared<LowerArguments>();
   command->add_option("MODELS", arguments->models, "a .pt2, or method=A.pt2 method=B.pt2")->required();
   command->add_option("-o,--output", arguments->out, "where to write")->required();
-  command->add_option("--backend", arguments->backends, "first backend first; portable kernels for the rest")
+  command->add_option("--backend", arguments->backends, "xnnpack or portable; several: the first takes its share first, portable kernels run what is left")
       ->required()
       ->allow_extra_args(false);
-  command->add_option("--compat", arguments->compat, "whose lowering choices to make")
+  command->add_option("--compat", arguments->compat, "torchao: lower exactly as ExecuTorch does, its losses included")
       ->check(CLI::IsMember({"intaglio", "torchao"}));
   command->callback([arguments, &common] { lower(*arguments, common); });
 }

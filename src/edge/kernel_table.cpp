@@ -79,6 +79,7 @@ bool is_number(DType dtype) { return !is_wide_unsigned(dtype) && dtype != DType:
 bool is_narrow_floating(DType dtype) { return is_floating(dtype) && dtype != DType::float64; }
 bool is_floating_or_long(DType dtype) { return is_floating(dtype) || dtype == DType::int64; }
 bool is_bits(DType dtype) { return is_arithmetic(dtype) && !is_floating(dtype); }
+bool is_wide_or_integer(DType dtype) { return is_arithmetic(dtype) && !(is_floating(dtype) && item_size(dtype) == 2); }
 bool is_quantizable(DType dtype) { return is_floating(dtype) && dtype != DType::bfloat16; }
 
 constexpr Takes kArithmetic = {"floating point, bool and integers but uint16, uint32 and uint64", is_arithmetic};
@@ -87,6 +88,7 @@ constexpr Takes kFloating = {"float32, float64, float16 and bfloat16", is_floati
 constexpr Takes kNarrowFloating = {"float32, float16 and bfloat16", is_narrow_floating};
 constexpr Takes kFloatingOrLong = {"float32, float64, float16, bfloat16 and int64", is_floating_or_long};
 constexpr Takes kBits = {"bool and integers but uint16, uint32 and uint64", is_bits};
+constexpr Takes kWideOrInteger = {"float32, float64, bool and integers but uint16, uint32 and uint64", is_wide_or_integer};
 constexpr Takes kQuantizable = {"float32, float64 and float16", is_quantizable};
 
 struct DtypeRow {
@@ -98,12 +100,15 @@ const DtypeRow kDtypes[] = {
     {kFloating,
      {"aten::_softmax.out", "aten::native_layer_norm.out", "aten::native_group_norm.out", "aten::gelu.out",
       "aten::_native_batch_norm_legit_no_training.out", "aten::elu.out", "aten::leaky_relu.out", "aten::mean.out",
-      "aten::var.correction_out", "aten::_cdist_forward.out"}},
+      "aten::var.correction_out", "aten::_cdist_forward.out", "aten::glu.out", "aten::mean.dtype_out", "aten::var.out"}},
+    {kWideOrInteger, {"aten::logit.out"}},
     {kNarrowFloating, {"aten::_log_softmax.out"}},
     {kFloatingOrLong, {"aten::avg_pool2d.out", "aten::_adaptive_avg_pool2d.out"}},
     {kBits,
      {"aten::bitwise_not.out", "aten::bitwise_and.Tensor_out", "aten::bitwise_or.Tensor_out",
-      "aten::bitwise_xor.Tensor_out", "aten::bitwise_left_shift.Tensor_out"}},
+      "aten::bitwise_xor.Tensor_out", "aten::bitwise_left_shift.Tensor_out", "aten::bitwise_right_shift.Tensor_out",
+      "aten::bitwise_and.Scalar_out", "aten::bitwise_or.Scalar_out", "aten::bitwise_xor.Scalar_out",
+      "aten::bitwise_left_shift.Tensor_Scalar_out", "aten::bitwise_right_shift.Tensor_Scalar_out"}},
     {kQuantizable, {"quantized_decomposed::quantize_per_tensor.out"}},
     {kNumbers,
      {"aten::relu.out",
@@ -125,7 +130,17 @@ const DtypeRow kDtypes[] = {
       "aten::upsample_bilinear2d.vec_out",
       "aten::grid_sampler_2d.out",
       "aten::topk.values",
-      "aten::argmax.out"}},
+      "aten::argmax.out",
+      "aten::argmin.out",
+      "aten::fmod.Tensor_out",
+      "aten::remainder.Tensor_out",
+      "aten::floor_divide.out",
+      "aten::div.out_mode",
+      "aten::pow.Tensor_Tensor_out",
+      "aten::pow.Scalar_out",
+      "aten::add.Scalar_out",
+      "aten::sub.Scalar_out",
+      "aten::rsub.Scalar_out"}},
     {kArithmetic,
      {"aten::exp.out",
       "aten::log.out",
@@ -179,7 +194,47 @@ const DtypeRow kDtypes[] = {
       "aten::max.dim_max",
       "aten::prod.int_out",
       "aten::reflection_pad2d.out",
-      "aten::replication_pad2d.out"}},
+      "aten::replication_pad2d.out",
+      "aten::mul.Scalar_out",
+      "aten::fmod.Scalar_out",
+      "aten::remainder.Scalar_out",
+      "aten::pow.Tensor_Scalar_out",
+      "aten::clamp.out",
+      "aten::clamp.Tensor_out",
+      "aten::div.Scalar_mode_out",
+      "aten::eq.Scalar_out",
+      "aten::ne.Scalar_out",
+      "aten::ge.Scalar_out",
+      "aten::le.Scalar_out",
+      "aten::lt.Scalar_out",
+      "aten::ne.Tensor_out",
+      "aten::ge.Tensor_out",
+      "aten::le.Tensor_out",
+      "aten::gt.Tensor_out",
+      "aten::amin.out",
+      "aten::any.all_out",
+      "aten::any.dims_out",
+      "aten::max.unary_out",
+      "aten::min.unary_out",
+      "aten::min.dim_min",
+      "aten::prod.out",
+      "aten::tril.out",
+      "aten::t_copy.out",
+      "aten::transpose_copy.int_out",
+      "aten::unfold_copy.out",
+      "aten::reflection_pad1d.out",
+      "aten::replication_pad1d.out",
+      "aten::select_scatter.out",
+      "aten::slice_scatter.out",
+      "aten::where.self_out",
+      "aten::masked_fill.Scalar_out",
+      "aten::gather.out",
+      "aten::scatter.src_out",
+      "aten::scatter.value_out",
+      "aten::scatter_add.out",
+      "aten::index_put.out",
+      "aten::cat.out",
+      "aten::stack.out"}},
 };
 
 const Takes* taken_by(std::string_view key) {

@@ -61,6 +61,15 @@ pte::SegmentData segment_data(const std::vector<EdgeMethod>& methods, const Emis
   return data;
 }
 
+// Nothing leaves this room that a reader would refuse.
+void check_written(std::span<const std::byte> file, const std::string& name) {
+  try {
+    verify_pte(file, {.require_known_operators = true});
+  } catch (const Error& error) {
+    throw_bug(fmt::format("the program written for {} does not pass its own check: {}", name, error.what()));
+  }
+}
+
 }  // namespace
 
 ExecutorchProgram EdgeProgram::to_executorch(const ExecutorchOptions& options) && {
@@ -96,14 +105,14 @@ void ExecutorchProgram::save(const std::filesystem::path& path) const {
   AtomicFile file(path);
   pte::write_image(impl_->image, [&](std::span<const std::byte> bytes) { file.write(bytes); });
   file.flush();
-  try {
-    verify_pte(MappedFile::open(file.temporary_path())->bytes(), {.require_known_operators = true});
-  } catch (const Error& error) {
-    throw_bug(fmt::format("the program written for {} does not pass its own check: {}", path.string(), error.what()));
-  }
+  check_written(MappedFile::open(file.temporary_path())->bytes(), escaped(path.string()));
   file.commit();
 }
 
-std::vector<std::byte> ExecutorchProgram::bytes() const { return pte::image_bytes(impl_->image); }
+std::vector<std::byte> ExecutorchProgram::bytes() const {
+  std::vector<std::byte> bytes = pte::image_bytes(impl_->image);
+  check_written(bytes, "memory");
+  return bytes;
+}
 
 }  // namespace intaglio

@@ -147,7 +147,6 @@ class Checker {
     const DataType type = output(node).type;
     require(type != DataType::qdint8, node, "only a product reads rows that are quantized at run time");
     for (size_t i = 0; i < node.inputs.size(); ++i) {
-      if (node.kind == NodeKind::PReLU && i == 1) continue;
       require(input(node, i).type == type, node, "operands and result are of different types");
       if (type == DataType::qint8 && std::ranges::find(moving_kinds, node.kind) != std::end(moving_kinds))
         require(input(node, i).quantization == output(node).quantization, node, "moved int8 numbers change their parameters");

@@ -74,7 +74,8 @@ void prelu(Lowering& lowering, const Node& node, NodeKind kind) {
   const Tensor given = converted(weight, DType::float32).contiguous();
   for (int64_t c = 0; c < channels; ++c)
     slopes.mutable_data<float>()[c] = given.data<float>()[given.numel() == 1 ? 0 : c];
-  lowering.emit(kind, {input, lowering.constant(slopes, node.tensor("weight")->name())});
+  // The kernel wants them in the type of what they multiply.
+  lowering.emit(kind, {input, lowering.float_constant(slopes, node.tensor("weight")->name(), input)});
 }
 
 // The node runs over the innermost dimension; another one changes places with it. The channels of an image come there by the

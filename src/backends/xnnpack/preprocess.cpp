@@ -1,10 +1,12 @@
 #include "backends/xnnpack/preprocess.h"
 
+#include <intaglio/error.h>
 #include <intaglio/xnnpack.h>
 
 #include "backends/xnnpack/check_payload.h"
 #include "backends/xnnpack/lowering.h"
 #include "backends/xnnpack/passes.h"
+#include "backends/xnnpack/payload_reader.h"
 #include "backends/xnnpack/payload_writer.h"
 
 namespace intaglio::xnnpack {
@@ -38,7 +40,10 @@ PayloadGraph lower_partition(const ExportedProgram& partition, const Features& f
 }
 
 Delegate XnnpackPartitioner::preprocess(ExportedProgram partition) const {
-  WrittenPayload payload = write_payload(lower_partition(partition, Features::of(options_.compat)));
+  const PayloadGraph graph = lower_partition(partition, Features::of(options_.compat));
+  WrittenPayload payload = write_payload(graph);
+  // Read back as the runtime would: the container's own check does not look inside payloads.
+  if (read_payload(payload.bytes).nodes.size() != graph.nodes.size()) throw_bug("an XNNPACK payload does not read back as it was written");
   Delegate delegate;
   delegate.backend_id = backend_id();
   delegate.payload = std::move(payload.bytes);

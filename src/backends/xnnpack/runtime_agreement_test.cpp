@@ -291,6 +291,13 @@ const Case cases[] = {
      [](TestProgram& t) {
        return Results{t.convolution(half(t, {1, 3, 8, 8}), half_weight(t, "w", {4, 3, 3, 3}), half_weight(t, "b", {4}))};
      }, 0.1},
+    {"half_prelu",
+     [](TestProgram& t) { return Results{t("aten.prelu.default", half(t, {1, 3, 4, 5}), half_weight(t, "w", {3}))}; }, 0.01,
+     [](TestProgram& t) {
+       Value* x = half(t, {1, 3, 4, 5});
+       Value* negative = t("aten.mul.Tensor", t("aten.hardtanh.default", x, -1e4, 0.0), half_weight(t, "w", {1, 3, 1, 1}));
+       return Results{t("aten.add.Tensor", relu(t, x), negative)};
+     }},
     {"half_add", [](TestProgram& t) { return Results{t("aten.add.Tensor", half(t, {3, 7}), half(t, {7}))}; }, 0.01},
 
     {"int8_conv_relu", int8([](TestProgram& t, Value* x) { return relu(t, int8_convolution(t, x, "w", {3, 4, 3, 3}, 1, 1, 1)); }, 0.02, -128), 0.021},

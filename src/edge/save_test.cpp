@@ -1,0 +1,97 @@
+// What a program must pass before its file takes the target's place.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include <fmt/format.h>
+#include <intaglio/error.h>
+
+#include "edge/edge_graphs_for_tests.h"
+
+namespace intaglio {
+namespace {
+
+namespace fs = std::filesystem;
+using test::EdgeBuilder;
+
+class Save : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    folder = fs::temp_directory_path() / fmt::format("intaglio_save_{}", getpid());
+    fs::create_directories(folder);
+    std::ofstream(folder / "out.pte") << "before";
+  }
+  void TearDown() override { fs::remove_all(folder); }
+
+  std::string target() const {
+    std::ifstream file(folder / "out.pte", std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+  size_t files() const { return static_cast<size_t>(std::distance(fs::directory_iterator(folder), fs::directory_iterator())); }
+
+  fs::path folder;
+};
+
+EdgeBuilder one_delegate(std::vector<std::byte> payload) {
+  EdgeBuilder b;
+  Value* x = b.input("x", {4});
+  Delegate delegate;
+  delegate.backend_id = "XnnpackBackend";
+  delegate.payload = std::move(payload);
+  b.output(b.delegate_call(std::move(delegate), {x}, {{4}})[0]);
+  return b;
+}
+
+TEST_F(Save, AFileThatFailsItsCheckReplacesNothing) {
+  std::vector<std::byte> damaged = test::xnnpack_like_payload();
+  damaged.resize(20);
+  const ExecutorchProgram program = one_delegate(damaged).lower({});
+  for (const bool to_file : {true, false}) {
+    try {
+      if (to_file) program.save(folder / "out.pte");
+      else program.bytes();
+      FAIL() << "a damaged payload was written";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::bug);
+      EXPECT_NE(std::string(error.what()).find("does not pass its own check"), std::string::npos) << error.what();
+    }
+  }
+  EXPECT_EQ(target(), "before");
+  EXPECT_EQ(files(), 1u);
+}
+
+TEST_F(Save, AWholeOneDoes) {
+  const ExecutorchProgram program = one_delegate(test::xnnpack_like_payload()).lower({});
+  program.save(folder / "out.pte");
+  const std::vector<std::byte> bytes = program.bytes();
+  EXPECT_EQ(target(), std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+  EXPECT_EQ(files(), 1u);
+}
+
+TEST_F(Save, AnOperatorOrTypeWithoutKernelIsRefusedBeforeAnythingIsWritten) {
+  const auto lowered = [](DType dtype, const char* op) {
+    EdgeBuilder b;
+    Value* x = b.typed_input("x", dtype, {4});
+    b.output(b.typed_op(op, {{"self", x}}, dtype, {4}));
+    return std::move(b).lower({});
+  };
+  EXPECT_NO_THROW(lowered(DType::int64, "aten.relu.default").save(folder / "out.pte"));
+  const std::string written = target();
+  EXPECT_NE(written, "before");
+  for (const auto& [dtype, op] : {std::pair(DType::boolean, "aten.relu.default"), {DType::float32, "aten.silu.default"}}) {
+    try {
+      lowered(dtype, op).save(folder / "out.pte");
+      FAIL() << op << " was written";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::unsupported);
+      EXPECT_NE(std::string(error.what()).find(op), std::string::npos) << error.what();
+    }
+    EXPECT_EQ(target(), written);
+  }
+}
+
+}  // namespace
+}  // namespace intaglio
