@@ -1,6 +1,6 @@
 """Ours beside the oracle's, in one run: prints the tables and writes them into bench/README.md.
 
-    .venv/bin/python bench/run.py --build build [--models mobilenet_v2 ...] [--repeat 5]
+    .venv/bin/python bench/run.py --build build [--models mobilenet_v2 ...] [--transformers llama ...] [--repeat 5]
 
 CPU seconds of whole processes (user and system), peak resident memory, milliseconds of one inference measured
 interleaved on the stock runtime. Ratios are theirs divided by ours: above 1 is in our favour.
@@ -150,6 +150,33 @@ def latency_rows(folder, name):
     return rows
 
 
+def transformer_rows(intaglio, folder, name):
+    """Latency of the blocks that ExecuTorch cuts into many delegates (tests/transformer_models.py)."""
+    import numpy as np
+    import torch
+    import transformer_models
+
+    model, inputs = transformer_models.MODELS[name]()
+    calibration, program = folder / name, folder / f"{name}.pt2"
+    calibration.mkdir()
+    for index, (sample,) in enumerate(inputs(2, 100)):
+        np.save(calibration / f"{index:03}.npy", sample.numpy())
+    with torch.no_grad():
+        torch.export.save(torch.export.export(model, inputs(1, 0)[0]), program)
+    rows = []
+    for label, recipe, calibrate, options in (
+        ("fp32", "xnnpack_fp32", [], ["--fp32"]),
+        ("int8", RECIPE, ["--calibrate", calibration], []),
+    ):
+        ours, theirs = folder / f"{name}_{label}_ours.pte", folder / f"{name}_{label}_theirs.pte"
+        measured([intaglio, "build", program, "-o", ours, "--recipe", recipe, *calibrate, "--quiet"])
+        oracle(program, calibration, theirs, *options)
+        for threads in range(1, min(2, len(os.sched_getaffinity(0))) + 1):
+            mine, their = latency(ours, theirs, calibration / "000.npy", threads)
+            rows.append([f"{name}: {label} `.pte`, ms, {threads} thread(s)", f"{mine:.2f}", f"{their:.2f}", f"{their / mine:.2f}"])
+    return rows
+
+
 def start_row(intaglio):
     start = time.perf_counter()
     for _ in range(20):
@@ -164,10 +191,12 @@ def table(rows):
 
 def main():
     import oracle_models
+    import transformer_models
 
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", type=Path, default=ROOT / "build")
     parser.add_argument("--models", nargs="*", default=list(oracle_models.MODELS))
+    parser.add_argument("--transformers", nargs="*", default=list(transformer_models.MODELS))
     parser.add_argument("--repeat", type=int, default=5)
     arguments = parser.parse_args()
     intaglio = arguments.build / "intaglio"
@@ -180,6 +209,9 @@ def main():
             rows += latency_rows(folder, name)
             if name == "mobilenet_v2":
                 rows.append(calibration_row(intaglio, folder, name))
+            print(table(rows), flush=True)
+        for name in arguments.transformers:
+            rows += transformer_rows(intaglio, folder, name)
             print(table(rows), flush=True)
     readme = ROOT / "bench" / "README.md"
     head = readme.read_text().split(MARK)[0]

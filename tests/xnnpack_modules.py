@@ -58,6 +58,18 @@ class RecurrentCell(nn.Module):
         return hidden, cell
 
 
+class MaskedAttention(nn.Module):
+    """Four query heads on two key heads, under a slice of a longer additive mask."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mask", torch.full((1, 1, 9, 9), -torch.inf).triu(1))
+
+    def forward(self, query, key, value):
+        length = query.shape[2]
+        return F.scaled_dot_product_attention(query, key, value, self.mask[:, :, :length, :length], enable_gqa=True)
+
+
 IMAGE = (1, 8, 10, 10)
 conv = nn.Conv2d
 
@@ -109,6 +121,7 @@ MODULES = {
     "unsqueeze_squeeze": (Fn(lambda m, x: (x.unsqueeze(0) * 2).squeeze(0) + 1), [(2, 3)]),
     "bmm": (Fn(lambda m, x, y: torch.bmm(x, y)), [(2, 3, 4), (2, 4, 5)]),
     "attention": (nn.MultiheadAttention(8, 2, batch_first=True), [(1, 5, 8)] * 3),
+    "grouped_attention": (MaskedAttention(), [(1, 4, 5, 8), (1, 2, 5, 8), (1, 2, 5, 8)]),
     "channels_last_block": (Fn(lambda m, x: x + m.fc(m.a(x).permute(0, 2, 3, 1)).permute(0, 3, 1, 2), a=conv(8, 8, 3, padding=1), fc=nn.Linear(8, 8)), [IMAGE]),
     "max_values": (Fn(lambda m, x: m.a(x).max(2)[0] + 1, a=conv(8, 4, 3)), [IMAGE]),
     "amax": (Fn(lambda m, x: m.a(x).amax((2, 3)) * 2, a=conv(8, 4, 3)), [IMAGE]),

@@ -106,6 +106,7 @@ const Case cases[] = {
      }},
     {"where_masked_out", chosen({true, false, true, true}, -infinity, false)},
     {"where_number", chosen({true, false, true, false}, 0.75, false)},
+    {"where_nothing", chosen({true, true, true, true}, 0.75, false)},
     {"where_number_first", chosen({true, false, true, false}, -0.75, true)},
 };
 

@@ -1,6 +1,7 @@
 // Expanded tensors and choices by a constant mask, both as binary nodes that broadcast.
 #include <algorithm>
 #include <limits>
+#include <span>
 
 #include "backends/xnnpack/gemm_weight.h"
 #include "backends/xnnpack/lowering.h"
@@ -61,6 +62,12 @@ void where(Lowering& lowering, const Node& node, NodeKind) {
   Tensor low = filled(mask.sizes(), -infinity), high = filled(mask.sizes(), infinity);
   for (int64_t i = 0; i < mask.numel(); ++i)
     if (mask.data<bool>()[i] != takes_self) low.mutable_data<float>()[i] = high.mutable_data<float>()[i] = fill;
+  const bool fills_nothing = std::ranges::none_of(std::span(low.data<float>(), static_cast<size_t>(low.numel())),
+                                                  [](float bound) { return bound != -infinity; });
+  if (fills_nothing && fill != -infinity && lowering.value(input).dims == lowering.dims_of(node.output())) {
+    lowering.alias(input);
+    return;
+  }
   const DataType type = lowering.value(input).type;
   if (fill == -infinity) {
     lowering.emit(NodeKind::Minimum, {input, number(lowering, high, type)});

@@ -3,8 +3,10 @@
 // A row whose keys are all masked out gives zeros in PyTorch and NaN in a plain softmax. Such rows cannot occur without
 // a mask or under a causal one; they are guarded against only for masks that are computed or given at run time, or that
 // are known to have such a row.
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <set>
 
 #include "edge/decompose/tables.h"
 #include "ir/infer.h"
@@ -53,6 +55,22 @@ bool may_mask_whole_rows(const ExportedProgram& program, const Value* mask) {
   return false;
 }
 
+// Only constants are behind the value: folding will know it.
+bool is_of_constants(const ExportedProgram& program, const Value* value, std::set<const Value*>& seen) {
+  if (!seen.insert(value).second || program.is_constant(value)) return true;
+  const Node* node = value->producer();
+  if (!node) return false;
+  return std::ranges::all_of(node->inputs(), [&](const Value* input) { return is_of_constants(program, input, seen); });
+}
+
+// Rows of attention weights that no key takes part in. A known mask is asked itself, so that the answer is a constant.
+Value* dead_rows(GraphBuilder& b, Value* mask, Value* masked_scores) {
+  std::set<const Value*> seen;
+  Value* asked = is_of_constants(b.program(), mask, seen) ? mask : masked_scores;
+  Value* alive = b("aten.logical_not.default", b("aten.eq.Scalar", asked, minus_infinity));
+  return b("aten.logical_not.default", b("aten.any.dim", alive, -1, true));
+}
+
 Values attention(GraphBuilder& b, const Node& n) {
   Value *query = n.tensor("query"), *key = n.tensor("key"), *value = n.tensor("value"), *mask = n.optional_tensor("attn_mask");
   if (n.number("dropout_p") != 0) refuse(n, "attention with dropout; call eval() before the export");
@@ -76,10 +94,7 @@ Values attention(GraphBuilder& b, const Node& n) {
     if (may_mask_whole_rows(b.program(), mask)) dead = b("aten.logical_not.default", b("aten.any.dim", mask, -1, true));
   } else if (mask) {
     scores = b("aten.add.Tensor", scores, mask);
-    if (may_mask_whole_rows(b.program(), mask)) {
-      Value* alive = b("aten.logical_not.default", b("aten.eq.Scalar", scores, minus_infinity));
-      dead = b("aten.logical_not.default", b("aten.any.dim", alive, -1, true));
-    }
+    if (may_mask_whole_rows(b.program(), mask)) dead = dead_rows(b, mask, scores);
   }
   Value* weights = b("aten._softmax.default", scores, -1, false);
   if (dead) weights = b("aten.where.self", dead, b.number(0, weights->dtype()), weights);
