@@ -72,3 +72,45 @@ def test_program_runs_as_in_pytorch(lowered, intaglio, name, backend):
                 continue
             assert ours.shape == theirs.shape and ours.dtype == theirs.dtype
             torch.testing.assert_close(ours, theirs.contiguous(), rtol=case.tolerance, atol=case.tolerance)
+
+
+# ---- what is refused, before anything is written: the operator, the layer and the user's line
+
+
+class Layer(torch.nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+
+def under_autocast(x):
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        return x @ x.T
+
+
+REFUSED = {
+    "cumprod": (lambda x: x.cumprod(1), "no kernel for 1 operator call: aten.cumprod.default"),
+    "complex": (lambda x: torch.fft.rfft(x).abs(), "no kernel takes complex numbers"),
+    "autocast": (under_autocast, "autocast cannot be lowered"),
+    "float8": (lambda x: x.to(torch.float8_e4m3fn).flatten(), "float8_e4m3fn where its kernel takes"),
+    "large_stable_sort": (lambda x: x.repeat(1, 400).sort(stable=True)[0], "no kernel for a stable sort of more than 1024"),
+    "training_batch_norm": (torch.nn.BatchNorm1d(6), "exported in training mode"),
+    "inverse": (lambda x: torch.linalg.inv(x[:, :3]), "aten.linalg_inv.default"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refusals_name_operator_layer_and_line(intaglio, tmp_path, name):
+    function, reason = REFUSED[name]
+    model = torch.nn.Sequential(torch.nn.ReLU(), Layer(function))
+    torch.export.save(torch.export.export(model, (torch.randn(3, 6),)), tmp_path / "m.pt2")
+    target = tmp_path / "m.pte"
+    target.write_text("kept")
+    done = intaglio("lower", tmp_path / "m.pt2", "-o", target, "--backend", "xnnpack", check=False)
+    assert done.returncode == 1 and len(done.stderr.strip().splitlines()) == 1
+    assert reason in done.stderr, done.stderr
+    assert "in layer '1" in done.stderr and "test_programs.py:" in done.stderr, done.stderr
+    assert target.read_text() == "kept"

@@ -35,7 +35,18 @@ void check(const Node& node) {
   if (node.is("higher_order.wrap_with_set_grad_enabled")) return;
   const auto* enabled = node.arguments().size() > 2 ? node.arguments()[2].value.get_if<bool>() : nullptr;
   if (node.is("higher_order.wrap_with_autocast") && enabled && !*enabled) return;
-  throw_unsupported(fmt::format("{}: of control flow only torch.cond can be lowered, and no autocast; write the model without it", describe(node)));
+  // The wrapper itself has no line of the model; what stands inside has.
+  std::string place = describe(node);
+  for (const NamedArgument& argument : node.arguments())
+    if (const auto* subgraph = argument.value.get_if<std::shared_ptr<Subgraph>>(); subgraph && source_line(node).empty())
+      for (const Node* inner : (*subgraph)->graph->node_list())
+        if (!source_line(*inner).empty()) {
+          place += fmt::format(" around {}", describe(*inner));
+          break;
+        }
+  if (node.is("higher_order.wrap_with_autocast"))
+    throw_unsupported(fmt::format("{}: autocast cannot be lowered; cast in the model, or export it without autocast", place));
+  throw_unsupported(fmt::format("{}: of control flow only torch.cond can be lowered; write the model without it", place));
 }
 
 void inline_one(Graph& graph, Node& node, int depth) {
