@@ -111,8 +111,8 @@ class Parser {
   void numbers(const In* in, std::vector<T>& out, const char* what) {
     if (in == nullptr) throw_bad_input(fmt::format("the list '{}' is missing", what));
     spend(uint64_t{in->size()} * sizeof(T));
-    // The verifier aligns a vector's length, not its 64-bit elements.
-    if (reinterpret_cast<uintptr_t>(in->Data()) % sizeof(typename In::return_type) != 0)
+    // The verifier aligns a vector's length, not its 64-bit elements; an empty list has none.
+    if (in->size() > 0 && reinterpret_cast<uintptr_t>(in->Data()) % sizeof(typename In::return_type) != 0)
       throw_bad_input(fmt::format("the list '{}' is not aligned", what));
     out.assign(in->begin(), in->end());
   }

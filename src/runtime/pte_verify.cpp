@@ -70,10 +70,10 @@ size_t count(const Vector* vector) {
   return vector ? vector->size() : 0;
 }
 
-// Flatbuffer verification aligns a vector's length, not its 64-bit elements.
+// Flatbuffer verification aligns a vector's length, not its 64-bit elements; an empty one has none.
 template <typename T>
 bool is_aligned(const flatbuffers::Vector<T>& vector) {
-  return reinterpret_cast<uintptr_t>(vector.Data()) % sizeof(T) == 0;
+  return vector.size() == 0 || reinterpret_cast<uintptr_t>(vector.Data()) % sizeof(T) == 0;
 }
 
 // Checks one method; `where` leads every message.
