@@ -73,7 +73,6 @@ def test_static_int8(setup, document):
     assert len(np.unique(outputs)) > 20
     figure = sqnr(setup.reference, outputs)
     assert figure > 4
-    if "pte_sqnr_db" in recorded:
+    if "pte_sqnr_db" in recorded:  # file against file: XNNPACK's rounding is in both
         assert figure >= recorded["pte_sqnr_db"] - SQNR_MARGIN_DB
-        assert figure >= recorded["pt2_sqnr_db"] - SQNR_MARGIN_DB
     check_lowering(built, recorded)
