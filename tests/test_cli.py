@@ -111,6 +111,19 @@ def test_lower_of_a_quantized_program_is_build(intaglio, int8, tmp_path):
     assert np.ptp(np.load(own)["arr_0"]) > 1
 
 
+def test_integer_numerics_are_those_of_the_deployed_program(intaglio, document, int8, tmp_path):
+    intaglio("quantize", DIGITS / "digits.pt2", "-o", tmp_path / "q.pt2", *STATIC)
+    sample = DIGITS / "test" / "00.npy"
+    results = {}
+    for name, arguments in {"deployed": [int8], "integer": [tmp_path / "q.pt2", "--numerics", "integer"], "as_written": [tmp_path / "q.pt2"]}.items():
+        intaglio("run", *arguments, "--input", sample, "-o", tmp_path / f"{name}.npz")
+        results[name] = np.load(tmp_path / f"{name}.npz")["arr_0"]
+    np.testing.assert_array_equal(results["integer"], results["deployed"])
+    assert np.ptp(results["integer"]) > 1
+    compared = document("compare", DIGITS / "digits.pt2", tmp_path / "q.pt2", "--data", sample, "--numerics", "integer")
+    assert "XNNPACK" in compared["candidate"]["engine"] and compared["outputs"][0]["sqnr_db"] > 15
+
+
 def test_run_writes_outputs(document, int8, tmp_path):
     out = tmp_path / "out.npz"
     result = document("run", int8, "--input", DIGITS / "test" / "00.npy", "-o", out)

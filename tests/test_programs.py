@@ -8,6 +8,7 @@ import copy
 import subprocess
 import warnings
 
+import numpy as np
 import pytest
 import torch
 
@@ -54,6 +55,19 @@ def run(path, case):
         values = [value.contiguous().clone() if isinstance(value, torch.Tensor) else value for value in leaves((call, case.kwargs))]
         outputs.append([value.clone() if isinstance(value, torch.Tensor) else value for value in method.execute(values)])
     return outputs
+
+
+def test_integer_numerics_take_the_inputs_by_name_and_the_fixed_ones_from_the_program(intaglio, tmp_path):
+    class Scaled(torch.nn.Module):
+        def forward(self, x, times: int, factor: float, y):
+            return x * times + y * factor
+
+    inputs = (torch.arange(6.0).reshape(2, 3), 3, 0.5, torch.ones(2, 3))
+    torch.export.save(torch.export.export(Scaled(), inputs), tmp_path / "scaled.pt2")
+    np.savez(tmp_path / "sample.npz", x=inputs[0].numpy(), y=inputs[3].numpy())
+    for numerics in ("integer", "as_written"):
+        intaglio("run", tmp_path / "scaled.pt2", "--numerics", numerics, "--input", tmp_path / "sample.npz", "-o", tmp_path / "out.npz")
+        np.testing.assert_allclose(np.load(tmp_path / "out.npz")["arr_0"], Scaled()(*inputs).numpy())
 
 
 @pytest.mark.parametrize("backend", ["portable", "xnnpack"])

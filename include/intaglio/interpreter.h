@@ -11,14 +11,8 @@
 
 namespace intaglio {
 
-enum class Numerics {
-  as_written,  // Q/DQ float semantics as PyTorch computes them
-  integer,     // quantized regions in integers, as the XNNPACK delegate computes them
-};
-
 struct InterpreterOptions {
   int threads = 0;  // 0: all cores
-  Numerics numerics = Numerics::as_written;
 };
 
 // Called with each value right after it was computed, in execution order, while it is still in cache. The tensor may have

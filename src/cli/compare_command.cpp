@@ -134,7 +134,7 @@ void add_compare(CLI::App& app, CommonOptions& common) {
   command->add_option("--data", arguments->data, "a sample or a folder of samples")->required();
   command->add_option("--labels", arguments->labels, "class numbers (.npy), one for each row of the first output");
   command->add_option("--preprocess", arguments->preprocess, "how images become tensors");
-  command->add_option("--numerics", arguments->numerics, "of a .pt2: as PyTorch computes it, or as deployed")
+  command->add_option("--numerics", arguments->numerics, "of a .pt2: as_written, as PyTorch computes it; integer, as XNNPACK does once it is deployed")
       ->check(CLI::IsMember({"as_written", "integer"}));
   command->add_option("--repeat", arguments->repetitions, "time each sample this many more times")->check(CLI::Range(0, 1000000));
   command->add_option("--title", arguments->title, "a line above the tables");

@@ -76,7 +76,7 @@ void add_run(CLI::App& app, CommonOptions& common) {
   command->add_option("--input", arguments->input, "the sample: .npy, .npz or an image")->required();
   command->add_option("--preprocess", arguments->preprocess, "how an image becomes a tensor");
   command->add_option("-o,--output", arguments->out, "where to write the outputs (.npz)");
-  command->add_option("--numerics", arguments->numerics, "of a .pt2: as PyTorch computes it, or as deployed")
+  command->add_option("--numerics", arguments->numerics, "of a .pt2: as_written, as PyTorch computes it; integer, as XNNPACK does once it is deployed")
       ->check(CLI::IsMember({"as_written", "integer"}));
   command->add_option("--method", arguments->method, "of a .pte with several");
   command->add_option("--repeat", arguments->repetitions, "time this many more runs")->check(CLI::Range(0, 1000000));

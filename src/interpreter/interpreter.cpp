@@ -37,8 +37,6 @@ struct Interpreter::Impl {
 
   Impl(const ExportedProgram& source, const InterpreterOptions& options)
       : program(source), threads(thread_count(options.threads)), runner(source.graph()), user_inputs(source.user_inputs()) {
-    if (options.numerics == Numerics::integer)
-      throw_unsupported("integer numerics are not there yet: run the program as written");
     place_state();
     place_literals();
     runner.prepare(nullptr, nullptr);

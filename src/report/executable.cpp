@@ -1,12 +1,18 @@
 #include "report/executable.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
+#include <cstdlib>
+#include <cstring>
 #include <fstream>
 
 #include <fmt/format.h>
+#include <intaglio/edge.h>
 #include <intaglio/error.h>
+#include <intaglio/interpreter.h>
 #include <intaglio/pt2.h>
+#include <intaglio/xnnpack.h>
 
 #include "report/slots.h"
 #include "runtime/runtime.h"
@@ -18,7 +24,7 @@ class Pt2Executable : public Executable {
  public:
   Pt2Executable(const std::filesystem::path& path, const ExecutableOptions& options)
       : program_(load_exported_program(path)), slots_(input_slots(program_)),
-        interpreter_(program_, {.threads = options.threads, .numerics = options.numerics}),
+        interpreter_(program_, {.threads = options.threads}),
         repetitions_(options.repetitions) {}
 
   const std::vector<InputSlot>& slots() const override { return slots_; }
@@ -97,6 +103,71 @@ class PteExecutable : public Executable {
   int repetitions_;
 };
 
+// A folder of its own that goes with its contents.
+class ScratchFolder {
+ public:
+  ScratchFolder() {
+    std::string name = (std::filesystem::temp_directory_path() / "intaglio-XXXXXX").string();
+    if (mkdtemp(name.data()) == nullptr)
+      throw_bad_input(fmt::format("{}: no folder can be made there: {}", escaped(name), std::strerror(errno)));
+    path_ = name;
+  }
+  ~ScratchFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  ScratchFolder(const ScratchFolder&) = delete;
+  ScratchFolder& operator=(const ScratchFolder&) = delete;
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+// A `.pt2` as it computes once it is deployed: XNNPACK's own integer kernels, on the runtime. The inputs keep their names.
+class DeployedExecutable : public Executable {
+ public:
+  DeployedExecutable(const std::filesystem::path& path, const ExecutableOptions& options) {
+    ExportedProgram program = load_exported_program(path);
+    slots_ = input_slots(program);
+    for (const InputSpec& spec : program.input_specs) {
+      if (spec.kind != InputSpec::Kind::user_input && spec.kind != InputSpec::Kind::literal_input) continue;
+      const Argument* literal = program.graph().literal_of(spec.value);
+      if (spec.value->kind() != ValueKind::none && (literal == nullptr || !literal->is_none())) literals_.push_back(literal_tensor(literal));
+    }
+    const ScratchFolder folder;
+    const std::filesystem::path pte = folder.path() / "deployed.pte";
+    to_edge_transform_and_lower(std::move(program), {xnnpack::XnnpackPartitioner()}, {.threads = options.threads}).to_executorch().save(pte);
+    deployed_ = std::make_unique<PteExecutable>(pte, options);
+  }
+
+  const std::vector<InputSlot>& slots() const override { return slots_; }
+  double milliseconds() const override { return deployed_->milliseconds(); }
+  std::string engine() const override { return deployed_->engine() + ", lowered to XNNPACK"; }
+
+  std::vector<Tensor> run(const std::vector<Tensor>& inputs) override {
+    std::vector<Tensor> all = literals_;
+    auto next = inputs.begin();
+    for (Tensor& tensor : all)
+      if (!tensor.defined() && next != inputs.end()) tensor = *next++;
+    return deployed_->run(all);
+  }
+
+ private:
+  // A number that the exported program is fixed to is an input of the `.pte` nevertheless.
+  static Tensor literal_tensor(const Argument* literal) {
+    if (literal == nullptr) return {};
+    if (const auto* number = literal->get_if<int64_t>()) return Tensor::scalar(*number);
+    if (const auto* number = literal->get_if<double>()) return Tensor::scalar(*number);
+    if (const auto* flag = literal->get_if<bool>()) return Tensor::scalar(*flag);
+    throw_unsupported("integer numerics: an input that is fixed to a text cannot be passed on");
+  }
+
+  std::vector<InputSlot> slots_;
+  std::vector<Tensor> literals_;  // one for each input of the `.pte`, undefined where a sample fills it
+  std::unique_ptr<PteExecutable> deployed_;
+};
+
 enum class FileKind { pt2, pte, other };
 
 FileKind kind_of(const std::filesystem::path& path) {
@@ -115,7 +186,9 @@ FileKind kind_of(const std::filesystem::path& path) {
 
 std::unique_ptr<Executable> Executable::open(const std::filesystem::path& path, const ExecutableOptions& options) {
   switch (kind_of(path)) {
-    case FileKind::pt2: return std::make_unique<Pt2Executable>(path, options);
+    case FileKind::pt2:
+      if (options.numerics == Numerics::integer) return std::make_unique<DeployedExecutable>(path, options);
+      return std::make_unique<Pt2Executable>(path, options);
     case FileKind::pte: return std::make_unique<PteExecutable>(path, options);
     case FileKind::other: break;
   }

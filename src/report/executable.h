@@ -7,9 +7,14 @@
 #include <vector>
 
 #include <intaglio/data.h>
-#include <intaglio/interpreter.h>
 
 namespace intaglio {
+
+// How a quantized `.pt2` computes.
+enum class Numerics {
+  as_written,  // on the interpreter: Q/DQ float semantics as PyTorch computes them
+  integer,     // lowered to XNNPACK and run on the runtime: what will be deployed
+};
 
 struct ExecutableOptions {
   int threads = 0;
