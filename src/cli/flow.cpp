@@ -100,6 +100,13 @@ FlowResult run_flow(const FlowOptions& options, const CommonOptions& common, Ste
   return result;
 }
 
+std::string quantization_text(const FlowOptions& options, const FlowResult& flow) {
+  std::string text = fmt::format("{} tensors quantized by {}", flow.quantized_tensors, flow.recipe.info.name);
+  if (!options.plan.empty()) return text + fmt::format(" as {} says", escaped(options.plan));
+  if (!flow.recipe.info.needs_calibration) return text + ", without calibration";
+  return text + fmt::format(" from {} sample{}", flow.calibration_samples, flow.calibration_samples == 1 ? "" : "s");
+}
+
 Json flow_json(const char* schema, const FlowOptions& options, const FlowResult& flow, uint64_t bytes, const StepClock& clock) {
   Json result = document(schema);
   result["model"] = options.model;

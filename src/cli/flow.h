@@ -42,6 +42,9 @@ struct FlowResult {
 // usage error; a recipe that quantized nothing is a warning.
 FlowResult run_flow(const FlowOptions& options, const CommonOptions& common, StepClock& clock);
 
+// "22 tensors quantized by NAME from 5 samples"; where the ranges come from depends on the recipe and on --plan.
+std::string quantization_text(const FlowOptions& options, const FlowResult& flow);
+
 // What the documents of `build` and `quantize` have in common.
 Json flow_json(const char* schema, const FlowOptions& options, const FlowResult& flow, uint64_t bytes, const StepClock& clock);
 

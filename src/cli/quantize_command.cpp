@@ -19,8 +19,8 @@ void quantize(const FlowOptions& options, const CommonOptions& common) {
   print_warnings(flow.warnings, common);
   if (common.json) return print(flow_json("intaglio.quantize/1", options, flow, bytes, clock));
   if (common.quiet) return;
-  fmt::print("{} -> {}: {} in {:.2f} s, {} tensors quantized from {} samples\n", options.model, options.out,
-             bytes_text(bytes), clock.total_seconds(), flow.quantized_tensors, flow.calibration_samples);
+  fmt::print("{} -> {}: {} in {:.2f} s\n", options.model, options.out, bytes_text(bytes), clock.total_seconds());
+  if (flow.recipe.quantizer) fmt::print("{}\n", quantization_text(options, flow));
 }
 
 }  // namespace
