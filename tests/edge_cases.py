@@ -263,6 +263,8 @@ def cases() -> dict:
         "sort_stable": (f(lambda x: tuple(x.sort(dim=0, stable=True, descending=True))), torch.tensor([[2.0, 1], [3, 1], [2, 0], [3, 1]])),
         "argsort_stable": (f(lambda x: torch.argsort(x, stable=True)), torch.tensor([[3, 1, 3, 2, 1]])),
         "median_kthvalue": (f(lambda x: (*x.median(1), *x.kthvalue(2, 0, keepdim=True))), row),
+        "median_of_all": (f(lambda x: (x.median(), x[:3].median())), row),
+        "round_decimals": (f(lambda x: (torch.round(x, decimals=2), torch.round(x * 1000, decimals=-2), torch.round(x, decimals=0))), row),
         "lstm_projected": (Outputs(nn.LSTM(6, 4, proj_size=3)), torch.randn(3, 2, 6)),
         "lstm_cell": (f(nn.LSTMCell(6, 4)), row),
         "gru_cell": (f(nn.GRUCell(6, 4)), row),

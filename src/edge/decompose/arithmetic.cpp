@@ -79,6 +79,15 @@ Values power(GraphBuilder& b, const Node& n) {
 Values square(GraphBuilder& b, const Node& n) { return {b("aten.mul.Tensor", self(n), self(n))}; }
 Values exp2(GraphBuilder& b, const Node& n) { return {b("aten.pow.Scalar", 2.0, b.cast(self(n), n.output()->dtype()))}; }
 Values erfc(GraphBuilder& b, const Node& n) { return {b("aten.sub.Tensor", 1.0, b("aten.erf.default", self(n)))}; }
+// Rounded at a power of ten; a negative number of decimals rounds in front of the point.
+Values round_decimals(GraphBuilder& b, const Node& n) {
+  if (!is_floating(n.output()->dtype())) return {self(n)};
+  const int64_t decimals = n.integer("decimals");
+  if (decimals == 0) return {b("aten.round.default", self(n))};
+  const double power = std::pow(10.0, static_cast<double>(std::abs(decimals)));
+  const auto [before, after] = decimals > 0 ? std::pair("aten.mul.Tensor", "aten.div.Tensor") : std::pair("aten.div.Tensor", "aten.mul.Tensor");
+  return {b(after, b("aten.round.default", b(before, self(n), power)), power)};
+}
 Values positive(GraphBuilder&, const Node& n) { return {self(n)}; }
 Values fraction(GraphBuilder& b, const Node& n) { return {b("aten.sub.Tensor", self(n), b("aten.trunc.default", self(n)))}; }
 
@@ -192,6 +201,7 @@ constexpr DecompositionRow rows[] = {
     {"aten.square.default", square},
     {"aten.exp2.default", exp2},
     {"aten.erfc.default", erfc},
+    {"aten.round.decimals", round_decimals},
     {"aten.positive.default", positive},
     {"aten.frac.default", fraction},
     {"aten.clamp.default", clamp},

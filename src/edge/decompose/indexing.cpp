@@ -176,6 +176,13 @@ Values smallest(GraphBuilder& b, const Node& n, int64_t dim, int64_t k) {
   }
   return results;
 }
+Values median_of_all(GraphBuilder& b, const Node& n) {
+  const SymInt count = size_quotient(self(n)->sizes(), {});
+  if (!count.is_static() || count.value() == 0) refuse(n, "the tensor must have a fixed size above 0");
+  const int64_t k = (count.value() - 1) / 2 + 1;
+  Value* sorted = b.node("aten.topk.default", {b.view(self(n), {count}), k, 0, false, true}).output(0);
+  return {b.select(sorted, 0, k - 1)};
+}
 Values kth_value(GraphBuilder& b, const Node& n) { return smallest(b, n, dim_of(n, "dim", self(n)->meta().rank()), n.integer("k")); }
 Values median(GraphBuilder& b, const Node& n) {
   const int64_t dim = dim_of(n, "dim", self(n)->meta().rank());
@@ -228,6 +235,7 @@ constexpr DecompositionRow rows[] = {
     {"aten.argsort.default", argsort},
     {"aten.argsort.stable", argsort},
     {"aten.median.dim", median},
+    {"aten.median.default", median_of_all},
     {"aten.kthvalue.default", kth_value},
     {"aten.where.default", where_true},
     {"aten.take_along_dim.default", take_along_dim},

@@ -85,6 +85,7 @@ INTAGLIO_UNARY(Ceil, std::ceil(x))
 INTAGLIO_UNARY(Trunc, std::trunc(x))
 INTAGLIO_UNARY(Frac, x - std::trunc(x))
 INTAGLIO_UNARY(Round, round_of(x))
+INTAGLIO_UNARY(RoundDecimals, p1 > T(0) ? round_of(x * p0) / p0 : round_of(x / p0) * p0)
 INTAGLIO_UNARY(Elu, x <= T(0) ? std::expm1(x * p2) * (p0 * p1) : x * p1)
 INTAGLIO_UNARY(Celu, x <= T(0) ? p0 * std::expm1(x / p0) : x)
 INTAGLIO_UNARY(Softplus, softplus_of(x, p0, p1))
@@ -132,6 +133,11 @@ Parameters elu_constants(const Call& call) {
   return {call.floating("alpha"), call.floating("scale"), call.floating("input_scale")};
 }
 Parameters selu_constants(const Call&) { return {1.6732632423543772848170429916717, 1.0507009873554804934193349852946, 1}; }
+// The power of ten, and the sign of its exponent.
+Parameters decimals(const Call& call) {
+  const int64_t count = call.integer("decimals");
+  return {std::pow(10.0, std::fabs(static_cast<double>(count))), count > 0 ? 1.0 : -1.0};
+}
 Parameters celu_constants(const Call& call) { return {call.floating("alpha")}; }
 Parameters softplus_constants(const Call& call) { return {call.floating("beta"), call.floating("threshold")}; }
 Parameters threshold_constants(const Call& call) { return {call.floating("threshold"), call.floating("value")}; }
@@ -184,6 +190,7 @@ const std::vector<Row>& rows() {
       {"aten.fix.default", float_only<Trunc>(), Result::same},
       {"aten.frac.default", float_only<Frac>(), Result::same},
       {"aten.round.default", float_only<Round>(), Result::same},
+      {"aten.round.decimals", float_only<RoundDecimals>(), Result::same, decimals},
       {"aten.sigmoid.default", float_only<Sigmoid>(), Result::floating},
       {"aten.tanh.default", float_only<Tanh>(), Result::floating},
       {"aten.exp.default", float_only<Exp>(), Result::floating},
