@@ -29,6 +29,7 @@ Value* block(TestProgram& t, Value* x, const std::string& name, Sizes weight, in
   return t.qdq(t("aten.hardtanh.default", t.qdq(y, 0.02, -128), 0.0, 6.0), 0.02, -128);
 }
 
+// Weights and inputs are made in statements of their own: compilers differ in the order of a call's arguments.
 const Golden goldens[] = {
     {"inverted_residual_int8",  // as MobileNetV2's, quantized: one transpose at each end, clamps in the convolutions
      [](TestProgram& t) {
@@ -52,14 +53,16 @@ const Golden goldens[] = {
      }},
     {"squeeze_excite_fp32",  // per-channel factors stay beside the images in NHWC
      [](TestProgram& t) {
-       Value* x = t.convolution(t.input({1, 3, 8, 8}), t.weight("w", {4, 3, 3, 3}), t.weight("b", {4}));
+       Value *b = t.weight("b", {4}), *w = t.weight("w", {4, 3, 3, 3});
+       Value* x = t.convolution(t.input({1, 3, 8, 8}), w, b);
        Value* mean = t("aten.mean.dim", x, Ints{2, 3}, true);
        Value* gate = t("aten.sigmoid.default", t.convolution(mean, t.weight("se", {4, 4, 1, 1}), nullptr));
        return Results{t("aten.mul.Tensor", t("aten.mul.Tensor", x, gate), t.weight("s", {4, 1, 1}))};
      }},
     {"channels_last_blocks_fp32",  // ConvNeXt's permute - linear - permute costs no transpose
      [](TestProgram& t) {
-       Value* x = t.convolution(t.input({1, 3, 8, 8}), t.weight("w", {4, 3, 3, 3}), nullptr);
+       Value* w = t.weight("w", {4, 3, 3, 3});
+       Value* x = t.convolution(t.input({1, 3, 8, 8}), w, nullptr);
        Value* rows = t("aten.permute_copy.default", x, Ints{0, 2, 3, 1});
        Value* mixed = t("aten.gelu.default", t("aten.linear.default", rows, t.weight("fc", {4, 4})));
        return Results{t("aten.add.Tensor", x, t("aten.permute_copy.default", mixed, Ints{0, 3, 1, 2}))};
@@ -79,7 +82,8 @@ const Golden goldens[] = {
      }},
     {"conv1d_stack_fp32",  // no reshape between 1-d convolutions
      [](TestProgram& t) {
-       Value* x = t("aten.relu.default", t.convolution(t.input({1, 3, 16}), t.weight("w", {4, 3, 3}), t.weight("b", {4})));
+       Value *b = t.weight("b", {4}), *w = t.weight("w", {4, 3, 3});
+       Value* x = t("aten.relu.default", t.convolution(t.input({1, 3, 16}), w, b));
        return Results{t.convolution(t("aten.sigmoid.default", x), t.weight("v", {2, 4, 3}), nullptr)};
      }},
 };
