@@ -76,12 +76,17 @@ int64_t element_count(std::span<const int64_t> sizes) {
   return empty ? 0 : count;
 }
 
+// The stride in front of `stride`. Limited, not refused: element_count refuses such sizes before anything is allocated.
+static int64_t outer_stride(int64_t stride, int64_t size) {
+  return __builtin_mul_overflow(stride, std::max<int64_t>(size, 1), &stride) ? INT64_MAX : stride;
+}
+
 Sizes contiguous_strides(std::span<const int64_t> sizes) {
   Sizes strides(sizes.size());
   int64_t stride = 1;
   for (size_t i = sizes.size(); i-- > 0;) {
     strides[i] = stride;
-    stride *= std::max<int64_t>(sizes[i], 1);
+    stride = outer_stride(stride, sizes[i]);
   }
   return strides;
 }
@@ -92,7 +97,7 @@ Sizes strides_of_dim_order(std::span<const int64_t> sizes, std::span<const uint8
   int64_t stride = 1;
   for (size_t i = dim_order.size(); i-- > 0;) {
     strides[dim_order[i]] = stride;
-    stride *= std::max<int64_t>(sizes[dim_order[i]], 1);
+    stride = outer_stride(stride, sizes[dim_order[i]]);
   }
   return strides;
 }

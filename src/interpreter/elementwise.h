@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <cmath>
 
 #include "interpreter/call.h"
 #include "interpreter/instruction_set.h"
@@ -32,9 +33,11 @@ void run_elementwise(const Call& call, const BlockFunctions& functions, DType co
 // in-place form after checking that it fits.
 Tensor elementwise_result(Call& call, DType dtype, std::span<const Tensor* const> operands);
 
+// Integers wrap around as PyTorch's do; what no 64-bit integer holds is limited, and NaN is 0.
 template <typename T> inline T parameter_as(double value) {
   if constexpr (std::is_floating_point_v<T>) return static_cast<T>(value);
-  else return value >= 0x1p63 ? INT64_MAX : value <= -0x1p63 ? INT64_MIN : static_cast<T>(value);
+  else if (std::isnan(value)) return T(0);
+  else return static_cast<T>(value >= 0x1p63 ? INT64_MAX : value <= -0x1p63 ? INT64_MIN : static_cast<int64_t>(value));
 }
 
 // Loops of one operation for each instruction set. Op has `template <typename T> static T apply(T..., const std::array<T, 4>&)`.

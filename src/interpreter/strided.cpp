@@ -155,8 +155,8 @@ struct Half { uint16_t bits; };
 struct BFloat { uint16_t bits; };
 
 template <typename To, typename From> To number_as(From value) {
-  if constexpr (std::is_same_v<From, Half>) return static_cast<To>(half_to_float(value.bits));
-  else if constexpr (std::is_same_v<From, BFloat>) return static_cast<To>(bfloat16_to_float(value.bits));
+  if constexpr (std::is_same_v<From, Half>) return number_as<To>(half_to_float(value.bits));
+  else if constexpr (std::is_same_v<From, BFloat>) return number_as<To>(bfloat16_to_float(value.bits));
   else if constexpr (std::is_same_v<To, Half>) return Half{float_to_half(static_cast<float>(value))};
   else if constexpr (std::is_same_v<To, BFloat>) return BFloat{float_to_bfloat16(static_cast<float>(value))};
   else if constexpr (std::is_same_v<To, bool>) return value != From{0};
