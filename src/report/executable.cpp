@@ -109,7 +109,7 @@ class ScratchFolder {
   ScratchFolder() {
     std::string name = (std::filesystem::temp_directory_path() / "intaglio-XXXXXX").string();
     if (mkdtemp(name.data()) == nullptr)
-      throw_bad_input(fmt::format("{}: no folder can be made there: {}", escaped(name), std::strerror(errno)));
+      throw_bad_input(fmt::format("{}: no folder can be made there ({}); set TMPDIR to one that can be written", escaped(name), std::strerror(errno)));
     path_ = name;
   }
   ~ScratchFolder() {
@@ -133,7 +133,7 @@ class DeployedExecutable : public Executable {
     for (const InputSpec& spec : program.input_specs) {
       if (spec.kind != InputSpec::Kind::user_input && spec.kind != InputSpec::Kind::literal_input) continue;
       const Argument* literal = program.graph().literal_of(spec.value);
-      if (spec.value->kind() != ValueKind::none && (literal == nullptr || !literal->is_none())) literals_.push_back(literal_tensor(literal));
+      if (spec.value->kind() != ValueKind::none && (literal == nullptr || !literal->is_none())) literals_.push_back(literal_tensor(spec.value->name(), literal));
     }
     const ScratchFolder folder;
     const std::filesystem::path pte = folder.path() / "deployed.pte";
@@ -155,12 +155,13 @@ class DeployedExecutable : public Executable {
 
  private:
   // A number that the exported program is fixed to is an input of the `.pte` nevertheless.
-  static Tensor literal_tensor(const Argument* literal) {
+  static Tensor literal_tensor(const std::string& name, const Argument* literal) {
     if (literal == nullptr) return {};
     if (const auto* number = literal->get_if<int64_t>()) return Tensor::scalar(*number);
     if (const auto* number = literal->get_if<double>()) return Tensor::scalar(*number);
     if (const auto* flag = literal->get_if<bool>()) return Tensor::scalar(*flag);
-    throw_unsupported("integer numerics: an input that is fixed to a text cannot be passed on");
+    throw_unsupported(fmt::format("input '{}' is fixed to something that is no number, which the runtime cannot be given; "
+                                  "run the program with --numerics as_written", escaped(name)));
   }
 
   std::vector<InputSlot> slots_;
