@@ -207,14 +207,14 @@ def test_inspect_decodes_a_pte(document, intaglio, int8):
     assert "FullyConnected" in text and "no names of layers" in text
 
 
+def unknown_op(program):
+    for node in program["graph_module"]["graph"]["nodes"]:
+        if node["target"] == "torch.ops.aten.max_pool2d.default":
+            node["target"] = "torch.ops.mine.pool.default"
+
+
 def test_inspect_of_a_program_that_cannot_be_lowered(document, intaglio, tmp_path):
     """It is explained, not refused: only lowering fails."""
-
-    def unknown_op(program):
-        for node in program["graph_module"]["graph"]["nodes"]:
-            if node["target"] == "torch.ops.aten.max_pool2d.default":
-                node["target"] = "torch.ops.mine.pool.default"
-
     rewritten(DIGITS / "digits.pt2", tmp_path / "custom.pt2", unknown_op)
     result = document("inspect", tmp_path / "custom.pt2")
     assert {"op": "mine.pool.default", "count": 1} in result["ops"]
@@ -339,12 +339,6 @@ def test_programs_that_say_something_wrong(intaglio, target, tmp_path, change, w
 
 def test_an_operator_without_a_kernel_is_refused_before_writing(intaglio, target, tmp_path):
     """Named with its layer and the line of the model; the same program without it is written."""
-
-    def unknown_op(program):
-        for node in program["graph_module"]["graph"]["nodes"]:
-            if node["target"] == "torch.ops.aten.max_pool2d.default":
-                node["target"] = "torch.ops.mine.pool.default"
-
     rewritten(DIGITS / "digits.pt2", tmp_path / "custom.pt2", unknown_op)
     build_fails(intaglio, target, tmp_path / "custom.pt2", "mine.pool.default", "layer 'pool'", "(train.py:", extra=("--recipe", "xnnpack_fp32"))
     fails(intaglio("lower", tmp_path / "custom.pt2", "-o", target, "--backend", "portable", check=False), 1, "mine.pool.default")
