@@ -122,6 +122,8 @@ def test_integer_numerics_are_those_of_the_deployed_program(intaglio, document, 
     assert np.ptp(results["integer"]) > 1
     compared = document("compare", DIGITS / "digits.pt2", tmp_path / "q.pt2", "--data", sample, "--numerics", "integer")
     assert "XNNPACK" in compared["candidate"]["engine"] and compared["outputs"][0]["sqnr_db"] > 15
+    nowhere = {**os.environ, "TMPDIR": str(tmp_path / "absent")}
+    fails(intaglio("run", tmp_path / "q.pt2", "--numerics", "integer", "--input", sample, check=False, env=nowhere), 1, "absent", "set TMPDIR")
 
 
 def test_run_writes_outputs(document, int8, tmp_path):

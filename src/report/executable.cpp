@@ -107,7 +107,8 @@ class PteExecutable : public Executable {
 class ScratchFolder {
  public:
   ScratchFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "intaglio-XXXXXX").string();
+    const char* chosen = std::getenv("TMPDIR");
+    std::string name = std::string(chosen != nullptr && *chosen != 0 ? chosen : "/tmp") + "/intaglio-XXXXXX";  // mkdtemp fills in the X
     if (mkdtemp(name.data()) == nullptr)
       throw_bad_input(fmt::format("{}: no folder can be made there ({}); set TMPDIR to one that can be written", escaped(name), std::strerror(errno)));
     path_ = name;
