@@ -116,7 +116,8 @@ void lower_method(EdgeMethod& method, const PartitionerList& partitioners, const
 // Branches of conditions are lowered as the program is; delegates and leftovers are counted with the method's.
 void lower_branches_of(EdgeMethod& method, const PartitionerList& partitioners, const LowerOptions& options, int depth) {
   constexpr int deepest = 32;
-  if (depth > deepest) throw_bad_input("conditions are nested too deeply");
+  if (depth > deepest)
+    throw_bad_input(fmt::format("method '{}': conditions are nested more than {} deep; write some of them as one", escaped(method.name), deepest));
   lower_branches(method.program, [&](ExportedProgram& branch) {
     EdgeMethod inner{method.name, std::move(branch), std::move(method.delegates), std::move(method.leftovers)};
     lower_method(inner, partitioners, options, depth + 1);
