@@ -8,7 +8,6 @@
 #include <string>
 #include <string_view>
 
-#include <intaglio/dtype.h>
 #include <intaglio/op.h>
 
 namespace intaglio {
@@ -35,9 +34,5 @@ const Kernel* kernel_for(std::string_view functional_op);
 const OpSchema& schema_of(const Kernel& kernel);
 // The runtime's primitive for a Python symbol operation (`_operator.mul`, `torch.sym_max`), "" when there is none.
 std::string_view primitive_for_symbolic_op(std::string_view target);
-
-// Element types a kernel takes for its tensor arguments, as far as they are known; an empty text means they are.
-// Otherwise what it does take: "float32, float64, float16 and bfloat16".
-std::string_view refused_dtype(const Kernel& kernel, DType dtype);
 
 }  // namespace intaglio

@@ -6,6 +6,8 @@
 #include <fmt/ranges.h>
 #include <intaglio/error.h>
 
+#include "edge/kernel_dtypes.h"
+
 namespace intaglio {
 namespace {
 
@@ -44,14 +46,18 @@ void check_node(const Node& node, Findings& findings) {
     findings.missing.push_back(describe(node));
     return;
   }
-  for (const Value* value : node.inputs()) {
-    if (!value->is_tensor()) continue;
-    const std::string_view taken = refused_dtype(*kernel, value->dtype());
-    if (taken.empty()) continue;
-    findings.refused.push_back(fmt::format("{} has '{}' of {} where its kernel takes {}", describe(node), value->name(),
-                                           name(value->dtype()), taken));
-    return;
-  }
+  const auto check = [&](std::string_view argument, const Value* value) {
+    if (!value->is_tensor()) return true;
+    const std::string taken = refused_dtype(*kernel, argument, value->dtype());
+    if (taken.empty()) return true;
+    findings.refused.push_back(fmt::format("{} has '{}' of {} where its kernel takes {}", describe(node),
+                                           escaped(value->name()), name(value->dtype()), taken));
+    return false;
+  };
+  for (const NamedArgument& argument : node.arguments())
+    for (const Value* value : values_in(argument.value))
+      if (!check(argument.name, value)) return;
+  if (!node.outputs().empty()) check(kResultArgument, node.output());
 }
 
 }  // namespace
