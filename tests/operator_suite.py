@@ -5,9 +5,11 @@ another `run_test`, so that somebody else's stages can stand in the place of its
 name: whoever asks for a case gets the same tensors.
 """
 
+import contextlib
 import functools
 import gc
 import hashlib
+import os
 import random
 import re
 import sys
@@ -74,13 +76,25 @@ class Case:
         return next(Tester.generate_random_inputs(SimpleNamespace(example_inputs=self.inputs, dynamic_shapes=None)))
 
 
+@contextlib.contextmanager
+def whole(target: Path):
+    """Where to write what becomes `target` once it is complete: several processes may keep and read the same files."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = target.with_name(f"unfinished-{os.getpid()}-{target.name}")
+    try:
+        yield unfinished
+        unfinished.replace(target)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
 def keep_program(case: Case, program: torch.export.ExportedProgram, folder: Path) -> None:
     """Writes program.pt2, and the example inputs as calibration.npz."""
-    folder.mkdir(parents=True, exist_ok=True)
     arrays = [value for value in torch.utils._pytree.tree_leaves(case.inputs) if torch.is_tensor(value)]
-    np.savez(folder / "calibration.npz", *(to_numpy(value) for value in arrays))
-    torch.export.save(program, folder / "unfinished.pt2")
-    (folder / "unfinished.pt2").rename(folder / "program.pt2")
+    with whole(folder / "calibration.npz") as path:
+        np.savez(path, *(to_numpy(value) for value in arrays))
+    with whole(folder / "program.pt2") as path:
+        torch.export.save(program, path)
 
 
 def to_numpy(value: torch.Tensor) -> np.ndarray:

@@ -59,8 +59,8 @@ def watched_tester(case: operator_suite.Case, flow, model, inputs, known: dict[s
 
     def watched_expect(program, inputs):
         outputs, scale = expect(program, inputs)
-        folder.mkdir(parents=True, exist_ok=True)
-        torch.save(outputs, folder / f"{flow.name}.expected.pt")
+        with operator_suite.whole(folder / f"{flow.name}.expected.pt") as path:
+            torch.save(outputs, path)
         return outputs, scale
 
     tester.identity, tester.export, tester._calculate_reference_output = "", watched_export, watched_expect
