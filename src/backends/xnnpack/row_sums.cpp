@@ -8,7 +8,7 @@ namespace intaglio::xnnpack::lower {
 namespace {
 
 // Kernels add one element after another, so a long row would gather roundings.
-constexpr int64_t longest_row = 2048;
+constexpr int64_t longest_row = 1024;
 
 ValueId weighted(Lowering& lowering, ValueId input, float factor, std::optional<float> offset) {
   std::vector<int64_t> dims = lowering.value(input).dims;
