@@ -2,7 +2,8 @@
 
     python tests/oracle_models.py FOLDER [NAME ...]     writes FOLDER/NAME.pt2, FOLDER/NAME/{calibration,test}/*.npy
 
-Seeded weights are given settled batch-norm statistics, so that outputs are neither zero nor constant.
+Seeded weights are given what training would have given them as far as quantization sees it: signals that survive the depth,
+settled batch-norm statistics, and a head whose classes lie along what distinguishes the inputs. Without that outputs are constant.
 """
 
 import sys
@@ -37,13 +38,26 @@ def structured_images(count: int, size: int, seed: int) -> torch.Tensor:
     return images
 
 
+def carry_signals(model: nn.Module) -> None:
+    """Random depthwise filters blot out what is smooth, and residual branches as strong as their trunk drown it in noise."""
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d) and module.groups > 1:
+            module.weight.data += module.weight.std()
+        last = {"InvertedResidual": lambda: module.conv[-1], "BasicBlock": lambda: module.bn2}.get(type(module).__name__)
+        if last and getattr(module, "use_res_connect", True):
+            last().weight.data *= 0.3
+            last().bias.data *= 0.3
+
+
 def settle_batch_norms(model: nn.Module, seed: int, size: int) -> nn.Module:
     generator = torch.Generator().manual_seed(seed)
     norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     for norm in norms:
-        norm.momentum = 0.5
+        norm.reset_running_stats()
+        norm.momentum = None  # the plain average: the initial variance of one must not outweigh a small true one
         norm.weight.data = torch.rand(norm.weight.shape, generator=generator) + 0.5
         norm.bias.data = torch.rand(norm.bias.shape, generator=generator) * 0.6 - 0.3
+    carry_signals(model)
     dropouts = [m for m in model.modules() if isinstance(m, nn.Dropout)]
     model.train()
     for dropout in dropouts:
@@ -54,11 +68,35 @@ def settle_batch_norms(model: nn.Module, seed: int, size: int) -> nn.Module:
     return model.eval()
 
 
+def align_head(model: nn.Module, seed: int, size: int, components: int = 5) -> None:
+    """Gives the last layer two classes for each of the largest variations of its input, and takes the mean logits off.
+
+    Untrained heads put one class first for nearly every input, or decide by ties that any rounding turns over.
+    """
+    head = [m for m in model.modules() if isinstance(m, nn.Linear)][-1]
+    seen = []
+    hook = head.register_forward_pre_hook(lambda module, arguments: seen.append(arguments[0]))
+    with torch.no_grad():
+        for step in range(4):
+            model(structured_images(32, size, seed + 50 + step))
+        hook.remove()
+        features = torch.cat(seen).double()
+        mean = features.mean(0)
+        _, values, directions = torch.linalg.svd(features - mean, full_matrices=False)
+        classes = directions[:components] / values[:components, None]
+        classes *= torch.sign(classes.sum(1, keepdim=True))  # the decomposition leaves the sign open
+        usual, aligned = ((features - mean) @ matrix.T for matrix in (head.weight.double(), classes))
+        classes *= 5 * usual.std() / aligned.std()
+        head.weight[: 2 * components] = torch.cat([classes, -classes]).float()
+        head.bias.copy_(-(head.weight.double() @ mean))
+
+
 def torchvision_model(name: str):
     import torchvision
 
     torch.manual_seed(0)
     model = settle_batch_norms(getattr(torchvision.models, name)(weights=None), 1, 160)
+    align_head(model, 1, 160)
     return model, lambda count, seed: [(image[None],) for image in structured_images(count, 224, seed)]
 
 

@@ -2,7 +2,7 @@
 
     .venv/bin/python tests/make_records/pt2e.py [CASE ...]     writes tests/records/pt2e/CASE.json
 
-A record carries the digest of its program (operators, names, weights); another program fails the comparison.
+A record carries the digest of its program (operators, names, the weights' types); another program fails the comparison.
 """
 
 import json
