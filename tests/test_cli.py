@@ -182,6 +182,20 @@ def test_inspect_explains_quantization(document, intaglio, shared_model, tmp_pat
     assert {op["op"]: op["rule"] for op in done["quantization"]["in_float"]}["aten.scaled_dot_product_attention.default"].startswith("reads the float result of aten.")
 
 
+def test_inspect_foresees_what_a_recipe_delegates(document, shared_model, tmp_path):
+    """Without a sample: which operators XNNPACK takes does not depend on ranges."""
+    folder = shared_model("small_encoder")
+    model, samples = folder / "small_encoder.pt2", folder / "small_encoder" / "calibration"
+    foreseen = document("inspect", model, "--recipe", RECIPE)["delegation"]
+    (built,) = document("build", model, "-o", tmp_path / "m.pte", "--recipe", RECIPE, "--calibrate", samples)["methods"]
+    assert foreseen["outside"] == built["leftover_ops"] and foreseen["work"] == built["work"]
+    nodes = [(delegate["nodes"], delegate["share"]) for delegate in foreseen["delegates"]]
+    assert nodes == [(delegate["nodes"], delegate["share"]) for delegate in built["delegates"]]
+    # The float program has no quantize and dequantize nodes between its operators.
+    in_float = document("inspect", model)["delegation"]
+    assert sum(delegate["nodes"] for delegate in in_float["delegates"]) < sum(count for count, _ in nodes)
+
+
 def test_inspect_decodes_a_pte(document, intaglio, int8):
     """One delegate holds the whole network; sums over its parts are those of the file."""
     result = document("inspect", int8)

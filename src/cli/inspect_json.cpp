@@ -1,10 +1,12 @@
 #include "cli/inspect_json.h"
 
+#include <functional>
 #include <map>
 
 #include <intaglio/error.h>
 
 #include "edge/pte_reader.h"
+#include "pt2e/prepared.h"
 #include "report/pte_explanation.h"
 
 namespace intaglio::cli {
@@ -38,12 +40,12 @@ Json ops_json(const std::vector<ExplainedOp>& ops) {
   return list;
 }
 
-// How the program would be lowered as it stands. A program that cannot be is explained by the error.
-Json delegation_json(const ExportedProgram& program, const std::string& backend, const PartitionerList& partitioners,
+// How the program that `make` gives would be lowered. One that cannot be is explained by the error.
+Json delegation_json(const std::function<ExportedProgram()>& make, const std::string& backend, const PartitionerList& partitioners,
                      const ExplainOptions& options) {
   Json result = {{"backend", backend}, {"error", nullptr}};
   try {
-    EdgeProgram edge = to_edge_transform_and_lower(program.clone(), partitioners, {.threads = options.threads});
+    EdgeProgram edge = to_edge_transform_and_lower(make(), partitioners, {.threads = options.threads});
     const DelegationExplanation explained = explain_delegation(edge.methods.at(0));
     result["work"] = explained.work;
     result["delegates"] = Json::array();
@@ -73,12 +75,13 @@ void add_explanations(Json& result, const ExportedProgram& program, const Explai
   PartitionerList partitioners;
   const Compat compat = recipe ? recipe->prepare.compat : Compat::intaglio;
   add_backend(partitioners, backend, compat);
-  result["delegation"] = delegation_json(program, backend, partitioners, options);
+  std::optional<PreparedProgram> prepared;
+  if (recipe && recipe->quantizer) prepared = prepare_pt2e(program.clone(), *recipe->quantizer, {.compat = compat, .threads = options.threads});
   result["quantization"] = nullptr;
-  if (recipe && recipe->quantizer)
-    result["quantization"] = quantization_json(explain_quantizer(program, *recipe->quantizer, compat), recipe->info.name);
-  else if (has_quantization(program))
-    result["quantization"] = quantization_json(explain_quantization(program), "");
+  if (prepared) result["quantization"] = quantization_json(explain_quantization(*prepared), recipe->info.name);
+  else if (has_quantization(program)) result["quantization"] = quantization_json(explain_quantization(program), "");
+  const auto deployed = [&] { return prepared ? convert_uncalibrated(std::move(*prepared)) : program.clone(); };
+  result["delegation"] = delegation_json(deployed, backend, partitioners, options);
 }
 
 Json tensor_json(const pte::PteTensor& tensor) {

@@ -45,6 +45,16 @@ void check_ranges(const PreparedProgram::State& state) {
   }
 }
 
+ExportedProgram converted(PreparedProgram::State& state, const ConvertOptions& options) {
+  state.interpreter.reset();  // it refers to the float graph
+  insert_quantize_nodes(state);
+  verify(state.program);
+  // After the nodes are in place, so that weights that several layers share fold once.
+  if (options.fold_quantize) fold_quantize(state.program);
+  verify(state.program);
+  return std::move(state.program);
+}
+
 }  // namespace
 
 ExportedProgram convert_pt2e(PreparedProgram prepared, const ConvertOptions& options) {
@@ -53,14 +63,13 @@ ExportedProgram convert_pt2e(PreparedProgram prepared, const ConvertOptions& opt
   PreparedProgram::State& state = prepared.internal();
   observe_without_samples(state);
   check_ranges(state);
-  state.interpreter.reset();  // it refers to the float graph
+  return converted(state, options);
+}
 
-  insert_quantize_nodes(state);
-  verify(state.program);
-  // After the nodes are in place, so that weights that several layers share fold once.
-  if (options.fold_quantize) fold_quantize(state.program);
-  verify(state.program);
-  return std::move(state.program);
+ExportedProgram convert_uncalibrated(PreparedProgram prepared) {
+  PreparedProgram::State& state = prepared.internal();
+  observe_known_values(state);
+  return converted(state, {});
 }
 
 }  // namespace intaglio

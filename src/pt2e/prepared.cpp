@@ -122,17 +122,26 @@ static bool only_constants_are_observed(const PreparedProgram::State& state, Con
   });
 }
 
-void observe_without_samples(PreparedProgram::State& state) {
-  if (state.samples != 0 || state.constants_observed) return;
-  ConstantValues constants(state.program);
-  // torchao gives what no sample reached a scale of 1. A dynamic recipe asks for no samples, so its weights are seen here.
-  if (state.options.compat == Compat::torchao && !only_constants_are_observed(state, constants)) return;
+static void observe_known_values(PreparedProgram::State& state, ConstantValues& constants) {
   observe_constants(state);
   for (const Node* node : state.program.graph().node_list())
     for (const Value* output : node->outputs()) {
       if (state.insertions.at(output).empty()) continue;
       if (const Tensor* tensor = constants.find(output)) observe_value(state, output, *tensor);
     }
+}
+
+void observe_without_samples(PreparedProgram::State& state) {
+  if (state.samples != 0 || state.constants_observed) return;
+  ConstantValues constants(state.program);
+  // torchao gives what no sample reached a scale of 1. A dynamic recipe asks for no samples, so its weights are seen here.
+  if (state.options.compat == Compat::torchao && !only_constants_are_observed(state, constants)) return;
+  observe_known_values(state, constants);
+}
+
+void observe_known_values(PreparedProgram::State& state) {
+  ConstantValues constants(state.program);
+  observe_known_values(state, constants);
 }
 
 bool is_calibrated(const PreparedProgram::State& state, size_t group) { return is_calibrated(state, group, 0); }

@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-#include "pt2e/fold_batch_norm.h"
+#include "pt2e/prepared.h"
 
 namespace intaglio {
 namespace {
@@ -103,14 +103,9 @@ QuantizationExplanation explain_quantization(const ExportedProgram& program) {
                  [&](const Node& node) { return float_operand(program, node); });
 }
 
-QuantizationExplanation explain_quantizer(const ExportedProgram& program, const Quantizer& quantizer, Compat compat) {
-  // As prepare_pt2e begins.
-  ExportedProgram folded = program.clone();
-  fold_batch_norm(folded, compat);
-  quantizer.transform_for_annotation(folded);
-  Annotations annotations;
-  quantizer.annotate(folded, annotations);
-  return explain(folded, [&](const Node& node) { return annotations.is_annotated(&node); },
+QuantizationExplanation explain_quantization(const PreparedProgram& prepared) {
+  const Annotations& annotations = prepared.internal().annotations;
+  return explain(prepared.program(), [&](const Node& node) { return annotations.is_annotated(&node); },
                  [&](const Node& node) {
                    const std::string* refusal = annotations.refusal(&node);
                    return refusal == nullptr ? std::string("the quantizer does not annotate it") : *refusal;

@@ -43,8 +43,8 @@ struct QuantizationExplanation {
 };
 // Of a program that was quantized already: what its quantize and dequantize nodes say.
 QuantizationExplanation explain_quantization(const ExportedProgram& program);
-// What the quantizer would annotate, without running or changing anything.
-QuantizationExplanation explain_quantizer(const ExportedProgram& program, const Quantizer& quantizer, Compat compat);
+// Of one that is about to be: what the quantizer annotated.
+QuantizationExplanation explain_quantization(const PreparedProgram& prepared);
 
 // True for ops that compute on integers once deployed: every activation they read comes out of a dequantize node, and so
 // does every constant of rank 2 or more (biases stay float in a converted program).

@@ -73,13 +73,13 @@ std::set<std::pair<std::string, std::string>> ops_and_rules(const QuantizationEx
 TEST(Quantization, SaysWhatAQuantizerLeavesAlone) {
   const ExportedProgram program = sums_between_layers();
   xnnpack::XnnpackQuantizer quantizer = int8_quantizer();
-  const QuantizationExplanation all = explain_quantizer(program, quantizer, Compat::intaglio);
+  const QuantizationExplanation all = explain_quantization(prepare_pt2e(program.clone(), quantizer));
   EXPECT_EQ(ops_and_rules(all), (std::set<std::pair<std::string, std::string>>{
                                     {"aten.cumsum.default", "XNNPACK's quantizer has no pattern for this op"}}));
   EXPECT_DOUBLE_EQ(all.quantized_share, 512.0 / 576);
 
   quantizer.set_module_name("first", std::nullopt);
-  const QuantizationExplanation half = explain_quantizer(program, quantizer, Compat::intaglio);
+  const QuantizationExplanation half = explain_quantization(prepare_pt2e(program.clone(), quantizer));
   EXPECT_TRUE(ops_and_rules(half).contains({"aten.linear.default", "the configuration leaves it in float"}));
   EXPECT_EQ(half.in_float.front().layer, "first");
   EXPECT_DOUBLE_EQ(half.quantized_share, 256.0 / 576);
@@ -90,7 +90,7 @@ TEST(Quantization, NamesThePatternThatRefused) {
   Value* x = b.input("x", {4, 8});
   Value* y = b.call("aten.linear.default", {{"input", x}, {"weight", b.input("w", {8, 8})}}, {4, 8}, "linear");
   Value* z = b.call("aten.view.default", {{"self", y}, {"size", std::vector<int64_t>{32}}}, {32}, "view");
-  const QuantizationExplanation explained = explain_quantizer(b.finish({z}), int8_quantizer(), Compat::intaglio);
+  const QuantizationExplanation explained = explain_quantization(prepare_pt2e(b.finish({z}), int8_quantizer()));
   EXPECT_EQ(ops_and_rules(explained), (std::set<std::pair<std::string, std::string>>{
                                           {"aten.linear.default", "linear: the weight is a float constant, the activation is float"},
                                           {"aten.view.default", "sharing: what it reads is quantized by the node that makes it"}}));
