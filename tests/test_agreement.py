@@ -87,12 +87,13 @@ def test_agreement_over_all_models_is_within_half_a_point(counts):
     assert lost <= HALF_A_POINT * RECORD["inputs"] * len(counts)
 
 
-def test_torchaos_decisions_give_executorchs_outputs(document, tmp_path):
+@pytest.mark.parametrize("name", ["mobilenet_v2", "resnet18"])
+def test_torchaos_decisions_give_executorchs_outputs(name, document, tmp_path):
     import torch
     from oracle_flow import flow
 
     with torch.no_grad():
-        _, inputs, calibration = built("resnet18", tmp_path, document)
+        _, inputs, calibration = built(name, tmp_path, document)
         converted = tmp_path / "converted.pt2"
         flow(tmp_path / "model.pt2", calibration, tmp_path / "theirs.pte", per_tensor=True, converted_path=converted)
     document("lower", converted, "-o", tmp_path / "ours.pte", "--backend", "xnnpack")
