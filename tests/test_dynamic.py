@@ -165,13 +165,14 @@ def test_real_models(name, document, tmp_path):
     torch.export.save(torch.export.export(model, test[0]), program)
     with torch.no_grad():
         reference = np.concatenate([model(*sample).numpy() for sample in test])
-    # What torchao leaves in float is more exact, so the two are compared with the same layers quantized.
+    # What torchao leaves in float is more exact: of ResNet-18 fifteen convolutions, 14 MB and 1.6 dB. So the two are compared
+    # with the same layers quantized.
     for compat in ("torchao", "intaglio"):
         settings = ["--recipe", "xnnpack_pt2e_int8_dynamic_per_channel", "--set", f"compat={compat}"]
         (method,) = document("build", program, "-o", pte, *settings)["methods"]
         assert len(method["delegates"]) <= recorded["delegates"]
         assert len(method["leftover_ops"]) <= len(recorded["leftover_kernels"]), method["leftover_ops"]
         outputs = run_on_stock_runtime(pte, test)
-        margin = SQNR_MARGIN_DB if compat == "torchao" or name != "resnet18" else 20
+        margin = SQNR_MARGIN_DB if compat == "torchao" or name != "resnet18" else 2
         assert sqnr(reference, outputs) >= recorded["pte_sqnr_db"] - margin
         assert pte.stat().st_size <= recorded["pte_bytes"]
