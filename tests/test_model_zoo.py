@@ -17,6 +17,8 @@ from test_models import SQNR_MARGIN_DB, run_on_stock_runtime, sqnr
 RECORD = json.loads((ROOT / "tests" / "records" / "model_zoo.json").read_text())
 FAST = ["mobilenetv3_small_050", "convnext_atto", "shufflenet_v2_x1_0"]
 INT8 = "xnnpack_pt2e_int8_static_per_channel"
+# In float only the order of sums differs, which also depends on the processor.
+ROUNDING_MARGIN_DB = 2
 # How far the last bits of the scales move the figure on eight inputs: all of them changed by a millionth gave 9.9 to 10.6 dB.
 SCATTER_DB = {"mobilevit_xxs": 0.4}
 
@@ -64,8 +66,9 @@ def check_lowering(document, recorded):
 def test_fp32(setup, document):
     pte = setup.folder / "fp32.pte"
     built = document("build", setup.program, "-o", pte, "--recipe", "xnnpack_fp32")
-    assert sqnr(setup.reference, run_on_stock_runtime(pte, setup.test)) > 80
-    check_lowering(built, setup.record["recipes"].get("xnnpack_fp32", {}))
+    recorded = setup.record["recipes"].get("xnnpack_fp32", {})
+    assert sqnr(setup.reference, run_on_stock_runtime(pte, setup.test)) > max(80, recorded.get("pte_sqnr_db", 0) - ROUNDING_MARGIN_DB)
+    check_lowering(built, recorded)
 
 
 def test_static_int8(setup, document):
