@@ -7,7 +7,7 @@
 # `tests/data` beside the code is found by tests through INTAGLIO_SOURCE_DIR.
 function(intaglio_room NAME)
   cmake_parse_arguments(ROOM "" "" "DEPENDS;LINK;SOURCES" ${ARGN})
-  file(GLOB sources CONFIGURE_DEPENDS *.cpp ops/*.cpp passes/*.cpp kernels/*.cpp decompose/*.cpp)
+  file(GLOB sources CONFIGURE_DEPENDS *.cpp ops/*.cpp passes/*.cpp kernels/*.cpp)
   set(tests ${sources})
   set(fuzzers ${sources})
   set(benches ${sources})

@@ -67,6 +67,15 @@ class Shared(nn.Module):
         return self.linear(self.linear(x)) @ self.linear.weight.T
 
 
+class Unpooled(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.pool, self.unpool = nn.MaxPool2d(2, return_indices=True), nn.MaxUnpool2d(2)
+
+    def forward(self, x):
+        return self.unpool(*self.pool(x))
+
+
 class Outputs(nn.Module):
     """The layer with its nested results flat."""
 
@@ -294,6 +303,40 @@ def cases() -> dict:
         "negative_padding": (f(lambda x: F.pad(x, (-1, 2, 3, -2), value=0.5)), image),
         "constant_table": (f(lambda x, t=torch.randn(200, 8), i=torch.arange(4000) % 200: x + (t * 2)[i].sum(0)), tokens),
         "input_written": (f(lambda x: x.add_(1) * 2), row),
+        "power_written": (f(lambda x: (x * 2).pow_(2).add_(x)), row),
+        "angles_and_signs": (f(lambda x, y: (torch.deg2rad(x), torch.rad2deg(x), torch.signbit(x), torch.copysign(x, y), torch.isposinf(y), torch.sinc(x))),
+                             torch.tensor([0.0, -2.5, 3.0]), torch.tensor([-0.0, -1.0, float("inf")])),
+        "nan_loses": (f(lambda x, y: (torch.fmax(x, y), torch.fmin(x, y), x.nansum(), x.nanmean(0), torch.isclose(x, y, equal_nan=True))),
+                      torch.tensor([float("nan"), 1.0, 2.0, float("nan")]), torch.tensor([3.0, 1.0 + 1e-9, float("nan"), float("nan")])),
+        "powers": (f(lambda x, y: (torch.float_power(x, 2.5), torch.ldexp(x, y), torch.xlogy(x, y), torch.logaddexp2(x, y), torch.heaviside(x - 1, y))),
+                   torch.tensor([0.0, 1.0, 2.5]), torch.tensor([3.0, 0.5, 4.0])),
+        "among_boundaries": (f(lambda x, e: (torch.bucketize(x, e), torch.searchsorted(e, x, right=True), torch.isin(x, e))),
+                             torch.tensor([[-3.0, 0.0], [0.5, 7.0]]), torch.tensor([-1.0, 0.0, 0.5, 2.0])),
+        "running": (f(lambda x: (x.cumprod(1), x.cummax(0)[0], x.cummin(1)[0], x.logcumsumexp(1))), row),
+        "running_integers": (f(lambda i: i.cumprod(0)), torch.tensor([3, -1, 2, 5, 7])),
+        "quantile": (f(lambda x: (x.quantile(0.3, dim=1), x.quantile(0.5), *torch.aminmax(x, dim=0, keepdim=True))), row),
+        "median_of_nan": (f(lambda x: tuple(x.median(1))), torch.tensor([[1.0, float("nan"), 0.0, float("nan")], [4.0, 3.0, 2.0, 1.0]])),
+        "log_softmax_double": (f(lambda x: F.log_softmax(x, 1, dtype=torch.float64)), row),
+        "products": (f(lambda m, v, b: (torch.addmv(v, m, v, beta=2), torch.addr(m, v, v, alpha=0.5), torch.addbmm(m, b, b), torch.inner(m, m),
+                                        torch.linalg.multi_dot([m, m, v]), torch.matrix_power(m, 5), torch.kron(m, v[:2]))),
+                     torch.randn(4, 4), torch.randn(4), torch.randn(3, 4, 4)),
+        "cross_product": (f(lambda x, y: (torch.linalg.cross(x, y, dim=1), torch.pdist(x[0]), torch.dist(x, y, p=3))), torch.randn(2, 3, 5), torch.randn(2, 3, 5)),
+        "diagonals": (f(lambda m, v: (m.diag(1), v.diag(-2), torch.diag_embed(m, offset=1), m.trace(), torch.block_diag(m, v))), torch.randn(3, 3), torch.randn(4)),
+        "turned": (f(lambda x: (x.rot90(), x.rot90(-1, (1, 2)), torch.fliplr(x), x.diff(dim=2), x.take(torch.tensor([[3, 0], [7, 7]])))), torch.randn(2, 3, 4)),
+        "split_and_joined": (f(lambda x, y: (*torch.hsplit(x, 2), *torch.vsplit(x, [1]), torch.column_stack([x, x[:, 0]]), torch.cartesian_prod(y, y[:2]))),
+                             row, torch.randn(3)),
+        "scattered_sums": (f(lambda x, i, s: (x.scatter_reduce(1, i, s, "mean"), x.scatter_reduce(1, i, s, "sum", include_self=False))),
+                           row, torch.tensor([[0, 0, 5], [1, 2, 2], [3, 4, 3]]), torch.randn(3, 3)),
+        "unpooled": (Unpooled(), image),
+        "volume_trilinear": (nn.Upsample(size=(3, 9, 6), mode="trilinear"), volume),
+        "volume_nearest": (nn.Upsample(scale_factor=(2, 1, 1.5)), volume),
+        "conv_transpose3d": (nn.ConvTranspose3d(2, 4, 3, stride=2, padding=1, output_padding=1), volume),
+        "conv_transpose3d_groups": (nn.ConvTranspose3d(2, 4, (3, 1, 2), stride=(1, 2, 3), dilation=(2, 1, 1), groups=2, bias=False), volume),
+        "bag_mean": (nn.EmbeddingBag(10, 3), torch.tensor([[1, 2, 4], [5, 4, 9]])),
+        "bag_max_padded": (nn.EmbeddingBag(10, 3, mode="max", padding_idx=2), torch.tensor([[1, 2, 4], [2, 2, 2]])),
+        "bag_offsets": (nn.EmbeddingBag(10, 3, mode="mean", padding_idx=4), torch.tensor([1, 2, 4, 5, 4, 9]), torch.tensor([0, 3, 3, 4])),
+        "bag_offsets_max": (nn.EmbeddingBag(10, 3, mode="max", include_last_offset=True), torch.tensor([1, 2, 4, 5, 4, 9]), torch.tensor([0, 2, 2, 6])),
+        "bag_weighted": (f(lambda i, w, e=nn.EmbeddingBag(10, 3, mode="sum"): e(i, per_sample_weights=w)), torch.tensor([[1, 2, 4], [5, 4, 9]]), torch.rand(2, 3)),
     }
     return {name: (module, inputs) for name, (module, *inputs) in table.items()}
 

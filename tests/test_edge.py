@@ -48,13 +48,6 @@ MORE_OPS = {
     "rope": "two slices instead of one split_with_sizes_copy: the same bytes move",
 }
 
-# What the interpreter has no kernel for; the emitted file is compared with PyTorch all the same.
-NOT_INTERPRETED = {"grid_sample", "softmax_double", "einsum_ellipsis", "einsum_ellipsis_broadcast", "median_kthvalue", "lstm_projected",
-                   "lstm_cell", "gru_cell", "rnn_cells", "col2im", "col2im_overlapping", "where_one", "bilinear_antialias",
-                   "bicubic_antialias", "weight_norm", "spectral_norm", "distances", "bilinear_layer", "tensordot", "stacks",
-                   "logaddexp_hypot"}
-
-
 def bases(ops) -> list:
     """The op names without namespace and overload, the free ones left out."""
     names = [op.replace("::", ".").split(".")[1] for op in ops]
@@ -76,7 +69,7 @@ NAMES = [*edge_cases.cases(), *edge_cases.dynamic_cases()]
 RECORD = json.loads((ROOT / "tests" / "records" / "edge_ops.json").read_text())
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in NOT_INTERPRETED])
+@pytest.mark.parametrize("name", NAMES)
 def test_numbers_are_those_of_the_exported_program(probed, name):
     result = probed[2][name]
     assert "error" not in result and "interpreter" not in result and "exported" not in result, result

@@ -7,7 +7,7 @@
 
 #include <intaglio/error.h>
 
-#include "edge/rewrite.h"
+#include "decompose/rewrite.h"
 
 namespace intaglio {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <intaglio/edge.h>
 
-#include "edge/programs_for_tests.h"
+#include "decompose/programs_for_tests.h"
 
 namespace intaglio {
 namespace {

@@ -7,9 +7,9 @@
 
 #include <intaglio/error.h>
 
-#include "edge/builder.h"
-#include "edge/permutation.h"
-#include "edge/rewrite.h"
+#include "decompose/builder.h"
+#include "decompose/permutation.h"
+#include "decompose/rewrite.h"
 #include "ir/infer.h"
 
 namespace intaglio {
@@ -135,7 +135,10 @@ class Functionalizer {
     if (base == "zero_") return build.full(operand->sizes(), 0, operand->dtype(), operand);
     if (base == "fill_" && node.op().overload() == "Scalar")
       return build.full(operand->sizes(), node.argument("value"), operand->dtype(), operand);
-    const std::string name = fmt::format("{}.{}.{}", node.op().name_space(), base.substr(0, base.size() - 1), node.op().overload());
+    // Powers have two operands that may be numbers, so the functional overloads name both.
+    const bool power = base == "pow_" || base == "float_power_";
+    const std::string name =
+        fmt::format("{}.{}.{}{}", node.op().name_space(), base.substr(0, base.size() - 1), power ? "Tensor_" : "", node.op().overload());
     const Op functional = Op::get(name);
     if (!base.ends_with('_') || !functional.schema() || functional.schema()->returns.size() != 1 || functional.schema()->is_view())
       throw_unsupported(fmt::format("{}: there is no functional form of this in-place op; use the out-of-place op in the model", describe(node)));

@@ -1,6 +1,6 @@
 #include "edge/functionalize.h"
 
-#include "edge/programs_for_tests.h"
+#include "decompose/programs_for_tests.h"
 
 namespace intaglio {
 namespace {
@@ -77,6 +77,17 @@ TEST(Functionalize, ArgumentsOfTheFunctionalFormMayHaveOtherNames) {
   verify(t.program);
   EXPECT_EQ(t.ops(), "relu dropout");
   EXPECT_NE(t.program.graph().node_list()[1]->tensor("input"), nullptr);
+}
+
+TEST(Functionalize, PowersNameBothOperands) {
+  TestProgram t;
+  Value* y = t.op("aten.relu.default", {t.input("x", {4})});
+  t.returns({t.op("aten.pow_.Scalar", {y, 2})});
+  functionalize(t.program);
+  verify(t.program);
+  const Node& power = *t.program.graph().node_list()[1];
+  EXPECT_TRUE(power.is("aten.pow.Tensor_Scalar"));
+  EXPECT_EQ(power.integer("exponent"), 2);
 }
 
 TEST(Functionalize, RefusesWritesThroughExpandedViews) {

@@ -9,7 +9,7 @@
 #include <intaglio/error.h>
 
 #include "edge/branches.h"
-#include "edge/decompose/decompose.h"
+#include "decompose/decompose.h"
 #include "edge/functionalize.h"
 #include "edge/partition.h"
 #include "edge/passes/dim_order_ops.h"

@@ -8,9 +8,9 @@
 
 #include <intaglio/error.h>
 
-#include "edge/builder.h"
+#include "decompose/builder.h"
 #include "edge/partition_order.h"
-#include "edge/rewrite.h"
+#include "decompose/rewrite.h"
 
 namespace intaglio {
 namespace {

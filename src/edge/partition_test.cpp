@@ -3,7 +3,7 @@
 #include <intaglio/edge.h>
 
 #include "edge/partition_groups.h"
-#include "edge/programs_for_tests.h"
+#include "decompose/programs_for_tests.h"
 
 namespace intaglio {
 namespace {

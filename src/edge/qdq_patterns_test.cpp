@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "edge/builder.h"
+#include "decompose/builder.h"
 
 namespace intaglio::qdq {
 namespace {

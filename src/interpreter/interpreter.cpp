@@ -6,6 +6,7 @@
 #include <intaglio/error.h>
 
 #include "base/threads.h"
+#include "interpreter/expansion_fallback.h"
 #include "interpreter/graph_runner.h"
 #include "interpreter/inputs.h"
 #include "interpreter/registry_fallback.h"
@@ -118,6 +119,8 @@ std::optional<std::vector<Tensor>> evaluate_node(const Node& node, const std::ve
   if (values.size() != inputs.size()) throw_bug("evaluate_node: tensors and inputs of the node differ in number");
   const FoundKernel found = find_kernel(node.op());
   const Kernel* kernel = found.kernel != nullptr ? found.kernel : registry_kernel(node);
+  const bool expands = kernel == nullptr && node.op().schema() != nullptr && !node.op().schema()->is_view();
+  if (expands) kernel = expansion_kernel(node);
   if (kernel == nullptr || !written_argument(node).empty()) return std::nullopt;
   Step step;
   step.node = &node;
@@ -138,7 +141,12 @@ std::optional<std::vector<Tensor>> evaluate_node(const Node& node, const std::ve
   }
   Pool pool;
   Context context{pool, 1, true, nullptr};  // results of their own: a folded constant must not share its source's memory
-  run_step(step, places, context);
+  try {
+    run_step(step, places, context);
+  } catch (const Error& error) {
+    if (!expands || error.kind() != ErrorKind::unsupported) throw;
+    return std::nullopt;  // no decomposition for this form
+  }
   std::vector<Tensor> results;
   for (const int32_t slot : step.outputs) results.push_back(detached(places[static_cast<size_t>(slot)]));
   return results;

@@ -125,6 +125,9 @@ TEST(Reduction, OverDimensions) {
   expect_values(run_unary("aten.argmax.default", x, {{"dim", 1}}), {2, 2});
   EXPECT_EQ(run_unary("aten.sum.default", Tensor::of<int32_t>({1, 2}, {2})).dtype(), DType::int64);
   expect_values(run_unary("aten.softmax.int", Tensor::of<float>({0, 0, 1, 3}, {2, 2}), {{"dim", 0}}), {0.26894142, 0.04742587, 0.73105858, 0.95257413}, 1e-7);
+  const Tensor wide = Tensor::of<double>({0, 0, 1, 3}, {2, 2});
+  expect_values(run_unary("aten.softmax.int", wide, {{"dim", 0}}), {0.26894142136999512, 0.047425873177566781, 0.73105857863000488, 0.95257412682243322}, 1e-15);
+  expect_values(run_unary("aten.log_softmax.int", wide, {{"dim", 0}}), {-1.3132616875182228, -3.0485873515737421, -0.31326168751822286, -0.048587351573742062}, 1e-14);
 }
 
 TEST(Normalization, LayerAndGroup) {

@@ -57,6 +57,11 @@ TEST(Einsum, Products) {
   expect_values(run_op("aten.einsum.default", {a, b}, equation("ij,j->i"))[0], {3, 7});
   expect_values(run_op("aten.einsum.default", {a}, equation("ii->i"))[0], {1, 4});
   expect_values(run_op("aten.einsum.default", {a}, equation("ij->j"))[0], {4, 6});
+  // Dots stand for what has no letter; a dimension of size 1 there is everybody's.
+  const Tensor row = Tensor::of<float>({10, 100}, {1, 2});
+  expect_values(run_op("aten.einsum.default", {a, row}, equation("...i,...i"))[0], {210, 430});
+  expect_values(run_op("aten.einsum.default", {a, b}, equation("i...,i->...i"))[0], {1, 3, 2, 4});
+  EXPECT_NE(message_of([&] { run_op("aten.einsum.default", {a, b}, equation("ijk...,i->i")); }).find("another rank"), std::string::npos);
 }
 
 TEST(Quantized, RoundsHalfToEvenAndClamps) {

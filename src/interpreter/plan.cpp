@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <intaglio/error.h>
 
+#include "interpreter/expansion_fallback.h"
 #include "interpreter/registry_fallback.h"
 #include "interpreter/strided.h"
 
@@ -176,6 +177,7 @@ Step make_step(const Node& node, const Slots& slots) {
   step.node = &node;
   const FoundKernel found = find_kernel(node.op());
   step.kernel = found.kernel != nullptr ? found.kernel : registry_kernel(node);
+  if (step.kernel == nullptr && written_argument(node).empty()) step.kernel = expansion_kernel(node);
   if (step.kernel == nullptr) no_kernel(node);
   step.in_place = found.in_place;
   step.written_argument = written_argument(node);

@@ -179,6 +179,7 @@ constexpr Rule rules[] = {
     {"aten.max.other", binary},
     {"aten.min.other", binary},
     {"aten.atan2.default", binary_float},
+    {"aten.logaddexp.default", binary_float},
     {"aten.bitwise_and.Tensor", binary},
     {"aten.bitwise_or.Tensor", binary},
     {"aten.bitwise_xor.Tensor", binary},

@@ -55,6 +55,16 @@ TEST(Infer, ElementwiseBroadcastsAndPromotes) {
   EXPECT_NE(b.refusal("aten.add.Tensor", {{"self", h}, {"other", b.tensor({3})}}).find("do not broadcast"), std::string::npos);
 }
 
+TEST(Infer, DiagonalsComeLast) {
+  Bench b;
+  Value* x = b.tensor({2, 3, 5});
+  EXPECT_EQ(b.infer("aten.diagonal.default", {{"self", x}}), "f32[5, 2]");
+  EXPECT_EQ(b.infer("aten.diagonal.default", {{"self", x}, {"offset", 3}, {"dim1", 1}, {"dim2", 2}}), "f32[2, 2]");
+  EXPECT_EQ(b.infer("aten.diagonal.default", {{"self", x}, {"offset", -2}, {"dim1", -1}, {"dim2", 0}}), "f32[3, 2]");
+  EXPECT_EQ(b.infer("aten.diagonal.default", {{"self", x}, {"offset", 9}}), "f32[5, 0]");
+  EXPECT_NE(b.refusal("aten.diagonal.default", {{"self", x}, {"dim1", 1}, {"dim2", -2}}).find("are the same"), std::string::npos);
+}
+
 TEST(Infer, ConvolutionAndPooling) {
   Bench b;
   Value* x = b.tensor({1, 3, 224, 224});

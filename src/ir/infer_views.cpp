@@ -52,6 +52,21 @@ void flatten(Inference& in) {
   keep_type(in, std::move(sizes));
 }
 
+// The two dimensions leave, and their diagonal comes last.
+void diagonal(Inference& in) {
+  SymSizes sizes = self(in);
+  const size_t rows = in.dim(in.node.integer("dim1"), sizes.size()), columns = in.dim(in.node.integer("dim2"), sizes.size());
+  in.require(rows != columns, "the two dimensions are the same");
+  if (!sizes[rows].is_static() || !sizes[columns].is_static()) return in.unknown();
+  const int64_t offset = in.node.integer("offset");
+  const int64_t height = sizes[rows].value() + std::min<int64_t>(offset, 0), width = sizes[columns].value() - std::max<int64_t>(offset, 0);
+  const int64_t length = std::max<int64_t>(std::min(height, width), 0);
+  sizes.erase(sizes.begin() + static_cast<ptrdiff_t>(std::max(rows, columns)));
+  sizes.erase(sizes.begin() + static_cast<ptrdiff_t>(std::min(rows, columns)));
+  sizes.push_back(length);
+  keep_type(in, std::move(sizes));
+}
+
 void unflatten(Inference& in) {
   const SymSizes& from = self(in);
   const size_t at = in.dim(in.node.integer("dim"), from.size());
@@ -249,6 +264,7 @@ constexpr Rule rules[] = {
     {"aten.mT.default", matrix_transpose},
     {"aten.movedim.intlist", movedim},
     {"aten.movedim.int", movedim},
+    {"aten.diagonal.default", diagonal},
     {"aten.expand.default", expand},
     {"aten.expand_as.default", expand_as},
     {"aten.broadcast_to.default", broadcast_to},

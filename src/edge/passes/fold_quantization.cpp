@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "edge/rewrite.h"
+#include "decompose/rewrite.h"
 
 namespace intaglio {
 namespace {

@@ -6,7 +6,7 @@
 
 #include <intaglio/error.h>
 
-#include "edge/builder.h"
+#include "decompose/builder.h"
 
 namespace intaglio {
 namespace {

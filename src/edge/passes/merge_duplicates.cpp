@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-#include "edge/rewrite.h"
+#include "decompose/rewrite.h"
 
 namespace intaglio {
 namespace {

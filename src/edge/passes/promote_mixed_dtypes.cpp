@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "edge/builder.h"
+#include "decompose/builder.h"
 #include "ir/infer.h"
 
 namespace intaglio {

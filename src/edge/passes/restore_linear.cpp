@@ -1,8 +1,8 @@
 #include "edge/passes/restore_linear.h"
 
-#include "edge/builder.h"
-#include "edge/permutation.h"
-#include "edge/rewrite.h"
+#include "decompose/builder.h"
+#include "decompose/permutation.h"
+#include "decompose/rewrite.h"
 
 namespace intaglio {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <intaglio/error.h>
 
-#include "edge/builder.h"
+#include "decompose/builder.h"
 #include "ir/infer.h"
 
 namespace intaglio {

@@ -1,5 +1,6 @@
 // Einstein sums of one or more tensors, pair by pair as batched matrix products.
 #include <algorithm>
+#include <cctype>
 
 #include <fmt/format.h>
 #include <intaglio/error.h>
@@ -22,28 +23,55 @@ struct Equation {
   std::string output;
 };
 
-Equation parse(Call& call, size_t operands) {
+constexpr std::string_view kDots = "...";
+
+bool is_letter(char c) { return std::isalpha(static_cast<unsigned char>(c)); }
+
+// The dimensions that the dots of an operand stand for, named by digits from the last one backwards.
+std::string dotted_dimensions(Call& call, const std::string& labels, const Tensor& operand) {
+  constexpr std::string_view digits = "0123456789";
+  if (labels.find(kDots) == std::string::npos) return {};
+  const int64_t count = operand.rank() - static_cast<int64_t>(labels.size() - kDots.size());
+  call.require(count >= 0 && count <= 10, "an operand has another rank than the equation says");
+  return std::string(digits.substr(digits.size() - static_cast<size_t>(count)));
+}
+// The labels with the dots spelled out.
+std::string spelled_out(std::string labels, const std::string& dimensions) {
+  if (const size_t dots = labels.find(kDots); dots != std::string::npos) labels.replace(dots, kDots.size(), dimensions);
+  return labels;
+}
+
+Equation parse(Call& call, const std::vector<const Tensor*>& operands) {
   std::string text = call.string("equation");
   std::erase(text, ' ');
   const size_t arrow = text.find("->");
   Equation equation;
-  std::string left = text.substr(0, arrow);
+  const std::string left = text.substr(0, arrow);
   for (size_t start = 0; start <= left.size();) {
     const size_t comma = std::min(left.find(',', start), left.size());
     equation.inputs.push_back(left.substr(start, comma - start));
     start = comma + 1;
   }
-  if (equation.inputs.size() != operands) call.fail(fmt::format("equation '{}' for {} operands", escaped(text), operands));
-  for (const std::string& input : equation.inputs)
-    if (!std::all_of(input.begin(), input.end(), [](unsigned char c) { return std::isalpha(c); })) call.unsupported("equation '" + escaped(text) + "'");
+  if (equation.inputs.size() != operands.size()) call.fail(fmt::format("equation '{}' for {} operands", escaped(text), operands.size()));
+  std::string dotted;
+  for (size_t i = 0; i < operands.size(); ++i) {
+    std::string& labels = equation.inputs[i];
+    const std::string letters = spelled_out(labels, "");
+    if (!std::all_of(letters.begin(), letters.end(), is_letter)) call.unsupported("equation '" + escaped(text) + "'");
+    const std::string own = dotted_dimensions(call, labels, *operands[i]);
+    if (own.size() > dotted.size()) dotted = own;
+    labels = spelled_out(labels, own);
+  }
   if (arrow != std::string::npos) {
     equation.output = text.substr(arrow + 2);
-  } else {  // letters that occur once, in alphabetical order
+  } else {  // what the dots stand for, then letters that occur once, in alphabetical order
+    equation.output = kDots;
     for (char c = 'A'; c <= 'z'; ++c)
-      if (std::isalpha(static_cast<unsigned char>(c)) && std::count(left.begin(), left.end(), c) == 1) equation.output += c;
+      if (is_letter(c) && std::count(left.begin(), left.end(), c) == 1) equation.output += c;
   }
-  for (const char c : equation.output)
-    if (left.find(c) == std::string::npos || !std::isalpha(static_cast<unsigned char>(c))) call.fail("equation '" + escaped(text) + "'");
+  for (const char c : spelled_out(equation.output, ""))
+    if (left.find(c) == std::string::npos || !is_letter(c)) call.fail("equation '" + escaped(text) + "'");
+  equation.output = spelled_out(equation.output, dotted);
   return equation;
 }
 
@@ -114,15 +142,30 @@ Labelled multiplied(Call& call, Labelled a, Labelled b, const std::string& later
   return {batch + left + right, matrix_product(call, x, y).reshaped(sizes)};
 }
 
+// Of the dimensions that dots stand for, those of size 1 give way to another operand's.
+void drop_broadcast(std::vector<Labelled>& operands) {
+  const auto is_wide = [](const Labelled& x, char label) { return x.labels.find(label) != std::string::npos && size_of(x, label) != 1; };
+  for (char label = '0'; label <= '9'; ++label) {
+    if (std::none_of(operands.begin(), operands.end(), [&](const Labelled& x) { return is_wide(x, label); })) continue;
+    for (Labelled& x : operands) {
+      const size_t place = x.labels.find(label);
+      if (place == std::string::npos || is_wide(x, label)) continue;
+      Sizes sizes = x.tensor.sizes(), strides = x.tensor.strides();
+      sizes.erase(sizes.begin() + static_cast<ptrdiff_t>(place));
+      strides.erase(strides.begin() + static_cast<ptrdiff_t>(place));
+      x = {std::string(x.labels).erase(place, 1), x.tensor.view_as(sizes, strides, x.tensor.storage_offset())};
+    }
+  }
+}
+
 void einsum(Call& call) {
   const std::vector<const Tensor*> tensors = call.tensors("tensors");
   call.require(!tensors.empty(), "no operands");
-  const Equation equation = parse(call, tensors.size());
+  for (const Tensor* tensor : tensors) call.require(tensor != nullptr, "an operand is missing");
+  const Equation equation = parse(call, tensors);
   std::vector<Labelled> operands;
-  for (size_t i = 0; i < tensors.size(); ++i) {
-    call.require(tensors[i] != nullptr, "an operand is missing");
-    operands.push_back(without_repeats(call, equation.inputs[i], *tensors[i]));
-  }
+  for (size_t i = 0; i < tensors.size(); ++i) operands.push_back(without_repeats(call, equation.inputs[i], *tensors[i]));
+  drop_broadcast(operands);
   Labelled result = operands.front();
   for (size_t i = 1; i < operands.size(); ++i) {
     std::string later = equation.output;

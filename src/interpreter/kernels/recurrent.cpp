@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "interpreter/expansion_fallback.h"
 #include "interpreter/kernel_table.h"
 #include "interpreter/strided.h"
 
@@ -113,7 +114,8 @@ void recurrent(Call& call) {
   const std::vector<const Tensor*> parameters = call.tensors("params");
   const int64_t each = biased ? 4 : 2;
   call.require(layers > 0, "there must be a layer");
-  if (std::ssize(parameters) != each * layers * directions) call.unsupported("projections are not supported");
+  if (std::ssize(parameters) == (each + 1) * layers * directions) return run_expanded(call);  // with projections
+  call.require(std::ssize(parameters) == each * layers * directions, "the number of weights does not fit");
   for (int64_t i = 0; i < std::ssize(parameters); ++i)
     call.require(parameters[static_cast<size_t>(i)] != nullptr && parameters[static_cast<size_t>(i)]->rank() == (i % each < 2 ? 2 : 1),
                  "a weight or bias has the wrong rank");

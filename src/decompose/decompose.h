@@ -13,6 +13,9 @@
 
 namespace intaglio {
 
+// True when the tables have a row for the op.
+bool has_decomposition(const Op& op);
+
 void decompose(ExportedProgram& program, const std::function<bool(const Node&)>& keep = {});
 
 }  // namespace intaglio

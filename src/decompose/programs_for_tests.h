@@ -1,6 +1,6 @@
 // Hand-built exported programs and golden texts for the tests of passes.
 //
-// Golden files stand in src/edge/golden; INTAGLIO_UPDATE_GOLDEN=1 rewrites them.
+// Golden files stand in the room's folder `golden`; INTAGLIO_UPDATE_GOLDEN=1 rewrites them.
 #pragma once
 
 #include <cstdlib>
@@ -12,7 +12,7 @@
 #include <intaglio/error.h>
 #include <intaglio/program.h>
 
-#include "edge/builder.h"
+#include "decompose/builder.h"
 
 namespace intaglio::test {
 
@@ -52,8 +52,8 @@ struct TestProgram {
   }
 };
 
-inline void expect_golden(const std::string& name, const ExportedProgram& program) {
-  const std::string path = std::string(INTAGLIO_SOURCE_DIR) + "/src/edge/golden/" + name + ".txt";
+inline void expect_golden(const std::string& name, const ExportedProgram& program, const std::string& room = "edge") {
+  const std::string path = std::string(INTAGLIO_SOURCE_DIR) + "/src/" + room + "/golden/" + name + ".txt";
   const std::string text = to_string(program);
   if (std::getenv("INTAGLIO_UPDATE_GOLDEN")) {
     std::ofstream(path) << text;

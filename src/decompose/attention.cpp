@@ -8,7 +8,7 @@
 #include <limits>
 #include <set>
 
-#include "edge/decompose/tables.h"
+#include "decompose/tables.h"
 #include "ir/infer.h"
 
 namespace intaglio {

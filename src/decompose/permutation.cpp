@@ -1,4 +1,4 @@
-#include "edge/permutation.h"
+#include "decompose/permutation.h"
 
 #include <algorithm>
 #include <numeric>

@@ -1,7 +1,7 @@
 // Functions that PyTorch itself writes with simpler ones.
 #include <algorithm>
 
-#include "edge/decompose/tables.h"
+#include "decompose/tables.h"
 #include "ir/infer.h"
 
 namespace intaglio {
@@ -108,6 +108,91 @@ Values broadcast_tensors(GraphBuilder& b, const Node& n) {
   return results;
 }
 
+Values column_stack(GraphBuilder& b, const Node& n) {
+  Values columns;
+  for (Value* tensor : n.tensors("tensors")) {
+    while (tensor->meta().rank() < 2) tensor = b.unsqueeze(tensor, -1);
+    columns.push_back(tensor);
+  }
+  return {b("aten.cat.default", columns, 1)};
+}
+// Each matrix in columns of its own, zeros beside it.
+Values block_diagonal(GraphBuilder& b, const Node& n) {
+  const SymInt width = n.output()->sizes()[1];
+  if (!width.is_static()) refuse(n, "the matrices must have fixed sizes");
+  Values bands;
+  int64_t before = 0;
+  for (Value* tensor : n.tensors("tensors")) {
+    tensor = b.cast(at_least(b, tensor, 2), n.output()->dtype());
+    const int64_t columns = tensor->sizes()[1].value();
+    bands.push_back(b("aten.constant_pad_nd.default", tensor, Ints{before, width.value() - before - columns}));
+    before += columns;
+  }
+  return {b("aten.cat.default", bands, 0)};
+}
+Values cartesian_product(GraphBuilder& b, const Node& n) {
+  const Values tensors = n.tensors("tensors");
+  if (tensors.size() == 1) return {b.view(tensors[0], n.output()->sizes())};
+  std::vector<SymInt> sizes;
+  for (const Value* tensor : tensors) sizes.push_back(tensor->sizes().at(0));
+  Values columns;
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    std::vector<SymInt> own(tensors.size(), 1);
+    own[i] = sizes[i];
+    columns.push_back(b.view(b.expand(b.view(tensors[i], own), sizes), {n.output()->sizes()[0], 1}));
+  }
+  return {b("aten.cat.default", columns, 1)};
+}
+
+// ---- diagonals
+// A vector's elements on a diagonal, zeros elsewhere: the mask is constant.
+Value* on_diagonal(GraphBuilder& b, const Node& n, Value* x, int64_t offset) {
+  const int64_t shift = std::abs(offset);
+  if (!x->sizes().back().is_static()) refuse(n, "the diagonal must have a fixed size");
+  const int64_t size = x->sizes().back().value() + shift;
+  Tensor mask = Tensor::zeros(DType::boolean, {size, size});
+  for (int64_t i = 0; i + shift < size; ++i) mask.mutable_data<bool>()[(offset < 0 ? i + shift : i) * size + (offset > 0 ? i + shift : i)] = true;
+  if (shift) x = b("aten.constant_pad_nd.default", x, Ints{0, shift});
+  return b("aten.where.self", b.constant(std::move(mask)), b.unsqueeze(x, offset < 0 ? -2 : -1), b.number(0, x->dtype()));
+}
+Values diagonal_matrix(GraphBuilder& b, const Node& n) {
+  if (n.op().base() == "diag" && self(n)->meta().rank() == 2) return {b("aten.diagonal.default", self(n), n.integer("diagonal"))};
+  if (n.op().base() == "diag") return {on_diagonal(b, n, self(n), n.integer("diagonal"))};
+  const int64_t rank = n.output()->meta().rank();
+  if (dim_of(n, "dim1", rank) != rank - 2 || dim_of(n, "dim2", rank) != rank - 1) refuse(n, "the diagonal must be in the last two dimensions");
+  return {on_diagonal(b, n, self(n), n.integer("offset"))};
+}
+Values trace(GraphBuilder& b, const Node& n) { return {b("aten.sum.default", b("aten.diagonal.default", self(n)))}; }
+
+// ---- neighbours
+Values difference(GraphBuilder& b, const Node& n) {
+  Value* x = self(n);
+  const int64_t dim = dim_of(n, "dim", x->meta().rank());
+  Values parts;
+  for (Value* part : {n.optional_tensor("prepend"), x, n.optional_tensor("append")})
+    if (part) parts.push_back(part);
+  if (parts.size() > 1) x = b("aten.cat.default", parts, dim);
+  for (int64_t i = 0; i < n.integer("n"); ++i) {
+    const SymInt size = x->sizes()[static_cast<size_t>(dim)];
+    if (!size.is_static()) refuse(n, "the dimension must have a fixed size");
+    const bool flags = x->dtype() == DType::boolean;
+    x = b(flags ? "aten.logical_xor.default" : "aten.sub.Tensor", b.slice(x, dim, 1, size.value()), b.slice(x, dim, 0, size.value() - 1));
+  }
+  return {x};
+}
+Values pairs_distance(GraphBuilder& b, const Node& n) {
+  if (!self(n)->sizes()[0].is_static()) refuse(n, "the number of rows must be fixed");
+  const int64_t count = self(n)->sizes()[0].value();
+  std::vector<int64_t> left, right;
+  for (int64_t i = 0; i < count; ++i)
+    for (int64_t j = i + 1; j < count; ++j) left.push_back(i), right.push_back(j);
+  const auto rows = [&](const std::vector<int64_t>& numbers) {
+    return b("aten.index_select.default", self(n), 0, b.constant(Tensor::of<int64_t>(numbers, {static_cast<int64_t>(numbers.size())})));
+  };
+  Value* first = rows(left);
+  return {norm(b, b("aten.sub.Tensor", first, rows(right)), n.number("p"), {-1}, false)};
+}
+
 // ---- statistics
 Values with_mean(GraphBuilder& b, const Node& n, bool root) {
   const OpSchema& schema = *n.op().schema();
@@ -147,6 +232,14 @@ constexpr DecompositionRow rows[] = {
     {"aten.vstack.default", vstack},
     {"aten.dstack.default", dstack},
     {"aten.broadcast_tensors.default", broadcast_tensors},
+    {"aten.column_stack.default", column_stack},
+    {"aten.block_diag.default", block_diagonal},
+    {"aten.cartesian_prod.default", cartesian_product},
+    {"aten.diag.default", diagonal_matrix},
+    {"aten.diag_embed.default", diagonal_matrix},
+    {"aten.trace.default", trace},
+    {"aten.diff.default", difference},
+    {"aten.pdist.default", pairs_distance},
     {"aten.var_mean.correction", var_mean},
     {"aten.var_mean.dim", var_mean},
     {"aten.std_mean.correction", std_mean},

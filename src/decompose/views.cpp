@@ -4,9 +4,9 @@
 
 #include <intaglio/error.h>
 
-#include "edge/decompose/tables.h"
-#include "edge/permutation.h"
-#include "edge/rewrite.h"
+#include "decompose/tables.h"
+#include "decompose/permutation.h"
+#include "decompose/rewrite.h"
 #include "ir/infer.h"
 
 namespace intaglio {
@@ -173,7 +173,27 @@ Values meshgrid(GraphBuilder& b, const Node& n) {
   return grids;
 }
 
+// Quarter turns in the plane of two dimensions.
+Values rotated(GraphBuilder& b, const Node& n) {
+  const int64_t rank = self(n)->meta().rank(), turns = ((n.integer("k") % 4) + 4) % 4;
+  Ints dims = n.integers("dims");
+  for (int64_t& dim : dims) dim = dim < 0 ? dim + rank : dim;
+  if (turns == 0) return {b("aten.clone.default", self(n))};
+  if (turns == 2) return {b("aten.flip.default", self(n), dims)};
+  Ints order(static_cast<size_t>(rank));
+  std::iota(order.begin(), order.end(), 0);
+  std::swap(order.at(static_cast<size_t>(dims.at(0))), order.at(static_cast<size_t>(dims.at(1))));
+  return {b.permute(b("aten.flip.default", self(n), Ints{turns == 1 ? dims[1] : dims[0]}), order)};
+}
+template <int64_t dim> Values flipped(GraphBuilder& b, const Node& n) { return {b("aten.flip.default", self(n), Ints{dim})}; }
+
 constexpr DecompositionRow rows[] = {
+    {"aten.rot90.default", rotated},
+    {"aten.fliplr.default", flipped<1>},
+    {"aten.flipud.default", flipped<0>},
+    {"aten.atleast_1d.default", view},
+    {"aten.atleast_2d.default", view},
+    {"aten.atleast_3d.default", view},
     {"aten.view.default", view_chain},
     {"aten._unsafe_view.default", view},
     {"aten.reshape.default", view},

@@ -2,7 +2,7 @@
 // steps; the sequence length must be fixed.
 #include <algorithm>
 
-#include "edge/decompose/tables.h"
+#include "decompose/tables.h"
 
 namespace intaglio {
 namespace {

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "edge/builder.h"
+#include "decompose/builder.h"
 
 namespace intaglio {
 
@@ -25,6 +25,8 @@ std::span<const DecompositionRow> convolution_decompositions();
 std::span<const DecompositionRow> copy_decompositions();
 std::span<const DecompositionRow> creation_decompositions();
 std::span<const DecompositionRow> einsum_decompositions();
+std::span<const DecompositionRow> embedding_decompositions();
+std::span<const DecompositionRow> function_decompositions();
 std::span<const DecompositionRow> indexing_decompositions();
 std::span<const DecompositionRow> matrix_decompositions();
 std::span<const DecompositionRow> normalization_decompositions();

@@ -2,7 +2,7 @@
 
 #include <intaglio/error.h>
 
-#include "edge/decompose/tables.h"
+#include "decompose/tables.h"
 #include "ir/infer.h"
 
 namespace intaglio {

@@ -1,6 +1,6 @@
 // Casts and copies. In a functional graph a copy is its operand, except where the program would return its own input.
-#include "edge/decompose/tables.h"
-#include "edge/rewrite.h"
+#include "decompose/tables.h"
+#include "decompose/rewrite.h"
 
 namespace intaglio {
 namespace {
@@ -30,7 +30,16 @@ Values dropout(GraphBuilder&, const Node& n) {
   return {n.tensor("input")};
 }
 
+// Weights that the program computes are quantized when it runs, by a kernel with wide scales.
+Values quantized_channels(GraphBuilder& b, const Node& n) {
+  Value *x = n.tensor("input"), *scales = n.tensor("scales"), *zero_points = n.tensor("zero_points");
+  if (!x->producer() || (scales->dtype() == DType::float64 && zero_points->dtype() == DType::int64)) return {};
+  return {b.call(n.op().name(), {x, b.cast(scales, DType::float64), b.cast(zero_points, DType::int64), n.integer("axis"), n.integer("quant_min"),
+                                 n.integer("quant_max"), n.argument("dtype")})};
+}
+
 constexpr DecompositionRow rows[] = {
+    {"quantized_decomposed.quantize_per_channel.default", quantized_channels},
     {"aten.clone.default", copy},
     {"aten.alias.default", copy},
     {"aten.detach.default", copy},

@@ -1,7 +1,7 @@
 #include <cmath>
 #include <limits>
 
-#include "edge/decompose/tables.h"
+#include "decompose/tables.h"
 
 namespace intaglio {
 namespace {
@@ -76,6 +76,9 @@ Values glu(GraphBuilder& b, const Node& n) {
 
 Values softmax(GraphBuilder& b, const Node& n) {
   Value* x = b.cast(self(n), n.output()->dtype());
+  // The kernel of the logarithm does not take float64.
+  if (n.op().base() != "softmax" && x->dtype() == DType::float64)
+    return {b("aten.sub.Tensor", x, b("aten.logsumexp.default", x, Ints{n.integer("dim")}, true))};
   return {b(n.op().base() == "softmax" ? "aten._softmax.default" : "aten._log_softmax.default", x, n.integer("dim"), false)};
 }
 Values half_softmax(GraphBuilder& b, const Node& n) {

@@ -1,7 +1,7 @@
 #include <cmath>
 #include <limits>
 
-#include "edge/decompose/tables.h"
+#include "decompose/tables.h"
 #include "ir/infer.h"
 
 namespace intaglio {
@@ -203,6 +203,7 @@ constexpr DecompositionRow rows[] = {
     {"aten.erfc.default", erfc},
     {"aten.round.decimals", round_decimals},
     {"aten.positive.default", positive},
+    {"aten.real.default", positive},
     {"aten.frac.default", fraction},
     {"aten.clamp.default", clamp},
     {"aten.clamp_min.default", clamp},

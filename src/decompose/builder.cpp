@@ -1,4 +1,4 @@
-#include "edge/builder.h"
+#include "decompose/builder.h"
 
 #include <algorithm>
 #include <numeric>

@@ -1,5 +1,5 @@
 // Matrix products. A linear layer stays one op: its kernel is many times faster than a transposed addmm.
-#include "edge/decompose/tables.h"
+#include "decompose/tables.h"
 #include "ir/infer.h"
 
 namespace intaglio {
@@ -73,7 +73,77 @@ Values outer(GraphBuilder& b, const Node& n) {
   return {b("aten.mul.Tensor", b.view(x, {x->sizes()[0], 1}), y)};
 }
 
+// beta * self + alpha * product
+Value* added(GraphBuilder& b, const Node& n, Value* product) {
+  product = times(b, product, n, "alpha");
+  return n.number("beta") == 0 ? b.expand(product, n.output()->sizes()) : b("aten.add.Tensor", times(b, n.tensor("self"), n, "beta"), product);
+}
+Values addmv(GraphBuilder& b, const Node& n) { return {added(b, n, b("aten.matmul.default", n.tensor("mat"), n.tensor("vec")))}; }
+Values addr(GraphBuilder& b, const Node& n) { return {added(b, n, b("aten.outer.default", n.tensor("vec1"), n.tensor("vec2")))}; }
+Values addbmm(GraphBuilder& b, const Node& n) {
+  return {added(b, n, b("aten.sum.dim_IntList", b("aten.bmm.default", n.tensor("batch1"), n.tensor("batch2")), Ints{0}))};
+}
+
+// Sums over the last dimensions of both.
+Values inner(GraphBuilder& b, const Node& n) {
+  Value *x = n.tensor("self"), *y = n.tensor("other");
+  const int64_t left = x->meta().rank(), right = y->meta().rank();
+  if (left == 0 || right == 0) return {b("aten.mul.Tensor", x, y)};
+  if (right == 1) return {b("aten.matmul.default", x, y)};
+  if (right > 2) return {b("aten.tensordot.default", x, y, Ints{left - 1}, Ints{right - 1})};
+  return {b("aten.matmul.default", x, b.permute(y, {1, 0}))};
+}
+Values chain_of_products(GraphBuilder& b, const Node& n) {
+  const Values tensors = n.tensors("tensors");
+  Value* result = tensors[0];
+  for (size_t i = 1; i < tensors.size(); ++i) result = b("aten.matmul.default", result, tensors[i]);
+  return {result};
+}
+Values matrix_power(GraphBuilder& b, const Node& n) {
+  constexpr int64_t highest = 64;
+  const int64_t power = n.integer("n");
+  if (power < 1 || power > highest) refuse(n, "there is no kernel for this power of a matrix; powers from 1 to 64 have one");
+  Value *result = nullptr, *square = n.tensor("self");
+  for (int64_t rest = power; rest > 0; rest /= 2) {
+    if (rest % 2) result = result ? b("aten.matmul.default", result, square) : square;
+    if (rest > 1) square = b("aten.matmul.default", square, square);
+  }
+  return {result};
+}
+// Every element of the first times all of the second.
+Values kronecker(GraphBuilder& b, const Node& n) {
+  Value *x = n.tensor("self"), *y = n.tensor("other");
+  while (x->meta().rank() < y->meta().rank()) x = b.unsqueeze(x, 0);
+  while (y->meta().rank() < x->meta().rank()) y = b.unsqueeze(y, 0);
+  std::vector<SymInt> outer_sizes, inner_sizes;
+  for (size_t i = 0; i < x->sizes().size(); ++i) {
+    outer_sizes.insert(outer_sizes.end(), {x->sizes()[i], 1});
+    inner_sizes.insert(inner_sizes.end(), {1, y->sizes()[i]});
+  }
+  return {b.view(b("aten.mul.Tensor", b.view(x, outer_sizes), b.view(y, inner_sizes)), n.output()->sizes())};
+}
+// x[i+1] y[i+2] - x[i+2] y[i+1]
+Values cross(GraphBuilder& b, const Node& n) {
+  const Argument written = n.argument("dim");
+  if (written.is_none()) refuse(n, "the dimension must be given");
+  Value *x = n.tensor("self"), *y = n.tensor("other");
+  const Ints dim = {dim_of(n, "dim", n.output()->meta().rank()) - n.output()->meta().rank()};
+  const auto turned = [&](Value* v, int64_t by) { return b("aten.roll.default", v, Ints{-by}, Ints{dim[0] + v->meta().rank()}); };
+  Value* first = b("aten.mul.Tensor", turned(x, 1), turned(y, 2));
+  return {b("aten.sub.Tensor", first, b("aten.mul.Tensor", turned(x, 2), turned(y, 1)))};
+}
+
 constexpr DecompositionRow rows[] = {
+    {"aten.addmv.default", addmv},
+    {"aten.addr.default", addr},
+    {"aten.addbmm.default", addbmm},
+    {"aten.inner.default", inner},
+    {"aten.linalg_multi_dot.default", chain_of_products},
+    {"aten.matrix_power.default", matrix_power},
+    {"aten.linalg_matrix_power.default", matrix_power},
+    {"aten.kron.default", kronecker},
+    {"aten.linalg_cross.default", cross},
+    {"aten.cross.default", cross},
     {"aten.linear.default", linear},
     {"aten.matmul.default", matmul},
     {"aten.dot.default", dot},

@@ -4,7 +4,7 @@
 #include <map>
 #include <string>
 
-#include "edge/decompose/tables.h"
+#include "decompose/tables.h"
 #include "ir/infer.h"
 
 namespace intaglio {

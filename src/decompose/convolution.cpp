@@ -1,7 +1,8 @@
 // Convolutions of every form become aten.convolution with full lists.
 #include <intaglio/error.h>
 
-#include "edge/decompose/tables.h"
+#include "decompose/tables.h"
+#include "ir/infer.h"
 
 namespace intaglio {
 namespace {
@@ -12,17 +13,36 @@ template <typename Body> Value* with_batch(GraphBuilder& b, Value* input, int64_
   return b.squeeze(body(b.unsqueeze(input, 0)), 0);
 }
 
+// Planes of zeros between the planes [N, D, ..] of a volume.
+Value* spread_out(GraphBuilder& b, Value* x, int64_t step) {
+  if (step == 1) return x;
+  std::vector<SymInt> sizes = x->sizes();
+  const SymInt depth = sizes[1], plane = size_quotient({sizes[2], sizes[3], sizes[4]}, {});
+  const SymInt gap = plane * SymInt(step - 1);
+  x = b("aten.constant_pad_nd.default", b.view(x, {sizes[0], depth, plane}), Ints{0, gap.value()});
+  sizes[1] = depth * SymInt(step);
+  return b.slice(b.view(x, sizes), 1, 0, (depth.value() - 1) * step + 1);
+}
+
 // A volume is convolved plane by plane, one two-dimensional convolution for each depth of the kernel, and summed: the
-// runtime's kernel takes images only.
-Value* convolve_volume(GraphBuilder& b, const Node& n, Value* input, const Ints& padding) {
+// runtime's kernel takes images only. Along the depth a transposed convolution is one with the kernel turned around over
+// planes that are spread out by the stride.
+Value* convolve_volume(GraphBuilder& b, const Node& n, Value* input, const Ints& padding, bool transposed, const Ints& output_padding) {
   Value *weight = n.tensor("weight"), *bias = n.optional_tensor("bias");
-  const Ints stride = spread(n.integers("stride"), 3), dilation = spread(n.integers("dilation"), 3), pad = spread(padding, 3);
+  Ints stride = spread(n.integers("stride"), 3);
+  const Ints dilation = spread(n.integers("dilation"), 3), pad = spread(padding, 3), extra = spread(output_padding, 3);
   return with_batch(b, input, 5, [&](Value* x) {
-    if (pad[0] != 0) x = b("aten.constant_pad_nd.default", x, Ints{0, 0, 0, 0, pad[0], pad[0]});
-    x = b.permute(x, {0, 2, 1, 3, 4});
-    const std::vector<SymInt> sizes = x->sizes();
-    if (!sizes[1].is_static()) refuse(n, "a three-dimensional convolution needs a fixed depth");
     const int64_t taps = weight->sizes()[2].value(), reach = dilation[0] * (taps - 1) + 1;
+    if (!transposed && pad[0] != 0) x = b("aten.constant_pad_nd.default", x, Ints{0, 0, 0, 0, pad[0], pad[0]});
+    x = b.permute(x, {0, 2, 1, 3, 4});
+    if (!x->sizes()[1].is_static()) refuse(n, "a three-dimensional convolution needs a fixed depth");
+    if (transposed) {
+      if (!x->sizes()[3].is_static() || !x->sizes()[4].is_static()) refuse(n, "a transposed three-dimensional convolution needs fixed sizes");
+      const int64_t front = reach - 1 - pad[0];
+      x = b("aten.constant_pad_nd.default", spread_out(b, x, stride[0]), Ints{0, 0, 0, 0, 0, 0, front, front + extra[0]});
+      stride[0] = 1;
+    }
+    const std::vector<SymInt> sizes = x->sizes();
     const int64_t depth = (sizes[1].value() - reach) / stride[0] + 1;
     Value* sum = nullptr;
     for (int64_t tap = 0; tap < taps; ++tap) {
@@ -30,8 +50,9 @@ Value* convolve_volume(GraphBuilder& b, const Node& n, Value* input, const Ints&
       Value* planes = b.slice(x, 1, start, start + (depth - 1) * stride[0] + 1, stride[0]);
       planes = b.view(planes, {sizes[0] * SymInt(depth), sizes[2], sizes[3], sizes[4]});
       Value* part = b.call("aten.convolution.default",
-                           {planes, b.select(weight, 2, tap), tap == 0 && bias ? Argument(bias) : Argument(), Ints{stride[1], stride[2]},
-                            Ints{pad[1], pad[2]}, Ints{dilation[1], dilation[2]}, false, Ints{0, 0}, n.integer("groups")});
+                           {planes, b.select(weight, 2, transposed ? taps - 1 - tap : tap), tap == 0 && bias ? Argument(bias) : Argument(),
+                            Ints{stride[1], stride[2]}, Ints{pad[1], pad[2]}, Ints{dilation[1], dilation[2]}, transposed,
+                            Ints{extra[1], extra[2]}, n.integer("groups")});
       sum = sum ? b("aten.add.Tensor", sum, part) : part;
     }
     const std::vector<SymInt> image = sum->sizes();
@@ -42,8 +63,7 @@ Value* convolve_volume(GraphBuilder& b, const Node& n, Value* input, const Ints&
 Value* convolve(GraphBuilder& b, const Node& n, Value* input, const Ints& padding, bool transposed, const Ints& output_padding) {
   Value* weight = n.tensor("weight");
   const int64_t rank = weight->meta().rank();
-  if (rank == 5 && transposed) refuse(n, "there is no kernel for transposed convolution in three dimensions");
-  if (rank == 5) return convolve_volume(b, n, input, padding);
+  if (rank == 5) return convolve_volume(b, n, input, padding, transposed, output_padding);
   const size_t spatial = static_cast<size_t>(rank - 2);
   Value* bias = n.optional_tensor("bias");
   const Argument bias_argument = bias ? Argument(bias) : Argument();

@@ -2,11 +2,12 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include <fmt/format.h>
 
-#include "edge/decompose/tables.h"
-#include "edge/rewrite.h"
+#include "decompose/tables.h"
+#include "decompose/rewrite.h"
 
 namespace intaglio {
 namespace {
@@ -96,8 +97,12 @@ double cubic(double t, double a) {
   if (t < 2) return ((a * t - 5 * a) * t + 8 * a) * t - 4 * a;
   return 0;
 }
+double triangle(double t) { return std::max(0.0, 1 - std::abs(t)); }
+double sharp_cubic(double t) { return cubic(t, -0.5); }
+double smooth_cubic(double t) { return cubic(t, -0.75); }
+
 // [from, to]: column j holds the weights of the inputs that make output j. Borders repeat.
-Tensor cubic_weights(int64_t from, int64_t to, bool align_corners, std::optional<double> scale) {
+template <double (*filter)(double)> Tensor nearby_weights(int64_t from, int64_t to, bool align_corners, std::optional<double> scale) {
   Tensor weights = Tensor::zeros(DType::float32, {from, to});
   float* data = weights.mutable_data<float>();
   const double step = align_corners ? (to > 1 ? static_cast<double>(from - 1) / static_cast<double>(to - 1) : 0)
@@ -107,13 +112,10 @@ Tensor cubic_weights(int64_t from, int64_t to, bool align_corners, std::optional
     const double position = align_corners ? step * static_cast<double>(j) : step * (static_cast<double>(j) + 0.5) - 0.5;
     const auto left = static_cast<int64_t>(std::floor(position));
     for (int64_t tap = left - 1; tap <= left + 2; ++tap)
-      data[std::clamp<int64_t>(tap, 0, from - 1) * to + j] += static_cast<float>(cubic(position - static_cast<double>(tap), -0.75));
+      data[std::clamp<int64_t>(tap, 0, from - 1) * to + j] += static_cast<float>(filter(position - static_cast<double>(tap)));
   }
   return weights;
 }
-double triangle(double t) { return std::max(0.0, 1 - std::abs(t)); }
-double sharp_cubic(double t) { return cubic(t, -0.5); }
-
 // With antialias: the filter widens as the image shrinks, and what it takes in adds up to one.
 template <double (*filter)(double), int reach> Tensor smooth_weights(int64_t from, int64_t to, bool align_corners, std::optional<double> scale) {
   Tensor weights = Tensor::zeros(DType::float32, {from, to});
@@ -137,24 +139,32 @@ template <double (*filter)(double), int reach> Tensor smooth_weights(int64_t fro
 using Weights = Tensor (*)(int64_t from, int64_t to, bool align_corners, std::optional<double> scale);
 template <const Weights& weights_of> Values resized_by_products(GraphBuilder& b, const Node& n) {
   Value* x = n.tensor("input");
-  const std::vector<SymInt>&from = x->sizes(), &to = n.output()->sizes();
-  if (x->dtype() != DType::float32 || !from[2].is_static() || !from[3].is_static() || !to[2].is_static() || !to[3].is_static())
-    refuse(n, "there is no kernel: resizing by products needs float32 and fixed image sizes");
+  const std::vector<SymInt> from = x->sizes(), to = n.output()->sizes();
+  const int64_t last = x->meta().rank() - 1;
+  bool fixed = x->dtype() == DType::float32;
+  for (size_t axis = 2; axis < from.size(); ++axis) fixed = fixed && from[axis].is_static() && to[axis].is_static();
+  if (!fixed) refuse(n, "there is no kernel: resizing by products needs float32 and fixed image sizes");
   const Argument scales = n.argument("scale_factors");
   const auto* factors = scales.get_if<std::vector<double>>();
   const auto factor = [&](size_t i) { return factors ? std::optional((*factors)[i]) : std::nullopt; };
   const bool corners = n.boolean("align_corners");
-  Value* wide = b("aten.matmul.default", x, b.constant(weights_of(from[3].value(), to[3].value(), corners, factor(1))));
-  Value* turned = b.permute(wide, {0, 1, 3, 2});
-  Value* high = b("aten.matmul.default", turned, b.constant(weights_of(from[2].value(), to[2].value(), corners, factor(0))));
-  return {b.permute(high, {0, 1, 3, 2})};
+  for (int64_t axis = last; axis >= 2; --axis) {
+    const auto place = static_cast<size_t>(axis);
+    Ints order(from.size());
+    std::iota(order.begin(), order.end(), 0);
+    std::swap(order[place], order.back());
+    const Tensor weights = weights_of(from[place].value(), to[place].value(), corners, factor(place - 2));
+    x = b.permute(b("aten.matmul.default", b.permute(x, order), b.constant(weights)), order);
+  }
+  return {x};
 }
-constexpr Weights bicubic = cubic_weights;
+constexpr Weights bicubic = nearby_weights<smooth_cubic>;
+constexpr Weights trilinear = nearby_weights<triangle>;
 constexpr Weights smooth_bilinear = smooth_weights<triangle, 1>;
 constexpr Weights smooth_bicubic = smooth_weights<sharp_cubic, 2>;
 
-// Nearest by the middle of each pixel: rows and columns are picked.
-Values nearest_exact(GraphBuilder& b, const Node& n) {
+// Rows and columns are picked: by the middle of each pixel, or by its corner.
+template <bool exact> Values nearest(GraphBuilder& b, const Node& n) {
   Value* x = n.tensor("input");
   const Argument scales = n.argument("scale_factors");
   const auto* factors = scales.get_if<std::vector<double>>();
@@ -165,7 +175,7 @@ Values nearest_exact(GraphBuilder& b, const Node& n) {
     const double step = factors ? 1 / (*factors)[axis] : static_cast<double>(from.value()) / static_cast<double>(to.value());
     std::vector<int64_t> picked;
     for (int64_t j = 0; j < to.value(); ++j)
-      picked.push_back(std::min<int64_t>(static_cast<int64_t>(std::floor((static_cast<double>(j) + 0.5) * step)), from.value() - 1));
+      picked.push_back(std::min<int64_t>(static_cast<int64_t>(std::floor((static_cast<double>(j) + (exact ? 0.5 : 0)) * step)), from.value() - 1));
     x = b("aten.index_select.default", x, static_cast<int64_t>(2 + axis), b.constant(Tensor::of<int64_t>(picked, {to.value()})));
   }
   return {x};
@@ -187,9 +197,11 @@ constexpr DecompositionRow rows[] = {
     {"aten.upsample_bicubic2d.vec", resized_by_products<bicubic>},
     {"aten._upsample_bilinear2d_aa.vec", resized_by_products<smooth_bilinear>},
     {"aten._upsample_bicubic2d_aa.vec", resized_by_products<smooth_bicubic>},
-    {"aten._upsample_nearest_exact1d.vec", nearest_exact},
-    {"aten._upsample_nearest_exact2d.vec", nearest_exact},
-    {"aten._upsample_nearest_exact3d.vec", nearest_exact},
+    {"aten.upsample_trilinear3d.vec", resized_by_products<trilinear>},
+    {"aten.upsample_nearest3d.vec", nearest<false>},
+    {"aten._upsample_nearest_exact1d.vec", nearest<true>},
+    {"aten._upsample_nearest_exact2d.vec", nearest<true>},
+    {"aten._upsample_nearest_exact3d.vec", nearest<true>},
     {"aten.grid_sampler.default", grid_sampler},
 };
 

@@ -1,4 +1,4 @@
-#include "edge/decompose/decompose.h"
+#include "decompose/decompose.h"
 
 #include <unordered_map>
 
@@ -6,8 +6,8 @@
 
 #include <intaglio/error.h>
 
-#include "edge/decompose/tables.h"
-#include "edge/rewrite.h"
+#include "decompose/tables.h"
+#include "decompose/rewrite.h"
 
 namespace intaglio {
 namespace {
@@ -17,7 +17,8 @@ const std::unordered_map<std::string_view, Decomposition>& table() {
     std::unordered_map<std::string_view, Decomposition> map;
     for (const auto& family :
          {activation_decompositions(), arithmetic_decompositions(), attention_decompositions(), composite_decompositions(), convolution_decompositions(),
-          copy_decompositions(), creation_decompositions(), einsum_decompositions(), indexing_decompositions(), matrix_decompositions(),
+          copy_decompositions(), creation_decompositions(), einsum_decompositions(), embedding_decompositions(), function_decompositions(),
+          indexing_decompositions(), matrix_decompositions(),
           normalization_decompositions(), pooling_decompositions(), recurrent_decompositions(), reduction_decompositions(), resampling_decompositions(),
           view_decompositions()})
       for (const DecompositionRow& row : family) map.emplace(row.op, row.function);
@@ -57,6 +58,8 @@ Ints spread(Ints list, size_t count) {
 }
 
 void refuse(const Node& node, std::string_view why) { throw_unsupported(fmt::format("{}: {}", describe(node), why)); }
+
+bool has_decomposition(const Op& op) { return table().contains(op.name()); }
 
 void decompose(ExportedProgram& program, const std::function<bool(const Node&)>& keep) {
   Graph& graph = program.graph();

@@ -1,4 +1,4 @@
-#include "edge/decompose/tables.h"
+#include "decompose/tables.h"
 #include "ir/infer.h"
 
 namespace intaglio {
@@ -59,7 +59,22 @@ Values one_hot(GraphBuilder& b, const Node& n) {
   return {b.cast(same, DType::int64)};
 }
 
+// Rows and columns of a triangle's elements.
+Values triangle_indices(GraphBuilder& b, const Node& n) {
+  const int64_t rows = n.integer("row"), columns = n.integer("col"), offset = n.integer("offset");
+  const bool lower = n.op().base() == "tril_indices";
+  std::vector<int64_t> row_numbers, column_numbers;
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t c = 0; c < columns; ++c)
+      if (lower ? c - r <= offset : c - r >= offset) row_numbers.push_back(r), column_numbers.push_back(c);
+  const auto count = static_cast<int64_t>(row_numbers.size());
+  row_numbers.insert(row_numbers.end(), column_numbers.begin(), column_numbers.end());
+  return {b.constant(converted(Tensor::of<int64_t>(row_numbers, {2, count}), n.output()->dtype()))};
+}
+
 constexpr DecompositionRow rows[] = {
+    {"aten.tril_indices.default", triangle_indices},
+    {"aten.triu_indices.default", triangle_indices},
     {"aten.zeros.default", zeros},
     {"aten.ones.default", ones},
     {"aten.new_zeros.default", zeros},

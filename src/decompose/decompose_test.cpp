@@ -1,6 +1,6 @@
-#include "edge/decompose/decompose.h"
+#include "decompose/decompose.h"
 
-#include "edge/programs_for_tests.h"
+#include "decompose/programs_for_tests.h"
 
 namespace intaglio {
 namespace {
@@ -20,7 +20,7 @@ TEST(Decompose, ConvolutionsHaveFullLists) {
   t.returns({t.op("aten.conv2d.padding", {y, even}, {{"padding", "same"}})});
   decompose(t.program);
   verify(t.program);
-  test::expect_golden("decompose_convolution", t.program);
+  test::expect_golden("decompose_convolution", t.program, "decompose");
 }
 
 TEST(Decompose, KeptOpsStay) {
@@ -61,6 +61,60 @@ TEST(Decompose, VolumesAreConvolvedByPlanes) {
   EXPECT_EQ(t.ops(), "permute slice view slice view convolution slice view slice view convolution add view permute");
 }
 
+TEST(Decompose, TransposedVolumesAreSpreadOut) {
+  TestProgram t;
+  Value* x = t.input("x", {1, 2, 3, 4, 4});
+  t.returns({t.op("aten.conv_transpose3d.input", {x, t.parameter("w", {2, 4, 2, 3, 3}), {}, Ints{2, 1, 1}})});
+  decompose(t.program);
+  verify(t.program);
+  // zeros between the planes and around them, then both taps
+  EXPECT_EQ(t.ops(), "permute view constant_pad_nd view slice constant_pad_nd slice view slice view convolution slice view slice view convolution add view permute");
+  EXPECT_EQ(sizes_of(t.program.user_outputs()[0]), "f32[1, 4, 6, 6, 6]");
+}
+
+TEST(Decompose, RunningResultsDoubleTheirReach) {
+  TestProgram t;
+  t.returns({t.op("aten.cumprod.default", {t.input("x", {2, 5}), 1})});
+  decompose(t.program);
+  verify(t.program);
+  const std::string step = "slice constant_pad_nd mul";
+  EXPECT_EQ(t.ops(), step + " " + step + " " + step);  // 1, 2 and 4 elements back
+}
+
+// Bags of one length are rows of a matrix; others need to know who is in which.
+TEST(Decompose, BagsOfEqualLengthAreRows) {
+  const auto ops = [](bool equal) {
+    TestProgram t;
+    Value* weight = t.parameter("w", {10, 4});
+    Value* indices = t.input("indices", {6}, DType::int64);
+    Value* offsets = equal ? t.op("aten.arange.start_step", {0, 6, 3}, {{"dtype", DType::int64}}) : t.input("offsets", {2}, DType::int64);
+    const TensorMeta bag = TensorMeta::contiguous(DType::float32, {2, 4}), other = TensorMeta::contiguous(DType::int64, {2});
+    Node& node = t.raw("aten.embedding_bag.padding_idx",
+                       {{"weight", weight}, {"indices", indices}, {"offsets", offsets}, {"scale_grad_by_freq", false}, {"mode", 1}, {"sparse", false},
+                        {"per_sample_weights", {}}, {"include_last_offset", false}, {"padding_idx", {}}},
+                       {bag, other, other, other});
+    t.returns({node.output(0)});
+    decompose(t.program);
+    verify(t.program);
+    return t.ops();
+  };
+  EXPECT_EQ(ops(true), "embedding view mean");
+  EXPECT_EQ(ops(false), "embedding slice cat view ge view lt logical_and _to_copy mm sum clamp div");
+}
+
+// The kernel takes scales in float64 only; constant weights are folded and keep what they have.
+TEST(Decompose, ComputedWeightsAreQuantizedWithWideScales) {
+  TestProgram t;
+  Value *w = t.parameter("w", {4, 3}), *scales = t.buffer("scales", {4}), *zeros = t.parameter("zeros", {4}, DType::int64);
+  const auto quantized = [&](Value* x) {
+    return t.op("quantized_decomposed.quantize_per_channel.default", {x, scales, zeros, 0, -127, 127, DType::int8});
+  };
+  t.returns({quantized(w), quantized(t.op("aten.neg.default", {t.input("x", {4, 3})}))});
+  decompose(t.program);
+  verify(t.program);
+  EXPECT_EQ(t.ops(), "quantize_per_channel neg _to_copy quantize_per_channel");
+}
+
 TEST(Decompose, ViewsShrink) {
   TestProgram t;
   Value* x = t.input("x", {2, 1, 3, 4});
@@ -82,7 +136,7 @@ TEST(Decompose, AttentionHasNoGuardWithoutAMask) {
   t.returns({t.op("aten.scaled_dot_product_attention.default", {q, k, v})});
   decompose(t.program);
   verify(t.program);
-  test::expect_golden("decompose_attention", t.program);
+  test::expect_golden("decompose_attention", t.program, "decompose");
   EXPECT_EQ(t.ops(), "mul permute view view bmm view _softmax view view bmm view");
 }
 
@@ -116,7 +170,7 @@ TEST(Decompose, SymbolicBatchesAreInferred) {
   t.returns({t.op("aten.flatten.using_ints", {y, 1})});
   decompose(t.program);
   verify(t.program);
-  test::expect_golden("decompose_symbolic_batch", t.program);
+  test::expect_golden("decompose_symbolic_batch", t.program, "decompose");
 }
 
 TEST(Decompose, TrainingModeIsRefused) {

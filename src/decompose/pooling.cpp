@@ -1,4 +1,4 @@
-#include "edge/decompose/tables.h"
+#include "decompose/tables.h"
 
 namespace intaglio {
 namespace {
@@ -36,7 +36,9 @@ Values max_pool1d(GraphBuilder& b, const Node& n) {
   const Pooled pooled = maximum_pool(b, b.unsqueeze(self(n), -2),
                                      {flat_window(kernel, 1), flat_window(stride.empty() ? kernel : stride, 1), flat_window(n.integers("padding"), 0),
                                       flat_window(n.integers("dilation"), 1), n.boolean("ceil_mode")});
-  return {b.squeeze(pooled.values, -2)};
+  Values results = {b.squeeze(pooled.values, -2)};
+  if (n.outputs().size() > 1) results.push_back(b.squeeze(pooled.indices, -2));
+  return results;
 }
 Values avg_pool1d(GraphBuilder& b, const Node& n) {
   const Ints kernel = n.integers("kernel_size"), stride = n.integers("stride");
@@ -202,6 +204,7 @@ Values adaptive_max_pool3d(GraphBuilder& b, const Node& n) {
 constexpr DecompositionRow rows[] = {
     {"aten.max_pool2d.default", max_pool2d},
     {"aten.max_pool1d.default", max_pool1d},
+    {"aten.max_pool1d_with_indices.default", max_pool1d},
     {"aten.max_pool3d.default", max_pool3d},
     {"aten.max_pool3d_with_indices.default", max_pool3d},
     {"aten.avg_pool1d.default", avg_pool1d},

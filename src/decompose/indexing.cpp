@@ -5,8 +5,8 @@
 
 #include <intaglio/error.h>
 
-#include "edge/decompose/tables.h"
-#include "edge/rewrite.h"
+#include "decompose/tables.h"
+#include "decompose/rewrite.h"
 #include "ir/infer.h"
 
 namespace intaglio {
@@ -70,8 +70,7 @@ Values unbind(GraphBuilder& b, const Node& n) {
 }
 
 // split, chunk, split_with_sizes: the parts lie one after the other.
-Values split(GraphBuilder& b, const Node& n) {
-  const int64_t dim = dim_of(n, "dim", self(n)->meta().rank());
+Values split_along(GraphBuilder& b, const Node& n, int64_t dim) {
   if (n.outputs().size() == 1) return {self(n)};
   Values parts;
   int64_t start = 0;
@@ -83,6 +82,10 @@ Values split(GraphBuilder& b, const Node& n) {
   }
   return parts;
 }
+
+Values split(GraphBuilder& b, const Node& n) { return split_along(b, n, dim_of(n, "dim", self(n)->meta().rank())); }
+Values split_columns(GraphBuilder& b, const Node& n) { return split_along(b, n, self(n)->meta().rank() == 1 ? 0 : 1); }
+template <int64_t dim> Values split_at(GraphBuilder& b, const Node& n) { return split_along(b, n, dim); }
 
 // Elements that leave at one end come back at the other.
 Values roll(GraphBuilder& b, const Node& n) {
@@ -185,20 +188,64 @@ Values median_of_all(GraphBuilder& b, const Node& n) {
 }
 Values kth_value(GraphBuilder& b, const Node& n) { return smallest(b, n, dim_of(n, "dim", self(n)->meta().rank()), n.integer("k")); }
 Values median(GraphBuilder& b, const Node& n) {
-  const int64_t dim = dim_of(n, "dim", self(n)->meta().rank());
-  if (self(n)->sizes().empty() || !self(n)->sizes()[static_cast<size_t>(dim)].is_static()) refuse(n, "the dimension must have a fixed size");
-  return smallest(b, n, dim, (self(n)->sizes()[static_cast<size_t>(dim)].value() - 1) / 2 + 1);
+  Value* x = self(n);
+  const int64_t dim = dim_of(n, "dim", x->meta().rank());
+  if (x->sizes().empty() || !x->sizes()[static_cast<size_t>(dim)].is_static()) refuse(n, "the dimension must have a fixed size");
+  Values results = smallest(b, n, dim, (x->sizes()[static_cast<size_t>(dim)].value() - 1) / 2 + 1);
+  if (!is_floating(x->dtype())) return results;
+  // NaN wins, and the place is the first one's.
+  Value* lost = b("aten.ne.Tensor", x, x);
+  Value* any = b("aten.any.dim", lost, dim, n.boolean("keepdim"));
+  Value* first = b("aten.argmax.default", b.cast(lost, DType::uint8), dim, n.boolean("keepdim"));
+  return {b("aten.where.self", any, b.number(std::numeric_limits<double>::quiet_NaN(), x->dtype()), results[0]),
+          b("aten.where.self", any, first, results[1])};
+}
+Values sorted_rows(GraphBuilder& b, const Node& n) { return {b.node("aten.sort.default", {self(n), 0, false}).output(0)}; }
+
+// Elements by their number in the whole tensor.
+Values take(GraphBuilder& b, const Node& n) {
+  Value* all = b.view(self(n), {size_quotient(self(n)->sizes(), {})});
+  return {b("aten.index.Tensor", all, Values{n.tensor("index")})};
 }
 
-// where(condition): the columns of nonzero.
-Values where_true(GraphBuilder& b, const Node& n) {
-  Value* condition = n.tensor("condition");
+// ---- writes that add up or choose
+Values scatter_reduce(GraphBuilder& b, const Node& n) {
+  Value *x = self(n), *index = n.tensor("index"), *source = n.tensor("src");
+  const int64_t dim = n.integer("dim");
+  const std::string reduce = n.string("reduce");
+  if (reduce != "sum" && reduce != "mean") refuse(n, "there is no kernel to scatter other than by sum and mean");
+  Value* start = n.boolean("include_self") ? x : b("aten.scatter.value", x, dim, index, 0);
+  Value* sum = b("aten.scatter_add.default", start, dim, index, source);
+  if (reduce == "sum") return {sum};
+  if (!is_floating(x->dtype())) refuse(n, "there is no kernel to scatter the mean of integers");
+  Value* ones = b.full(index->sizes(), 1, x->dtype(), index);
+  Value* count = b.full(x->sizes(), n.boolean("include_self") ? 1 : 0, x->dtype(), x);
+  count = b("aten.clamp.default", b("aten.scatter_add.default", count, dim, index, ones), 1);
+  return {b("aten.div.Tensor", sum, count)};
+}
+Values max_unpool(GraphBuilder& b, const Node& n) {
+  Value *x = self(n), *indices = n.tensor("indices");
+  const auto planes = [](const std::vector<SymInt>& sizes) {
+    return std::vector<SymInt>{size_quotient({sizes.begin(), sizes.end() - 2}, {}), size_quotient({sizes.end() - 2, sizes.end()}, {})};
+  };
+  Value* image = b.full(planes(n.output()->sizes()), 0, x->dtype(), x);
+  return {b.view(b("aten.scatter.src", image, 1, b.view(indices, planes(x->sizes())), b.view(x, planes(x->sizes()))), n.output()->sizes())};
+}
+
+// One row for each element that is not zero.
+Value* found_places(GraphBuilder& b, const Node& n, Value* condition) {
   const TensorMeta meta = TensorMeta::contiguous(DType::int64, {n.output()->sizes().at(0), condition->meta().rank()});
   Node& found = b.graph().insert_before(const_cast<Node*>(&n), Op::get("aten.nonzero.default"), {{"self", condition, ArgKind::positional}}, {{meta}});
   found.metadata = inherited_metadata(n);
+  return found.output();
+}
+Values places(GraphBuilder& b, const Node& n) { return {found_places(b, n, self(n))}; }
+// where(condition): the columns of nonzero.
+Values where_true(GraphBuilder& b, const Node& n) {
+  Value* found = found_places(b, n, n.tensor("condition"));
   Values columns;
   for (size_t i = 0; i < n.outputs().size(); ++i)
-    columns.push_back(n.output(i)->users().empty() ? nullptr : b.select(found.output(), 1, static_cast<int64_t>(i)));
+    columns.push_back(n.output(i)->users().empty() ? nullptr : b.select(found, 1, static_cast<int64_t>(i)));
   return columns;
 }
 
@@ -224,7 +271,19 @@ constexpr DecompositionRow rows[] = {
     {"aten.split_with_sizes.default", split},
     {"aten.chunk.default", split},
     {"aten.tensor_split.sections", split},
+    {"aten.tensor_split.indices", split},
+    {"aten.hsplit.int", split_columns},
+    {"aten.hsplit.array", split_columns},
+    {"aten.vsplit.int", split_at<0>},
+    {"aten.vsplit.array", split_at<0>},
+    {"aten.dsplit.int", split_at<2>},
+    {"aten.dsplit.array", split_at<2>},
     {"aten.roll.default", roll},
+    {"aten.msort.default", sorted_rows},
+    {"aten.take.default", take},
+    {"aten.argwhere.default", places},
+    {"aten.scatter_reduce.two", scatter_reduce},
+    {"aten.max_unpool2d.default", max_unpool},
     {"aten.index_copy.default", index_copy},
     {"aten.index_add.default", index_add},
     {"aten.index_fill.int_Scalar", index_fill},

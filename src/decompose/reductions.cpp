@@ -1,0 +1,194 @@
+#include <cmath>
+#include <limits>
+
+#include "decompose/tables.h"
+#include "ir/infer.h"
+
+namespace intaglio {
+namespace {
+
+Value* self(const Node& n) { return n.tensor("self"); }
+
+// The dimensions a reduction runs over; empty means all.
+Ints dims_of(const Node& n) {
+  if (!n.op().schema()->find("dim")) return {};
+  const Argument dim = n.argument("dim");
+  if (dim.is_none()) return {};
+  return dim.is<int64_t>() ? Ints{n.integer("dim")} : n.integers("dim");
+}
+bool keeps_dims(const Node& n) { return n.op().schema()->find("keepdim") && n.boolean("keepdim"); }
+
+Value* sum_of(GraphBuilder& b, Value* x, const Ints& dims, bool keep) { return b("aten.sum.dim_IntList", x, dims, keep); }
+
+// Sums of integers and bools are int64; the kernels take the result's type.
+Values sum(GraphBuilder& b, const Node& n) {
+  Value* x = b.cast(self(n), n.output()->dtype());
+  if (n.is("aten.sum.dim_IntList") && x == self(n) && n.find("dtype") == nullptr) return {};
+  return {sum_of(b, x, dims_of(n), keeps_dims(n))};
+}
+Values mean(GraphBuilder& b, const Node& n) {
+  Value* x = b.cast(self(n), n.output()->dtype());
+  if (n.find("dtype") == nullptr && x == self(n)) return {};
+  if (n.is("aten.mean.default")) return {b("aten.mean.default", x)};
+  return {b("aten.mean.dim", x, dims_of(n), keeps_dims(n))};
+}
+
+Value* variance(GraphBuilder& b, const Node& n) {
+  const OpSchema& schema = *n.op().schema();
+  Argument correction = 1;
+  if (schema.find("unbiased")) correction = n.boolean("unbiased") ? 1 : 0;
+  else if (!n.argument("correction").is_none()) correction = n.argument("correction");
+  return b.call("aten.var.correction", {self(n), dims_of(n)}, {{"correction", correction}, {"keepdim", keeps_dims(n)}});
+}
+Values var(GraphBuilder& b, const Node& n) { return {variance(b, n)}; }
+Values std_deviation(GraphBuilder& b, const Node& n) { return {b("aten.sqrt.default", variance(b, n))}; }
+
+Values vector_norm(GraphBuilder& b, const Node& n) {
+  const OpSchema& schema = *n.op().schema();
+  const double order = schema.find("ord") ? n.number("ord") : n.optional_number("p").value_or(2);
+  const Ints dims = dims_of(n);
+  const bool keep = keeps_dims(n);
+  Value* x = b.cast(self(n), n.output()->dtype());
+  const double infinity = std::numeric_limits<double>::infinity();
+  if (order == infinity) return {b("aten.amax.default", b("aten.abs.default", x), dims, keep)};
+  if (order == -infinity) return {b("aten.amin.default", b("aten.abs.default", x), dims, keep)};
+  if (order == 0) return {sum_of(b, b.cast(b("aten.ne.Scalar", x, 0), x->dtype()), dims, keep)};
+  if (order == 1) return {sum_of(b, b("aten.abs.default", x), dims, keep)};
+  if (order == 2) return {b("aten.sqrt.default", sum_of(b, b("aten.mul.Tensor", x, x), dims, keep))};
+  Value* powers = b("aten.pow.Tensor_Scalar", b("aten.abs.default", x), order);
+  return {b("aten.pow.Tensor_Scalar", sum_of(b, powers, dims, keep), 1 / order)};
+}
+
+// log(sum(exp(x - m))) + m with m the maximum, 0 where that is infinite.
+Values logsumexp(GraphBuilder& b, const Node& n) {
+  const Ints dims = dims_of(n);
+  Value* x = b.cast(self(n), n.output()->dtype());
+  Value* largest = b("aten.amax.default", x, dims, true);
+  Value* infinite = b("aten.eq.Scalar", b("aten.abs.default", largest), std::numeric_limits<double>::infinity());
+  Value* shift = b("aten.where.self", infinite, b.number(0, x->dtype()), largest);
+  Value* sum = sum_of(b, b("aten.exp.default", b("aten.sub.Tensor", x, shift)), dims, keeps_dims(n));
+  return {b("aten.add.Tensor", b("aten.log.default", sum), b.view(shift, sum->sizes()))};
+}
+
+Values all(GraphBuilder& b, const Node& n) {
+  Value* none = b("aten.logical_not.default", self(n));
+  Value* any = n.op().schema()->find("dim") ? b("aten.any.dim", none, n.integer("dim"), keeps_dims(n)) : b("aten.any.default", none);
+  return {b("aten.logical_not.default", any)};
+}
+Values count_nonzero(GraphBuilder& b, const Node& n) {
+  return {sum_of(b, b.cast(b("aten.ne.Scalar", self(n), 0), DType::int64), dims_of(n), false)};
+}
+
+// ---- NaN counts as nothing
+Value* without_nan(GraphBuilder& b, Value* x) {
+  return b("aten.where.self", b("aten.ne.Tensor", x, x), b.number(0, x->dtype()), x);
+}
+Values nan_sum(GraphBuilder& b, const Node& n) {
+  Value* x = b.cast(self(n), n.output()->dtype());
+  return {sum_of(b, is_floating(x->dtype()) ? without_nan(b, x) : x, dims_of(n), keeps_dims(n))};
+}
+Values nan_mean(GraphBuilder& b, const Node& n) {
+  Value* x = b.cast(self(n), n.output()->dtype());
+  Value* count = sum_of(b, b.cast(b("aten.eq.Tensor", x, x), x->dtype()), dims_of(n), keeps_dims(n));
+  return {b("aten.div.Tensor", sum_of(b, without_nan(b, x), dims_of(n), keeps_dims(n)), count)};
+}
+
+Values smallest_and_largest(GraphBuilder& b, const Node& n) {
+  Values results;
+  for (const char* op : {"aten.amin.default", "aten.amax.default"})
+    results.push_back(n.argument("dim").is_none() && !keeps_dims(n) ? b(op, self(n), Ints{}) : b(op, self(n), dims_of(n), keeps_dims(n)));
+  return results;
+}
+Values distance(GraphBuilder& b, const Node& n) {
+  return {b("aten.linalg_vector_norm.default", b("aten.sub.Tensor", self(n), n.tensor("other")), n.number("p"))};
+}
+Values matrix_norm(GraphBuilder& b, const Node& n) {
+  if (n.string("ord") != "fro") refuse(n, "there is no kernel for this matrix norm; the Frobenius norm has one");
+  return {b("aten.linalg_vector_norm.default", b.cast(self(n), n.output()->dtype()), 2.0, n.integers("dim"), keeps_dims(n))};
+}
+
+// ---- running results: each step takes in twice as many elements in front
+using Combine = Value* (*)(GraphBuilder&, Value*, Value*);
+Value* running(GraphBuilder& b, const Node& n, Value* x, double neutral, Combine combine) {
+  const int64_t rank = x->meta().rank();
+  if (rank == 0) return x;
+  const int64_t dim = dim_of(n, "dim", rank);
+  const SymInt size = x->sizes()[static_cast<size_t>(dim)];
+  if (!size.is_static()) refuse(n, "the dimension must have a fixed size");
+  Ints pads(static_cast<size_t>(2 * (rank - dim)));
+  const bool whole = !is_floating(x->dtype());
+  for (int64_t reach = 1; reach < size.value(); reach *= 2) {
+    pads[pads.size() - 2] = reach;
+    const Argument filling = whole ? Argument(static_cast<int64_t>(neutral)) : Argument(neutral);
+    x = combine(b, x, b("aten.constant_pad_nd.default", b.slice(x, dim, 0, size.value() - reach), pads, filling));
+  }
+  return x;
+}
+Value* product(GraphBuilder& b, Value* x, Value* y) { return b("aten.mul.Tensor", x, y); }
+Value* maximum(GraphBuilder& b, Value* x, Value* y) { return b("aten.maximum.default", x, y); }
+Value* minimum(GraphBuilder& b, Value* x, Value* y) { return b("aten.minimum.default", x, y); }
+Value* log_add_exp(GraphBuilder& b, Value* x, Value* y) { return b("aten.logaddexp.default", x, y); }
+Values running_product(GraphBuilder& b, const Node& n) { return {running(b, n, b.cast(self(n), n.output()->dtype()), 1, product)}; }
+template <Combine combine, int sign> Values running_extreme(GraphBuilder& b, const Node& n) {
+  if (!is_floating(self(n)->dtype())) refuse(n, "there is no kernel for integers");
+  return {running(b, n, self(n), sign * std::numeric_limits<double>::infinity(), combine), nullptr};
+}
+Values running_logsumexp(GraphBuilder& b, const Node& n) {
+  return {running(b, n, self(n), -std::numeric_limits<double>::infinity(), log_add_exp)};
+}
+
+// Between the two elements beside its place in the sorted order.
+Values quantile(GraphBuilder& b, const Node& n) {
+  Value* x = self(n);
+  const bool all = n.argument("dim").is_none();
+  if (all) x = b.view(x, {size_quotient(x->sizes(), {})});
+  const int64_t dim = all ? 0 : dim_of(n, "dim", x->meta().rank());
+  const SymInt size = x->sizes()[static_cast<size_t>(dim)];
+  const std::string mode = n.string("interpolation");
+  if (!size.is_static()) refuse(n, "the dimension must have a fixed size");
+  if (mode != "linear" && mode != "lower" && mode != "higher") refuse(n, "this interpolation is not supported");
+  const double place = n.number("q") * static_cast<double>(size.value() - 1);
+  const auto below = static_cast<int64_t>(std::floor(place)), above = static_cast<int64_t>(std::ceil(place));
+  Value* sorted = b.node("aten.topk.default", {x, size.value(), dim, false, true}).output(0);
+  const auto at = [&](int64_t index) { return b.slice(sorted, dim, index, index + 1); };
+  Value* result = mode == "higher" ? at(above) : at(below);
+  if (mode == "linear" && above != below)
+    result = b("aten.add.Tensor", result, b("aten.mul.Tensor", b("aten.sub.Tensor", at(above), result), place - static_cast<double>(below)));
+  return {b.view(result, n.output()->sizes())};
+}
+
+constexpr DecompositionRow rows[] = {
+    {"aten.nansum.default", nan_sum},
+    {"aten.nanmean.default", nan_mean},
+    {"aten.aminmax.default", smallest_and_largest},
+    {"aten.dist.default", distance},
+    {"aten.linalg_matrix_norm.str_ord", matrix_norm},
+    {"aten.cumprod.default", running_product},
+    {"aten.cummax.default", running_extreme<maximum, -1>},
+    {"aten.cummin.default", running_extreme<minimum, 1>},
+    {"aten.logcumsumexp.default", running_logsumexp},
+    {"aten.quantile.scalar", quantile},
+    {"aten.sum.default", sum},
+    {"aten.sum.dim_IntList", sum},
+    {"aten.mean.default", mean},
+    {"aten.mean.dim", mean},
+    {"aten.var.default", var},
+    {"aten.var.dim", var},
+    {"aten.std.default", std_deviation},
+    {"aten.std.dim", std_deviation},
+    {"aten.std.correction", std_deviation},
+    {"aten.linalg_vector_norm.default", vector_norm},
+    {"aten.norm.Scalar", vector_norm},
+    {"aten.norm.ScalarOpt_dim", vector_norm},
+    {"aten.logsumexp.default", logsumexp},
+    {"aten.all.default", all},
+    {"aten.all.dim", all},
+    {"aten.count_nonzero.default", count_nonzero},
+    {"aten.count_nonzero.dim_IntList", count_nonzero},
+};
+
+}  // namespace
+
+std::span<const DecompositionRow> reduction_decompositions() { return rows; }
+
+}  // namespace intaglio
