@@ -336,6 +336,9 @@ def cases() -> dict:
         "bag_max_padded": (nn.EmbeddingBag(10, 3, mode="max", padding_idx=2), torch.tensor([[1, 2, 4], [2, 2, 2]])),
         "bag_offsets": (nn.EmbeddingBag(10, 3, mode="mean", padding_idx=4), torch.tensor([1, 2, 4, 5, 4, 9]), torch.tensor([0, 3, 3, 4])),
         "bag_offsets_max": (nn.EmbeddingBag(10, 3, mode="max", include_last_offset=True), torch.tensor([1, 2, 4, 5, 4, 9]), torch.tensor([0, 2, 2, 6])),
+        "bag_last_offset_mean": (nn.EmbeddingBag(10, 3, mode="mean", include_last_offset=True), torch.tensor([1, 2, 4, 5, 4, 9]), torch.tensor([0, 2, 4])),
+        "bag_last_offset_max": (nn.EmbeddingBag(10, 3, mode="max", include_last_offset=True), torch.tensor([1, 2, 4, 5, 4, 9]), torch.tensor([0, 2, 4])),
+        "bag_last_offset_sum": (nn.EmbeddingBag(10, 3, mode="sum", include_last_offset=True), torch.tensor([1, 2, 4, 5, 4, 9]), torch.tensor([0, 2, 4])),
         "bag_weighted": (f(lambda i, w, e=nn.EmbeddingBag(10, 3, mode="sum"): e(i, per_sample_weights=w)), torch.tensor([[1, 2, 4], [5, 4, 9]]), torch.rand(2, 3)),
     }
     return {name: (module, inputs) for name, (module, *inputs) in table.items()}

@@ -21,14 +21,16 @@ std::optional<int64_t> equal_length(const Node& n, int64_t indices) {
   return equal ? std::optional(*length) : std::nullopt;
 }
 
-// [bags, indices]: which index is in which bag.
-Value* membership(GraphBuilder& b, const Node& n, int64_t indices) {
+// [bags, indices]: which index is in which bag. The last bag may be said to end with the indices, whatever its last offset.
+Value* membership(GraphBuilder& b, const Node& n, int64_t indices, bool to_the_end) {
   Value* starts = n.tensor("offsets");
   const SymInt& count = starts->sizes()[0];
   if (!count.is_static()) refuse(n, "the number of bags must be fixed");
-  Value* ends = b.slice(starts, 0, 1, count.value());
-  if (n.boolean("include_last_offset")) starts = b.slice(starts, 0, 0, count.value() - 1);
-  else ends = b("aten.cat.default", Values{ends, b.constant(converted(Tensor::of<int64_t>({indices}, {1}), starts->dtype()))}, 0);
+  const int64_t bags = count.value() - n.boolean("include_last_offset");
+  const bool given = bags < count.value() && !to_the_end;
+  Value* end = b.constant(converted(Tensor::of<int64_t>({indices}, {1}), starts->dtype()));
+  Value* ends = given ? b.slice(starts, 0, 1, count.value()) : bags < 2 ? end : b("aten.cat.default", Values{b.slice(starts, 0, 1, bags), end}, 0);
+  if (bags < count.value()) starts = b.slice(starts, 0, 0, bags);
   std::vector<int64_t> numbers(static_cast<size_t>(indices));
   std::iota(numbers.begin(), numbers.end(), 0);
   Value* positions = b.constant(converted(Tensor::of<int64_t>(numbers, {indices}), starts->dtype()));
@@ -57,12 +59,14 @@ Values embedding_bag(GraphBuilder& b, const Node& n) {
     bags = b.view(rows, {number, *length, width});
     counted = valid ? b.view(valid, {number, *length, 1}) : b.full({number, *length, 1}, true, DType::boolean);
   } else {
-    counted = membership(b, n, count.value());
+    // Where a last offset comes before the end of the indices, PyTorch stops there to add, and nowhere else.
+    counted = membership(b, n, count.value(), mode == kMax);
     if (valid) counted = b("aten.logical_and.default", counted, valid);
     if (mode != kMax) {
       Value* chosen = b.cast(counted, dtype);
       Value* sum = b("aten.mm.default", chosen, rows);
       if (mode == kSum) return {sum, nullptr, nullptr, nullptr};
+      if (n.boolean("include_last_offset") && !valid) chosen = b.cast(membership(b, n, count.value(), true), dtype);
       Value* size = b("aten.clamp.default", b("aten.sum.dim_IntList", chosen, Ints{1}, true), 1);
       return {b("aten.div.Tensor", sum, size), nullptr, nullptr, nullptr};
     }
