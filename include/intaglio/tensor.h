@@ -19,7 +19,7 @@
 
 namespace intaglio {
 
-// Bytes that live as long as somebody holds them: mapped from a file or owned.
+// Bytes that live as long as somebody holds them: mapped from a file, owned, or computed when they are wanted.
 class Storage {
  public:
   enum class Backing { memory, file };  // what holds the bytes of a mapped storage
@@ -29,20 +29,24 @@ class Storage {
                                          Backing backing = Backing::memory);
   // Owned bytes, 64-byte aligned, uninitialised. A bad-input error when the memory is not to be had.
   static std::shared_ptr<Storage> allocate(size_t bytes);
+  // Bytes that `compute` makes at the first read and that are then kept. It may be called again, from any thread, and always
+  // gives the same `bytes` bytes.
+  static std::shared_ptr<Storage> computed(size_t bytes, std::function<std::shared_ptr<Storage>()> compute);
+  // The same bytes for a reader that is soon done with them. Memory that can be had again goes when the last share of the
+  // result goes: pages of a mapped file, computed bytes. `storage` itself where there is none.
+  static std::shared_ptr<Storage> for_one_use(std::shared_ptr<Storage> storage);
 
   ~Storage();
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
 
-  std::span<const std::byte> bytes() const;  // runs the pending check
+  std::span<const std::byte> bytes() const;  // runs the pending check or computation
   size_t size() const { return size_; }      // does not
-  std::byte* writable() { return owned_; }   // null for mapped storages
-  // Gives pages of a mapped file back to the system; they are read again from the file when needed. For weights that will not be
-  // read for a while, so that a model's memory does not hold them twice.
-  void release_pages() const;
+  std::byte* writable() { return owned_; }   // null unless owned
 
  private:
   Storage() = default;
+  void release_pages() const;
   std::shared_ptr<const void> keep_alive_;
   const std::byte* data_ = nullptr;
   std::byte* owned_ = nullptr;
@@ -50,6 +54,8 @@ class Storage {
   Backing backing_ = Backing::memory;
   struct Check;
   mutable std::unique_ptr<Check> check_;
+  struct Computation;
+  std::unique_ptr<Computation> computation_;
 };
 
 using Sizes = std::vector<int64_t>;
@@ -95,6 +101,9 @@ class Tensor {
   bool is_dense() const;                            // some permutation of the dims is row-major without gaps
   Tensor contiguous() const;                        // itself when already so
   Tensor clone() const;                             // always new memory, contiguous
+  // The same values for a reader that is soon done with them (Storage::for_one_use): weights that are read once and not for a
+  // while then, so that memory does not hold a model several times.
+  Tensor for_one_use() const;
 
   // First element of the view. `data<T>` checks that T is the element type (bug error otherwise).
   const void* raw() const;

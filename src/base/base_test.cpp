@@ -119,13 +119,52 @@ TEST(Storage, ReleasedPagesReadTheSame) {
   write_file_atomically(path, std::string(100000, 'x'));
   const auto file = MappedFile::open(path);
   const auto storage = Storage::mapped(file, file->bytes().subspan(10), {}, Storage::Backing::file);
-  storage->release_pages();
-  EXPECT_EQ(std::count(storage->bytes().begin(), storage->bytes().end(), std::byte{'x'}), 100000 - 10);
+  const auto count = [](const Storage& read, char c) { return std::count(read.bytes().begin(), read.bytes().end(), std::byte(c)); };
+  EXPECT_EQ(count(*Storage::for_one_use(storage), 'x'), 100000 - 10);
+  EXPECT_EQ(count(*storage, 'x'), 100000 - 10);
   std::vector<std::byte> memory(100000, std::byte{'y'});  // would be lost
   const auto held = Storage::mapped(nullptr, memory);
-  held->release_pages();
-  EXPECT_EQ(std::count(memory.begin(), memory.end(), std::byte{'y'}), 100000);
+  EXPECT_EQ(Storage::for_one_use(held), held);
+  EXPECT_EQ(count(*held, 'y'), 100000);
   std::filesystem::remove_all(path.parent_path());
+}
+
+TEST(Storage, ComputedBytesAreKeptOnlyForLastingReaders) {
+  int calls = 0;
+  const Tensor source = Tensor::of<float>({1, 2, 3}, {3});
+  const auto storage = Storage::computed(3 * sizeof(float), [&] {
+    ++calls;
+    return source.clone().storage();
+  });
+  Tensor tensor(DType::float32, {2}, {2}, 0, storage);
+  EXPECT_EQ(calls, 0);
+  std::weak_ptr<Storage> passing;
+  {
+    const Tensor once = tensor.for_one_use();
+    passing = once.storage();
+    EXPECT_EQ(once.contiguous().span<float>()[1], 3.0f);
+  }
+  EXPECT_TRUE(passing.expired());
+  EXPECT_EQ(calls, 1);
+  EXPECT_EQ(tensor.data<float>(), tensor.data<float>());  // stays where it is
+  EXPECT_EQ(calls, 2);
+  EXPECT_EQ(tensor.for_one_use().data<float>(), tensor.data<float>());
+  EXPECT_EQ(calls, 2);
+  tensor.mutable_data<float>()[0] = 7;  // its own copy
+  EXPECT_EQ(Tensor(DType::float32, {3}, {1}, 0, storage).span<float>()[0], 1.0f);
+}
+
+TEST(Storage, ComputationThatFailsRunsAgain) {
+  bool fails = true;
+  const auto storage = Storage::computed(4, [&] {
+    if (fails) throw_bad_input("damaged");
+    return Storage::allocate(4);
+  });
+  EXPECT_THROW(storage->bytes(), Error);
+  EXPECT_THROW(Storage::for_one_use(storage), Error);
+  fails = false;
+  EXPECT_EQ(storage->bytes().size(), 4u);
+  EXPECT_NE(message_of([] { Storage::computed(4, [] { return Storage::allocate(5); })->bytes(); }).find("another size"), std::string::npos);
 }
 
 TEST(ByteReader, NamesThePlaceOfACut) {

@@ -20,6 +20,12 @@ struct Storage::Check {
   std::function<void(std::span<const std::byte>)> verify;
 };
 
+struct Storage::Computation {
+  std::function<std::shared_ptr<Storage>()> compute;
+  std::mutex mutex;
+  std::shared_ptr<Storage> kept;
+};
+
 std::shared_ptr<Storage> Storage::mapped(std::shared_ptr<const void> keep_alive, std::span<const std::byte> bytes,
                                          std::function<void(std::span<const std::byte>)> verify, Backing backing) {
   std::shared_ptr<Storage> result(new Storage);
@@ -36,27 +42,61 @@ std::shared_ptr<Storage> Storage::mapped(std::shared_ptr<const void> keep_alive,
 
 std::shared_ptr<Storage> Storage::allocate(size_t bytes) {
   constexpr size_t kAlignment = 64;
-  if (bytes > SIZE_MAX - kAlignment) throw_bad_input("a tensor is larger than the address space");
-  const size_t rounded = std::max(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
-  void* data = std::aligned_alloc(kAlignment, rounded);
+  if (bytes > SIZE_MAX - 2 * kAlignment) throw_bad_input("a tensor is larger than the address space");
+  // Aligned here: aligned_alloc looks for more than it needs, so a block that was just freed would not fit the next tensor of
+  // its size, and the heap would grow by one hole for each layer.
+  size_t room = std::max(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment) + kAlignment;
+  void* data = std::malloc(room);
   if (data == nullptr) throw_bad_input(fmt::format("not enough memory for a tensor of {} bytes", bytes));
   std::shared_ptr<Storage> result(new Storage);
-  result->owned_ = static_cast<std::byte*>(data);
+  result->keep_alive_ = std::shared_ptr<const void>(data, [](const void* block) { std::free(const_cast<void*>(block)); });
+  result->owned_ = static_cast<std::byte*>(std::align(kAlignment, room - kAlignment, data, room));
   result->data_ = result->owned_;
   result->size_ = bytes;
   return result;
 }
 
-Storage::~Storage() { std::free(owned_); }
+std::shared_ptr<Storage> Storage::computed(size_t bytes, std::function<std::shared_ptr<Storage>()> compute) {
+  std::shared_ptr<Storage> result(new Storage);
+  result->size_ = bytes;
+  result->computation_ = std::make_unique<Computation>();
+  result->computation_->compute = [bytes, compute = std::move(compute)] {
+    std::shared_ptr<Storage> made = compute();
+    if (made == nullptr || made->size() != bytes) throw_bug("a computed storage has another size than was said");
+    return made;
+  };
+  return result;
+}
+
+std::shared_ptr<Storage> Storage::for_one_use(std::shared_ptr<Storage> storage) {
+  if (Computation* computation = storage->computation_.get()) {
+    {
+      const std::lock_guard lock(computation->mutex);
+      if (computation->kept) return computation->kept;
+    }
+    return computation->compute();
+  }
+  if (storage->backing_ != Backing::file) return storage;
+  const std::span<const std::byte> bytes = storage->bytes();
+  const Storage* source = storage.get();
+  return mapped(std::shared_ptr<const void>(source, [held = std::move(storage)](const void*) { held->release_pages(); }), bytes);
+}
+
+Storage::~Storage() = default;
 
 std::span<const std::byte> Storage::bytes() const {
+  if (computation_) {
+    const std::lock_guard lock(computation_->mutex);
+    if (!computation_->kept) computation_->kept = computation_->compute();
+    return computation_->kept->bytes();
+  }
   // call_once lets a check that threw run again, so every reader of a damaged record is told.
   if (check_) std::call_once(check_->once, check_->verify, std::span(data_, size_));
   return {data_, size_};
 }
 
+// They are read again from the file when needed.
 void Storage::release_pages() const {
-  if (backing_ != Backing::file) return;
   // Only pages that lie wholly inside: the ends are shared with neighbours.
   const uintptr_t page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
   const uintptr_t start = (reinterpret_cast<uintptr_t>(data_) + page - 1) / page * page;
@@ -198,6 +238,12 @@ bool Tensor::is_dense() const {
 Tensor Tensor::clone() const {
   Tensor result = empty(dtype_, sizes_);
   copy_to_contiguous(*this, result.storage_->writable());
+  return result;
+}
+
+Tensor Tensor::for_one_use() const {
+  Tensor result = *this;
+  if (storage_) result.storage_ = Storage::for_one_use(storage_);
   return result;
 }
 

@@ -1,5 +1,7 @@
 #include "interpreter/dnnl_support.h"
 
+#include <sys/mman.h>
+
 #include <cmath>
 #include <cstdlib>
 
@@ -33,6 +35,21 @@ void* scratch(size_t bytes) {
     buffer.size = bytes;
   }
   return buffer.data;
+}
+
+// Bytes that stay while others of about their size come and go, one after the other as layers are packed: in the heap they
+// would leave a hole for each of these.
+std::shared_ptr<void> lasting_bytes(size_t bytes) {
+  constexpr size_t kWorthPages = 32 * 1024;
+  if (bytes < kWorthPages) {
+    void* small = std::aligned_alloc(64, (bytes + 63) / 64 * 64);
+    if (small == nullptr && bytes != 0) throw std::bad_alloc();
+    return std::shared_ptr<void>(small, std::free);
+  }
+  void* pages = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (pages == MAP_FAILED) throw std::bad_alloc();
+  ::madvise(pages, bytes, MADV_HUGEPAGE);  // fewer faults where the system has large pages to give
+  return std::shared_ptr<void>(pages, [bytes](void* address) { ::munmap(address, bytes); });
 }
 
 }  // namespace
@@ -74,10 +91,15 @@ void dnnl_run(const dnnl::primitive& primitive, DnnlArguments arguments, const d
   stream().wait();
 }
 
-dnnl::memory dnnl_reordered(const dnnl::memory& source, const dnnl::memory::desc& desc) {
-  dnnl::memory result(desc, dnnl_engine());
+PackedWeights dnnl_packed(const dnnl::memory::desc& packed, const dnnl::memory::desc& plain, const Tensor& tensor) {
   const OneThread guard;
-  dnnl::reorder(source, result).execute(stream(), const_cast<dnnl::memory&>(source), result);
+  const dnnl::reorder reorder(dnnl::reorder::primitive_desc(dnnl_engine(), plain, dnnl_engine(), packed));
+  PackedWeights result;
+  result.bytes = lasting_bytes(packed.get_size());
+  result.memory = dnnl_memory(packed, result.bytes.get());
+  const Tensor once = tensor.for_one_use();
+  dnnl::memory source = dnnl_memory(plain, once.raw());
+  reorder.execute(stream(), source, result.memory);
   stream().wait();
   return result;
 }

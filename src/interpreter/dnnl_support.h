@@ -37,7 +37,12 @@ dnnl::primitive_attr dnnl_attributes(bool bounded, float low, float high);
 using DnnlArguments = std::unordered_map<int, dnnl::memory>;
 // Runs on the calling thread; `scratchpad` is the primitive descriptor's.
 void dnnl_run(const dnnl::primitive& primitive, DnnlArguments arguments, const dnnl::memory::desc& scratchpad);
-// A copy of `source` in the layout `desc`.
-dnnl::memory dnnl_reordered(const dnnl::memory& source, const dnnl::memory::desc& desc);
+// Weights in a layout that a primitive asks for.
+struct PackedWeights {
+  dnnl::memory memory;
+  std::shared_ptr<void> bytes;  // what `memory` refers to
+};
+// Packs a tensor that lies as `plain` says, and reads it this once (Tensor::for_one_use).
+PackedWeights dnnl_packed(const dnnl::memory::desc& packed, const dnnl::memory::desc& plain, const Tensor& tensor);
 
 }  // namespace intaglio::interp

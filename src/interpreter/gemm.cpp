@@ -40,12 +40,12 @@ std::shared_ptr<const GemmState::Entry> gemm_entry(GemmState& state, const Matri
   return entry;
 }
 
-dnnl::memory gemm_packed(GemmState& state, const GemmState::Entry& entry, const Matrix& b) {
-  for (const auto& [desc, memory] : state.packed)
-    if (desc == entry.b) return memory;
-  const dnnl::memory plain = dnnl_memory(dnnl_desc({b.rows, b.columns}, strides_of(b)), b.data);
-  state.packed.emplace_back(entry.b, dnnl_reordered(plain, entry.b));
-  return state.packed.back().second;
+dnnl::memory gemm_packed(Call& call, GemmState& state, const GemmState::Entry& entry, const Tensor& b) {
+  for (const auto& [desc, weights] : state.packed)
+    if (desc == entry.b) return weights.memory;
+  call.context().pool.trim();
+  state.packed.emplace_back(entry.b, dnnl_packed(entry.b, dnnl_desc(b.sizes(), b.strides()), b));
+  return state.packed.back().second.memory;
 }
 
 void gemm_run(const GemmState::Entry& entry, const float* a, const dnnl::memory& b, const float* bias, float* c) {
@@ -54,10 +54,15 @@ void gemm_run(const GemmState::Entry& entry, const float* a, const dnnl::memory&
   dnnl_run(entry.run, std::move(arguments), entry.scratchpad);
 }
 
-Matrix matrix_of(const Tensor& tensor, int64_t offset) {
+Matrix matrix_shape_of(const Tensor& tensor) {
   const size_t rank = tensor.sizes().size();
-  return {tensor.data<float>() + offset, tensor.sizes()[rank - 2], tensor.sizes()[rank - 1], tensor.strides()[rank - 2],
-          tensor.strides()[rank - 1]};
+  return {nullptr, tensor.sizes()[rank - 2], tensor.sizes()[rank - 1], tensor.strides()[rank - 2], tensor.strides()[rank - 1]};
+}
+
+Matrix matrix_of(const Tensor& tensor, int64_t offset) {
+  Matrix matrix = matrix_shape_of(tensor);
+  matrix.data = tensor.data<float>() + offset;
+  return matrix;
 }
 
 Tensor readable_matrix(const Call& call, const Tensor& tensor) {

@@ -22,19 +22,20 @@ struct GemmState : NodeState {
   };
   std::vector<std::shared_ptr<const Entry>> entries;
   // B in the layout of a descriptor, when B never changes.
-  std::vector<std::pair<dnnl::memory::desc, dnnl::memory>> packed;
+  std::vector<std::pair<dnnl::memory::desc, PackedWeights>> packed;
 };
 
 // The primitive for these shapes and strides; `packed_b` lets oneDNN choose B's layout. One of each operand's strides
 // must be 1. Not thread safe: look up first, run on any thread.
 std::shared_ptr<const GemmState::Entry> gemm_entry(GemmState& state, const Matrix& a, const Matrix& b, bool packed_b, bool has_bias,
                                                    const Epilogue* epilogue);
-// B in the entry's layout, kept in the state.
-dnnl::memory gemm_packed(GemmState& state, const GemmState::Entry& entry, const Matrix& b);
+// A constant B in the entry's layout, kept in the state.
+dnnl::memory gemm_packed(Call& call, GemmState& state, const GemmState::Entry& entry, const Tensor& b);
 void gemm_run(const GemmState::Entry& entry, const float* a, const dnnl::memory& b, const float* bias, float* c);
 
 // The last two dimensions of a tensor, at element offset `offset` from its first.
 Matrix matrix_of(const Tensor& tensor, int64_t offset = 0);
+Matrix matrix_shape_of(const Tensor& tensor);  // without the data: the tensor is not read
 // A tensor whose last two dimensions oneDNN can read: itself, or a contiguous copy.
 Tensor readable_matrix(const Call& call, const Tensor& tensor);
 

@@ -11,7 +11,7 @@ namespace intaglio::interp {
 namespace {
 
 // Larger blocks are only given to requests that fill at least this part of them.
-constexpr size_t kLargestWaste = 4;
+constexpr size_t kLargestWaste = 8;
 constexpr size_t kSmall = 4096;
 
 // More than the machine holds would be promised by the system and taken back by killing the process.
@@ -48,6 +48,12 @@ std::shared_ptr<Storage> Pool::take(size_t bytes) {
   for (auto it = std::lower_bound(blocks_.begin(), blocks_.end(), bytes, smaller); it != blocks_.end(); ++it) {
     if ((*it)->size() > std::max(kSmall, bytes * kLargestWaste)) break;
     if (it->use_count() == 1) return *it;
+  }
+  // The new block takes the place of the largest that is free and too small: what that one served fits the new one too.
+  for (auto it = std::lower_bound(blocks_.begin(), blocks_.end(), bytes, smaller); it != blocks_.begin();) {
+    if ((--it)->use_count() != 1) continue;
+    blocks_.erase(it);
+    break;
   }
   // Some room, so that the next request of about this size fits too.
   std::shared_ptr<Storage> fresh = Storage::allocate((bytes + kSmall - 1) / kSmall * kSmall);

@@ -15,7 +15,7 @@ class Pool {
  public:
   // Uninitialised; `strides` empty: contiguous.
   Tensor empty(DType dtype, Sizes sizes, Sizes strides = {});
-  // Drops the blocks that nobody uses.
+  // Drops the blocks that nobody uses. Before weights are packed, which happens once and needs more memory for a moment.
   void trim();
 
  private:

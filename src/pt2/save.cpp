@@ -167,7 +167,7 @@ class StateWriter {
   void add(const std::string& name, const StateEntry& entry, const Device& device) {
     const Tensor& tensor = entry.tensor;
     const auto [record, is_new] = records_.try_emplace({tensor.storage().get(), tensor.dtype()}, fmt::format("{}_{}", stem_, records_.size()));
-    if (is_new) zip_.add(place_.folder + record->second, tensor.storage()->bytes());
+    if (is_new) zip_.add(place_.folder + record->second, Storage::for_one_use(tensor.storage())->bytes());
     TensorMeta meta;
     meta.dtype = tensor.dtype();
     meta.sizes.assign(tensor.sizes().begin(), tensor.sizes().end());

@@ -106,16 +106,25 @@ std::optional<WeightLayout> layout_of(const Node& layer, const LayerOp& op, cons
 }
 
 Tensor scaled_weight(const Tensor& weight, const WeightLayout& layout, const Factors& factors) {
-  Tensor result = converted(weight, DType::float32).clone();
-  float* values = result.mutable_data<float>();
+  const Tensor source = converted(weight, DType::float32).contiguous();
+  Tensor result = Tensor::empty(DType::float32, weight.sizes());
+  const float* in = source.data<float>();
+  float* out = result.mutable_data<float>();
   for (size_t group = 0; group < layout.groups; ++group)
     for (size_t outer = 0; outer < layout.outer; ++outer)
       for (size_t k = 0; k < layout.channels_per_group; ++k) {
         const size_t channel = group * layout.channels_per_group + k;
         const float factor = factors.weight[channel] * factors.reciprocal[channel];
-        for (size_t i = 0; i < layout.inner; ++i) *values++ *= factor;
+        for (size_t i = 0; i < layout.inner; ++i) *out++ = *in++ * factor;
       }
   return converted(result, weight.dtype());
+}
+
+// Computed whenever it is read: kept, it would stand beside the captured weight, the interpreter's copy and the integers.
+Tensor folded_weight(const Tensor& weight, const WeightLayout& layout, const Factors& factors) {
+  weight.raw();  // a damaged record is told now
+  const auto compute = [weight, layout, factors] { return scaled_weight(weight.for_one_use(), layout, factors).storage(); };
+  return Tensor(weight.dtype(), weight.sizes(), contiguous_strides(weight.sizes()), 0, Storage::computed(weight.nbytes(), compute));
 }
 
 // torchao associates the two layers' factors differently; the last bit depends on it.
@@ -204,7 +213,7 @@ class Folder {
       old_bias = floats(*bias_tensor);
     }
     const Tensor new_bias = shifted_bias(old_bias, *factors, pair.op->linear, tensor->dtype());
-    program_.set_constant(weight, scaled_weight(*tensor, *layout, *factors));
+    program_.set_constant(weight, folded_weight(*tensor, *layout, *factors));
     if (bias != nullptr) {
       program_.set_constant(bias, new_bias);
     } else {

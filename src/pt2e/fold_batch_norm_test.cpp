@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include <gtest/gtest.h>
+#include <intaglio/interpreter.h>
 
 #include "pt2e/test_programs.h"
 
@@ -46,6 +47,22 @@ TEST(FoldBatchNorm, ConvWeightAndBiasHaveTorchaosBits) {
     for (int i = 0; i < 3; ++i) EXPECT_EQ(weight[c * 3 + i], old.span<float>()[c * 3 + i] * (scale * r));
     EXPECT_EQ(bias[c], ((0.3f + 0.01f * static_cast<float>(c) - mean) * r) * scale + shift);
   }
+}
+
+TEST(FoldBatchNorm, FoldedWeightsAreRunWithoutBeingKept) {
+  ConvBn t(true);
+  Value* bn = batch_norm(t.b, t.conv, 4, "bn");
+  ExportedProgram program = t.b.finish({bn});
+  const Tensor sample = ramp({1, 3, 8, 8}, -1.0f, 0.01f);
+  const Tensor expected = Interpreter(program, {.threads = 1}).run({sample}).front();
+  ASSERT_EQ(fold_batch_norm(program, Compat::intaglio), 1u);
+  const Tensor output = Interpreter(program, {.threads = 1}).run({sample}).front();
+  for (int64_t i = 0; i < output.numel(); ++i) ASSERT_NEAR(output.span<float>()[i], expected.span<float>()[i], 1e-5f) << i;
+  const Tensor& weight = *program.constant(program.graph().node_list().front()->tensor("weight"));
+  const Tensor once = weight.for_one_use(), again = weight.for_one_use();
+  EXPECT_NE(once.raw(), again.raw());
+  EXPECT_TRUE(bit_equal(once, weight));
+  EXPECT_EQ(weight.for_one_use().raw(), weight.raw());  // from here on
 }
 
 TEST(FoldBatchNorm, MissingBiasBecomesAParameter) {

@@ -19,16 +19,17 @@ std::vector<int64_t> integers(const Tensor& tensor) {
 Tensor quantized(const Node& node, ConstantValues& constants) {
   const bool per_tensor = node.is("quantized_decomposed.quantize_per_tensor.default");
   if (!per_tensor && !node.is("quantized_decomposed.quantize_per_channel.default")) return {};
-  const Tensor* input = constants.find(node.tensor("input"));
-  if (input == nullptr) return {};
+  const Tensor* constant = constants.find(node.tensor("input"));
+  if (constant == nullptr) return {};
+  const Tensor input = constant->for_one_use();  // the float weight goes right afterwards
   const quant::QuantRange range = {node.integer("quant_min"), node.integer("quant_max")};
   const DType dtype = *node.optional_dtype("dtype");
-  if (per_tensor) return quant::quantize_per_tensor(*input, node.number("scale"), node.integer("zero_point"), range, dtype);
+  if (per_tensor) return quant::quantize_per_tensor(input, node.number("scale"), node.integer("zero_point"), range, dtype);
   const Tensor* scales = constants.find(node.tensor("scales"));
   const Tensor* zero_points = constants.find(node.tensor("zero_points"));
   if (scales == nullptr || zero_points == nullptr) return {};
   const Tensor scale = converted(*scales, DType::float32).contiguous();
-  return quant::quantize_per_channel(*input, scale.span<float>(), integers(*zero_points), node.integer("axis"), range, dtype);
+  return quant::quantize_per_channel(input, scale.span<float>(), integers(*zero_points), node.integer("axis"), range, dtype);
 }
 
 std::string free_name(const ExportedProgram& program, size_t& next) {

@@ -33,12 +33,8 @@ PreparedProgram prepare_pt2e(ExportedProgram program, const Quantizer& quantizer
   state->program = std::move(program);
   state->options = options;
 
-  std::vector<std::shared_ptr<Storage>> captured;
-  for (const auto& [name, entry] : state->program.state.entries()) captured.push_back(entry.tensor.storage());
   // Quantized weights must be those of deployment, where no batch norm is left.
   fold_batch_norm(state->program, options.compat);
-  // From here the folded weights are read, most of the captured ones never again.
-  for (const auto& storage : captured) storage->release_pages();
   // The quantizer sees the folded program, and may rewrite it before it says what is quantized.
   quantizer.transform_for_annotation(state->program);
   verify(state->program);

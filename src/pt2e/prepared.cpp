@@ -103,11 +103,13 @@ void observe_value(PreparedProgram::State& state, const Value* value, const Tens
 void observe_constants(PreparedProgram::State& state) {
   for (const Value* value : state.program.graph().inputs()) {
     if (state.insertions.at(value).empty() || !state.program.is_constant(value)) continue;
+    Tensor weight;
     for (const size_t index : state.insertions.at(value)) {
       const Insertion& insertion = state.insertions.items[index];
       const Observer* observer = state.groups[insertion.group].observer.get();
       if (observer == nullptr || (state.constants_observed && is_idempotent(*observer))) continue;
-      observe(state, insertion, *state.program.constant(value));
+      if (!weight.defined()) weight = state.program.constant(value)->for_one_use();
+      observe(state, insertion, weight);
     }
   }
   state.constants_observed = true;

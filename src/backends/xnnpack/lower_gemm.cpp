@@ -148,7 +148,8 @@ void convolution(Lowering& lowering, const Node& node, NodeKind) {
   const bool one_dimensional = lowering.value(input).dims.size() == 3;
   ConvolutionAttributes attributes = attributes_of(node, one_dimensional);
 
-  const Tensor raw = has_int8_weight(lowering) ? weight.data : float_weight(weight);
+  // Laid out anew below, nearly always.
+  const Tensor raw = (has_int8_weight(lowering) ? weight.data : float_weight(weight)).for_one_use();
   const Tensor square = one_dimensional ? with_trailing_one(raw) : raw;
   const int64_t input_channels = lowering.value(input).dims[1];
   const int64_t output_channels = operands.transposed ? square.size(1) * operands.groups : square.size(0);

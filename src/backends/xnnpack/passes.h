@@ -32,7 +32,8 @@ void remove_unused(PayloadGraph& graph);
 class Readers {
  public:
   explicit Readers(const PayloadGraph& graph);
-  size_t count(ValueId value) const { return nodes_[value].size() + outputs_[value]; }
+  // A value that was added since has none.
+  size_t count(ValueId value) const { return value < nodes_.size() ? nodes_[value].size() + outputs_[value] : 0; }
   const std::vector<size_t>& nodes(ValueId value) const { return nodes_[value]; }
   bool is_output(ValueId value) const { return outputs_[value] != 0; }
 

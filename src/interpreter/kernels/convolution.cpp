@@ -34,8 +34,9 @@ struct Primitive {
 };
 
 struct Weights {
-  dnnl::memory weight, bias;
-  std::shared_ptr<Storage> folded;  // what `bias` and a plain `weight` may point to
+  PackedWeights weight;
+  dnnl::memory bias;
+  std::shared_ptr<Storage> folded;  // what `bias` points to
 };
 
 struct ConvolutionState : NodeState {
@@ -197,7 +198,7 @@ Weights prepare_weights(Call& call, const Geometry& g, const Primitive& primitiv
   if (epilogue != nullptr && !epilogue->scale.empty()) {
     const size_t channels = static_cast<size_t>(primitive.target[1]);
     call.require(!g.transposed && epilogue->scale.size() == channels, "the batch norm behind it has another number of channels");
-    const Tensor dense = weight.contiguous();
+    const Tensor dense = weight.for_one_use().contiguous();
     std::vector<float> values(dense.span<float>().begin(), dense.span<float>().end()), shifts(channels, 0.0f);
     if (bias != nullptr) std::copy_n(plain_bias.data<float>(), channels, shifts.begin());
     fold(*epilogue, weight.sizes(), values, shifts);
@@ -205,8 +206,7 @@ Weights prepare_weights(Call& call, const Geometry& g, const Primitive& primitiv
     plain_bias = Tensor::of<float>(shifts, {primitive.target[1]});
   }
   const WeightView view = weight_view(plain.sizes(), plain.strides(), g);
-  const dnnl::memory source = dnnl_memory(dnnl_desc(view.sizes, view.strides), plain.raw());
-  result.weight = dnnl_reordered(source, primitive.weight_desc);
+  result.weight = dnnl_packed(primitive.weight_desc, dnnl_desc(view.sizes, view.strides), plain);
   if (plain_bias.defined()) {
     result.bias = dnnl_memory(primitive.bias_desc, plain_bias.raw());
     result.folded = plain_bias.storage();
@@ -219,6 +219,7 @@ Weights weights_for(Call& call, ConvolutionState& state, const Geometry& g, cons
   if (!call.is_constant("weight") || !call.is_constant("bias")) return prepare_weights(call, g, primitive, weight, bias);
   for (const auto& [desc, weights] : state.weights)
     if (desc == primitive.weight_desc) return weights;
+  call.context().pool.trim();
   state.weights.emplace_back(primitive.weight_desc, prepare_weights(call, g, primitive, weight, bias));
   return state.weights.back().second;
 }
@@ -271,7 +272,7 @@ Tensor convolve(Call& call, const Tensor& input, const Tensor& weight, const Ten
     const Primitive& primitive = last ? *rest : *whole;
     const Weights& weights = last ? rest_weights : whole_weights;
     DnnlArguments arguments = {{DNNL_ARG_SRC, dnnl_memory(primitive.source_desc, from + first * source_step)},
-                               {DNNL_ARG_WEIGHTS, weights.weight},
+                               {DNNL_ARG_WEIGHTS, weights.weight.memory},
                                {DNNL_ARG_DST, dnnl_memory(primitive.target_desc, to + first * target_step)}};
     if (has_bias) arguments.emplace(DNNL_ARG_BIAS, weights.bias);
     dnnl_run(primitive.run, std::move(arguments), primitive.scratchpad_desc);

@@ -71,11 +71,11 @@ Tensor affine(Call& call, const Tensor& x, const Tensor& b, bool constant_b, con
   const auto entry_of = [&](int64_t count) {
     Matrix part = matrix_of(a);
     part.rows = count;
-    return gemm_entry(state, part, matrix_of(weight), constant_b, bias != nullptr, call.epilogue());
+    return gemm_entry(state, part, matrix_shape_of(weight), constant_b, bias != nullptr, call.epilogue());
   };
   const auto whole = entry_of(chunk), rest = rows % chunk != 0 ? entry_of(rows % chunk) : whole;
   const auto memory_of = [&](const GemmState::Entry& entry) {
-    return constant_b ? gemm_packed(state, entry, matrix_of(weight)) : dnnl_memory(entry.b, weight.data<float>());
+    return constant_b ? gemm_packed(call, state, entry, weight) : dnnl_memory(entry.b, weight.data<float>());
   };
   const dnnl::memory whole_b = memory_of(*whole), rest_b = rest == whole ? whole_b : memory_of(*rest);
   parallel_for(static_cast<size_t>((rows + chunk - 1) / chunk), call.threads(), [&](size_t i) {

@@ -1,4 +1,5 @@
 #include <cmath>
+#include <utility>
 
 #include "backends/xnnpack/passes.h"
 
@@ -41,10 +42,12 @@ bool takes_batch_norm(const PayloadGraph& graph, const PayloadNode& node, size_t
          (node.inputs[2] == invalid_id || graph.values[node.inputs[2]].type == DataType::fp32);
 }
 
-void fold_into(PayloadGraph& graph, PayloadNode& node, const Statistics& s) {
-  const PayloadValue filter = graph.values[node.inputs[1]];
+void fold_into(PayloadGraph& graph, const Readers& readers, PayloadNode& node, const Statistics& s) {
+  const ValueId filter = node.inputs[1];
+  const std::string name = graph.values[filter].name;
   const int64_t axis = channel_dim(node);
-  Tensor weights = filter.data.clone();
+  // In place where nobody else reads the filter: a model's float weights stand in memory once.
+  Tensor weights = readers.count(filter) <= 1 ? std::exchange(graph.values[filter].data, {}) : graph.values[filter].data;
   float* w = weights.mutable_data<float>();
   int64_t inner = 1;
   for (int64_t dim = axis + 1; dim < weights.rank(); ++dim) inner *= weights.size(dim);
@@ -56,8 +59,8 @@ void fold_into(PayloadGraph& graph, PayloadNode& node, const Statistics& s) {
   const float* old = node.inputs[2] == invalid_id ? nullptr : graph.values[node.inputs[2]].data.data<float>();
   for (size_t c = 0; c < s.factor.size(); ++c)
     b[c] = ((old ? old[c] : 0.0f) - s.mean[c]) * s.factor[c] + s.offset[c];
-  node.inputs[1] = add_constant(graph, filter.name, std::move(weights));
-  node.inputs[2] = add_constant(graph, filter.name, std::move(bias));
+  node.inputs[1] = add_constant(graph, name, std::move(weights));
+  node.inputs[2] = add_constant(graph, name, std::move(bias));
 }
 
 // offset - mean * factor, in double.
@@ -144,7 +147,7 @@ void fold_batch_norms(PayloadGraph& graph) {
     const bool reshape_fits = reshape == no_node || graph.values[node.inputs[0]].dims.size() == 3;
     if (maker != no_node && moved[maker] != no_node && reshape_fits &&
         takes_batch_norm(graph, nodes[moved[maker]], s.factor.size())) {
-      fold_into(graph, nodes[moved[maker]], s);
+      fold_into(graph, readers, nodes[moved[maker]], s);
       nodes[moved[reshape == no_node ? maker : reshape]].output = node.output;
       moved[index] = moved[reshape == no_node ? maker : reshape];
     } else if (graph.values[node.inputs[0]].dims.size() == 4) {
