@@ -256,6 +256,8 @@ def cases() -> dict:
         "outer_meshgrid": (f(lambda a, b: torch.outer(a, b) + torch.meshgrid(a, b, indexing="ij")[0]), torch.randn(3), torch.randn(4)),
         "unflatten": (nn.Unflatten(1, (2, 3)), row),
         "grid_sample": (f(lambda x, g: F.grid_sample(x, g, align_corners=False)), image, torch.rand(1, 3, 3, 2)),
+        "affine_grid": (f(lambda x, t: F.grid_sample(x, F.affine_grid(t, (1, 4, 5, 6), align_corners=False), align_corners=False)), image, torch.randn(1, 2, 3)),
+        "affine_grid_corners": (f(lambda t: F.affine_grid(t, (2, 1, 3, 1, 4), align_corners=True)), torch.randn(2, 3, 4)),
         "half_conv": (nn.Conv2d(4, 6, 3).half(), image.half()),
         "cache_write": (SliceCache(), torch.randn(1, 2, 4), torch.tensor([1, 5])),
         "rolling_buffer": (RollingBuffer(), torch.randn(1, 1, 3)),

@@ -187,7 +187,31 @@ Values grid_sampler(GraphBuilder& b, const Node& n) {
             n.boolean("align_corners"))};
 }
 
+// The places of all elements in [-1, 1], the last dimension first and a 1 behind, times each transformation.
+Values affine_grid(GraphBuilder& b, const Node& n) {
+  const Ints size = n.integers("size");
+  const size_t axes = size.size() - 2;
+  if (size.size() < 4 || size.size() > 5 || n.tensor("theta")->dtype() != DType::float32) refuse(n, "only float32 grids of images and volumes are supported");
+  const bool corners = n.boolean("align_corners");
+  const Ints spatial(size.begin() + 2, size.end());
+  const int64_t count = element_count(spatial), width = static_cast<int64_t>(axes) + 1;
+  Tensor base = Tensor::empty(DType::float32, {count, width});
+  for (int64_t place = 0; place < count; ++place) {
+    float* row = base.mutable_data<float>() + place * width;
+    int64_t rest = place;
+    for (size_t i = 0; i < axes; ++i) {
+      const int64_t length = spatial[axes - 1 - i], index = rest % length;
+      rest /= length;
+      const double steps = static_cast<double>(corners ? std::max<int64_t>(length - 1, 1) : length);
+      row[i] = corners && length == 1 ? 0 : static_cast<float>((2 * static_cast<double>(index) + (corners ? 0 : 1)) / steps - 1);
+    }
+    row[axes] = 1;
+  }
+  return {b.view(b("aten.matmul.default", b.constant(std::move(base)), b.permute(n.tensor("theta"), {0, 2, 1})), n.output()->sizes())};
+}
+
 constexpr DecompositionRow rows[] = {
+    {"aten.affine_grid_generator.default", affine_grid},
     {"aten.pad.default", pad},
     {"aten.constant_pad_nd.default", constant_pad},
     {"aten.upsample_nearest1d.vec", upsample_1d},
