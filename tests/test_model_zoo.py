@@ -20,6 +20,7 @@ INT8 = "xnnpack_pt2e_int8_static_per_channel"
 # In float only the order of sums differs, which also depends on the processor.
 ROUNDING_MARGIN_DB = 2
 # How far the last bits of the scales move the figure on eight inputs: all of them changed by a millionth gave 9.9 to 10.6 dB.
+# Over 96 inputs ours has 8.98 dB and torchao's 8.90.
 SCATTER_DB = {"mobilevit_xxs": 0.4}
 
 
