@@ -39,7 +39,7 @@ def structured_images(count: int, size: int, seed: int) -> torch.Tensor:
 
 
 def carry_signals(model: nn.Module) -> None:
-    """Random depthwise filters blot out what is smooth, and residual branches as strong as their trunk drown it in noise."""
+    """For MobileNetV2 and ResNet-18. Random depthwise filters blot out what is smooth, and residual branches as strong as their trunk drown it in noise."""
     for module in model.modules():
         if isinstance(module, nn.Conv2d) and module.groups > 1:
             module.weight.data += module.weight.std()
@@ -49,15 +49,21 @@ def carry_signals(model: nn.Module) -> None:
             last().bias.data *= 0.3
 
 
-def settle_batch_norms(model: nn.Module, seed: int, size: int) -> nn.Module:
+def batch_norms(model: nn.Module) -> list:
+    return [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+
+
+def draw_batch_norms(model: nn.Module, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
-    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # the plain average: the initial variance of one must not outweigh a small true one
+    for norm in batch_norms(model):
         norm.weight.data = torch.rand(norm.weight.shape, generator=generator) + 0.5
         norm.bias.data = torch.rand(norm.bias.shape, generator=generator) * 0.6 - 0.3
-    carry_signals(model)
+
+
+def settle_statistics(model: nn.Module, seed: int, size: int) -> nn.Module:
+    for norm in batch_norms(model):
+        norm.reset_running_stats()
+        norm.momentum = None  # the plain average: the initial variance of one must not outweigh a small true one
     dropouts = [m for m in model.modules() if isinstance(m, nn.Dropout)]
     model.train()
     for dropout in dropouts:
@@ -66,6 +72,11 @@ def settle_batch_norms(model: nn.Module, seed: int, size: int) -> nn.Module:
         for step in range(4):
             model(structured_images(8, size, seed + 10 + step))
     return model.eval()
+
+
+def settle_batch_norms(model: nn.Module, seed: int, size: int) -> nn.Module:
+    draw_batch_norms(model, seed)
+    return settle_statistics(model, seed, size)
 
 
 def align_head(model: nn.Module, seed: int, size: int, components: int = 5) -> None:
@@ -95,7 +106,10 @@ def torchvision_model(name: str):
     import torchvision
 
     torch.manual_seed(0)
-    model = settle_batch_norms(getattr(torchvision.models, name)(weights=None), 1, 160)
+    model = getattr(torchvision.models, name)(weights=None)
+    draw_batch_norms(model, 1)
+    carry_signals(model)
+    settle_statistics(model, 1, 160)
     align_head(model, 1, 160)
     return model, lambda count, seed: [(image[None],) for image in structured_images(count, 224, seed)]
 
