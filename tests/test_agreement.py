@@ -85,7 +85,7 @@ def test_agreement_over_all_models_is_within_half_a_point(counts):
     assert lost <= HALF_A_POINT * RECORD["inputs"] * len(counts)
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v2", "resnet18"])
+@pytest.mark.parametrize("name", ["mobilenet_v2", "resnet18", "efficientnet_lite0"])
 def test_torchaos_decisions_give_executorchs_outputs(name, document, tmp_path):
     import torch
     from oracle_flow import flow
