@@ -216,11 +216,12 @@ def main() -> None:
         "plan_fuzz": {"plan.json": json.dumps(PLAN, separators=(",", ":")).encode()},
         "recipe_file_fuzz": {"recipe.json": json.dumps(RECIPE, separators=(",", ":")).encode()},
         "payload_reader_fuzz": {"conv": xnnpack_payload(program)},
-        "pte_reader_fuzz": {
-            f"{name}.pte": (TESTS / "records" / "pte" / f"{name}.pte").read_bytes()
-            for name in ("conv_xnnpack", "multi_output", "dynamic")
-        },
     }
+    programs = {
+        f"{name}.pte": (TESTS / "records" / "pte" / f"{name}.pte").read_bytes()
+        for name in ("conv_xnnpack", "multi_output", "dynamic")
+    }
+    seeds |= {target: programs for target in ("pte_reader_fuzz", "pte_explanation_fuzz")}
     for target, files in seeds.items():
         folder = CORPUS / target
         folder.mkdir(parents=True, exist_ok=True)
