@@ -6,7 +6,7 @@
 #include <intaglio/error.h>
 
 #include "edge/pte_reader.h"
-#include "pt2e/prepared.h"
+#include "pt2e/uncalibrated.h"
 #include "report/pte_explanation.h"
 
 namespace intaglio::cli {

@@ -8,6 +8,7 @@
 #include "pt2e/fold_quantize.h"
 #include "pt2e/prepared.h"
 #include "pt2e/quantize_nodes.h"
+#include "pt2e/uncalibrated.h"
 
 namespace intaglio {
 namespace {
@@ -65,6 +66,8 @@ ExportedProgram convert_pt2e(PreparedProgram prepared, const ConvertOptions& opt
   check_ranges(state);
   return converted(state, options);
 }
+
+const Annotations& annotations_of(const PreparedProgram& prepared) { return prepared.internal().annotations; }
 
 ExportedProgram convert_uncalibrated(PreparedProgram prepared) {
   PreparedProgram::State& state = prepared.internal();

@@ -49,10 +49,6 @@ void observe_without_samples(PreparedProgram::State& state);
 // What needs no sample: constants, and values that follow from constants alone.
 void observe_known_values(PreparedProgram::State& state);
 
-// As convert_pt2e, with a scale of 1 for what no sample reached. For explanations: which operators work on integers does
-// not depend on ranges, the numbers mean nothing.
-ExportedProgram convert_uncalibrated(PreparedProgram prepared);
-
 // True when the parameters of a group are known: observed, decided, fixed, or derived from known ones.
 bool is_calibrated(const PreparedProgram::State& state, size_t group);
 // Decided, derived or calculated parameters; a usage error when derivations go in a circle.

@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-#include "pt2e/prepared.h"
+#include "pt2e/uncalibrated.h"
 
 namespace intaglio {
 namespace {
@@ -104,7 +104,7 @@ QuantizationExplanation explain_quantization(const ExportedProgram& program) {
 }
 
 QuantizationExplanation explain_quantization(const PreparedProgram& prepared) {
-  const Annotations& annotations = prepared.internal().annotations;
+  const Annotations& annotations = annotations_of(prepared);
   return explain(prepared.program(), [&](const Node& node) { return annotations.is_annotated(&node); },
                  [&](const Node& node) {
                    const std::string* refusal = annotations.refusal(&node);

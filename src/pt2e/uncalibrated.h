@@ -1,0 +1,15 @@
+// What can be said of a prepared program before any sample ran: for explanations.
+#pragma once
+
+#include <intaglio/pt2e.h>
+
+namespace intaglio {
+
+// What the quantizer annotated and what it refused, by nodes of `prepared.program()`.
+const Annotations& annotations_of(const PreparedProgram& prepared);
+
+// As convert_pt2e, with a scale of 1 for what no sample reached: which operators work on integers does not depend on
+// ranges. The numbers mean nothing.
+ExportedProgram convert_uncalibrated(PreparedProgram prepared);
+
+}  // namespace intaglio
