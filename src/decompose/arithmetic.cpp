@@ -108,22 +108,15 @@ Values clamp_tensor(GraphBuilder& b, const Node& n) {
   return {x};
 }
 
-// ---- choices. A number in a choice takes the result's type, so that nothing is cast when the program runs.
-Argument choice(GraphBuilder& b, const Node& n, std::string_view argument) {
-  const Argument written = n.argument(argument);
-  if (Value* const* value = written.get_if<Value*>(); value && (*value)->is_tensor()) return b.cast(*value, n.output()->dtype());
-  return b.number(written, n.output()->dtype());
-}
+// ---- choices
 Values where(GraphBuilder& b, const Node& n) {
   Value* condition = b.cast(n.tensor("condition"), DType::boolean);
-  const Argument yes = choice(b, n, "self"), no = choice(b, n, "other");
-  if (n.is("aten.where.self") && condition == n.tensor("condition") && *yes.get_if<Value*>() == self(n) &&
-      *no.get_if<Value*>() == n.tensor("other"))
-    return {};
+  Value *yes = operand(b, n, "self"), *no = operand(b, n, "other");
+  if (n.is("aten.where.self") && condition == n.tensor("condition") && yes == self(n) && no == n.tensor("other")) return {};
   return {b("aten.where.self", condition, yes, no)};
 }
 Values masked_fill(GraphBuilder& b, const Node& n) {
-  return {b("aten.where.self", n.tensor("mask"), choice(b, n, "value"), self(n))};
+  return {b("aten.where.self", n.tensor("mask"), operand(b, n, "value"), self(n))};
 }
 
 Values is_finite(GraphBuilder& b, const Node& n) {

@@ -1,28 +1,28 @@
 // Casts and copies. In a functional graph a copy is its operand, except where the program would return its own input.
-#include "decompose/tables.h"
 #include "decompose/rewrite.h"
+#include "decompose/tables.h"
 
 namespace intaglio {
 namespace {
 
-Value* operand(const Node& n) { return n.tensor("self"); }
+Value* self(const Node& n) { return n.tensor("self"); }
 
 Values copy(GraphBuilder& b, const Node& n) {
-  const bool returns_input = !operand(n)->producer() && is_program_output(n.output());
-  if (!returns_input) return {operand(n)};
+  const bool returns_input = !self(n)->producer() && is_program_output(n.output());
+  if (!returns_input) return {self(n)};
   if (n.is("aten.clone.default") && n.arguments().size() == 1) return {};
-  return {b("aten.clone.default", operand(n))};
+  return {b("aten.clone.default", self(n))};
 }
 
 Values cast(GraphBuilder& b, const Node& n) {
   const DType wanted = n.output()->dtype();
-  if (wanted == operand(n)->dtype()) return copy(b, n);
+  if (wanted == self(n)->dtype()) return copy(b, n);
   if (n.is("aten._to_copy.default") && n.arguments().size() == 2 && n.find("dtype")) return {};
-  return {b.cast(operand(n), wanted)};
+  return {b.cast(self(n), wanted)};
 }
 
 Values overwritten(GraphBuilder& b, const Node& n) {
-  return {b.expand(b.cast(n.tensor("src"), operand(n)->dtype()), operand(n)->sizes())};
+  return {b.expand(b.cast(n.tensor("src"), self(n)->dtype()), self(n)->sizes())};
 }
 
 Values dropout(GraphBuilder&, const Node& n) {

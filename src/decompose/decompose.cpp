@@ -6,8 +6,8 @@
 
 #include <intaglio/error.h>
 
-#include "decompose/tables.h"
 #include "decompose/rewrite.h"
+#include "decompose/tables.h"
 
 namespace intaglio {
 namespace {
@@ -18,9 +18,8 @@ const std::unordered_map<std::string_view, Decomposition>& table() {
     for (const auto& family :
          {activation_decompositions(), arithmetic_decompositions(), attention_decompositions(), composite_decompositions(), convolution_decompositions(),
           copy_decompositions(), creation_decompositions(), einsum_decompositions(), embedding_decompositions(), function_decompositions(),
-          indexing_decompositions(), matrix_decompositions(),
-          normalization_decompositions(), pooling_decompositions(), recurrent_decompositions(), reduction_decompositions(), resampling_decompositions(),
-          view_decompositions()})
+          indexing_decompositions(), matrix_decompositions(), normalization_decompositions(), pooling_decompositions(), recurrent_decompositions(),
+          reduction_decompositions(), resampling_decompositions(), view_decompositions()})
       for (const DecompositionRow& row : family) map.emplace(row.op, row.function);
     return map;
   }();
@@ -57,13 +56,20 @@ Ints spread(Ints list, size_t count) {
   return list;
 }
 
+Value* operand(GraphBuilder& build, const Node& node, std::string_view argument, DType dtype) {
+  const Argument written = node.argument(argument);
+  if (Value* const* value = written.get_if<Value*>(); value && (*value)->is_tensor()) return build.cast(*value, dtype);
+  return build.number(written, dtype);
+}
+Value* operand(GraphBuilder& build, const Node& node, std::string_view argument) { return operand(build, node, argument, node.output()->dtype()); }
+
 void refuse(const Node& node, std::string_view why) { throw_unsupported(fmt::format("{}: {}", describe(node), why)); }
 
 bool has_decomposition(const Op& op) { return table().contains(op.name()); }
 
 void decompose(ExportedProgram& program, const std::function<bool(const Node&)>& keep) {
   Graph& graph = program.graph();
-  const auto first = [&] { auto nodes = graph.size() == 0 ? nullptr : graph.node_list().front(); return nodes; };
+  const auto first = [&]() -> Node* { return graph.size() == 0 ? nullptr : graph.node_list().front(); };
   Node* node = first();
   while (node) {
     const auto row = table().find(node->op().name());

@@ -12,14 +12,6 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 Value* self(const Node& n) { return n.tensor("self"); }
 
-// An operand in the result's type: a tensor, or a number made one.
-Value* operand(GraphBuilder& b, const Node& n, std::string_view argument, DType dtype) {
-  const Argument written = n.argument(argument);
-  if (Value* const* value = written.get_if<Value*>(); value && (*value)->is_tensor()) return b.cast(*value, dtype);
-  return b.number(written, dtype);
-}
-Value* operand(GraphBuilder& b, const Node& n, std::string_view argument) { return operand(b, n, argument, n.output()->dtype()); }
-
 Value* is_nan(GraphBuilder& b, Value* x) { return b("aten.ne.Tensor", x, x); }
 Value* choose(GraphBuilder& b, Value* condition, Value* yes, Value* no) { return b("aten.where.self", condition, yes, no); }
 Value* choose(GraphBuilder& b, Value* condition, double yes, Value* no) { return choose(b, condition, b.number(yes, no->dtype()), no); }

@@ -44,6 +44,10 @@ using Values = std::vector<Value*>;
 int64_t dim_of(const Node& node, std::string_view argument, int64_t rank);
 // `stride`-like lists repeated to the spatial rank.
 Ints spread(Ints list, size_t count);
+// An operand in an element type, the result's by default: a tensor is cast, a number made one, so that nothing is cast when the
+// program runs.
+Value* operand(GraphBuilder& build, const Node& node, std::string_view argument, DType dtype);
+Value* operand(GraphBuilder& build, const Node& node, std::string_view argument);
 [[noreturn]] void refuse(const Node& node, std::string_view why);
 
 }  // namespace intaglio
