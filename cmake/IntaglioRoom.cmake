@@ -1,13 +1,17 @@
 # intaglio_room(NAME [DEPENDS rooms...] [LINK libraries...])
 #
-# A static library `intaglio_NAME` from the folder's *.cpp, and from the files beside them:
+# A static library `intaglio_NAME` from the *.cpp of the folder and of the folders in it (those of EXCLUDE apart), and from
+# the files beside them:
 #   *_test.cpp   one GoogleTest program `NAME_test`
 #   *_fuzz.cpp   one libFuzzer program each (with INTAGLIO_FUZZ)
 #   *_bench.cpp  one Google Benchmark program `NAME_bench` (with INTAGLIO_BENCH)
 # `tests/data` beside the code is found by tests through INTAGLIO_SOURCE_DIR.
 function(intaglio_room NAME)
-  cmake_parse_arguments(ROOM "" "" "DEPENDS;LINK;SOURCES" ${ARGN})
-  file(GLOB sources CONFIGURE_DEPENDS *.cpp ops/*.cpp passes/*.cpp kernels/*.cpp)
+  cmake_parse_arguments(ROOM "" "" "DEPENDS;LINK;SOURCES;EXCLUDE" ${ARGN})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS RELATIVE ${CMAKE_CURRENT_SOURCE_DIR} *.cpp)
+  foreach(folder ${ROOM_EXCLUDE})
+    list(FILTER sources EXCLUDE REGEX "^${folder}/")
+  endforeach()
   set(tests ${sources})
   set(fuzzers ${sources})
   set(benches ${sources})

@@ -35,9 +35,7 @@ void quantize_and_lower(const char* model, const char* calibration, const char* 
   intaglio::save_exported_program(quantized, quantized_path);
 
   // 4. Lowered to XNNPACK and written for the ExecuTorch runtime.
-  intaglio::to_edge_transform_and_lower(std::move(quantized), {intaglio::xnnpack::XnnpackPartitioner()})
-      .to_executorch()
-      .save(pte_path);
+  intaglio::to_edge_transform_and_lower(std::move(quantized), {intaglio::xnnpack::XnnpackPartitioner()}).to_executorch().save(pte_path);
 }
 
 }  // namespace

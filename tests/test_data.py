@@ -10,7 +10,7 @@ from PIL import Image
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 BUILD = pathlib.Path(os.environ.get("INTAGLIO_BUILD", ROOT / "build"))
-DUMP = BUILD / "src/data/data_dump"
+DUMP = BUILD / "tests/probes/data_dump"
 
 DTYPES = ["?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "c8", "c16"]
 

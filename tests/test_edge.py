@@ -1,6 +1,6 @@
 """Lowering without delegates against ExecuTorch: the ops left, the numbers, and the emitted files on the stock runtime.
 
-`edge_probe` (src/edge) lowers every case; tests/records/edge_ops.json holds what to_edge leaves of it.
+`edge_probe` (tests/probes) lowers every case; tests/records/edge_ops.json holds what to_edge leaves of it.
 """
 
 import json
@@ -59,7 +59,7 @@ def probed(build, tmp_path_factory):
     folder = tmp_path_factory.mktemp("edge")
     expected = edge_cases.export_all(folder)
     files = [str(folder / f"{name}.pt2") for name in expected]
-    probe = build / "src" / "edge" / "edge_probe"
+    probe = build / "tests/probes/edge_probe"
     done = subprocess.run([str(probe), *files], capture_output=True, text=True, timeout=300, check=True)
     results = [json.loads(line) for line in done.stdout.splitlines()]
     return folder, expected, dict(zip(expected, results))

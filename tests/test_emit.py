@@ -26,7 +26,7 @@ def lowered(build, tmp_path_factory):
         torch.export.save(program, folder / f"{name}.pt2")
         programs[name] = (folder / f"{name}.pte", program)
         arguments += [folder / f"{name}.pt2", folder / f"{name}.pte"]
-    done = subprocess.run([build / "src/edge/edge_lower", *arguments], capture_output=True, text=True, timeout=300)
+    done = subprocess.run([build / "tests/probes/edge_lower", *arguments], capture_output=True, text=True, timeout=300)
     return programs, done.stderr
 
 

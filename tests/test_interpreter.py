@@ -48,7 +48,7 @@ def write_case(folder, name, module, inputs, forms=FORMS):
 
 
 def run_tool(triples, *options):
-    tool = Path(os.environ.get("INTAGLIO_BUILD", ROOT / "build")) / "src" / "interpreter" / "interpreter_run"
+    tool = Path(os.environ.get("INTAGLIO_BUILD", ROOT / "build")) / "tests/probes/interpreter_run"
     assert tool.exists(), f"{tool} is not built"
     done = subprocess.run([tool, *options, *map(str, triples)], capture_output=True, text=True, timeout=600)
     errors = {}

@@ -41,7 +41,7 @@ def lowered(build, tmp_path_factory):
             torch.export.save(program, folder / f"{name}.pt2")
             results[name] = expected_outputs(copy.deepcopy(case.module), case)
         arguments += [folder / f"{name}.pt2", folder / f"{name}.portable.pte"]
-    done = subprocess.run([build / "src" / "edge" / "edge_lower", *arguments], capture_output=True, text=True, timeout=300)
+    done = subprocess.run([build / "tests/probes/edge_lower", *arguments], capture_output=True, text=True, timeout=300)
     (folder / "portable.err").write_text(done.stderr)
     return folder, results
 

@@ -26,7 +26,7 @@ torch.serialization.add_safe_globals([Point])  # it stands in the sample inputs
 
 @pytest.fixture(scope="session")
 def roundtrip():
-    tool = Path(os.environ.get("INTAGLIO_BUILD", ROOT / "build")) / "src" / "pt2" / "pt2_roundtrip"
+    tool = Path(os.environ.get("INTAGLIO_BUILD", ROOT / "build")) / "tests/probes/pt2_roundtrip"
     assert tool.exists(), f"{tool} is not built"
 
     def call(source, target):

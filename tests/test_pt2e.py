@@ -18,7 +18,7 @@ RECORDS = Path(__file__).resolve().parent / "records" / "pt2e"
 @pytest.fixture(scope="module")
 def annotate(build):
     def call(*arguments):
-        done = subprocess.run([str(build / "src/pt2e/pt2e_annotate"), *map(str, arguments)], capture_output=True, text=True, timeout=300)
+        done = subprocess.run([str(build / "tests/probes/pt2e_annotate"), *map(str, arguments)], capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 

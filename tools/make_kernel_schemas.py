@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes src/runtime/kernel_schemas.inc: the argument schema of every kernel with out arguments.
 
-    .venv/bin/python tools/make_kernel_schemas.py [src/edge/kernel_table.inc]
+    .venv/bin/python tools/make_kernel_schemas.py [src/pte/kernel_table.inc]
 
 Rows come from the edge room's table of kernels; here each schema becomes one letter and a name per argument:
 T tensor, i integer, f float, b bool, s scalar, c text; `?` may be None, `[]` a list, `[n]` a list of n that a single
@@ -42,7 +42,7 @@ def compact(schema):
 
 
 def main():
-    source = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "src/edge/kernel_table.inc"
+    source = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "src/pte/kernel_table.inc"
     rows = []
     for _, key, functional, schema in ROW.findall(source.read_text()):
         if ") ->" not in schema:

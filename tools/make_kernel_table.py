@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes src/edge/kernel_table.inc: every kernel the ExecuTorch wheel registers, with its argument schema.
+"""Writes src/pte/kernel_table.inc: every kernel the ExecuTorch wheel registers, with its argument schema.
 
 A row is KERNEL(group, "kernel name.overload", "functional op it serves or empty", "schema").
 Run with the oracle venv's python from the root of the repository; the result is committed.
@@ -99,7 +99,7 @@ def main():
         name = names[0] if names else ""
         schema = schema.replace("\\", "\\\\").replace('"', '\\"')
         rows.append(f'KERNEL({group}, "{key}", "{name}", "{schema}")')
-    target = ROOT / "src/edge/kernel_table.inc"
+    target = ROOT / "src/pte/kernel_table.inc"
     target.write_text(f"// Made by tools/make_kernel_table.py from the executorch wheel and torch {torch.__version__}. Do not edit.\n"
                       + "\n".join(rows) + "\n")
     print(len(rows), "kernels")

@@ -96,8 +96,7 @@ Sample bind_sample(const std::filesystem::path& file, std::vector<NamedArray> ar
 class SampleSource {
  public:
   // Bad-input error when there are none; usage error for images without `preprocess`.
-  SampleSource(const std::filesystem::path& data, std::vector<InputSlot> slots,
-               std::optional<Preprocess> preprocess = std::nullopt);
+  SampleSource(const std::filesystem::path& data, std::vector<InputSlot> slots, std::optional<Preprocess> preprocess = std::nullopt);
   size_t size() const { return files_.size(); }
   const std::filesystem::path& file(size_t index) const { return files_.at(index); }
   Sample load(size_t index) const;  // may be called from several threads

@@ -19,7 +19,7 @@ struct LowerOptions {
 };
 
 struct ExecutorchOptions {
-  bool plan_inputs = true;   // memory for inputs and outputs is planned inside the program
+  bool plan_inputs = true;  // memory for inputs and outputs is planned inside the program
   bool plan_outputs = true;
 };
 
@@ -62,11 +62,10 @@ class EdgeProgram {
   ExecutorchProgram to_executorch(const ExecutorchOptions& options = {}) &&;
 };
 
-EdgeProgram to_edge_transform_and_lower(ExportedProgram program, const PartitionerList& partitioners,
-                                        const LowerOptions& options = {});
+EdgeProgram to_edge_transform_and_lower(ExportedProgram program, const PartitionerList& partitioners, const LowerOptions& options = {});
 // Several methods in one file, each lowered alike; names are unique.
-EdgeProgram to_edge_transform_and_lower(std::vector<std::pair<std::string, ExportedProgram>> methods,
-                                        const PartitionerList& partitioners, const LowerOptions& options = {});
+EdgeProgram to_edge_transform_and_lower(std::vector<std::pair<std::string, ExportedProgram>> methods, const PartitionerList& partitioners,
+                                        const LowerOptions& options = {});
 
 }  // namespace intaglio
 

@@ -27,26 +27,16 @@ class Error : public std::runtime_error {
   ErrorKind kind() const { return kind_; }
 
   // The same error with `context: ` in front, for example a file name.
-  Error with_context(std::string_view context) const {
-    return Error(kind_, std::string(context) + ": " + what());
-  }
+  Error with_context(std::string_view context) const { return Error(kind_, std::string(context) + ": " + what()); }
 
  private:
   ErrorKind kind_;
 };
 
-[[noreturn]] inline void throw_bad_input(const std::string& message) {
-  throw Error(ErrorKind::bad_input, message);
-}
-[[noreturn]] inline void throw_unsupported(const std::string& message) {
-  throw Error(ErrorKind::unsupported, message);
-}
-[[noreturn]] inline void throw_usage(const std::string& message) {
-  throw Error(ErrorKind::usage, message);
-}
-[[noreturn]] inline void throw_bug(const std::string& message) {
-  throw Error(ErrorKind::bug, message);
-}
+[[noreturn]] inline void throw_bad_input(const std::string& message) { throw Error(ErrorKind::bad_input, message); }
+[[noreturn]] inline void throw_unsupported(const std::string& message) { throw Error(ErrorKind::unsupported, message); }
+[[noreturn]] inline void throw_usage(const std::string& message) { throw Error(ErrorKind::usage, message); }
+[[noreturn]] inline void throw_bug(const std::string& message) { throw Error(ErrorKind::bug, message); }
 
 // Text from a file made fit to be shown on one line of a terminal: control characters and invalid UTF-8
 // become \xNN, and anything longer than `limit` bytes is cut with an ellipsis.

@@ -52,8 +52,8 @@ struct TensorMeta {
 
   static TensorMeta contiguous(DType dtype, std::vector<SymInt> sizes);
   int64_t rank() const { return static_cast<int64_t>(sizes.size()); }
-  bool is_static() const;         // no symbolic size
-  Sizes static_sizes() const;     // bug error when symbolic
+  bool is_static() const;      // no symbolic size
+  Sizes static_sizes() const;  // bug error when symbolic
   // Dims by stride descending (symbolic strides by their hints), ties in original order.
   std::vector<uint8_t> dim_order() const;
 };
@@ -122,21 +122,28 @@ using ArgumentMap = std::vector<std::pair<std::string, Argument>>;
 // Mirrors the archive's argument union. A single tensor or symbol is a Value*; a list of tensors may hold nulls
 // (Tensor?[]); a list mixing numbers and symbols is a vector<SymArg>. Python's int and float stay distinct.
 class Argument
-    : public std::variant<std::monostate, Value*, std::vector<Value*>, std::vector<std::vector<Value*>>, int64_t,
-                          std::vector<int64_t>, double, std::vector<double>, bool, std::vector<bool>, std::string,
-                          std::vector<std::string>, std::vector<SymArg>, DType, MemoryFormat, Layout, Device,
-                          std::shared_ptr<Subgraph>, CustomObject, OpName, std::complex<double>,
-                          std::vector<std::vector<int64_t>>, std::vector<std::vector<double>>,
-                          std::shared_ptr<ArgumentMap>> {
+    : public std::variant<std::monostate, Value*, std::vector<Value*>, std::vector<std::vector<Value*>>, int64_t, std::vector<int64_t>,
+                          double, std::vector<double>, bool, std::vector<bool>, std::string, std::vector<std::string>, std::vector<SymArg>,
+                          DType, MemoryFormat, Layout, Device, std::shared_ptr<Subgraph>, CustomObject, OpName, std::complex<double>,
+                          std::vector<std::vector<int64_t>>, std::vector<std::vector<double>>, std::shared_ptr<ArgumentMap>> {
  public:
   using variant::variant;
-  Argument(int value) : variant(int64_t{value}) {}                   // NOLINT
-  Argument(const char* text) : variant(std::string(text)) {}         // NOLINT
+  Argument(int value) : variant(int64_t{value}) {}            // NOLINT
+  Argument(const char* text) : variant(std::string(text)) {}  // NOLINT
 
   bool is_none() const { return std::holds_alternative<std::monostate>(*this); }
-  template <typename T> const T* get_if() const { return std::get_if<T>(static_cast<const variant*>(this)); }
-  template <typename T> T* get_if() { return std::get_if<T>(static_cast<variant*>(this)); }
-  template <typename T> bool is() const { return get_if<T>() != nullptr; }
+  template <typename T>
+  const T* get_if() const {
+    return std::get_if<T>(static_cast<const variant*>(this));
+  }
+  template <typename T>
+  T* get_if() {
+    return std::get_if<T>(static_cast<variant*>(this));
+  }
+  template <typename T>
+  bool is() const {
+    return get_if<T>() != nullptr;
+  }
 };
 
 // Values an argument refers to, in order, nulls skipped; sub-graph bodies are closed and refer to none.
@@ -166,13 +173,13 @@ class Node {
   Argument argument(std::string_view argument) const;
   // Typed reads of argument(); a number where a list is expected is repeated to the schema's fixed length.
   // They throw `unsupported` naming the node, its layer and the argument when the type does not fit.
-  Value* tensor(std::string_view argument) const;            // never null
-  Value* optional_tensor(std::string_view argument) const;   // null for None
+  Value* tensor(std::string_view argument) const;           // never null
+  Value* optional_tensor(std::string_view argument) const;  // null for None
   std::vector<Value*> tensors(std::string_view argument) const;
   int64_t integer(std::string_view argument) const;
   std::optional<int64_t> optional_integer(std::string_view argument) const;
   std::vector<int64_t> integers(std::string_view argument) const;
-  double number(std::string_view argument) const;            // int, float or bool
+  double number(std::string_view argument) const;  // int, float or bool
   std::optional<double> optional_number(std::string_view argument) const;
   bool boolean(std::string_view argument) const;
   std::string string(std::string_view argument) const;
@@ -264,12 +271,10 @@ class Graph {
 
   // New node before `position`, or at the end when null. Names are made unique. The arguments must refer to values of
   // this graph. `groups` empty: every output is a plain return, or one list when the schema returns one list.
-  Node& insert_before(Node* position, Op op, std::vector<NamedArgument> arguments,
-                      std::vector<OutputSpecification> outputs, std::string name = "",
-                      std::vector<Node::OutputGroup> groups = {});
-  Node& insert_after(Node* position, Op op, std::vector<NamedArgument> arguments,
-                     std::vector<OutputSpecification> outputs, std::string name = "",
-                     std::vector<Node::OutputGroup> groups = {});
+  Node& insert_before(Node* position, Op op, std::vector<NamedArgument> arguments, std::vector<OutputSpecification> outputs,
+                      std::string name = "", std::vector<Node::OutputGroup> groups = {});
+  Node& insert_after(Node* position, Op op, std::vector<NamedArgument> arguments, std::vector<OutputSpecification> outputs,
+                     std::string name = "", std::vector<Node::OutputGroup> groups = {});
 
   // Replaces the named argument, or adds it (in schema order) when absent.
   void set_argument(Node& node, std::string_view argument, Argument value);
@@ -280,7 +285,8 @@ class Graph {
 
   void replace_all_uses(Value* from, Value* to);
   // Uses by nodes for which `which` holds.
-  template <typename Predicate> void replace_uses_if(Value* from, Value* to, Predicate which) {
+  template <typename Predicate>
+  void replace_uses_if(Value* from, Value* to, Predicate which) {
     const std::vector<Node*> users = from->users();
     for (Node* user : users)
       if (which(*user)) replace_uses_in(*user, from, to);

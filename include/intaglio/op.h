@@ -15,20 +15,35 @@
 namespace intaglio {
 
 enum class ArgType {
-  tensor, optional_tensor, tensor_list, optional_tensor_list,  // Tensor, Tensor?, Tensor[], Tensor?[]
-  integer, integer_list,                                       // int, SymInt and their lists
-  floating, floating_list, boolean, boolean_list, scalar, scalar_list, string, string_list,
-  scalar_type, memory_format, layout, device, other,
+  tensor,
+  optional_tensor,
+  tensor_list,
+  optional_tensor_list,  // Tensor, Tensor?, Tensor[], Tensor?[]
+  integer,
+  integer_list,  // int, SymInt and their lists
+  floating,
+  floating_list,
+  boolean,
+  boolean_list,
+  scalar,
+  scalar_list,
+  string,
+  string_list,
+  scalar_type,
+  memory_format,
+  layout,
+  device,
+  other,
 };
 
 struct ArgSchema {
   std::string name;
   ArgType type = ArgType::other;
-  bool optional = false;              // `?`: None is allowed
-  int fixed_length = 0;               // `int[2]`: 2; a single value is repeated
+  bool optional = false;  // `?`: None is allowed
+  int fixed_length = 0;   // `int[2]`: 2; a single value is repeated
   bool keyword_only = false;
-  bool mutated = false;               // `Tensor(a!)`
-  bool aliased = false;               // `Tensor(a)` or `Tensor(a!)`
+  bool mutated = false;                     // `Tensor(a!)`
+  bool aliased = false;                     // `Tensor(a)` or `Tensor(a!)`
   std::optional<std::string> default_text;  // as in the schema: "1", "None", "[]", "True", "0.01", "\"none\"", "contiguous_format"
 };
 

@@ -23,18 +23,18 @@ struct CompileSpec {
 // Named data of a delegate: weights, shared between delegates by key.
 struct NamedBlob {
   std::string key;
-  std::vector<std::byte> owned;             // bytes made by the backend, or
-  Tensor tensor;                            // a contiguous tensor whose bytes are written as they are
+  std::vector<std::byte> owned;  // bytes made by the backend, or
+  Tensor tensor;                 // a contiguous tensor whose bytes are written as they are
   std::span<const std::byte> bytes() const;
 };
 
 // One delegate: the sub-program that left the graph, and what the backend made of it.
 struct Delegate {
-  std::string backend_id;                   // "XnnpackBackend"
+  std::string backend_id;  // "XnnpackBackend"
   std::vector<std::byte> payload;
   std::vector<CompileSpec> compile_specs;
   std::vector<NamedBlob> named_data;
-  std::unique_ptr<ExportedProgram> program; // for `inspect` and tests
+  std::unique_ptr<ExportedProgram> program;  // for `inspect` and tests
 };
 
 // Nodes that become one delegate, in graph order. Constants used only inside (weights, quantized parameters) go along.

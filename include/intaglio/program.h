@@ -22,8 +22,14 @@ struct InputSpec {
 
 struct OutputSpec {
   enum class Kind {
-    user_output, buffer_mutation, parameter_mutation, user_input_mutation, token,
-    loss_output, gradient_to_parameter, gradient_to_user_input,
+    user_output,
+    buffer_mutation,
+    parameter_mutation,
+    user_input_mutation,
+    token,
+    loss_output,
+    gradient_to_parameter,
+    gradient_to_user_input,
   };
   Kind kind = Kind::user_output;
   std::string target;  // of mutations and gradients
@@ -31,9 +37,9 @@ struct OutputSpec {
 
 // A tree of containers (torch's pytree). Leaves have an empty type.
 struct TreeSpec {
-  std::string type;                // "builtins.tuple", "builtins.dict", "collections.namedtuple", ...; "" for a leaf
-  std::string context_json;        // JSON text of the context field, kept as it was
-  std::vector<std::string> keys;   // of dicts, in insertion order
+  std::string type;               // "builtins.tuple", "builtins.dict", "collections.namedtuple", ...; "" for a leaf
+  std::string context_json;       // JSON text of the context field, kept as it was
+  std::vector<std::string> keys;  // of dicts, in insertion order
   std::vector<TreeSpec> children;
 
   bool is_leaf() const { return type.empty(); }
@@ -82,7 +88,7 @@ class ExportedProgram {
   State constants;  // other buffers and lifted constants
 
   SymRanges range_constraints;
-  TreeSpec in_spec;   // tuple(args tuple, kwargs dict)
+  TreeSpec in_spec;  // tuple(args tuple, kwargs dict)
   TreeSpec out_spec;
 
   std::string source;  // the file it came from, for messages
@@ -97,7 +103,7 @@ class ExportedProgram {
   // The tensor behind a parameter, buffer or constant input; null for anything else.
   const Tensor* constant(const Value* value) const;
   const std::string* target_of(const Value* value) const;
-  std::vector<Value*> user_inputs() const;      // user_input specs only, in order
+  std::vector<Value*> user_inputs() const;  // user_input specs only, in order
   std::vector<Argument> user_outputs() const;
   // True if an in-place op or a mutation output writes to this input.
   bool is_mutated(const Value* value) const;

@@ -17,8 +17,8 @@ struct LoadOptions {
 // Weights stay in the mapped file. Errors name the file and the entry.
 ExportedProgram load_exported_program(const std::filesystem::path& path, const LoadOptions& options = {});
 // The same from memory; `name` is used in messages. `keep_alive` owns the bytes.
-ExportedProgram load_exported_program(std::span<const std::byte> bytes, std::shared_ptr<const void> keep_alive,
-                                      const std::string& name, const LoadOptions& options = {});
+ExportedProgram load_exported_program(std::span<const std::byte> bytes, std::shared_ptr<const void> keep_alive, const std::string& name,
+                                      const LoadOptions& options = {});
 
 // What is written loads with torch.export.load. The target is replaced only after everything is written.
 void save_exported_program(const ExportedProgram& program, const std::filesystem::path& path);

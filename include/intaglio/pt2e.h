@@ -30,12 +30,12 @@ struct PrepareOptions {
 
 // What was decided for one observed tensor, and why. The plan is a file: JSON, one entry per tensor (docs/plan.md).
 struct PlanEntry {
-  std::string tensor;     // name of the value in the prepared graph
-  std::string used_by;    // node it is quantized for, when its other users see it otherwise; "" for all users
-  std::string layer;      // module path of its producer or first user
-  std::string observer;   // kind of observer
-  std::string rule;       // the rule that annotated it
-  size_t group = 0;       // tensors of one group share their parameters
+  std::string tensor;    // name of the value in the prepared graph
+  std::string used_by;   // node it is quantized for, when its other users see it otherwise; "" for all users
+  std::string layer;     // module path of its producer or first user
+  std::string observer;  // kind of observer
+  std::string rule;      // the rule that annotated it
+  size_t group = 0;      // tensors of one group share their parameters
   ObservedStatistics statistics;
   QuantParams qparams;
 };

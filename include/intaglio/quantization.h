@@ -81,8 +81,7 @@ struct ObserverFactory {
 ObserverFactory min_max_observer(std::optional<double> eps = std::nullopt);
 ObserverFactory per_channel_min_max_observer(std::optional<double> eps = std::nullopt);
 ObserverFactory moving_average_min_max_observer(double averaging_constant = 0.01, std::optional<double> eps = std::nullopt);
-ObserverFactory moving_average_per_channel_min_max_observer(double averaging_constant = 0.01,
-                                                           std::optional<double> eps = std::nullopt);
+ObserverFactory moving_average_per_channel_min_max_observer(double averaging_constant = 0.01, std::optional<double> eps = std::nullopt);
 ObserverFactory histogram_observer(std::optional<double> eps = std::nullopt);
 // Dynamic quantization: keeps no statistics.
 ObserverFactory placeholder_observer(std::optional<double> eps = std::nullopt);

@@ -59,8 +59,7 @@ struct DerivedQuantizationSpec {
   std::optional<int64_t> ch_axis;
 };
 
-using AnyQuantizationSpec =
-    std::variant<QuantizationSpec, FixedQParamsQuantizationSpec, SharedQuantizationSpec, DerivedQuantizationSpec>;
+using AnyQuantizationSpec = std::variant<QuantizationSpec, FixedQParamsQuantizationSpec, SharedQuantizationSpec, DerivedQuantizationSpec>;
 
 struct QuantizationAnnotation {
   // Ordered; an input listed without a spec stays float and is known to be so.

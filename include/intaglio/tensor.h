@@ -25,8 +25,7 @@ class Storage {
   enum class Backing { memory, file };  // what holds the bytes of a mapped storage
   // `verify`, when given, runs once before the first read of mapped bytes (a record's CRC check) and throws on damage.
   static std::shared_ptr<Storage> mapped(std::shared_ptr<const void> keep_alive, std::span<const std::byte> bytes,
-                                         std::function<void(std::span<const std::byte>)> verify = {},
-                                         Backing backing = Backing::memory);
+                                         std::function<void(std::span<const std::byte>)> verify = {}, Backing backing = Backing::memory);
   // Owned bytes, 64-byte aligned, uninitialised. A bad-input error when the memory is not to be had.
   static std::shared_ptr<Storage> allocate(size_t bytes);
   // Bytes that `compute` makes at the first read and that are then kept. It may be called again, from any thread, and always
@@ -79,9 +78,12 @@ class Tensor {
   static Tensor empty_strided(DType dtype, Sizes sizes, Sizes strides);
   static Tensor zeros(DType dtype, Sizes sizes);
   // A 0-d tensor, or a contiguous one from values; the element type follows T.
-  template <typename T> static Tensor scalar(T value);
-  template <typename T> static Tensor of(std::span<const T> values, Sizes sizes);
-  template <typename T> static Tensor of(std::initializer_list<T> values, Sizes sizes) {
+  template <typename T>
+  static Tensor scalar(T value);
+  template <typename T>
+  static Tensor of(std::span<const T> values, Sizes sizes);
+  template <typename T>
+  static Tensor of(std::initializer_list<T> values, Sizes sizes) {
     return of<T>(std::span<const T>(values.begin(), values.size()), std::move(sizes));
   }
 
@@ -96,23 +98,26 @@ class Tensor {
   int64_t storage_offset() const { return storage_offset_; }
   const std::shared_ptr<Storage>& storage() const { return storage_; }
 
-  bool is_contiguous() const;                       // row-major, no gaps
-  bool is_channels_last() const;                    // rank 4, NHWC dense
-  bool is_dense() const;                            // some permutation of the dims is row-major without gaps
-  Tensor contiguous() const;                        // itself when already so
-  Tensor clone() const;                             // always new memory, contiguous
+  bool is_contiguous() const;     // row-major, no gaps
+  bool is_channels_last() const;  // rank 4, NHWC dense
+  bool is_dense() const;          // some permutation of the dims is row-major without gaps
+  Tensor contiguous() const;      // itself when already so
+  Tensor clone() const;           // always new memory, contiguous
   // The same values for a reader that is soon done with them (Storage::for_one_use): weights that are read once and not for a
   // while then, so that memory does not hold a model several times.
   Tensor for_one_use() const;
 
   // First element of the view. `data<T>` checks that T is the element type (bug error otherwise).
   const void* raw() const;
-  template <typename T> const T* data() const;
+  template <typename T>
+  const T* data() const;
   // Elements of a contiguous tensor.
-  template <typename T> std::span<const T> span() const;
+  template <typename T>
+  std::span<const T> span() const;
   // Writable first element; copies the storage first when it is mapped or shared with another tensor.
   void* mutable_raw();
-  template <typename T> T* mutable_data();
+  template <typename T>
+  T* mutable_data();
 
   // Views; they share the storage. Arguments must be in range (bug error otherwise).
   Tensor view_as(Sizes sizes, Sizes strides, int64_t storage_offset) const;
@@ -142,7 +147,8 @@ Tensor converted(const Tensor& source, DType dtype);
 bool bit_equal(const Tensor& a, const Tensor& b);
 
 // Maps a C++ element type to DType; bool is `boolean`, 16-bit floats have no C++ type here.
-template <typename T> constexpr DType dtype_of();
+template <typename T>
+constexpr DType dtype_of();
 
 }  // namespace intaglio
 

@@ -8,7 +8,8 @@
 
 namespace intaglio {
 
-template <typename T> constexpr DType dtype_of() {
+template <typename T>
+constexpr DType dtype_of() {
   using U = std::remove_cv_t<T>;
   if constexpr (std::is_same_v<U, bool>) return DType::boolean;
   else if constexpr (std::is_same_v<U, float>) return DType::float32;
@@ -22,23 +23,30 @@ template <typename T> constexpr DType dtype_of() {
   }
 }
 
-template <typename T> Tensor Tensor::of(std::span<const T> values, Sizes sizes) {
+template <typename T>
+Tensor Tensor::of(std::span<const T> values, Sizes sizes) {
   Tensor result = empty(dtype_of<T>(), std::move(sizes));
   if (static_cast<size_t>(result.numel()) != values.size()) throw_bug("Tensor::of: value count does not fit the sizes");
   if (!values.empty()) std::memcpy(result.mutable_raw(), values.data(), values.size_bytes());
   return result;
 }
-template <typename T> Tensor Tensor::scalar(T value) { return of<T>(std::span<const T>(&value, 1), {}); }
+template <typename T>
+Tensor Tensor::scalar(T value) {
+  return of<T>(std::span<const T>(&value, 1), {});
+}
 
-template <typename T> const T* Tensor::data() const {
+template <typename T>
+const T* Tensor::data() const {
   require(dtype_of<T>());
   return static_cast<const T*>(raw());
 }
-template <typename T> std::span<const T> Tensor::span() const {
+template <typename T>
+std::span<const T> Tensor::span() const {
   if (!is_contiguous()) throw_bug("Tensor::span on a tensor that is not contiguous");
   return {data<T>(), static_cast<size_t>(numel_)};
 }
-template <typename T> T* Tensor::mutable_data() {
+template <typename T>
+T* Tensor::mutable_data() {
   require(dtype_of<T>());
   return static_cast<T*>(mutable_raw());
 }

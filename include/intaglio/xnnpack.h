@@ -17,7 +17,7 @@ namespace intaglio::xnnpack {
 
 struct SymmetricQuantizationOptions {
   bool is_per_channel = false;
-  bool is_qat = false;      // refused: training is not Intaglio's job
+  bool is_qat = false;  // refused: training is not Intaglio's job
   bool is_dynamic = false;
   int64_t act_qmin = -128;
   int64_t act_qmax = 127;

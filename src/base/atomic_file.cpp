@@ -102,12 +102,11 @@ void AtomicFile::flush() {
 
 void AtomicFile::commit() {
   flush();
-  struct stat existing{};
+  struct stat existing {};
   if (::stat(target_.c_str(), &existing) == 0) ::fchmod(fd_, existing.st_mode & 07777);
   if (::fsync(fd_) != 0) fail("writing failed");
   if (!named_) {
-    if (::linkat(AT_FDCWD, temporary_path().c_str(), AT_FDCWD, temporary_.c_str(), AT_SYMLINK_FOLLOW) != 0)
-      fail("cannot be written");
+    if (::linkat(AT_FDCWD, temporary_path().c_str(), AT_FDCWD, temporary_.c_str(), AT_SYMLINK_FOLLOW) != 0) fail("cannot be written");
     named_ = true;
   }
   if (::rename(temporary_.c_str(), target_.c_str()) != 0) fail("cannot be replaced");

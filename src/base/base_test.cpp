@@ -68,8 +68,7 @@ TEST(Tensor, ViewsShareAndWritesCopy) {
   EXPECT_FALSE(b.is_contiguous());
   EXPECT_TRUE(b.is_dense());
   const Tensor dense = b.contiguous();
-  EXPECT_EQ(std::vector<float>(dense.span<float>().begin(), dense.span<float>().end()),
-            (std::vector<float>{0, 3, 1, 4, 2, 5}));
+  EXPECT_EQ(std::vector<float>(dense.span<float>().begin(), dense.span<float>().end()), (std::vector<float>{0, 3, 1, 4, 2, 5}));
   a.mutable_data<float>()[0] = 9;  // b keeps its values
   EXPECT_EQ(*b.data<float>(), 0.0f);
   EXPECT_EQ(a.narrowed(1, 0, 2, 2).contiguous().span<float>()[1], 2.0f);
@@ -171,8 +170,7 @@ TEST(ByteReader, NamesThePlaceOfACut) {
   const std::byte bytes[3] = {};
   ByteReader reader(bytes, "header");
   reader.read<uint16_t>();
-  EXPECT_EQ(message_of([&] { reader.read<uint32_t>(); }),
-            "header is cut short: 4 bytes are needed at offset 2, 1 are there");
+  EXPECT_EQ(message_of([&] { reader.read<uint32_t>(); }), "header is cut short: 4 bytes are needed at offset 2, 1 are there");
 }
 
 TEST(MappedFile, SaysWhatIsWrong) {
@@ -217,8 +215,7 @@ TEST(Crc32, EqualsZlibAtEveryLength) {
 TEST(Sha256, KnownDigests) {
   EXPECT_EQ(lowercase_hex(sha256({})), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
   const std::string_view text = "abc";
-  EXPECT_EQ(lowercase_hex(sha256(std::as_bytes(std::span(text)))),
-            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  EXPECT_EQ(lowercase_hex(sha256(std::as_bytes(std::span(text)))), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
 TEST(ParallelFor, VisitsEachIndexOnceAndReportsTheFirstFailure) {

@@ -22,7 +22,8 @@ class ByteReader {
   size_t position() const { return position_; }
   size_t remaining() const { return bytes_.size() - position_; }
 
-  template <typename T> T read() {
+  template <typename T>
+  T read() {
     static_assert(std::is_trivially_copyable_v<T>);
     T value;
     std::memcpy(&value, take(sizeof(T)).data(), sizeof(T));
@@ -30,8 +31,7 @@ class ByteReader {
   }
   std::span<const std::byte> take(size_t count) {
     if (count > remaining())
-      throw_bad_input(fmt::format("{} is cut short: {} bytes are needed at offset {}, {} are there", what_, count,
-                                  position_, remaining()));
+      throw_bad_input(fmt::format("{} is cut short: {} bytes are needed at offset {}, {} are there", what_, count, position_, remaining()));
     const std::span<const std::byte> result = bytes_.subspan(position_, count);
     position_ += count;
     return result;
@@ -41,8 +41,7 @@ class ByteReader {
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
   }
   void seek(size_t position) {
-    if (position > bytes_.size())
-      throw_bad_input(fmt::format("{}: offset {} is outside its {} bytes", what_, position, bytes_.size()));
+    if (position > bytes_.size()) throw_bad_input(fmt::format("{}: offset {} is outside its {} bytes", what_, position, bytes_.size()));
     position_ = position;
   }
 

@@ -55,8 +55,7 @@ DType promote_integers(DType a, DType b) {
     case 1: return DType::int16;
     case 2: return DType::int32;
     case 4: return DType::int64;
-    default:
-      throw_unsupported("no type holds both uint64 and a signed integer (PyTorch refuses this promotion too)");
+    default: throw_unsupported("no type holds both uint64 and a signed integer (PyTorch refuses this promotion too)");
   }
 }
 
@@ -94,8 +93,7 @@ DType promote(DType a, DType b) {
     return item_size(as_complex) > high.bytes ? as_complex : high.dtype;
   }
   if (x.family == Family::integral) return promote_integers(a, b);
-  if (x.family == Family::floating && x.bytes == 1 && y.bytes == 1)
-    throw_unsupported("float8 types do not promote with each other");
+  if (x.family == Family::floating && x.bytes == 1 && y.bytes == 1) throw_unsupported("float8 types do not promote with each other");
   // float16 with bfloat16 meets in float32.
   if (x.bytes == y.bytes && x.family == Family::floating) return DType::float32;
   return x.bytes > y.bytes ? a : b;
@@ -118,7 +116,7 @@ uint16_t float_to_half(float value) {
   const uint32_t magnitude = bits & 0x7FFFFFFFu;
   if (magnitude > 0x7F800000u) return static_cast<uint16_t>(sign | 0x7E00u);
   if (magnitude >= 0x477FF000u) return static_cast<uint16_t>(sign | 0x7C00u);  // rounds to at least 65520
-  if (magnitude < 0x38800000u) {  // subnormal half: let float addition do the rounding
+  if (magnitude < 0x38800000u) {                                               // subnormal half: let float addition do the rounding
     const float shifted = std::bit_cast<float>(magnitude) + 0.5f;
     return static_cast<uint16_t>(sign | (std::bit_cast<uint32_t>(shifted) - 0x3F000000u));
   }

@@ -30,7 +30,7 @@ std::shared_ptr<MappedFile> MappedFile::open(const std::filesystem::path& path) 
     if (errno == ENOENT) throw_bad_input(fmt::format("{}: no such file; check the path", shown));
     throw_bad_input(fmt::format("{}: cannot be opened: {}", shown, std::strerror(errno)));
   }
-  struct stat status{};
+  struct stat status {};
   if (::fstat(file.fd, &status) != 0) throw_bad_input(fmt::format("{}: {}", shown, std::strerror(errno)));
   if (S_ISDIR(status.st_mode)) throw_bad_input(fmt::format("{}: is a directory, a file is needed", shown));
   if (!S_ISREG(status.st_mode)) throw_bad_input(fmt::format("{}: is not a regular file", shown));

@@ -10,8 +10,7 @@ namespace intaglio {
 Sha256 sha256(std::span<const std::byte> bytes) {
   Sha256 digest;
   unsigned length = 0;
-  const int done = EVP_Digest(bytes.data(), bytes.size(), reinterpret_cast<unsigned char*>(digest.data()), &length,
-                              EVP_sha256(), nullptr);
+  const int done = EVP_Digest(bytes.data(), bytes.size(), reinterpret_cast<unsigned char*>(digest.data()), &length, EVP_sha256(), nullptr);
   if (done != 1 || length != digest.size()) throw_bug("libcrypto computes no SHA-256");
   return digest;
 }

@@ -24,10 +24,12 @@ struct InfixRow {
   Binding binding;
 };
 constexpr InfixRow infix_rows[] = {
-    {Function::add, " + ", sum},         {Function::mul, "*", term},          {Function::floor_div, "//", term},
-    {Function::mod, " % ", term},        {Function::true_div, "/", term},     {Function::pow, "**", power},
-    {Function::ge, " >= ", comparison},  {Function::le, " <= ", comparison},  {Function::gt, " > ", comparison},
-    {Function::lt, " < ", comparison},   {Function::eq, " == ", comparison},  {Function::ne, " != ", comparison},
+    {Function::add, " + ", sum},           {Function::mul, "*", term},
+    {Function::floor_div, "//", term},     {Function::mod, " % ", term},
+    {Function::true_div, "/", term},       {Function::pow, "**", power},
+    {Function::ge, " >= ", comparison},    {Function::le, " <= ", comparison},
+    {Function::gt, " > ", comparison},     {Function::lt, " < ", comparison},
+    {Function::eq, " == ", comparison},    {Function::ne, " != ", comparison},
     {Function::logical_or, " | ", bit_or}, {Function::logical_and, " & ", bit_and},
     {Function::lshift, " << ", bit_shift}, {Function::rshift, " >> ", bit_shift},
 };
@@ -82,8 +84,7 @@ Text infix_call(const SymExpr& call) {
 
 Text infix_text(const SymExpr& expression) {
   switch (expression.kind) {
-    case SymExpr::Kind::integer:
-      return {fmt::format("{}", expression.integer), expression.integer < 0 ? unary : primary};
+    case SymExpr::Kind::integer: return {fmt::format("{}", expression.integer), expression.integer < 0 ? unary : primary};
     case SymExpr::Kind::real: return {real_text(expression.real), expression.real < 0 ? unary : primary};
     case SymExpr::Kind::symbol: return {expression.name, primary};
     case SymExpr::Kind::call: break;
@@ -97,22 +98,18 @@ std::string infix(const SymExpr& expression) { return infix_text(expression).tex
 
 }  // namespace sym
 
-std::string to_string(const SymExpr& expression) {
-  return sym::infix(*sym::simplified(std::make_shared<SymExpr>(expression)));
-}
+std::string to_string(const SymExpr& expression) { return sym::infix(*sym::simplified(std::make_shared<SymExpr>(expression))); }
 
 std::string to_srepr(const SymExpr& expression) {
   switch (expression.kind) {
     case SymExpr::Kind::integer: return fmt::format("Integer({})", expression.integer);
     case SymExpr::Kind::real: return fmt::format("Float('{}', precision=53)", sym::real_text(expression.real));
     case SymExpr::Kind::symbol:
-      return fmt::format("Symbol('{}', {})", expression.name,
-                         expression.assumptions.empty() ? "integer=True" : expression.assumptions);
+      return fmt::format("Symbol('{}', {})", expression.name, expression.assumptions.empty() ? "integer=True" : expression.assumptions);
     case SymExpr::Kind::call: break;
   }
   std::string text = expression.name + "(";
-  for (size_t i = 0; i < expression.arguments.size(); ++i)
-    text += (i ? ", " : "") + to_srepr(*expression.arguments[i]);
+  for (size_t i = 0; i < expression.arguments.size(); ++i) text += (i ? ", " : "") + to_srepr(*expression.arguments[i]);
   return text + ")";
 }
 
@@ -134,15 +131,11 @@ bool operator==(const SymInt& a, const SymInt& b) {
   return a.expression_ == b.expression_ || to_string(*a.expression_) == to_string(*b.expression_);
 }
 
-std::string to_string(const SymInt& size) {
-  return size.is_static() ? fmt::format("{}", size.value()) : to_string(*size.expression());
-}
+std::string to_string(const SymInt& size) { return size.is_static() ? fmt::format("{}", size.value()) : to_string(*size.expression()); }
 
 namespace {
 
-SymExprPtr expression_of(const SymInt& size) {
-  return size.is_static() ? sym::make_integer(size.value()) : size.expression();
-}
+SymExprPtr expression_of(const SymInt& size) { return size.is_static() ? sym::make_integer(size.value()) : size.expression(); }
 
 SymInt combined(std::string_view function, const SymInt& a, const SymInt& b) {
   const SymExprPtr written = sym::make_call(function, {expression_of(a), expression_of(b)});
@@ -150,8 +143,7 @@ SymInt combined(std::string_view function, const SymInt& a, const SymInt& b) {
   if (result->kind == SymExpr::Kind::integer) return result->integer;
   if (a.is_static() && b.is_static()) throw_bad_input(fmt::format("the size {} leaves 64 bits or divides by zero", sym::infix(*written)));
   std::optional<int64_t> hint;
-  if (a.hint() && b.hint())
-    hint = evaluate(*sym::make_call(function, {sym::make_integer(*a.hint()), sym::make_integer(*b.hint())}), {});
+  if (a.hint() && b.hint()) hint = evaluate(*sym::make_call(function, {sym::make_integer(*a.hint()), sym::make_integer(*b.hint())}), {});
   return SymInt(result, to_srepr(*result), hint);
 }
 

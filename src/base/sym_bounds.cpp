@@ -45,7 +45,8 @@ Wide divided(Wide a, Wide b) {  // b is not 0
   return a % b != 0 && (a < 0) != (b < 0) ? quotient - 1 : quotient;
 }
 
-template <typename Combine> Interval corners(const Interval& a, const Interval& b, Combine combine) {
+template <typename Combine>
+Interval corners(const Interval& a, const Interval& b, Combine combine) {
   const Wide ends[] = {combine(a.min, b.min), combine(a.min, b.max), combine(a.max, b.min), combine(a.max, b.max)};
   return clipped({*std::min_element(ends, ends + 4), *std::max_element(ends, ends + 4)});
 }
@@ -96,8 +97,7 @@ Interval interval_of_call(Function function, const std::vector<Interval>& x) {
     case Function::add:
     case Function::mul: {
       Interval result = x[0];
-      for (size_t i = 1; i < x.size(); ++i)
-        result = function == Function::add ? added(result, x[i]) : multiplied(result, x[i]);
+      for (size_t i = 1; i < x.size(); ++i) result = function == Function::add ? added(result, x[i]) : multiplied(result, x[i]);
       return result;
     }
     case Function::max:

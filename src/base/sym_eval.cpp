@@ -43,8 +43,7 @@ Result multiply(const Number& a, const Number& b) {
 }
 
 Result power(const Number& base, const Number& exponent) {
-  if (base.is_real || exponent.is_real || exponent.integer < 0)
-    return Number::of_real(std::pow(base.as_double(), exponent.as_double()));
+  if (base.is_real || exponent.is_real || exponent.integer < 0) return Number::of_real(std::pow(base.as_double(), exponent.as_double()));
   Result result = Number::of(1);
   Result square = base;
   for (int64_t left = exponent.integer; left > 0; left >>= 1) {
@@ -93,8 +92,7 @@ Result number_of_call(Function function, const std::vector<Number>& x) {
     case Function::add:
     case Function::mul: {
       Result result = x[0];
-      for (size_t i = 1; i < x.size() && result; ++i)
-        result = function == Function::add ? add(*result, x[i]) : multiply(*result, x[i]);
+      for (size_t i = 1; i < x.size() && result; ++i) result = function == Function::add ? add(*result, x[i]) : multiply(*result, x[i]);
       return result;
     }
     case Function::max: return *std::max_element(x.begin(), x.end(), [](auto& a, auto& b) { return compare(a, b) < 0; });
@@ -136,10 +134,8 @@ Result number_of_call(Function function, const std::vector<Number>& x) {
     case Function::lt: return Number::of_bool(compare(x[0], x[1]) < 0);
     case Function::eq: return Number::of_bool(compare(x[0], x[1]) == 0);
     case Function::ne: return Number::of_bool(compare(x[0], x[1]) != 0);
-    case Function::logical_and:
-      return Number::of_bool(std::all_of(x.begin(), x.end(), [](auto& v) { return v.as_double() != 0; }));
-    case Function::logical_or:
-      return Number::of_bool(std::any_of(x.begin(), x.end(), [](auto& v) { return v.as_double() != 0; }));
+    case Function::logical_and: return Number::of_bool(std::all_of(x.begin(), x.end(), [](auto& v) { return v.as_double() != 0; }));
+    case Function::logical_or: return Number::of_bool(std::any_of(x.begin(), x.end(), [](auto& v) { return v.as_double() != 0; }));
     case Function::logical_not: return Number::of_bool(x[0].as_double() == 0);
   }
   return std::nullopt;

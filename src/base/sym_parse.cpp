@@ -30,8 +30,8 @@ constexpr size_t max_length = 1 << 16;
 
 // Both names mean the same; the archive uses the second.
 constexpr std::pair<std::string_view, std::string_view> aliases[] = {
-    {"Eq", "Equality"},       {"Ne", "Unequality"},         {"Ge", "GreaterThan"},
-    {"Le", "LessThan"},       {"Gt", "StrictGreaterThan"},  {"Lt", "StrictLessThan"},
+    {"Eq", "Equality"}, {"Ne", "Unequality"},        {"Ge", "GreaterThan"},
+    {"Le", "LessThan"}, {"Gt", "StrictGreaterThan"}, {"Lt", "StrictLessThan"},
 };
 
 struct Operator {
@@ -39,8 +39,8 @@ struct Operator {
   std::string_view function;
 };
 // Rows of one precedence, loosest first. Longer texts stand before their prefixes.
-constexpr Operator comparisons[] = {{"==", "Equality"},         {"!=", "Unequality"},     {">=", "GreaterThan"},
-                                    {"<=", "LessThan"},         {">", "StrictGreaterThan"}, {"<", "StrictLessThan"}};
+constexpr Operator comparisons[] = {{"==", "Equality"}, {"!=", "Unequality"},       {">=", "GreaterThan"},
+                                    {"<=", "LessThan"}, {">", "StrictGreaterThan"}, {"<", "StrictLessThan"}};
 constexpr Operator ors[] = {{"|", "Or"}};
 constexpr Operator ands[] = {{"&", "And"}};
 constexpr Operator shifts[] = {{"<<", "LShift"}, {">>", "RShift"}};
@@ -132,8 +132,7 @@ class Parser {
       right = negated(std::move(right));
     }
     const bool flattens = function == "Add" || function == "Mul" || function == "And" || function == "Or";
-    if (flattens && left.expression->kind == SymExpr::Kind::call && left.expression->name == function &&
-        left.expression.use_count() == 1) {
+    if (flattens && left.expression->kind == SymExpr::Kind::call && left.expression->name == function && left.expression.use_count() == 1) {
       std::const_pointer_cast<SymExpr>(left.expression)->arguments.push_back(std::move(right.expression));
       left.height = std::max(left.height, right.height + 1);
       if (left.height > max_depth) fail(fmt::format("nested deeper than {} levels", max_depth));
@@ -243,8 +242,8 @@ class Parser {
   SymExprPtr symbol(std::string_view name, std::string assumptions) {
     const bool plain = !name.empty() && name.size() <= 64 && is_letter(name[0]) &&
                        std::ranges::all_of(name, [](char c) { return is_letter(c) || is_digit(c); });
-    if (!plain || name.find("__") != std::string_view::npos || sym::find_function(name) != nullptr || name == "oo" ||
-        name == "int_oo" || name == "zoo" || name == "nan")
+    if (!plain || name.find("__") != std::string_view::npos || sym::find_function(name) != nullptr || name == "oo" || name == "int_oo" ||
+        name == "zoo" || name == "nan")
       fail(fmt::format("'{}' is not the name of a symbol", escaped(name, 40)));
     auto result = std::make_shared<SymExpr>();
     result->kind = SymExpr::Kind::symbol;

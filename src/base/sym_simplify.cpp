@@ -122,10 +122,8 @@ SymExprPtr extremum(const std::string& name, const std::vector<SymExprPtr>& argu
     constant = !constant ? value : larger ? std::max(*constant, value) : std::min(*constant, value);
   };
   for (const SymExprPtr& argument : arguments) {
-    if (argument->kind == SymExpr::Kind::call && argument->name == name)
-      std::ranges::for_each(argument->arguments, collect);
-    else
-      collect(argument);
+    if (argument->kind == SymExpr::Kind::call && argument->name == name) std::ranges::for_each(argument->arguments, collect);
+    else collect(argument);
   }
   std::vector<SymExprPtr> result;
   if (constant) result.push_back(make_integer(*constant));
@@ -143,8 +141,7 @@ Outcome opaque(const SymExpr& call, Function function) {
     return atom(std::move(result));
   }
   SymExprPtr result = make_call(call.name, std::move(arguments));
-  const bool numbers =
-      std::ranges::all_of(result->arguments, [](const SymExprPtr& a) { return a->kind == SymExpr::Kind::integer; });
+  const bool numbers = std::ranges::all_of(result->arguments, [](const SymExprPtr& a) { return a->kind == SymExpr::Kind::integer; });
   if (numbers && function != Function::true_div)
     if (const auto value = evaluate(*result, {})) return constant(*value);
   return atom(std::move(result));

@@ -10,17 +10,13 @@ namespace intaglio {
 namespace {
 
 std::string canonical(std::string_view text) { return to_string(*parse_sym_expr(text)); }
-std::optional<int64_t> value(std::string_view text, const SymBindings& bindings = {}) {
-  return evaluate(*parse_sym_expr(text), bindings);
-}
+std::optional<int64_t> value(std::string_view text, const SymBindings& bindings = {}) { return evaluate(*parse_sym_expr(text), bindings); }
 std::string range(std::string_view text, const SymRanges& ranges) {
   const SymRange found = bounds(*parse_sym_expr(text), ranges);
   const auto end = [](const std::optional<int64_t>& v) { return v ? std::to_string(*v) : std::string("-"); };
   return "[" + end(found.min) + ", " + end(found.max) + "]";
 }
-SymInt sized(std::string_view text, std::optional<int64_t> hint) {
-  return SymInt(parse_sym_expr(text), std::string(text), hint);
-}
+SymInt sized(std::string_view text, std::optional<int64_t> hint) { return SymInt(parse_sym_expr(text), std::string(text), hint); }
 
 TEST(Sym, ReadsSreprAndInfixAlike) {
   const std::pair<const char*, const char*> rows[] = {
@@ -44,10 +40,19 @@ TEST(Sym, ReadsSreprAndInfixAlike) {
 
 TEST(Sym, CanonicalTextsOfEqualExpressionsAreEqual) {
   const std::pair<const char*, const char*> rows[] = {
-      {"s0 + s0", "2*s0"},        {"2*(s0 + 1)", "2*s0 + 2"},      {"s1*s0", "s0*s1"},
-      {"(s0+1)*(s0-1)", "s0**2 - 1"}, {"s0 - s0", "0"},            {"(4*s0 + 8)//4", "s0 + 2"},
-      {"Max(s0, 3, Max(5, s1))", "Max(5, s0, s1)"}, {"7//2", "3"}, {"-7//2", "-4"}, {"1*s0 + 0", "s0"},
-      {"2*((s0 + 1)//2)", "2*((s0 + 1)//2)"}, {"s0 - (s1 - s2)", "s0 - s1 + s2"}, {"-(s0//2)", "-(s0//2)"},
+      {"s0 + s0", "2*s0"},
+      {"2*(s0 + 1)", "2*s0 + 2"},
+      {"s1*s0", "s0*s1"},
+      {"(s0+1)*(s0-1)", "s0**2 - 1"},
+      {"s0 - s0", "0"},
+      {"(4*s0 + 8)//4", "s0 + 2"},
+      {"Max(s0, 3, Max(5, s1))", "Max(5, s0, s1)"},
+      {"7//2", "3"},
+      {"-7//2", "-4"},
+      {"1*s0 + 0", "s0"},
+      {"2*((s0 + 1)//2)", "2*((s0 + 1)//2)"},
+      {"s0 - (s1 - s2)", "s0 - s1 + s2"},
+      {"-(s0//2)", "-(s0//2)"},
   };
   for (const auto& [text, expected] : rows) {
     EXPECT_EQ(canonical(text), expected) << text;
@@ -64,10 +69,37 @@ TEST(Sym, SreprKeepsAssumptions) {
 
 TEST(Sym, RefusesEverythingElse) {
   const char* rows[] = {
-      "", " ", "s0 +", "(s0", "s0)", "s0 s1", "__import__('os')", "exec('x')", "s0.bit_length()", "lambda: 0",
-      "Symbol('s0', positive=evil())", "Symbol('a b')", "Symbol('__class__')", "Symbol(s0)", "Integer('1')", "Integer(1.5)",
-      "FloorDiv(s0)", "Add()", "9223372036854775808", "Symbol('s0", "oo", "s0[0]", "s0 < 1 < 2", "x if y else z", "Float('x')",
-      "\"s0\"", "s0;s1", "s0\n", "Integer(", "Symbol('')", "s0 = 1",
+      "",
+      " ",
+      "s0 +",
+      "(s0",
+      "s0)",
+      "s0 s1",
+      "__import__('os')",
+      "exec('x')",
+      "s0.bit_length()",
+      "lambda: 0",
+      "Symbol('s0', positive=evil())",
+      "Symbol('a b')",
+      "Symbol('__class__')",
+      "Symbol(s0)",
+      "Integer('1')",
+      "Integer(1.5)",
+      "FloorDiv(s0)",
+      "Add()",
+      "9223372036854775808",
+      "Symbol('s0",
+      "oo",
+      "s0[0]",
+      "s0 < 1 < 2",
+      "x if y else z",
+      "Float('x')",
+      "\"s0\"",
+      "s0;s1",
+      "s0\n",
+      "Integer(",
+      "Symbol('')",
+      "s0 = 1",
   };
   for (const char* text : rows) EXPECT_THROW(parse_sym_expr(text), Error) << text;
   EXPECT_THROW(parse_sym_expr(std::string_view("s\0", 2)), Error);
@@ -94,12 +126,32 @@ TEST(Sym, LimitsDepthAndLength) {
 TEST(Sym, Evaluates) {
   const SymBindings at{{"s0", 7}, {"s1", -3}};
   const std::pair<const char*, std::optional<int64_t>> rows[] = {
-      {"4*s0 + 1", 29},      {"s0//2", 3},          {"s1//2", -2},      {"s1 % 2", 1},       {"s0 % -4", -1},
-      {"CeilDiv(s0, 2)", 4}, {"Max(s0, s1, 9)", 9}, {"Min(s0, s1)", -3}, {"s0**3", 343},     {"s0 >= 7", 1},
-      {"s0 < 7", 0},         {"Where(s0 > 1, 5, 6)", 5}, {"ModularIndexing(s0, 2, 2)", 1},   {"s0 << 2", 28},
-      {"s0//0", {}},         {"s0 % 0", {}},        {"s2", {}},          {"CeilToInt(IntTrueDiv(s0, 2))", 4},
-      {"TruncToInt(s1/2)", -1}, {"RoundToInt(s0/2)", 4}, {"s0/2", {}},   {"s0*2/2", 7},      {"Abs(s1)", 3},
-      {"Not(s0 > 1)", 0},    {"(s0 > 1) & (s1 > 1)", 0}, {"(s0 > 1) | (s1 > 1)", 1},
+      {"4*s0 + 1", 29},
+      {"s0//2", 3},
+      {"s1//2", -2},
+      {"s1 % 2", 1},
+      {"s0 % -4", -1},
+      {"CeilDiv(s0, 2)", 4},
+      {"Max(s0, s1, 9)", 9},
+      {"Min(s0, s1)", -3},
+      {"s0**3", 343},
+      {"s0 >= 7", 1},
+      {"s0 < 7", 0},
+      {"Where(s0 > 1, 5, 6)", 5},
+      {"ModularIndexing(s0, 2, 2)", 1},
+      {"s0 << 2", 28},
+      {"s0//0", {}},
+      {"s0 % 0", {}},
+      {"s2", {}},
+      {"CeilToInt(IntTrueDiv(s0, 2))", 4},
+      {"TruncToInt(s1/2)", -1},
+      {"RoundToInt(s0/2)", 4},
+      {"s0/2", {}},
+      {"s0*2/2", 7},
+      {"Abs(s1)", 3},
+      {"Not(s0 > 1)", 0},
+      {"(s0 > 1) & (s1 > 1)", 0},
+      {"(s0 > 1) | (s1 > 1)", 1},
       {"Mul(Rational(1, 7), s0)", 1},
   };
   for (const auto& [text, expected] : rows) EXPECT_EQ(value(text, at), expected) << text;
@@ -115,13 +167,33 @@ TEST(Sym, EvaluationRefusesOverflow) {
 TEST(Sym, BoundsOfExpressions) {
   const SymRanges ranges{{"s0", {2, 128}}, {"s1", {-3, 5}}, {"s2", {0, std::nullopt}}, {"s0 + 7", {10, 100}}};
   const std::pair<const char*, const char*> rows[] = {
-      {"4*s0 + 1", "[9, 513]"}, {"s1*s0", "[-384, 640]"}, {"s0 - s1", "[-3, 131]"},     {"s2 + 1", "[1, -]"},
-      {"-s2", "[-, 0]"},        {"s0//3", "[0, 42]"},     {"s1//2", "[-2, 2]"},         {"s2//4", "[0, -]"},
-      {"s0 % 8", "[0, 7]"},     {"s2 % s0", "[0, 127]"},  {"Max(s1, 1)", "[1, 5]"},     {"Min(s2, 10)", "[0, 10]"},
-      {"s1**2", "[0, 25]"},     {"s9", "[-, -]"},         {"s0 > 1", "[1, 1]"},         {"s0 > 128", "[0, 0]"},
-      {"s0 >= 5", "[0, 1]"},    {"s0//s1", "[-, -]"},     {"s0 + 7", "[10, 100]"},      {"Abs(s1)", "[0, 5]"},
-      {"s2*s2*s2", "[0, -]"},   {"100//(s2 + 1)", "[0, 100]"}, {"FloorToInt(s0/2)", "[1, 65]"},
-      {"Not(s0)", "[0, 0]"},    {"Not(s1)", "[0, 1]"},    {"Not(0)", "[1, 1]"},         {"s0//Not(2)", "[-, -]"},
+      {"4*s0 + 1", "[9, 513]"},
+      {"s1*s0", "[-384, 640]"},
+      {"s0 - s1", "[-3, 131]"},
+      {"s2 + 1", "[1, -]"},
+      {"-s2", "[-, 0]"},
+      {"s0//3", "[0, 42]"},
+      {"s1//2", "[-2, 2]"},
+      {"s2//4", "[0, -]"},
+      {"s0 % 8", "[0, 7]"},
+      {"s2 % s0", "[0, 127]"},
+      {"Max(s1, 1)", "[1, 5]"},
+      {"Min(s2, 10)", "[0, 10]"},
+      {"s1**2", "[0, 25]"},
+      {"s9", "[-, -]"},
+      {"s0 > 1", "[1, 1]"},
+      {"s0 > 128", "[0, 0]"},
+      {"s0 >= 5", "[0, 1]"},
+      {"s0//s1", "[-, -]"},
+      {"s0 + 7", "[10, 100]"},
+      {"Abs(s1)", "[0, 5]"},
+      {"s2*s2*s2", "[0, -]"},
+      {"100//(s2 + 1)", "[0, 100]"},
+      {"FloorToInt(s0/2)", "[1, 65]"},
+      {"Not(s0)", "[0, 0]"},
+      {"Not(s1)", "[0, 1]"},
+      {"Not(0)", "[1, 1]"},
+      {"s0//Not(2)", "[-, -]"},
   };
   for (const auto& [text, expected] : rows) EXPECT_EQ(range(text, ranges), expected) << text;
 }
@@ -159,8 +231,8 @@ TEST(Sym, CanonicalFormKeepsTheValue) {
   const auto pick = [&](int n) { return static_cast<int>(random() % static_cast<unsigned>(n)); };
   std::function<std::string(int)> make = [&](int depth) -> std::string {
     if (depth == 0 || pick(4) == 0) return pick(2) ? "s" + std::to_string(pick(3)) : std::to_string(pick(9) - 4);
-    const char* forms[] = {"({} + {})", "({} - {})", "({} * {})", "({} // {})", "({} % {})", "Max({}, {})",
-                           "Min({}, {})", "CeilDiv({}, {})", "({} >= {})", "Where(s0 > 1, {}, {})"};
+    const char* forms[] = {"({} + {})",   "({} - {})",   "({} * {})",       "({} // {})", "({} % {})",
+                           "Max({}, {})", "Min({}, {})", "CeilDiv({}, {})", "({} >= {})", "Where(s0 > 1, {}, {})"};
     std::string form = forms[pick(10)];
     for (int i = 0; i < 2; ++i) form.replace(form.find("{}"), 2, "(" + make(depth - 1) + ")");
     return form;

@@ -150,8 +150,12 @@ std::vector<uint8_t> dim_order_of(std::span<const int64_t> strides) {
 }
 
 Tensor::Tensor(DType dtype, Sizes sizes, Sizes strides, int64_t storage_offset, std::shared_ptr<Storage> storage)
-    : dtype_(dtype), sizes_(std::move(sizes)), strides_(std::move(strides)), storage_offset_(storage_offset),
-      numel_(element_count(sizes_)), storage_(std::move(storage)) {
+    : dtype_(dtype),
+      sizes_(std::move(sizes)),
+      strides_(std::move(strides)),
+      storage_offset_(storage_offset),
+      numel_(element_count(sizes_)),
+      storage_(std::move(storage)) {
   if (strides_.size() != sizes_.size())
     throw_bad_input(fmt::format("a tensor has {} sizes but {} strides", sizes_.size(), strides_.size()));
   if (storage_offset_ < 0) throw_bad_input(fmt::format("a tensor has the negative storage offset {}", storage_offset_));
@@ -165,9 +169,8 @@ Tensor::Tensor(DType dtype, Sizes sizes, Sizes strides, int64_t storage_offset, 
   }
   const uint64_t available = storage_->size() / item_size(dtype_);
   if (overflow || static_cast<uint64_t>(last) >= available)
-    throw_bad_input(fmt::format("a {} tensor of sizes [{}] and strides [{}] at offset {} reaches past its {} bytes",
-                                name(dtype_), fmt::join(sizes_, ", "), fmt::join(strides_, ", "), storage_offset_,
-                                storage_->size()));
+    throw_bad_input(fmt::format("a {} tensor of sizes [{}] and strides [{}] at offset {} reaches past its {} bytes", name(dtype_),
+                                fmt::join(sizes_, ", "), fmt::join(strides_, ", "), storage_offset_, storage_->size()));
 }
 
 Tensor Tensor::empty_strided(DType dtype, Sizes sizes, Sizes strides) {
@@ -292,8 +295,7 @@ Tensor Tensor::permuted(std::span<const int64_t> permutation) const {
 }
 
 Tensor Tensor::reshaped(Sizes sizes) const {
-  if (element_count(sizes) != numel_)
-    throw_bug(fmt::format("a tensor of {} elements reshaped to [{}]", numel_, fmt::join(sizes, ", ")));
+  if (element_count(sizes) != numel_) throw_bug(fmt::format("a tensor of {} elements reshaped to [{}]", numel_, fmt::join(sizes, ", ")));
   const Tensor source = contiguous();
   Sizes strides = contiguous_strides(sizes);
   return source.view_as(std::move(sizes), std::move(strides), source.storage_offset_);
@@ -314,7 +316,8 @@ Tensor Tensor::narrowed(int64_t dim, int64_t start, int64_t length, int64_t step
 namespace {
 
 // Calls body(source element pointer) for each element in row-major order of the sizes.
-template <typename Body> void for_each_element(const Tensor& source, Body body) {
+template <typename Body>
+void for_each_element(const Tensor& source, Body body) {
   if (source.numel() == 0) return;
   const size_t width = item_size(source.dtype());
   const std::byte* base = static_cast<const std::byte*>(source.raw());
@@ -337,7 +340,8 @@ template <typename Body> void for_each_element(const Tensor& source, Body body) 
   }
 }
 
-template <size_t kWidth> void copy_elements(const Tensor& source, void* destination) {
+template <size_t kWidth>
+void copy_elements(const Tensor& source, void* destination) {
   std::byte* out = static_cast<std::byte*>(destination);
   for_each_element(source, [&](const std::byte* in) {
     std::memcpy(out, in, kWidth);
@@ -346,18 +350,21 @@ template <size_t kWidth> void copy_elements(const Tensor& source, void* destinat
 }
 
 // A complex type is read by its real part, as a conversion to a real type does.
-template <typename To, typename Read> void fill_converted(const Tensor& source, To* out, Read read) {
+template <typename To, typename Read>
+void fill_converted(const Tensor& source, To* out, Read read) {
   for_each_element(source, [&](const std::byte* in) { *out++ = read(in); });
 }
 
-template <typename T> T load(const std::byte* in) {
+template <typename T>
+T load(const std::byte* in) {
   T value;
   std::memcpy(&value, in, sizeof value);
   return value;
 }
 
 // Float to integer as PyTorch's CPU kernels do on x86: truncation, through int64 for the narrow types.
-template <typename To, typename From> To convert_number(From value) {
+template <typename To, typename From>
+To convert_number(From value) {
   if constexpr (std::is_same_v<To, bool>) return value != From{0};
   else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
     const double wide = static_cast<double>(value);
@@ -368,7 +375,8 @@ template <typename To, typename From> To convert_number(From value) {
 }
 
 // Calls `body` with a function that reads one element of `dtype` as a C++ number.
-template <typename Body> void with_reader(DType dtype, Body body) {
+template <typename Body>
+void with_reader(DType dtype, Body body) {
   switch (dtype) {
     case DType::uint8: return body([](const std::byte* in) { return load<uint8_t>(in); });
     case DType::int8: return body([](const std::byte* in) { return load<int8_t>(in); });
@@ -446,18 +454,14 @@ bool bit_equal(const Tensor& a, const Tensor& b) {
 double Tensor::item_as_double() const {
   if (numel_ != 1) throw_bug(fmt::format("the one value of a tensor of {} elements", numel_));
   double value = 0;
-  with_reader(dtype_, [&](auto read) {
-    value = static_cast<double>(read(static_cast<const std::byte*>(raw())));
-  });
+  with_reader(dtype_, [&](auto read) { value = static_cast<double>(read(static_cast<const std::byte*>(raw()))); });
   return value;
 }
 
 int64_t Tensor::item_as_int() const {
   if (numel_ != 1) throw_bug(fmt::format("the one value of a tensor of {} elements", numel_));
   int64_t value = 0;
-  with_reader(dtype_, [&](auto read) {
-    value = convert_number<int64_t>(read(static_cast<const std::byte*>(raw())));
-  });
+  with_reader(dtype_, [&](auto read) { value = convert_number<int64_t>(read(static_cast<const std::byte*>(raw()))); });
   return value;
 }
 

@@ -9,23 +9,21 @@
 namespace intaglio::testing {
 
 // Fails the test when the action succeeds.
-template <typename Action> Error error_of(Action&& action) {
+template <typename Action>
+Error error_of(Action&& action) {
   try {
     action();
-  } catch (const Error& error) {
-    return error;
-  }
+  } catch (const Error& error) { return error; }
   ADD_FAILURE() << "nothing was thrown";
   return Error(ErrorKind::bug, "nothing was thrown");
 }
 
 // Empty when the action succeeds.
-template <typename Action> std::string message_of(Action&& action) {
+template <typename Action>
+std::string message_of(Action&& action) {
   try {
     action();
-  } catch (const Error& error) {
-    return error.what();
-  }
+  } catch (const Error& error) { return error.what(); }
   return "";
 }
 

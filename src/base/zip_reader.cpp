@@ -41,9 +41,7 @@ bool is_utf8(std::string_view text) {
 
 // Names never become paths here, but they travel on to tools that may unpack.
 void check_name(std::string_view name) {
-  const auto refuse = [&](const char* cause) {
-    throw_bad_input(fmt::format("entry name {} {}", shown(name), cause));
-  };
+  const auto refuse = [&](const char* cause) { throw_bad_input(fmt::format("entry name {} {}", shown(name), cause)); };
   if (name.empty()) refuse("is empty");
   if (!is_utf8(name)) refuse("is not UTF-8");
   if (name.find('\0') != std::string_view::npos) refuse("holds a zero byte");
@@ -143,7 +141,8 @@ std::optional<uint64_t> find_wide_end_record(std::span<const std::byte> bytes, u
   const auto disks = locator.read<uint32_t>();
   if (disk != 0 || disks > 1) refuse_disks();
   if (locator_at < zip::end64_size || at != locator_at - zip::end64_size)
-    throw_bad_input("the 64-bit end record is not where its locator says; the archive has bytes before or inside it that do not belong there");
+    throw_bad_input(
+        "the 64-bit end record is not where its locator says; the archive has bytes before or inside it that do not belong there");
   return at;
 }
 
@@ -161,8 +160,7 @@ void check_local_header(ZipEntry& entry, std::span<const std::byte> bytes) {
   const auto size = reader.read<uint32_t>();
   const auto name_size = reader.read<uint16_t>();
   const auto extra_size = reader.read<uint16_t>();
-  if (reader.take_text(name_size) != entry.name)
-    throw_bad_input(fmt::format("entry {} has another name in its local header", name));
+  if (reader.take_text(name_size) != entry.name) throw_bad_input(fmt::format("entry {} has another name in its local header", name));
   reader.take(extra_size);
   if (method != (entry.deflated ? zip::method_deflated : zip::method_stored) || (flags & zip::flags_encrypted))
     throw_bad_input(fmt::format("entry {} has another method in its local header", name));
@@ -200,8 +198,10 @@ ZipReader::Directory ZipReader::find_directory() const {
     throw_bad_input("the archive needs a 64-bit end record and has none");
   }
   if (directory.offset > limit || directory.size != limit - directory.offset)
-    throw_bad_input(fmt::format("the central directory ({} bytes at {}) does not end where the end record begins ({}); "
-                                "the archive is cut short or has foreign bytes in front", directory.size, directory.offset, limit));
+    throw_bad_input(
+        fmt::format("the central directory ({} bytes at {}) does not end where the end record begins ({}); "
+                    "the archive is cut short or has foreign bytes in front",
+                    directory.size, directory.offset, limit));
   if (directory.count > directory.size / zip::central_size)
     throw_bad_input(fmt::format("the central directory of {} bytes cannot hold {} entries", directory.size, directory.count));
   return directory;
@@ -267,8 +267,7 @@ void ZipReader::read_directory(const Directory& directory) {
   entries_.reserve(directory.count);
   uint64_t inflated = 0;
   for (uint64_t i = 0; i < directory.count; ++i) {
-    if (reader.read<uint32_t>() != zip::central_signature)
-      throw_bad_input(fmt::format("record {} of the central directory is damaged", i));
+    if (reader.read<uint32_t>() != zip::central_signature) throw_bad_input(fmt::format("record {} of the central directory is damaged", i));
     ZipEntry entry = read_central_record(reader, directory);
     if (entry.deflated && __builtin_add_overflow(inflated, entry.size, &inflated))
       throw_bad_input(fmt::format("entry {} inflates to an impossible size", shown(entry.name)));
@@ -277,8 +276,8 @@ void ZipReader::read_directory(const Directory& directory) {
   if (reader.remaining() != 0)
     throw_bad_input(fmt::format("the central directory has {} bytes more than its {} entries", reader.remaining(), directory.count));
   if (inflated > small_inflation && inflated / max_inflation > bytes_.size())
-    throw_bad_input(fmt::format("the entries inflate to {} bytes, more than {} times the archive; store them without compression",
-                                inflated, max_inflation));
+    throw_bad_input(fmt::format("the entries inflate to {} bytes, more than {} times the archive; store them without compression", inflated,
+                                max_inflation));
 }
 
 void ZipReader::check_local_headers(const Directory& directory) {
@@ -319,7 +318,9 @@ std::span<const std::byte> ZipReader::stored(const ZipEntry& entry) const {
 }
 
 std::vector<std::byte> ZipReader::inflated(const ZipEntry& entry) const {
-  const auto damaged = [&](const char* cause) { throw_bad_input(fmt::format("entry {} cannot be inflated: {}", shown(entry.name), cause)); };
+  const auto damaged = [&](const char* cause) {
+    throw_bad_input(fmt::format("entry {} cannot be inflated: {}", shown(entry.name), cause));
+  };
   const std::span<const std::byte> source = stored(entry);
   std::vector<std::byte> result(entry.size);
   z_stream stream{};

@@ -31,8 +31,8 @@ std::string contents(const std::string& bytes, std::string_view name) {
   const ZipReader reader(std::as_bytes(std::span(bytes.data(), bytes.size())));
   const ZipEntry* entry = reader.find(name);
   if (entry == nullptr) return "nothing";
-  const std::vector<std::byte> copy = entry->deflated ? reader.inflated(*entry)
-                                                      : std::vector<std::byte>(reader.stored(*entry).begin(), reader.stored(*entry).end());
+  const std::vector<std::byte> copy =
+      entry->deflated ? reader.inflated(*entry) : std::vector<std::byte>(reader.stored(*entry).begin(), reader.stored(*entry).end());
   return std::string(reinterpret_cast<const char*>(copy.data()), copy.size());
 }
 
@@ -42,10 +42,18 @@ TEST(ZipReaderHostile, ReadsWhatArchiversWrite) {
       [](TestZip& zip) { zip.end64 = true; },
       [](TestZip& zip) { zip.comment = "a comment"; },
       [](TestZip& zip) { zip.trailing = std::string(100, 'j'); },
-      [](TestZip& zip) { for (auto& entry : zip.entries) entry.descriptor = true; },
-      [](TestZip& zip) { for (auto& entry : zip.entries) entry.deflate = true; },
-      [](TestZip& zip) { for (auto& entry : zip.entries) entry.zip64 = true; },
-      [](TestZip& zip) { for (auto& entry : zip.entries) entry.flags = 0; },
+      [](TestZip& zip) {
+        for (auto& entry : zip.entries) entry.descriptor = true;
+      },
+      [](TestZip& zip) {
+        for (auto& entry : zip.entries) entry.deflate = true;
+      },
+      [](TestZip& zip) {
+        for (auto& entry : zip.entries) entry.zip64 = true;
+      },
+      [](TestZip& zip) {
+        for (auto& entry : zip.entries) entry.flags = 0;
+      },
       [](TestZip& zip) { zip.add("r/", ""); },
       [](TestZip& zip) { zip.add("r/folder/", ""); },
       [](TestZip& zip) { zip.add("r/empty", ""); },
@@ -71,7 +79,11 @@ TEST(ZipReaderHostile, RefusesHostileArchives) {
   const std::pair<std::function<void(TestZip&)>, const char*> rows[] = {
       {[](TestZip& zip) { zip.entries[0].crc = 1; }, "is damaged: its checksum"},
       {[](TestZip& zip) { zip.add("r/a", "again"); }, "stands in the archive twice"},
-      {[](TestZip& zip) { zip.entries[1].header_offset = 0; zip.entries[1].local_name = "r/a"; }, "overlaps"},
+      {[](TestZip& zip) {
+         zip.entries[1].header_offset = 0;
+         zip.entries[1].local_name = "r/a";
+       },
+       "overlaps"},
       {[](TestZip& zip) { zip.entries[0].local_name = "r/c"; }, "another name"},
       {[](TestZip& zip) { zip.entries[0].flags |= zip::flag_encrypted; }, "encrypted"},
       {[](TestZip& zip) { zip.entries[0].flags |= zip::flag_masked; }, "encrypted"},
@@ -81,26 +93,60 @@ TEST(ZipReaderHostile, RefusesHostileArchives) {
       {[](TestZip& zip) { zip.entries[0].size = 6; }, "two sizes differ"},
       {[](TestZip& zip) { zip.entries[0].size = zip.entries[0].compressed_size = 200; }, "overlaps"},
       {[](TestZip& zip) { zip.entries[1].size = zip.entries[1].compressed_size = 100000; }, "more than the archive has"},
-      {[](TestZip& zip) { zip.entries[0].zip64 = true; zip.entries[0].size = zip.entries[0].compressed_size = uint64_t{1} << 50; }, "more than the archive has"},
-      {[](TestZip& zip) { zip.entries[0].zip64 = zip.entries[0].deflate = true; zip.entries[0].size = uint64_t{1} << 50; }, "more than 64 times the archive"},
-      {[](TestZip& zip) { zip.entries[0].deflate = true; zip.entries[0].size = 100; }, "cannot be inflated"},
-      {[](TestZip& zip) { zip.entries[0].deflate = true; zip.entries[0].size = 2; }, "cannot be inflated"},
+      {[](TestZip& zip) {
+         zip.entries[0].zip64 = true;
+         zip.entries[0].size = zip.entries[0].compressed_size = uint64_t{1} << 50;
+       },
+       "more than the archive has"},
+      {[](TestZip& zip) {
+         zip.entries[0].zip64 = zip.entries[0].deflate = true;
+         zip.entries[0].size = uint64_t{1} << 50;
+       },
+       "more than 64 times the archive"},
+      {[](TestZip& zip) {
+         zip.entries[0].deflate = true;
+         zip.entries[0].size = 100;
+       },
+       "cannot be inflated"},
+      {[](TestZip& zip) {
+         zip.entries[0].deflate = true;
+         zip.entries[0].size = 2;
+       },
+       "cannot be inflated"},
       {[](TestZip& zip) { zip.add("r/bomb", std::string(8 << 20, '\0')).deflate = true; }, "more than 64 times the archive"},
       {[](TestZip& zip) { zip.prefix = "#!/bin/sh\n"; }, "foreign bytes in front"},
-      {[](TestZip& zip) { zip.prefix = "#!/bin/sh\n"; zip.end64 = true; }, "do not belong there"},
+      {[](TestZip& zip) {
+         zip.prefix = "#!/bin/sh\n";
+         zip.end64 = true;
+       },
+       "do not belong there"},
       {[](TestZip& zip) { zip.entries[0].header_offset = 7; }, "foreign bytes in front"},
       {[](TestZip& zip) { zip.entries[0].header_offset = 1 << 30; }, "foreign bytes in front"},
       {[](TestZip& zip) { zip.entries[1].header_offset = 1 << 30; }, "lies outside the archive"},
       {[](TestZip& zip) { zip.entries[1].header_offset = 100; }, "no local header"},
       {[](TestZip& zip) { zip.directory = [](auto& offset, auto&, auto&) { offset += 1; }; }, "does not end where"},
       {[](TestZip& zip) { zip.directory = [](auto&, auto& size, auto&) { size += 1; }; }, "does not end where"},
-      {[](TestZip& zip) { zip.directory = [](auto& offset, auto& size, auto&) { offset += 1; size -= 1; }; }, "record 0 of the central directory"},
+      {[](TestZip& zip) {
+         zip.directory = [](auto& offset, auto& size, auto&) {
+           offset += 1;
+           size -= 1;
+         };
+       },
+       "record 0 of the central directory"},
       {[](TestZip& zip) { zip.directory = [](auto&, auto&, auto& count) { count = 1; }; }, "bytes more than its 1 entries"},
       {[](TestZip& zip) { zip.directory = [](auto&, auto&, auto& count) { count = 3; }; }, "cannot hold 3 entries"},
       {[](TestZip& zip) { zip.directory = [](auto&, auto&, auto& count) { count = 1000; }; }, "cannot hold 1000 entries"},
-      {[](TestZip& zip) { zip.end64 = true; zip.directory = [](auto&, auto&, auto& count) { count = uint64_t{1} << 60; }; }, "disagree"},
+      {[](TestZip& zip) {
+         zip.end64 = true;
+         zip.directory = [](auto&, auto&, auto& count) { count = uint64_t{1} << 60; };
+       },
+       "disagree"},
       {[](TestZip& zip) { zip.directory = [](auto&, auto&, auto& count) { count = 0xffff; }; }, "needs a 64-bit end record"},
-      {[](TestZip& zip) { zip.comment = "x"; zip.trailing = std::string(70000, 'j'); }, "there is no end record"},
+      {[](TestZip& zip) {
+         zip.comment = "x";
+         zip.trailing = std::string(70000, 'j');
+       },
+       "there is no end record"},
   };
   int number = 0;
   for (const auto& [change, message] : rows) {
@@ -114,7 +160,8 @@ TEST(ZipReaderHostile, RefusesHostileArchives) {
 }
 
 TEST(ZipReaderHostile, RefusesNamesThatAreNoPlainPaths) {
-  const std::string names[] = {"", "/etc/passwd", "r/../../x", "..", "r/./x", "r//x", "r\\x", std::string("r/a\0b", 5), "r/\xff", "r/\xed\xa0\x80", "//", "r//"};
+  const std::string names[] = {"",       "/etc/passwd",    "r/../../x", "..", "r/./x", "r//x", "r\\x", std::string("r/a\0b", 5),
+                               "r/\xff", "r/\xed\xa0\x80", "//",        "r//"};
   for (const std::string& name : names) {
     TestZip zip = two_entries();
     zip.add(name, "");
@@ -139,7 +186,8 @@ TEST(ZipReaderHostile, ChecksumsMatchTheStandard) {
   for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<char>(i * 2654435761u >> 13);
   for (size_t start = 0; start < 40; start += 3)
     for (size_t size = 0; start + size < bytes.size(); size += 1 + size / 7) {
-      const auto expected = static_cast<uint32_t>(::crc32(0, reinterpret_cast<const Bytef*>(bytes.data() + start), static_cast<uInt>(size)));
+      const auto expected =
+          static_cast<uint32_t>(::crc32(0, reinterpret_cast<const Bytef*>(bytes.data() + start), static_cast<uInt>(size)));
       ASSERT_EQ(crc32_of(std::as_bytes(std::span(bytes.data() + start, size))), expected) << start << " " << size;
     }
 }

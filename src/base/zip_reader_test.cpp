@@ -46,25 +46,20 @@ std::string archive(std::vector<Part> parts) {
   return out;
 }
 
-std::span<const std::byte> bytes_of(const std::string& text) {
-  return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
-}
+std::span<const std::byte> bytes_of(const std::string& text) { return {reinterpret_cast<const std::byte*>(text.data()), text.size()}; }
 
 std::string message_of(const std::string& text) {
   try {
     ZipReader reader(bytes_of(text));
     return "accepted";
-  } catch (const Error& error) {
-    return error.what();
-  }
+  } catch (const Error& error) { return error.what(); }
 }
 
 // "hello hello hello hello" by zlib's raw deflate.
 const std::string kDeflated("\xcb\x48\xcd\xc9\xc9\x57\xc8\x40\x27\x01", 10);
 
 TEST(ZipReader, StoredAndDeflated) {
-  const std::string text =
-      archive({{"a.npy", "contents"}, {"b/c", kDeflated, 23, 8, crc32_of(bytes_of("hello hello hello hello"))}});
+  const std::string text = archive({{"a.npy", "contents"}, {"b/c", kDeflated, 23, 8, crc32_of(bytes_of("hello hello hello hello"))}});
   const ZipReader reader(bytes_of(text));
   ASSERT_EQ(reader.entries().size(), 2u);
   const ZipEntry& a = reader.entries()[0];
@@ -103,9 +98,7 @@ TEST(ZipReader, EveryTruncationAndByteChange) {
           if (!entry.deflated) continue;
           EXPECT_LE(reader.inflated(entry).size(), size_t{1} << 20);
         }
-      } catch (const Error& error) {
-        EXPECT_EQ(error.kind(), ErrorKind::bad_input);
-      }
+      } catch (const Error& error) { EXPECT_EQ(error.kind(), ErrorKind::bad_input); }
     }
 }
 

@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 #include <intaglio/error.h>
 
-#include "base/zip_format.h"
 #include "base/crc32.h"
+#include "base/zip_format.h"
 
 namespace intaglio {
 
@@ -12,12 +12,13 @@ namespace {
 
 constexpr uint64_t alignment = 64;
 constexpr uint32_t saturated = 0xffffffff;
-constexpr uint16_t version_needed = 45;    // 64-bit sizes
-constexpr uint16_t dos_date = 0x0021;      // 1 January 1980: output has no dates
+constexpr uint16_t version_needed = 45;  // 64-bit sizes
+constexpr uint16_t dos_date = 0x0021;    // 1 January 1980: output has no dates
 
 class Record {
  public:
-  template <typename T> Record& put(T value) {
+  template <typename T>
+  Record& put(T value) {
     const auto* bytes = reinterpret_cast<const char*>(&value);
     text_.append(bytes, sizeof value);
     return *this;
@@ -80,7 +81,12 @@ void ZipWriter::finish() {
   const uint64_t end = file_.position();
   const uint64_t count = entries_.size();
   Record record;
-  record.put(zip::end64_signature).put<uint64_t>(zip::end64_size - 12).put(version_needed).put(version_needed).put<uint32_t>(0).put<uint32_t>(0);
+  record.put(zip::end64_signature)
+      .put<uint64_t>(zip::end64_size - 12)
+      .put(version_needed)
+      .put(version_needed)
+      .put<uint32_t>(0)
+      .put<uint32_t>(0);
   record.put(count).put(count).put<uint64_t>(end - start).put(start);
   record.put(zip::locator64_signature).put<uint32_t>(0).put(end).put<uint32_t>(1);
   const auto short_count = static_cast<uint16_t>(count < 0xffff ? count : 0xffff);

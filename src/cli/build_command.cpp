@@ -28,8 +28,7 @@ void build(const FlowOptions& options, const CommonOptions& common) {
   }
   if (common.quiet) return;
   fmt::print("{} -> {}: {} in {:.2f} s\n", options.model, options.out, bytes_text(bytes), clock.total_seconds());
-  if (flow.recipe.quantizer)
-    fmt::print("{}\n", quantization_text(options, flow));
+  if (flow.recipe.quantizer) fmt::print("{}\n", quantization_text(options, flow));
   fmt::print("{}", lowering_text(lowering, fmt::format("intaglio inspect {} --recipe {} --verbose", options.model, options.recipe)));
   fmt::print("steps: {}\n", clock.to_text());
 }

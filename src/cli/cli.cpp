@@ -47,8 +47,7 @@ int main(int argc, const char* const* argv) {
   app.add_option("--threads", common.threads, "threads to use (default: all cores)")->check(CLI::Range(1, 1024));
   app.add_flag("--json", common.json, "print one JSON document on stdout, nothing else");
   app.add_flag("--quiet", common.quiet, "print nothing but errors");
-  for (const auto add : {add_build, add_quantize, add_lower, add_run, add_compare, add_inspect, add_recipes})
-    add(app, common);
+  for (const auto add : {add_build, add_quantize, add_lower, add_run, add_compare, add_inspect, add_recipes}) add(app, common);
   for (CLI::App* command : app.get_subcommands({}))
     command->footer("Every command also takes --threads N, --json and --quiet. Documentation: docs/cli.md");
 
@@ -63,9 +62,7 @@ int main(int argc, const char* const* argv) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help and --version
     complain(one_line(error));
     return kCommandLineAtFault;
-  } catch (const Error& error) {
-    return report(error);
-  } catch (const std::bad_alloc&) {
+  } catch (const Error& error) { return report(error); } catch (const std::bad_alloc&) {
     complain("out of memory; a smaller model or fewer threads may fit");
     return kInputAtFault;
   } catch (const std::exception& error) {

@@ -27,15 +27,13 @@ void StepClock::step(std::string name) {
 
 Json StepClock::to_json() const {
   Json list = Json::array();
-  for (const StepTime& step : steps_)
-    list.push_back({{"name", step.name}, {"seconds", step.seconds}, {"cpu_seconds", step.cpu_seconds}});
+  for (const StepTime& step : steps_) list.push_back({{"name", step.name}, {"seconds", step.seconds}, {"cpu_seconds", step.cpu_seconds}});
   return list;
 }
 
 std::string StepClock::to_text() const {
   std::string text;
-  for (const StepTime& step : steps_)
-    text += fmt::format("{}{} {:.1f} ms", text.empty() ? "" : ", ", step.name, step.seconds * 1000);
+  for (const StepTime& step : steps_) text += fmt::format("{}{} {:.1f} ms", text.empty() ? "" : ", ", step.name, step.seconds * 1000);
   return text;
 }
 

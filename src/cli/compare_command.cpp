@@ -44,10 +44,7 @@ struct Side {
     return outputs;
   }
   Json json() {
-    return {{"file", file},
-            {"engine", program->engine()},
-            {"bytes", std::filesystem::file_size(file)},
-            {"milliseconds", median()}};
+    return {{"file", file}, {"engine", program->engine()}, {"bytes", std::filesystem::file_size(file)}, {"milliseconds", median()}};
   }
 };
 
@@ -88,13 +85,11 @@ void print_text(const CompareArguments& arguments, const Comparison& comparison,
   add("reference", reference, comparison.reference_accuracy);
   add("candidate", candidate, comparison.candidate_accuracy);
   fmt::print("{}", table(rows, {3, 4, 5}));
-  fmt::print("{} samples, {} rows, top-1 agreement {}\n", comparison.samples, comparison.rows,
-             percent(comparison.top1_agreement));
+  fmt::print("{} samples, {} rows, top-1 agreement {}\n", comparison.samples, comparison.rows, percent(comparison.top1_agreement));
   rows = {{"output", "SQNR", "cosine", "largest error", "mean error"}};
   for (const OutputComparison& output : comparison.outputs)
-    rows.push_back({fmt::format("arr_{}", output.index), decibel(output.metrics.sqnr_db),
-                    fmt::format("{:.6f}", output.metrics.cosine), fmt::format("{:.4g}", output.metrics.max_abs_error),
-                    fmt::format("{:.4g}", output.metrics.mean_abs_error)});
+    rows.push_back({fmt::format("arr_{}", output.index), decibel(output.metrics.sqnr_db), fmt::format("{:.6f}", output.metrics.cosine),
+                    fmt::format("{:.4g}", output.metrics.max_abs_error), fmt::format("{:.4g}", output.metrics.mean_abs_error)});
   fmt::print("{}", table(rows, {1, 2, 3, 4}));
 }
 
@@ -134,7 +129,9 @@ void add_compare(CLI::App& app, CommonOptions& common) {
   command->add_option("--data", arguments->data, "a sample or a folder of samples")->required();
   command->add_option("--labels", arguments->labels, "class numbers (.npy), one for each row of the first output");
   command->add_option("--preprocess", arguments->preprocess, "how images become tensors");
-  command->add_option("--numerics", arguments->numerics, "of a .pt2: as_written, as PyTorch computes it; integer, as XNNPACK does once it is deployed")
+  command
+      ->add_option("--numerics", arguments->numerics,
+                   "of a .pt2: as_written, as PyTorch computes it; integer, as XNNPACK does once it is deployed")
       ->check(CLI::IsMember({"as_written", "integer"}));
   command->add_option("--repeat", arguments->repetitions, "time each sample this many more times")->check(CLI::Range(0, 1000000));
   command->add_option("--title", arguments->title, "a line above the tables");

@@ -128,13 +128,13 @@ std::string ops_text(const Json& ops, bool verbose) {
   Rows rows;
   if (verbose) {
     rows.push_back({"  share", "operator", "layer (source)", "rule it breaks"});
-    for (const Json& op : ops)
-      rows.push_back({"  " + percent(op["share"].get<double>()), text(op, "op"), place(op), rule(op)});
+    for (const Json& op : ops) rows.push_back({"  " + percent(op["share"].get<double>()), text(op, "op"), place(op), rule(op)});
     return table(rows, {0});
   }
   std::vector<Group> groups;  // ops come largest first
   for (const Json& op : ops) {
-    auto group = std::ranges::find_if(groups, [&](const Group& g) { return (*g.first)["op"] == op["op"] && (*g.first)["rule"] == op["rule"]; });
+    auto group =
+        std::ranges::find_if(groups, [&](const Group& g) { return (*g.first)["op"] == op["op"] && (*g.first)["rule"] == op["rule"]; });
     if (group == groups.end()) group = groups.insert(groups.end(), Group{&op, 0, 0});
     ++group->count;
     group->share += op["share"].get<double>();

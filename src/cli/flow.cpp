@@ -23,9 +23,7 @@ void calibrate(PreparedProgram& prepared, const FlowOptions& options, const Comm
     const Sample sample = samples.load(i);
     try {
       prepared(sample.inputs);
-    } catch (const Error& error) {
-      throw error.with_context(escaped(sample.file.string()));
-    }
+    } catch (const Error& error) { throw error.with_context(escaped(sample.file.string())); }
     progress.advance();
   }
 }
@@ -36,8 +34,7 @@ RecipeSettings parse_settings(const std::vector<std::string>& pairs) {
   RecipeSettings settings;
   for (const std::string& pair : pairs) {
     const size_t equals = pair.find('=');
-    if (equals == std::string::npos || equals == 0)
-      throw_usage(fmt::format("--set {}: give key=value", escaped(pair)));
+    if (equals == std::string::npos || equals == 0) throw_usage(fmt::format("--set {}: give key=value", escaped(pair)));
     std::string value = pair.substr(equals + 1);
     if (value.size() >= 2 && value.front() == '"' && value.back() == '"') value = value.substr(1, value.size() - 2);
     if (!settings.emplace(pair.substr(0, equals), value).second)
@@ -70,8 +67,7 @@ FlowResult run_flow(const FlowOptions& options, const CommonOptions& common, Ste
   FlowResult result;
   result.recipe = make_recipe(options.recipe, parse_settings(options.settings));
   if (result.recipe.info.needs_calibration && options.calibrate.empty() && options.plan.empty())
-    throw_usage(fmt::format("recipe '{}' is static: give samples with --calibrate, or decisions with --plan",
-                            result.recipe.info.name));
+    throw_usage(fmt::format("recipe '{}' is static: give samples with --calibrate, or decisions with --plan", result.recipe.info.name));
   result.program = load_exported_program(options.model);
   clock.step("load");
   if (!result.recipe.quantizer) return result;
@@ -92,11 +88,10 @@ FlowResult run_flow(const FlowOptions& options, const CommonOptions& common, Ste
   result.program = convert_pt2e(std::move(prepared));
   clock.step("convert");
 
-  for (const Node* node : result.program.graph().node_list())
-    result.quantized_tensors += node->op().base().starts_with("dequantize_");
+  for (const Node* node : result.program.graph().node_list()) result.quantized_tensors += node->op().base().starts_with("dequantize_");
   if (result.quantized_tensors == 0)
-    result.warnings.push_back(fmt::format("recipe '{}' quantized nothing in {}: no operator matched its rules",
-                                          result.recipe.info.name, escaped(options.model)));
+    result.warnings.push_back(
+        fmt::format("recipe '{}' quantized nothing in {}: no operator matched its rules", result.recipe.info.name, escaped(options.model)));
   return result;
 }
 

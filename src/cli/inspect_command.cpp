@@ -54,9 +54,9 @@ void print_pt2(const Json& result, bool verbose) {
 }
 
 void print_pte(const Json& result, bool verbose) {
-  fmt::print("  program {}, constants {}, delegate data {} in {} entries\n",
-             bytes_text(result["program_bytes"].get<uint64_t>()), bytes_text(result["constant_bytes"].get<uint64_t>()),
-             bytes_text(result["named_data"]["bytes"].get<uint64_t>()), result["named_data"]["entries"].get<size_t>());
+  fmt::print("  program {}, constants {}, delegate data {} in {} entries\n", bytes_text(result["program_bytes"].get<uint64_t>()),
+             bytes_text(result["constant_bytes"].get<uint64_t>()), bytes_text(result["named_data"]["bytes"].get<uint64_t>()),
+             result["named_data"]["entries"].get<size_t>());
   for (const Json& method : result["methods"]) {
     fmt::print("method {}, {} of planned memory\n", escaped(method["name"].get<std::string>()),
                bytes_text(method["planned_bytes"].get<uint64_t>()));
@@ -75,9 +75,8 @@ void print_text(const Json& result, bool verbose) {
 
 bool is_pte(const std::string& path, std::span<const std::byte> bytes) {
   const auto starts_with = [&](size_t at, std::string_view magic) {
-    return bytes.size() >= at + magic.size() && std::equal(magic.begin(), magic.end(), bytes.begin() + at, [](char c, std::byte b) {
-             return static_cast<std::byte>(c) == b;
-           });
+    return bytes.size() >= at + magic.size() &&
+           std::equal(magic.begin(), magic.end(), bytes.begin() + at, [](char c, std::byte b) { return static_cast<std::byte>(c) == b; });
   };
   if (starts_with(4, "ET") || path.ends_with(".pte")) return true;
   if (!starts_with(0, "PK") && !path.ends_with(".pt2"))
@@ -87,14 +86,13 @@ bool is_pte(const std::string& path, std::span<const std::byte> bytes) {
 
 Json inspect_pte(const InspectArguments& arguments, std::span<const std::byte> bytes) {
   if (!arguments.backend.empty() || !arguments.recipe.empty())
-    throw_usage(fmt::format("{}: --backend and --recipe ask what would become of a .pt2; a .pte is lowered already", escaped(arguments.file)));
+    throw_usage(
+        fmt::format("{}: --backend and --recipe ask what would become of a .pt2; a .pte is lowered already", escaped(arguments.file)));
   try {
     Json result = pte_document(arguments.file, bytes);
     result["verified"] = true;  // a document is only made of a fully verified program
     return result;
-  } catch (const Error& error) {
-    throw error.with_context(escaped(arguments.file));
-  }
+  } catch (const Error& error) { throw error.with_context(escaped(arguments.file)); }
 }
 
 Json inspect_pt2(const InspectArguments& arguments, const CommonOptions& common) {

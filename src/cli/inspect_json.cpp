@@ -5,8 +5,8 @@
 
 #include <intaglio/error.h>
 
-#include "edge/pte_reader.h"
 #include "pt2e/uncalibrated.h"
+#include "pte/reader.h"
 #include "report/pte_explanation.h"
 
 namespace intaglio::cli {
@@ -26,7 +26,8 @@ Json value_json(const Value& value) {
   return {{"name", value.name()}, {"dtype", std::string(name(value.dtype()))}, {"sizes", sizes_json(value.sizes())}};
 }
 
-template <typename Counted> Json counts_json(const Counted& counts, const char* key) {
+template <typename Counted>
+Json counts_json(const Counted& counts, const char* key) {
   Json list = Json::array();
   for (const auto& [what, count] : counts) list.push_back({{key, what}, {"count", count}});
   return list;
@@ -76,7 +77,8 @@ void add_explanations(Json& result, const ExportedProgram& program, const Explai
   const Compat compat = recipe ? recipe->prepare.compat : Compat::intaglio;
   add_backend(partitioners, backend, compat);
   std::optional<PreparedProgram> prepared;
-  if (recipe && recipe->quantizer) prepared = prepare_pt2e(program.clone(), *recipe->quantizer, {.compat = compat, .threads = options.threads});
+  if (recipe && recipe->quantizer)
+    prepared = prepare_pt2e(program.clone(), *recipe->quantizer, {.compat = compat, .threads = options.threads});
   result["quantization"] = nullptr;
   if (prepared) result["quantization"] = quantization_json(explain_quantization(*prepared), recipe->info.name);
   else if (has_quantization(program)) result["quantization"] = quantization_json(explain_quantization(program), "");
@@ -185,8 +187,8 @@ Json method_json(const pte::PteMethod& method, const MethodContents& contents) {
 }  // namespace
 
 Json op_json(const ExplainedOp& op) {
-  return {{"op", op.op},     {"layer", op.layer},           {"source", op.source},    {"rule", op.rule},
-          {"work", op.work.amount}, {"unit", unit(op.work)}, {"share", op.share}};
+  return {{"op", op.op},           {"layer", op.layer}, {"source", op.source}, {"rule", op.rule}, {"work", op.work.amount},
+          {"unit", unit(op.work)}, {"share", op.share}};
 }
 
 Json pt2_document(const std::string& path, const ExportedProgram& program, const ExplainOptions& options) {
@@ -216,8 +218,7 @@ Json pt2_document(const std::string& path, const ExportedProgram& program, const
       bytes += entry.tensor.nbytes();
     }
   result["state"] = Json::array();
-  for (const auto& [dtype, total] : state)
-    result["state"].push_back({{"dtype", dtype}, {"tensors", total.first}, {"bytes", total.second}});
+  for (const auto& [dtype, total] : state) result["state"].push_back({{"dtype", dtype}, {"tensors", total.first}, {"bytes", total.second}});
   add_explanations(result, program, options);
   return result;
 }
@@ -235,8 +236,7 @@ Json pte_document(const std::string& path, std::span<const std::byte> bytes) {
   for (const auto& [key, size] : summary.named_data) named += size;
   result["named_data"] = {{"entries", summary.named_data.size()}, {"bytes", named}};
   result["methods"] = Json::array();
-  for (size_t i = 0; i < summary.methods.size(); ++i)
-    result["methods"].push_back(method_json(summary.methods[i], contents.methods[i]));
+  for (size_t i = 0; i < summary.methods.size(); ++i) result["methods"].push_back(method_json(summary.methods[i], contents.methods[i]));
   result["layer_names"] = false;
   result["weights"] = Json::array();
   for (const StoredWeight& weight : contents.weights)

@@ -16,8 +16,8 @@ namespace intaglio::cli {
 
 // Against which backend, and which recipe, a `.pt2` is explained.
 struct ExplainOptions {
-  std::string backend;           // "" takes the recipe's, else the first there is
-  std::string recipe;            // "": what the program itself says
+  std::string backend;  // "" takes the recipe's, else the first there is
+  std::string recipe;   // "": what the program itself says
   RecipeSettings settings;
   int threads = 0;
 };

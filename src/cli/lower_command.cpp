@@ -27,8 +27,7 @@ std::vector<std::pair<std::string, ExportedProgram>> load_methods(const std::vec
                        model.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == equals;
     const std::string name = named ? model.substr(0, equals) : "forward";
     for (const auto& [other, program] : methods)
-      if (other == name)
-        throw_usage(fmt::format("two programs are the method '{}': name them, as in prefill=A.pt2 decode=B.pt2", name));
+      if (other == name) throw_usage(fmt::format("two programs are the method '{}': name them, as in prefill=A.pt2 decode=B.pt2", name));
     methods.emplace_back(name, load_exported_program(named ? model.substr(equals + 1) : model));
   }
   return methods;
@@ -61,8 +60,8 @@ void lower(const LowerArguments& arguments, const CommonOptions& common) {
   }
   if (common.quiet) return;
   const std::string hint = fmt::format("intaglio inspect {} --backend {} --verbose", first_model, arguments.backends.front());
-  fmt::print("{}: {} in {:.2f} s\n{}steps: {}\n", arguments.out, bytes_text(bytes), clock.total_seconds(),
-             lowering_text(lowering, hint), clock.to_text());
+  fmt::print("{}: {} in {:.2f} s\n{}steps: {}\n", arguments.out, bytes_text(bytes), clock.total_seconds(), lowering_text(lowering, hint),
+             clock.to_text());
 }
 
 }  // namespace
@@ -72,7 +71,9 @@ void add_lower(CLI::App& app, CommonOptions& common) {
   const auto arguments = std::make_shared<LowerArguments>();
   command->add_option("MODELS", arguments->models, "a .pt2, or method=A.pt2 method=B.pt2")->required();
   command->add_option("-o,--output", arguments->out, "where to write")->required();
-  command->add_option("--backend", arguments->backends, "xnnpack or portable; several: the first takes its share first, portable kernels run what is left")
+  command
+      ->add_option("--backend", arguments->backends,
+                   "xnnpack or portable; several: the first takes its share first, portable kernels run what is left")
       ->required()
       ->allow_extra_args(false);
   command->add_option("--compat", arguments->compat, "torchao: lower exactly as ExecuTorch does, its losses included")

@@ -46,8 +46,8 @@ void run(const RunArguments& arguments, const CommonOptions& common) {
   if (!arguments.preprocess.empty()) preprocess = parse_preprocess(arguments.preprocess);
   const SampleSource samples(arguments.input, program->slots(), preprocess);
   if (samples.size() != 1)
-    throw_usage(fmt::format("--input {}: `run` takes one sample, here are {}; `compare` takes many",
-                            escaped(arguments.input), samples.size()));
+    throw_usage(
+        fmt::format("--input {}: `run` takes one sample, here are {}; `compare` takes many", escaped(arguments.input), samples.size()));
   const std::vector<Tensor> outputs = program->run(samples.load(0).inputs);
   if (!arguments.out.empty()) write_outputs(arguments.out, outputs);
 
@@ -63,8 +63,7 @@ void run(const RunArguments& arguments, const CommonOptions& common) {
   }
   if (common.quiet) return;
   fmt::print("{} on the {}: {:.2f} ms\n", arguments.model, program->engine(), program->milliseconds());
-  for (size_t i = 0; i < list.size(); ++i)
-    fmt::print("arr_{}  {}\n", i, list[i].is_null() ? std::string("None") : list[i].dump());
+  for (size_t i = 0; i < list.size(); ++i) fmt::print("arr_{}  {}\n", i, list[i].is_null() ? std::string("None") : list[i].dump());
 }
 
 }  // namespace
@@ -76,7 +75,9 @@ void add_run(CLI::App& app, CommonOptions& common) {
   command->add_option("--input", arguments->input, "the sample: .npy, .npz or an image")->required();
   command->add_option("--preprocess", arguments->preprocess, "how an image becomes a tensor");
   command->add_option("-o,--output", arguments->out, "where to write the outputs (.npz)");
-  command->add_option("--numerics", arguments->numerics, "of a .pt2: as_written, as PyTorch computes it; integer, as XNNPACK does once it is deployed")
+  command
+      ->add_option("--numerics", arguments->numerics,
+                   "of a .pt2: as_written, as PyTorch computes it; integer, as XNNPACK does once it is deployed")
       ->check(CLI::IsMember({"as_written", "integer"}));
   command->add_option("--method", arguments->method, "of a .pte with several");
   command->add_option("--repeat", arguments->repetitions, "time this many more runs")->check(CLI::Range(0, 1000000));

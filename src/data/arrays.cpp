@@ -15,9 +15,7 @@ std::vector<NamedArray> read_arrays(std::span<const std::byte> bytes, const std:
   const bool is_archive = bytes.size() >= 2 && bytes[0] == std::byte{'P'} && bytes[1] == std::byte{'K'};
   if (is_archive || name.ends_with(".npz")) return data::read_npz(bytes);
   return {{"arr_0", data::read_npy(bytes)}};
-} catch (const Error& error) {
-  throw error.with_context(escaped(name));
-}
+} catch (const Error& error) { throw error.with_context(escaped(name)); }
 
 std::vector<NamedArray> read_arrays(const std::filesystem::path& path) {
   return read_arrays(MappedFile::open(path)->bytes(), path.string());

@@ -34,9 +34,7 @@ std::string npy(const std::string& dict, const std::string& data) {
 
 Tensor read(const std::string& dict, const std::string& data) { return data::read_npy(bytes_of(npy(dict, data))); }
 
-void expect_message(const std::string& message, const std::string& part) {
-  EXPECT_NE(message.find(part), std::string::npos) << message;
-}
+void expect_message(const std::string& message, const std::string& part) { EXPECT_NE(message.find(part), std::string::npos) << message; }
 
 class Folder {
  public:
@@ -49,8 +47,8 @@ class Folder {
 };
 
 TEST(Npy, ReadsWhatNumpyWrites) {
-  const Tensor tensor = read("{'descr': '<i2', 'fortran_order': False, 'shape': (2, 2), }\n",
-                             std::string("\x01\x00\xff\xff\x00\x01\x02\x00", 8));
+  const Tensor tensor =
+      read("{'descr': '<i2', 'fortran_order': False, 'shape': (2, 2), }\n", std::string("\x01\x00\xff\xff\x00\x01\x02\x00", 8));
   EXPECT_TRUE(bit_equal(tensor, Tensor::of<int16_t>({1, -1, 256, 2}, {2, 2})));
   const Tensor scalar = read("{'descr': '|u1', 'fortran_order': False, 'shape': (), }\n", "\x07");
   EXPECT_EQ(scalar.rank(), 0);
@@ -63,8 +61,7 @@ TEST(Npy, FortranOrderAndBigEndianAreConverted) {
   EXPECT_TRUE(bit_equal(columns, Tensor::of<int8_t>({1, 2, 3, 4, 5, 6}, {2, 3})));
   const Tensor big = read("{'descr': '>f4', 'fortran_order': False, 'shape': (1,), }", std::string("\x3f\xc0\0\0", 4));
   EXPECT_TRUE(bit_equal(big, Tensor::of<float>({1.5f}, {1})));
-  const Tensor complex =
-      read("{'descr': '>c8', 'fortran_order': False, 'shape': (1,), }", std::string("\x3f\xc0\0\0\xc0\0\0\0", 8));
+  const Tensor complex = read("{'descr': '>c8', 'fortran_order': False, 'shape': (1,), }", std::string("\x3f\xc0\0\0\xc0\0\0\0", 8));
   EXPECT_EQ(std::memcmp(complex.raw(), std::string("\0\0\xc0\x3f\0\0\0\xc0", 8).data(), 8), 0);
 }
 
@@ -101,23 +98,19 @@ TEST(Npy, RefusesWhatIsNoArrayOfNumbers) {
   };
   for (const auto& item : cases) expect_message(message_of([&] { read(item.dict, item.data); }), item.message);
   expect_message(message_of([] { data::read_npy(bytes_of("PK\x03\x04")); }), "not a NumPy file");
-  expect_message(message_of([] { data::read_npy(bytes_of(std::string("\x93NUMPY\x09\x00  ", 10))); }),
-                 "9.0 is not known");
+  expect_message(message_of([] { data::read_npy(bytes_of(std::string("\x93NUMPY\x09\x00  ", 10))); }), "9.0 is not known");
 }
 
 TEST(Npy, EveryTruncationAndByteChangeIsAnErrorOrAnArray) {
   const std::string good = npy("{'descr': '<f4', 'fortran_order': True, 'shape': (2, 1), }  \n", "12345678");
-  for (size_t size = 0; size < good.size(); ++size)
-    EXPECT_THROW(data::read_npy(bytes_of(good.substr(0, size))), Error) << size;
+  for (size_t size = 0; size < good.size(); ++size) EXPECT_THROW(data::read_npy(bytes_of(good.substr(0, size))), Error) << size;
   for (size_t at = 0; at < good.size(); ++at)
     for (int value = 0; value < 256; ++value) {
       std::string bad = good;
       bad[at] = static_cast<char>(value);
       try {
         EXPECT_LE(data::read_npy(bytes_of(bad)).nbytes(), 16u);
-      } catch (const Error& error) {
-        EXPECT_EQ(error.kind(), ErrorKind::bad_input);
-      }
+      } catch (const Error& error) { EXPECT_EQ(error.kind(), ErrorKind::bad_input); }
     }
 }
 
@@ -125,8 +118,7 @@ TEST(Npy, WritesNumpysOwnBytes) {
   const std::string header = data::make_npy_header(DType::float32, Sizes{3});
   EXPECT_EQ(header.size() % 64, 0u);
   EXPECT_EQ(header.substr(10, 58), "{'descr': '<f4', 'fortran_order': False, 'shape': (3,), } ");
-  EXPECT_EQ(data::make_npy_header(DType::boolean, Sizes{}).substr(10, 56),
-            "{'descr': '|b1', 'fortran_order': False, 'shape': (), } ");
+  EXPECT_EQ(data::make_npy_header(DType::boolean, Sizes{}).substr(10, 56), "{'descr': '|b1', 'fortran_order': False, 'shape': (), } ");
   EXPECT_EQ(data::make_npy_header(DType::bfloat16, Sizes{2, 3}).substr(10, 60),
             "{'descr': '|V2', 'fortran_order': False, 'shape': (2, 3), } ");
 }
@@ -144,9 +136,8 @@ TEST(Npy, RoundTripThroughAFile) {
 
 TEST(Npz, RoundTripInOrderWithTheSameBytes) {
   Folder folder;
-  const std::vector<NamedArray> arrays{{"z", Tensor::of<float>({1, 2}, {2})},
-                                       {"a", Tensor::scalar<int64_t>(-7)},
-                                       {"empty", Tensor::zeros(DType::int8, {0, 4})}};
+  const std::vector<NamedArray> arrays{
+      {"z", Tensor::of<float>({1, 2}, {2})}, {"a", Tensor::scalar<int64_t>(-7)}, {"empty", Tensor::zeros(DType::int8, {0, 4})}};
   write_npz(folder.path / "a.npz", arrays);
   write_npz(folder.path / "b.npz", arrays);
   const auto got = read_arrays(folder.path / "a.npz");
@@ -162,11 +153,8 @@ TEST(Npz, RoundTripInOrderWithTheSameBytes) {
   EXPECT_EQ(contents("a.npz"), contents("b.npz"));
   std::string damaged = contents("a.npz");
   damaged[damaged.find("\x93NUMPY") + 130] ^= 1;  // an element of the first array
-  expect_message(message_of([&] { read_arrays(bytes_of(damaged), "d.npz"); }),
-                 "d.npz: entry 'z.npy': entry 'z.npy' is damaged");
-  expect_message(message_of([&] {
-                   write_npz(folder.path / "c.npz", std::vector<NamedArray>{arrays[0], arrays[0]});
-                 }),
+  expect_message(message_of([&] { read_arrays(bytes_of(damaged), "d.npz"); }), "d.npz: entry 'z.npy': entry 'z.npy' is damaged");
+  expect_message(message_of([&] { write_npz(folder.path / "c.npz", std::vector<NamedArray>{arrays[0], arrays[0]}); }),
                  "two arrays are named 'z'");
 }
 
@@ -184,8 +172,7 @@ TEST(Npz, EveryTruncationIsAnError) {
   write_npz(folder.path / "a.npz", std::vector<NamedArray>{{"x", Tensor::of<float>({1, 2}, {2})}});
   std::ifstream in(folder.path / "a.npz", std::ios::binary);
   const std::string good((std::istreambuf_iterator<char>(in)), {});
-  for (size_t size = 0; size < good.size(); ++size)
-    EXPECT_THROW(read_arrays(bytes_of(good.substr(0, size)), "t.npz"), Error) << size;
+  for (size_t size = 0; size < good.size(); ++size) EXPECT_THROW(read_arrays(bytes_of(good.substr(0, size)), "t.npz"), Error) << size;
 }
 
 TEST(Labels, AreIntegersInARow) {
@@ -201,9 +188,8 @@ InputSlot slot(const std::string& name, DType dtype, std::vector<std::pair<int64
 }
 
 TEST(Binding, ByNameThenByNumber) {
-  const std::vector<InputSlot> slots{slot("x", DType::float32, {{2, 2}}),
-                                     {"k", true, DType::int64, {}},
-                                     slot("mask", DType::boolean, {{1, INT64_MAX}})};
+  const std::vector<InputSlot> slots{
+      slot("x", DType::float32, {{2, 2}}), {"k", true, DType::int64, {}}, slot("mask", DType::boolean, {{1, INT64_MAX}})};
   const Tensor x = Tensor::of<float>({1, 2}, {2}), mask = Tensor::of<bool>({true}, {1});
   Sample sample = bind_sample("s.npz", {{"arr_1", mask}, {"x", x}}, slots);
   EXPECT_TRUE(bit_equal(sample.inputs.at(0), x));
@@ -213,10 +199,7 @@ TEST(Binding, ByNameThenByNumber) {
   EXPECT_EQ(sample.inputs.at(1).item_as_int(), 5);
   sample = bind_sample("s.npz", {{"mask", mask}, {"x", x}, {"k", Tensor::scalar<int16_t>(-3)}}, slots);
   EXPECT_TRUE(bit_equal(sample.inputs.at(1), Tensor::scalar<int64_t>(-3)));
-  expect_message(message_of([&] {
-                   bind_sample("s.npz", {{"k", Tensor::scalar(2.5)}}, slots);
-                 }),
-                 "int64 number expected");
+  expect_message(message_of([&] { bind_sample("s.npz", {{"k", Tensor::scalar(2.5)}}, slots); }), "int64 number expected");
 }
 
 TEST(Binding, MessagesSayWhatWasExpectedAndFound) {

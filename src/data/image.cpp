@@ -23,8 +23,8 @@ bool is_png(std::span<const std::byte> bytes) { return starts_with(bytes, "\x89P
 
 void require_image_size(uint64_t height, uint64_t width) {
   if (height == 0 || width == 0 || height > 65535 || width > 65535 || height * width > uint64_t{kLargestPixels})
-    throw_bad_input(fmt::format("an image of {} x {} pixels; from 1 up to {} million are taken, shrink it", width,
-                                height, kLargestPixels / 1'000'000));
+    throw_bad_input(
+        fmt::format("an image of {} x {} pixels; from 1 up to {} million are taken, shrink it", width, height, kLargestPixels / 1'000'000));
 }
 
 }  // namespace data
@@ -33,9 +33,7 @@ Image decode_image(std::span<const std::byte> bytes, const std::string& name) tr
   if (data::is_jpeg(bytes)) return data::decode_jpeg(bytes);
   if (data::is_png(bytes)) return data::decode_png(bytes);
   throw_bad_input("not a JPEG or PNG image; convert it");
-} catch (const Error& error) {
-  throw error.with_context(escaped(name));
-}
+} catch (const Error& error) { throw error.with_context(escaped(name)); }
 
 Image read_image(const std::filesystem::path& path) {
   const auto file = MappedFile::open(path);

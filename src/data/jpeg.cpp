@@ -46,8 +46,7 @@ bool read_header(Decoder& decoder, std::span<const std::byte> bytes) {
   if (setjmp(decoder.escape)) return false;
   jpeg_mem_src(&decoder.info, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size());
   jpeg_read_header(&decoder.info, TRUE);
-  if (decoder.info.jpeg_color_space != JCS_CMYK && decoder.info.jpeg_color_space != JCS_YCCK)
-    decoder.info.out_color_space = JCS_RGB;
+  if (decoder.info.jpeg_color_space != JCS_CMYK && decoder.info.jpeg_color_space != JCS_YCCK) decoder.info.out_color_space = JCS_RGB;
   return true;
 }
 

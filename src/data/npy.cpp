@@ -24,10 +24,9 @@ struct TypeCode {
   DType dtype;
 };
 constexpr TypeCode kTypeCodes[] = {
-    {"b1", DType::boolean},   {"i1", DType::int8},        {"i2", DType::int16},    {"i4", DType::int32},
-    {"i8", DType::int64},     {"u1", DType::uint8},       {"u2", DType::uint16},   {"u4", DType::uint32},
-    {"u8", DType::uint64},    {"f2", DType::float16},     {"f4", DType::float32},  {"f8", DType::float64},
-    {"c8", DType::complex64}, {"c16", DType::complex128}, {"V2", DType::bfloat16},
+    {"b1", DType::boolean}, {"i1", DType::int8},    {"i2", DType::int16},     {"i4", DType::int32},       {"i8", DType::int64},
+    {"u1", DType::uint8},   {"u2", DType::uint16},  {"u4", DType::uint32},    {"u8", DType::uint64},      {"f2", DType::float16},
+    {"f4", DType::float32}, {"f8", DType::float64}, {"c8", DType::complex64}, {"c16", DType::complex128}, {"V2", DType::bfloat16},
 };
 
 // The header's dict, character by character: nothing but what NumPy writes is taken.
@@ -115,8 +114,7 @@ class HeaderParser {
       header_.dtype = row.dtype;
       return;
     }
-    throw_bad_input(fmt::format("element type '{}' is not numeric; objects and text are never read, give numbers",
-                                escaped(descr, 40)));
+    throw_bad_input(fmt::format("element type '{}' is not numeric; objects and text are never read, give numbers", escaped(descr, 40)));
   }
 
   void parse_shape() {
@@ -167,8 +165,8 @@ Tensor read_npy(std::span<const std::byte> bytes) {
   int64_t wanted = 0;
   if (__builtin_mul_overflow(element_count(header.sizes), static_cast<int64_t>(width), &wanted) ||
       static_cast<uint64_t>(wanted) != data.size())
-    throw_bad_input(fmt::format("its shape needs {} elements of {} bytes, {} bytes are there; write it again",
-                                element_count(header.sizes), width, data.size()));
+    throw_bad_input(fmt::format("its shape needs {} elements of {} bytes, {} bytes are there; write it again", element_count(header.sizes),
+                                width, data.size()));
 
   Sizes stored = header.sizes;
   if (header.fortran_order) std::reverse(stored.begin(), stored.end());
@@ -189,17 +187,15 @@ Tensor read_npy(std::span<const std::byte> bytes) {
 }
 
 std::string make_npy_header(DType dtype, std::span<const int64_t> sizes) {
-  const auto* row = std::find_if(std::begin(kTypeCodes), std::end(kTypeCodes),
-                                 [&](const TypeCode& candidate) { return candidate.dtype == dtype; });
-  if (row == std::end(kTypeCodes))
-    throw_unsupported(fmt::format("NumPy files hold no {}; convert the output", name(dtype)));
+  const auto* row =
+      std::find_if(std::begin(kTypeCodes), std::end(kTypeCodes), [&](const TypeCode& candidate) { return candidate.dtype == dtype; });
+  if (row == std::end(kTypeCodes)) throw_unsupported(fmt::format("NumPy files hold no {}; convert the output", name(dtype)));
   std::string shape;
   for (int64_t size : sizes) shape += fmt::format("{}, ", size);
   if (sizes.size() > 1) shape.resize(shape.size() - 2);
   if (sizes.size() == 1) shape.pop_back();
   const bool has_order = item_size(dtype) > 1 && dtype != DType::bfloat16;
-  std::string text = fmt::format("{{'descr': '{}{}', 'fortran_order': False, 'shape': ({}), }}", has_order ? '<' : '|',
-                                 row->code, shape);
+  std::string text = fmt::format("{{'descr': '{}{}', 'fortran_order': False, 'shape': ({}), }}", has_order ? '<' : '|', row->code, shape);
   const size_t prefix = kMagic.size() + 4;
   text.append((64 - (prefix + text.size() + 1) % 64) % 64, ' ');
   text += '\n';

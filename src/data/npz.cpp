@@ -15,8 +15,7 @@ namespace intaglio {
 namespace {
 
 void require_name(const std::string& name, std::unordered_set<std::string>& seen) {
-  if (name.empty() || name.size() > 1000 || name.find('\0') != std::string::npos ||
-      name.find('\\') != std::string::npos)
+  if (name.empty() || name.size() > 1000 || name.find('\0') != std::string::npos || name.find('\\') != std::string::npos)
     throw_usage(fmt::format("'{}' cannot name an array of an .npz file", escaped(name)));
   if (!seen.insert(name).second) throw_usage(fmt::format("two arrays are named '{}'", escaped(name)));
 }
@@ -35,13 +34,9 @@ std::vector<NamedArray> read_npz(std::span<const std::byte> bytes) {
         check_crc(entry, contents);
         arrays.push_back({std::move(name), read_npy(contents)});
       };
-      if (entry.deflated)
-        read(archive.inflated(entry));
-      else
-        read(archive.stored(entry));
-    } catch (const Error& error) {
-      throw error.with_context(fmt::format("entry '{}'", escaped(entry.name, 60)));
-    }
+      if (entry.deflated) read(archive.inflated(entry));
+      else read(archive.stored(entry));
+    } catch (const Error& error) { throw error.with_context(fmt::format("entry '{}'", escaped(entry.name, 60))); }
   if (arrays.empty()) throw_bad_input("the archive holds no array; write it with numpy.savez");
   return arrays;
 }
@@ -56,8 +51,7 @@ void write_npz(const std::filesystem::path& path, std::span<const NamedArray> ar
   for (const auto& array : arrays) {
     const Tensor dense = array.tensor.contiguous();
     const std::string header = data::make_npy_header(dense.dtype(), dense.sizes());
-    const std::span<const std::byte> elements{dense.nbytes() > 0 ? static_cast<const std::byte*>(dense.raw()) : nullptr,
-                                              dense.nbytes()};
+    const std::span<const std::byte> elements{dense.nbytes() > 0 ? static_cast<const std::byte*>(dense.raw()) : nullptr, dense.nbytes()};
     zip.add(array.name + ".npy", {std::as_bytes(std::span(header)), elements});
   }
   zip.finish();

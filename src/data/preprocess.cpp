@@ -55,8 +55,7 @@ std::vector<int64_t> parse_sides(std::string_view key, std::string_view text) {
   for (auto part : split(text, 'x')) {
     int64_t side = 0;
     const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), side);
-    if (error != std::errc() || end != part.data() + part.size() || side < 1 || side > kLargestSide ||
-        sides.size() == 2)
+    if (error != std::errc() || end != part.data() + part.size() || side < 1 || side > kLargestSide || sides.size() == 2)
       fail(key, text, "a side such as 224, or HEIGHTxWIDTH,");
     sides.push_back(side);
   }
@@ -64,8 +63,7 @@ std::vector<int64_t> parse_sides(std::string_view key, std::string_view text) {
 }
 
 template <typename Choice>
-Choice parse_choice(std::string_view key, std::string_view text,
-                    std::initializer_list<std::pair<std::string_view, Choice>> choices) {
+Choice parse_choice(std::string_view key, std::string_view text, std::initializer_list<std::pair<std::string_view, Choice>> choices) {
   std::string known;
   for (const auto& [word, choice] : choices) {
     if (word == text) return choice;
@@ -89,23 +87,17 @@ Preprocess parse_preprocess(std::string_view text) {
     for (auto earlier : seen)
       if (earlier == key) fail(key, value, "each key once");
     seen.push_back(key);
-    if (key == "resize")
-      result.resize = parse_sides(key, value);
-    else if (key == "crop")
-      result.crop = parse_sides(key, value);
-    else if (key == "mean")
-      result.mean = parse_channels(key, value);
-    else if (key == "std")
-      result.std = parse_channels(key, value);
-    else if (key == "scale")
-      result.scale = parse_number(key, value);
+    if (key == "resize") result.resize = parse_sides(key, value);
+    else if (key == "crop") result.crop = parse_sides(key, value);
+    else if (key == "mean") result.mean = parse_channels(key, value);
+    else if (key == "std") result.std = parse_channels(key, value);
+    else if (key == "scale") result.scale = parse_number(key, value);
     else if (key == "interpolation")
-      result.interpolation = parse_choice<Interpolation>(
-          key, value, {{"bilinear", Interpolation::bilinear}, {"bicubic", Interpolation::bicubic}});
+      result.interpolation =
+          parse_choice<Interpolation>(key, value, {{"bilinear", Interpolation::bilinear}, {"bicubic", Interpolation::bicubic}});
     else if (key == "color")
       result.color = parse_choice<Color>(key, value, {{"rgb", Color::rgb}, {"bgr", Color::bgr}, {"gray", Color::gray}});
-    else
-      fail(key, value, "one of resize, crop, mean, std, scale, interpolation, color");
+    else fail(key, value, "one of resize, crop, mean, std, scale, interpolation, color");
   }
   const size_t channels = result.color == Color::gray ? 1 : 3;
   for (const auto* values : {&result.mean, &result.std})

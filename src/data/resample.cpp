@@ -113,8 +113,7 @@ Image resized(const Image& image, int64_t height, int64_t width, Preprocess::Int
   if (height == image.height) return across;
   Image down = blank(height, width, channels);
   const int64_t row = width * channels;
-  resample(across.pixels.data(), down.pixels.data(), {1, 0, 0, row, row, row},
-           make_windows(image.height, height, filter));
+  resample(across.pixels.data(), down.pixels.data(), {1, 0, 0, row, row, row}, make_windows(image.height, height, filter));
   return down;
 }
 
@@ -130,8 +129,7 @@ Image center_cropped(const Image& image, int64_t height, int64_t width) {
   for (int64_t y = 0; y < height; ++y) {
     if (top + y < 0 || top + y >= image.height) continue;
     const auto* source = image.pixels.data() + ((top + y) * image.width + first) * image.channels;
-    std::copy_n(source, (last - first) * image.channels,
-                result.pixels.data() + (y * width + first - left) * image.channels);
+    std::copy_n(source, (last - first) * image.channels, result.pixels.data() + (y * width + first - left) * image.channels);
   }
   return result;
 }

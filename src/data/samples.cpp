@@ -31,17 +31,14 @@ std::vector<fs::path> files_of_folder(const fs::path& folder) {
     std::error_code ignored;
     if (!entry->is_directory(ignored)) files.push_back(entry->path());
   }
-  if (error)
-    throw_bad_input(fmt::format("{}: the folder cannot be read: {}", escaped(folder.string()), error.message()));
+  if (error) throw_bad_input(fmt::format("{}: the folder cannot be read: {}", escaped(folder.string()), error.message()));
   if (files.empty())
-    throw_bad_input(fmt::format("{}: no sample in this folder; put .npy, .npz, .jpg or .png files there",
-                                escaped(folder.string())));
+    throw_bad_input(fmt::format("{}: no sample in this folder; put .npy, .npz, .jpg or .png files there", escaped(folder.string())));
   // std::string compares as bytes; paths would compare by their parts.
   std::sort(files.begin(), files.end(), [](const fs::path& a, const fs::path& b) {
     const std::string left = a.filename().string(), right = b.filename().string();
-    return std::lexicographical_compare(left.begin(), left.end(), right.begin(), right.end(), [](char x, char y) {
-      return static_cast<unsigned char>(x) < static_cast<unsigned char>(y);
-    });
+    return std::lexicographical_compare(left.begin(), left.end(), right.begin(), right.end(),
+                                        [](char x, char y) { return static_cast<unsigned char>(x) < static_cast<unsigned char>(y); });
   });
   return files;
 }
@@ -60,20 +57,13 @@ int64_t first_nan(const void* elements, int64_t count, Bits infinity) {
 int64_t first_nan(const Tensor& tensor) {
   const int64_t count = tensor.numel();
   switch (tensor.dtype()) {
-    case DType::float16:
-      return first_nan<uint16_t>(tensor.raw(), count, 0x7c00);
-    case DType::bfloat16:
-      return first_nan<uint16_t>(tensor.raw(), count, 0x7f80);
-    case DType::float32:
-      return first_nan<uint32_t>(tensor.raw(), count, 0x7f800000);
-    case DType::float64:
-      return first_nan<uint64_t>(tensor.raw(), count, 0x7ff0000000000000);
-    case DType::complex64:
-      return first_nan<uint32_t>(tensor.raw(), 2 * count, 0x7f800000);
-    case DType::complex128:
-      return first_nan<uint64_t>(tensor.raw(), 2 * count, 0x7ff0000000000000);
-    default:
-      return -1;
+    case DType::float16: return first_nan<uint16_t>(tensor.raw(), count, 0x7c00);
+    case DType::bfloat16: return first_nan<uint16_t>(tensor.raw(), count, 0x7f80);
+    case DType::float32: return first_nan<uint32_t>(tensor.raw(), count, 0x7f800000);
+    case DType::float64: return first_nan<uint64_t>(tensor.raw(), count, 0x7ff0000000000000);
+    case DType::complex64: return first_nan<uint32_t>(tensor.raw(), 2 * count, 0x7f800000);
+    case DType::complex128: return first_nan<uint64_t>(tensor.raw(), 2 * count, 0x7ff0000000000000);
+    default: return -1;
   }
 }
 
@@ -81,8 +71,7 @@ void refuse_nan(const Tensor& tensor) {
   const int64_t found = tensor.numel() > 0 ? first_nan(tensor.contiguous()) : -1;
   if (found < 0) return;
   const int64_t index = is_complex(tensor.dtype()) ? found / 2 : found;
-  throw_bad_input(
-      fmt::format("element {} of {} is NaN; samples must be numbers, remove or repair it", index, tensor.numel()));
+  throw_bad_input(fmt::format("element {} of {} is NaN; samples must be numbers, remove or repair it", index, tensor.numel()));
 }
 
 std::string describe(const InputSlot& slot) {
@@ -95,9 +84,7 @@ std::string describe(const InputSlot& slot) {
   return fmt::format("{} [{}]", name(slot.dtype), fmt::join(sizes, ", "));
 }
 
-std::string describe(const Tensor& tensor) {
-  return fmt::format("{} [{}]", name(tensor.dtype()), fmt::join(tensor.sizes(), ", "));
-}
+std::string describe(const Tensor& tensor) { return fmt::format("{} [{}]", name(tensor.dtype()), fmt::join(tensor.sizes(), ", ")); }
 
 bool sizes_fit(const InputSlot& slot, const Tensor& tensor) {
   if (slot.scalar) return tensor.rank() == 0;
@@ -107,11 +94,10 @@ bool sizes_fit(const InputSlot& slot, const Tensor& tensor) {
 
 void require_fit(const InputSlot& slot, const Tensor& tensor) {
   if (tensor.dtype() != slot.dtype)
-    throw_bad_input(fmt::format("{} expected, {} found; convert it with .astype(\"{}\")", describe(slot),
-                                describe(tensor), name(slot.dtype)));
-  if (!sizes_fit(slot, tensor))
     throw_bad_input(
-        fmt::format("{} expected, {} found; reshape, resize or batch it so", describe(slot), describe(tensor)));
+        fmt::format("{} expected, {} found; convert it with .astype(\"{}\")", describe(slot), describe(tensor), name(slot.dtype)));
+  if (!sizes_fit(slot, tensor))
+    throw_bad_input(fmt::format("{} expected, {} found; reshape, resize or batch it so", describe(slot), describe(tensor)));
   refuse_nan(tensor);
 }
 
@@ -143,16 +129,13 @@ void bind_array(Sample& sample, NamedArray& array, std::span<const InputSlot> sl
   const size_t index = slot_of(array.name, slots);
   if (index == slots.size())
     throw_bad_input(fmt::format("the program has no such input; name it {} or arr_i, or remove it", names_of(slots)));
-  if (sample.inputs[index].defined())
-    throw_bad_input(fmt::format("input '{}' is there twice; remove one", escaped(slots[index].name)));
+  if (sample.inputs[index].defined()) throw_bad_input(fmt::format("input '{}' is there twice; remove one", escaped(slots[index].name)));
   // NumPy writes a Python number in whatever width it likes.
   if (slots[index].scalar && is_number_for(slots[index].dtype, array.tensor.dtype()))
     array.tensor = converted(array.tensor, slots[index].dtype);
   require_fit(slots[index], array.tensor);
   sample.inputs[index] = std::move(array.tensor);
-} catch (const Error& error) {
-  throw error.with_context(fmt::format("array '{}'", escaped(array.name, 60)));
-}
+} catch (const Error& error) { throw error.with_context(fmt::format("array '{}'", escaped(array.name, 60))); }
 
 }  // namespace
 
@@ -161,28 +144,22 @@ Sample bind_sample(const fs::path& file, std::vector<NamedArray> arrays, std::sp
   for (auto& array : arrays) bind_array(sample, array, slots);
   for (size_t i = 0; i < slots.size(); ++i)
     if (!slots[i].scalar && !sample.inputs[i].defined())
-      throw_bad_input(fmt::format("input '{}' ({}) is missing; add an array of that name", escaped(slots[i].name),
-                                  describe(slots[i])));
+      throw_bad_input(fmt::format("input '{}' ({}) is missing; add an array of that name", escaped(slots[i].name), describe(slots[i])));
   return sample;
-} catch (const Error& error) {
-  throw error.with_context(escaped(file.string()));
-}
+} catch (const Error& error) { throw error.with_context(escaped(file.string())); }
 
 SampleSource::SampleSource(const fs::path& data, std::vector<InputSlot> slots, std::optional<Preprocess> preprocess)
     : slots_(std::move(slots)), preprocess_(std::move(preprocess)) {
   std::error_code error;
   const auto status = fs::status(data, error);
   if (!fs::exists(status)) throw_bad_input(fmt::format("{}: there is no such file or folder", escaped(data.string())));
-  if (fs::is_directory(status))
-    files_ = files_of_folder(data);
-  else
-    files_ = {data};
+  if (fs::is_directory(status)) files_ = files_of_folder(data);
+  else files_ = {data};
   for (const auto& file : files_) {
     if (kind_of(file) == FileKind::other)
       throw_bad_input(fmt::format("{}: not a sample; give a .npy, .npz, .jpg or .png", escaped(file.string())));
     if (kind_of(file) == FileKind::image && !preprocess_)
-      throw_usage(
-          fmt::format("{}: images need --preprocess, for example 'resize=256,crop=224'", escaped(file.string())));
+      throw_usage(fmt::format("{}: images need --preprocess, for example 'resize=256,crop=224'", escaped(file.string())));
   }
 }
 
@@ -197,8 +174,7 @@ Sample SampleSource::load(size_t index) const {
     if (std::string_view(error.what()).starts_with(place)) throw;
     throw error.with_context(place);
   }
-  if (slots_.size() == 1 && slots_[0].sizes.size() == 3)
-    tensor = tensor.reshaped({tensor.size(1), tensor.size(2), tensor.size(3)});
+  if (slots_.size() == 1 && slots_[0].sizes.size() == 3) tensor = tensor.reshaped({tensor.size(1), tensor.size(2), tensor.size(3)});
   return bind_sample(path, {{"arr_0", std::move(tensor)}}, slots_);
 }
 

@@ -23,8 +23,8 @@ Image shaped(const Image& image, const Preprocess& preprocess) {
     const auto [height, width] = preprocess.resize.size() == 1 ? size_by_shorter_side(image, preprocess.resize[0])
                                                                : std::pair(preprocess.resize[0], preprocess.resize[1]);
     if (height * width > 100'000'000)
-      throw_bad_input(fmt::format("resizing {} x {} pixels makes {} x {}; the image is too narrow", image.width,
-                                  image.height, width, height));
+      throw_bad_input(
+          fmt::format("resizing {} x {} pixels makes {} x {}; the image is too narrow", image.width, image.height, width, height));
     result = resized(result, height, width, preprocess.interpolation);
   }
   if (!preprocess.crop.empty()) result = center_cropped(result, preprocess.crop.front(), preprocess.crop.back());
@@ -63,13 +63,11 @@ Tensor to_tensor(const Image& image, const Preprocess& preprocess) {
     const float mean = channel_value(preprocess.mean, channel, 0), std = channel_value(preprocess.std, channel, 1);
     for (int value = 0; value < 256; ++value) {
       const auto pixel = static_cast<float>(value);
-      const float scaled =
-          divides ? pixel / static_cast<float>(std::nearbyint(inverse)) : pixel * static_cast<float>(preprocess.scale);
+      const float scaled = divides ? pixel / static_cast<float>(std::nearbyint(inverse)) : pixel * static_cast<float>(preprocess.scale);
       table[value] = (scaled - mean) / std;
     }
     const int64_t from = preprocess.color == Preprocess::Color::bgr ? channels - 1 - channel : channel;
-    for (int64_t i = 0; i < area; ++i)
-      out[channel * area + i] = table[source.pixels[static_cast<size_t>(i * channels + from)]];
+    for (int64_t i = 0; i < area; ++i) out[channel * area + i] = table[source.pixels[static_cast<size_t>(i * channels + from)]];
   }
   return tensor;
 }

@@ -11,9 +11,7 @@ Value* self(const Node& n) { return n.tensor("self"); }
 Values relu6(GraphBuilder& b, const Node& n) { return {b("aten.hardtanh.default", self(n), 0.0, 6.0)}; }
 
 Value* hard_gate(GraphBuilder& b, Value* x) { return b("aten.clamp.default", b("aten.add.Tensor", x, 3), 0, 6); }
-Values hardswish(GraphBuilder& b, const Node& n) {
-  return {b("aten.div.Tensor", b("aten.mul.Tensor", self(n), hard_gate(b, self(n))), 6)};
-}
+Values hardswish(GraphBuilder& b, const Node& n) { return {b("aten.div.Tensor", b("aten.mul.Tensor", self(n), hard_gate(b, self(n))), 6)}; }
 Values hardsigmoid(GraphBuilder& b, const Node& n) { return {b("aten.div.Tensor", hard_gate(b, self(n)), 6)}; }
 
 Values silu(GraphBuilder& b, const Node& n) { return {b("aten.mul.Tensor", self(n), b("aten.sigmoid.default", self(n)))}; }

@@ -10,7 +10,8 @@ namespace {
 Value* self(const Node& n) { return n.tensor("self"); }
 
 // Ops that are another op under another name, with the same arguments.
-template <const char* const& name> Values renamed(GraphBuilder& b, const Node& n) {
+template <const char* const& name>
+Values renamed(GraphBuilder& b, const Node& n) {
   std::vector<Argument> arguments;
   for (const ArgSchema& argument : n.op().schema()->arguments) arguments.push_back(n.argument(argument.name));
   return {b.call(name, std::move(arguments))};
@@ -85,7 +86,8 @@ Values round_decimals(GraphBuilder& b, const Node& n) {
   const int64_t decimals = n.integer("decimals");
   if (decimals == 0) return {b("aten.round.default", self(n))};
   const double power = std::pow(10.0, static_cast<double>(std::abs(decimals)));
-  const auto [before, after] = decimals > 0 ? std::pair("aten.mul.Tensor", "aten.div.Tensor") : std::pair("aten.div.Tensor", "aten.mul.Tensor");
+  const auto [before, after] =
+      decimals > 0 ? std::pair("aten.mul.Tensor", "aten.div.Tensor") : std::pair("aten.div.Tensor", "aten.mul.Tensor");
   return {b(after, b("aten.round.default", b(before, self(n), power)), power)};
 }
 Values positive(GraphBuilder&, const Node& n) { return {self(n)}; }
@@ -115,9 +117,7 @@ Values where(GraphBuilder& b, const Node& n) {
   if (n.is("aten.where.self") && condition == n.tensor("condition") && yes == self(n) && no == n.tensor("other")) return {};
   return {b("aten.where.self", condition, yes, no)};
 }
-Values masked_fill(GraphBuilder& b, const Node& n) {
-  return {b("aten.where.self", n.tensor("mask"), operand(b, n, "value"), self(n))};
-}
+Values masked_fill(GraphBuilder& b, const Node& n) { return {b("aten.where.self", n.tensor("mask"), operand(b, n, "value"), self(n))}; }
 
 Values is_finite(GraphBuilder& b, const Node& n) {
   Value* x = self(n);

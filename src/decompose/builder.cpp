@@ -60,7 +60,8 @@ Node& GraphBuilder::node(std::string_view name, std::vector<Argument> positional
     Node& probe = graph().insert_before(position_, op, arguments, {}, "", {{true, 0}});
     const auto length = infer_list_length(probe);
     graph().erase(&probe);
-    if (!length) throw_unsupported(fmt::format("{}: the number of parts depends on a symbolic size; export with that size fixed", describe(origin_)));
+    if (!length)
+      throw_unsupported(fmt::format("{}: the number of parts depends on a symbolic size; export with that size fixed", describe(origin_)));
     outputs.resize(*length);
     groups.push_back({true, *length});
   }
@@ -127,7 +128,8 @@ Argument GraphBuilder::sum(const Argument& x, const Argument& y) {
   OutputSpecification output;
   output.kind = ValueKind::sym_int;
   if (left && right) output.sym = *left + *right;
-  Node& created = graph().insert_before(position_, Op::get("_operator.add"), {{"", x, ArgKind::positional}, {"", y, ArgKind::positional}}, {output});
+  Node& created =
+      graph().insert_before(position_, Op::get("_operator.add"), {{"", x, ArgKind::positional}, {"", y, ArgKind::positional}}, {output});
   created.metadata = inherited_metadata(origin_);
   return created.output();
 }
@@ -162,7 +164,8 @@ Argument GraphBuilder::sizes(const std::vector<SymInt>& wanted, const std::vecto
     Value* found = nullptr;
     for (Value* source : sources)
       for (size_t dim = 0; dim < source->sizes().size() && !found; ++dim)
-        if (source->sizes()[dim] == size) found = std::get<Value*>(static_cast<const Argument::variant&>(this->size(source, static_cast<int64_t>(dim))));
+        if (source->sizes()[dim] == size)
+          found = std::get<Value*>(static_cast<const Argument::variant&>(this->size(source, static_cast<int64_t>(dim))));
     if (found) {
       list.push_back(found);
     } else if (!inferred) {

@@ -20,8 +20,7 @@ class GraphBuilder {
   // New nodes stand before `origin` and inherit its layer and source line.
   GraphBuilder(ExportedProgram& program, Node& origin) : program_(program), position_(&origin), origin_(origin) {}
   // New nodes stand before `position` (null: at the end) and inherit from `origin`.
-  GraphBuilder(ExportedProgram& program, Node* position, const Node& origin)
-      : program_(program), position_(position), origin_(origin) {}
+  GraphBuilder(ExportedProgram& program, Node* position, const Node& origin) : program_(program), position_(position), origin_(origin) {}
 
   ExportedProgram& program() const { return program_; }
   Graph& graph() const { return program_.graph(); }
@@ -29,7 +28,8 @@ class GraphBuilder {
   Node& node(std::string_view op, std::vector<Argument> positional, Keywords keywords = {});
   // The first result of a new node.
   Value* call(std::string_view op, std::vector<Argument> positional, Keywords keywords = {});
-  template <typename... A> Value* operator()(std::string_view op, A&&... arguments) {
+  template <typename... A>
+  Value* operator()(std::string_view op, A&&... arguments) {
     return call(op, {Argument(std::forward<A>(arguments))...});
   }
 

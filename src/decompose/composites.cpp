@@ -151,7 +151,8 @@ Value* on_diagonal(GraphBuilder& b, const Node& n, Value* x, int64_t offset) {
   if (!x->sizes().back().is_static()) refuse(n, "the diagonal must have a fixed size");
   const int64_t size = x->sizes().back().value() + shift;
   Tensor mask = Tensor::zeros(DType::boolean, {size, size});
-  for (int64_t i = 0; i + shift < size; ++i) mask.mutable_data<bool>()[(offset < 0 ? i + shift : i) * size + (offset > 0 ? i + shift : i)] = true;
+  for (int64_t i = 0; i + shift < size; ++i)
+    mask.mutable_data<bool>()[(offset < 0 ? i + shift : i) * size + (offset > 0 ? i + shift : i)] = true;
   if (shift) x = b("aten.constant_pad_nd.default", x, Ints{0, shift});
   return b("aten.where.self", b.constant(std::move(mask)), b.unsqueeze(x, offset < 0 ? -2 : -1), b.number(0, x->dtype()));
 }
@@ -159,7 +160,8 @@ Values diagonal_matrix(GraphBuilder& b, const Node& n) {
   if (n.op().base() == "diag" && self(n)->meta().rank() == 2) return {b("aten.diagonal.default", self(n), n.integer("diagonal"))};
   if (n.op().base() == "diag") return {on_diagonal(b, n, self(n), n.integer("diagonal"))};
   const int64_t rank = n.output()->meta().rank();
-  if (dim_of(n, "dim1", rank) != rank - 2 || dim_of(n, "dim2", rank) != rank - 1) refuse(n, "the diagonal must be in the last two dimensions");
+  if (dim_of(n, "dim1", rank) != rank - 2 || dim_of(n, "dim2", rank) != rank - 1)
+    refuse(n, "the diagonal must be in the last two dimensions");
   return {on_diagonal(b, n, self(n), n.integer("offset"))};
 }
 Values trace(GraphBuilder& b, const Node& n) { return {b("aten.sum.default", b("aten.diagonal.default", self(n)))}; }

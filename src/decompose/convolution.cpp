@@ -8,7 +8,8 @@ namespace intaglio {
 namespace {
 
 // [C, spatial...] without a batch: one is added around `body`.
-template <typename Body> Value* with_batch(GraphBuilder& b, Value* input, int64_t weight_rank, const Body& body) {
+template <typename Body>
+Value* with_batch(GraphBuilder& b, Value* input, int64_t weight_rank, const Body& body) {
   if (input->meta().rank() == weight_rank) return body(input);
   return b.squeeze(body(b.unsqueeze(input, 0)), 0);
 }
@@ -37,7 +38,8 @@ Value* convolve_volume(GraphBuilder& b, const Node& n, Value* input, const Ints&
     x = b.permute(x, {0, 2, 1, 3, 4});
     if (!x->sizes()[1].is_static()) refuse(n, "a three-dimensional convolution needs a fixed depth");
     if (transposed) {
-      if (!x->sizes()[3].is_static() || !x->sizes()[4].is_static()) refuse(n, "a transposed three-dimensional convolution needs fixed sizes");
+      if (!x->sizes()[3].is_static() || !x->sizes()[4].is_static())
+        refuse(n, "a transposed three-dimensional convolution needs fixed sizes");
       const int64_t front = reach - 1 - pad[0];
       x = b("aten.constant_pad_nd.default", spread_out(b, x, stride[0]), Ints{0, 0, 0, 0, 0, 0, front, front + extra[0]});
       stride[0] = 1;
@@ -68,9 +70,9 @@ Value* convolve(GraphBuilder& b, const Node& n, Value* input, const Ints& paddin
   Value* bias = n.optional_tensor("bias");
   const Argument bias_argument = bias ? Argument(bias) : Argument();
   return with_batch(b, input, rank, [&](Value* x) {
-    return b.call("aten.convolution.default", {x, weight, bias_argument, spread(n.integers("stride"), spatial), spread(padding, spatial),
-                                               spread(n.integers("dilation"), spatial), transposed, spread(output_padding, spatial),
-                                               n.integer("groups")});
+    return b.call("aten.convolution.default",
+                  {x, weight, bias_argument, spread(n.integers("stride"), spatial), spread(padding, spatial),
+                   spread(n.integers("dilation"), spatial), transposed, spread(output_padding, spatial), n.integer("groups")});
   });
 }
 
@@ -118,8 +120,8 @@ Value* window_weights(GraphBuilder& b, const Node& n, Value* x, int64_t channels
 Value* window_convolution(GraphBuilder& b, const Node& n, Value* x, int64_t channels, bool transposed, const Ints& output_padding) {
   const Ints window = spread(n.integers("kernel_size"), 2);
   return b.call("aten.convolution.default",
-                {x, window_weights(b, n, x, channels, window), Argument(), spread(n.integers("stride"), 2), spread(n.integers("padding"), 2),
-                 spread(n.integers("dilation"), 2), transposed, output_padding, channels});
+                {x, window_weights(b, n, x, channels, window), Argument(), spread(n.integers("stride"), 2),
+                 spread(n.integers("padding"), 2), spread(n.integers("dilation"), 2), transposed, output_padding, channels});
 }
 // What F.unfold cuts out, as columns.
 Values im2col(GraphBuilder& b, const Node& n) {

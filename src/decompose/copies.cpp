@@ -21,9 +21,7 @@ Values cast(GraphBuilder& b, const Node& n) {
   return {b.cast(self(n), wanted)};
 }
 
-Values overwritten(GraphBuilder& b, const Node& n) {
-  return {b.expand(b.cast(n.tensor("src"), self(n)->dtype()), self(n)->sizes())};
-}
+Values overwritten(GraphBuilder& b, const Node& n) { return {b.expand(b.cast(n.tensor("src"), self(n)->dtype()), self(n)->sizes())}; }
 
 Values dropout(GraphBuilder&, const Node& n) {
   if (n.boolean("train") && n.number("p") != 0) refuse(n, "dropout in training mode; call eval() before the export");
@@ -34,8 +32,8 @@ Values dropout(GraphBuilder&, const Node& n) {
 Values quantized_channels(GraphBuilder& b, const Node& n) {
   Value *x = n.tensor("input"), *scales = n.tensor("scales"), *zero_points = n.tensor("zero_points");
   if (!x->producer() || (scales->dtype() == DType::float64 && zero_points->dtype() == DType::int64)) return {};
-  return {b.call(n.op().name(), {x, b.cast(scales, DType::float64), b.cast(zero_points, DType::int64), n.integer("axis"), n.integer("quant_min"),
-                                 n.integer("quant_max"), n.argument("dtype")})};
+  return {b.call(n.op().name(), {x, b.cast(scales, DType::float64), b.cast(zero_points, DType::int64), n.integer("axis"),
+                                 n.integer("quant_min"), n.integer("quant_max"), n.argument("dtype")})};
 }
 
 constexpr DecompositionRow rows[] = {

@@ -15,11 +15,11 @@ namespace {
 const std::unordered_map<std::string_view, Decomposition>& table() {
   static const std::unordered_map<std::string_view, Decomposition> rows = [] {
     std::unordered_map<std::string_view, Decomposition> map;
-    for (const auto& family :
-         {activation_decompositions(), arithmetic_decompositions(), attention_decompositions(), composite_decompositions(), convolution_decompositions(),
-          copy_decompositions(), creation_decompositions(), einsum_decompositions(), embedding_decompositions(), function_decompositions(),
-          indexing_decompositions(), matrix_decompositions(), normalization_decompositions(), pooling_decompositions(), recurrent_decompositions(),
-          reduction_decompositions(), resampling_decompositions(), view_decompositions()})
+    for (const auto& family : {activation_decompositions(), arithmetic_decompositions(), attention_decompositions(),
+                               composite_decompositions(), convolution_decompositions(), copy_decompositions(), creation_decompositions(),
+                               einsum_decompositions(), embedding_decompositions(), function_decompositions(), indexing_decompositions(),
+                               matrix_decompositions(), normalization_decompositions(), pooling_decompositions(),
+                               recurrent_decompositions(), reduction_decompositions(), resampling_decompositions(), view_decompositions()})
       for (const DecompositionRow& row : family) map.emplace(row.op, row.function);
     return map;
   }();
@@ -31,7 +31,8 @@ bool replace(ExportedProgram& program, Node& node, Decomposition function) {
   GraphBuilder build(program, node);
   const Values results = function(build, node);
   if (results.empty()) return false;
-  if (results.size() != node.outputs().size()) throw_bug(fmt::format("the decomposition of {} gives {} results", describe(node), results.size()));
+  if (results.size() != node.outputs().size())
+    throw_bug(fmt::format("the decomposition of {} gives {} results", describe(node), results.size()));
   for (size_t i = 0; i < results.size(); ++i) {
     Value* old = node.output(i);
     if (results[i]) replace_result(program.graph(), old, results[i]);
@@ -47,7 +48,8 @@ bool replace(ExportedProgram& program, Node& node, Decomposition function) {
 int64_t dim_of(const Node& node, std::string_view argument, int64_t rank) {
   const int64_t dim = node.integer(argument);
   const int64_t result = dim < 0 ? dim + std::max<int64_t>(rank, 1) : dim;
-  if (result < 0 || result >= std::max<int64_t>(rank, 1)) throw_bad_input(fmt::format("{}: dimension {} is out of range", describe(node), dim));
+  if (result < 0 || result >= std::max<int64_t>(rank, 1))
+    throw_bad_input(fmt::format("{}: dimension {} is out of range", describe(node), dim));
   return result;
 }
 
@@ -61,7 +63,9 @@ Value* operand(GraphBuilder& build, const Node& node, std::string_view argument,
   if (Value* const* value = written.get_if<Value*>(); value && (*value)->is_tensor()) return build.cast(*value, dtype);
   return build.number(written, dtype);
 }
-Value* operand(GraphBuilder& build, const Node& node, std::string_view argument) { return operand(build, node, argument, node.output()->dtype()); }
+Value* operand(GraphBuilder& build, const Node& node, std::string_view argument) {
+  return operand(build, node, argument, node.output()->dtype());
+}
 
 void refuse(const Node& node, std::string_view why) { throw_unsupported(fmt::format("{}: {}", describe(node), why)); }
 

@@ -68,7 +68,9 @@ TEST(Decompose, TransposedVolumesAreSpreadOut) {
   decompose(t.program);
   verify(t.program);
   // zeros between the planes and around them, then both taps
-  EXPECT_EQ(t.ops(), "permute view constant_pad_nd view slice constant_pad_nd slice view slice view convolution slice view slice view convolution add view permute");
+  EXPECT_EQ(t.ops(),
+            "permute view constant_pad_nd view slice constant_pad_nd slice view slice view convolution slice view slice view convolution "
+            "add view permute");
   EXPECT_EQ(sizes_of(t.program.user_outputs()[0]), "f32[1, 4, 6, 6, 6]");
 }
 
@@ -90,8 +92,15 @@ TEST(Decompose, BagsOfEqualLengthAreRows) {
     Value* offsets = equal ? t.op("aten.arange.start_step", {0, 6, 3}, {{"dtype", DType::int64}}) : t.input("offsets", {2}, DType::int64);
     const TensorMeta bag = TensorMeta::contiguous(DType::float32, {2, 4}), other = TensorMeta::contiguous(DType::int64, {2});
     Node& node = t.raw("aten.embedding_bag.padding_idx",
-                       {{"weight", weight}, {"indices", indices}, {"offsets", offsets}, {"scale_grad_by_freq", false}, {"mode", 1}, {"sparse", false},
-                        {"per_sample_weights", {}}, {"include_last_offset", false}, {"padding_idx", {}}},
+                       {{"weight", weight},
+                        {"indices", indices},
+                        {"offsets", offsets},
+                        {"scale_grad_by_freq", false},
+                        {"mode", 1},
+                        {"sparse", false},
+                        {"per_sample_weights", {}},
+                        {"include_last_offset", false},
+                        {"padding_idx", {}}},
                        {bag, other, other, other});
     t.returns({node.output(0)});
     decompose(t.program);
@@ -165,7 +174,7 @@ TEST(Decompose, SplitsAndSelectsAreSlices) {
 TEST(Decompose, SymbolicBatchesAreInferred) {
   TestProgram t;
   Value* x = t.input("x", {symbol("s0", 2), 4, 8});
-  Value *w = t.parameter("w", {8, 8});
+  Value* w = t.parameter("w", {8, 8});
   Value* y = t.op("aten.matmul.default", {x, w});
   t.returns({t.op("aten.flatten.using_ints", {y, 1})});
   decompose(t.program);

@@ -32,7 +32,8 @@ Equation parse(const Node& n, const Values& tensors) {
   Equation equation;
   const size_t arrow = text.find("->");
   std::string left = text.substr(0, arrow);
-  for (size_t comma; (comma = left.find(',')) != std::string::npos; left.erase(0, comma + 1)) equation.operands.push_back(left.substr(0, comma));
+  for (size_t comma; (comma = left.find(',')) != std::string::npos; left.erase(0, comma + 1))
+    equation.operands.push_back(left.substr(0, comma));
   equation.operands.push_back(left);
   if (tensors.size() != equation.operands.size()) refuse(n, "the equation has another number of operands");
   size_t unnamed = 0;
@@ -114,9 +115,9 @@ Lettered without_broadcasts(GraphBuilder& b, const Lettered& x, const std::vecto
     const SymInt& size = x.value->sizes()[i];
     const bool one = size.is_static() && size.value() == 1;
     const bool broadcast = one && std::any_of(all.begin(), all.end(), [&](const Lettered& other) {
-      const size_t at = other.letters.find(x.letters[i]);
-      return at != std::string::npos && !(other.value->sizes()[at] == size);
-    });
+                             const size_t at = other.letters.find(x.letters[i]);
+                             return at != std::string::npos && !(other.value->sizes()[at] == size);
+                           });
     if (broadcast) continue;
     result.letters += x.letters[i];
     sizes.push_back(size);

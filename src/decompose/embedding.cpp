@@ -17,7 +17,8 @@ std::optional<int64_t> equal_length(const Node& n, int64_t indices) {
   if (!range || !range->is("aten.arange.start_step") || !bags.is_static() || bags.value() == 0) return std::nullopt;
   const Argument start = range->argument("start"), step = range->argument("step");
   const auto *first = start.get_if<int64_t>(), *length = step.get_if<int64_t>();
-  const bool equal = first && *first == 0 && length && *length > 0 && bags.value() * *length == indices && !n.boolean("include_last_offset");
+  const bool equal =
+      first && *first == 0 && length && *length > 0 && bags.value() * *length == indices && !n.boolean("include_last_offset");
   return equal ? std::optional(*length) : std::nullopt;
 }
 
@@ -29,7 +30,9 @@ Value* membership(GraphBuilder& b, const Node& n, int64_t indices, bool to_the_e
   const int64_t bags = count.value() - n.boolean("include_last_offset");
   const bool given = bags < count.value() && !to_the_end;
   Value* end = b.constant(converted(Tensor::of<int64_t>({indices}, {1}), starts->dtype()));
-  Value* ends = given ? b.slice(starts, 0, 1, count.value()) : bags < 2 ? end : b("aten.cat.default", Values{b.slice(starts, 0, 1, bags), end}, 0);
+  Value* ends = given      ? b.slice(starts, 0, 1, count.value())
+                : bags < 2 ? end
+                           : b("aten.cat.default", Values{b.slice(starts, 0, 1, bags), end}, 0);
   if (bags < count.value()) starts = b.slice(starts, 0, 0, bags);
   std::vector<int64_t> numbers(static_cast<size_t>(indices));
   std::iota(numbers.begin(), numbers.end(), 0);

@@ -32,7 +32,8 @@ Values copy_sign(GraphBuilder& b, const Node& n) {
   return {choose(b, is_negative(b, operand(b, n, "other")), b("aten.neg.default", size), size)};
 }
 
-template <bool positive> Values is_signed_infinity(GraphBuilder& b, const Node& n) {
+template <bool positive>
+Values is_signed_infinity(GraphBuilder& b, const Node& n) {
   if (!is_floating(self(n)->dtype())) return {b.full(self(n)->sizes(), false, DType::boolean, self(n))};
   return {b("aten.eq.Scalar", self(n), positive ? kInfinity : -kInfinity)};
 }

@@ -5,8 +5,8 @@
 
 #include <intaglio/error.h>
 
-#include "decompose/tables.h"
 #include "decompose/rewrite.h"
+#include "decompose/tables.h"
 #include "ir/infer.h"
 
 namespace intaglio {
@@ -85,7 +85,10 @@ Values split_along(GraphBuilder& b, const Node& n, int64_t dim) {
 
 Values split(GraphBuilder& b, const Node& n) { return split_along(b, n, dim_of(n, "dim", self(n)->meta().rank())); }
 Values split_columns(GraphBuilder& b, const Node& n) { return split_along(b, n, self(n)->meta().rank() == 1 ? 0 : 1); }
-template <int64_t dim> Values split_at(GraphBuilder& b, const Node& n) { return split_along(b, n, dim); }
+template <int64_t dim>
+Values split_at(GraphBuilder& b, const Node& n) {
+  return split_along(b, n, dim);
+}
 
 // Elements that leave at one end come back at the other.
 Values roll(GraphBuilder& b, const Node& n) {
@@ -164,8 +167,9 @@ Values sort(GraphBuilder& b, const Node& n) {
 }
 Values argsort(GraphBuilder& b, const Node& n) {
   const bool stable = n.op().schema()->find("stable") && n.boolean("stable");
-  Node& sorted = stable ? b.node("aten.sort.stable", {self(n)}, {{"stable", true}, {"dim", n.integer("dim")}, {"descending", n.boolean("descending")}})
-                        : b.node("aten.sort.default", {self(n), n.integer("dim"), n.boolean("descending")});
+  Node& sorted =
+      stable ? b.node("aten.sort.stable", {self(n)}, {{"stable", true}, {"dim", n.integer("dim")}, {"descending", n.boolean("descending")}})
+             : b.node("aten.sort.default", {self(n), n.integer("dim"), n.boolean("descending")});
   return {sorted.output(1)};
 }
 
@@ -235,7 +239,8 @@ Values max_unpool(GraphBuilder& b, const Node& n) {
 // One row for each element that is not zero.
 Value* found_places(GraphBuilder& b, const Node& n, Value* condition) {
   const TensorMeta meta = TensorMeta::contiguous(DType::int64, {n.output()->sizes().at(0), condition->meta().rank()});
-  Node& found = b.graph().insert_before(const_cast<Node*>(&n), Op::get("aten.nonzero.default"), {{"self", condition, ArgKind::positional}}, {{meta}});
+  Node& found =
+      b.graph().insert_before(const_cast<Node*>(&n), Op::get("aten.nonzero.default"), {{"self", condition, ArgKind::positional}}, {{meta}});
   found.metadata = inherited_metadata(n);
   return found.output();
 }

@@ -76,7 +76,8 @@ Values outer(GraphBuilder& b, const Node& n) {
 // beta * self + alpha * product
 Value* added(GraphBuilder& b, const Node& n, Value* product) {
   product = times(b, product, n, "alpha");
-  return n.number("beta") == 0 ? b.expand(product, n.output()->sizes()) : b("aten.add.Tensor", times(b, n.tensor("self"), n, "beta"), product);
+  return n.number("beta") == 0 ? b.expand(product, n.output()->sizes())
+                               : b("aten.add.Tensor", times(b, n.tensor("self"), n, "beta"), product);
 }
 Values addmv(GraphBuilder& b, const Node& n) { return {added(b, n, b("aten.matmul.default", n.tensor("mat"), n.tensor("vec")))}; }
 Values addr(GraphBuilder& b, const Node& n) { return {added(b, n, b("aten.outer.default", n.tensor("vec1"), n.tensor("vec2")))}; }

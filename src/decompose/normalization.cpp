@@ -25,8 +25,8 @@ Value* instance_statistics(GraphBuilder& b, const Node& n, Value* x) {
   Value* flat = b.view(x, merged);
   const std::vector<Argument> affine = {optional(n, "weight"), optional(n, "bias")};
   const bool inside = one_sample;
-  Value* normal = b.call("aten._native_batch_norm_legit.no_stats", {flat, inside ? affine[0] : Argument(), inside ? affine[1] : Argument(), true,
-                                                                    n.number("momentum"), n.number("eps")});
+  Value* normal = b.call("aten._native_batch_norm_legit.no_stats", {flat, inside ? affine[0] : Argument(), inside ? affine[1] : Argument(),
+                                                                    true, n.number("momentum"), n.number("eps")});
   normal = b.view(normal, sizes);
   if (inside) return normal;
   std::vector<SymInt> per_channel(sizes.size(), 1);
@@ -66,8 +66,8 @@ Values group_norm(GraphBuilder& b, const Node& n) {
   const std::vector<SymInt>& sizes = x->sizes();
   const SymInt area = size_product(std::span(sizes).subspan(2));
   if (!sizes[1].is_static() || !area.is_static()) refuse(n, "channels and image size must be fixed");
-  return {b.call("aten.native_group_norm.default", {x, optional(n, "weight"), optional(n, "bias"), b.size(x, 0), sizes[1].value(), area.value(),
-                                                    n.integer("num_groups"), n.number("eps")})};
+  return {b.call("aten.native_group_norm.default", {x, optional(n, "weight"), optional(n, "bias"), b.size(x, 0), sizes[1].value(),
+                                                    area.value(), n.integer("num_groups"), n.number("eps")})};
 }
 
 // x / sqrt(mean(x^2) + eps), in float32 for half precision.

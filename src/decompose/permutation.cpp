@@ -12,7 +12,8 @@ namespace {
 
 int64_t normalized(const Node& node, int64_t dim, int64_t rank) {
   const int64_t result = dim < 0 ? dim + rank : dim;
-  if (result < 0 || result >= std::max<int64_t>(rank, 1)) throw_bad_input(fmt::format("{}: dimension {} is out of range", describe(node), dim));
+  if (result < 0 || result >= std::max<int64_t>(rank, 1))
+    throw_bad_input(fmt::format("{}: dimension {} is out of range", describe(node), dim));
   return result;
 }
 

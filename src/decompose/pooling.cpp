@@ -33,17 +33,19 @@ bool wants_indices(const Node& n) { return n.outputs().size() > 1 && !n.output(1
 Ints flat_window(const Ints& list, int64_t across) { return {across, list[0]}; }
 Values max_pool1d(GraphBuilder& b, const Node& n) {
   const Ints kernel = n.integers("kernel_size"), stride = n.integers("stride");
-  const Pooled pooled = maximum_pool(b, b.unsqueeze(self(n), -2),
-                                     {flat_window(kernel, 1), flat_window(stride.empty() ? kernel : stride, 1), flat_window(n.integers("padding"), 0),
-                                      flat_window(n.integers("dilation"), 1), n.boolean("ceil_mode")});
+  const Pooled pooled =
+      maximum_pool(b, b.unsqueeze(self(n), -2),
+                   {flat_window(kernel, 1), flat_window(stride.empty() ? kernel : stride, 1), flat_window(n.integers("padding"), 0),
+                    flat_window(n.integers("dilation"), 1), n.boolean("ceil_mode")});
   Values results = {b.squeeze(pooled.values, -2)};
   if (n.outputs().size() > 1) results.push_back(b.squeeze(pooled.indices, -2));
   return results;
 }
 Values avg_pool1d(GraphBuilder& b, const Node& n) {
   const Ints kernel = n.integers("kernel_size"), stride = n.integers("stride");
-  Value* pooled = b("aten.avg_pool2d.default", b.unsqueeze(self(n), -2), flat_window(kernel, 1), flat_window(stride.empty() ? kernel : stride, 1),
-                    flat_window(n.integers("padding"), 0), n.boolean("ceil_mode"), n.boolean("count_include_pad"));
+  Value* pooled =
+      b("aten.avg_pool2d.default", b.unsqueeze(self(n), -2), flat_window(kernel, 1), flat_window(stride.empty() ? kernel : stride, 1),
+        flat_window(n.integers("padding"), 0), n.boolean("ceil_mode"), n.boolean("count_include_pad"));
   return {b.squeeze(pooled, -2)};
 }
 
@@ -94,7 +96,8 @@ EvenWindows even_out_windows(GraphBuilder& b, Value*& x, int64_t dim, int64_t wa
   for (int64_t i = 0; i < wanted; ++i) even.length = std::max(even.length, end(i) - begin(i));
   for (int64_t i = 0; i < wanted; ++i)
     for (int64_t k = 0; k < even.length; ++k) even.places.push_back(std::min(begin(i) + k, end(i) - 1));
-  if (size % wanted != 0) x = b("aten.index_select.default", x, dim, b.constant(Tensor::of<int64_t>(even.places, {std::ssize(even.places)})));
+  if (size % wanted != 0)
+    x = b("aten.index_select.default", x, dim, b.constant(Tensor::of<int64_t>(even.places, {std::ssize(even.places)})));
   return even;
 }
 // Flat places in a stretched image, as flat places in the original of `width` columns.
@@ -131,7 +134,8 @@ Values adaptive_max_pool1d(GraphBuilder& b, const Node& n) {
 // Pooling a volume is pooling each of its planes, then the planes: maxima of maxima are maxima, and the means' windows
 // are boxes. `pool(x, first)` pools the last two dimensions: rows and columns at first, then depth and pixels, where
 // pixels stay as they are.
-template <typename Pool> Values pool_volume(GraphBuilder& b, const Node& n, const Pool& pool) {
+template <typename Pool>
+Values pool_volume(GraphBuilder& b, const Node& n, const Pool& pool) {
   Value* x = self(n);
   const std::vector<SymInt> sizes = x->sizes();
   const size_t rank = sizes.size();
@@ -156,9 +160,7 @@ template <typename Pool> Values pool_volume(GraphBuilder& b, const Node& n, cons
   return results;
 }
 // The part of a three-entry list for planes, or for depth with `across` for pixels.
-Ints volume_part(const Ints& list, bool first, int64_t across) {
-  return first ? Ints{list[1], list[2]} : Ints{list[0], across};
-}
+Ints volume_part(const Ints& list, bool first, int64_t across) { return first ? Ints{list[1], list[2]} : Ints{list[0], across}; }
 struct VolumeWindow {
   Ints kernel, stride, padding;
   explicit VolumeWindow(const Node& n)
@@ -171,8 +173,9 @@ Values max_pool3d(GraphBuilder& b, const Node& n) {
   const VolumeWindow window(n);
   const Ints dilation = spread(n.integers("dilation"), 3);
   const auto pool = [&](Value* x, bool first) {
-    return maximum_pool(b, x, {volume_part(window.kernel, first, 1), volume_part(window.stride, first, 1), volume_part(window.padding, first, 0),
-                               volume_part(dilation, first, 1), n.boolean("ceil_mode")});
+    return maximum_pool(b, x,
+                        {volume_part(window.kernel, first, 1), volume_part(window.stride, first, 1), volume_part(window.padding, first, 0),
+                         volume_part(dilation, first, 1), n.boolean("ceil_mode")});
   };
   return pool_volume(b, n, pool);
 }
@@ -183,7 +186,7 @@ Values avg_pool3d(GraphBuilder& b, const Node& n) {
     // A divisor of one's own divides once; the other pass adds up.
     const Argument divide = divisor.is_none() ? Argument() : first ? Argument(int64_t{1}) : divisor;
     return Pooled{b("aten.avg_pool2d.default", x, volume_part(window.kernel, first, 1), volume_part(window.stride, first, 1),
-             volume_part(window.padding, first, 0), n.boolean("ceil_mode"), n.boolean("count_include_pad"), divide)};
+                    volume_part(window.padding, first, 0), n.boolean("ceil_mode"), n.boolean("count_include_pad"), divide)};
   };
   return pool_volume(b, n, pool);
 }

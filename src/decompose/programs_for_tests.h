@@ -66,7 +66,8 @@ inline void expect_golden(const std::string& name, const ExportedProgram& progra
   EXPECT_EQ(text, expected.str()) << path;
 }
 
-template <typename Action> std::string refusal_of(ErrorKind kind, const Action& action) {
+template <typename Action>
+std::string refusal_of(ErrorKind kind, const Action& action) {
   try {
     action();
   } catch (const Error& error) {

@@ -105,8 +105,7 @@ Recurrence run(GraphBuilder& b, const Node& n, const Cell& cell, Value* hidden, 
       const int64_t place = i * directions + d;
       const size_t at = each * static_cast<size_t>(place);
       const Layer layer{parameters[at], parameters[at + 1], biased ? Argument(parameters[at + 2]) : Argument(),
-                        biased ? Argument(parameters[at + 3]) : Argument(),
-                        projected ? parameters[at + without] : nullptr};
+                        biased ? Argument(parameters[at + 3]) : Argument(), projected ? parameters[at + without] : nullptr};
       CellState state{b("aten.select.int", hidden, 0, place), cells ? b("aten.select.int", cells, 0, place) : nullptr};
       by_direction.push_back(run_direction(b, cell, layer, result.output, state, d == 1));
       result.last_hidden.push_back(b.unsqueeze(state.hidden, 0));

@@ -80,9 +80,7 @@ Values count_nonzero(GraphBuilder& b, const Node& n) {
 }
 
 // ---- NaN counts as nothing
-Value* without_nan(GraphBuilder& b, Value* x) {
-  return b("aten.where.self", b("aten.ne.Tensor", x, x), b.number(0, x->dtype()), x);
-}
+Value* without_nan(GraphBuilder& b, Value* x) { return b("aten.where.self", b("aten.ne.Tensor", x, x), b.number(0, x->dtype()), x); }
 Values nan_sum(GraphBuilder& b, const Node& n) {
   Value* x = b.cast(self(n), n.output()->dtype());
   return {sum_of(b, is_floating(x->dtype()) ? without_nan(b, x) : x, dims_of(n), keeps_dims(n))};
@@ -129,7 +127,8 @@ Value* maximum(GraphBuilder& b, Value* x, Value* y) { return b("aten.maximum.def
 Value* minimum(GraphBuilder& b, Value* x, Value* y) { return b("aten.minimum.default", x, y); }
 Value* log_add_exp(GraphBuilder& b, Value* x, Value* y) { return b("aten.logaddexp.default", x, y); }
 Values running_product(GraphBuilder& b, const Node& n) { return {running(b, n, b.cast(self(n), n.output()->dtype()), 1, product)}; }
-template <Combine combine, int sign> Values running_extreme(GraphBuilder& b, const Node& n) {
+template <Combine combine, int sign>
+Values running_extreme(GraphBuilder& b, const Node& n) {
   if (!is_floating(self(n)->dtype())) refuse(n, "there is no kernel for integers");
   return {running(b, n, self(n), sign * std::numeric_limits<double>::infinity(), combine), nullptr};
 }
@@ -153,7 +152,8 @@ Values quantile(GraphBuilder& b, const Node& n) {
   const auto at = [&](int64_t index) { return b.slice(sorted, dim, index, index + 1); };
   Value* result = mode == "higher" ? at(above) : at(below);
   if (mode == "linear" && above != below)
-    result = b("aten.add.Tensor", result, b("aten.mul.Tensor", b("aten.sub.Tensor", at(above), result), place - static_cast<double>(below)));
+    result =
+        b("aten.add.Tensor", result, b("aten.mul.Tensor", b("aten.sub.Tensor", at(above), result), place - static_cast<double>(below)));
   return {b.view(result, n.output()->sizes())};
 }
 

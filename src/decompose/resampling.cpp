@@ -6,8 +6,8 @@
 
 #include <fmt/format.h>
 
-#include "decompose/tables.h"
 #include "decompose/rewrite.h"
+#include "decompose/tables.h"
 
 namespace intaglio {
 namespace {
@@ -102,7 +102,8 @@ double sharp_cubic(double t) { return cubic(t, -0.5); }
 double smooth_cubic(double t) { return cubic(t, -0.75); }
 
 // [from, to]: column j holds the weights of the inputs that make output j. Borders repeat.
-template <double (*filter)(double)> Tensor nearby_weights(int64_t from, int64_t to, bool align_corners, std::optional<double> scale) {
+template <double (*filter)(double)>
+Tensor nearby_weights(int64_t from, int64_t to, bool align_corners, std::optional<double> scale) {
   Tensor weights = Tensor::zeros(DType::float32, {from, to});
   float* data = weights.mutable_data<float>();
   const double step = align_corners ? (to > 1 ? static_cast<double>(from - 1) / static_cast<double>(to - 1) : 0)
@@ -117,7 +118,8 @@ template <double (*filter)(double)> Tensor nearby_weights(int64_t from, int64_t 
   return weights;
 }
 // With antialias: the filter widens as the image shrinks, and what it takes in adds up to one.
-template <double (*filter)(double), int reach> Tensor smooth_weights(int64_t from, int64_t to, bool align_corners, std::optional<double> scale) {
+template <double (*filter)(double), int reach>
+Tensor smooth_weights(int64_t from, int64_t to, bool align_corners, std::optional<double> scale) {
   Tensor weights = Tensor::zeros(DType::float32, {from, to});
   float* data = weights.mutable_data<float>();
   const double step = align_corners ? (to > 1 ? static_cast<double>(from - 1) / static_cast<double>(to - 1) : 0)
@@ -137,7 +139,8 @@ template <double (*filter)(double), int reach> Tensor smooth_weights(int64_t fro
 }
 
 using Weights = Tensor (*)(int64_t from, int64_t to, bool align_corners, std::optional<double> scale);
-template <const Weights& weights_of> Values resized_by_products(GraphBuilder& b, const Node& n) {
+template <const Weights& weights_of>
+Values resized_by_products(GraphBuilder& b, const Node& n) {
   Value* x = n.tensor("input");
   const std::vector<SymInt> from = x->sizes(), to = n.output()->sizes();
   const int64_t last = x->meta().rank() - 1;
@@ -164,7 +167,8 @@ constexpr Weights smooth_bilinear = smooth_weights<triangle, 1>;
 constexpr Weights smooth_bicubic = smooth_weights<sharp_cubic, 2>;
 
 // Rows and columns are picked: by the middle of each pixel, or by its corner.
-template <bool exact> Values nearest(GraphBuilder& b, const Node& n) {
+template <bool exact>
+Values nearest(GraphBuilder& b, const Node& n) {
   Value* x = n.tensor("input");
   const Argument scales = n.argument("scale_factors");
   const auto* factors = scales.get_if<std::vector<double>>();
@@ -175,7 +179,8 @@ template <bool exact> Values nearest(GraphBuilder& b, const Node& n) {
     const double step = factors ? 1 / (*factors)[axis] : static_cast<double>(from.value()) / static_cast<double>(to.value());
     std::vector<int64_t> picked;
     for (int64_t j = 0; j < to.value(); ++j)
-      picked.push_back(std::min<int64_t>(static_cast<int64_t>(std::floor((static_cast<double>(j) + (exact ? 0.5 : 0)) * step)), from.value() - 1));
+      picked.push_back(
+          std::min<int64_t>(static_cast<int64_t>(std::floor((static_cast<double>(j) + (exact ? 0.5 : 0)) * step)), from.value() - 1));
     x = b("aten.index_select.default", x, static_cast<int64_t>(2 + axis), b.constant(Tensor::of<int64_t>(picked, {to.value()})));
   }
   return {x};
@@ -191,7 +196,8 @@ Values grid_sampler(GraphBuilder& b, const Node& n) {
 Values affine_grid(GraphBuilder& b, const Node& n) {
   const Ints size = n.integers("size");
   const size_t axes = size.size() - 2;
-  if (size.size() < 4 || size.size() > 5 || n.tensor("theta")->dtype() != DType::float32) refuse(n, "only float32 grids of images and volumes are supported");
+  if (size.size() < 4 || size.size() > 5 || n.tensor("theta")->dtype() != DType::float32)
+    refuse(n, "only float32 grids of images and volumes are supported");
   const bool corners = n.boolean("align_corners");
   const Ints spatial(size.begin() + 2, size.end());
   const int64_t count = element_count(spatial), width = static_cast<int64_t>(axes) + 1;

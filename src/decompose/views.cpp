@@ -4,9 +4,9 @@
 
 #include <intaglio/error.h>
 
-#include "decompose/tables.h"
 #include "decompose/permutation.h"
 #include "decompose/rewrite.h"
+#include "decompose/tables.h"
 #include "ir/infer.h"
 
 namespace intaglio {
@@ -44,7 +44,8 @@ Values view_chain(GraphBuilder& b, const Node& n) {
 Values permute(GraphBuilder& b, const Node& n) {
   const Ints order = *permutation_of(n);
   if (std::is_sorted(order.begin(), order.end())) return would_return_input(n) ? Values{b("aten.clone.default", self(n))} : Values{self(n)};
-  const auto symbolic = std::count_if(n.output()->sizes().begin(), n.output()->sizes().end(), [](const SymInt& s) { return !s.is_static(); });
+  const auto symbolic =
+      std::count_if(n.output()->sizes().begin(), n.output()->sizes().end(), [](const SymInt& s) { return !s.is_static(); });
   if (symbolic <= 1 && keeps_element_order(self(n)->sizes(), order)) return {b.view(self(n), n.output()->sizes())};
   if (const Node* inner = self(n)->producer(); inner && inner->is("aten.permute.default")) {
     Ints both;
@@ -100,7 +101,8 @@ Values cat(GraphBuilder& b, const Node& n) {
   Values tensors = n.tensors("tensors");
   const size_t before = tensors.size();
   std::erase_if(tensors, [](const Value* tensor) {
-    return std::any_of(tensor->sizes().begin(), tensor->sizes().end(), [](const SymInt& size) { return size.is_static() && size.value() == 0; });
+    return std::any_of(tensor->sizes().begin(), tensor->sizes().end(),
+                       [](const SymInt& size) { return size.is_static() && size.value() == 0; });
   });
   bool casts = false;
   for (Value*& tensor : tensors) {
@@ -141,7 +143,8 @@ Values pixel_shuffle(GraphBuilder& b, const Node& n) {
   const int64_t factor = n.integer("upscale_factor");
   const auto lead = static_cast<int64_t>(sizes.size()) - 3;
   std::vector<SymInt> split(sizes.begin(), sizes.end() - 3);
-  split.insert(split.end(), {size_quotient({sizes[sizes.size() - 3]}, {factor * factor}), factor, factor, sizes[sizes.size() - 2], sizes.back()});
+  split.insert(split.end(),
+               {size_quotient({sizes[sizes.size() - 3]}, {factor * factor}), factor, factor, sizes[sizes.size() - 2], sizes.back()});
   Ints order(static_cast<size_t>(lead));
   std::iota(order.begin(), order.end(), 0);
   for (int64_t dim : {0, 3, 1, 4, 2}) order.push_back(lead + dim);
@@ -185,7 +188,10 @@ Values rotated(GraphBuilder& b, const Node& n) {
   std::swap(order.at(static_cast<size_t>(dims.at(0))), order.at(static_cast<size_t>(dims.at(1))));
   return {b.permute(b("aten.flip.default", self(n), Ints{turns == 1 ? dims[1] : dims[0]}), order)};
 }
-template <int64_t dim> Values flipped(GraphBuilder& b, const Node& n) { return {b("aten.flip.default", self(n), Ints{dim})}; }
+template <int64_t dim>
+Values flipped(GraphBuilder& b, const Node& n) {
+  return {b("aten.flip.default", self(n), Ints{dim})};
+}
 
 constexpr DecompositionRow rows[] = {
     {"aten.rot90.default", rotated},

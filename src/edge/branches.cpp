@@ -61,7 +61,8 @@ Branch as_program(const ExportedProgram& outer, const Node& node, const Graph& b
 void check(const Node& node, const ExportedProgram& branch) {
   for (const OutputSpec& output : branch.output_specs)
     if (output.kind != OutputSpec::Kind::user_output)
-      throw_unsupported(fmt::format("{}: a branch writes to its operand '{}' in place; let it return the new value", describe(node), escaped(output.target)));
+      throw_unsupported(fmt::format("{}: a branch writes to its operand '{}' in place; let it return the new value", describe(node),
+                                    escaped(output.target)));
 }
 
 // The branch as a closed graph whose inputs are the operands in `used`, then the constants of both branches.
@@ -121,8 +122,9 @@ void lower_condition(ExportedProgram& outer, Node& node, const std::function<voi
       }
   std::vector<NamedArgument> arguments = {{"", condition.predicate, ArgKind::positional}};
   for (size_t i = 0; i < 2; ++i)
-    arguments.push_back({"", std::make_shared<Subgraph>(Subgraph{i == 0 ? "true_graph" : "false_graph",
-                                                                 as_graph(branches[i], used, constants, condition.operands)}),
+    arguments.push_back({"",
+                         std::make_shared<Subgraph>(
+                             Subgraph{i == 0 ? "true_graph" : "false_graph", as_graph(branches[i], used, constants, condition.operands)}),
                          ArgKind::positional});
   arguments.push_back({"", std::move(operands), ArgKind::positional});
   outer.graph().set_arguments(node, std::move(arguments));

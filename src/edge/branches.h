@@ -21,7 +21,8 @@ struct Condition {
 Condition condition_of(const Node& node);
 
 // Calls `visit(graph)` for the graph and for every sub-graph in it.
-template <typename Visit> void for_each_graph(Graph& graph, const Visit& visit) {
+template <typename Visit>
+void for_each_graph(Graph& graph, const Visit& visit) {
   visit(graph);
   for (const Node* node : graph.node_list())
     for (const NamedArgument& argument : node->arguments())

@@ -25,7 +25,8 @@ std::shared_ptr<Subgraph> branch(const char* first) {
 
 Node& condition(TestProgram& t, std::vector<Value*> operands) {
   Value* predicate = t.input("p", {}, DType::boolean);
-  return t.raw("higher_order.cond", {{"", predicate}, {"", branch("aten.relu.default")}, {"", branch("aten.exp.default")}, {"", std::move(operands)}}, {two});
+  return t.raw("higher_order.cond",
+               {{"", predicate}, {"", branch("aten.relu.default")}, {"", branch("aten.exp.default")}, {"", std::move(operands)}}, {two});
 }
 
 std::string ops(const Graph& graph) {

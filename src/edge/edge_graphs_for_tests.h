@@ -48,9 +48,7 @@ class EdgeBuilder {
     std::vector<OutputSpecification> outputs;
     for (const Sizes& s : sizes) outputs.push_back({TensorMeta::contiguous(DType::float32, {s.begin(), s.end()})});
     const size_t count = outputs.size();
-    return program_.graph()
-        .insert_before(nullptr, Op::get(name), std::move(arguments), std::move(outputs), "", {{true, count}})
-        .outputs();
+    return program_.graph().insert_before(nullptr, Op::get(name), std::move(arguments), std::move(outputs), "", {{true, count}}).outputs();
   }
   std::vector<Value*> delegate_call(Delegate delegate, std::vector<Value*> inputs, std::vector<Sizes> sizes) {
     std::vector<NamedArgument> arguments = {{"", static_cast<int64_t>(delegates_.size())}};
@@ -60,12 +58,8 @@ class EdgeBuilder {
   }
 
   void output(Argument value) { add_output(std::move(value), {OutputSpec::Kind::user_output, ""}); }
-  void mutation(std::string target, Value* value) {
-    add_output(value, {OutputSpec::Kind::buffer_mutation, std::move(target)});
-  }
-  void input_mutation(std::string target, Value* value) {
-    add_output(value, {OutputSpec::Kind::user_input_mutation, std::move(target)});
-  }
+  void mutation(std::string target, Value* value) { add_output(value, {OutputSpec::Kind::buffer_mutation, std::move(target)}); }
+  void input_mutation(std::string target, Value* value) { add_output(value, {OutputSpec::Kind::user_input_mutation, std::move(target)}); }
 
   EdgeMethod method(std::string name) && {
     program_.graph().set_outputs(outputs_);

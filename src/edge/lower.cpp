@@ -1,21 +1,22 @@
 // Lowering, from top to bottom: exported program -> functional ATen -> core ATen -> edge dialect -> delegates cut out.
-#include "edge/lower.h"
 
 #include <algorithm>
 #include <set>
+#include <span>
 
 #include <fmt/format.h>
 
+#include <intaglio/edge.h>
 #include <intaglio/error.h>
 
-#include "edge/branches.h"
 #include "decompose/decompose.h"
-#include "edge/functionalize.h"
-#include "edge/partition.h"
+#include "edge/branches.h"
+#include "edge/partition/cut.h"
 #include "edge/passes/dim_order_ops.h"
 #include "edge/passes/erase_asserts.h"
 #include "edge/passes/fold_constants.h"
 #include "edge/passes/fold_quantization.h"
+#include "edge/passes/functionalize.h"
 #include "edge/passes/inline_subgraphs.h"
 #include "edge/passes/make_contiguous.h"
 #include "edge/passes/merge_duplicates.h"
@@ -33,10 +34,17 @@ void refuse_complex(ExportedProgram& program) {
   for (const Node* node : program.graph().node_list())
     for (const Value* output : node->outputs())
       if (output->is_tensor() && is_complex(output->dtype()))
-        throw_unsupported(fmt::format("{}: '{}' is {}, and no kernel takes complex numbers; compute with real and imaginary parts", describe(*node),
-                                      escaped(output->name()), name(output->dtype())));
+        throw_unsupported(fmt::format("{}: '{}' is {}, and no kernel takes complex numbers; compute with real and imaginary parts",
+                                      describe(*node), escaped(output->name()), name(output->dtype())));
 }
 
+struct LoweringStep {
+  std::string_view name;
+  std::string_view why;
+  void (*run)(ExportedProgram&);
+};
+
+// From the exported program to functional ATen without sub-graphs.
 constexpr LoweringStep normalizing[] = {
     {"refuse_complex", "no kernel takes complex numbers, and no step after this one expects them", refuse_complex},
     {"check_metadata", "the file's claims about its tensors are checked before anything relies on them",
@@ -49,6 +57,7 @@ constexpr LoweringStep normalizing[] = {
     {"make_contiguous", "kernels want one dim order; strides say nothing about values once there are no aliases", make_contiguous},
 };
 
+// From core ATen to the edge dialect.
 constexpr LoweringStep edge[] = {
     {"share_repeated_heads", "while views and expands still have their own names", share_repeated_heads},
     {"restore_linear", "before transposes of weights are folded", restore_linear},
@@ -97,7 +106,8 @@ void partition(EdgeMethod& method, const Partitioner& partitioner) {
 
 bool is_bookkeeping(const Node& node) {
   const std::string_view space = node.op().name_space();
-  return node.is(delegate_call) || node.is("higher_order.cond") || space == "_operator" || space == "math" || node.op().base().starts_with("sym_");
+  return node.is(delegate_call) || node.is("higher_order.cond") || space == "_operator" || space == "math" ||
+         node.op().base().starts_with("sym_");
 }
 
 void list_leftovers(ExportedProgram& program, std::vector<LeftoverOp>& leftovers) {
@@ -117,7 +127,8 @@ void lower_method(EdgeMethod& method, const PartitionerList& partitioners, const
 void lower_branches_of(EdgeMethod& method, const PartitionerList& partitioners, const LowerOptions& options, int depth) {
   constexpr int deepest = 32;
   if (depth > deepest)
-    throw_bad_input(fmt::format("method '{}': conditions are nested more than {} deep; write some of them as one", escaped(method.name), deepest));
+    throw_bad_input(
+        fmt::format("method '{}': conditions are nested more than {} deep; write some of them as one", escaped(method.name), deepest));
   lower_branches(method.program, [&](ExportedProgram& branch) {
     EdgeMethod inner{method.name, std::move(branch), std::move(method.delegates), std::move(method.leftovers)};
     lower_method(inner, partitioners, options, depth + 1);
@@ -151,9 +162,6 @@ void lower_method(EdgeMethod& method, const PartitionerList& partitioners, const
 }
 
 }  // namespace
-
-std::span<const LoweringStep> normalizing_steps() { return normalizing; }
-std::span<const LoweringStep> edge_steps() { return edge; }
 
 EdgeProgram to_edge_transform_and_lower(ExportedProgram program, const PartitionerList& partitioners, const LowerOptions& options) {
   std::vector<std::pair<std::string, ExportedProgram>> methods;

@@ -6,15 +6,14 @@
 #include <fmt/ranges.h>
 #include <intaglio/error.h>
 
-#include "edge/kernel_dtypes.h"
+#include "pte/kernel_dtypes.h"
 
 namespace intaglio {
 namespace {
 
 constexpr std::string_view kErasedOps[] = {
-    "aten._assert_scalar.default",      "aten._assert_async.msg",
-    "aten._assert_async.default",       "aten._assert_tensor_metadata.default",
-    "aten.sym_constrain_range.default", "aten.sym_constrain_range_for_size.default",
+    "aten._assert_scalar.default",          "aten._assert_async.msg",           "aten._assert_async.default",
+    "aten._assert_tensor_metadata.default", "aten.sym_constrain_range.default", "aten.sym_constrain_range_for_size.default",
 };
 
 // Ops of the front half's own: what they become is decided here, not in the table.
@@ -38,8 +37,7 @@ void check_graph(const Graph& graph, Findings& findings) {
 
 void check_node(const Node& node, Findings& findings) {
   for (const NamedArgument& argument : node.arguments())
-    if (const auto* subgraph = argument.value.get_if<std::shared_ptr<Subgraph>>())
-      check_graph(*(*subgraph)->graph, findings);
+    if (const auto* subgraph = argument.value.get_if<std::shared_ptr<Subgraph>>()) check_graph(*(*subgraph)->graph, findings);
   if (is_delegate_call(node) || is_erased(node) || is_symbolic_op(node) || node.is("higher_order.cond")) return;
   const Kernel* kernel = kernel_of(node);
   if (kernel == nullptr) {
@@ -50,8 +48,8 @@ void check_node(const Node& node, Findings& findings) {
     if (!value->is_tensor()) return true;
     const std::string taken = refused_dtype(*kernel, argument, value->dtype());
     if (taken.empty()) return true;
-    findings.refused.push_back(fmt::format("{} has '{}' of {} where its kernel takes {}", describe(node),
-                                           escaped(value->name()), name(value->dtype()), taken));
+    findings.refused.push_back(
+        fmt::format("{} has '{}' of {} where its kernel takes {}", describe(node), escaped(value->name()), name(value->dtype()), taken));
     return false;
   };
   for (const NamedArgument& argument : node.arguments())
@@ -63,8 +61,7 @@ void check_node(const Node& node, Findings& findings) {
 }  // namespace
 
 bool is_delegate_call(const Node& node) {
-  return node.op().base().ends_with("executorch_call_delegate") ||
-         node.op().name().ends_with("executorch_call_delegate");
+  return node.op().base().ends_with("executorch_call_delegate") || node.op().name().ends_with("executorch_call_delegate");
 }
 
 bool is_erased(const Node& node) {
@@ -83,13 +80,12 @@ void check_kernels(const ExportedProgram& program) {
   Findings findings;
   check_graph(program.graph(), findings);
   if (!findings.missing.empty())
-    throw_unsupported(fmt::format(
-        "the ExecuTorch runtime has no kernel for {} operator call{}: {}; let a backend take "
-        "them, or change the model",
-        findings.missing.size(), findings.missing.size() == 1 ? "" : "s", fmt::join(findings.missing, "; ")));
-  if (!findings.refused.empty())
     throw_unsupported(
-        fmt::format("the ExecuTorch runtime's kernels do not take these types: {}", fmt::join(findings.refused, "; ")));
+        fmt::format("the ExecuTorch runtime has no kernel for {} operator call{}: {}; let a backend take "
+                    "them, or change the model",
+                    findings.missing.size(), findings.missing.size() == 1 ? "" : "s", fmt::join(findings.missing, "; ")));
+  if (!findings.refused.empty())
+    throw_unsupported(fmt::format("the ExecuTorch runtime's kernels do not take these types: {}", fmt::join(findings.refused, "; ")));
 }
 
 }  // namespace intaglio

@@ -3,7 +3,7 @@
 
 #include <intaglio/edge.h>
 
-#include "edge/kernel_table.h"
+#include "pte/kernel_table.h"
 
 namespace intaglio {
 

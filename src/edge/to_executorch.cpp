@@ -8,12 +8,12 @@
 #include "base/atomic_file.h"
 #include "base/mapped_file.h"
 #include "edge/branches.h"
-#include "edge/dim_order_legalization.h"
-#include "edge/emitter.h"
+#include "edge/emit/emitter.h"
 #include "edge/lower_checks.h"
-#include "edge/pte_verifier.h"
-#include "edge/pte_writer.h"
-#include "edge/write_back.h"
+#include "edge/passes/dim_order_legalization.h"
+#include "edge/passes/write_back.h"
+#include "pte/verifier.h"
+#include "pte/writer.h"
 
 namespace intaglio {
 
@@ -28,7 +28,7 @@ namespace {
 
 // The steps in order. Each method gets the same.
 void prepare(ExportedProgram& program, const ExecutorchOptions& options) {
-  check_kernels(program);  // first: everything that has no kernel is named, in the user's own ops
+  check_kernels(program);                            // first: everything that has no kernel is named, in the user's own ops
   insert_write_back(program, !options.plan_inputs);  // mutated buffers get their values at the end
   for_each_graph(program.graph(), [](Graph& graph) {
     legalize_dim_order(graph);    // kernels that take row-major tensors only get a copy in front
@@ -65,9 +65,7 @@ pte::SegmentData segment_data(const std::vector<EdgeMethod>& methods, const Emis
 void check_written(std::span<const std::byte> file, const std::string& name) {
   try {
     verify_pte(file, {.require_known_operators = true});
-  } catch (const Error& error) {
-    throw_bug(fmt::format("the program written for {} does not pass its own check: {}", name, error.what()));
-  }
+  } catch (const Error& error) { throw_bug(fmt::format("the program written for {} does not pass its own check: {}", name, error.what())); }
 }
 
 }  // namespace
@@ -76,8 +74,7 @@ ExecutorchProgram EdgeProgram::to_executorch(const ExecutorchOptions& options) &
   auto impl = std::make_unique<ExecutorchProgram::Impl>();
   impl->methods = std::move(methods);
   if (impl->methods.empty()) throw_usage("the program has no method to write");
-  std::sort(impl->methods.begin(), impl->methods.end(),
-            [](const EdgeMethod& a, const EdgeMethod& b) { return a.name < b.name; });
+  std::sort(impl->methods.begin(), impl->methods.end(), [](const EdgeMethod& a, const EdgeMethod& b) { return a.name < b.name; });
   for (size_t i = 1; i < impl->methods.size(); ++i)
     if (impl->methods[i].name == impl->methods[i - 1].name)
       throw_usage(fmt::format("two methods are called '{}'; names must differ", impl->methods[i].name));

@@ -150,8 +150,7 @@ std::vector<int64_t> Call::integers(std::string_view name) const {
       std::optional<Number> number;
       if (!std::holds_alternative<Value*>(item)) number = number_of(item);
       else if (const auto* value = std::get_if<Number>(&slot(argument, next++))) number = *value;
-      if (!number || number->kind() == Number::Kind::floating)
-        fail(fmt::format("argument '{}' is not a list of integers", name));
+      if (!number || number->kind() == Number::Kind::floating) fail(fmt::format("argument '{}' is not a list of integers", name));
       result.push_back(number->as_int());
     }
     return repeated(std::move(result));
@@ -229,8 +228,7 @@ std::vector<RuntimeValue> Call::values(size_t position) const {
   } else if (const auto* list = argument.literal.get_if<std::vector<int64_t>>()) {
     for (const int64_t item : *list) result.emplace_back(Number(item));
   } else {
-    for (size_t i = 0; i < argument.slots.size(); ++i)
-      result.push_back(argument.slots[i] < 0 ? RuntimeValue() : slot(argument, i));
+    for (size_t i = 0; i < argument.slots.size(); ++i) result.push_back(argument.slots[i] < 0 ? RuntimeValue() : slot(argument, i));
   }
   return result;
 }
@@ -249,8 +247,7 @@ void Call::set(RuntimeValue value, size_t index) {
 }
 
 void Call::set_all(std::vector<Tensor> tensors) {
-  if (tensors.size() != outputs_.size())
-    fail(fmt::format("gives {} tensors, but the graph expects {}", tensors.size(), outputs_.size()));
+  if (tensors.size() != outputs_.size()) fail(fmt::format("gives {} tensors, but the graph expects {}", tensors.size(), outputs_.size()));
   for (size_t i = 0; i < tensors.size(); ++i) set(std::move(tensors[i]), i);
 }
 

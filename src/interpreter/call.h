@@ -22,9 +22,9 @@ namespace intaglio::interp {
 class Number {
  public:
   enum class Kind : uint8_t { boolean, integer, floating };
-  Number(bool value) : kind_(Kind::boolean), integer_(value), floating_(value) {}           // NOLINT
+  Number(bool value) : kind_(Kind::boolean), integer_(value), floating_(value) {}                          // NOLINT
   Number(int64_t value) : kind_(Kind::integer), integer_(value), floating_(static_cast<double>(value)) {}  // NOLINT
-  Number(double value);                                                                      // NOLINT
+  Number(double value);                                                                                    // NOLINT
   Kind kind() const { return kind_; }
   double as_double() const { return floating_; }
   int64_t as_int() const { return integer_; }  // floats truncate
@@ -118,7 +118,8 @@ class Call {
   const Epilogue* epilogue() const { return epilogue_; }
   void set_epilogue(const Epilogue* epilogue) { epilogue_ = epilogue; }
 
-  template <typename T> T& state() const {
+  template <typename T>
+  T& state() const {
     if (!state_) state_ = std::make_unique<T>();
     return static_cast<T&>(*state_);
   }
@@ -153,6 +154,9 @@ class Call {
 // First element of a tensor's memory for writing, whoever shares it: only for tensors the interpreter made or may
 // write through (bug error on mapped memory).
 std::byte* writable_bytes(const Tensor& tensor);
-template <typename T> T* writable(const Tensor& tensor) { return reinterpret_cast<T*>(writable_bytes(tensor)); }
+template <typename T>
+T* writable(const Tensor& tensor) {
+  return reinterpret_cast<T*>(writable_bytes(tensor));
+}
 
 }  // namespace intaglio::interp

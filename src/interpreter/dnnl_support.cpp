@@ -86,7 +86,8 @@ dnnl::primitive_attr dnnl_attributes(bool bounded, float low, float high) {
 
 void dnnl_run(const dnnl::primitive& primitive, DnnlArguments arguments, const dnnl::memory::desc& scratchpad) {
   const OneThread guard;
-  if (const size_t bytes = scratchpad.get_size(); bytes != 0) arguments.emplace(DNNL_ARG_SCRATCHPAD, dnnl_memory(scratchpad, scratch(bytes)));
+  if (const size_t bytes = scratchpad.get_size(); bytes != 0)
+    arguments.emplace(DNNL_ARG_SCRATCHPAD, dnnl_memory(scratchpad, scratch(bytes)));
   primitive.execute(stream(), arguments);
   stream().wait();
 }

@@ -10,8 +10,8 @@ namespace intaglio::interp {
 namespace {
 
 template <typename T>
-void run_typed(const Call& call, BlockFunction<T> function, DType compute, const Tensor& out,
-               std::span<const Tensor* const> operands, const Parameters& parameters) {
+void run_typed(const Call& call, BlockFunction<T> function, DType compute, const Tensor& out, std::span<const Tensor* const> operands,
+               const Parameters& parameters) {
   if (function == nullptr) call.unsupported(fmt::format("not defined on {} tensors", name(compute)));
   std::vector<Sizes> strides = {out.strides()};
   for (const Tensor* operand : operands) strides.push_back(broadcast_strides(*operand, out.sizes()));
@@ -84,8 +84,8 @@ Tensor elementwise_result(Call& call, DType dtype, std::span<const Tensor* const
   }
   if (const Tensor* destination = call.destination()) {
     if (*shape != destination->sizes())
-      call.fail(fmt::format("the result [{}] does not fit in place into [{}]", fmt::join(*shape, ", "),
-                            fmt::join(destination->sizes(), ", ")));
+      call.fail(
+          fmt::format("the result [{}] does not fit in place into [{}]", fmt::join(*shape, ", "), fmt::join(destination->sizes(), ", ")));
     return *destination;
   }
   return call.empty(dtype, *shape, result_strides(*shape, operands));

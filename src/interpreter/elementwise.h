@@ -15,7 +15,8 @@ constexpr int64_t kElementBlock = 1024;
 using Parameters = std::array<double, 4>;
 
 // `in` holds one array per operand, `out` the result; all have `count` elements.
-template <typename T> using BlockFunction = void (*)(const T* const* in, T* out, int64_t count, const Parameters& parameters);
+template <typename T>
+using BlockFunction = void (*)(const T* const* in, T* out, int64_t count, const Parameters& parameters);
 
 // One operation in the compute types it exists in (null where it does not).
 struct BlockFunctions {
@@ -34,7 +35,8 @@ void run_elementwise(const Call& call, const BlockFunctions& functions, DType co
 Tensor elementwise_result(Call& call, DType dtype, std::span<const Tensor* const> operands);
 
 // Integers wrap around as PyTorch's do; what no 64-bit integer holds is limited, and NaN is 0.
-template <typename T> inline T parameter_as(double value) {
+template <typename T>
+inline T parameter_as(double value) {
   if constexpr (std::is_floating_point_v<T>) return static_cast<T>(value);
   else if (std::isnan(value)) return T(0);
   else return static_cast<T>(value >= 0x1p63 ? INT64_MAX : value <= -0x1p63 ? INT64_MIN : static_cast<int64_t>(value));
@@ -42,10 +44,9 @@ template <typename T> inline T parameter_as(double value) {
 
 // Loops of one operation for each instruction set. Op has `template <typename T> static T apply(T..., const std::array<T, 4>&)`.
 template <typename Op, typename T, size_t... I>
-INTAGLIO_INLINE void block_loop(const T* const* in, T* out, int64_t count, const Parameters& parameters,
-                                                      std::index_sequence<I...>) {
-  const std::array<T, 4> p = {parameter_as<T>(parameters[0]), parameter_as<T>(parameters[1]),
-                              parameter_as<T>(parameters[2]), parameter_as<T>(parameters[3])};
+INTAGLIO_INLINE void block_loop(const T* const* in, T* out, int64_t count, const Parameters& parameters, std::index_sequence<I...>) {
+  const std::array<T, 4> p = {parameter_as<T>(parameters[0]), parameter_as<T>(parameters[1]), parameter_as<T>(parameters[2]),
+                              parameter_as<T>(parameters[3])};
   const T* const operands[] = {in[I]...};
 // In place, an operand is the result's own memory: each element is read before it is written.
 #pragma GCC ivdep
@@ -62,13 +63,13 @@ INTAGLIO_AVX2 void block_avx2(const float* const* in, float* out, int64_t count,
   block_loop<Op, float>(in, out, count, parameters, std::make_index_sequence<Op::arity>());
 }
 template <typename Op>
-INTAGLIO_AVX512 void block_avx512(const float* const* in, float* out, int64_t count,
-                                                                               const Parameters& parameters) {
+INTAGLIO_AVX512 void block_avx512(const float* const* in, float* out, int64_t count, const Parameters& parameters) {
   block_loop<Op, float>(in, out, count, parameters, std::make_index_sequence<Op::arity>());
 }
 #endif
 
-template <typename Op> BlockFunction<float> best_block() {
+template <typename Op>
+BlockFunction<float> best_block() {
 #if defined(__x86_64__)
   if (instruction_set() == InstructionSet::avx512) return block_avx512<Op>;
   if (instruction_set() == InstructionSet::avx2) return block_avx2<Op>;
@@ -76,11 +77,18 @@ template <typename Op> BlockFunction<float> best_block() {
   return block_default<Op, float>;
 }
 
-template <typename Op> BlockFunctions float_only() { return {best_block<Op>(), block_default<Op, double>, nullptr}; }
-template <typename Op> BlockFunctions all_types() {
+template <typename Op>
+BlockFunctions float_only() {
+  return {best_block<Op>(), block_default<Op, double>, nullptr};
+}
+template <typename Op>
+BlockFunctions all_types() {
   return {best_block<Op>(), block_default<Op, double>, block_default<Op, int64_t>};
 }
-template <typename Op> BlockFunctions integer_only() { return {nullptr, nullptr, block_default<Op, int64_t>}; }
+template <typename Op>
+BlockFunctions integer_only() {
+  return {nullptr, nullptr, block_default<Op, int64_t>};
+}
 
 // Shared by several families: a^b; a + p0 b; p0 a + p1 b.
 BlockFunctions power_functions();

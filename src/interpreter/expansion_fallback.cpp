@@ -53,7 +53,8 @@ class Expansion {
     }
     if (argument.value.is<std::vector<Value*>>()) {
       std::vector<Value*> values;
-      for (const Tensor* tensor : call_.tensors(argument.name)) values.push_back(tensor ? operand(*tensor, call_.is_constant(argument.name)) : nullptr);
+      for (const Tensor* tensor : call_.tensors(argument.name))
+        values.push_back(tensor ? operand(*tensor, call_.is_constant(argument.name)) : nullptr);
       return values;
     }
     if (!argument.value.is<std::vector<SymArg>>()) return argument.value;
@@ -69,7 +70,8 @@ class Expansion {
     if (constant) return program.add_constant(name, tensor.contiguous());
     inputs.push_back(tensor.contiguous());
     const size_t position = program.graph().inputs().size();
-    Value* value = program.graph().add_input(position, {TensorMeta::contiguous(tensor.dtype(), {tensor.sizes().begin(), tensor.sizes().end()}), name});
+    Value* value =
+        program.graph().add_input(position, {TensorMeta::contiguous(tensor.dtype(), {tensor.sizes().begin(), tensor.sizes().end()}), name});
     program.input_specs.push_back({InputSpec::Kind::user_input, value, "", true});
     return value;
   }

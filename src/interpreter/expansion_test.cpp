@@ -80,7 +80,8 @@ TEST(Expansion, SingleNodesAreEvaluated) {
   const auto arguments = [](const std::vector<Value*>& v) { return std::vector<NamedArgument>{{"self", v[0]}, {"other", v[1]}}; };
   expect_values(run_op("aten.hypot.default", {Tensor::of<float>({3, 5}, {2}), Tensor::of<float>({4, 12}, {2})}, arguments)[0], {5, 13});
   const Tensor whole = Tensor::of<int64_t>({1, 2}, {2});  // no decomposition of this form
-  EXPECT_NE(message_of([&] { run_op("aten.isclose.default", {whole, whole}, arguments); }).find("no kernel for aten.isclose.default"), std::string::npos);
+  EXPECT_NE(message_of([&] { run_op("aten.isclose.default", {whole, whole}, arguments); }).find("no kernel for aten.isclose.default"),
+            std::string::npos);
 }
 
 TEST(Expansion, ThePartThatHasNoKernelIsNamed) {

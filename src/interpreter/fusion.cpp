@@ -8,11 +8,12 @@
 namespace intaglio::interp {
 namespace {
 
-constexpr std::array kHeads = {"aten.conv1d.default",  "aten.conv1d.padding", "aten.conv2d.default", "aten.conv2d.padding",
-                               "aten.conv3d.default",  "aten.conv3d.padding", "aten.linear.default", "aten.convolution.default"};
+constexpr std::array kHeads = {"aten.conv1d.default", "aten.conv1d.padding", "aten.conv2d.default", "aten.conv2d.padding",
+                               "aten.conv3d.default", "aten.conv3d.padding", "aten.linear.default", "aten.convolution.default"};
 constexpr std::array kBatchNorms = {"aten.batch_norm.default", "aten._native_batch_norm_legit_no_training.default"};
 
-template <size_t N> bool is_one_of(const Node& node, const std::array<const char*, N>& names) {
+template <size_t N>
+bool is_one_of(const Node& node, const std::array<const char*, N>& names) {
   return std::any_of(names.begin(), names.end(), [&](const char* name) { return node.is(name); });
 }
 
@@ -66,11 +67,16 @@ struct BoundedOp {
 };
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr BoundedOp kBoundedOps[] = {
-    {"aten.relu.default", nullptr, nullptr, 0, kInfinity},   {"aten.relu_.default", nullptr, nullptr, 0, kInfinity},
-    {"aten.relu6.default", nullptr, nullptr, 0, 6},          {"aten.relu6_.default", nullptr, nullptr, 0, 6},
-    {"aten.hardtanh.default", "min_val", "max_val", 0, 0},   {"aten.hardtanh_.default", "min_val", "max_val", 0, 0},
-    {"aten.clamp.default", "min", "max", -kInfinity, kInfinity}, {"aten.clamp_.default", "min", "max", -kInfinity, kInfinity},
-    {"aten.clamp_min.default", "min", nullptr, 0, kInfinity}, {"aten.clamp_max.default", nullptr, "max", -kInfinity, 0},
+    {"aten.relu.default", nullptr, nullptr, 0, kInfinity},
+    {"aten.relu_.default", nullptr, nullptr, 0, kInfinity},
+    {"aten.relu6.default", nullptr, nullptr, 0, 6},
+    {"aten.relu6_.default", nullptr, nullptr, 0, 6},
+    {"aten.hardtanh.default", "min_val", "max_val", 0, 0},
+    {"aten.hardtanh_.default", "min_val", "max_val", 0, 0},
+    {"aten.clamp.default", "min", "max", -kInfinity, kInfinity},
+    {"aten.clamp_.default", "min", "max", -kInfinity, kInfinity},
+    {"aten.clamp_min.default", "min", nullptr, 0, kInfinity},
+    {"aten.clamp_max.default", nullptr, "max", -kInfinity, 0},
 };
 
 bool fold_bounds(const Node& node, const Value* input, Epilogue& epilogue) {

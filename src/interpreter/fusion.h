@@ -23,8 +23,8 @@ struct Epilogue {
 
 struct Fusion {
   Epilogue epilogue;
-  const Value* result = nullptr;        // what the fused step gives
-  std::vector<const Node*> absorbed;    // nodes that need not run
+  const Value* result = nullptr;      // what the fused step gives
+  std::vector<const Node*> absorbed;  // nodes that need not run
 };
 
 struct FusionQuery {

@@ -30,8 +30,8 @@ std::shared_ptr<const GemmState::Entry> gemm_entry(GemmState& state, const Matri
   if (has_bias) entry->bias = dnnl_desc({1, b.columns}, {b.columns, 1});
   const bool bounded = epilogue != nullptr && epilogue->bounded;
   const dnnl::primitive_attr attributes = dnnl_attributes(bounded, bounded ? epilogue->low : 0, bounded ? epilogue->high : 0);
-  const dnnl::matmul::desc desc = has_bias ? dnnl::matmul::desc(entry->a, b_desc, entry->bias, entry->c)
-                                           : dnnl::matmul::desc(entry->a, b_desc, entry->c);
+  const dnnl::matmul::desc desc =
+      has_bias ? dnnl::matmul::desc(entry->a, b_desc, entry->bias, entry->c) : dnnl::matmul::desc(entry->a, b_desc, entry->c);
   const dnnl::matmul::primitive_desc descriptor(desc, attributes, dnnl_engine());
   entry->b = descriptor.weights_desc();
   entry->scratchpad = descriptor.scratchpad_desc();

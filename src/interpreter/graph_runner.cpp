@@ -66,7 +66,8 @@ std::vector<RuntimeValue> GraphRunner::run(Pool& pool, int threads, const ValueH
     for (const Value* input : graph_.inputs()) {
       const auto* tensor = std::get_if<Tensor>(&place(input));
       if (tensor == nullptr || constants_.contains(input) || kept_.contains(input)) continue;
-      if (!filter || std::binary_search(filter->begin(), filter->end(), input)) (*hook)(input, tensor->is_dense() ? *tensor : tensor->contiguous());
+      if (!filter || std::binary_search(filter->begin(), filter->end(), input))
+        (*hook)(input, tensor->is_dense() ? *tensor : tensor->contiguous());
     }
   Context context{pool, threads, aliasing_.has_in_place, &plan.constants};
   for (Step& step : plan.steps) {

@@ -14,7 +14,10 @@ class Dice {
   explicit Dice(uint32_t seed) : engine_(seed) {}
   int64_t below(int64_t count) { return static_cast<int64_t>(engine_() % static_cast<uint64_t>(count)); }
   bool one_in(int64_t count) { return below(count) == 0; }
-  template <typename T, size_t N> T of(const T (&list)[N]) { return list[below(N)]; }
+  template <typename T, size_t N>
+  T of(const T (&list)[N]) {
+    return list[below(N)];
+  }
 
  private:
   std::mt19937 engine_;
@@ -31,8 +34,8 @@ double random_number(Dice& dice) {
 }
 
 Tensor random_tensor(Dice& dice) {
-  static constexpr DType kTypes[] = {DType::float32, DType::float32, DType::float32, DType::float32, DType::int64, DType::int64,
-                                     DType::int32, DType::boolean, DType::uint8, DType::int8, DType::float16, DType::float64};
+  static constexpr DType kTypes[] = {DType::float32, DType::float32, DType::float32, DType::float32, DType::int64,   DType::int64,
+                                     DType::int32,   DType::boolean, DType::uint8,   DType::int8,    DType::float16, DType::float64};
   static constexpr int64_t kSizes[] = {1, 2, 3, 4, 4, 6, 8, 0};
   Sizes sizes(static_cast<size_t>(dice.below(6)));
   const bool square = dice.one_in(2);
@@ -86,13 +89,14 @@ struct Attempt {
         if (dice.one_in(2)) return random_number(dice);
         return random_integer(dice);
       case ArgType::string: {
-        static constexpr const char* kTexts[] = {"none", "tanh", "same", "valid", "reflect", "replicate", "circular", "constant", "floor", "trunc", "xy",
-                                                 "ij,jk->ik", "ii->i", "bij,bjk->bik", "ab", "->", ",", "zzz"};
+        static constexpr const char* kTexts[] = {"none",     "tanh",         "same",  "valid", "reflect", "replicate",
+                                                 "circular", "constant",     "floor", "trunc", "xy",      "ij,jk->ik",
+                                                 "ii->i",    "bij,bjk->bik", "ab",    "->",    ",",       "zzz"};
         return dice.of(kTexts);
       }
       case ArgType::scalar_type: {
-        static constexpr DType kTypes[] = {DType::float32, DType::int8, DType::uint8, DType::int32, DType::int64, DType::boolean, DType::float16, DType::float64,
-                                           DType::complex64, DType::float8_e5m2};
+        static constexpr DType kTypes[] = {DType::float32, DType::int8,    DType::uint8,   DType::int32,     DType::int64,
+                                           DType::boolean, DType::float16, DType::float64, DType::complex64, DType::float8_e5m2};
         return dice.of(kTypes);
       }
       default: return Argument();
@@ -106,7 +110,8 @@ struct Attempt {
       const bool may_lack = schema.optional || schema.default_text;
       if (!may_lack || dice.one_in(2)) arguments.push_back({schema.name, argument(dice, schema)});
     }
-    std::vector<OutputSpecification> outputs(op.schema()->returns.size(), OutputSpecification{TensorMeta::contiguous(DType::float32, {}), ""});
+    std::vector<OutputSpecification> outputs(op.schema()->returns.size(),
+                                             OutputSpecification{TensorMeta::contiguous(DType::float32, {}), ""});
     Node& node = graph.insert_before(nullptr, op, arguments, outputs, "", std::vector<Node::OutputGroup>(outputs.size()));
     std::vector<Tensor> used;
     for (const Value* value : node.inputs()) {

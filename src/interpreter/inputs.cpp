@@ -66,7 +66,8 @@ void check_inputs(const ExportedProgram& program, const std::vector<Value*>& inp
       continue;
     }
     if (tensor.dtype() != input.dtype())
-      throw_bad_input(fmt::format("input '{}' is {}, the program takes {}", escaped(input.name()), name(tensor.dtype()), name(input.dtype())));
+      throw_bad_input(
+          fmt::format("input '{}' is {}, the program takes {}", escaped(input.name()), name(tensor.dtype()), name(input.dtype())));
     if (tensor.rank() != input.meta().rank()) wrong_sizes(input, tensor);
     bind(input, tensor, program, bindings);
   }

@@ -17,16 +17,16 @@ InstructionSet instruction_set();  // of this processor
 
 // After `INTAGLIO_INLINE void NAME_body PARAMETERS {...}`: defines `void NAME PARAMETERS` that calls the best version.
 #if defined(__x86_64__)
-#define INTAGLIO_VERSIONS(NAME, PARAMETERS, ARGUMENTS)                 \
-  INTAGLIO_AVX2 void NAME##_avx2 PARAMETERS { NAME##_body ARGUMENTS; } \
+#define INTAGLIO_VERSIONS(NAME, PARAMETERS, ARGUMENTS)                     \
+  INTAGLIO_AVX2 void NAME##_avx2 PARAMETERS { NAME##_body ARGUMENTS; }     \
   INTAGLIO_AVX512 void NAME##_avx512 PARAMETERS { NAME##_body ARGUMENTS; } \
-  void NAME##_base PARAMETERS { NAME##_body ARGUMENTS; }               \
-  void NAME PARAMETERS {                                               \
-    switch (instruction_set()) {                                       \
-      case InstructionSet::avx512: return NAME##_avx512 ARGUMENTS;     \
-      case InstructionSet::avx2: return NAME##_avx2 ARGUMENTS;         \
-      default: return NAME##_base ARGUMENTS;                           \
-    }                                                                  \
+  void NAME##_base PARAMETERS { NAME##_body ARGUMENTS; }                   \
+  void NAME PARAMETERS {                                                   \
+    switch (instruction_set()) {                                           \
+      case InstructionSet::avx512: return NAME##_avx512 ARGUMENTS;         \
+      case InstructionSet::avx2: return NAME##_avx2 ARGUMENTS;             \
+      default: return NAME##_base ARGUMENTS;                               \
+    }                                                                      \
   }
 #else
 #define INTAGLIO_VERSIONS(NAME, PARAMETERS, ARGUMENTS) \

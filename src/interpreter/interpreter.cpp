@@ -46,8 +46,10 @@ struct Interpreter::Impl {
   // Weights stay mapped; what the program writes to becomes the interpreter's own, kept from run to run.
   void place_state() {
     for (const InputSpec& spec : program.input_specs) {
-      if (spec.kind == InputSpec::Kind::custom_object) throw_unsupported(fmt::format("input '{}' is a custom object", escaped(spec.value->name())));
-      if (spec.kind != InputSpec::Kind::parameter && spec.kind != InputSpec::Kind::buffer && spec.kind != InputSpec::Kind::tensor_constant) continue;
+      if (spec.kind == InputSpec::Kind::custom_object)
+        throw_unsupported(fmt::format("input '{}' is a custom object", escaped(spec.value->name())));
+      if (spec.kind != InputSpec::Kind::parameter && spec.kind != InputSpec::Kind::buffer && spec.kind != InputSpec::Kind::tensor_constant)
+        continue;
       const Tensor* tensor = program.constant(spec.value);
       if (tensor == nullptr) throw_bad_input(fmt::format("the program has no tensor '{}'", escaped(spec.target)));
       if (runner.aliasing().written.contains(spec.value)) runner.keep(spec.value, tensor->clone());
@@ -73,9 +75,7 @@ struct Interpreter::Impl {
     for (size_t i = 0; i < inputs.size(); ++i) {
       RuntimeValue& place = runner.place(user_inputs[i]);
       switch (user_inputs[i]->kind()) {
-        case ValueKind::tensor:
-          place = runner.aliasing().written.contains(user_inputs[i]) ? inputs[i].clone() : inputs[i];
-          break;
+        case ValueKind::tensor: place = runner.aliasing().written.contains(user_inputs[i]) ? inputs[i].clone() : inputs[i]; break;
         case ValueKind::sym_float: place = Number(inputs[i].item_as_double()); break;
         case ValueKind::sym_bool: place = Number(inputs[i].item_as_int() != 0); break;
         default: place = Number(inputs[i].item_as_int());
@@ -103,8 +103,7 @@ struct Interpreter::Impl {
   }
 };
 
-Interpreter::Interpreter(const ExportedProgram& program, InterpreterOptions options)
-    : impl_(std::make_unique<Impl>(program, options)) {}
+Interpreter::Interpreter(const ExportedProgram& program, InterpreterOptions options) : impl_(std::make_unique<Impl>(program, options)) {}
 Interpreter::~Interpreter() = default;
 Interpreter::Interpreter(Interpreter&&) noexcept = default;
 
@@ -131,9 +130,8 @@ std::optional<std::vector<Tensor>> evaluate_node(const Node& node, const std::ve
     else if (values[i]->kind() == ValueKind::sym_float) places.emplace_back(Number(inputs[i].item_as_double()));
     else places.emplace_back(Number(inputs[i].item_as_int()));
   }
-  step.arguments = bind_arguments(node, [&](const Value* value) {
-    return static_cast<int32_t>(std::find(values.begin(), values.end(), value) - values.begin());
-  });
+  step.arguments = bind_arguments(
+      node, [&](const Value* value) { return static_cast<int32_t>(std::find(values.begin(), values.end(), value) - values.begin()); });
   for (const Value* output : node.outputs()) {
     step.outputs.push_back(static_cast<int32_t>(places.size()));
     step.values.push_back(output);

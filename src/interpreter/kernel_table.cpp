@@ -19,10 +19,10 @@ const std::unordered_map<std::string_view, const Kernel*>& table() {
 }  // namespace
 
 std::vector<std::span<const Kernel>> kernel_families() {
-  return {attention_kernels(), binary_kernels(),   control_kernels(),    convolution_kernels(),   creation_kernels(),
-          einsum_kernels(),    indexing_kernels(), joining_kernels(),    matmul_kernels(),        normalization_kernels(),
-          pooling_kernels(),   quantized_kernels(), recurrent_kernels(),  reduction_kernels(),     resampling_kernels(),
-          scalar_kernels(),    scan_kernels(),      softmax_kernels(),  type_kernels(),       unary_kernels(),         view_kernels()};
+  return {attention_kernels(), binary_kernels(),    control_kernels(),    convolution_kernels(),   creation_kernels(), einsum_kernels(),
+          indexing_kernels(),  joining_kernels(),   matmul_kernels(),     normalization_kernels(), pooling_kernels(),  quantized_kernels(),
+          recurrent_kernels(), reduction_kernels(), resampling_kernels(), scalar_kernels(),        scan_kernels(),     softmax_kernels(),
+          type_kernels(),      unary_kernels(),     view_kernels()};
 }
 
 FoundKernel find_kernel(const Op& op) {
@@ -30,7 +30,8 @@ FoundKernel find_kernel(const Op& op) {
   if (const auto found = kernels.find(op.name()); found != kernels.end()) return {found->second, false};
   const std::string_view base = op.base();
   if (!base.ends_with('_') || base.ends_with("__")) return {};
-  const std::string functional = std::string(op.name_space()) + "." + std::string(base.substr(0, base.size() - 1)) + "." + std::string(op.overload());
+  const std::string functional =
+      std::string(op.name_space()) + "." + std::string(base.substr(0, base.size() - 1)) + "." + std::string(op.overload());
   if (const auto found = kernels.find(functional); found != kernels.end()) return {found->second, true};
   return {};
 }

@@ -15,7 +15,7 @@ struct Kernel {
   std::string_view op;  // "aten.relu.default"
   KernelFunction run;
   int variant = 0;
-  bool aliases = false;       // results may share memory with an argument
+  bool aliases = false;           // results may share memory with an argument
   bool uses_destination = false;  // takes Call::destination; other in-place forms copy the result over
 };
 

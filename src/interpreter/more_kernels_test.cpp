@@ -16,13 +16,19 @@ TEST(Indexing, ReadsAndWritesPlaces) {
   const auto columns = [](const Values& v) { return Arguments{{"self", v[0]}, {"indices", Values{nullptr, v[1]}}}; };
   expect_values(run_op("aten.index.Tensor", {x, Tensor::of<int64_t>({1}, {1})}, columns)[0], {1, 3, 5});
   expect_values(run_op("aten.index.Tensor", {x, Tensor::of<bool>({true, false, true}, {3})}, rows)[0], {0, 1, 4, 5});
-  const auto put = [](const Values& v) { return Arguments{{"self", v[0]}, {"indices", Values{v[1]}}, {"values", v[2]}, {"accumulate", true}}; };
+  const auto put = [](const Values& v) {
+    return Arguments{{"self", v[0]}, {"indices", Values{v[1]}}, {"values", v[2]}, {"accumulate", true}};
+  };
   const Tensor twice = Tensor::of<int64_t>({0, 0}, {2}), ten = Tensor::scalar(10.0f);
   expect_values(run_op("aten.index_put.default", {x, twice, ten}, put)[0], {20, 21, 2, 3, 4, 5});
   const auto embedding = [](const Values& v) { return Arguments{{"weight", v[0]}, {"indices", v[1]}}; };
   expect_values(run_op("aten.embedding.default", {x, Tensor::of<int64_t>({1, 1}, {2})}, embedding)[0], {2, 3, 2, 3});
-  EXPECT_NE(message_of([&] { run_op("aten.embedding.default", {x, Tensor::of<int64_t>({3}, {1})}, embedding); }).find("index 3 of a dimension of size 3"), std::string::npos);
-  EXPECT_NE(message_of([&] { run_op("aten.embedding.default", {x, Tensor::of<int64_t>({-1}, {1})}, embedding); }).find("index -1"), std::string::npos);
+  EXPECT_NE(message_of([&] {
+              run_op("aten.embedding.default", {x, Tensor::of<int64_t>({3}, {1})}, embedding);
+            }).find("index 3 of a dimension of size 3"),
+            std::string::npos);
+  EXPECT_NE(message_of([&] { run_op("aten.embedding.default", {x, Tensor::of<int64_t>({-1}, {1})}, embedding); }).find("index -1"),
+            std::string::npos);
 }
 
 TEST(Scan, SortsAndSums) {
@@ -39,15 +45,20 @@ TEST(Scan, SortsAndSums) {
 TEST(Resampling, NearestAndBilinear) {
   const Tensor x = Tensor::of<float>({1, 2, 3, 4}, {1, 1, 2, 2});
   expect_values(run_unary("aten.upsample_nearest2d.vec", x, {{"output_size", Ints{4, 2}}}, "input"), {1, 2, 1, 2, 3, 4, 3, 4});
-  expect_values(run_unary("aten.upsample_bilinear2d.vec", x, {{"output_size", Ints{2, 3}}, {"align_corners", true}}, "input"), {1, 1.5, 2, 3, 3.5, 4});
+  expect_values(run_unary("aten.upsample_bilinear2d.vec", x, {{"output_size", Ints{2, 3}}, {"align_corners", true}}, "input"),
+                {1, 1.5, 2, 3, 3.5, 4});
 }
 
 TEST(Attention, MaskedRowsAreZero) {
   const Tensor q = Tensor::of<float>({1, 0, 0, 1}, {1, 1, 2, 2}), v = Tensor::of<float>({1, 2, 3, 4}, {1, 1, 2, 2});
-  const auto arguments = [](const Values& x) { return Arguments{{"query", x[0]}, {"key", x[0]}, {"value", x[1]}, {"attn_mask", x[2]}, {"scale", 1.0}}; };
+  const auto arguments = [](const Values& x) {
+    return Arguments{{"query", x[0]}, {"key", x[0]}, {"value", x[1]}, {"attn_mask", x[2]}, {"scale", 1.0}};
+  };
   const Tensor mask = Tensor::of<bool>({true, false, false, false}, {2, 2});
   expect_values(run_op("aten.scaled_dot_product_attention.default", {q, v, mask}, arguments)[0], {1, 2, 0, 0});
-  const auto causal = [](const Values& x) { return Arguments{{"query", x[0]}, {"key", x[0]}, {"value", x[1]}, {"is_causal", true}, {"scale", 0.0}}; };
+  const auto causal = [](const Values& x) {
+    return Arguments{{"query", x[0]}, {"key", x[0]}, {"value", x[1]}, {"is_causal", true}, {"scale", 0.0}};
+  };
   expect_values(run_op("aten.scaled_dot_product_attention.default", {q, v}, causal)[0], {1, 2, 2, 3});
 }
 
@@ -74,12 +85,18 @@ TEST(Quantized, RoundsHalfToEvenAndClamps) {
                           {{"scale", 0.5}, {"zero_point", 3}, {"quant_min", -128}, {"quant_max", 127}, {"dtype", DType::int8}}, "input"),
                 {-65.5, -1, -1, 0, 0, 1, 62});
   const auto channels = [](const Values& v) {
-    return Arguments{{"input", v[0]}, {"scales", v[1]}, {"zero_points", v[2]}, {"axis", 0}, {"quant_min", -127}, {"quant_max", 127}, {"dtype", DType::int8}};
+    return Arguments{{"input", v[0]},     {"scales", v[1]},   {"zero_points", v[2]}, {"axis", 0},
+                     {"quant_min", -127}, {"quant_max", 127}, {"dtype", DType::int8}};
   };
-  const Tensor w = Tensor::of<int8_t>({10, -10, 10, -10}, {2, 2}), scales = Tensor::of<float>({1, 0.5f}, {2}), zero = Tensor::of<int64_t>({0, 0}, {2});
+  const Tensor w = Tensor::of<int8_t>({10, -10, 10, -10}, {2, 2}), scales = Tensor::of<float>({1, 0.5f}, {2}),
+               zero = Tensor::of<int64_t>({0, 0}, {2});
   expect_values(run_op("quantized_decomposed.dequantize_per_channel.default", {w, scales, zero}, channels)[0], {10, -10, 5, -5});
-  const auto qparams = run_op("quantized_decomposed.choose_qparams.tensor", {Tensor::of<float>({0, 255}, {2})},
-                              [](const Values& v) { return Arguments{{"input", v[0]}, {"quant_min", -128}, {"quant_max", 127}, {"eps", 1e-6}, {"dtype", DType::int8}}; }, 2);
+  const auto qparams = run_op(
+      "quantized_decomposed.choose_qparams.tensor", {Tensor::of<float>({0, 255}, {2})},
+      [](const Values& v) {
+        return Arguments{{"input", v[0]}, {"quant_min", -128}, {"quant_max", 127}, {"eps", 1e-6}, {"dtype", DType::int8}};
+      },
+      2);
   EXPECT_EQ(qparams[0].dtype(), DType::float64);
   expect_values(qparams[0], {1});
   expect_values(qparams[1], {-128});
@@ -98,10 +115,16 @@ TEST(Control, Condition) {
     region->graph->set_outputs({region->graph->insert_before(nullptr, Op::get(op), {{"self", operand}}, {{meta}}).output()});
     return region;
   };
-  Value* sum = graph.insert_before(nullptr, Op::get("aten.sum.default"), {{"self", x}}, {{TensorMeta::contiguous(DType::float32, {})}}).output();
-  Value* positive = graph.insert_before(nullptr, Op::get("aten.gt.Scalar"), {{"self", sum}, {"other", 0}}, {{TensorMeta::contiguous(DType::boolean, {})}}).output();
-  Value* chosen = graph.insert_before(nullptr, Op::get("higher_order.cond"),
-                                      {{"", positive}, {"", branch("aten.neg.default")}, {"", branch("aten.abs.default")}, {"", Values{x}}}, {{meta}}).output();
+  Value* sum =
+      graph.insert_before(nullptr, Op::get("aten.sum.default"), {{"self", x}}, {{TensorMeta::contiguous(DType::float32, {})}}).output();
+  Value* positive =
+      graph.insert_before(nullptr, Op::get("aten.gt.Scalar"), {{"self", sum}, {"other", 0}}, {{TensorMeta::contiguous(DType::boolean, {})}})
+          .output();
+  Value* chosen =
+      graph
+          .insert_before(nullptr, Op::get("higher_order.cond"),
+                         {{"", positive}, {"", branch("aten.neg.default")}, {"", branch("aten.abs.default")}, {"", Values{x}}}, {{meta}})
+          .output();
   graph.set_outputs({chosen});
   program.output_specs = {{OutputSpec::Kind::user_output, ""}};
   Interpreter interpreter(program);
@@ -122,7 +145,8 @@ TEST(Registry, ServesWhatIsMissing) {
 
 TEST(EvaluateNode, UnknownOpsGiveNothing) {
   OpCall call({Tensor::scalar(1.0f)});
-  Node& node = call.graph.insert_before(nullptr, Op::get("mylib.frobnicate.default"), {{"self", call.inputs[0]}}, {{TensorMeta::contiguous(DType::float32, {})}});
+  Node& node = call.graph.insert_before(nullptr, Op::get("mylib.frobnicate.default"), {{"self", call.inputs[0]}},
+                                        {{TensorMeta::contiguous(DType::float32, {})}});
   EXPECT_FALSE(evaluate_node(node, {Tensor::scalar(1.0f)}).has_value());
 }
 

@@ -92,8 +92,7 @@ Aliasing analyse_aliasing(const Graph& graph) {
 
 namespace {
 
-BoundArgument bind_argument(std::string_view name, Argument argument, int fixed_length,
-                            const std::function<int32_t(const Value*)>& slot) {
+BoundArgument bind_argument(std::string_view name, Argument argument, int fixed_length, const std::function<int32_t(const Value*)>& slot) {
   BoundArgument bound;
   bound.name = name;
   bound.fixed_length = fixed_length;

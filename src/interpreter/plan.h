@@ -41,10 +41,10 @@ struct Step {
   std::string_view written_argument;  // of an in-place step
   std::vector<BoundArgument> arguments;
   std::vector<int32_t> outputs;
-  std::vector<const Value*> values;   // of outputs
-  std::vector<int32_t> dead;          // places to clear afterwards
-  bool constant = false;              // depends on constants only: runs once
-  bool row_major = false;             // results must be laid out row-major
+  std::vector<const Value*> values;  // of outputs
+  std::vector<int32_t> dead;         // places to clear afterwards
+  bool constant = false;             // depends on constants only: runs once
+  bool row_major = false;            // results must be laid out row-major
   std::unique_ptr<Epilogue> epilogue;
   std::unique_ptr<NodeState> state;
 };

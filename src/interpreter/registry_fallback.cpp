@@ -62,7 +62,8 @@ KernelArgument argument_of(Call& call, const runtime::KernelParameter& parameter
 std::vector<Tensor> allocate_results(Call& call) {
   std::vector<Tensor> outs;
   for (const Value* output : call.node().outputs()) {
-    if (!output->is_tensor() || !output->meta().is_static()) call.unsupported("its result has no fixed size, which the fallback kernel needs");
+    if (!output->is_tensor() || !output->meta().is_static())
+      call.unsupported("its result has no fixed size, which the fallback kernel needs");
     outs.push_back(call.empty(output->dtype(), output->meta().static_sizes()));
   }
   return outs;

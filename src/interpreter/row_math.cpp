@@ -43,10 +43,12 @@ INTAGLIO_INLINE void square_sum_body(const float* x, int64_t count, double cente
 }
 INTAGLIO_VERSIONS(square_sum, (const float* x, int64_t count, double center, double* result), (x, count, center, result))
 
-template <bool kMaximum> INTAGLIO_INLINE float better(float a, float b) {
+template <bool kMaximum>
+INTAGLIO_INLINE float better(float a, float b) {
   return (kMaximum ? b > a : b < a) || b != b ? b : a;
 }
-template <bool kMaximum> INTAGLIO_INLINE void extreme_body(const float* x, int64_t count, float* result) {
+template <bool kMaximum>
+INTAGLIO_INLINE void extreme_body(const float* x, int64_t count, float* result) {
   constexpr float kWorst = kMaximum ? -std::numeric_limits<float>::infinity() : std::numeric_limits<float>::infinity();
   float lanes[kLanes];
   for (int l = 0; l < kLanes; ++l) lanes[l] = kWorst;
@@ -67,7 +69,8 @@ INTAGLIO_INLINE void minimum_body(const float* x, int64_t count, float* result) 
 INTAGLIO_VERSIONS(maximum, (const float* x, int64_t count, float* result), (x, count, result))
 INTAGLIO_VERSIONS(minimum, (const float* x, int64_t count, float* result), (x, count, result))
 
-INTAGLIO_INLINE void affine_body(const float* x, float shift, float factor, const float* weight, const float* bias, int64_t count, float* out) {
+INTAGLIO_INLINE void affine_body(const float* x, float shift, float factor, const float* weight, const float* bias, int64_t count,
+                                 float* out) {
   if (weight != nullptr && bias != nullptr)
     for (int64_t i = 0; i < count; ++i) out[i] = (x[i] - shift) * factor * weight[i] + bias[i];
   else if (weight != nullptr)

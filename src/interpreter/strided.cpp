@@ -34,11 +34,13 @@ std::optional<Sizes> broadcast_shape(std::span<const Sizes* const> shapes) {
 Sizes broadcast_strides(const Tensor& tensor, const Sizes& shape) {
   Sizes result(shape.size(), 0);
   const size_t rank = tensor.sizes().size();
-  if (rank > shape.size()) throw_bad_input(fmt::format("sizes [{}] do not broadcast to [{}]", fmt::join(tensor.sizes(), ", "), fmt::join(shape, ", ")));
+  if (rank > shape.size())
+    throw_bad_input(fmt::format("sizes [{}] do not broadcast to [{}]", fmt::join(tensor.sizes(), ", "), fmt::join(shape, ", ")));
   const size_t skip = shape.size() - rank;
   for (size_t i = 0; i < rank; ++i) {
     if (tensor.sizes()[i] == shape[skip + i]) result[skip + i] = shape[skip + i] == 1 ? 0 : tensor.strides()[i];
-    else if (tensor.sizes()[i] != 1) throw_bad_input(fmt::format("sizes [{}] do not broadcast to [{}]", fmt::join(tensor.sizes(), ", "), fmt::join(shape, ", ")));
+    else if (tensor.sizes()[i] != 1)
+      throw_bad_input(fmt::format("sizes [{}] do not broadcast to [{}]", fmt::join(tensor.sizes(), ", "), fmt::join(shape, ", ")));
   }
   return result;
 }
@@ -151,10 +153,15 @@ void for_blocks(const RowLoop& loop, int64_t block, int threads, const RowBody& 
 
 namespace {
 
-struct Half { uint16_t bits; };
-struct BFloat { uint16_t bits; };
+struct Half {
+  uint16_t bits;
+};
+struct BFloat {
+  uint16_t bits;
+};
 
-template <typename To, typename From> To number_as(From value) {
+template <typename To, typename From>
+To number_as(From value) {
   if constexpr (std::is_same_v<From, Half>) return number_as<To>(half_to_float(value.bits));
   else if constexpr (std::is_same_v<From, BFloat>) return number_as<To>(bfloat16_to_float(value.bits));
   else if constexpr (std::is_same_v<To, Half>) return Half{float_to_half(static_cast<float>(value))};
@@ -166,7 +173,8 @@ template <typename To, typename From> To number_as(From value) {
   } else return static_cast<To>(value);
 }
 
-template <typename To, typename From> void convert_run(const From* in, int64_t in_step, To* out, int64_t out_step, int64_t count) {
+template <typename To, typename From>
+void convert_run(const From* in, int64_t in_step, To* out, int64_t out_step, int64_t count) {
   if (in_step == 1 && out_step == 1) {
     for (int64_t i = 0; i < count; ++i) out[i] = number_as<To>(in[i]);
   } else if (in_step == 0) {
@@ -177,7 +185,8 @@ template <typename To, typename From> void convert_run(const From* in, int64_t i
   }
 }
 
-template <typename Body> void with_element_type(DType dtype, Body body) {
+template <typename Body>
+void with_element_type(DType dtype, Body body) {
   switch (dtype) {
     case DType::uint8: return body(uint8_t{});
     case DType::int8: return body(int8_t{});
@@ -196,8 +205,14 @@ template <typename Body> void with_element_type(DType dtype, Body body) {
 }
 
 // A file's bool may hold any byte; reading it as C++ bool would be undefined.
-template <typename T> struct Stored { using Type = T; };
-template <> struct Stored<bool> { using Type = uint8_t; };
+template <typename T>
+struct Stored {
+  using Type = T;
+};
+template <>
+struct Stored<bool> {
+  using Type = uint8_t;
+};
 
 }  // namespace
 
@@ -227,14 +242,17 @@ template void store_block<int64_t>(DType, std::byte*, int64_t, int64_t, int64_t,
 
 namespace {
 
-template <typename T> void copy_run(T* out, int64_t out_step, const T* in, int64_t in_step, int64_t count) {
+template <typename T>
+void copy_run(T* out, int64_t out_step, const T* in, int64_t in_step, int64_t count) {
   if (out_step == 1 && in_step == 1) std::memcpy(out, in, static_cast<size_t>(count) * sizeof(T));
   else if (out_step == 1 && in_step == 0) std::fill_n(out, count, *in);
   else
     for (int64_t i = 0; i < count; ++i) out[i * out_step] = in[i * in_step];
 }
 
-struct Wide { uint64_t words[2]; };
+struct Wide {
+  uint64_t words[2];
+};
 
 // A two-dimensional transposition reads and writes whole cache lines when it goes by tiles.
 template <typename T>
@@ -253,7 +271,8 @@ bool is_transposition(const RowLoop& loop) {
   return !loop.outer.empty() && loop.steps[0] == 1 && loop.strides[1].back() == 1 && loop.steps[1] > 1 && loop.outer.back() > 3;
 }
 
-template <typename T> void copy_elements(RowLoop loop, const Tensor& destination, const Tensor& source, int threads) {
+template <typename T>
+void copy_elements(RowLoop loop, const Tensor& destination, const Tensor& source, int threads) {
   T* out = reinterpret_cast<T*>(writable_bytes(destination));
   const T* in = static_cast<const T*>(source.raw());
   if (is_transposition(loop)) {

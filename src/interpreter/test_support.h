@@ -34,7 +34,8 @@ using MakeArguments = std::function<std::vector<NamedArgument>(const std::vector
 inline std::vector<Tensor> run_op(const char* op, const std::vector<Tensor>& tensors, const MakeArguments& arguments, size_t outputs = 1) {
   OpCall call(tensors);
   std::vector<OutputSpecification> specifications(outputs, OutputSpecification{TensorMeta::contiguous(DType::float32, {}), ""});
-  Node& node = call.graph.insert_before(nullptr, Op::get(op), arguments(call.inputs), specifications, "", outputs == 1 ? std::vector<Node::OutputGroup>{} : std::vector<Node::OutputGroup>(outputs));
+  Node& node = call.graph.insert_before(nullptr, Op::get(op), arguments(call.inputs), specifications, "",
+                                        outputs == 1 ? std::vector<Node::OutputGroup>{} : std::vector<Node::OutputGroup>(outputs));
   std::vector<Tensor> used;
   for (const Value* value : node.inputs())
     for (size_t i = 0; i < call.inputs.size(); ++i)

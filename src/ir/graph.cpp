@@ -10,7 +10,8 @@
 namespace intaglio {
 namespace {
 
-template <typename Visit> void visit_values(const Argument& argument, Visit visit) {
+template <typename Visit>
+void visit_values(const Argument& argument, Visit visit) {
   if (Value* const* single = argument.get_if<Value*>()) {
     visit(*single);
   } else if (const auto* list = argument.get_if<std::vector<Value*>>()) {
@@ -64,9 +65,7 @@ Graph::~Graph() = default;
 
 std::string Graph::unique_name(std::string_view hint) const {
   std::string name(hint.empty() ? "value" : hint);
-  const auto taken = [&](const std::string& candidate) {
-    return by_name_.contains(candidate) || node_names_.contains(candidate);
-  };
+  const auto taken = [&](const std::string& candidate) { return by_name_.contains(candidate) || node_names_.contains(candidate); };
   if (!taken(name)) return name;
   // Counts up from the stem, as torch does: relu_1, relu_2.
   const size_t digits = name.find_last_not_of("0123456789");
@@ -135,18 +134,14 @@ Node* Graph::next(const Node* node) const {
   const auto after = std::next(node->position_);
   return after == nodes_.end() ? nullptr : after->get();
 }
-Node* Graph::previous(const Node* node) const {
-  return node->position_ == nodes_.begin() ? nullptr : std::prev(node->position_)->get();
-}
+Node* Graph::previous(const Node* node) const { return node->position_ == nodes_.begin() ? nullptr : std::prev(node->position_)->get(); }
 
 void Graph::link(Node& node) {
   for (const NamedArgument& argument : node.arguments_)
     visit_values(argument.value, [&](Value* value) {
-      if (!values_.contains(value))
-        throw_bug(fmt::format("node '{}' refers to a value that is not of its graph", node.name_));
+      if (!values_.contains(value)) throw_bug(fmt::format("node '{}' refers to a value that is not of its graph", node.name_));
       if (value->users_.empty() || value->users_.back() != &node) {
-        if (std::find(value->users_.begin(), value->users_.end(), &node) == value->users_.end())
-          value->users_.push_back(&node);
+        if (std::find(value->users_.begin(), value->users_.end(), &node) == value->users_.end()) value->users_.push_back(&node);
       }
     });
 }
@@ -156,9 +151,8 @@ void Graph::unlink(Node& node) {
     visit_values(argument.value, [&](Value* value) { std::erase(value->users_, &node); });
 }
 
-Node& Graph::insert_before(Node* position, Op op, std::vector<NamedArgument> arguments,
-                           std::vector<OutputSpecification> outputs, std::string name,
-                           std::vector<Node::OutputGroup> groups) {
+Node& Graph::insert_before(Node* position, Op op, std::vector<NamedArgument> arguments, std::vector<OutputSpecification> outputs,
+                           std::string name, std::vector<Node::OutputGroup> groups) {
   std::unique_ptr<Node> owned(new Node(op));
   Node& node = *owned;
   node.graph_ = this;
@@ -177,8 +171,7 @@ Node& Graph::insert_before(Node* position, Op op, std::vector<NamedArgument> arg
   node_names_.insert(node.name_);
   const OpSchema* schema = op.schema();
   if (groups.empty()) {
-    const bool one_list = schema != nullptr && schema->returns.size() == 1 &&
-                          schema->returns[0].type == ArgType::tensor_list;
+    const bool one_list = schema != nullptr && schema->returns.size() == 1 && schema->returns[0].type == ArgType::tensor_list;
     if (one_list) groups.push_back({true, node.outputs_.size()});
     else groups.assign(node.outputs_.size(), {});
   }
@@ -190,9 +183,8 @@ Node& Graph::insert_before(Node* position, Op op, std::vector<NamedArgument> arg
   return node;
 }
 
-Node& Graph::insert_after(Node* position, Op op, std::vector<NamedArgument> arguments,
-                          std::vector<OutputSpecification> outputs, std::string name,
-                          std::vector<Node::OutputGroup> groups) {
+Node& Graph::insert_after(Node* position, Op op, std::vector<NamedArgument> arguments, std::vector<OutputSpecification> outputs,
+                          std::string name, std::vector<Node::OutputGroup> groups) {
   Node* before = position == nullptr ? (nodes_.empty() ? nullptr : nodes_.front().get()) : next(position);
   return insert_before(before, op, std::move(arguments), std::move(outputs), std::move(name), std::move(groups));
 }
@@ -205,8 +197,8 @@ void Graph::set_arguments(Node& node, std::vector<NamedArgument> arguments) {
 
 void Graph::set_argument(Node& node, std::string_view argument, Argument value) {
   std::vector<NamedArgument> arguments = node.arguments_;
-  const auto found = std::find_if(arguments.begin(), arguments.end(),
-                                  [&](const NamedArgument& candidate) { return candidate.name == argument; });
+  const auto found =
+      std::find_if(arguments.begin(), arguments.end(), [&](const NamedArgument& candidate) { return candidate.name == argument; });
   if (found != arguments.end()) {
     found->value = std::move(value);
   } else {
@@ -217,9 +209,8 @@ void Graph::set_argument(Node& node, std::string_view argument, Argument value) 
     auto place = arguments.end();
     bool gap = false;
     if (index) {
-      place = std::find_if(arguments.begin(), arguments.end(), [&](const NamedArgument& other) {
-        return schema->index_of(other.name).value_or(0) > *index;
-      });
+      place = std::find_if(arguments.begin(), arguments.end(),
+                           [&](const NamedArgument& other) { return schema->index_of(other.name).value_or(0) > *index; });
       gap = static_cast<size_t>(place - arguments.begin()) != *index || schema->arguments[*index].keyword_only;
     }
     arguments.insert(place, {std::string(argument), std::move(value), gap ? ArgKind::keyword : ArgKind::positional});
@@ -270,8 +261,7 @@ void Graph::rename(Value* value, std::string name) {
 
 void Graph::erase(Node* node) {
   for (const Value* output : node->outputs_)
-    if (!output->users_.empty())
-      throw_bug(fmt::format("node '{}' is erased while '{}' uses it", node->name_, output->users_[0]->name_));
+    if (!output->users_.empty()) throw_bug(fmt::format("node '{}' is erased while '{}' uses it", node->name_, output->users_[0]->name_));
   unlink(*node);
   node_names_.erase(node->name_);
   for (Value* output : node->outputs_) {
@@ -290,8 +280,8 @@ size_t Graph::eliminate_dead_code() {
   size_t erased = 0;
   std::vector<Node*> nodes = node_list();
   for (auto node = nodes.rbegin(); node != nodes.rend(); ++node) {
-    const bool used = std::any_of((*node)->outputs_.begin(), (*node)->outputs_.end(),
-                                  [](const Value* output) { return !output->users_.empty(); });
+    const bool used =
+        std::any_of((*node)->outputs_.begin(), (*node)->outputs_.end(), [](const Value* output) { return !output->users_.empty(); });
     if (used || has_side_effect(**node)) continue;
     erase(*node);
     ++erased;
@@ -315,18 +305,15 @@ std::unique_ptr<Graph> Graph::clone(std::unordered_map<const Value*, Value*>* ma
 
   for (const Value* input : inputs_) {
     const Argument* literal = literal_of(input);
-    map[input] = copy->add_input(copy->inputs_.size(), specification(*input),
-                                 literal != nullptr ? std::optional(*literal) : std::nullopt);
+    map[input] = copy->add_input(copy->inputs_.size(), specification(*input), literal != nullptr ? std::optional(*literal) : std::nullopt);
   }
   for (const auto& node : nodes_) {
     std::vector<NamedArgument> arguments;
     arguments.reserve(node->arguments_.size());
-    for (const NamedArgument& argument : node->arguments_)
-      arguments.push_back({argument.name, copied(argument.value), argument.kind});
+    for (const NamedArgument& argument : node->arguments_) arguments.push_back({argument.name, copied(argument.value), argument.kind});
     std::vector<OutputSpecification> outputs;
     for (const Value* output : node->outputs_) outputs.push_back(specification(*output));
-    Node& fresh = copy->insert_before(nullptr, node->op_, std::move(arguments), std::move(outputs), node->name_,
-                                      node->output_groups_);
+    Node& fresh = copy->insert_before(nullptr, node->op_, std::move(arguments), std::move(outputs), node->name_, node->output_groups_);
     fresh.metadata = node->metadata;
     fresh.carried = node->carried;
     for (size_t i = 0; i < node->outputs_.size(); ++i) map[node->outputs_[i]] = fresh.outputs_[i];

@@ -65,8 +65,8 @@ using RuleMap = std::unordered_map<std::string_view, Function>;
 const RuleMap& rule_map() {
   static const RuleMap map = [] {
     RuleMap rules;
-    for (const auto& family : {elementwise_rules(), creation_rules(), view_rules(), indexing_rules(), reduction_rules(),
-                               matrix_rules(), convolution_rules(), neural_rules()})
+    for (const auto& family : {elementwise_rules(), creation_rules(), view_rules(), indexing_rules(), reduction_rules(), matrix_rules(),
+                               convolution_rules(), neural_rules()})
       for (const Rule& rule : family) rules.emplace(rule.op, rule.function);
     return rules;
   }();
@@ -75,8 +75,8 @@ const RuleMap& rule_map() {
 
 // In-place ops that change their operand's sizes rather than its elements.
 bool mutates_sizes(Op op) {
-  static constexpr std::string_view names[] = {"squeeze_", "unsqueeze_", "t_", "transpose_", "resize_", "swapaxes_",
-                                               "swapdims_", "set_", "as_strided_", "resize_as_"};
+  static constexpr std::string_view names[] = {"squeeze_",  "unsqueeze_", "t_",   "transpose_",  "resize_",
+                                               "swapaxes_", "swapdims_",  "set_", "as_strided_", "resize_as_"};
   return std::find(std::begin(names), std::end(names), op.base()) != std::end(names);
 }
 
@@ -158,8 +158,8 @@ void check_metadata(const Graph& graph) {
     auto inferred = infer_outputs(*node);
     if (!inferred) continue;
     if (inferred->size() != node->outputs().size())
-      throw_bad_input(fmt::format("{}: the file lists {} results where the op gives {}", describe(*node), node->outputs().size(),
-                                  inferred->size()));
+      throw_bad_input(
+          fmt::format("{}: the file lists {} results where the op gives {}", describe(*node), node->outputs().size(), inferred->size()));
     for (size_t i = 0; i < inferred->size(); ++i) {
       const Value* output = node->output(i);
       if (!output->is_tensor() || !infer::contradict(output->meta(), (*inferred)[i])) continue;

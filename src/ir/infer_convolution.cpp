@@ -28,7 +28,8 @@ SymInt slid(const Inference& in, const SymInt& size, const Window& w, bool ceil_
   in.require(!span.is_static() || span.value() >= 0, "the window is larger than the padded input");
   SymInt count = floor_div(ceil_mode ? span + SymInt(w.stride - 1) : span, w.stride) + SymInt(1);
   // A window that starts in the padding behind the input is dropped.
-  if (ceil_mode && count.hint() && size.hint() && (*count.hint() - 1) * w.stride >= *size.hint() + w.padding_before) count = count - SymInt(1);
+  if (ceil_mode && count.hint() && size.hint() && (*count.hint() - 1) * w.stride >= *size.hint() + w.padding_before)
+    count = count - SymInt(1);
   return count;
 }
 
@@ -46,7 +47,8 @@ int64_t entry(const Inference& in, const std::vector<int64_t>& list, size_t i, i
 // Input [N?, C, spatial...], weight [out, in/groups, kernel...] ([in, out/groups, ...] when transposed).
 void convolve(Inference& in, bool is_transposed, bool same_padding) {
   const SymSizes &input = in.sizes("input"), &weight = in.sizes("weight");
-  in.require(weight.size() >= 3 && (input.size() == weight.size() || input.size() + 1 == weight.size()), "input and weight differ in dimensions");
+  in.require(weight.size() >= 3 && (input.size() == weight.size() || input.size() + 1 == weight.size()),
+             "input and weight differ in dimensions");
   const size_t spatial = weight.size() - 2, channel = input.size() - spatial - 1;
   const int64_t groups = in.node.integer("groups");
   in.require(groups > 0, "groups must be positive");
@@ -99,8 +101,14 @@ void pool(Inference& in, size_t spatial, bool with_indices) {
   in.result(in.operand("self").dtype, sizes);
   if (with_indices) in.result(DType::int64, sizes);
 }
-template <size_t spatial> void plain_pool(Inference& in) { pool(in, spatial, false); }
-template <size_t spatial> void indexed_pool(Inference& in) { pool(in, spatial, true); }
+template <size_t spatial>
+void plain_pool(Inference& in) {
+  pool(in, spatial, false);
+}
+template <size_t spatial>
+void indexed_pool(Inference& in) {
+  pool(in, spatial, true);
+}
 
 void adaptive(Inference& in, size_t spatial, bool with_indices) {
   SymSizes sizes = in.sizes("self");
@@ -112,8 +120,14 @@ void adaptive(Inference& in, size_t spatial, bool with_indices) {
   in.result(in.operand("self").dtype, sizes);
   if (with_indices) in.result(DType::int64, sizes);
 }
-template <size_t spatial> void adaptive_average(Inference& in) { adaptive(in, spatial, false); }
-template <size_t spatial> void adaptive_max(Inference& in) { adaptive(in, spatial, true); }
+template <size_t spatial>
+void adaptive_average(Inference& in) {
+  adaptive(in, spatial, false);
+}
+template <size_t spatial>
+void adaptive_max(Inference& in) {
+  adaptive(in, spatial, true);
+}
 
 constexpr Rule rules[] = {
     {"aten.convolution.default", convolution},

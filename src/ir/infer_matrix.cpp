@@ -97,16 +97,11 @@ void attention(Inference& in) {
 }
 
 constexpr Rule rules[] = {
-    {"aten.mm.default", mm},
-    {"aten.mv.default", mv},
-    {"aten.dot.default", dot},
-    {"aten.bmm.default", bmm},
-    {"aten.addmm.default", addmm},
-    {"aten.baddbmm.default", baddbmm},
-    {"aten.matmul.default", matmul},
-    {"aten.linear.default", linear},
-    {"aten.outer.default", outer},
-    {"aten.scaled_dot_product_attention.default", attention},
+    {"aten.mm.default", mm},         {"aten.mv.default", mv},
+    {"aten.dot.default", dot},       {"aten.bmm.default", bmm},
+    {"aten.addmm.default", addmm},   {"aten.baddbmm.default", baddbmm},
+    {"aten.matmul.default", matmul}, {"aten.linear.default", linear},
+    {"aten.outer.default", outer},   {"aten.scaled_dot_product_attention.default", attention},
 };
 
 }  // namespace

@@ -112,7 +112,8 @@ void im2col(Inference& in) {
   SymInt windows = 1;
   for (size_t i = 0; i < 2; ++i) {
     in.require(stride[i] > 0 && kernel[i] > 0 && dilation[i] > 0 && padding[i] >= 0, "a window setting is out of range");
-    windows = windows * (floor_div(input[input.size() - 2 + i] + SymInt(2 * padding[i] - dilation[i] * (kernel[i] - 1) - 1), stride[i]) + SymInt(1));
+    windows = windows *
+              (floor_div(input[input.size() - 2 + i] + SymInt(2 * padding[i] - dilation[i] * (kernel[i] - 1) - 1), stride[i]) + SymInt(1));
   }
   SymSizes sizes(input.begin(), input.end() - 3);
   sizes.push_back(input[input.size() - 3] * SymInt(kernel[0] * kernel[1]));

@@ -72,8 +72,11 @@ TEST(Infer, ConvolutionAndPooling) {
   EXPECT_EQ(b.infer("aten.conv2d.default", {{"input", x}, {"weight", w}, {"bias", {}}, {"stride", Ints{2, 2}}, {"padding", Ints{1, 1}}}),
             "f32[1, 32, 112, 112]");
   EXPECT_EQ(b.infer("aten.conv2d.padding", {{"input", x}, {"weight", w}, {"padding", "same"}}), "f32[1, 32, 224, 224]");
-  EXPECT_EQ(b.infer("aten.conv_transpose2d.input", {{"input", b.tensor({1, 8, 7, 7})}, {"weight", b.tensor({8, 4, 3, 3})},
-                                                    {"stride", Ints{2, 2}}, {"output_padding", Ints{1, 1}}, {"padding", Ints{1, 1}}}),
+  EXPECT_EQ(b.infer("aten.conv_transpose2d.input", {{"input", b.tensor({1, 8, 7, 7})},
+                                                    {"weight", b.tensor({8, 4, 3, 3})},
+                                                    {"stride", Ints{2, 2}},
+                                                    {"output_padding", Ints{1, 1}},
+                                                    {"padding", Ints{1, 1}}}),
             "f32[1, 4, 14, 14]");
   EXPECT_EQ(b.infer("aten.max_pool2d.default", {{"self", x}, {"kernel_size", Ints{3, 3}}, {"stride", Ints{2, 2}}, {"ceil_mode", true}}),
             "f32[1, 3, 112, 112]");
@@ -106,7 +109,8 @@ TEST(Infer, SymbolsCancel) {
 TEST(Infer, ArchiveThatLies) {
   Graph graph;
   Value* x = graph.add_input(0, {TensorMeta::contiguous(DType::float32, {2, 3}), "x"});
-  Node& relu = graph.insert_before(nullptr, Op::get("aten.relu.default"), {{"self", x}}, {{TensorMeta::contiguous(DType::float32, {2, 3})}});
+  Node& relu =
+      graph.insert_before(nullptr, Op::get("aten.relu.default"), {{"self", x}}, {{TensorMeta::contiguous(DType::float32, {2, 3})}});
   check_metadata(graph);
   relu.output()->meta().sizes[1] = 300;
   try {

@@ -47,7 +47,8 @@ void flatten(Inference& in) {
   const size_t first = in.dim(in.node.integer("start_dim"), from.size()), last = in.dim(in.node.integer("end_dim"), from.size());
   in.require(first <= last, "start_dim comes after end_dim");
   SymSizes sizes(from.begin(), from.begin() + static_cast<ptrdiff_t>(first));
-  sizes.push_back(size_quotient(SymSizes(from.begin() + static_cast<ptrdiff_t>(first), from.begin() + static_cast<ptrdiff_t>(last) + 1), {}));
+  sizes.push_back(
+      size_quotient(SymSizes(from.begin() + static_cast<ptrdiff_t>(first), from.begin() + static_cast<ptrdiff_t>(last) + 1), {}));
   sizes.insert(sizes.end(), from.begin() + static_cast<ptrdiff_t>(last) + 1, from.end());
   keep_type(in, std::move(sizes));
 }

@@ -41,8 +41,7 @@ TEST(Node, DefaultsComeFromTheSchema) {
   Graph graph;
   Value* x = graph.add_input(0, {f32({1, 3, 8, 8}), "x"});
   Value* w = graph.add_input(1, {f32({4, 3, 3, 3}), "w"});
-  Node& conv = graph.insert_before(nullptr, Op::get("aten.conv2d.default"), {{"input", x}, {"weight", w}},
-                                   {{f32({1, 4, 6, 6})}});
+  Node& conv = graph.insert_before(nullptr, Op::get("aten.conv2d.default"), {{"input", x}, {"weight", w}}, {{f32({1, 4, 6, 6})}});
   EXPECT_EQ(conv.integers("stride"), (std::vector<int64_t>{1, 1}));
   EXPECT_EQ(conv.integer("groups"), 1);
   EXPECT_EQ(conv.optional_tensor("bias"), nullptr);
@@ -57,8 +56,8 @@ TEST(Graph, UseListsFollowEveryMutation) {
   Small small;
   EXPECT_EQ(small.x->users(), (std::vector<Node*>{&small.add}));
   verify(small.graph);
-  Node& mul = small.graph.insert_before(&small.relu, Op::get("aten.mul.Tensor"),
-                                        {{"self", small.add.output()}, {"other", small.x}}, {{f32({2, 3})}});
+  Node& mul = small.graph.insert_before(&small.relu, Op::get("aten.mul.Tensor"), {{"self", small.add.output()}, {"other", small.x}},
+                                        {{f32({2, 3})}});
   small.graph.replace_uses_if(small.add.output(), mul.output(), [&](const Node& user) { return &user != &mul; });
   verify(small.graph);
   EXPECT_EQ(to_string(small.graph),
@@ -101,8 +100,9 @@ TEST(Graph, CloneIsEqualAndIndependent) {
 TEST(Node, KnowsItsLayerAndLine) {
   Small small;
   small.relu.metadata["nn_module_stack"] = "L__self__,,model.Net;k,L['self'].features.0,torch.nn.modules.activation.ReLU";
-  small.relu.metadata["stack_trace"] = "  File \"/home/u/model.py\", line 31, in forward\n    return self.relu(x)\n"
-                                       "  File \"/usr/lib/torch/nn/modules/activation.py\", line 7, in forward\n";
+  small.relu.metadata["stack_trace"] =
+      "  File \"/home/u/model.py\", line 31, in forward\n    return self.relu(x)\n"
+      "  File \"/usr/lib/torch/nn/modules/activation.py\", line 7, in forward\n";
   EXPECT_EQ(module_stack(small.relu).size(), 2u);
   EXPECT_EQ(module_stack(small.relu)[1].type, "torch.nn.modules.activation.ReLU");
   EXPECT_EQ(layer_name(small.relu), "features.0");
@@ -119,8 +119,7 @@ TEST(Program, StateInputsStayAligned) {
   Value* parameter = program.add_parameter("l.weight", Tensor::of<float>({3, 4}, {2}));
   EXPECT_EQ(program.graph().inputs(), (std::vector<Value*>{parameter, buffer, x}));
   EXPECT_EQ(parameter->name(), "p_l_weight");
-  Node& add = program.graph().insert_before(nullptr, Op::get("aten.add.Tensor"), {{"self", x}, {"other", buffer}},
-                                            {{f32({2})}});
+  Node& add = program.graph().insert_before(nullptr, Op::get("aten.add.Tensor"), {{"self", x}, {"other", buffer}}, {{f32({2})}});
   program.graph().set_outputs({add.output()});
   program.output_specs.push_back({});
   verify(program);

@@ -131,8 +131,7 @@ simdjson::dom::array Value::array(std::string_view what) const {
 
 Value Value::at(std::string_view key) const {
   simdjson::dom::element field;
-  if (object(key).at_key(key).get(field) != simdjson::SUCCESS)
-    throw_bad_input(fmt::format("the field '{}' is missing", escaped(key, 60)));
+  if (object(key).at_key(key).get(field) != simdjson::SUCCESS) throw_bad_input(fmt::format("the field '{}' is missing", escaped(key, 60)));
   return field;
 }
 std::optional<Value> Value::find(std::string_view key) const {

@@ -16,7 +16,9 @@ double inf = std::numeric_limits<double>::infinity();
 
 TEST(Json, WritesAsPythonDoes) {
   const char* texts[] = {
-      R"({"a": 1, "b": [1, 2.5, true, null], "c": {}})", R"([])", R"("x\ny\t\"\\ \u00e9 \ud83d\ude00 \u007f\u0001")",
+      R"({"a": 1, "b": [1, 2.5, true, null], "c": {}})",
+      R"([])",
+      R"("x\ny\t\"\\ \u00e9 \ud83d\ude00 \u007f\u0001")",
       R"([1e-05, 0.0001, 1.0, 100000.0, 1e+16, 1234567890123456.0, -0.0, 0.1, 1.5e-323, 1.7976931348623157e+308])",
       R"([9223372036854775807, -9223372036854775808, 18446744073709551615])",
   };
@@ -31,9 +33,29 @@ TEST(Json, WritesAsPythonDoes) {
 }
 
 TEST(Json, RefusesWhatIsNotStrict) {
-  const char* texts[] = {"", " ", "{", "[1,]", "NaN", "[NaN]", "[Infinity]", "{\"a\": 1} x", "{\"a\": 1, \"a\": 2}", "[01]",
-                         "{\"a\": {\"b\": 1, \"b\": 1}}", "'a'", "[1e999]", "[123456789012345678901234567890]", "\"\xff\"",
-                         "[\"\x01\"]", "\xef\xbb\xbf[1]", "{a: 1}", "// x\n1", "tru", "nulll", "[1] [2]", "\"\\ud800\""};
+  const char* texts[] = {"",
+                         " ",
+                         "{",
+                         "[1,]",
+                         "NaN",
+                         "[NaN]",
+                         "[Infinity]",
+                         "{\"a\": 1} x",
+                         "{\"a\": 1, \"a\": 2}",
+                         "[01]",
+                         "{\"a\": {\"b\": 1, \"b\": 1}}",
+                         "'a'",
+                         "[1e999]",
+                         "[123456789012345678901234567890]",
+                         "\"\xff\"",
+                         "[\"\x01\"]",
+                         "\xef\xbb\xbf[1]",
+                         "{a: 1}",
+                         "// x\n1",
+                         "tru",
+                         "nulll",
+                         "[1] [2]",
+                         "\"\\ud800\""};
   for (const char* text : texts) EXPECT_THROW(json::Document{text}, Error) << text;
   std::string many = "{";
   for (int i = 0; i < 40; ++i) many += "\"k" + std::to_string(i) + "\": 0, ";
@@ -49,7 +71,8 @@ TEST(Json, LimitsDepth) {
 }
 
 TEST(Json, TypedReads) {
-  const json::Document document(R"({"i": 4, "f": 4.0, "s": "x", "n": null, "inf": "-Infinity", "nan": "NaN", "u": {"k": 1}, "big": 9223372036854775808})");
+  const json::Document document(
+      R"({"i": 4, "f": 4.0, "s": "x", "n": null, "inf": "-Infinity", "nan": "NaN", "u": {"k": 1}, "big": 9223372036854775808})");
   const json::Value root = document.root();
   EXPECT_EQ(root.at("i").integer("i"), 4);
   EXPECT_EQ(root.at("i").number("i"), 4.0);
@@ -74,9 +97,13 @@ constexpr const char* leaf = R"({"type": null, "context": null, "children_spec":
 TEST(TreeSpec, RoundTripsEveryContainer) {
   const std::string texts[] = {
       fmt::format("[1, {}]", leaf),
-      fmt::format(R"([1, {{"type": "builtins.tuple", "context": "null", "children_spec": [{0}, {{"type": "builtins.dict", "context": "[\"a\", \"b\\u00e9\"]", "children_spec": [{0}, {0}]}}]}}])", leaf),
+      fmt::format(
+          R"([1, {{"type": "builtins.tuple", "context": "null", "children_spec": [{0}, {{"type": "builtins.dict", "context": "[\"a\", \"b\\u00e9\"]", "children_spec": [{0}, {0}]}}]}}])",
+          leaf),
       fmt::format(R"([1, {{"type": "collections.namedtuple", "context": "my.Point", "children_spec": [{0}, {0}]}}])", leaf),
-      fmt::format(R"([1, {{"type": "collections.defaultdict", "context": {{"default_factory_module": "builtins", "default_factory_name": "list", "dict_context": ["k"]}}, "children_spec": [{0}]}}])", leaf),
+      fmt::format(
+          R"([1, {{"type": "collections.defaultdict", "context": {{"default_factory_module": "builtins", "default_factory_name": "list", "dict_context": ["k"]}}, "children_spec": [{0}]}}])",
+          leaf),
       fmt::format(R"([1, {{"type": "collections.deque", "context": "null", "children_spec": [{0}]}}])", leaf),
       fmt::format(R"([1, {{"type": "my.Registered", "context": "\"x\"", "children_spec": [{0}]}}])", leaf),
       fmt::format(R"([1, {{"type": "builtins.dict", "context": "[1, 2]", "children_spec": [{0}, {0}]}}])", leaf),
@@ -101,7 +128,15 @@ TEST(TreeSpec, RefusesMalformed) {
     return "[1, " + text + "]";
   }();
   const std::string texts[] = {
-      "", "[]", "[1]", "[2, {}]", "[1, {}]", "{}", "[1, 2, 3]", deep, fmt::format("[2, {}]", leaf),
+      "",
+      "[]",
+      "[1]",
+      "[2, {}]",
+      "[1, {}]",
+      "{}",
+      "[1, 2, 3]",
+      deep,
+      fmt::format("[2, {}]", leaf),
       fmt::format(R"([1, {{"type": "builtins.dict", "context": "[\"a\"]", "children_spec": []}}])"),
       fmt::format(R"([1, {{"type": "builtins.dict", "context": "nonsense", "children_spec": []}}])"),
       fmt::format(R"([1, {{"type": "", "context": "null", "children_spec": []}}])"),

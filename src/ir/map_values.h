@@ -6,7 +6,8 @@
 namespace intaglio {
 
 // `replace(value)` gives what stands for a value; absent ones stay absent. Subgraphs are closed, hence kept as they are.
-template <typename Replace> Argument map_values(const Argument& argument, const Replace& replace) {
+template <typename Replace>
+Argument map_values(const Argument& argument, const Replace& replace) {
   const auto replace_all = [&](std::vector<Value*>& values) {
     for (Value*& value : values)
       if (value != nullptr) value = replace(value);

@@ -10,8 +10,7 @@ namespace intaglio {
 namespace {
 
 [[noreturn]] void wrong_type(const Node& node, std::string_view argument, const char* wanted) {
-  throw_unsupported(
-      fmt::format("{}: argument '{}' is not {}", describe(node), argument, wanted));
+  throw_unsupported(fmt::format("{}: argument '{}' is not {}", describe(node), argument, wanted));
 }
 
 int64_t parse_integer(std::string_view text) {
@@ -66,8 +65,7 @@ const Argument* Node::find(std::string_view argument) const {
 Argument Node::argument(std::string_view argument) const {
   if (const Argument* written = find(argument)) return *written;
   const ArgSchema* schema = op_.schema() == nullptr ? nullptr : op_.schema()->find(argument);
-  if (schema == nullptr || !schema->default_text)
-    throw_unsupported(fmt::format("{}: argument '{}' is missing", describe(*this), argument));
+  if (schema == nullptr || !schema->default_text) throw_unsupported(fmt::format("{}: argument '{}' is missing", describe(*this), argument));
   return default_value(*schema);
 }
 
@@ -75,8 +73,7 @@ Value* Node::optional_tensor(std::string_view name) const {
   const Argument value = argument(name);
   if (value.is_none()) return nullptr;
   if (Value* const* single = value.get_if<Value*>(); single != nullptr && (*single)->is_tensor()) return *single;
-  if (Value* const* single = value.get_if<Value*>(); single != nullptr && (*single)->kind() == ValueKind::none)
-    return nullptr;
+  if (Value* const* single = value.get_if<Value*>(); single != nullptr && (*single)->kind() == ValueKind::none) return nullptr;
   wrong_type(*this, name, "a tensor");
 }
 
@@ -113,8 +110,7 @@ std::vector<int64_t> Node::integers(std::string_view name) const {
   if (value.is_none()) return {};
   const ArgSchema* schema = op_.schema() == nullptr ? nullptr : op_.schema()->find(name);
   const size_t length = schema == nullptr ? 0 : static_cast<size_t>(schema->fixed_length);
-  if (const int64_t* number = value.get_if<int64_t>())
-    return std::vector<int64_t>(std::max<size_t>(length, 1), *number);
+  if (const int64_t* number = value.get_if<int64_t>()) return std::vector<int64_t>(std::max<size_t>(length, 1), *number);
   std::vector<int64_t> result;
   if (const auto* list = value.get_if<std::vector<int64_t>>()) {
     result = *list;

@@ -145,8 +145,8 @@ Registry& registry() {
 
 const OpSchema* find_schema_locked(Registry& all, std::string_view name) {
   if (const auto found = all.schemas.find(name); found != all.schemas.end()) return found->second.get();
-  const SchemaRow* row = std::lower_bound(std::begin(kSchemas), std::end(kSchemas), name,
-                                          [](const SchemaRow& a, std::string_view b) { return a.name < b; });
+  const SchemaRow* row =
+      std::lower_bound(std::begin(kSchemas), std::end(kSchemas), name, [](const SchemaRow& a, std::string_view b) { return a.name < b; });
   if (row == std::end(kSchemas) || row->name != name) return nullptr;
   auto schema = std::make_unique<OpSchema>(parse_schema(row->text));
   return all.schemas.emplace(row->name, std::move(schema)).first->second.get();

@@ -52,16 +52,15 @@ std::string sym_text(const SymArg& item) {
   return "%" + escaped(std::get<Value*>(item)->name());
 }
 
-template <typename T, typename Text> std::string join_text(const std::vector<T>& items, Text text) {
+template <typename T, typename Text>
+std::string join_text(const std::vector<T>& items, Text text) {
   std::vector<std::string> parts;
   for (const T& item : items) parts.push_back(text(item));
   return fmt::format("[{}]", fmt::join(parts, ", "));
 }
 
-constexpr std::array kMemoryFormats = {"unknown_format", "contiguous_format", "channels_last", "channels_last_3d",
-                                       "preserve_format"};
-constexpr std::array kLayouts = {"unknown",    "sparse_coo", "sparse_csr", "sparse_csc",
-                                 "sparse_bsr", "sparse_bsc", "mkldnn",     "strided"};
+constexpr std::array kMemoryFormats = {"unknown_format", "contiguous_format", "channels_last", "channels_last_3d", "preserve_format"};
+constexpr std::array kLayouts = {"unknown", "sparse_coo", "sparse_csr", "sparse_csc", "sparse_bsr", "sparse_bsc", "mkldnn", "strided"};
 
 std::string indented(const std::string& text, const char* indent) {
   std::string result;
@@ -81,9 +80,7 @@ struct ArgumentPrinter {
   std::string operator()(const std::vector<Value*>& values) const { return list_text(values); }
   std::string operator()(const std::vector<std::vector<Value*>>& lists) const { return join_text(lists, list_text); }
   std::string operator()(int64_t number) const { return fmt::format("{}", number); }
-  std::string operator()(const std::vector<int64_t>& numbers) const {
-    return fmt::format("[{}]", fmt::join(numbers, ", "));
-  }
+  std::string operator()(const std::vector<int64_t>& numbers) const { return fmt::format("[{}]", fmt::join(numbers, ", ")); }
   std::string operator()(double number) const { return float_text(number); }
   std::string operator()(const std::vector<double>& numbers) const { return join_text(numbers, float_text); }
   std::string operator()(bool flag) const { return flag ? "True" : "False"; }
@@ -152,9 +149,7 @@ std::string to_string(const TensorMeta& meta) {
   return text;
 }
 
-std::string to_string(const Argument& argument) {
-  return std::visit(ArgumentPrinter{}, static_cast<const Argument::variant&>(argument));
-}
+std::string to_string(const Argument& argument) { return std::visit(ArgumentPrinter{}, static_cast<const Argument::variant&>(argument)); }
 
 std::string to_string(const Node& node) {
   std::vector<std::string> results, arguments;
@@ -180,8 +175,7 @@ std::string to_string(const Graph& graph) {
 }
 
 std::string to_string(const ExportedProgram& program) {
-  static constexpr std::array kInputs = {"parameter", "buffer",  "constant", "object",
-                                         "user",      "literal", "token"};
+  static constexpr std::array kInputs = {"parameter", "buffer", "constant", "object", "user", "literal", "token"};
   static constexpr std::array kOutputs = {"user",  "mutates buffer", "mutates parameter", "mutates input",
                                           "token", "loss",           "gradient of",       "gradient of input"};
   std::string text;

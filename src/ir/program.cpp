@@ -28,8 +28,7 @@ TensorMeta meta_of(const Tensor& tensor) {
 }
 
 bool has_tensor(InputSpec::Kind kind) {
-  return kind == InputSpec::Kind::parameter || kind == InputSpec::Kind::buffer ||
-         kind == InputSpec::Kind::tensor_constant;
+  return kind == InputSpec::Kind::parameter || kind == InputSpec::Kind::buffer || kind == InputSpec::Kind::tensor_constant;
 }
 
 // In which of the two states a spec's tensor lives.
@@ -114,8 +113,7 @@ bool ExportedProgram::is_mutated(const Value* value) const {
   const InputSpec* spec = spec_of(value);
   if (spec == nullptr) return false;
   for (const OutputSpec& output : output_specs) {
-    const bool of_state = output.kind == OutputSpec::Kind::buffer_mutation ||
-                          output.kind == OutputSpec::Kind::parameter_mutation;
+    const bool of_state = output.kind == OutputSpec::Kind::buffer_mutation || output.kind == OutputSpec::Kind::parameter_mutation;
     if (of_state && has_tensor(spec->kind) && output.target == spec->target) return true;
     if (output.kind == OutputSpec::Kind::user_input_mutation && output.target == value->name()) return true;
   }

@@ -20,8 +20,7 @@ bool has_keys(std::string_view type) {
 
 std::vector<std::string> key_list(const json::Value& list) {
   std::vector<std::string> keys;
-  for (const json::Value key : list.array("context"))
-    keys.push_back(key.is_string() ? std::string(key.string("key")) : key.text());
+  for (const json::Value key : list.array("context")) keys.push_back(key.is_string() ? std::string(key.string("key")) : key.text());
   return keys;
 }
 
@@ -85,9 +84,7 @@ TreeSpec parse_tree_spec(std::string_view text) {
     if (number != protocol)
       throw_unsupported(fmt::format("protocol {} is not known, only {}; the file is of another PyTorch version", number, protocol));
     return parse(json::Value(parts.at(1)), 0);
-  } catch (const Error& error) {
-    throw error.with_context("tree spec");
-  }
+  } catch (const Error& error) { throw error.with_context("tree spec"); }
 }
 
 std::string to_json(const TreeSpec& spec) {

@@ -31,14 +31,12 @@ void check_uses(const Graph& graph) {
 void check_node(const Graph& graph, const Node& node, const std::unordered_set<const Value*>& defined) {
   if (&node.graph() != &graph) throw_bug(fmt::format("node '{}' belongs to another graph", node.name()));
   for (const Value* value : node.inputs())
-    if (!defined.contains(value))
-      throw_bug(fmt::format("node '{}' uses '{}' before it is defined", node.name(), value->name()));
+    if (!defined.contains(value)) throw_bug(fmt::format("node '{}' uses '{}' before it is defined", node.name(), value->name()));
   const OpSchema* schema = node.op().schema();
   std::unordered_set<std::string_view> seen;
   for (const NamedArgument& argument : node.arguments()) {
     if (argument.name.empty()) continue;
-    if (!seen.insert(argument.name).second)
-      throw_bug(fmt::format("{}: argument '{}' is given twice", describe(node), argument.name));
+    if (!seen.insert(argument.name).second) throw_bug(fmt::format("{}: argument '{}' is given twice", describe(node), argument.name));
     if (schema != nullptr && schema->find(argument.name) == nullptr)
       throw_bug(fmt::format("{}: the operator has no argument '{}'", describe(node), argument.name));
   }
@@ -54,11 +52,10 @@ void verify(const Graph& graph) {
   std::unordered_set<std::string_view> names;
   const auto define = [&](const Value* value) {
     if (!names.insert(value->name()).second) throw_bug(fmt::format("two values are called '{}'", value->name()));
-    if (graph.find_value(value->name()) != value)
-      throw_bug(fmt::format("value '{}' is not found by its name", value->name()));
+    if (graph.find_value(value->name()) != value) throw_bug(fmt::format("value '{}' is not found by its name", value->name()));
     if (value->is_tensor() && value->meta().sizes.size() != value->meta().strides.size())
-      throw_bug(fmt::format("value '{}' has {} sizes and {} strides", value->name(), value->meta().sizes.size(),
-                            value->meta().strides.size()));
+      throw_bug(
+          fmt::format("value '{}' has {} sizes and {} strides", value->name(), value->meta().sizes.size(), value->meta().strides.size()));
   };
   for (const Value* input : graph.inputs()) define(input);
   for (const Node* node : graph.node_list()) {
@@ -85,15 +82,14 @@ void verify(const ExportedProgram& program) {
   for (size_t i = 0; i < program.input_specs.size(); ++i) {
     const InputSpec& spec = program.input_specs[i];
     if (spec.value != graph.inputs()[i]) throw_bug(fmt::format("input spec {} is of another value", i));
-    const bool has_state = spec.kind == InputSpec::Kind::parameter || spec.kind == InputSpec::Kind::buffer ||
-                           spec.kind == InputSpec::Kind::tensor_constant;
+    const bool has_state =
+        spec.kind == InputSpec::Kind::parameter || spec.kind == InputSpec::Kind::buffer || spec.kind == InputSpec::Kind::tensor_constant;
     if (!has_state) continue;
     const Tensor* tensor = program.constant(spec.value);
     if (tensor == nullptr) throw_bug(fmt::format("there is no tensor for '{}'", spec.target));
     const TensorMeta& meta = spec.value->meta();
     if (tensor->dtype() != meta.dtype || !meta.is_static() || tensor->sizes() != meta.static_sizes())
-      throw_bug(fmt::format("tensor '{}' and the graph input '{}' differ in type or sizes", spec.target,
-                            spec.value->name()));
+      throw_bug(fmt::format("tensor '{}' and the graph input '{}' differ in type or sizes", spec.target, spec.value->name()));
   }
 }
 

@@ -16,10 +16,14 @@ struct OtherKind {
   const char* message;
 };
 constexpr OtherKind other_kinds[] = {
-    {"serialized_exported_program.json", "this is an exported program of an old PyTorch (flat layout); load it there and save it with PyTorch 2.13"},
-    {"serialized_state_dict.pt", "this is an exported program of an old PyTorch (flat layout); load it there and save it with PyTorch 2.13"},
-    {"data/weights/model.pt", "the weights are one pickle, as old PyTorch versions wrote them; load the program there and save it with PyTorch 2.13"},
-    {"data/constants/model.pt", "the constants are one pickle, as old PyTorch versions wrote them; load the program there and save it with PyTorch 2.13"},
+    {"serialized_exported_program.json",
+     "this is an exported program of an old PyTorch (flat layout); load it there and save it with PyTorch 2.13"},
+    {"serialized_state_dict.pt",
+     "this is an exported program of an old PyTorch (flat layout); load it there and save it with PyTorch 2.13"},
+    {"data/weights/model.pt",
+     "the weights are one pickle, as old PyTorch versions wrote them; load the program there and save it with PyTorch 2.13"},
+    {"data/constants/model.pt",
+     "the constants are one pickle, as old PyTorch versions wrote them; load the program there and save it with PyTorch 2.13"},
     {"constants.pkl", "this is a TorchScript file, not an exported program; use torch.export.export and torch.export.save"},
     {"data.pkl", "this is a torch.save file, not an exported program; use torch.export.export and torch.export.save"},
 };
@@ -29,8 +33,7 @@ constexpr size_t alignment = 16;
 
 }  // namespace
 
-Archive::Archive(std::span<const std::byte> bytes, std::shared_ptr<const void> keep_alive, std::string source,
-                 Storage::Backing backing)
+Archive::Archive(std::span<const std::byte> bytes, std::shared_ptr<const void> keep_alive, std::string source, Storage::Backing backing)
     : keep_alive_(std::move(keep_alive)), source_(std::move(source)), backing_(backing), zip_(bytes) {
   if (zip_.entries().empty()) throw_bad_input("the archive has no entries");
   const std::string& first = zip_.entries()[0].name;
@@ -61,14 +64,14 @@ void Archive::check_versions() const {
   if (!contains("archive_format") || text("archive_format") != "pt2")
     throw_bad_input("not a .pt2 archive: the entry archive_format must be there and say 'pt2'");
   const std::string version = text("archive_version");
-  if (version != "0")
-    throw_unsupported(fmt::format("archive version '{}'; only version 0 (PyTorch 2.13) is read", escaped(version, 20)));
+  if (version != "0") throw_unsupported(fmt::format("archive version '{}'; only version 0 (PyTorch 2.13) is read", escaped(version, 20)));
   const char* file = contains(".data/version") ? ".data/version" : "version";
   const std::string number = text(file);
   int value = 0;
   const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), value);
   const std::string_view rest(end, number.data() + number.size());
-  if (error != std::errc() || (rest != "\n" && !rest.empty())) throw_bad_input(fmt::format("{}: '{}' is no number", file, escaped(number, 20)));
+  if (error != std::errc() || (rest != "\n" && !rest.empty()))
+    throw_bad_input(fmt::format("{}: '{}' is no number", file, escaped(number, 20)));
   if (value < 1 || value > 10) throw_unsupported(fmt::format("{}: file format {}; only 1 to 10 are read", file, value));
   if (contains("byteorder") && text("byteorder").starts_with("big"))
     throw_unsupported("the weights are big-endian; save the program on a little-endian machine");
@@ -99,13 +102,14 @@ std::shared_ptr<Storage> Archive::record(std::string_view name) {
   const std::span<const std::byte> bytes = zip_.stored(entry);
   std::shared_ptr<Storage> storage;
   if (!entry.deflated && reinterpret_cast<uintptr_t>(bytes.data()) % alignment == 0) {
-    storage = Storage::mapped(keep_alive_, bytes, [entry, source = source_](std::span<const std::byte> all) {
-      try {
-        check_crc(entry, all);
-      } catch (const Error& error) {
-        throw error.with_context(escaped(source));
-      }
-    }, backing_);
+    storage = Storage::mapped(
+        keep_alive_, bytes,
+        [entry, source = source_](std::span<const std::byte> all) {
+          try {
+            check_crc(entry, all);
+          } catch (const Error& error) { throw error.with_context(escaped(source)); }
+        },
+        backing_);
   } else {
     std::vector<std::byte> inflated;
     if (entry.deflated) inflated = zip_.inflated(entry);

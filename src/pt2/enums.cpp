@@ -10,17 +10,33 @@ namespace intaglio::pt2 {
 
 namespace {
 
-template <typename T> struct Row {
+template <typename T>
+struct Row {
   int64_t number;
   T value;
 };
 
 constexpr Row<DType> dtypes[] = {
-    {1, DType::uint8},          {2, DType::int8},           {3, DType::int16},           {4, DType::int32},
-    {5, DType::int64},          {6, DType::float16},        {7, DType::float32},         {8, DType::float64},
-    {9, DType::complex32},      {10, DType::complex64},     {11, DType::complex128},     {12, DType::boolean},
-    {13, DType::bfloat16},      {28, DType::uint16},        {29, DType::float8_e4m3fn},  {30, DType::float8_e5m2},
-    {31, DType::float8_e4m3fnuz}, {32, DType::float8_e5m2fnuz}, {33, DType::float8_e8m0fnu}, {34, DType::uint32},
+    {1, DType::uint8},
+    {2, DType::int8},
+    {3, DType::int16},
+    {4, DType::int32},
+    {5, DType::int64},
+    {6, DType::float16},
+    {7, DType::float32},
+    {8, DType::float64},
+    {9, DType::complex32},
+    {10, DType::complex64},
+    {11, DType::complex128},
+    {12, DType::boolean},
+    {13, DType::bfloat16},
+    {28, DType::uint16},
+    {29, DType::float8_e4m3fn},
+    {30, DType::float8_e5m2},
+    {31, DType::float8_e4m3fnuz},
+    {32, DType::float8_e5m2fnuz},
+    {33, DType::float8_e8m0fnu},
+    {34, DType::uint32},
     {35, DType::uint64},
 };
 constexpr Row<Layout> layouts[] = {
@@ -32,12 +48,14 @@ constexpr Row<MemoryFormat> memory_formats[] = {
     {3, MemoryFormat::channels_last_3d}, {4, MemoryFormat::preserve},
 };
 
-template <typename Rows> auto value_of(const Rows& rows, int64_t number, const char* what) {
+template <typename Rows>
+auto value_of(const Rows& rows, int64_t number, const char* what) {
   for (const auto& row : rows)
     if (row.number == number) return row.value;
   throw_bad_input(fmt::format("{} number {} is not known; the file is damaged or of a newer PyTorch", what, number));
 }
-template <typename Rows, typename T> int64_t number_in(const Rows& rows, T value) {
+template <typename Rows, typename T>
+int64_t number_in(const Rows& rows, T value) {
   for (const auto& row : rows)
     if (row.value == value) return row.number;
   throw_bug("an element type, layout or memory format has no number in the archive's table");

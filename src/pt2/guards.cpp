@@ -7,8 +7,8 @@ namespace intaglio::pt2 {
 namespace {
 
 // Names that may stand in a guard, and those that may follow a dot.
-constexpr std::string_view names[] = {"L",   "and", "or",  "not", "True", "False", "None", "len", "max",
-                                      "min", "abs", "int", "float", "bool", "is", "math", "Mod", "Max", "Min", "Eq", "Ne"};
+constexpr std::string_view names[] = {"L",   "and",   "or",   "not", "True", "False", "None", "len", "max", "min", "abs",
+                                      "int", "float", "bool", "is",  "math", "Mod",   "Max",  "Min", "Eq",  "Ne"};
 constexpr std::string_view methods[] = {"size", "stride", "storage_offset", "dim", "numel", "floor", "ceil", "trunc", "sqrt"};
 constexpr std::string_view punctuation = "()[],+-*/%<>=!&|. ";
 
@@ -26,8 +26,8 @@ bool is_plain_guard(std::string_view text) {
       size_t end = i;
       while (end < text.size() && (is_letter(text[end]) || is_digit(text[end]))) ++end;
       const std::string_view word = text.substr(i, end - i);
-      const bool known = last == '.' ? std::ranges::find(methods, word) != std::end(methods)
-                                     : std::ranges::find(names, word) != std::end(names);
+      const bool known =
+          last == '.' ? std::ranges::find(methods, word) != std::end(methods) : std::ranges::find(names, word) != std::end(names);
       if (!known) return false;
       i = end;
       last = 'a';
@@ -41,7 +41,8 @@ bool is_plain_guard(std::string_view text) {
       last = '\'';
     } else if (is_digit(c) || punctuation.find(c) != std::string_view::npos) {
       // An assignment or a walrus is no comparison.
-      if (c == '=' && !(i + 1 < text.size() && text[i + 1] == '=') && !(last == '=' || last == '<' || last == '>' || last == '!')) return false;
+      if (c == '=' && !(i + 1 < text.size() && text[i + 1] == '=') && !(last == '=' || last == '<' || last == '>' || last == '!'))
+        return false;
       if (c != ' ') last = c;
       ++i;
     } else {

@@ -22,12 +22,11 @@ namespace {
 constexpr std::string_view model_name = "models/model.json";
 constexpr int64_t schema_major = 8;
 
-template <typename Body> auto within(std::string_view place, Body body) {
+template <typename Body>
+auto within(std::string_view place, Body body) {
   try {
     return body();
-  } catch (const Error& error) {
-    throw error.with_context(place);
-  }
+  } catch (const Error& error) { throw error.with_context(place); }
 }
 
 void check_schema_version(const json::Value& root) {
@@ -35,8 +34,8 @@ void check_schema_version(const json::Value& root) {
   const int64_t major = version.at("major").integer("major");
   const int64_t minor = version.at("minor").integer("minor");
   if (major == schema_major) return;
-  throw_unsupported(fmt::format("schema version {}.{} is {} than the version {} that is read; save the program with PyTorch 2.13", major, minor,
-                                major > schema_major ? "newer" : "older", schema_major));
+  throw_unsupported(fmt::format("schema version {}.{} is {} than the version {} that is read; save the program with PyTorch 2.13", major,
+                                minor, major > schema_major ? "newer" : "older", schema_major));
 }
 
 void read_ranges(const json::Value& root, ExportedProgram& program) {
@@ -46,7 +45,8 @@ void read_ranges(const json::Value& root, ExportedProgram& program) {
       SymRange range;
       if (const auto min = json::Value(field.value).find("min_val")) range.min = min->integer("min_val");
       if (const auto max = json::Value(field.value).find("max_val")) range.max = max->integer("max_val");
-      if (range.min && range.max && *range.min > *range.max) throw_bad_input(fmt::format("the range {} to {} is empty", *range.min, *range.max));
+      if (range.min && range.max && *range.min > *range.max)
+        throw_bad_input(fmt::format("the range {} to {} is empty", *range.min, *range.max));
       program.range_constraints.emplace(field.key, range);
     });
   }
@@ -64,8 +64,11 @@ void read_calling_convention(const json::Value& module, ExportedProgram& program
   program.out_spec = within("out_spec", [&] { return parse_tree_spec(signature->at("out_spec").string("out_spec")); });
 
   size_t inputs = 0, outputs = 0;
-  for (const InputSpec& spec : program.input_specs) inputs += spec.kind == InputSpec::Kind::user_input || spec.kind == InputSpec::Kind::literal_input || spec.kind == InputSpec::Kind::custom_object;
-  for (const OutputSpec& spec : program.output_specs) outputs += spec.kind == OutputSpec::Kind::user_output || spec.kind == OutputSpec::Kind::loss_output;
+  for (const InputSpec& spec : program.input_specs)
+    inputs += spec.kind == InputSpec::Kind::user_input || spec.kind == InputSpec::Kind::literal_input ||
+              spec.kind == InputSpec::Kind::custom_object;
+  for (const OutputSpec& spec : program.output_specs)
+    outputs += spec.kind == OutputSpec::Kind::user_output || spec.kind == OutputSpec::Kind::loss_output;
   // Custom objects may be attributes of the model or arguments of the call; only the former are no leaves.
   size_t objects = 0;
   for (const InputSpec& spec : program.input_specs) objects += spec.kind == InputSpec::Kind::custom_object;
@@ -96,8 +99,8 @@ void read_carried(const json::Value& root, const json::Value& module, ExportedPr
 void check_against_graph(const InputSpec& spec, const StateEntry& entry) {
   TensorMeta& meta = spec.value->meta();
   if (entry.tensor.dtype() != meta.dtype || !meta.is_static() || entry.tensor.sizes() != meta.static_sizes())
-    throw_bad_input(fmt::format("the graph takes {} for '{}', but the stored tensor is {} with {} dimensions", to_string(meta), escaped(spec.target, 80),
-                                name(entry.tensor.dtype()), entry.tensor.rank()));
+    throw_bad_input(fmt::format("the graph takes {} for '{}', but the stored tensor is {} with {} dimensions", to_string(meta),
+                                escaped(spec.target, 80), name(entry.tensor.dtype()), entry.tensor.rank()));
   if ((spec.kind == InputSpec::Kind::parameter) != entry.is_parameter)
     throw_bad_input(fmt::format("signature and weights differ in whether '{}' is a parameter", escaped(spec.target, 80)));
   // The strides that count are those of the stored tensor.
@@ -109,7 +112,8 @@ using SpecsByTarget = std::map<std::string_view, const InputSpec*>;
 // In the order of the table, which is that of the model's state dict.
 void read_tensors(StateReader& reader, const StatePlace& place, const SpecsByTarget& wanted, State& state) {
   for (const auto& [target, spec] : wanted)
-    if (!reader.contains(target)) throw_bad_input(fmt::format("{}: the signature names '{}', but it has no entry", place.config, escaped(target, 100)));
+    if (!reader.contains(target))
+      throw_bad_input(fmt::format("{}: the signature names '{}', but it has no entry", place.config, escaped(target, 100)));
   for (const std::string_view name : reader.names()) {
     const auto spec = wanted.find(name);
     if (spec == wanted.end()) continue;
@@ -145,7 +149,8 @@ void read_state(Archive& archive, ExportedProgram& program) {
 void read_carried_files(Archive& archive, ExportedProgram& program) {
   for (const std::string_view name : archive.names()) {
     const bool rebuilt = name.starts_with("models/") || name.starts_with("data/weights/") || name.starts_with("data/constants/") ||
-                         name.starts_with(".data/") || name == "version" || name == "archive_format" || name == "archive_version" || name == "byteorder";
+                         name.starts_with(".data/") || name == "version" || name == "archive_format" || name == "archive_version" ||
+                         name == "byteorder";
     if (!rebuilt) program.carried_files.emplace(name, archive.record(name));
   }
 }
@@ -180,9 +185,7 @@ ExportedProgram load(std::span<const std::byte> bytes, std::shared_ptr<const voi
     read_state(archive, program);
     read_carried_files(archive, program);
     return program;
-  } catch (const Error& error) {
-    throw error.with_context(escaped(name));
-  } catch (const std::bad_alloc&) {
+  } catch (const Error& error) { throw error.with_context(escaped(name)); } catch (const std::bad_alloc&) {
     throw_bad_input(escaped(name) + ": not enough memory to read it");
   }
 }

@@ -105,16 +105,20 @@ TEST(Load, SharedRecordsShareTheStorage) {
 
 TEST(Load, StridesAndOffsetsOfViews) {
   const auto with = [](const char* strides, const char* offset) {
-    return weights_json(fmt::format(R"("dtype": 7, "sizes": [{{"as_int": 4}}, {{"as_int": 2}}], "requires_grad": true, "device": {{"type": "cpu", "index": null}}, "strides": {}, "storage_offset": {{"as_int": {}}}, "layout": 7)", strides, offset));
+    return weights_json(fmt::format(
+        R"("dtype": 7, "sizes": [{{"as_int": 4}}, {{"as_int": 2}}], "requires_grad": true, "device": {{"type": "cpu", "index": null}}, "strides": {}, "storage_offset": {{"as_int": {}}}, "layout": 7)",
+        strides, offset));
   };
   const ExportedProgram program = load(small_archive(model_json, with(R"([{"as_int": 1}, {"as_int": 4}])", "0")));
   EXPECT_EQ(program.state.find("fc.weight")->tensor.strides(), (Sizes{1, 4}));
   EXPECT_EQ(program.graph().find_value("p_w")->meta().strides[1].value(), 4);  // the stored strides count
-  EXPECT_EQ(load(small_archive(model_json, with(R"([{"as_int": 0}, {"as_int": 1}])", "6"))).state.find("fc.weight")->tensor.storage_offset(), 6);
-  for (const auto& [strides, offset] : {std::pair(R"([{"as_int": 2}, {"as_int": 1}])", "1"), std::pair(R"([{"as_int": 3}, {"as_int": 1}])", "0"),
-                                        std::pair(R"([{"as_int": -2}, {"as_int": 1}])", "0"), std::pair(R"([{"as_int": 2}, {"as_int": 1}])", "-1"),
-                                        std::pair(R"([{"as_int": 9223372036854775807}, {"as_int": 1}])", "0"),
-                                        std::pair(R"([{"as_int": 2}, {"as_int": 1}])", "9223372036854775807")})
+  EXPECT_EQ(
+      load(small_archive(model_json, with(R"([{"as_int": 0}, {"as_int": 1}])", "6"))).state.find("fc.weight")->tensor.storage_offset(), 6);
+  for (const auto& [strides, offset] :
+       {std::pair(R"([{"as_int": 2}, {"as_int": 1}])", "1"), std::pair(R"([{"as_int": 3}, {"as_int": 1}])", "0"),
+        std::pair(R"([{"as_int": -2}, {"as_int": 1}])", "0"), std::pair(R"([{"as_int": 2}, {"as_int": 1}])", "-1"),
+        std::pair(R"([{"as_int": 9223372036854775807}, {"as_int": 1}])", "0"),
+        std::pair(R"([{"as_int": 2}, {"as_int": 1}])", "9223372036854775807")})
     EXPECT_THROW(load(small_archive(model_json, with(strides, offset))), Error) << strides << offset;
 }
 
@@ -142,15 +146,22 @@ TEST(Load, ErrorsInTheModelNameThePlaceAndTheCause) {
       {R"("schema_version")", R"("schema_versio")", "the field 'schema_version' is missing"},
       {R"({"graph_module")", R"({"later": 1, "graph_module")", "the key 'later' stands twice"},
       {R"("as_float": 1.5)", R"("as_float": NaN)", "not valid JSON"},
-      {R"("as_float": 1.5)", R"("as_float": 1.5, "as_none": null)", "node 7 (aten.add_.Tensor): argument 'other': 'argument' must have exactly one field that says its kind, it has 2"},
+      {R"("as_float": 1.5)", R"("as_float": 1.5, "as_none": null)",
+       "node 7 (aten.add_.Tensor): argument 'other': 'argument' must have exactly one field that says its kind, it has 2"},
       {R"("as_float": 1.5)", R"("as_flaot": 1.5)", "an argument of the unknown kind 'as_flaot'"},
-      {R"({"as_int": 0}, "kind": 1}], "outputs": [{"as_sym_int")", R"({"as_int": 0.0}, "kind": 1}], "outputs": [{"as_sym_int")", "'integer' must be a 64-bit integer, but a number stands there"},
-      {R"("arg": {"as_tensor": {"name": "linear"}})", R"("arg": {"as_tensor": {"name": "view"}})", "node 3 (aten.relu.default): argument 'self': 'view' is used, but no graph input and no earlier node defines it"},
+      {R"({"as_int": 0}, "kind": 1}], "outputs": [{"as_sym_int")", R"({"as_int": 0.0}, "kind": 1}], "outputs": [{"as_sym_int")",
+       "'integer' must be a 64-bit integer, but a number stands there"},
+      {R"("arg": {"as_tensor": {"name": "linear"}})", R"("arg": {"as_tensor": {"name": "view"}})",
+       "node 3 (aten.relu.default): argument 'self': 'view' is used, but no graph input and no earlier node defines it"},
       {R"("arg": {"as_tensor": {"name": "linear"}})", R"("arg": {"as_tensor": {"name": "relu"}})", "'relu' is used, but"},
-      {R"("arg": {"as_tensor": {"name": "linear"}})", R"("arg": {"as_tensor": {"name": "size"}})", "'size' is used as a tensor and is none"},
-      {R"("arg": {"as_sym_int": {"as_name": "size"}})", R"("arg": {"as_sym_int": {"as_name": "x"}})", "'x' is used as a symbol and is none"},
-      {R"("outputs": [{"as_tensor": {"name": "relu"}}], "metadata")", R"("outputs": [{"as_tensor": {"name": "linear"}}], "metadata")", "two values are called 'linear'"},
-      {R"({"as_tensors": [{"name": "part_0"}, {"name": "part_1"}]})", R"({"as_tensors": [{"name": "part_1"}, {"name": "part_1"}]})", "two values are called 'part_1'"},
+      {R"("arg": {"as_tensor": {"name": "linear"}})", R"("arg": {"as_tensor": {"name": "size"}})",
+       "'size' is used as a tensor and is none"},
+      {R"("arg": {"as_sym_int": {"as_name": "size"}})", R"("arg": {"as_sym_int": {"as_name": "x"}})",
+       "'x' is used as a symbol and is none"},
+      {R"("outputs": [{"as_tensor": {"name": "relu"}}], "metadata")", R"("outputs": [{"as_tensor": {"name": "linear"}}], "metadata")",
+       "two values are called 'linear'"},
+      {R"({"as_tensors": [{"name": "part_0"}, {"name": "part_1"}]})", R"({"as_tensors": [{"name": "part_1"}, {"name": "part_1"}]})",
+       "two values are called 'part_1'"},
       {R"("name": "split"})", R"("name": "relu"})", "'relu'"},
       {R"("part_0": {"dtype")", R"("part_9": {"dtype")", "tensor 'part_0' has no entry in tensor_values"},
       {R"("torch.ops.aten.relu.default")", R"("torch.ops.aten.relu")", "operator 'torch.ops.aten.relu' is not known"},
@@ -159,42 +170,63 @@ TEST(Load, ErrorsInTheModelNameThePlaceAndTheCause) {
       {R"("torch.ops.aten.relu.default")", R"("torch.ops.aten.re lu.default")", "is not known"},
       {R"("torch.ops.aten.relu.default")", R"("torch.ops.aten..default")", "is not known"},
       {R"("torch.ops.aten.relu.default")", R"("")", "is not known"},
-      {R"("torch.ops.aten.relu.default", "inputs": [{"name": "self")", R"("torch.ops.aten.relu.default", "inputs": [{"name": "input")", "the operator has no argument 'input'"},
+      {R"("torch.ops.aten.relu.default", "inputs": [{"name": "self")", R"("torch.ops.aten.relu.default", "inputs": [{"name": "input")",
+       "the operator has no argument 'input'"},
       {R"({"name": "dim", "arg")", R"({"name": "self", "arg")", "argument 'self' is given twice"},
       {R"(, {"name": "dim", "arg": {"as_int": 0}, "kind": 1})", "", "the required argument 'dim' is missing"},
       {R"({"name": "dim", "arg": {"as_int": 0}, "kind": 1})", R"({"name": "dim", "arg": {"as_int": 0}, "kind": 3})", "argument kind 3"},
-      {R"("outputs": [{"as_tensor": {"name": "relu"}}], "metadata")", R"("outputs": [], "metadata")", "the operator returns 1 results, 0 are named"},
-      {R"("outputs": [{"as_tensor": {"name": "relu"}}], "metadata")", R"("outputs": [{"as_device": {"type": "cpu"}}], "metadata")", "an output of kind 'as_device'"},
+      {R"("outputs": [{"as_tensor": {"name": "relu"}}], "metadata")", R"("outputs": [], "metadata")",
+       "the operator returns 1 results, 0 are named"},
+      {R"("outputs": [{"as_tensor": {"name": "relu"}}], "metadata")", R"("outputs": [{"as_device": {"type": "cpu"}}], "metadata")",
+       "an output of kind 'as_device'"},
       {R"("metadata": {}, "name": "relu")", R"("metadata": {"stack_trace": 4}, "name": "relu")", "'stack_trace' must be a string"},
-      {R"("outputs": [{"as_tensor": {"name": "b"}}], "nodes")", R"("outputs": [{"as_tensor": {"name": "linear"}}], "nodes")", "node 6 (higher_order.cond): argument 1: sub-graph 'yes': graph output 0: 'linear' is used"},
+      {R"("outputs": [{"as_tensor": {"name": "b"}}], "nodes")", R"("outputs": [{"as_tensor": {"name": "linear"}}], "nodes")",
+       "node 6 (higher_order.cond): argument 1: sub-graph 'yes': graph output 0: 'linear' is used"},
       {R"("dtype": 7)", R"("dtype": 99)", "element type number 99"},
       {R"("dtype": 7)", R"("dtype": 14)", "element type number 14"},
       {R"("dtype": 7)", R"("dtype": 0)", "element type number 0"},
       {R"("layout": 7)", R"("layout": 77)", "layout number 77"},
-      {R"("p_w": {"dtype": 7, "sizes": [{"as_int": 4})", R"("p_w": {"dtype": 7, "sizes": [{"as_int": -4})", "tensor_values of 'p_w': 'sizes' holds the negative number -4"},
-      {R"("p_w": {"dtype": 7, "sizes": [{"as_int": 4}, {"as_int": 2}])", R"("p_w": {"dtype": 7, "sizes": [{"as_int": 4611686018427387904}, {"as_int": 4}])", "overflows"},
-      {R"("p_w": {"dtype": 7, "sizes": [{"as_int": 4}, {"as_int": 2}])", R"("p_w": {"dtype": 7, "sizes": [{"as_int": 4611686018427387904}, {"as_int": 1}])", "overflows"},
-      {R"("p_w": {"dtype": 7, "sizes": [{"as_int": 4}, {"as_int": 2}])", R"("p_w": {"dtype": 7, "sizes": [{"as_int": 4}])", "1 sizes but 2 strides"},
+      {R"("p_w": {"dtype": 7, "sizes": [{"as_int": 4})", R"("p_w": {"dtype": 7, "sizes": [{"as_int": -4})",
+       "tensor_values of 'p_w': 'sizes' holds the negative number -4"},
+      {R"("p_w": {"dtype": 7, "sizes": [{"as_int": 4}, {"as_int": 2}])",
+       R"("p_w": {"dtype": 7, "sizes": [{"as_int": 4611686018427387904}, {"as_int": 4}])", "overflows"},
+      {R"("p_w": {"dtype": 7, "sizes": [{"as_int": 4}, {"as_int": 2}])",
+       R"("p_w": {"dtype": 7, "sizes": [{"as_int": 4611686018427387904}, {"as_int": 1}])", "overflows"},
+      {R"("p_w": {"dtype": 7, "sizes": [{"as_int": 4}, {"as_int": 2}])", R"("p_w": {"dtype": 7, "sizes": [{"as_int": 4}])",
+       "1 sizes but 2 strides"},
       {R"("p_w": {"dtype": 7)", R"("p_w": {"dtype": 2)", "cannot require gradients"},
       {R"("b_n": {"dtype": 5)", R"("b_n": {"dtype": 4)", "the graph takes i32[] for 'n', but the stored tensor is int64"},
-      {R"~("expr_str": "Symbol('s77', positive=True, integer=True)")~", R"~("expr_str": "__import__('os').system('x')")~", "size expression"},
-      {R"~("sym_int_values": {"size": {"as_expr": {"expr_str": "Symbol('s77', positive=True, integer=True)")~", R"~("sym_int_values": {"size": {"as_expr": {"expr_str": "exec(1)")~", "value of 'size': size expression"},
+      {R"~("expr_str": "Symbol('s77', positive=True, integer=True)")~", R"~("expr_str": "__import__('os').system('x')")~",
+       "size expression"},
+      {R"~("sym_int_values": {"size": {"as_expr": {"expr_str": "Symbol('s77', positive=True, integer=True)")~",
+       R"~("sym_int_values": {"size": {"as_expr": {"expr_str": "exec(1)")~", "value of 'size': size expression"},
       {R"~("range_constraints": {"s77")~", R"~("range_constraints": {"print()")~", "range_constraints of 'print()'"},
       {R"("min_val": 2, "max_val": 128)", R"("min_val": 200, "max_val": 128)", "the range 200 to 128 is empty"},
-      {R"("parameter_name": "fc.weight")", R"("parameter_name": "fc.other")", "model_weights_config.json: the signature names 'fc.other', but it has no entry"},
-      {R"({"parameter": {"arg": {"name": "p_w"}, "parameter_name": "fc.weight"}}, )", "", "signature: the graph has 5 inputs, the signature 4"},
-      {R"({"parameter": {"arg": {"name": "p_w"})", R"({"parameter": {"arg": {"name": "b_n"})", "input spec 0: the graph has 'p_w' at this place, the signature 'b_n'"},
+      {R"("parameter_name": "fc.weight")", R"("parameter_name": "fc.other")",
+       "model_weights_config.json: the signature names 'fc.other', but it has no entry"},
+      {R"({"parameter": {"arg": {"name": "p_w"}, "parameter_name": "fc.weight"}}, )", "",
+       "signature: the graph has 5 inputs, the signature 4"},
+      {R"({"parameter": {"arg": {"name": "p_w"})", R"({"parameter": {"arg": {"name": "b_n"})",
+       "input spec 0: the graph has 'p_w' at this place, the signature 'b_n'"},
       {R"({"parameter": {"arg")", R"({"paramter": {"arg")", "a spec of the unknown kind 'paramter'"},
-      {R"({"tensor_constant": {"arg": {"name": "c_k"}, "tensor_constant_name": "k"}})", R"({"buffer": {"arg": {"name": "c_k"}, "buffer_name": "n", "persistent": true}})", "buffer 'n' is listed twice"},
-      {R"({"constant_input": {"name": "limit", "value": {"as_float": "Infinity"}}})", R"({"parameter": {"arg": {"name": "limit"}, "parameter_name": "q"}})", "differ in whether"},
+      {R"({"tensor_constant": {"arg": {"name": "c_k"}, "tensor_constant_name": "k"}})",
+       R"({"buffer": {"arg": {"name": "c_k"}, "buffer_name": "n", "persistent": true}})", "buffer 'n' is listed twice"},
+      {R"({"constant_input": {"name": "limit", "value": {"as_float": "Infinity"}}})",
+       R"({"parameter": {"arg": {"name": "limit"}, "parameter_name": "q"}})", "differ in whether"},
       {R"({"constant_input": {"name": "limit")", R"({"constant_input": {"name": "x")", "two values are called 'x'"},
-      {R"({"parameter": {"arg": {"name": "p_w"}, "parameter_name": "fc.weight"}})", R"({"buffer": {"arg": {"name": "p_w"}, "buffer_name": "fc.weight", "persistent": true}})", "differ in whether 'fc.weight' is a parameter"},
-      {R"({"buffer_mutation": {"arg": {"name": "add_"}, "buffer_name": "n"}})", R"({"buffer_mutation": {"arg": {"name": "add_"}, "buffer_name": "zz"}})", "writes to 'zz', which is no input of that kind"},
-      {R"({"user_output": {"arg": {"as_tensor": {"name": "relu"}}}})", R"({"user_output": {"arg": {"as_tensor": {"name": "view"}}}})", "output spec 1: the graph returns 'relu' at this place, the signature says 'view'"},
+      {R"({"parameter": {"arg": {"name": "p_w"}, "parameter_name": "fc.weight"}})",
+       R"({"buffer": {"arg": {"name": "p_w"}, "buffer_name": "fc.weight", "persistent": true}})",
+       "differ in whether 'fc.weight' is a parameter"},
+      {R"({"buffer_mutation": {"arg": {"name": "add_"}, "buffer_name": "n"}})",
+       R"({"buffer_mutation": {"arg": {"name": "add_"}, "buffer_name": "zz"}})", "writes to 'zz', which is no input of that kind"},
+      {R"({"user_output": {"arg": {"as_tensor": {"name": "relu"}}}})", R"({"user_output": {"arg": {"as_tensor": {"name": "view"}}}})",
+       "output spec 1: the graph returns 'relu' at this place, the signature says 'view'"},
       {R"({"user_output": {"arg": {"as_none": true}}}, )", "", "the graph has 6 outputs, the signature 5"},
       {R"("module_call_graph": [{"fqn": "")", R"("module_call_graph": [{"fqn": "m")", "does not begin with the entry of the whole model"},
       {R"("in_spec": "[1, {)", R"("in_spec": "[7, {)", "in_spec: tree spec: protocol 7"},
-      {R"(\"children_spec\": [{\"type\": \"builtins.tuple\")", R"(\"children_spec\": [{\"type\": null, \"context\": null, \"children_spec\": []}, {\"type\": \"builtins.tuple\")", "in_spec has 3 leaves, the signature 2 user inputs"},
+      {R"(\"children_spec\": [{\"type\": \"builtins.tuple\")",
+       R"(\"children_spec\": [{\"type\": null, \"context\": null, \"children_spec\": []}, {\"type\": \"builtins.tuple\")",
+       "in_spec has 3 leaves, the signature 2 user inputs"},
   };
   expect_failures(edits, [](const Edit& edit) { return failure([&] { load(small_archive(replaced(model_json, edit.from, edit.to))); }); });
 }
@@ -217,7 +249,9 @@ TEST(Load, ErrorsInTheWeightTable) {
       {R"("config")", R"("konfig")", "the field 'config' is missing"},
       {R"({"config": {"fc.weight")", R"({"config": {"n": 0, "fc.weight")", "the key 'n' stands twice"},
   };
-  expect_failures(edits, [](const Edit& edit) { return failure([&] { load(small_archive(model_json, replaced(weights_json(), edit.from, edit.to))); }); });
+  expect_failures(edits, [](const Edit& edit) {
+    return failure([&] { load(small_archive(model_json, replaced(weights_json(), edit.from, edit.to))); });
+  });
 }
 
 TEST(Load, ErrorsInTheArchive) {
@@ -227,28 +261,63 @@ TEST(Load, ErrorsInTheArchive) {
       {"empty weights", [](TestZip& zip) { zip.at("m/data/weights/weight_0").data = ""; }, "reaches past its 0 bytes"},
       {"damaged JSON", [](TestZip& zip) { zip.at("m/models/model.json").crc = 3; }, "model.json' is damaged"},
       {"other format", [](TestZip& zip) { zip.at("m/archive_format").data = "pt3"; }, "not a .pt2 archive"},
-      {"no format", [](TestZip& zip) { std::erase_if(zip.entries, [](auto& e) { return e.name == "m/archive_format"; }); }, "not a .pt2 archive"},
+      {"no format", [](TestZip& zip) { std::erase_if(zip.entries, [](auto& e) { return e.name == "m/archive_format"; }); },
+       "not a .pt2 archive"},
       {"other version", [](TestZip& zip) { zip.at("m/archive_version").data = "1"; }, "archive version '1'"},
       {"newline", [](TestZip& zip) { zip.at("m/archive_version").data = "0\n"; }, "archive version"},
       {"other file version", [](TestZip& zip) { zip.at("m/.data/version").data = "11\n"; }, "file format 11"},
       {"no number", [](TestZip& zip) { zip.at("m/.data/version").data = "six"; }, "is no number"},
-      {"no file version", [](TestZip& zip) { std::erase_if(zip.entries, [](auto& e) { return e.name == "m/.data/version"; }); }, "there is no entry 'version'"},
+      {"no file version", [](TestZip& zip) { std::erase_if(zip.entries, [](auto& e) { return e.name == "m/.data/version"; }); },
+       "there is no entry 'version'"},
       {"big endian", [](TestZip& zip) { zip.at("m/byteorder").data = "big"; }, "big-endian"},
       {"second root", [](TestZip& zip) { zip.add("n/stray", ""); }, "outside the root folder 'm/'"},
       {"no root", [](TestZip& zip) { zip.add("stray", ""); }, "outside the root folder"},
-      {"no model", [](TestZip& zip) { std::erase_if(zip.entries, [](auto& e) { return e.name == "m/models/model.json"; }); }, "models/model.json: the entry is missing"},
-      {"no weights table", [](TestZip& zip) { std::erase_if(zip.entries, [](auto& e) { return e.name.ends_with("weights_config.json"); }); }, "there is no entry 'data/weights/model_weights_config.json'"},
-      {"no constants table", [](TestZip& zip) { std::erase_if(zip.entries, [](auto& e) { return e.name.ends_with("constants_config.json"); }); }, "there is no entry"},
+      {"no model", [](TestZip& zip) { std::erase_if(zip.entries, [](auto& e) { return e.name == "m/models/model.json"; }); },
+       "models/model.json: the entry is missing"},
+      {"no weights table",
+       [](TestZip& zip) { std::erase_if(zip.entries, [](auto& e) { return e.name.ends_with("weights_config.json"); }); },
+       "there is no entry 'data/weights/model_weights_config.json'"},
+      {"no constants table",
+       [](TestZip& zip) { std::erase_if(zip.entries, [](auto& e) { return e.name.ends_with("constants_config.json"); }); },
+       "there is no entry"},
       {"legacy weights", [](TestZip& zip) { zip.add("m/data/weights/model.pt", "PK"); }, "one pickle"},
       {"legacy constants", [](TestZip& zip) { zip.add("m/data/constants/model.pt", "PK"); }, "one pickle"},
-      {"flat", [](TestZip& zip) { zip.entries.clear(); zip.add("version", "4"); zip.add("serialized_exported_program.json", "{}"); }, "flat layout"},
-      {"torch.save", [](TestZip& zip) { zip.entries.clear(); zip.add("archive/data.pkl", ""); }, "torch.save"},
-      {"TorchScript", [](TestZip& zip) { zip.entries.clear(); zip.add("m/data.pkl", ""); zip.add("m/constants.pkl", ""); }, "TorchScript"},
+      {"flat",
+       [](TestZip& zip) {
+         zip.entries.clear();
+         zip.add("version", "4");
+         zip.add("serialized_exported_program.json", "{}");
+       },
+       "flat layout"},
+      {"torch.save",
+       [](TestZip& zip) {
+         zip.entries.clear();
+         zip.add("archive/data.pkl", "");
+       },
+       "torch.save"},
+      {"TorchScript",
+       [](TestZip& zip) {
+         zip.entries.clear();
+         zip.add("m/data.pkl", "");
+         zip.add("m/constants.pkl", "");
+       },
+       "TorchScript"},
       {"nothing", [](TestZip& zip) { zip.entries.clear(); }, "no entries"},
-      {"other zip", [](TestZip& zip) { zip.entries.clear(); zip.add("a.txt", ""); }, "no root folder"},
-      {"JSON depth", [](TestZip& zip) { zip.at("m/models/model.json").data = std::string(100000, '[') + std::string(100000, ']'); }, "nested deeper"},
+      {"other zip",
+       [](TestZip& zip) {
+         zip.entries.clear();
+         zip.add("a.txt", "");
+       },
+       "no root folder"},
+      {"JSON depth", [](TestZip& zip) { zip.at("m/models/model.json").data = std::string(100000, '[') + std::string(100000, ']'); },
+       "nested deeper"},
       {"JSON list", [](TestZip& zip) { zip.at("m/models/model.json").data = "[]"; }, "must be an object, but a list"},
-      {"JSON cut", [](TestZip& zip) { auto& data = zip.at("m/models/model.json").data; data.resize(data.size() / 2); }, "not valid JSON"},
+      {"JSON cut",
+       [](TestZip& zip) {
+         auto& data = zip.at("m/models/model.json").data;
+         data.resize(data.size() / 2);
+       },
+       "not valid JSON"},
   };
   for (const auto& [name, change, message] : rows) {
     TestZip zip = small_archive();
@@ -261,7 +330,9 @@ TEST(Load, ErrorsInTheArchive) {
 
 TEST(Load, AcceptsWhatTorchAccepts) {
   const std::function<void(TestZip&)> changes[] = {
-      [](TestZip& zip) { std::erase_if(zip.entries, [](auto& e) { return e.name == "m/byteorder" || e.name == "m/.data/serialization_id"; }); },
+      [](TestZip& zip) {
+        std::erase_if(zip.entries, [](auto& e) { return e.name == "m/byteorder" || e.name == "m/.data/serialization_id"; });
+      },
       [](TestZip& zip) { zip.at("m/.data/version").data = "3\n"; },
       [](TestZip& zip) { zip.at("m/.data/version").name = zip.at("m/.data/version").local_name = "m/version"; },
       [](TestZip& zip) { zip.at("m/data/sample_inputs/model.pt").data = ""; },
@@ -342,9 +413,10 @@ TEST(Load, ReadsEveryKindOfArgument) {
     const Argument& argument = *program.graph().find_value("add_")->producer()->find("other");
     if (*printed != 0) { EXPECT_EQ(to_string(argument), printed) << text; }
   }
-  for (const char* text : {R"("as_none": false)", R"("as_tensors": {"name": "x"})", R"("as_ints": [1, 2.0])", R"("as_ints": [true])", R"("as_scalar_type": 99)",
-                           R"("as_memory_format": 9)", R"("as_optional_tensors": [{"name": "x"}])", R"("as_int": "1")", R"("as_string": 1)", R"("as_sym_int": {})",
-                           R"("as_graph": {"name": "g", "graph": {}})", R"("as_sym_ints": [{"as_name": "zz"}])", R"("as_int": 9223372036854775808)"})
+  for (const char* text : {R"("as_none": false)", R"("as_tensors": {"name": "x"})", R"("as_ints": [1, 2.0])", R"("as_ints": [true])",
+                           R"("as_scalar_type": 99)", R"("as_memory_format": 9)", R"("as_optional_tensors": [{"name": "x"}])",
+                           R"("as_int": "1")", R"("as_string": 1)", R"("as_sym_int": {})", R"("as_graph": {"name": "g", "graph": {}})",
+                           R"("as_sym_ints": [{"as_name": "zz"}])", R"("as_int": 9223372036854775808)"})
     EXPECT_THROW(load(small_archive(replaced(model_json, R"("as_float": 1.5)", text))), Error) << text;
 }
 
@@ -352,13 +424,16 @@ TEST(Load, DeepSubgraphsAreLimited) {
   // Graph in graph in graph: refused by the JSON depth limit long before the stack ends.
   std::string inner = R"({"inputs": [], "outputs": [], "nodes": [], "tensor_values": {}})";
   for (int i = 0; i < 1000; ++i)
-    inner = R"({"inputs": [], "outputs": [], "tensor_values": {}, "nodes": [{"target": "torch.ops.higher_order.cond", "inputs": [{"name": "", "arg": {"as_graph": {"name": "g", "graph": )" + inner + R"(}}, "kind": 1}], "outputs": [], "metadata": {}}]})";
+    inner =
+        R"({"inputs": [], "outputs": [], "tensor_values": {}, "nodes": [{"target": "torch.ops.higher_order.cond", "inputs": [{"name": "", "arg": {"as_graph": {"name": "g", "graph": )" +
+        inner + R"(}}, "kind": 1}], "outputs": [], "metadata": {}}]})";
   const std::string model = replaced(model_json, R"("as_float": 1.5)", R"("as_graph": {"name": "g", "graph": )" + inner + "}");
   EXPECT_NE(failure([&] { load(small_archive(model)); }).find("nested deeper"), std::string::npos);
 }
 
 TEST(Load, MissingFilesAndFoldersAreNamed) {
-  EXPECT_NE(failure([] { load_exported_program("/nowhere/at all.pt2"); }).find("bad input: /nowhere/at all.pt2: no such file"), std::string::npos);
+  EXPECT_NE(failure([] { load_exported_program("/nowhere/at all.pt2"); }).find("bad input: /nowhere/at all.pt2: no such file"),
+            std::string::npos);
   EXPECT_NE(failure([] { load_exported_program("/tmp"); }).find("is a directory"), std::string::npos);
 }
 

@@ -58,7 +58,8 @@ TEST(Mutation, WordsOfTheArchive) {
 TEST(Mutation, TruncationAnywhere) {
   const std::string whole = small_archive().bytes();
   size_t loaded = 0;
-  for (size_t size = 0; size < whole.size(); size += size % 512 < 8 || size + 600 > whole.size() ? 1 : 8) loaded += survives(whole.substr(0, size));
+  for (size_t size = 0; size < whole.size(); size += size % 512 < 8 || size + 600 > whole.size() ? 1 : 8)
+    loaded += survives(whole.substr(0, size));
   EXPECT_EQ(loaded, 0u);
 }
 
@@ -96,7 +97,8 @@ TEST(Mutation, NumbersAndNamesOfTheModel) {
 
 TEST(Mutation, NumbersOfTheWeightTable) {
   const std::string text = weights_json();
-  const std::string numbers[] = {"-1", "0", "1", "3", "65", "4294967296", "9223372036854775807", "-9223372036854775808", "1.5", "null", "\"4\""};
+  const std::string numbers[] = {"-1",  "0",    "1",    "3", "65", "4294967296", "9223372036854775807", "-9223372036854775808",
+                                 "1.5", "null", "\"4\""};
   for (size_t at = 1; at < text.size(); ++at) {
     if (text[at] < '0' || text[at] > '9' || text[at - 1] != ' ') continue;
     const size_t end = text.find_first_not_of("0123456789", at);
@@ -109,11 +111,16 @@ TEST(Mutation, ManyOfEverythingTakesLittleTime) {
   std::string nodes, values, arguments;
   constexpr int count = 20000;
   for (int i = 0; i < count; ++i) {
-    nodes += fmt::format(R"({{"target": "torch.ops.my.op.default", "inputs": [{{"name": "a{0}", "arg": {{"as_tensor": {{"name": "x"}}}}, "kind": 1}}], "outputs": [{{"as_tensor": {{"name": "v{0}"}}}}], "metadata": {{}}, "name": "v{0}"}}, )", i);
-    values += fmt::format(R"("v{}": {{"dtype": 7, "sizes": [], "requires_grad": false, "device": {{"type": "cpu", "index": null}}, "strides": [], "storage_offset": {{"as_int": 0}}, "layout": 7}}, )", i);
+    nodes += fmt::format(
+        R"({{"target": "torch.ops.my.op.default", "inputs": [{{"name": "a{0}", "arg": {{"as_tensor": {{"name": "x"}}}}, "kind": 1}}], "outputs": [{{"as_tensor": {{"name": "v{0}"}}}}], "metadata": {{}}, "name": "v{0}"}}, )",
+        i);
+    values += fmt::format(
+        R"("v{}": {{"dtype": 7, "sizes": [], "requires_grad": false, "device": {{"type": "cpu", "index": null}}, "strides": [], "storage_offset": {{"as_int": 0}}, "layout": 7}}, )",
+        i);
     arguments += fmt::format(R"({{"name": "b{}", "arg": {{"as_tensor": {{"name": "x"}}}}, "kind": 1}}, )", i);
   }
-  nodes += R"({"target": "torch.ops.my.op.default", "inputs": [)" + arguments.substr(0, arguments.size() - 2) + R"(], "outputs": [], "metadata": {}, "name": "last"}, )";
+  nodes += R"({"target": "torch.ops.my.op.default", "inputs": [)" + arguments.substr(0, arguments.size() - 2) +
+           R"(], "outputs": [], "metadata": {}, "name": "last"}, )";
   std::string model = testing::replaced(model_json, "\"nodes\": [\n", "\"nodes\": [\n" + nodes);
   model = testing::replaced(model, "\"tensor_values\": {\n", "\"tensor_values\": {\n" + values);
   const auto start = std::chrono::steady_clock::now();

@@ -16,8 +16,7 @@ using Scope = ArgumentScope;
 
 intaglio::Value* defined(std::string_view name, const Scope& scope) {
   intaglio::Value* value = scope.graph.find_value(name);
-  if (value == nullptr)
-    throw_bad_input(fmt::format("'{}' is used, but no graph input and no earlier node defines it", escaped(name, 80)));
+  if (value == nullptr) throw_bad_input(fmt::format("'{}' is used, but no graph input and no earlier node defines it", escaped(name, 80)));
   return value;
 }
 
@@ -48,7 +47,8 @@ SymArg symbol(const Value& value, const Scope& scope) {
   return found;
 }
 
-template <typename Read> auto list_of(const Value& value, Read read) {
+template <typename Read>
+auto list_of(const Value& value, Read read) {
   const simdjson::dom::array items = value.array("list");
   std::vector<std::invoke_result_t<Read, Value>> result;
   result.reserve(items.size());
@@ -123,9 +123,7 @@ Argument read_graph(const Value& value, const Scope& scope) {
   subgraph->name = value.at("name").string("name");
   try {
     subgraph->graph = scope.read_subgraph(value.at("graph"));
-  } catch (const Error& error) {
-    throw error.with_context(fmt::format("sub-graph '{}'", escaped(subgraph->name, 60)));
-  }
+  } catch (const Error& error) { throw error.with_context(fmt::format("sub-graph '{}'", escaped(subgraph->name, 60))); }
   return subgraph;
 }
 

@@ -15,12 +15,11 @@ namespace {
 class GraphReader {
  public:
   GraphReader(const json::Value& source, Expressions& expressions, Graph& graph)
-      : source_(source), expressions_(expressions), graph_(graph),
-        scope_{graph, [&expressions](const json::Value& inner) {
-                 auto subgraph = std::make_unique<Graph>();
-                 read_graph(inner, {}, expressions, *subgraph);
-                 return subgraph;
-               }} {}
+      : source_(source), expressions_(expressions), graph_(graph), scope_{graph, [&expressions](const json::Value& inner) {
+                                                                            auto subgraph = std::make_unique<Graph>();
+                                                                            read_graph(inner, {}, expressions, *subgraph);
+                                                                            return subgraph;
+                                                                          }} {}
 
   void read(std::span<const std::string> input_names) {
     index_values();
@@ -34,9 +33,7 @@ class GraphReader {
       // The text of the place is made only when it is needed.
       try {
         read_node(node);
-      } catch (const Error& error) {
-        throw error.with_context(place_of(node, number));
-      }
+      } catch (const Error& error) { throw error.with_context(place_of(node, number)); }
       ++number;
     }
     std::vector<Argument> outputs;
@@ -51,12 +48,11 @@ class GraphReader {
   }
 
  private:
-  template <typename Body> void within(const std::string& place, Body body) {
+  template <typename Body>
+  void within(const std::string& place, Body body) {
     try {
       body();
-    } catch (const Error& error) {
-      throw error.with_context(place);
-    }
+    } catch (const Error& error) { throw error.with_context(place); }
   }
 
   static std::string place_of(const json::Value& node, size_t number) {
@@ -95,8 +91,7 @@ class GraphReader {
     OutputSpecification result;
     result.name = fresh_name(reference.at("name").string("name"));
     const auto meta = tensors_.find(result.name);
-    if (meta == tensors_.end())
-      throw_bad_input(fmt::format("tensor '{}' has no entry in tensor_values", escaped(result.name, 80)));
+    if (meta == tensors_.end()) throw_bad_input(fmt::format("tensor '{}' has no entry in tensor_values", escaped(result.name, 80)));
     within(fmt::format("tensor_values of '{}'", escaped(result.name, 80)),
            [&] { result.meta = read_tensor_meta(meta->second, expressions_); });
     return result;
@@ -108,8 +103,7 @@ class GraphReader {
     result.kind = kind;
     const auto value = symbols_.find(result.name);
     if (kind != ValueKind::sym_float && value != symbols_.end())
-      within(fmt::format("value of '{}'", escaped(result.name, 80)),
-             [&] { result.sym = read_sym_value(value->second, expressions_); });
+      within(fmt::format("value of '{}'", escaped(result.name, 80)), [&] { result.sym = read_sym_value(value->second, expressions_); });
     return result;
   }
 
@@ -142,7 +136,8 @@ class GraphReader {
     literal.name = position < names.size() && !names[position].empty() ? fresh_name(names[position])
                                                                        : graph_.unique_name(fmt::format("literal_{}", position));
     Argument constant = read_argument(input, scope_);
-    const bool plain = constant.is_none() || constant.is<int64_t>() || constant.is<double>() || constant.is<bool>() || constant.is<std::string>();
+    const bool plain =
+        constant.is_none() || constant.is<int64_t>() || constant.is<double>() || constant.is<bool>() || constant.is<std::string>();
     if (!plain) throw_bad_input(fmt::format("an input of kind '{}' is neither a value nor a plain constant", escaped(kind, 40)));
     graph_.add_input(position, std::move(literal), std::move(constant));
   }

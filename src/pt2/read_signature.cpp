@@ -33,7 +33,8 @@ constexpr OutputRow outputs[] = {
     {"gradient_to_user_input", OutputSpec::Kind::gradient_to_user_input, "user_input_name"},
 };
 
-template <typename Rows> const auto& row_of(const Rows& rows, std::string_view kind) {
+template <typename Rows>
+const auto& row_of(const Rows& rows, std::string_view kind) {
   for (const auto& row : rows)
     if (row.kind == kind) return row;
   throw_bad_input(fmt::format("a spec of the unknown kind '{}'", escaped(kind, 40)));
@@ -56,13 +57,15 @@ std::string input_name(const Value& spec) {
   return name_in(content.at("arg"));
 }
 
-void read_input(const Value& source, intaglio::Value* value, ExportedProgram& program, std::set<std::pair<InputSpec::Kind, std::string>>& targets) {
+void read_input(const Value& source, intaglio::Value* value, ExportedProgram& program,
+                std::set<std::pair<InputSpec::Kind, std::string>>& targets) {
   const auto [kind, content] = source.only_field("input spec");
   const InputRow& row = row_of(inputs, kind);
   InputSpec spec{row.spec, value, "", true};
   const bool literal = value->kind() == ValueKind::literal;
   if (!literal && input_name(source) != value->name())
-    throw_bad_input(fmt::format("the graph has '{}' at this place, the signature '{}'", escaped(value->name(), 60), escaped(input_name(source), 60)));
+    throw_bad_input(
+        fmt::format("the graph has '{}' at this place, the signature '{}'", escaped(value->name(), 60), escaped(input_name(source), 60)));
   // A constant that an exporter lists as a user input is a constant all the same.
   if (literal && row.spec == InputSpec::Kind::user_input) spec.kind = InputSpec::Kind::literal_input;
   if ((spec.kind == InputSpec::Kind::literal_input) != literal)
@@ -71,8 +74,10 @@ void read_input(const Value& source, intaglio::Value* value, ExportedProgram& pr
     spec.target = content.at(row.target_field).string(row.target_field);
     const bool is_object = row.spec == InputSpec::Kind::custom_object;
     if (value->kind() != (is_object ? ValueKind::custom_object : ValueKind::tensor))
-      throw_bad_input(fmt::format("'{}' is a {}, but the graph input '{}' is not of that type", escaped(spec.target, 60), kind, escaped(value->name(), 60)));
-    if (!targets.emplace(row.spec, spec.target).second) throw_bad_input(fmt::format("{} '{}' is listed twice", kind, escaped(spec.target, 60)));
+      throw_bad_input(fmt::format("'{}' is a {}, but the graph input '{}' is not of that type", escaped(spec.target, 60), kind,
+                                  escaped(value->name(), 60)));
+    if (!targets.emplace(row.spec, spec.target).second)
+      throw_bad_input(fmt::format("{} '{}' is listed twice", kind, escaped(spec.target, 60)));
   }
   if (row.spec == InputSpec::Kind::buffer) spec.persistent = content.at("persistent").boolean("persistent");
   program.input_specs.push_back(std::move(spec));
@@ -123,9 +128,7 @@ std::vector<std::string> input_names(const Value& signature) {
   for (const Value spec : signature.at("input_specs").array("input_specs")) {
     try {
       names.push_back(input_name(spec));
-    } catch (const Error& error) {
-      throw error.with_context(fmt::format("input spec {}", names.size()));
-    }
+    } catch (const Error& error) { throw error.with_context(fmt::format("input spec {}", names.size())); }
   }
   return names;
 }
@@ -140,9 +143,7 @@ void read_signature(const Value& signature, ExportedProgram& program) {
   for (const Value spec : input_specs) {
     try {
       read_input(spec, graph_inputs[position], program, targets);
-    } catch (const Error& error) {
-      throw error.with_context(fmt::format("input spec {}", position));
-    }
+    } catch (const Error& error) { throw error.with_context(fmt::format("input spec {}", position)); }
     ++position;
   }
   const simdjson::dom::array output_specs = signature.at("output_specs").array("output_specs");
@@ -153,9 +154,7 @@ void read_signature(const Value& signature, ExportedProgram& program) {
   for (const Value spec : output_specs) {
     try {
       read_output(spec, graph_outputs[position], program);
-    } catch (const Error& error) {
-      throw error.with_context(fmt::format("output spec {}", position));
-    }
+    } catch (const Error& error) { throw error.with_context(fmt::format("output spec {}", position)); }
     ++position;
   }
 }

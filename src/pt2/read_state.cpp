@@ -25,9 +25,7 @@ StateReader::StateReader(Archive& archive, const StatePlace& place)
 StateEntry StateReader::read(std::string_view name) {
   try {
     return read_entry(entries_.at(name));
-  } catch (const Error& error) {
-    throw error.with_context(fmt::format("{}: '{}'", place_.config, escaped(name, 100)));
-  }
+  } catch (const Error& error) { throw error.with_context(fmt::format("{}: '{}'", place_.config, escaped(name, 100))); }
 }
 
 StateEntry StateReader::read_entry(const json::Value& entry) {
@@ -37,8 +35,9 @@ StateEntry StateReader::read_entry(const json::Value& entry) {
   StateEntry result;
   result.is_parameter = entry.at("is_param").boolean("is_param");
   if (entry.at("use_pickle").boolean("use_pickle"))
-    throw_unsupported("the weight is a pickled tensor subclass, and pickles are never run; call torchao.utils.unwrap_tensor_subclass(model) "
-                      "before torch.export.export, or exported_program.run_decompositions() before torch.export.save");
+    throw_unsupported(
+        "the weight is a pickled tensor subclass, and pickles are never run; call torchao.utils.unwrap_tensor_subclass(model) "
+        "before torch.export.export, or exported_program.run_decompositions() before torch.export.save");
   const std::optional<json::Value> source = entry.find("tensor_meta");
   if (!source) throw_unsupported("the entry is no tensor, and custom objects are not supported as weights");
   const TensorMeta meta = read_tensor_meta(*source, expressions_);
@@ -55,12 +54,11 @@ StateEntry StateReader::read_entry(const json::Value& entry) {
 
   const std::shared_ptr<Storage> storage = archive_.record(place_.folder + std::string(path));
   if (storage->size() % item_size(meta.dtype) != 0)
-    throw_bad_input(fmt::format("record '{}' has {} bytes, which is no whole number of {} elements", escaped(path, 80), storage->size(), name(meta.dtype)));
+    throw_bad_input(fmt::format("record '{}' has {} bytes, which is no whole number of {} elements", escaped(path, 80), storage->size(),
+                                name(meta.dtype)));
   try {
     result.tensor = Tensor(meta.dtype, meta.static_sizes(), std::move(strides), meta.storage_offset.value(), storage);
-  } catch (const Error& error) {
-    throw error.with_context(fmt::format("record '{}'", escaped(path, 80)));
-  }
+  } catch (const Error& error) { throw error.with_context(fmt::format("record '{}'", escaped(path, 80))); }
   return result;
 }
 

@@ -12,8 +12,8 @@ namespace intaglio::pt2 {
 
 // Where the two kinds of state live: "weights" or "constants".
 struct StatePlace {
-  std::string folder;   // "data/weights/"
-  std::string config;   // "data/weights/model_weights_config.json"
+  std::string folder;  // "data/weights/"
+  std::string config;  // "data/weights/model_weights_config.json"
 };
 const StatePlace& weights_place();
 const StatePlace& constants_place();

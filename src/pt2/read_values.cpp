@@ -13,7 +13,8 @@ constexpr size_t max_rank = 64;
 
 std::vector<SymInt> read_sym_ints(const json::Value& value, std::string_view what, Expressions& expressions) {
   const simdjson::dom::array items = value.array(what);
-  if (items.size() > max_rank) throw_bad_input(fmt::format("'{}' has {} dimensions, at most {} are possible", what, items.size(), max_rank));
+  if (items.size() > max_rank)
+    throw_bad_input(fmt::format("'{}' has {} dimensions, at most {} are possible", what, items.size(), max_rank));
   std::vector<SymInt> result;
   result.reserve(items.size());
   for (const json::Value item : items) {
@@ -57,7 +58,8 @@ SymInt read_sym_int(const json::Value& value, Expressions& expressions) {
 Device read_device(const json::Value& value) {
   Device device;
   device.type = value.at("type").string("device type");
-  if (device.type.empty() || device.type.size() > 32) throw_bad_input(fmt::format("device type '{}' is not known", escaped(device.type, 40)));
+  if (device.type.empty() || device.type.size() > 32)
+    throw_bad_input(fmt::format("device type '{}' is not known", escaped(device.type, 40)));
   if (const auto index = value.find("index")) device.index = index->integer("device index");
   return device;
 }

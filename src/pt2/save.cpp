@@ -111,8 +111,8 @@ void write_calls(Writer& writer, const ExportedProgram& program) {
   writer.end_array();
 }
 
-void write_carried(Writer& writer, const ExportedProgram& program, const std::string& place, std::initializer_list<std::pair<std::string_view, std::string_view>> defaults,
-                   std::string_view written) {
+void write_carried(Writer& writer, const ExportedProgram& program, const std::string& place,
+                   std::initializer_list<std::pair<std::string_view, std::string_view>> defaults, std::string_view written) {
   for (const auto& [field, text] : defaults) {
     const std::string* kept = carried(program, place, std::string(field));
     writer.key(field).raw(kept != nullptr ? std::string_view(*kept) : text);
@@ -150,7 +150,10 @@ std::string model_text(const ExportedProgram& program, std::span<const Value* co
   write_ranges(writer, program.range_constraints);
   writer.key("verifiers").begin_array().string(dialect(program)).end_array();
   write_carried(writer, program, "",
-                {{"opset_version", R"({"aten": 10})"}, {"schema_version", R"({"major": 8, "minor": 20})"}, {"torch_version", R"("intaglio")"}, {"guards_code", "[]"}},
+                {{"opset_version", R"({"aten": 10})"},
+                 {"schema_version", R"({"major": 8, "minor": 20})"},
+                 {"torch_version", R"("intaglio")"},
+                 {"guards_code", "[]"}},
                 "verifiers");
   return writer.end_object().text();
 }
@@ -166,7 +169,8 @@ class StateWriter {
 
   void add(const std::string& name, const StateEntry& entry, const Device& device) {
     const Tensor& tensor = entry.tensor;
-    const auto [record, is_new] = records_.try_emplace({tensor.storage().get(), tensor.dtype()}, fmt::format("{}_{}", stem_, records_.size()));
+    const auto [record, is_new] =
+        records_.try_emplace({tensor.storage().get(), tensor.dtype()}, fmt::format("{}_{}", stem_, records_.size()));
     if (is_new) zip_.add(place_.folder + record->second, Storage::for_one_use(tensor.storage())->bytes());
     TensorMeta meta;
     meta.dtype = tensor.dtype();

@@ -20,7 +20,9 @@ using testing::small_archive;
 
 class Save : public ::testing::Test {
  protected:
-  Save() : folder_(std::filesystem::path(::testing::TempDir()) / ("pt2_save_" + std::to_string(::getpid()))) { std::filesystem::create_directories(folder_); }
+  Save() : folder_(std::filesystem::path(::testing::TempDir()) / ("pt2_save_" + std::to_string(::getpid()))) {
+    std::filesystem::create_directories(folder_);
+  }
   ~Save() override { std::filesystem::remove_all(folder_); }
 
   std::filesystem::path path(const std::string& name) const { return folder_ / name; }
@@ -73,21 +75,45 @@ TEST_F(Save, AnUntouchedProgramIsTheSameAgain) {
 
 TEST_F(Save, EveryKindOfArgumentIsWrittenBack) {
   const char* arguments[] = {
-      R"("as_none": true)", R"("as_tensor": {"name": "x"})", R"("as_tensors": [{"name": "x"}, {"name": "c_k"}])", R"("as_tensors": [])",
-      R"("as_optional_tensors": [{"as_tensor": {"name": "x"}}, {"as_none": true}])", R"("as_int": -3)", R"("as_ints": [1, 2])", R"("as_ints": [])",
-      R"("as_float": 6.0)", R"("as_float": 1e-05)", R"("as_float": "-Infinity")", R"("as_float": "NaN")", R"("as_floats": [1.0, 2.5, "NaN"])",
-      R"("as_bool": true)", R"("as_bools": [true, false])", R"("as_string": "a\u00e9\n\"")", R"("as_strings": ["a", ""])",
-      R"("as_sym_int": {"as_name": "size"})", R"("as_sym_ints": [{"as_int": 4}, {"as_name": "twice"}])", R"("as_scalar_type": 13)",
-      R"("as_memory_format": 2)", R"("as_layout": 7)", R"("as_device": {"type": "cuda", "index": 1})",
-      R"("as_complex": {"real": 1.0, "imag": "Infinity"})", R"("as_nested_tensors": [[{"name": "x"}], []])", R"("as_int_lists": [[1], []])",
-      R"("as_float_lists": [[1.5]])", R"("as_custom_obj": {"name": "o", "class_fqn": "C"})", R"("as_operator": "torch.ops.aten.add.Tensor")",
-      R"("as_string_to_argument": {"k": {"as_int": 1}, "t": {"as_tensor": {"name": "x"}}})", R"("as_sym_floats": [{"as_float": 0.5}])",
+      R"("as_none": true)",
+      R"("as_tensor": {"name": "x"})",
+      R"("as_tensors": [{"name": "x"}, {"name": "c_k"}])",
+      R"("as_tensors": [])",
+      R"("as_optional_tensors": [{"as_tensor": {"name": "x"}}, {"as_none": true}])",
+      R"("as_int": -3)",
+      R"("as_ints": [1, 2])",
+      R"("as_ints": [])",
+      R"("as_float": 6.0)",
+      R"("as_float": 1e-05)",
+      R"("as_float": "-Infinity")",
+      R"("as_float": "NaN")",
+      R"("as_floats": [1.0, 2.5, "NaN"])",
+      R"("as_bool": true)",
+      R"("as_bools": [true, false])",
+      R"("as_string": "a\u00e9\n\"")",
+      R"("as_strings": ["a", ""])",
+      R"("as_sym_int": {"as_name": "size"})",
+      R"("as_sym_ints": [{"as_int": 4}, {"as_name": "twice"}])",
+      R"("as_scalar_type": 13)",
+      R"("as_memory_format": 2)",
+      R"("as_layout": 7)",
+      R"("as_device": {"type": "cuda", "index": 1})",
+      R"("as_complex": {"real": 1.0, "imag": "Infinity"})",
+      R"("as_nested_tensors": [[{"name": "x"}], []])",
+      R"("as_int_lists": [[1], []])",
+      R"("as_float_lists": [[1.5]])",
+      R"("as_custom_obj": {"name": "o", "class_fqn": "C"})",
+      R"("as_operator": "torch.ops.aten.add.Tensor")",
+      R"("as_string_to_argument": {"k": {"as_int": 1}, "t": {"as_tensor": {"name": "x"}}})",
+      R"("as_sym_floats": [{"as_float": 0.5}])",
       R"("as_sym_bools": [{"as_bool": true}])",
   };
   for (const char* argument : arguments) {
     const ExportedProgram program = load(small_archive(replaced(model_json, R"("as_float": 1.5)", argument)));
     save_exported_program(program, path("one.pt2"));
-    EXPECT_NE(entry(path("one.pt2"), "one/models/model.json").find(std::string("{\"name\": \"other\", \"arg\": {") + argument + "}, \"kind\": 1}"), std::string::npos)
+    EXPECT_NE(entry(path("one.pt2"), "one/models/model.json")
+                  .find(std::string("{\"name\": \"other\", \"arg\": {") + argument + "}, \"kind\": 1}"),
+              std::string::npos)
         << argument;
   }
 }
@@ -128,7 +154,9 @@ TEST_F(Save, DialectFitsTheOpsThatAreLeft) {
   const auto dialect = [&](const ExportedProgram& program) {
     save_exported_program(program, path("dialect.pt2"));
     const std::string text = entry(path("dialect.pt2"), "dialect/models/model.json");
-    return text.find(R"("verifiers": ["TRAINING"])") != std::string::npos ? "TRAINING" : text.find(R"("verifiers": ["ATEN"])") != std::string::npos ? "ATEN" : "other";
+    return text.find(R"("verifiers": ["TRAINING"])") != std::string::npos ? "TRAINING"
+           : text.find(R"("verifiers": ["ATEN"])") != std::string::npos   ? "ATEN"
+                                                                          : "other";
   };
   ExportedProgram program = load(small_archive());
   EXPECT_STREQ(dialect(program), "TRAINING");
@@ -165,7 +193,8 @@ TEST_F(Save, AProgramMadeFromNothing) {
 
 TEST_F(Save, RootNamesAreMadeFit) {
   const ExportedProgram program = load(small_archive());
-  for (const auto& [file, root] : {std::pair("a b.pt2", "a b"), std::pair("é.pt2", "model"), std::pair("back\\slash.pt2", "model"), std::pair("none", "none")}) {
+  for (const auto& [file, root] :
+       {std::pair("a b.pt2", "a b"), std::pair("é.pt2", "model"), std::pair("back\\slash.pt2", "model"), std::pair("none", "none")}) {
     save_exported_program(program, path(file));
     EXPECT_EQ(entry(path(file), std::string(root) + "/archive_format"), "pt2") << file;
   }

@@ -47,14 +47,18 @@ inline const char* const model_json = R"json({"graph_module": {"graph": {
 "metadata": {"custom": "{}"}, "treespec_namedtuple_fields": {}, "future": {"a": 1}},
 "opset_version": {"aten": 10}, "range_constraints": {"s77": {"min_val": 2, "max_val": 128}, "2*s77": {"min_val": 4, "max_val": null}}, "schema_version": {"major": 8, "minor": 20}, "verifiers": ["TRAINING"], "torch_version": "2.13.0", "guards_code": ["L['x'].size()[0] <= 128", "evil()"], "later": "kept"})json";
 
-inline std::string weights_json(std::string_view meta = R"("dtype": 7, "sizes": [{"as_int": 4}, {"as_int": 2}], "requires_grad": true, "device": {"type": "cpu", "index": null}, "strides": [{"as_int": 2}, {"as_int": 1}], "storage_offset": {"as_int": 0}, "layout": 7)") {
-  return R"({"config": {"fc.weight": {"path_name": "weight_0", "is_param": true, "use_pickle": false, "tensor_meta": {)" + std::string(meta) +
+inline std::string weights_json(
+    std::string_view meta =
+        R"("dtype": 7, "sizes": [{"as_int": 4}, {"as_int": 2}], "requires_grad": true, "device": {"type": "cpu", "index": null}, "strides": [{"as_int": 2}, {"as_int": 1}], "storage_offset": {"as_int": 0}, "layout": 7)") {
+  return R"({"config": {"fc.weight": {"path_name": "weight_0", "is_param": true, "use_pickle": false, "tensor_meta": {)" +
+         std::string(meta) +
          R"(}}, "n": {"path_name": "weight_1", "is_param": false, "use_pickle": false, "tensor_meta": {"dtype": 5, "sizes": [], "requires_grad": false, "device": {"type": "cpu", "index": null}, "strides": [], "storage_offset": {"as_int": 0}, "layout": 7}}}})";
 }
 inline const char* const constants_json =
     R"({"config": {"k": {"path_name": "tensor_0", "is_param": false, "use_pickle": false, "tensor_meta": {"dtype": 7, "sizes": [{"as_int": 4}], "requires_grad": false, "device": {"type": "cpu", "index": null}, "strides": [{"as_int": 1}], "storage_offset": {"as_int": 0}, "layout": 7}}}})";
 
-template <typename T> std::string raw(std::initializer_list<T> values) {
+template <typename T>
+std::string raw(std::initializer_list<T> values) {
   return std::string(reinterpret_cast<const char*>(values.begin()), values.size() * sizeof(T));
 }
 

@@ -70,7 +70,8 @@ class ValueTables {
   }
 
  private:
-  template <typename Write> void table(Writer& writer, std::string_view name, ValueKind kind, Write write) const {
+  template <typename Write>
+  void table(Writer& writer, std::string_view name, ValueKind kind, Write write) const {
     writer.key(name).begin_object();
     for (const Value* value : values_) {
       const bool symbol = kind == ValueKind::sym_int || kind == ValueKind::sym_bool;

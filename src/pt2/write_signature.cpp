@@ -12,7 +12,8 @@ namespace {
 
 using json::Writer;
 
-template <typename Rows, typename Kind> const auto& row_of(const Rows& rows, Kind kind) {
+template <typename Rows, typename Kind>
+const auto& row_of(const Rows& rows, Kind kind) {
   for (const auto& row : rows)
     if (row.spec == kind) return row;
   throw_bug("a signature spec without a row");

@@ -20,7 +20,8 @@ void write_device(Writer& writer, const Device& device) {
 
 void write_named(Writer& writer, const Value* value) { writer.begin_object().key("name").string(value->name()).end_object(); }
 
-template <typename T, typename Write> void write_list(Writer& writer, const std::vector<T>& items, Write write) {
+template <typename T, typename Write>
+void write_list(Writer& writer, const std::vector<T>& items, Write write) {
   writer.begin_array();
   for (auto&& item : items) write(item);
   writer.end_array();
@@ -78,9 +79,8 @@ struct ArgumentWriter {
   }
   void operator()(const std::vector<std::vector<Value*>>& lists) {
     writer.key("as_nested_tensors");
-    write_list(writer, lists, [&](const std::vector<Value*>& list) {
-      write_list(writer, list, [&](const Value* value) { write_named(writer, value); });
-    });
+    write_list(writer, lists,
+               [&](const std::vector<Value*>& list) { write_list(writer, list, [&](const Value* value) { write_named(writer, value); }); });
   }
   void operator()(int64_t value) { writer.key("as_int").integer(value); }
   void operator()(double value) { writer.key("as_float").number(value); }
@@ -110,7 +110,12 @@ struct ArgumentWriter {
     write_list(writer, list, [&](const SymArg& item) {
       writer.begin_object();
       if (const auto* value = std::get_if<Value*>(&item)) writer.key("as_name").string((*value)->name());
-      else std::visit([&](auto constant) { if constexpr (!std::is_pointer_v<decltype(constant)>) (*this)(constant); }, item);
+      else
+        std::visit(
+            [&](auto constant) {
+              if constexpr (!std::is_pointer_v<decltype(constant)>) (*this)(constant);
+            },
+            item);
       writer.end_object();
     });
   }

@@ -36,8 +36,9 @@ void check_ranges(const PreparedProgram::State& state) {
     bool constant = !statistics.min.empty();
     for (size_t i = 0; i < statistics.min.size(); ++i) {
       if (!std::isfinite(statistics.min[i]) || !std::isfinite(statistics.max[i]))
-        throw_bad_input(fmt::format("{}: its observed range is [{}, {}]; a finite range is needed, check the calibration data and the weights",
-                                    place_of(insertion), statistics.min[i], statistics.max[i]));
+        throw_bad_input(
+            fmt::format("{}: its observed range is [{}, {}]; a finite range is needed, check the calibration data and the weights",
+                        place_of(insertion), statistics.min[i], statistics.max[i]));
       constant = constant && statistics.min[i] == statistics.max[i];
     }
     if (constant && insertion.value->producer() != nullptr)

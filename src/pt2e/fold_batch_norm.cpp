@@ -132,8 +132,8 @@ Tensor shifted_bias(const std::vector<float>& bias, const Factors& factors, bool
   std::vector<float> result(factors.channels());
   for (size_t c = 0; c < result.size(); ++c) {
     const float centred = bias[c] - factors.mean[c];
-    const float scaled = linear ? centred * (factors.weight[c] * factors.reciprocal[c])
-                                : (centred * factors.reciprocal[c]) * factors.weight[c];
+    const float scaled =
+        linear ? centred * (factors.weight[c] * factors.reciprocal[c]) : (centred * factors.reciprocal[c]) * factors.weight[c];
     result[c] = scaled + factors.bias[c];
   }
   return converted(Tensor::of<float>(std::span<const float>(result), {static_cast<int64_t>(result.size())}), dtype);
@@ -175,8 +175,7 @@ bool sharing_allows(const Pair& pair) {
     if (value == nullptr) continue;
     for (Node* user : value->users()) {
       if (user == pair.layer) continue;
-      if (user->op() != pair.layer->op() || user->tensor("weight") != weight || user->optional_tensor("bias") != bias)
-        return false;
+      if (user->op() != pair.layer->op() || user->tensor("weight") != weight || user->optional_tensor("bias") != bias) return false;
       if (!user->output()->has_one_user()) return false;
       const auto other = match(*user->output()->users().front());
       if (!other || !is_private(*other) || !same_factors(*pair.norm, *other->norm)) return false;

@@ -81,8 +81,13 @@ TEST(FoldBatchNorm, TransposedConvolutionScalesItsSecondAxisGroupByGroup) {
   Value* weight = b.parameter("c.weight", ramp({4, 2, 1, 1}, 1.0f, 1.0f));
   Value* x = b.input("x", {1, 4, 8, 8});
   Value* conv = b.call("aten.conv_transpose2d.input",
-                       {{"input", x}, {"weight", weight}, {"bias", Argument()}, {"stride", std::vector<int64_t>{1, 1}},
-                        {"padding", std::vector<int64_t>{0, 0}}, {"output_padding", std::vector<int64_t>{0, 0}}, {"groups", 2}},
+                       {{"input", x},
+                        {"weight", weight},
+                        {"bias", Argument()},
+                        {"stride", std::vector<int64_t>{1, 1}},
+                        {"padding", std::vector<int64_t>{0, 0}},
+                        {"output_padding", std::vector<int64_t>{0, 0}},
+                        {"groups", 2}},
                        {1, 4, 8, 8}, "conv");
   Value* bn = batch_norm(b, conv, 4, "bn");
   ExportedProgram program = b.finish({bn});
@@ -138,9 +143,15 @@ TEST(FoldBatchNorm, ModuleCalledTwiceFoldsOnce) {
     Value* bn = batch_norm(t.b, t.conv, 4, "bn");
     Node* first = bn->producer();
     Value* second = t.b.call("aten.batch_norm.default",
-                             {{"input", again}, {"weight", first->tensor("weight")}, {"bias", first->tensor("bias")},
-                              {"running_mean", first->tensor("running_mean")}, {"running_var", first->tensor("running_var")},
-                              {"training", false}, {"momentum", 0.1}, {"eps", 1e-05}, {"cudnn_enabled", true}},
+                             {{"input", again},
+                              {"weight", first->tensor("weight")},
+                              {"bias", first->tensor("bias")},
+                              {"running_mean", first->tensor("running_mean")},
+                              {"running_var", first->tensor("running_var")},
+                              {"training", false},
+                              {"momentum", 0.1},
+                              {"eps", 1e-05},
+                              {"cudnn_enabled", true}},
                              {1, 4, 8, 8}, "bn_1");
     ExportedProgram program = t.b.finish({bn, second});
     EXPECT_EQ(fold_batch_norm(program, compat), 2u);

@@ -94,9 +94,7 @@ class Planner {
       std::vector<size_t>& ordered = result_.of_value[value];
       const auto rank = [&](size_t i) { return result_.items[i].of_output ? 0 : 1; };
       ordered = indices;
-      std::stable_sort(ordered.begin(), ordered.end(), [&](size_t a, size_t b) {
-        return rank(a) != rank(b) ? rank(a) < rank(b) : a > b;
-      });
+      std::stable_sort(ordered.begin(), ordered.end(), [&](size_t a, size_t b) { return rank(a) != rank(b) ? rank(a) < rank(b) : a > b; });
     }
   }
 

@@ -16,7 +16,7 @@ namespace intaglio {
 
 // One observer call: it watches `value` on its way to `users`.
 struct Insertion {
-  std::string name;              // "activation_post_process_3"; counts insertions
+  std::string name;  // "activation_post_process_3"; counts insertions
   Value* value = nullptr;
   std::optional<size_t> parent;  // reads the result of this insertion instead of the value itself (stacked q/dq)
   size_t group = 0;              // into SpecMap::groups: insertions of one group share an observer

@@ -29,9 +29,7 @@ struct Fork {
     d = b.call("aten.cat.default", {{"tensors", std::vector<Value*>{a, a}}, {"dim", 1}}, {1, 8}, "d");
     program = b.finish({c, d});
   }
-  Insertions plan() {
-    return plan_insertions(program, annotations, resolve_specs(program.graph(), annotations, Compat::intaglio));
-  }
+  Insertions plan() { return plan_insertions(program, annotations, resolve_specs(program.graph(), annotations, Compat::intaglio)); }
 };
 
 TEST(Insertions, OutputObserverServesUsersOfTheSameGroup) {

@@ -41,10 +41,8 @@ void annotate_match(const OperatorMatch& match, const QuantizationConfig& config
   for (const auto& [value, operand] : match.operands) {
     const auto known = std::find_if(inputs.input_qspec_map.begin(), inputs.input_qspec_map.end(),
                                     [&, value = value](const auto& entry) { return entry.first == value; });
-    if (known != inputs.input_qspec_map.end())
-      known->second = spec_of(*operand, config);  // one tensor, one edge
-    else
-      inputs.input_qspec_map.emplace_back(value, spec_of(*operand, config));
+    if (known != inputs.input_qspec_map.end()) known->second = spec_of(*operand, config);  // one tensor, one edge
+    else inputs.input_qspec_map.emplace_back(value, spec_of(*operand, config));
   }
   inputs.annotated = true;
   inputs.rule = rule;

@@ -19,7 +19,9 @@ std::string used_by(const Insertion& insertion) {
 
 // The shape of what a group may be decided to be: an edit changes numbers, not the kind of quantization.
 void check_fits(const PreparedProgram::State& state, const Insertion& insertion, const QuantParams& params) {
-  const auto fail = [&](const std::string& message) { throw_bad_input(fmt::format("plan entry '{}': {}", escaped(insertion.value->name()), message)); };
+  const auto fail = [&](const std::string& message) {
+    throw_bad_input(fmt::format("plan entry '{}': {}", escaped(insertion.value->name()), message));
+  };
   const auto& spec = *state.specs.groups[insertion.group].spec;
   const DType dtype = std::visit(
       [](const auto& s) {
@@ -79,7 +81,8 @@ void PreparedProgram::apply_plan(const Plan& plan) {
     const auto found = by_key.find(entry.tensor + '\n' + entry.used_by);
     if (found == by_key.end()) {
       if (state.program.graph().find_value(entry.tensor) == nullptr)
-        throw_bad_input(fmt::format("plan entry '{}': the program has no such tensor; the plan belongs to another model", escaped(entry.tensor)));
+        throw_bad_input(
+            fmt::format("plan entry '{}': the program has no such tensor; the plan belongs to another model", escaped(entry.tensor)));
       state.warn(fmt::format("plan entry '{}' is not used: this quantizer leaves the tensor in float", escaped(entry.tensor)));
       continue;
     }
@@ -87,8 +90,9 @@ void PreparedProgram::apply_plan(const Plan& plan) {
     check_fits(state, insertion, entry.qparams);
     auto& slot = decided[insertion.group];
     if (slot && !same(*slot, entry.qparams))
-      throw_bad_input(fmt::format("plan entry '{}': it shares its parameters with other entries of group {}, and they differ; edit all of them alike",
-                                  escaped(entry.tensor), entry.group));
+      throw_bad_input(
+          fmt::format("plan entry '{}': it shares its parameters with other entries of group {}, and they differ; edit all of them alike",
+                      escaped(entry.tensor), entry.group));
     slot = entry.qparams;
   }
   for (size_t i = 0; i < decided.size(); ++i)

@@ -9,7 +9,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   try {
     const intaglio::Plan plan = intaglio::parse_plan({reinterpret_cast<const char*>(data), size}, "fuzz");
     if (intaglio::to_json(intaglio::parse_plan(intaglio::to_json(plan), "again")) != intaglio::to_json(plan)) __builtin_trap();
-  } catch (const intaglio::Error&) {
-  }
+  } catch (const intaglio::Error&) {}
   return 0;
 }

@@ -96,8 +96,7 @@ class Reader {
     return at(key);
   }
   int64_t as_integer(const Json& item, const char* key) const {
-    const bool fits = item.is_number_integer() &&
-                      !(item.is_number_unsigned() && item.get<uint64_t>() > static_cast<uint64_t>(INT64_MAX));
+    const bool fits = item.is_number_integer() && !(item.is_number_unsigned() && item.get<uint64_t>() > static_cast<uint64_t>(INT64_MAX));
     if (!fits) fail(fmt::format("'{}' must be an integer", key));
     return item.get<int64_t>();
   }
@@ -166,9 +165,7 @@ Json parse_strictly(std::string_view text, const std::string& source) {
   };
   try {
     return Json::parse(text, check);
-  } catch (const Json::exception& error) {
-    throw_bad_input(fmt::format("{}: not a plan: {}", source, escaped(error.what())));
-  }
+  } catch (const Json::exception& error) { throw_bad_input(fmt::format("{}: not a plan: {}", source, escaped(error.what()))); }
 }
 
 }  // namespace

@@ -14,9 +14,7 @@ namespace {
 bool is_per_channel(const ObserverFactory& factory) { return factory.name.find("per_channel") != std::string::npos; }
 
 // Observers whose result does not change when they see the same tensor again.
-bool is_idempotent(const Observer& observer) {
-  return observer.kind() == "min_max" || observer.kind() == "per_channel_min_max";
-}
+bool is_idempotent(const Observer& observer) { return observer.kind() == "min_max" || observer.kind() == "per_channel_min_max"; }
 
 const Node* node_of(const Insertion& insertion) {
   if (insertion.value->producer() != nullptr) return insertion.value->producer();
@@ -46,7 +44,8 @@ QuantParams derive(const PreparedProgram::State& state, size_t group, size_t dep
   params.dtype = spec.dtype;
   if (spec.quant_min) params.quant_min = *spec.quant_min;
   if (spec.quant_max) params.quant_max = *spec.quant_max;
-  const bool per_channel = spec.qscheme && (*spec.qscheme == QScheme::per_channel_affine || *spec.qscheme == QScheme::per_channel_symmetric);
+  const bool per_channel =
+      spec.qscheme && (*spec.qscheme == QScheme::per_channel_affine || *spec.qscheme == QScheme::per_channel_symmetric);
   params.axis = per_channel ? std::optional(spec.ch_axis.value_or(0)) : std::nullopt;
   return params;
 }
@@ -66,9 +65,7 @@ void observe(PreparedProgram::State& state, const Insertion& insertion, const Te
   if (observer == nullptr) return;
   try {
     observer->observe(tensor);
-  } catch (const Error& error) {
-    throw error.with_context(place_of(insertion));
-  }
+  } catch (const Error& error) { throw error.with_context(place_of(insertion)); }
 }
 
 }  // namespace

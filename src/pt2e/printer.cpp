@@ -54,22 +54,21 @@ std::string to_string(const PreparedProgram::State& state) {
     const QuantizationAnnotation* annotation = state.annotations.find(node);
     if (annotation == nullptr) continue;
     text += fmt::format("  {}: {}\n", node->name(), annotation->rule);
-    for (const auto& [value, spec] : annotation->input_qspec_map)
-      text += fmt::format("    {}: {}\n", value->name(), text_of(spec));
+    for (const auto& [value, spec] : annotation->input_qspec_map) text += fmt::format("    {}: {}\n", value->name(), text_of(spec));
     if (annotation->output_qspec) text += fmt::format("    output: {}\n", to_string(*annotation->output_qspec));
   }
   text += "groups\n";
   for (size_t i = 0; i < state.specs.groups.size(); ++i) {
     std::vector<std::string> members;
-    for (const size_t entry : state.specs.groups[i].entries) members.push_back(fmt::format("({})", key_text(state.specs.entries[entry].key)));
+    for (const size_t entry : state.specs.groups[i].entries)
+      members.push_back(fmt::format("({})", key_text(state.specs.entries[entry].key)));
     text += fmt::format("  {}: {}: {}\n", i, text_of(state.specs.groups[i].spec), fmt::join(members, " "));
   }
   text += "observers\n";
   for (const size_t index : graph_order(state)) {
     const Insertion& insertion = state.insertions.items[index];
     std::vector<std::string> users;
-    for (const Node* user : insertion.users)
-      users.push_back(user == &state.program.graph().output_node() ? "output" : user->name());
+    for (const Node* user : insertion.users) users.push_back(user == &state.program.graph().output_node() ? "output" : user->name());
     const std::string source = insertion.parent ? state.insertions.items[*insertion.parent].name : insertion.value->name();
     text += fmt::format("  {}: {} -> {} (group {})\n", insertion.name, source, fmt::join(users, ", "), insertion.group);
   }

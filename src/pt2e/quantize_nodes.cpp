@@ -15,12 +15,9 @@ struct QdqOps {
   std::string_view quantize;
   std::string_view dequantize;
 };
-constexpr QdqOps per_tensor = {"quantized_decomposed.quantize_per_tensor.default",
-                               "quantized_decomposed.dequantize_per_tensor.default"};
-constexpr QdqOps per_channel = {"quantized_decomposed.quantize_per_channel.default",
-                                "quantized_decomposed.dequantize_per_channel.default"};
-constexpr QdqOps from_tensors = {"quantized_decomposed.quantize_per_tensor.tensor",
-                                 "quantized_decomposed.dequantize_per_tensor.tensor"};
+constexpr QdqOps per_tensor = {"quantized_decomposed.quantize_per_tensor.default", "quantized_decomposed.dequantize_per_tensor.default"};
+constexpr QdqOps per_channel = {"quantized_decomposed.quantize_per_channel.default", "quantized_decomposed.dequantize_per_channel.default"};
+constexpr QdqOps from_tensors = {"quantized_decomposed.quantize_per_tensor.tensor", "quantized_decomposed.dequantize_per_tensor.tensor"};
 
 constexpr std::array copied_metadata = {"stack_trace", "nn_module_stack"};
 
@@ -101,12 +98,11 @@ class Inserter {
     const bool channels = params.is_per_channel();
     if (channels) {
       const std::string scale = free_name("_scale_");
-      Value* scales = program_.add_buffer(scale, Tensor::of<float>(std::span<const float>(params.scale),
-                                                                   {static_cast<int64_t>(params.scale.size())}));
+      Value* scales =
+          program_.add_buffer(scale, Tensor::of<float>(std::span<const float>(params.scale), {static_cast<int64_t>(params.scale.size())}));
       const std::string zero_point = free_name("_zero_point_");
       Value* zero_points = program_.add_buffer(
-          zero_point, Tensor::of<int64_t>(std::span<const int64_t>(params.zero_point),
-                                          {static_cast<int64_t>(params.zero_point.size())}));
+          zero_point, Tensor::of<int64_t>(std::span<const int64_t>(params.zero_point), {static_cast<int64_t>(params.zero_point.size())}));
       qparams_ = {{"scales", scales}, {"zero_points", zero_points}, {"axis", *params.axis}};
     } else {
       // A double that holds the float exactly: every reader gets the same bits back.
@@ -131,11 +127,11 @@ class Inserter {
     const int64_t quant_max = spec.quant_max.value_or(is_signed_type ? 127 : 255);
     const double eps = spec.observer.eps.value_or(ObserverSettings{}.eps);
     const bool symmetric = spec.qscheme == QScheme::per_tensor_symmetric;
-    Node& choose = append(
-        Op::get(symmetric ? "quantized_decomposed.choose_qparams_symmetric.tensor" : "quantized_decomposed.choose_qparams.tensor"),
-        {{"input", source}, {"quant_min", quant_min}, {"quant_max", quant_max}, {"eps", eps}, {"dtype", spec.dtype}},
-        {{TensorMeta::contiguous(DType::float64, {1}), "getitem"}, {TensorMeta::contiguous(DType::int64, {1}), "getitem"}},
-        "choose_qparams");
+    Node& choose =
+        append(Op::get(symmetric ? "quantized_decomposed.choose_qparams_symmetric.tensor" : "quantized_decomposed.choose_qparams.tensor"),
+               {{"input", source}, {"quant_min", quant_min}, {"quant_max", quant_max}, {"eps", eps}, {"dtype", spec.dtype}},
+               {{TensorMeta::contiguous(DType::float64, {1}), "getitem"}, {TensorMeta::contiguous(DType::int64, {1}), "getitem"}},
+               "choose_qparams");
     copy_metadata(insertion.users.empty() ? nullptr : insertion.users.front(), choose);
     qparams_ = {{"scale", choose.output(0)}, {"zero_point", choose.output(1)}};
     append_range(quant_min, quant_max, spec.dtype);

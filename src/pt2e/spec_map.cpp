@@ -61,10 +61,8 @@ class Resolver {
   void add(SpecKey key, const std::optional<AnyQuantizationSpec>& spec, const QuantizationAnnotation& annotation) {
     const auto [place, inserted] = map_.index.try_emplace(key, map_.entries.size());
     SpecEntry entry{key, spec, annotation.rule, annotation.allow_implicit_sharing, 0};
-    if (inserted)
-      map_.entries.push_back(std::move(entry));
-    else
-      map_.entries[place->second] = std::move(entry);  // the last word on an edge counts
+    if (inserted) map_.entries.push_back(std::move(entry));
+    else map_.entries[place->second] = std::move(entry);  // the last word on an edge counts
   }
 
   void collect(const Graph& graph, const Annotations& annotations) {
@@ -96,9 +94,10 @@ class Resolver {
   }
 
   [[noreturn]] void report_cycle(size_t entry) const {
-    throw_usage(fmt::format("{} shares its quantization in a circle: none of the tensors it leads to has a spec of its own; "
-                            "give one of them a QuantizationSpec",
-                            describe(map_.entries[entry].key)));
+    throw_usage(
+        fmt::format("{} shares its quantization in a circle: none of the tensors it leads to has a spec of its own; "
+                    "give one of them a QuantizationSpec",
+                    describe(map_.entries[entry].key)));
   }
 
   // The spec an entry leads to through explicit sharing; null: stays float.
@@ -185,16 +184,17 @@ class Resolver {
     for (QuantizationGroup& group : map_.groups) {
       const size_t first = group.entries.front();
       if (compat_ == Compat::torchao && shared(map_.entries[first]) != nullptr)
-        throw_usage(fmt::format("{} comes first in its sharing group but only refers to a later tensor; torchao refuses this, "
-                                "compat=intaglio resolves it",
-                                describe(map_.entries[first].key)));
+        throw_usage(
+            fmt::format("{} comes first in its sharing group but only refers to a later tensor; torchao refuses this, "
+                        "compat=intaglio resolves it",
+                        describe(map_.entries[first].key)));
       for (const size_t member : group.entries) {
         if (shared(map_.entries[member]) != nullptr) continue;
         group.spec = map_.entries[member].spec;
         break;
       }
-      const bool only_shared = std::all_of(group.entries.begin(), group.entries.end(),
-                                           [&](size_t member) { return shared(map_.entries[member]) != nullptr; });
+      const bool only_shared =
+          std::all_of(group.entries.begin(), group.entries.end(), [&](size_t member) { return shared(map_.entries[member]) != nullptr; });
       if (only_shared) report_cycle(first);
       find_sources(group);
     }

@@ -23,9 +23,7 @@ struct SpecKey {
   friend bool operator==(const SpecKey&, const SpecKey&) = default;
 };
 struct SpecKeyHash {
-  size_t operator()(const SpecKey& key) const {
-    return std::hash<const void*>()(key.value) * 31 + std::hash<const void*>()(key.user);
-  }
+  size_t operator()(const SpecKey& key) const { return std::hash<const void*>()(key.value) * 31 + std::hash<const void*>()(key.user); }
 };
 SpecKey key_of(const EdgeOrValue& target);
 std::string describe(const SpecKey& key);

@@ -76,8 +76,15 @@ inline Value* batch_norm(ProgramBuilder& b, Value* x, int64_t channels, const st
   Value* mean = b.buffer(name + ".running_mean", ramp({channels}, 0.1f, 0.03f));
   Value* variance = b.buffer(name + ".running_var", ramp({channels}, 0.7f, 0.11f));
   return b.call("aten.batch_norm.default",
-                {{"input", x}, {"weight", weight}, {"bias", bias}, {"running_mean", mean}, {"running_var", variance},
-                 {"training", training}, {"momentum", 0.1}, {"eps", 1e-05}, {"cudnn_enabled", true}},
+                {{"input", x},
+                 {"weight", weight},
+                 {"bias", bias},
+                 {"running_mean", mean},
+                 {"running_var", variance},
+                 {"training", training},
+                 {"momentum", 0.1},
+                 {"eps", 1e-05},
+                 {"cudnn_enabled", true}},
                 sizes, name, {module(name, batch_norm_type)});
 }
 
@@ -95,8 +102,8 @@ inline ExportedProgram residual_network() {
                      {1, 4, 8, 8}, "conv2d", {module("c1", conv2d_type)});
   Value* bn = batch_norm(b, c1, 4, "bn1");
   Value* r1 = b.call("aten.relu.default", {{"self", bn}}, {1, 4, 8, 8}, "relu", {module("r1", relu_type)});
-  Value* c2 = b.call("aten.conv2d.default", {{"input", r1}, {"weight", w2}, {"bias", b2}, {"stride", one}, {"padding", one}},
-                     {1, 4, 8, 8}, "conv2d_1", {module("c2", conv2d_type)});
+  Value* c2 = b.call("aten.conv2d.default", {{"input", r1}, {"weight", w2}, {"bias", b2}, {"stride", one}, {"padding", one}}, {1, 4, 8, 8},
+                     "conv2d_1", {module("c2", conv2d_type)});
   Value* sum = b.call("aten.add.Tensor", {{"self", c2}, {"other", r1}}, {1, 4, 8, 8}, "add");
   Value* pool = b.call("aten.max_pool2d.default", {{"self", sum}, {"kernel_size", std::vector<int64_t>{2, 2}}}, {1, 4, 4, 4}, "max_pool2d");
   Value* mean = b.call("aten.adaptive_avg_pool2d.default", {{"self", pool}, {"output_size", one}}, {1, 4, 1, 1}, "adaptive_avg_pool2d",

@@ -39,8 +39,7 @@ const IntegerType& integer_type(DType dtype) {
 constexpr int64_t exact_limit = 1 << 22;
 bool fits_kernels(int64_t zero_point, QuantRange range) {
   const auto small = [](int64_t value) { return value > -exact_limit && value < exact_limit; };
-  return small(zero_point) && small(range.min) && small(range.max) && small(range.min - zero_point) &&
-         small(range.max - zero_point);
+  return small(zero_point) && small(range.min) && small(range.max) && small(range.min - zero_point) && small(range.max - zero_point);
 }
 
 // Any type and zero point, one element at a time, each step rounded as PyTorch rounds it.
@@ -63,34 +62,27 @@ void quantize_plain(std::span<const float> x, float inverse, int64_t zero_point,
 template <typename Q>
 using QuantizeKernel = void (*)(const float*, size_t, QuantizeStep, Q*);
 template <typename Q>
-void quantize_row(std::span<const float> x, float inverse, int64_t zero_point, QuantRange range, Q* q,
-                  QuantizeKernel<Q> kernel) {
+void quantize_row(std::span<const float> x, float inverse, int64_t zero_point, QuantRange range, Q* q, QuantizeKernel<Q> kernel) {
   if (!kernel || !fits_kernels(zero_point, range)) return quantize_plain(x, inverse, zero_point, range, q);
-  const QuantizeStep step{inverse, static_cast<float>(range.min - zero_point),
-                          static_cast<float>(range.max - zero_point), static_cast<float>(zero_point)};
+  const QuantizeStep step{inverse, static_cast<float>(range.min - zero_point), static_cast<float>(range.max - zero_point),
+                          static_cast<float>(zero_point)};
   kernel(x.data(), x.size(), step, q);
 }
 
 // One row with a known inverse. `offset` counts elements of q.
-void quantize_with_inverse(std::span<const float> x, float inverse, int64_t zero_point, QuantRange range, DType dtype,
-                           void* q, size_t offset = 0) {
+void quantize_with_inverse(std::span<const float> x, float inverse, int64_t zero_point, QuantRange range, DType dtype, void* q,
+                           size_t offset = 0) {
   const Kernels& k = kernels();
   const auto run = [&]<typename Q>(Q* out, QuantizeKernel<Q> kernel) {
     quantize_row<Q>(x, inverse, zero_point, range, out + offset, kernel);
   };
   switch (dtype) {
-    case DType::int8:
-      return run(static_cast<int8_t*>(q), k.quantize_int8);
-    case DType::uint8:
-      return run(static_cast<uint8_t*>(q), k.quantize_uint8);
-    case DType::int16:
-      return run(static_cast<int16_t*>(q), k.quantize_int16);
-    case DType::uint16:
-      return run(static_cast<uint16_t*>(q), k.quantize_uint16);
-    case DType::int32:
-      return run(static_cast<int32_t*>(q), QuantizeKernel<int32_t>{nullptr});
-    default:
-      integer_type(dtype);
+    case DType::int8: return run(static_cast<int8_t*>(q), k.quantize_int8);
+    case DType::uint8: return run(static_cast<uint8_t*>(q), k.quantize_uint8);
+    case DType::int16: return run(static_cast<int16_t*>(q), k.quantize_int16);
+    case DType::uint16: return run(static_cast<uint16_t*>(q), k.quantize_uint16);
+    case DType::int32: return run(static_cast<int32_t*>(q), QuantizeKernel<int32_t>{nullptr});
+    default: integer_type(dtype);
   }
 }
 
@@ -100,26 +92,20 @@ void dequantize_row(const void* q, DType dtype, size_t offset, float scale, floa
     kernel(in + offset, x.size(), zero_point, scale, x.data());
   };
   switch (dtype) {
-    case DType::int8:
-      return run(static_cast<const int8_t*>(q), k.dequantize_int8);
-    case DType::uint8:
-      return run(static_cast<const uint8_t*>(q), k.dequantize_uint8);
-    case DType::int16:
-      return run(static_cast<const int16_t*>(q), k.dequantize_int16);
-    case DType::uint16:
-      return run(static_cast<const uint16_t*>(q), k.dequantize_uint16);
-    case DType::int32:
-      return run(static_cast<const int32_t*>(q), k.dequantize_int32);
-    default:
-      integer_type(dtype);
+    case DType::int8: return run(static_cast<const int8_t*>(q), k.dequantize_int8);
+    case DType::uint8: return run(static_cast<const uint8_t*>(q), k.dequantize_uint8);
+    case DType::int16: return run(static_cast<const int16_t*>(q), k.dequantize_int16);
+    case DType::uint16: return run(static_cast<const uint16_t*>(q), k.dequantize_uint16);
+    case DType::int32: return run(static_cast<const int32_t*>(q), k.dequantize_int32);
+    default: integer_type(dtype);
   }
 }
 
 void check_range(QuantRange range, DType dtype) {
   const QuantRange held = integer_type(dtype).range;
   if (range.min > range.max || range.min < held.min || range.max > held.max) {
-    throw_bad_input(fmt::format("quantization range [{}, {}] is not inside {}'s [{}, {}]", range.min, range.max,
-                                name(dtype), held.min, held.max));
+    throw_bad_input(
+        fmt::format("quantization range [{}, {}] is not inside {}'s [{}, {}]", range.min, range.max, name(dtype), held.min, held.max));
   }
 }
 
@@ -140,15 +126,13 @@ QuantRange range_of(const ObserverSettings& settings) {
   }
   const QuantRange range{*settings.quant_min, *settings.quant_max};
   if (range.min >= range.max || range.min > 0 || range.max < 0 || range.min < held.min || range.max > held.max) {
-    throw_usage(
-        fmt::format("quantization settings: quant_min {} and quant_max {} must span 0 and be inside {}'s [{}, {}]",
-                    range.min, range.max, name(settings.dtype), held.min, held.max));
+    throw_usage(fmt::format("quantization settings: quant_min {} and quant_max {} must span 0 and be inside {}'s [{}, {}]", range.min,
+                            range.max, name(settings.dtype), held.min, held.max));
   }
   return range;
 }
 
-void quantize_per_tensor(std::span<const float> x, double scale, int64_t zero_point, QuantRange range, DType dtype,
-                         void* q) {
+void quantize_per_tensor(std::span<const float> x, double scale, int64_t zero_point, QuantRange range, DType dtype, void* q) {
   check_range(range, dtype);
   if (scale == 0.0) throw_bad_input("quantize_per_tensor with scale 0; expected a positive scale");
   quantize_with_inverse(x, static_cast<float>(1.0 / scale), zero_point, range, dtype, q);
@@ -158,8 +142,8 @@ void dequantize_per_tensor(const void* q, DType dtype, double scale, int64_t zer
   dequantize_row(q, dtype, 0, static_cast<float>(scale), static_cast<float>(zero_point), x);
 }
 
-void quantize_per_channel(const float* x, ChannelLayout layout, std::span<const float> scales,
-                          std::span<const int64_t> zero_points, QuantRange range, DType dtype, void* q) {
+void quantize_per_channel(const float* x, ChannelLayout layout, std::span<const float> scales, std::span<const int64_t> zero_points,
+                          QuantRange range, DType dtype, void* q) {
   check_range(range, dtype);
   const size_t inner = static_cast<size_t>(layout.inner);
   size_t offset = 0;
@@ -201,14 +185,14 @@ QuantizedBias quantize_bias(std::span<const float> bias, double input_scale, dou
 QuantizedBias quantize_bias(std::span<const float> bias, double input_scale, std::span<const float> weight_scales) {
   if (weight_scales.size() == 1) return quantize_bias(bias, input_scale, static_cast<double>(weight_scales[0]));
   if (weight_scales.size() != bias.size()) {
-    throw_bad_input(fmt::format("bias of {} values with {} weight scales; expected one scale or one a channel",
-                                bias.size(), weight_scales.size()));
+    throw_bad_input(
+        fmt::format("bias of {} values with {} weight scales; expected one scale or one a channel", bias.size(), weight_scales.size()));
   }
   QuantizedBias result{std::vector<int32_t>(bias.size()), std::vector<float>(bias.size())};
   for (size_t i = 0; i < bias.size(); ++i) result.scales[i] = weight_scales[i] * static_cast<float>(input_scale);
   const int64_t zero_point = 0;
-  quantize_per_channel(bias.data(), {1, static_cast<int64_t>(bias.size()), 1}, result.scales, {&zero_point, 1},
-                       range_of(DType::int32), DType::int32, result.values.data());
+  quantize_per_channel(bias.data(), {1, static_cast<int64_t>(bias.size()), 1}, result.scales, {&zero_point, 1}, range_of(DType::int32),
+                       DType::int32, result.values.data());
   return result;
 }
 

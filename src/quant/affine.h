@@ -45,8 +45,8 @@ int64_t symmetric_zero_point(const ObserverSettings& settings);
 
 // The static path for an observer of these settings: one entry, or one per channel of settings.ch_axis.
 // An empty range (+inf, -inf) gives scale 1, zero point 0.
-QuantParams qparams_of_range(std::span<const float> min, std::span<const float> max, const ObserverSettings& settings,
-                             double eps, bool per_channel);
+QuantParams qparams_of_range(std::span<const float> min, std::span<const float> max, const ObserverSettings& settings, double eps,
+                             bool per_channel);
 
 // Dynamic quantization (`quantized_decomposed.choose_qparams.tensor`, `choose_qparams_symmetric.tensor`): the
 // parameters of one tensor from its own values. An empty tensor counts as all zeros. Only int8 and uint8.
@@ -58,8 +58,7 @@ ScaleZeroPoint choose_qparams_symmetric(const Tensor& x, QuantRange range, doubl
 // `q` receives x.size() integers of type `dtype`. `scale` may be any positive double: graph literals are doubles.
 // For int32 a value above the largest float below 2^31 becomes 2^31-1 (PyTorch's conversion is undefined there).
 // NaN becomes the lowest value of int32 and 0 in narrower types, as the x86 conversion gives.
-void quantize_per_tensor(std::span<const float> x, double scale, int64_t zero_point, QuantRange range, DType dtype,
-                         void* q);
+void quantize_per_tensor(std::span<const float> x, double scale, int64_t zero_point, QuantRange range, DType dtype, void* q);
 // `x` receives `x.size()` floats from as many integers at `q`; the scale is narrowed to float32.
 void dequantize_per_tensor(const void* q, DType dtype, double scale, int64_t zero_point, std::span<float> x);
 
@@ -70,8 +69,8 @@ struct ChannelLayout {
   int64_t channels;
   int64_t inner;
 };
-void quantize_per_channel(const float* x, ChannelLayout layout, std::span<const float> scales,
-                          std::span<const int64_t> zero_points, QuantRange range, DType dtype, void* q);
+void quantize_per_channel(const float* x, ChannelLayout layout, std::span<const float> scales, std::span<const int64_t> zero_points,
+                          QuantRange range, DType dtype, void* q);
 void dequantize_per_channel(const void* q, DType dtype, ChannelLayout layout, std::span<const float> scales,
                             std::span<const int64_t> zero_points, float* x);
 
@@ -82,10 +81,10 @@ void dequantize_per_channel(const void* q, DType dtype, ChannelLayout layout, st
 
 Tensor quantize_per_tensor(const Tensor& x, double scale, int64_t zero_point, QuantRange range, DType dtype);
 Tensor dequantize_per_tensor(const Tensor& q, double scale, int64_t zero_point, DType out_dtype = DType::float32);
-Tensor quantize_per_channel(const Tensor& x, std::span<const float> scales, std::span<const int64_t> zero_points,
-                            int64_t axis, QuantRange range, DType dtype);
-Tensor dequantize_per_channel(const Tensor& q, std::span<const float> scales, std::span<const int64_t> zero_points,
-                              int64_t axis, DType out_dtype = DType::float32);
+Tensor quantize_per_channel(const Tensor& x, std::span<const float> scales, std::span<const int64_t> zero_points, int64_t axis,
+                            QuantRange range, DType dtype);
+Tensor dequantize_per_channel(const Tensor& q, std::span<const float> scales, std::span<const int64_t> zero_points, int64_t axis,
+                              DType out_dtype = DType::float32);
 // Either of the above as `params` says.
 Tensor quantize(const Tensor& x, const QuantParams& params);
 Tensor dequantize(const Tensor& q, const QuantParams& params, DType out_dtype = DType::float32);

@@ -26,12 +26,11 @@ Tensor float_memory(const Tensor& x, const char* what) {
 }
 
 void check_integer(const Tensor& q, const char* what) {
-  if (q.dtype() == DType::int8 || q.dtype() == DType::uint8 || q.dtype() == DType::int16 ||
-      q.dtype() == DType::uint16 || q.dtype() == DType::int32) {
+  if (q.dtype() == DType::int8 || q.dtype() == DType::uint8 || q.dtype() == DType::int16 || q.dtype() == DType::uint16 ||
+      q.dtype() == DType::int32) {
     return;
   }
-  throw_bad_input(
-      fmt::format("{}: expected an int8, uint8, int16, uint16 or int32 tensor, got {}", what, name(q.dtype())));
+  throw_bad_input(fmt::format("{}: expected an int8, uint8, int16, uint16 or int32 tensor, got {}", what, name(q.dtype())));
 }
 
 void check_out_dtype(DType dtype, const char* what) {
@@ -47,17 +46,14 @@ struct Channels {
 
 // How the axis lies in the memory of a dense tensor: whatever the order of the dimensions, an index of the axis repeats
 // every stride * size elements.
-Channels channels_of(const Tensor& x, int64_t axis, std::span<const float> scales, std::span<const int64_t> zero_points,
-                     const char* what) {
+Channels channels_of(const Tensor& x, int64_t axis, std::span<const float> scales, std::span<const int64_t> zero_points, const char* what) {
   const int64_t positive = axis < 0 ? axis + x.rank() : axis;
-  if (positive < 0 || positive >= x.rank()) {
-    throw_bad_input(fmt::format("{}: axis {} of a tensor of rank {}", what, axis, x.rank()));
-  }
+  if (positive < 0 || positive >= x.rank()) { throw_bad_input(fmt::format("{}: axis {} of a tensor of rank {}", what, axis, x.rank())); }
   const int64_t size = x.size(positive);
   const auto fits = [&](size_t count) { return count == 1 || count == static_cast<size_t>(size); };
   if (!fits(scales.size()) || !fits(zero_points.size())) {
-    throw_bad_input(fmt::format("{}: {} scales and {} zero points for axis {} of size {}; expected one or {} of each",
-                                what, scales.size(), zero_points.size(), positive, size, size));
+    throw_bad_input(fmt::format("{}: {} scales and {} zero points for axis {} of size {}; expected one or {} of each", what, scales.size(),
+                                zero_points.size(), positive, size, size));
   }
   if (x.numel() == 0) return {positive, {0, 0, 0}};
   if (size == 1) return {positive, {1, 1, x.numel()}};
@@ -83,8 +79,7 @@ Tensor like_from_floats(const Tensor& x, DType dtype, const std::vector<float>& 
 Tensor quantize_per_tensor(const Tensor& input, double scale, int64_t zero_point, QuantRange range, DType dtype) {
   const Tensor x = dense(input);
   const Tensor values = float_memory(x, "quantize_per_tensor");
-  return like(x, dtype,
-              [&](void* q) { quantize_per_tensor(values.span<float>(), scale, zero_point, range, dtype, q); });
+  return like(x, dtype, [&](void* q) { quantize_per_tensor(values.span<float>(), scale, zero_point, range, dtype, q); });
 }
 
 Tensor dequantize_per_tensor(const Tensor& input, double scale, int64_t zero_point, DType out_dtype) {
@@ -93,9 +88,8 @@ Tensor dequantize_per_tensor(const Tensor& input, double scale, int64_t zero_poi
   const Tensor q = dense(input);
   const size_t count = static_cast<size_t>(q.numel());
   if (out_dtype == DType::float32) {
-    return like(q, out_dtype, [&](void* x) {
-      dequantize_per_tensor(q.raw(), q.dtype(), scale, zero_point, {static_cast<float*>(x), count});
-    });
+    return like(q, out_dtype,
+                [&](void* x) { dequantize_per_tensor(q.raw(), q.dtype(), scale, zero_point, {static_cast<float*>(x), count}); });
   }
   // (q - zero_point) * scale, with q, zero_point, the difference and the product rounded to the narrow type.
   const Tensor floats = converted(memory_of(q), DType::float32);
@@ -109,26 +103,24 @@ Tensor dequantize_per_tensor(const Tensor& input, double scale, int64_t zero_poi
   return like_from_floats(q, out_dtype, values);
 }
 
-Tensor quantize_per_channel(const Tensor& input, std::span<const float> scales, std::span<const int64_t> zero_points,
-                            int64_t axis, QuantRange range, DType dtype) {
+Tensor quantize_per_channel(const Tensor& input, std::span<const float> scales, std::span<const int64_t> zero_points, int64_t axis,
+                            QuantRange range, DType dtype) {
   const Tensor x = dense(input);
   const Tensor values = float_memory(x, "quantize_per_channel");
   const Channels channels = channels_of(x, axis, scales, zero_points, "quantize_per_channel");
-  return like(x, dtype, [&](void* q) {
-    quantize_per_channel(values.data<float>(), channels.layout, scales, zero_points, range, dtype, q);
-  });
+  return like(x, dtype,
+              [&](void* q) { quantize_per_channel(values.data<float>(), channels.layout, scales, zero_points, range, dtype, q); });
 }
 
-Tensor dequantize_per_channel(const Tensor& input, std::span<const float> scales, std::span<const int64_t> zero_points,
-                              int64_t axis, DType out_dtype) {
+Tensor dequantize_per_channel(const Tensor& input, std::span<const float> scales, std::span<const int64_t> zero_points, int64_t axis,
+                              DType out_dtype) {
   check_integer(input, "dequantize_per_channel");
   check_out_dtype(out_dtype, "dequantize_per_channel");
   const Tensor q = dense(input);
   const Channels channels = channels_of(q, axis, scales, zero_points, "dequantize_per_channel");
   if (out_dtype == DType::float32) {
-    return like(q, out_dtype, [&](void* x) {
-      dequantize_per_channel(q.raw(), q.dtype(), channels.layout, scales, zero_points, static_cast<float*>(x));
-    });
+    return like(q, out_dtype,
+                [&](void* x) { dequantize_per_channel(q.raw(), q.dtype(), channels.layout, scales, zero_points, static_cast<float*>(x)); });
   }
   std::vector<float> values(static_cast<size_t>(q.numel()));
   dequantize_per_channel(q.raw(), q.dtype(), channels.layout, scales, zero_points, values.data());

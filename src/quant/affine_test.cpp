@@ -69,8 +69,7 @@ TEST(ChooseQParams, Symmetric) {
 }
 
 TEST(ChooseQParams, OfRanges) {
-  ObserverSettings settings{
-      .qscheme = QScheme::per_channel_symmetric, .quant_min = -127, .quant_max = 127, .ch_axis = 1};
+  ObserverSettings settings{.qscheme = QScheme::per_channel_symmetric, .quant_min = -127, .quant_max = 127, .ch_axis = 1};
   const std::vector<float> low{-127.0f, 0.0f}, high{1.0f, 254.0f};
   const QuantParams params = qparams_of_range(low, high, settings, 1e-7, true);
   EXPECT_EQ(params.scale, (std::vector<float>{1.0f, 2.0f}));
@@ -93,15 +92,13 @@ TEST(ChooseQParams, Dynamic) {
   const ScaleZeroPoint half = choose_qparams(converted(x, DType::float16), int8_range, 0x1p-12, DType::int8);
   EXPECT_EQ(half.scale, half_to_float(float_to_half(half.scale)));
   EXPECT_EQ(half.scale, half_to_float(float_to_half(2.55f / 255.0f)));
-  EXPECT_EQ(choose_qparams(Tensor::empty(DType::float32, {0}), int8_range, 0x1p-12, DType::int8),
-            (ScaleZeroPoint{0x1p-12f, -128}));
+  EXPECT_EQ(choose_qparams(Tensor::empty(DType::float32, {0}), int8_range, 0x1p-12, DType::int8), (ScaleZeroPoint{0x1p-12f, -128}));
   EXPECT_THROW(choose_qparams(x, int8_range, 1e-7, DType::int16), Error);
   EXPECT_THROW(choose_qparams(Tensor::of<float>({not_a_number}, {1}), int8_range, 1e-7, DType::int8), Error);
 }
 
 TEST(QuantizePerTensor, RoundsHalfToEvenAndClamps) {
-  const Tensor x =
-      Tensor::of<float>({0.5f, 1.5f, 2.5f, -0.5f, -1.5f, 126.6f, 200.0f, -1e30f, infinity, -infinity}, {10});
+  const Tensor x = Tensor::of<float>({0.5f, 1.5f, 2.5f, -0.5f, -1.5f, 126.6f, 200.0f, -1e30f, infinity, -infinity}, {10});
   EXPECT_EQ(values_of<int8_t>(quantize_per_tensor(x, 1.0, 0, int8_range, DType::int8)),
             (std::vector<int64_t>{0, 2, 2, 0, -2, 127, 127, -128, 127, -128}));
   EXPECT_EQ(values_of<int8_t>(quantize_per_tensor(x, 1.0, 10, {-127, 127}, DType::int8)),
@@ -120,8 +117,7 @@ TEST(QuantizePerTensor, MultipliesByTheInverse) {
 
 TEST(QuantizePerTensor, NaNAndLargeIntegers) {
   const Tensor x = Tensor::of<float>({not_a_number, 1e10f, -1e10f, 16777217.0f}, {4});
-  EXPECT_EQ(values_of<int8_t>(quantize_per_tensor(x, 1.0, 5, int8_range, DType::int8)),
-            (std::vector<int64_t>{0, 127, -128, 127}));
+  EXPECT_EQ(values_of<int8_t>(quantize_per_tensor(x, 1.0, 5, int8_range, DType::int8)), (std::vector<int64_t>{0, 127, -128, 127}));
   EXPECT_EQ(values_of<int32_t>(quantize_per_tensor(x, 1.0, 0, range_of(DType::int32), DType::int32)),
             (std::vector<int64_t>{-2147483648LL, 2147483647LL, -2147483648LL, 16777216}));
 }
@@ -159,8 +155,7 @@ TEST(PerChannel, AnyAxisAndLayout) {
   const Tensor x = Tensor::of<float>({1, 2, 3, 4, 5, 6}, {2, 3});
   const std::vector<float> two{1.0f, 0.5f}, three{1.0f, 0.5f, 2.0f};
   const std::vector<int64_t> zero{0}, shifts{0, 1, -1};
-  EXPECT_EQ(values_of<int8_t>(quantize_per_channel(x, two, zero, 0, int8_range, DType::int8)),
-            (std::vector<int64_t>{1, 2, 3, 8, 10, 12}));
+  EXPECT_EQ(values_of<int8_t>(quantize_per_channel(x, two, zero, 0, int8_range, DType::int8)), (std::vector<int64_t>{1, 2, 3, 8, 10, 12}));
   const std::vector<int64_t> by_column{1, 5, 1, 4, 11, 2};  // 3/2 = 1.5 -> 2, 6/2 = 3, one less each
   EXPECT_EQ(values_of<int8_t>(quantize_per_channel(x, three, shifts, 1, int8_range, DType::int8)), by_column);
   // The same numbers stored column by column.

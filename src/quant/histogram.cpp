@@ -95,8 +95,7 @@ void Histogram::observe(std::span<const float> values) {
   const Range seen = range_of_values(values);
   if (std::isfinite(seen.min) && std::isfinite(seen.max)) return observe_finite(values, seen);
   std::vector<float> finite;
-  std::copy_if(values.begin(), values.end(), std::back_inserter(finite),
-               [](float value) { return std::isfinite(value); });
+  std::copy_if(values.begin(), values.end(), std::back_inserter(finite), [](float value) { return std::isfinite(value); });
   if (!finite.empty()) observe_finite(finite, range_of_values(finite));
 }
 

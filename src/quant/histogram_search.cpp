@@ -37,8 +37,7 @@ class ErrorOfBins {
                            static_cast<float>(destination / 2),
                            first,
                            static_cast<int>(std::min<int64_t>(levels_, 1 << 16))};
-    const bool kernel_takes_it =
-        levels_ <= (1 << 16) && input.destination_width >= 0x1p-100f && bin_width_ * bins < 0x1p40;
+    const bool kernel_takes_it = levels_ <= (1 << 16) && input.destination_width >= 0x1p-100f && bin_width_ * bins < 0x1p40;
     return kernel_takes_it ? kernels().quantization_error(input) : plain(input);
   }
 
@@ -103,9 +102,7 @@ struct Quantiles {
 
 }  // namespace
 
-float Histogram::quantization_error(int first, int last, int64_t levels) const {
-  return ErrorOfBins(counts_, range_, levels)(first, last);
-}
+float Histogram::quantization_error(int first, int last, int64_t levels) const { return ErrorOfBins(counts_, range_, levels)(first, last); }
 
 Range Histogram::search(int64_t levels) const {
   const Quantiles& quantiles = Quantiles::get();

@@ -69,8 +69,7 @@ TEST(Kernels, RangesAgree) {
 TEST(Kernels, ChannelRangesAgree) {
   Random random(2);
   for (int round = 0; round < 100; ++round) {
-    const size_t outer = 1 + random.below(4), channels = 1 + random.below(70),
-                 inner = round % 2 ? 1 : 1 + random.below(90);
+    const size_t outer = 1 + random.below(4), channels = 1 + random.below(70), inner = round % 2 ? 1 : 1 + random.below(90);
     const std::vector<float> x = random.values(outer * channels * inner);
     std::vector<float> low(channels, std::numeric_limits<float>::infinity()), high(channels, -low[0]);
     for (size_t i = 0; i < x.size(); ++i) {
@@ -79,8 +78,7 @@ TEST(Kernels, ChannelRangesAgree) {
       high[channel] = std::max(high[channel], x[i]);
     }
     for (const Kernels* set : available_kernels()) {
-      std::vector<float> found_low(channels, std::numeric_limits<float>::infinity()),
-          found_high(channels, -found_low[0]);
+      std::vector<float> found_low(channels, std::numeric_limits<float>::infinity()), found_high(channels, -found_low[0]);
       EXPECT_FALSE(set->min_max_channels(x.data(), outer, channels, inner, found_low.data(), found_high.data()));
       EXPECT_EQ(found_low, low) << set->name;
       EXPECT_EQ(found_high, high) << set->name;
@@ -217,13 +215,11 @@ TEST(Kernels, WideningIsSixteenAdditions) {
     const float low = random.unit() - 0.5f, high = low + random.scale();
     const float wider = round % 4 == 0 ? 0.0f : (high - low) * random.unit() * (round % 2 ? 0.1f : 5.0f);
     baseline::kernel_set.linspace(low, high, centres.size(), centres.data());
-    baseline::kernel_set.linspace(low - wider * random.unit(), high + wider * random.unit(), bounds.size(),
-                                  bounds.data());
+    baseline::kernel_set.linspace(low - wider * random.unit(), high + wider * random.unit(), bounds.size(), bounds.data());
     std::vector<float> expected(histogram_bins);
     for (size_t i = 0; i < centres.size(); ++i) {
       const auto after = std::upper_bound(bounds.begin(), bounds.end(), centres[i]) - bounds.begin();
-      expected[static_cast<size_t>(std::clamp<std::ptrdiff_t>(after - 1, 0, histogram_bins - 1))] +=
-          counts[i / 16] / 16.0f;
+      expected[static_cast<size_t>(std::clamp<std::ptrdiff_t>(after - 1, 0, histogram_bins - 1))] += counts[i / 16] / 16.0f;
     }
     for (const Kernels* set : available_kernels()) {
       std::vector<float> found(histogram_bins);
@@ -248,8 +244,7 @@ void expect_same(Random& random, void (*Kernels::*quantize)(const float*, size_t
     expected[i] = std::isnan(value) ? Q{0} : static_cast<Q>(std::min(std::max(value, low), high));
   }
   std::vector<float> floats(x.size()), expected_floats(x.size());
-  for (size_t i = 0; i < x.size(); ++i)
-    expected_floats[i] = (static_cast<float>(expected[i]) - zero_point) * step.inverse;
+  for (size_t i = 0; i < x.size(); ++i) expected_floats[i] = (static_cast<float>(expected[i]) - zero_point) * step.inverse;
   for (const Kernels* set : available_kernels()) {
     (set->*quantize)(x.data(), x.size(), step, q.data());
     EXPECT_EQ(q, expected) << set->name;

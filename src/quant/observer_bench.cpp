@@ -24,8 +24,8 @@ std::vector<float> activations(size_t count, bool relu, unsigned seed = 1) {
 }
 
 void per_element(benchmark::State& state, size_t count) {
-  state.counters["ns/element"] = benchmark::Counter(
-      static_cast<double>(count) * 1e-9, benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
+  state.counters["ns/element"] =
+      benchmark::Counter(static_cast<double>(count) * 1e-9, benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
 }
 
 const Kernels* kernels_of(benchmark::State& state) {
@@ -54,9 +54,7 @@ void count_bins(benchmark::State& state) {
   const std::vector<float> x = activations(state.range(0), state.range(1));
   const MinMax range = set->min_max(x.data(), x.size());
   std::vector<uint32_t> counts(histogram_bins);
-  for (auto _ : state) {
-    benchmark::DoNotOptimize(set->count_bins(x.data(), x.size(), range.min, range.max, counts.data()));
-  }
+  for (auto _ : state) { benchmark::DoNotOptimize(set->count_bins(x.data(), x.size(), range.min, range.max, counts.data())); }
   per_element(state, x.size());
 }
 BENCHMARK(count_bins)->ArgsProduct({{7840, 12544 * 24, 12544 * 96}, {0, 1}, {0, 1, 2}});

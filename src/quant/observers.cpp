@@ -19,17 +19,14 @@ namespace {
 
 using quant::Range;
 
-bool is_per_channel_scheme(QScheme scheme) {
-  return scheme == QScheme::per_channel_affine || scheme == QScheme::per_channel_symmetric;
-}
+bool is_per_channel_scheme(QScheme scheme) { return scheme == QScheme::per_channel_affine || scheme == QScheme::per_channel_symmetric; }
 
 ObserverSettings checked(const ObserverSettings& settings, std::string_view kind, bool per_channel) {
   quant::range_of(settings);
   if (is_per_channel_scheme(settings.qscheme) != per_channel) {
     throw_usage(fmt::format("a {} observer needs a {} scheme", kind, per_channel ? "per-channel" : "per-tensor"));
   }
-  if (!(settings.eps >= 0.0))
-    throw_usage(fmt::format("a {} observer with eps {}; expected 0 or more", kind, settings.eps));
+  if (!(settings.eps >= 0.0)) throw_usage(fmt::format("a {} observer with eps {}; expected 0 or more", kind, settings.eps));
   return settings;
 }
 
@@ -93,12 +90,10 @@ class PerChannelMinMaxObserver final : public Observer {
     if (!has_observed()) {
       ranges_ = std::move(sample);
     } else if (sample.min.size() != ranges_.min.size()) {
-      throw_bad_input(fmt::format("{} channels on axis {} where earlier samples had {}", sample.min.size(),
-                                  settings().ch_axis, ranges_.min.size()));
+      throw_bad_input(
+          fmt::format("{} channels on axis {} where earlier samples had {}", sample.min.size(), settings().ch_axis, ranges_.min.size()));
     } else {
-      for (size_t c = 0; c < sample.min.size(); ++c) {
-        running_.add({sample.min[c], sample.max[c]}, ranges_.min[c], ranges_.max[c]);
-      }
+      for (size_t c = 0; c < sample.min.size(); ++c) { running_.add({sample.min[c], sample.max[c]}, ranges_.min[c], ranges_.max[c]); }
     }
     ++calls_;
   }
@@ -161,16 +156,13 @@ class PlaceholderObserver final : public Observer {
 class FixedQParamsObserver final : public Observer {
  public:
   FixedQParamsObserver(const ObserverSettings& settings, double scale, int64_t zero_point)
-      : Observer(checked(settings, "fixed_qparams", false)),
-        scale_(static_cast<float>(scale)),
-        zero_point_(zero_point) {
+      : Observer(checked(settings, "fixed_qparams", false)), scale_(static_cast<float>(scale)), zero_point_(zero_point) {
     const quant::QuantRange range = quant::range_of(settings);
     if (!(scale_ > 0.0f) || !std::isfinite(scale_)) {
       throw_usage(fmt::format("fixed quantization parameters: scale {} is not a positive number", scale));
     }
     if (zero_point < range.min || zero_point > range.max) {
-      throw_usage(fmt::format("fixed quantization parameters: zero point {} is outside [{}, {}]", zero_point, range.min,
-                              range.max));
+      throw_usage(fmt::format("fixed quantization parameters: zero point {} is outside [{}, {}]", zero_point, range.min, range.max));
     }
   }
 
@@ -210,16 +202,14 @@ Running averaging(double constant) {
 }  // namespace
 
 ObserverFactory min_max_observer(std::optional<double> eps) {
-  return factory("min_max", eps, [](const ObserverSettings& settings) {
-    return std::make_unique<MinMaxObserver>("min_max", settings, Running{});
-  });
+  return factory("min_max", eps,
+                 [](const ObserverSettings& settings) { return std::make_unique<MinMaxObserver>("min_max", settings, Running{}); });
 }
 
 ObserverFactory moving_average_min_max_observer(double averaging_constant, std::optional<double> eps) {
-  return factory("moving_average_min_max", eps,
-                 [running = averaging(averaging_constant)](const ObserverSettings& settings) {
-                   return std::make_unique<MinMaxObserver>("moving_average_min_max", settings, running);
-                 });
+  return factory("moving_average_min_max", eps, [running = averaging(averaging_constant)](const ObserverSettings& settings) {
+    return std::make_unique<MinMaxObserver>("moving_average_min_max", settings, running);
+  });
 }
 
 ObserverFactory per_channel_min_max_observer(std::optional<double> eps) {
@@ -229,21 +219,17 @@ ObserverFactory per_channel_min_max_observer(std::optional<double> eps) {
 }
 
 ObserverFactory moving_average_per_channel_min_max_observer(double averaging_constant, std::optional<double> eps) {
-  return factory("moving_average_per_channel_min_max", eps,
-                 [running = averaging(averaging_constant)](const ObserverSettings& settings) {
-                   return std::make_unique<PerChannelMinMaxObserver>("moving_average_per_channel_min_max", settings,
-                                                                     running);
-                 });
+  return factory("moving_average_per_channel_min_max", eps, [running = averaging(averaging_constant)](const ObserverSettings& settings) {
+    return std::make_unique<PerChannelMinMaxObserver>("moving_average_per_channel_min_max", settings, running);
+  });
 }
 
 ObserverFactory histogram_observer(std::optional<double> eps) {
-  return factory("histogram", eps,
-                 [](const ObserverSettings& settings) { return std::make_unique<HistogramObserver>(settings); });
+  return factory("histogram", eps, [](const ObserverSettings& settings) { return std::make_unique<HistogramObserver>(settings); });
 }
 
 ObserverFactory placeholder_observer(std::optional<double> eps) {
-  return factory("placeholder", eps,
-                 [](const ObserverSettings& settings) { return std::make_unique<PlaceholderObserver>(settings); });
+  return factory("placeholder", eps, [](const ObserverSettings& settings) { return std::make_unique<PlaceholderObserver>(settings); });
 }
 
 ObserverFactory fixed_qparams_observer(double scale, int64_t zero_point) {

@@ -10,13 +10,10 @@ namespace {
 
 constexpr float infinity = std::numeric_limits<float>::infinity();
 const ObserverSettings activation{.quant_min = -128, .quant_max = 127, .eps = 0x1p-12};
-const ObserverSettings weight{
-    .qscheme = QScheme::per_channel_symmetric, .quant_min = -127, .quant_max = 127, .eps = 0x1p-12};
+const ObserverSettings weight{.qscheme = QScheme::per_channel_symmetric, .quant_min = -127, .quant_max = 127, .eps = 0x1p-12};
 
 using Floats = std::vector<float>;
-Tensor row(std::initializer_list<float> values) {
-  return Tensor::of<float>(values, {static_cast<int64_t>(values.size())});
-}
+Tensor row(std::initializer_list<float> values) { return Tensor::of<float>(values, {static_cast<int64_t>(values.size())}); }
 
 TEST(MinMax, WidensAndNamesItself) {
   const auto observer = min_max_observer().make(activation);

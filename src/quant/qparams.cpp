@@ -17,8 +17,7 @@ namespace {
 
 void check_ordered(float min, float max) {
   if (!(min <= max)) {
-    throw_bad_input(
-        fmt::format("observed range [{}, {}] is not ascending; are there NaN values in the data?", min, max));
+    throw_bad_input(fmt::format("observed range [{}, {}] is not ascending; are there NaN values in the data?", min, max));
   }
 }
 
@@ -55,8 +54,7 @@ Range dynamic_range(const Tensor& x, DType dtype) {
     throw_unsupported(fmt::format("dynamic quantization to {}; expected int8 or uint8", name(dtype)));
   }
   if (x.dtype() != DType::float32 && x.dtype() != DType::float16 && x.dtype() != DType::bfloat16) {
-    throw_bad_input(
-        fmt::format("choose_qparams: expected a float32, float16 or bfloat16 tensor, got {}", name(x.dtype())));
+    throw_bad_input(fmt::format("choose_qparams: expected a float32, float16 or bfloat16 tensor, got {}", name(x.dtype())));
   }
   if (x.numel() == 0) return {0.0f, 0.0f};
   return range_of_values(x);
@@ -80,8 +78,8 @@ int64_t symmetric_zero_point(const ObserverSettings& settings) {
   return sum / 2;  // both are at least 0
 }
 
-QuantParams qparams_of_range(std::span<const float> min, std::span<const float> max, const ObserverSettings& settings,
-                             double eps, bool per_channel) {
+QuantParams qparams_of_range(std::span<const float> min, std::span<const float> max, const ObserverSettings& settings, double eps,
+                             bool per_channel) {
   const QuantRange range = range_of(settings);
   QuantParams params;
   params.quant_min = range.min;
@@ -94,12 +92,11 @@ QuantParams qparams_of_range(std::span<const float> min, std::span<const float> 
     params.zero_point = {0};
     return params;
   }
-  const bool is_symmetric =
-      settings.qscheme == QScheme::per_tensor_symmetric || settings.qscheme == QScheme::per_channel_symmetric;
+  const bool is_symmetric = settings.qscheme == QScheme::per_tensor_symmetric || settings.qscheme == QScheme::per_channel_symmetric;
   const int64_t middle = symmetric_zero_point(settings);
   for (size_t i = 0; i < min.size(); ++i) {
-    const ScaleZeroPoint one = is_symmetric ? choose_qparams_symmetric(min[i], max[i], range, eps, middle)
-                                            : choose_qparams_affine(min[i], max[i], range, eps);
+    const ScaleZeroPoint one =
+        is_symmetric ? choose_qparams_symmetric(min[i], max[i], range, eps, middle) : choose_qparams_affine(min[i], max[i], range, eps);
     params.scale.push_back(one.scale);
     params.zero_point.push_back(one.zero_point);
   }

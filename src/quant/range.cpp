@@ -16,8 +16,7 @@ namespace {
 
 Tensor dense_float32(const Tensor& tensor) {
   if (!is_floating(tensor.dtype()) || item_size(tensor.dtype()) < 2) {
-    throw_bad_input(
-        fmt::format("expected a float32, float16, bfloat16 or float64 tensor, got {}", name(tensor.dtype())));
+    throw_bad_input(fmt::format("expected a float32, float16, bfloat16 or float64 tensor, got {}", name(tensor.dtype())));
   }
   const Tensor dense = tensor.numel() > 0 && tensor.is_dense() ? tensor : tensor.contiguous();
   if (dense.dtype() == DType::float32) return dense;
@@ -50,10 +49,9 @@ ChannelRanges channel_ranges(const Tensor& tensor, int64_t axis) {
   constexpr float infinity = std::numeric_limits<float>::infinity();
   ChannelRanges result{std::vector<float>(channels, infinity), std::vector<float>(channels, -infinity)};
   const size_t count = elements.values().size();
-  const size_t inner =
-      channels == 1 ? count : static_cast<size_t>(elements.tensor().strides()[static_cast<size_t>(positive)]);
-  const bool has_nan = kernels().min_max_channels(elements.values().data(), count / (channels * inner), channels, inner,
-                                                  result.min.data(), result.max.data());
+  const size_t inner = channels == 1 ? count : static_cast<size_t>(elements.tensor().strides()[static_cast<size_t>(positive)]);
+  const bool has_nan = kernels().min_max_channels(elements.values().data(), count / (channels * inner), channels, inner, result.min.data(),
+                                                  result.max.data());
   if (has_nan) throw_nan();
   return result;
 }

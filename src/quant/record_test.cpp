@@ -124,8 +124,8 @@ Tensor input_of(const Line& line) {
   Tensor tensor = Tensor::empty(DType::float32, sizes);
   float* values = tensor.mutable_data<float>();
   for (int64_t i = 0; i < tensor.numel(); ++i) {
-    values[i] = value_of(line.text("kind"), static_cast<uint32_t>(line.integer("seed")), static_cast<uint32_t>(i),
-                         line.float32("a"), line.float32("b"));
+    values[i] = value_of(line.text("kind"), static_cast<uint32_t>(line.integer("seed")), static_cast<uint32_t>(i), line.float32("a"),
+                         line.float32("b"));
   }
   EXPECT_EQ(hash_of(tensor), line.text("bytes")) << "the input of line " << line.number << " is not the recorded one";
   return tensor;
@@ -143,9 +143,8 @@ std::unique_ptr<Observer> observer_of(const Line& line) {
                                                          {"per_tensor_symmetric", QScheme::per_tensor_symmetric},
                                                          {"per_channel_affine", QScheme::per_channel_affine},
                                                          {"per_channel_symmetric", QScheme::per_channel_symmetric}};
-  ObserverSettings settings{.dtype = dtype_from_name(line.text("dtype")).value(),
-                            .qscheme = schemes.at(line.text("qscheme")),
-                            .eps = line.float64("eps")};
+  ObserverSettings settings{
+      .dtype = dtype_from_name(line.text("dtype")).value(), .qscheme = schemes.at(line.text("qscheme")), .eps = line.float64("eps")};
   if (line.has("quant_min")) settings.quant_min = line.integer("quant_min");
   if (line.has("quant_max")) settings.quant_max = line.integer("quant_max");
   if (line.has("axis")) settings.ch_axis = line.integer("axis");
@@ -156,9 +155,7 @@ void expect_statistics(const Observer& observer, const Line& line) {
   const ObservedStatistics statistics = observer.statistics();
   EXPECT_EQ(hash_of(statistics.min), line.text("min"));
   EXPECT_EQ(hash_of(statistics.max), line.text("max"));
-  if (line.has("histogram") && line.text("histogram") != "none") {
-    EXPECT_EQ(hash_of(statistics.histogram), line.text("histogram"));
-  }
+  if (line.has("histogram") && line.text("histogram") != "none") { EXPECT_EQ(hash_of(statistics.histogram), line.text("histogram")); }
   const QuantParams params = observer.calculate_qparams();
   EXPECT_EQ(bits_of(params.scale[0]), line.text("first_scale"));
   EXPECT_EQ(params.zero_point[0], line.integer("first_zero_point"));
@@ -238,9 +235,7 @@ TEST(Record, Primitives) {
         EXPECT_EQ(bits_of(set->sum_bins(magnitudes.data())), line.text("expect"));
       }
     }
-    if (line.word == "cumsum_of_absolute") {
-      EXPECT_EQ(hash_of(cumulative_sum(magnitudes)), line.text("expect"));
-    }
+    if (line.word == "cumsum_of_absolute") { EXPECT_EQ(hash_of(cumulative_sum(magnitudes)), line.text("expect")); }
     if (line.word == "histc") {
       const Range range{line.float32("low"), line.float32("high")};
       EXPECT_EQ(hash_of(histogram_of(input.span<float>(), range)), line.text("expect"));
@@ -267,8 +262,8 @@ TEST(Record, PerTensorAndDynamic) {
       const Tensor back = dequantize_per_tensor(q, line.float64("scale"), line.integer("zero_point"), out);
       EXPECT_EQ(hash_of(converted(back, DType::float32)), line.text("dequantized"));
     } else {
-      const ScaleZeroPoint chosen = line.word == "choose" ? choose_qparams(x, range, 0x1p-12, dtype)
-                                                          : choose_qparams_symmetric(x, range, 0x1p-12, dtype);
+      const ScaleZeroPoint chosen =
+          line.word == "choose" ? choose_qparams(x, range, 0x1p-12, dtype) : choose_qparams_symmetric(x, range, 0x1p-12, dtype);
       EXPECT_EQ(bits_of(static_cast<double>(chosen.scale)), line.text("scale"));
       EXPECT_EQ(chosen.zero_point, line.integer("zero_point"));
     }

@@ -39,8 +39,7 @@ class RecipeReader {
 
     if (!document.contains("rules") || !document["rules"].is_array()) fail("rules", "must be a list of rules");
     std::vector<RecipeRule> rules;
-    for (size_t i = 0; i < document["rules"].size(); ++i)
-      rules.push_back(read_rule(document["rules"][i], fmt::format("rules[{}]", i)));
+    for (size_t i = 0; i < document["rules"].size(); ++i) rules.push_back(read_rule(document["rules"][i], fmt::format("rules[{}]", i)));
     const bool quantizes = std::any_of(rules.begin(), rules.end(), [](const auto& rule) { return rule.config.has_value(); });
     recipe.info.needs_calibration = std::any_of(rules.begin(), rules.end(), [](const RecipeRule& rule) {
       return rule.config && rule.config->input_activation && !rule.config->input_activation->is_dynamic;
@@ -112,9 +111,7 @@ class RecipeReader {
       fail(place, "a lower bound is not below its upper bound");
     try {
       return xnnpack::get_symmetric_quantization_config(options);
-    } catch (const Error& error) {
-      throw error.with_context(fmt::format("{}: {}", file_, place));
-    }
+    } catch (const Error& error) { throw error.with_context(fmt::format("{}: {}", file_, place)); }
   }
 
   void read_flag(const json& object, const std::string& place, const char* key, bool& target) const {
@@ -125,8 +122,7 @@ class RecipeReader {
 
   void read_bound(const json& object, const std::string& place, const char* key, int64_t& target) const {
     if (!object.contains(key)) return;
-    const bool in_range = object[key].is_number_integer() && object[key].get<int64_t>() >= -128 &&
-                          object[key].get<int64_t>() <= 127;
+    const bool in_range = object[key].is_number_integer() && object[key].get<int64_t>() >= -128 && object[key].get<int64_t>() <= 127;
     if (!in_range) fail(place + "." + key, "must be an integer from -128 to 127");
     target = object[key].get<int64_t>();
   }
@@ -153,9 +149,7 @@ json parse_unique(std::string_view text, const std::string& file) {
   };
   try {
     return json::parse(text.begin(), text.end(), watch);
-  } catch (const json::exception& error) {
-    throw_bad_input(fmt::format("{}: is not JSON: {}", file, escaped(error.what())));
-  }
+  } catch (const json::exception& error) { throw_bad_input(fmt::format("{}: is not JSON: {}", file, escaped(error.what()))); }
 }
 
 }  // namespace

@@ -14,8 +14,7 @@
 namespace intaglio {
 namespace {
 
-const RecipeSetting kCompat = {"compat", "intaglio",
-                               "`torchao` reproduces torchao's and ExecuTorch's choices exactly, bugs included"};
+const RecipeSetting kCompat = {"compat", "intaglio", "`torchao` reproduces torchao's and ExecuTorch's choices exactly, bugs included"};
 
 const RecipeSetting kIsQat = {"is_qat", "false", "`true` is refused: quantization-aware training needs a training framework"};
 

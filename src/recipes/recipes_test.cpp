@@ -97,8 +97,7 @@ TEST(Glob, StarsAndQuestionMarks) {
 TEST(Rules, EveryGivenPartMustMatch) {
   Graph graph;
   Value* x = graph.add_input(0, {TensorMeta::contiguous(DType::float32, {1}), "x"});
-  Node& node = graph.insert_before(nullptr, Op::get("aten.relu.default"), {{"self", x}},
-                                   {{TensorMeta::contiguous(DType::float32, {1})}});
+  Node& node = graph.insert_before(nullptr, Op::get("aten.relu.default"), {{"self", x}}, {{TensorMeta::contiguous(DType::float32, {1})}});
   node.metadata["nn_module_stack"] = "a,L['self'].block.act,torch.nn.modules.activation.ReLU";
   EXPECT_TRUE(matches({}, node));
   EXPECT_TRUE(matches({.module_name = "block.*", .module_type = "ReLU", .op = "relu"}, node));

@@ -14,8 +14,7 @@ bool type_matches(std::string_view pattern, std::string_view type) {
 }
 
 bool op_matches(std::string_view pattern, Op op) {
-  return op.name() == pattern || op.base() == pattern ||
-         std::string(op.name_space()) + "." + std::string(op.base()) == pattern;
+  return op.name() == pattern || op.base() == pattern || std::string(op.name_space()) + "." + std::string(op.base()) == pattern;
 }
 
 }  // namespace
@@ -43,12 +42,8 @@ bool glob_matches(std::string_view pattern, std::string_view text) {
 bool matches(const RuleMatch& match, const Node& node) {
   const std::vector<ModuleScope> stack = module_stack(node);
   const auto any_scope = [&](auto predicate) { return std::any_of(stack.begin(), stack.end(), predicate); };
-  if (match.module_name &&
-      !any_scope([&](const ModuleScope& scope) { return glob_matches(*match.module_name, scope.path); }))
-    return false;
-  if (match.module_type &&
-      !any_scope([&](const ModuleScope& scope) { return type_matches(*match.module_type, scope.type); }))
-    return false;
+  if (match.module_name && !any_scope([&](const ModuleScope& scope) { return glob_matches(*match.module_name, scope.path); })) return false;
+  if (match.module_type && !any_scope([&](const ModuleScope& scope) { return type_matches(*match.module_type, scope.type); })) return false;
   return !match.op || op_matches(*match.op, node.op());
 }
 
@@ -64,8 +59,7 @@ void RuleQuantizer::annotate(const ExportedProgram& program, Annotations& annota
     xnnpack::XnnpackQuantizer quantizer(compat_);
     quantizer.set_global(*rules_[index].config);
     quantizer.set_filter_function([this, index](const Node& node) {
-      const auto first = std::find_if(rules_.begin(), rules_.end(),
-                                      [&](const RecipeRule& rule) { return matches(rule.match, node); });
+      const auto first = std::find_if(rules_.begin(), rules_.end(), [&](const RecipeRule& rule) { return matches(rule.match, node); });
       return static_cast<size_t>(first - rules_.begin()) == index;
     });
     quantizer.annotate(program, annotations);

@@ -30,15 +30,15 @@ void Comparer::add_scores(const Tensor& reference, const Tensor& candidate) {
 
 void Comparer::add(const std::vector<Tensor>& reference, const std::vector<Tensor>& candidate) {
   if (reference.size() != candidate.size())
-    throw_bad_input(fmt::format("the reference gives {} outputs, the candidate {}: they are not the same model",
-                                reference.size(), candidate.size()));
+    throw_bad_input(
+        fmt::format("the reference gives {} outputs, the candidate {}: they are not the same model", reference.size(), candidate.size()));
   bool first = true;
   for (size_t i = 0, slot = 0; i < reference.size(); ++i) {
     if (!reference[i].defined() && !candidate[i].defined()) continue;
     const bool same = reference[i].defined() && candidate[i].defined() && reference[i].sizes() == candidate[i].sizes();
     if (!same)
-      throw_bad_input(fmt::format("output {}: the reference has sizes [{}], the candidate [{}]", i,
-                                  fmt::join(reference[i].sizes(), ", "), fmt::join(candidate[i].sizes(), ", ")));
+      throw_bad_input(fmt::format("output {}: the reference has sizes [{}], the candidate [{}]", i, fmt::join(reference[i].sizes(), ", "),
+                                  fmt::join(candidate[i].sizes(), ", ")));
     const Tensor expected = converted(reference[i], DType::float32).contiguous();
     const Tensor found = converted(candidate[i], DType::float32).contiguous();
     if (slot == outputs_.size()) {

@@ -30,8 +30,7 @@ TEST(Comparer, SumsOverSamples) {
 
 TEST(Comparer, SaysWhatDoesNotFit) {
   const Tensor two = Tensor::of<float>({1, 2}, {1, 2}), three = Tensor::of<float>({1, 2, 3}, {1, 3});
-  EXPECT_EQ(message_of([&] { Comparer().add({two}, {three}); }),
-            "output 0: the reference has sizes [1, 2], the candidate [1, 3]");
+  EXPECT_EQ(message_of([&] { Comparer().add({two}, {three}); }), "output 0: the reference has sizes [1, 2], the candidate [1, 3]");
   EXPECT_NE(message_of([&] { Comparer().add({two, two}, {two}); }).find("2 outputs, the candidate 1"), std::string::npos);
   Comparer comparer(std::vector<int64_t>{0, 1});
   comparer.add({two}, {two});

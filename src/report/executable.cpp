@@ -23,7 +23,8 @@ namespace {
 class Pt2Executable : public Executable {
  public:
   Pt2Executable(const std::filesystem::path& path, const ExecutableOptions& options)
-      : program_(load_exported_program(path)), slots_(input_slots(program_)),
+      : program_(load_exported_program(path)),
+        slots_(input_slots(program_)),
         interpreter_(program_, {.threads = options.threads}),
         repetitions_(options.repetitions) {}
 
@@ -69,16 +70,16 @@ struct ToTensor {
   Tensor operator()(int64_t number) const { return Tensor::scalar(number); }
   Tensor operator()(double number) const { return Tensor::scalar(number); }
   Tensor operator()(bool flag) const { return Tensor::scalar(flag); }
-  Tensor operator()(const std::string&) const {
-    throw_unsupported("an output of the program is a text, which no array file can hold");
-  }
+  Tensor operator()(const std::string&) const { throw_unsupported("an output of the program is a text, which no array file can hold"); }
 };
 
 class PteExecutable : public Executable {
  public:
   PteExecutable(const std::filesystem::path& path, const ExecutableOptions& options)
-      : runner_({.threads = options.threads}), method_(runner_.load(path, options.method)),
-        slots_(input_slots(method_)), repetitions_(options.repetitions) {}
+      : runner_({.threads = options.threads}),
+        method_(runner_.load(path, options.method)),
+        slots_(input_slots(method_)),
+        repetitions_(options.repetitions) {}
 
   const std::vector<InputSlot>& slots() const override { return slots_; }
   double milliseconds() const override { return runner_.timing().median(); }
@@ -110,7 +111,8 @@ class ScratchFolder {
     const char* chosen = std::getenv("TMPDIR");
     std::string name = std::string(chosen != nullptr && *chosen != 0 ? chosen : "/tmp") + "/intaglio-XXXXXX";  // mkdtemp fills in the X
     if (mkdtemp(name.data()) == nullptr)
-      throw_bad_input(fmt::format("{}: no folder can be made there ({}); set TMPDIR to one that can be written", escaped(name), std::strerror(errno)));
+      throw_bad_input(
+          fmt::format("{}: no folder can be made there ({}); set TMPDIR to one that can be written", escaped(name), std::strerror(errno)));
     path_ = name;
   }
   ~ScratchFolder() {
@@ -134,11 +136,14 @@ class DeployedExecutable : public Executable {
     for (const InputSpec& spec : program.input_specs) {
       if (spec.kind != InputSpec::Kind::user_input && spec.kind != InputSpec::Kind::literal_input) continue;
       const Argument* literal = program.graph().literal_of(spec.value);
-      if (spec.value->kind() != ValueKind::none && (literal == nullptr || !literal->is_none())) literals_.push_back(literal_tensor(spec.value->name(), literal));
+      if (spec.value->kind() != ValueKind::none && (literal == nullptr || !literal->is_none()))
+        literals_.push_back(literal_tensor(spec.value->name(), literal));
     }
     const ScratchFolder folder;
     const std::filesystem::path pte = folder.path() / "deployed.pte";
-    to_edge_transform_and_lower(std::move(program), {xnnpack::XnnpackPartitioner()}, {.threads = options.threads}).to_executorch().save(pte);
+    to_edge_transform_and_lower(std::move(program), {xnnpack::XnnpackPartitioner()}, {.threads = options.threads})
+        .to_executorch()
+        .save(pte);
     deployed_ = std::make_unique<PteExecutable>(pte, options);
   }
 
@@ -161,8 +166,10 @@ class DeployedExecutable : public Executable {
     if (const auto* number = literal->get_if<int64_t>()) return Tensor::scalar(*number);
     if (const auto* number = literal->get_if<double>()) return Tensor::scalar(*number);
     if (const auto* flag = literal->get_if<bool>()) return Tensor::scalar(*flag);
-    throw_unsupported(fmt::format("input '{}' is fixed to something that is no number, which the runtime cannot be given; "
-                                  "run the program with --numerics as_written", escaped(name)));
+    throw_unsupported(
+        fmt::format("input '{}' is fixed to something that is no number, which the runtime cannot be given; "
+                    "run the program with --numerics as_written",
+                    escaped(name)));
   }
 
   std::vector<InputSlot> slots_;

@@ -21,9 +21,7 @@ ExplainedOp explained(const ExportedProgram& program, const Node& node, std::str
   return {std::string(node.op().name()), layer_name(node), source_line(node), std::move(rule), work_of(program, node), 0};
 }
 
-double share_of(uint64_t part, uint64_t whole) {
-  return whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole);
-}
+double share_of(uint64_t part, uint64_t whole) { return whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole); }
 
 void finish(std::vector<ExplainedOp>& ops, uint64_t whole) {
   for (ExplainedOp& op : ops) op.share = share_of(op.work.amount, whole);
@@ -99,17 +97,19 @@ DelegationExplanation explain_delegation(const EdgeMethod& method) {
 }
 
 QuantizationExplanation explain_quantization(const ExportedProgram& program) {
-  return explain(program, [&](const Node& node) { return is_quantized(program, node); },
-                 [&](const Node& node) { return float_operand(program, node); });
+  return explain(
+      program, [&](const Node& node) { return is_quantized(program, node); },
+      [&](const Node& node) { return float_operand(program, node); });
 }
 
 QuantizationExplanation explain_quantization(const PreparedProgram& prepared) {
   const Annotations& annotations = annotations_of(prepared);
-  return explain(prepared.program(), [&](const Node& node) { return annotations.is_annotated(&node); },
-                 [&](const Node& node) {
-                   const std::string* refusal = annotations.refusal(&node);
-                   return refusal == nullptr ? std::string("the quantizer does not annotate it") : *refusal;
-                 });
+  return explain(
+      prepared.program(), [&](const Node& node) { return annotations.is_annotated(&node); },
+      [&](const Node& node) {
+        const std::string* refusal = annotations.refusal(&node);
+        return refusal == nullptr ? std::string("the quantizer does not annotate it") : *refusal;
+      });
 }
 
 bool is_quantized(const ExportedProgram& program, const Node& node) {

@@ -37,8 +37,8 @@ struct DelegationExplanation {
 DelegationExplanation explain_delegation(const EdgeMethod& method);
 
 struct QuantizationExplanation {
-  uint64_t work = 0;           // of all operators that compute on floats or would
-  double quantized_share = 0;  // of it
+  uint64_t work = 0;                  // of all operators that compute on floats or would
+  double quantized_share = 0;         // of it
   std::vector<ExplainedOp> in_float;  // largest share first
 };
 // Of a program that was quantized already: what its quantize and dequantize nodes say.

@@ -74,8 +74,8 @@ TEST(Quantization, SaysWhatAQuantizerLeavesAlone) {
   const ExportedProgram program = sums_between_layers();
   xnnpack::XnnpackQuantizer quantizer = int8_quantizer();
   const QuantizationExplanation all = explain_quantization(prepare_pt2e(program.clone(), quantizer));
-  EXPECT_EQ(ops_and_rules(all), (std::set<std::pair<std::string, std::string>>{
-                                    {"aten.cumsum.default", "XNNPACK's quantizer has no pattern for this op"}}));
+  EXPECT_EQ(ops_and_rules(all),
+            (std::set<std::pair<std::string, std::string>>{{"aten.cumsum.default", "XNNPACK's quantizer has no pattern for this op"}}));
   EXPECT_DOUBLE_EQ(all.quantized_share, 512.0 / 576);
 
   quantizer.set_module_name("first", std::nullopt);
@@ -113,7 +113,8 @@ TEST(Quantization, ReadsAConvertedProgram) {
   PreparedProgram other = prepare_pt2e(sums_between_layers(), half);
   other({ramp({4, 8}, -1, 0.25f)});
   const QuantizationExplanation second = explain_quantization(convert_pt2e(std::move(other)));
-  EXPECT_EQ(ops_and_rules(second), (std::set<std::pair<std::string, std::string>>{{"aten.linear.default", "reads the float result of aten.cumsum.default"}}));
+  EXPECT_EQ(ops_and_rules(second),
+            (std::set<std::pair<std::string, std::string>>{{"aten.linear.default", "reads the float result of aten.cumsum.default"}}));
 }
 
 }  // namespace

@@ -5,7 +5,7 @@
 #include <map>
 #include <tuple>
 
-#include "edge/tensor_values.h"
+#include "edge/emit/tensor_values.h"
 
 namespace intaglio {
 namespace {

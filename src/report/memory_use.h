@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "edge/pte_program.h"
+#include "pte/program.h"
 #include "report/pte_explanation.h"
 
 namespace intaglio {

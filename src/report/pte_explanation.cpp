@@ -10,10 +10,10 @@
 #include <fmt/ranges.h>
 #include <intaglio/error.h>
 
-#include "backends/xnnpack/payload_reader.h"
-#include "edge/kernel_table.h"
-#include "edge/pte_verifier.h"
-#include "edge/tensor_values.h"
+#include "backends/xnnpack/payload/payload_reader.h"
+#include "edge/emit/tensor_values.h"
+#include "pte/kernel_table.h"
+#include "pte/verifier.h"
 #include "report/memory_use.h"
 
 namespace intaglio {
@@ -104,8 +104,12 @@ class Mentions {
   }
   const std::vector<std::vector<int32_t>>& all() const { return found_; }
 
-  void operator()(const KernelCall& call) { std::ranges::for_each(call.args, [&](int32_t arg) { add(arg); }); }
-  void operator()(const DelegateCall& call) { std::ranges::for_each(call.args, [&](int32_t arg) { add(arg); }); }
+  void operator()(const KernelCall& call) {
+    std::ranges::for_each(call.args, [&](int32_t arg) { add(arg); });
+  }
+  void operator()(const DelegateCall& call) {
+    std::ranges::for_each(call.args, [&](int32_t arg) { add(arg); });
+  }
   void operator()(const MoveCall& call) { add(call.move_from), add(call.move_to); }
   void operator()(const JumpFalseCall& call) { add(call.cond_value_index); }
   void operator()(const FreeCall& call) { add(call.value_index); }
@@ -117,8 +121,10 @@ class Mentions {
     if (budget_-- == 0) throw_bad_input("the program's calls name their tensors too often to be a real program");
     const EValue& value = plan_.values[static_cast<size_t>(index)];
     if (std::holds_alternative<TensorValue>(value)) found_.back().push_back(index);
-    if (const auto* list = std::get_if<TensorList>(&value)) for (const int32_t item : list->items) add(item);
-    if (const auto* list = std::get_if<OptionalTensorList>(&value)) for (const int32_t item : list->items) add(item);
+    if (const auto* list = std::get_if<TensorList>(&value))
+      for (const int32_t item : list->items) add(item);
+    if (const auto* list = std::get_if<OptionalTensorList>(&value))
+      for (const int32_t item : list->items) add(item);
   }
 
   const ExecutionPlan& plan_;
@@ -135,7 +141,8 @@ Work work_of(const ExecutionPlan& plan, const KernelCall& call, std::string_view
     return argument < call.args.size() ? std::get_if<TensorValue>(&plan.values[static_cast<size_t>(call.args[argument])]) : nullptr;
   };
   for (const int32_t index : tensors)
-    shapes.elements = saturating_add(shapes.elements, element_count(sizes_of(std::get<TensorValue>(plan.values[static_cast<size_t>(index)]))));
+    shapes.elements =
+        saturating_add(shapes.elements, element_count(sizes_of(std::get<TensorValue>(plan.values[static_cast<size_t>(index)]))));
   std::string base(key.substr(key.find("::") == std::string_view::npos ? 0 : key.find("::") + 2));
   base.resize(std::min(base.find('.'), base.size()));
   shapes.op = base;
@@ -187,13 +194,12 @@ MethodContents contents_of(const ParsedProgram& parsed, const ExecutionPlan& pla
   for (size_t i = 0; i < plan.delegates.size(); ++i) {
     try {
       method.delegates.push_back(contents_of(plan.delegates[i], payload_of(parsed, plan.delegates[i], file)));
-    } catch (const Error& error) {
-      throw error.with_context(fmt::format("method '{}', delegate {}", escaped(plan.name), i));
-    }
+    } catch (const Error& error) { throw error.with_context(fmt::format("method '{}', delegate {}", escaped(plan.name), i)); }
   }
   for (const auto& chain : plan.chains)
     for (const Instruction& instruction : chain) {
-      method.instructions.push_back(std::visit(DescribeInstruction{plan, method.delegates, mentions.all()[method.instructions.size()]}, instruction));
+      method.instructions.push_back(
+          std::visit(DescribeInstruction{plan, method.delegates, mentions.all()[method.instructions.size()]}, instruction));
       method.work = saturating_add(method.work, method.instructions.back().work.amount);
     }
   const auto share = [&](uint64_t work) { return method.work == 0 ? 0 : static_cast<double>(work) / static_cast<double>(method.work); };
@@ -219,7 +225,8 @@ class Weights {
       if (method.delegates[d].graph) add_delegate(*method.delegates[d].graph, fmt::format("{}delegate {}", place, d));
     size_t index = 0;
     for (const std::vector<int32_t>& values : mentions.all()) {
-      for (const int32_t value : values) add_constant(plan, value, fmt::format("{}{}, instruction {}", place, method.instructions[index].name, index));
+      for (const int32_t value : values)
+        add_constant(plan, value, fmt::format("{}{}, instruction {}", place, method.instructions[index].name, index));
       ++index;
     }
   }

@@ -11,8 +11,8 @@
 #include <utility>
 #include <vector>
 
-#include "backends/xnnpack/payload.h"
-#include "edge/pte_reader.h"
+#include "backends/xnnpack/payload/payload.h"
+#include "pte/reader.h"
 #include "report/work.h"
 
 namespace intaglio {

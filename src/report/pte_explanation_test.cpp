@@ -24,7 +24,8 @@ std::vector<std::byte> file_of(ExportedProgram program, const PartitionerList& p
 ExportedProgram two_layers() {
   ProgramBuilder b;
   Value* x = b.input("x", {4, 8});
-  Value* y = b.call("aten.linear.default", {{"input", x}, {"weight", b.parameter("first.weight", ramp({16, 8}, 0.1f, 0.1f))}}, {4, 16}, "a");
+  Value* y =
+      b.call("aten.linear.default", {{"input", x}, {"weight", b.parameter("first.weight", ramp({16, 8}, 0.1f, 0.1f))}}, {4, 16}, "a");
   Value* clipped = b.call("aten.relu.default", {{"self", y}}, {4, 16}, "r");
   Value* sums = b.call("aten.cumsum.default", {{"self", clipped}, {"dim", 1}}, {4, 16}, "sums");
   return b.finish({sums});
@@ -83,9 +84,7 @@ TEST(PteContents, MemoryIsWhatLivesAtOnce) {
   EXPECT_EQ(method.arenas[0].tensors, 4u);
   EXPECT_EQ(method.arenas[0].peak_bytes, 48u);
   EXPECT_EQ(method.arenas[0].peak_instruction, 0u);
-  const auto of_value = [&](size_t value) {
-    return *std::ranges::find(method.tensors, value, &PlannedTensor::value);
-  };
+  const auto of_value = [&](size_t value) { return *std::ranges::find(method.tensors, value, &PlannedTensor::value); };
   EXPECT_EQ(of_value(0).role, "input");
   EXPECT_EQ(of_value(2).role, "output");
   EXPECT_EQ(of_value(2).first, 2u);

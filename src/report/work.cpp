@@ -14,9 +14,7 @@ uint64_t times(uint64_t a, uint64_t b) {
 }
 
 // The product of all sizes but the first: what one output channel of a weight multiplies.
-uint64_t row_elements(const Sizes& weight) {
-  return weight.empty() ? 0 : element_count(Sizes(weight.begin() + 1, weight.end()));
-}
+uint64_t row_elements(const Sizes& weight) { return weight.empty() ? 0 : element_count(Sizes(weight.begin() + 1, weight.end())); }
 
 // For each op with a contraction: the argument whose last size is contracted.
 struct Contraction {
@@ -24,7 +22,7 @@ struct Contraction {
   std::string_view left;
 };
 constexpr Contraction contractions[] = {
-    {"linear", "input"}, {"mm", "self"},      {"bmm", "self"}, {"matmul", "self"},
+    {"linear", "input"}, {"mm", "self"},        {"bmm", "self"}, {"matmul", "self"},
     {"addmm", "mat1"},   {"baddbmm", "batch1"}, {"mv", "self"},  {"dot", "self"},
 };
 

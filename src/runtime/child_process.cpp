@@ -100,8 +100,8 @@ ChildProcess::ChildProcess(const std::filesystem::path& program, const std::vect
   if (failure != 0) {
     pid_ = -1;
     close_all();
-    throw_bad_input(fmt::format("{}: cannot be started: {}; reinstall Intaglio or set INTAGLIO_RUNTIME_DIR",
-                                escaped(name), std::strerror(failure)));
+    throw_bad_input(
+        fmt::format("{}: cannot be started: {}; reinstall Intaglio or set INTAGLIO_RUNTIME_DIR", escaped(name), std::strerror(failure)));
   }
 }
 
@@ -199,15 +199,12 @@ void ChildProcess::send_all(std::span<const std::byte> bytes, Clock::time_point 
   while (!bytes.empty()) {
     wait_for(POLLOUT, deadline, timeout);
     const ssize_t sent = ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    if (sent >= 0)
-      bytes = bytes.subspan(static_cast<size_t>(sent));
-    else if (errno != EAGAIN && errno != EINTR)
-      throw_dead();
+    if (sent >= 0) bytes = bytes.subspan(static_cast<size_t>(sent));
+    else if (errno != EAGAIN && errno != EINTR) throw_dead();
   }
 }
 
-void ChildProcess::receive(std::vector<std::byte>& into, uint64_t size, Clock::time_point deadline,
-                           milliseconds timeout) {
+void ChildProcess::receive(std::vector<std::byte>& into, uint64_t size, Clock::time_point deadline, milliseconds timeout) {
   while (size > 0) {
     wait_for(POLLIN, deadline, timeout);
     const size_t old_size = into.size();
@@ -216,10 +213,8 @@ void ChildProcess::receive(std::vector<std::byte>& into, uint64_t size, Clock::t
     into.resize(old_size + step);
     const ssize_t got = ::recv(socket_, into.data() + old_size, step, 0);
     into.resize(old_size + static_cast<size_t>(std::max<ssize_t>(got, 0)));
-    if (got > 0)
-      size -= static_cast<uint64_t>(got);
-    else if (got == 0 || (errno != EAGAIN && errno != EINTR))
-      throw_dead();
+    if (got > 0) size -= static_cast<uint64_t>(got);
+    else if (got == 0 || (errno != EAGAIN && errno != EINTR)) throw_dead();
   }
 }
 

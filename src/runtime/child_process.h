@@ -41,8 +41,7 @@ class ChildProcess {
   void wait_for(short events, Clock::time_point deadline, std::chrono::milliseconds timeout);
   void send_all(std::span<const std::byte> bytes, Clock::time_point deadline, std::chrono::milliseconds timeout);
   // Reads exactly `size` bytes onto the end of `into`.
-  void receive(std::vector<std::byte>& into, uint64_t size, Clock::time_point deadline,
-               std::chrono::milliseconds timeout);
+  void receive(std::vector<std::byte>& into, uint64_t size, Clock::time_point deadline, std::chrono::milliseconds timeout);
   void collect_stderr();
   [[noreturn]] void throw_dead();
   int reap();  // wait status; -1 when unknown

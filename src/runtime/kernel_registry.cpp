@@ -41,8 +41,7 @@ class Library {
   Library() {
     const auto path = runtime_directory() / "libintaglio_runtime.so";
     void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-    if (!library)
-      throw_bad_input(fmt::format("{}: {}; reinstall Intaglio", escaped(path.string()), escaped(dlerror())));
+    if (!library) throw_bad_input(fmt::format("{}: {}; reinstall Intaglio", escaped(path.string()), escaped(dlerror())));
     bind_symbol(library, "intaglio_abi", calls.abi);
     bind_symbol(library, "intaglio_kernel_names", calls.kernel_names);
     bind_symbol(library, "intaglio_has_kernel", calls.has_kernel);
@@ -85,8 +84,7 @@ class Marshaller {
       if (!outs[i].defined() || !outs[i].is_contiguous()) reject("an allocated, contiguous tensor");
       tensors_.push_back(describe(outs[i], outs[i].numel() > 0 ? outs[i].mutable_raw() : &nothing_));
     }
-    if (as_list)
-      push(kTagTensorList).count = outs.size();
+    if (as_list) push(kTagTensorList).count = outs.size();
     else
       for (size_t i = 0; i < outs.size(); ++i) push(kTagTensor);
   }
@@ -109,8 +107,7 @@ class Marshaller {
       const IntaglioTensor& written = tensors_[first_out_ + i];
       Sizes sizes(written.sizes, written.sizes + written.rank);
       if (sizes == outs[i].sizes()) continue;
-      if (element_count(sizes) > outs[i].numel())
-        throw_bug(fmt::format("kernel {}: wrote more than its output holds", signature_.name));
+      if (element_count(sizes) > outs[i].numel()) throw_bug(fmt::format("kernel {}: wrote more than its output holds", signature_.name));
       outs[i] = outs[i].view_as(sizes, contiguous_strides(sizes), outs[i].storage_offset());
     }
   }
@@ -129,28 +126,21 @@ class Marshaller {
 
   int32_t narrow(int64_t value) const {
     if (value > std::numeric_limits<int32_t>::max())
-      throw_unsupported(fmt::format("kernel {}: a tensor with a size or stride of {}; ExecuTorch takes up to 2^31 - 1",
-                                    signature_.name, value));
+      throw_unsupported(
+          fmt::format("kernel {}: a tensor with a size or stride of {}; ExecuTorch takes up to 2^31 - 1", signature_.name, value));
     return static_cast<int32_t>(value);
   }
 
   IntaglioTensor describe(const Tensor& tensor, void* data) {
     const auto scalar_type = scalar_type_of_dtype(tensor.dtype());
-    if (!scalar_type)
-      throw_unsupported(fmt::format("kernel {}: ExecuTorch has no {}", signature_.name, name(tensor.dtype())));
+    if (!scalar_type) throw_unsupported(fmt::format("kernel {}: ExecuTorch has no {}", signature_.name, name(tensor.dtype())));
     if (tensor.sizes().size() > kMaximumRank)
-      throw_unsupported(
-          fmt::format("kernel {}: a tensor of {} dimensions; ExecuTorch takes 16", signature_.name, tensor.rank()));
+      throw_unsupported(fmt::format("kernel {}: a tensor of {} dimensions; ExecuTorch takes 16", signature_.name, tensor.rank()));
     Shape& shape = shapes_.emplace_back();
     for (int64_t size : tensor.sizes()) shape.sizes.push_back(narrow(size));
     for (int64_t stride : contiguous_strides(tensor.sizes())) shape.strides.push_back(narrow(stride));
     for (size_t i = 0; i < shape.sizes.size(); ++i) shape.dim_order.push_back(static_cast<uint8_t>(i));
-    return {data,
-            shape.sizes.data(),
-            shape.dim_order.data(),
-            shape.strides.data(),
-            static_cast<int32_t>(tensor.rank()),
-            *scalar_type};
+    return {data, shape.sizes.data(), shape.dim_order.data(), shape.strides.data(), static_cast<int32_t>(tensor.rank()), *scalar_type};
   }
 
   void add_tensor(const Tensor& tensor) {
@@ -168,13 +158,10 @@ class Marshaller {
     } else if (auto* list = std::get_if<std::vector<Tensor>>(&argument); list && parameter_->list) {
       for (const auto& member : *list) add_tensor(member);
       push(parameter_->optional_items ? kTagOptionalTensors : kTagTensorList).count = list->size();
-    } else if (auto* items = std::get_if<std::vector<std::optional<Tensor>>>(&argument);
-               items && parameter_->optional_items) {
+    } else if (auto* items = std::get_if<std::vector<std::optional<Tensor>>>(&argument); items && parameter_->optional_items) {
       for (const auto& member : *items) {
-        if (member)
-          add_tensor(*member);
-        else
-          tensors_.push_back({nullptr, nullptr, nullptr, nullptr, -1, 0});
+        if (member) add_tensor(*member);
+        else tensors_.push_back({nullptr, nullptr, nullptr, nullptr, -1, 0});
       }
       push(kTagOptionalTensors).count = items->size();
     } else {
@@ -186,12 +173,9 @@ class Marshaller {
     const auto fixed = static_cast<size_t>(parameter_->fixed_length);
     if (parameter_->kind == 'i') {
       auto& items = integers_.emplace_back();
-      if (auto* list = std::get_if<std::vector<int64_t>>(&argument))
-        items = *list;
-      else if (auto* single = std::get_if<int64_t>(&argument); single && fixed > 0)
-        items.assign(1, *single);
-      else
-        reject("a list of integers");
+      if (auto* list = std::get_if<std::vector<int64_t>>(&argument)) items = *list;
+      else if (auto* single = std::get_if<int64_t>(&argument); single && fixed > 0) items.assign(1, *single);
+      else reject("a list of integers");
       if (items.size() == 1 && fixed > 1) items.assign(fixed, items[0]);
       set_items(push(kTagIntList), items.data(), items.size());
     } else if (auto* numbers = std::get_if<std::vector<double>>(&argument); numbers && parameter_->kind == 'f') {
@@ -212,12 +196,9 @@ class Marshaller {
   void add_single(const KernelArgument& argument) {
     const char kind = parameter_->kind;
     if (auto* integer = std::get_if<int64_t>(&argument)) {
-      if (kind == 'f')
-        push(kTagDouble).number = static_cast<double>(*integer);
-      else if (kind == 'i' || kind == 's')
-        push(kTagInt).integer = *integer;
-      else
-        reject(kind == 'b' ? "a bool" : "text");
+      if (kind == 'f') push(kTagDouble).number = static_cast<double>(*integer);
+      else if (kind == 'i' || kind == 's') push(kTagInt).integer = *integer;
+      else reject(kind == 'b' ? "a bool" : "text");
     } else if (auto* number = std::get_if<double>(&argument)) {
       if (kind != 'f' && kind != 's') reject("of another kind than a floating-point number");
       push(kTagDouble).number = *number;
@@ -257,8 +238,7 @@ void check_dimensions(const KernelSignature& signature, std::span<const KernelAr
   const bool adds_one = signature.name.starts_with("aten::unsqueeze_copy") || signature.name.starts_with("aten::stack");
   const int64_t rank = std::max<int64_t>(first_rank(arguments) + (adds_one ? 1 : 0), 1);
   const auto check = [&](int64_t dim) {
-    if (dim < -rank || dim >= rank)
-      throw_unsupported(fmt::format("kernel {}: dimension {} of a tensor of {}", signature.name, dim, rank));
+    if (dim < -rank || dim >= rank) throw_unsupported(fmt::format("kernel {}: dimension {} of a tensor of {}", signature.name, dim, rank));
   };
   for (size_t i = 0; i < arguments.size(); ++i) {
     const auto parameter_name = signature.parameters[i].name;
@@ -271,9 +251,7 @@ void check_dimensions(const KernelSignature& signature, std::span<const KernelAr
 
 }  // namespace
 
-bool has_kernel(std::string_view name) {
-  return kernel_signature(name) != nullptr && Library::get().names.contains(std::string(name));
-}
+bool has_kernel(std::string_view name) { return kernel_signature(name) != nullptr && Library::get().names.contains(std::string(name)); }
 
 std::vector<std::string> registered_kernels() {
   std::vector<std::string> names(Library::get().names.begin(), Library::get().names.end());
@@ -283,11 +261,9 @@ std::vector<std::string> registered_kernels() {
 
 void call_kernel(std::string_view name, std::span<const KernelArgument> arguments, std::span<Tensor> outs) {
   const KernelSignature* signature = kernel_signature(name);
-  if (!signature || !has_kernel(name))
-    throw_unsupported(fmt::format("the ExecuTorch runtime has no kernel {}", escaped(name)));
+  if (!signature || !has_kernel(name)) throw_unsupported(fmt::format("the ExecuTorch runtime has no kernel {}", escaped(name)));
   if (arguments.size() != signature->parameters.size())
-    throw_bug(fmt::format("kernel {}: {} arguments expected, {} given", name, signature->parameters.size(),
-                          arguments.size()));
+    throw_bug(fmt::format("kernel {}: {} arguments expected, {} given", name, signature->parameters.size(), arguments.size()));
   Marshaller marshaller(*signature);
   for (size_t i = 0; i < arguments.size(); ++i) marshaller.add(signature->parameters[i], arguments[i]);
   check_dimensions(*signature, arguments);
@@ -296,12 +272,12 @@ void call_kernel(std::string_view name, std::span<const KernelArgument> argument
 
   char message[512];
   const size_t out_values = signature->outs.front().list ? 1 : outs.size();
-  const uint32_t code = Library::get().calls.call_kernel(std::string(name).c_str(), values.data(), values.size(),
-                                                         out_values, message, sizeof message);
+  const uint32_t code =
+      Library::get().calls.call_kernel(std::string(name).c_str(), values.data(), values.size(), out_values, message, sizeof message);
   if (code != 0)
     throw_unsupported(fmt::format("kernel {} refused the call: {}{}{}", name,
-                                  code == kGaveUp ? "a failed check" : describe_error_code(code),
-                                  message[0] == '\0' ? "" : ": ", escaped(message)));
+                                  code == kGaveUp ? "a failed check" : describe_error_code(code), message[0] == '\0' ? "" : ": ",
+                                  escaped(message)));
   marshaller.read_back_sizes(outs);
 }
 

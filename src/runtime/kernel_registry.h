@@ -17,9 +17,8 @@ namespace intaglio::runtime {
 
 // One argument; monostate is None. A Scalar is an int64_t, a double or a bool; a dtype is its ExecuTorch number
 // (scalar_type.h).
-using KernelArgument =
-    std::variant<std::monostate, Tensor, int64_t, double, bool, std::string, std::vector<int64_t>, std::vector<double>,
-                 std::vector<bool>, std::vector<Tensor>, std::vector<std::optional<Tensor>>>;
+using KernelArgument = std::variant<std::monostate, Tensor, int64_t, double, bool, std::string, std::vector<int64_t>, std::vector<double>,
+                                    std::vector<bool>, std::vector<Tensor>, std::vector<std::optional<Tensor>>>;
 
 struct KernelParameter {
   std::string_view name;

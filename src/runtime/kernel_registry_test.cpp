@@ -1,5 +1,5 @@
-#include "base/test_errors.h"
 #include "runtime/kernel_registry.h"
+#include "base/test_errors.h"
 
 #include <gtest/gtest.h>
 
@@ -66,10 +66,9 @@ TEST(KernelRegistry, TheCommittedTablesAreWhatTheLibrariesRegister) {
 TEST(KernelRegistry, ArithmeticAndStrides) {
   const Tensor a = Tensor::of<float>({1, 2, 3, 4}, {2, 2});
   const std::vector<int64_t> swap{1, 0};
-  EXPECT_TRUE(bit_equal(run("aten::add.out", {a, a.permuted(swap), int64_t{2}}, DType::float32, {2, 2}),
-                        Tensor::of<float>({3, 8, 7, 12}, {2, 2})));
-  EXPECT_TRUE(bit_equal(run("aten::full.out", {std::vector<int64_t>{2}, 1.5}, DType::float32, {2}),
-                        Tensor::of<float>({1.5f, 1.5f}, {2})));
+  EXPECT_TRUE(
+      bit_equal(run("aten::add.out", {a, a.permuted(swap), int64_t{2}}, DType::float32, {2, 2}), Tensor::of<float>({3, 8, 7, 12}, {2, 2})));
+  EXPECT_TRUE(bit_equal(run("aten::full.out", {std::vector<int64_t>{2}, 1.5}, DType::float32, {2}), Tensor::of<float>({1.5f, 1.5f}, {2})));
   EXPECT_TRUE(bit_equal(run("aten::arange.start_out", {int64_t{1}, int64_t{7}, int64_t{2}}, DType::int64, {3}),
                         Tensor::of<int64_t>({1, 3, 5}, {3})));
 }
@@ -81,15 +80,13 @@ TEST(KernelRegistry, ListsTextAndNone) {
   EXPECT_TRUE(bit_equal(run("aten::cat.out", {std::vector<Tensor>{x, x}, int64_t{0}}, DType::float32, {4, 3}),
                         Tensor::of<float>({1, 2, 3, 4, 5, 6, 1, 2, 3, 4, 5, 6}, {4, 3})));
   const std::vector<std::optional<Tensor>> indices{std::nullopt, Tensor::of<int64_t>({2, 0}, {2})};
-  EXPECT_TRUE(bit_equal(run("aten::index.Tensor_out", {x, indices}, DType::float32, {2, 2}),
-                        Tensor::of<float>({3, 1, 6, 4}, {2, 2})));
+  EXPECT_TRUE(bit_equal(run("aten::index.Tensor_out", {x, indices}, DType::float32, {2, 2}), Tensor::of<float>({3, 1, 6, 4}, {2, 2})));
   EXPECT_TRUE(bit_equal(run("aten::clamp.out", {x, int64_t{2}, std::monostate{}}, DType::float32, {2, 3}),
                         Tensor::of<float>({2, 2, 3, 4, 5, 6}, {2, 3})));
   const Tensor gelu = run("aten::gelu.out", {x, std::string("none")}, DType::float32, {2, 3});
   EXPECT_NEAR(gelu.span<float>()[0], 0.8413447f, 1e-6);
-  EXPECT_TRUE(
-      bit_equal(run("aten::mean.out", {x, std::vector<int64_t>{1}, false, std::monostate{}}, DType::float32, {2}),
-                Tensor::of<float>({2, 5}, {2})));
+  EXPECT_TRUE(bit_equal(run("aten::mean.out", {x, std::vector<int64_t>{1}, false, std::monostate{}}, DType::float32, {2}),
+                        Tensor::of<float>({2, 5}, {2})));
 }
 
 TEST(KernelRegistry, SeveralOuts) {
@@ -142,8 +139,7 @@ TEST(KernelRegistry, WhatTheKernelRefusesIsUnsupported) {
   const Tensor x = Tensor::of<float>({1, 2}, {2});
   const Error shapes = error_of([&] { run("aten::mm.out", {x, x}, DType::float32, {2}); });
   EXPECT_EQ(shapes.kind(), ErrorKind::unsupported);
-  EXPECT_NE(std::string(shapes.what()).find("kernel aten::mm.out refused the call: "), std::string::npos)
-      << shapes.what();
+  EXPECT_NE(std::string(shapes.what()).find("kernel aten::mm.out refused the call: "), std::string::npos) << shapes.what();
   const Error dims = error_of([&] { run("aten::cat.out", {std::vector<Tensor>{x}, int64_t{3}}, DType::float32, {2}); });
   EXPECT_EQ(std::string(dims.what()), "kernel aten::cat.out: dimension 3 of a tensor of 1");
   const Error missing = error_of([&] { run("aten::sort.values", {x}, DType::float32, {2}); });
@@ -154,8 +150,7 @@ TEST(KernelRegistry, AFailedCheckInsideAKernelDoesNotEndTheProcess) {
   // Its range check is fatal in the SDK.
   const Tensor x = Tensor::of<float>({1, 2}, {2});
   const Arguments arguments{x, 0.5, int64_t{0}, int64_t{-1000}, int64_t{1000}, int64_t{1}};
-  const Error error =
-      error_of([&] { run("quantized_decomposed::quantize_per_tensor.out", arguments, DType::int8, {2}); });
+  const Error error = error_of([&] { run("quantized_decomposed::quantize_per_tensor.out", arguments, DType::int8, {2}); });
   EXPECT_EQ(error.kind(), ErrorKind::unsupported) << error.what();
   EXPECT_EQ(run("aten::neg.out", {x}, DType::float32, {2}).span<float>()[1], -2);
 }

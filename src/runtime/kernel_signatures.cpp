@@ -61,8 +61,8 @@ struct Table {
     signatures.reserve(std::size(kRows));
     for (const Row& row : kRows) {
       const size_t arrow = row.signature.find(" > ");
-      signatures.push_back({row.name, row.functional, parse_list(row.signature.substr(0, arrow)),
-                            parse_list(row.signature.substr(arrow + 3))});
+      signatures.push_back(
+          {row.name, row.functional, parse_list(row.signature.substr(0, arrow)), parse_list(row.signature.substr(arrow + 3))});
     }
     for (const auto& signature : signatures) {
       by_name.emplace(signature.name, &signature);

@@ -114,20 +114,13 @@ Tensor MessageReader::get_tensor() {
 
 RunValue MessageReader::get_value() {
   switch (static_cast<ValueKind>(get_u8())) {
-    case ValueKind::none:
-      return std::monostate{};
-    case ValueKind::tensor:
-      return get_tensor();
-    case ValueKind::integer:
-      return static_cast<int64_t>(get_u64());
-    case ValueKind::floating:
-      return get_double();
-    case ValueKind::boolean:
-      return get_u8() != 0;
-    case ValueKind::string:
-      return get_string();
-    case ValueKind::other:
-      break;
+    case ValueKind::none: return std::monostate{};
+    case ValueKind::tensor: return get_tensor();
+    case ValueKind::integer: return static_cast<int64_t>(get_u64());
+    case ValueKind::floating: return get_double();
+    case ValueKind::boolean: return get_u8() != 0;
+    case ValueKind::string: return get_string();
+    case ValueKind::other: break;
   }
   throw_garbled("unknown kind of value");
 }

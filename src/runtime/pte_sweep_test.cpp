@@ -76,8 +76,8 @@ void sweep_words(const std::string& name, std::vector<RunValue> inputs) {
     }
     std::memcpy(bytes.data() + at, &word, 4);
   }
-  std::printf("%s: %d mutants, %d verified, %d ran, %d timed out\n", name.c_str(), sweep.tried_, sweep.verified_,
-              sweep.ran_, sweep.timeouts_);
+  std::printf("%s: %d mutants, %d verified, %d ran, %d timed out\n", name.c_str(), sweep.tried_, sweep.verified_, sweep.ran_,
+              sweep.timeouts_);
   EXPECT_LT(sweep.verified_, sweep.tried_);
   EXPECT_GT(sweep.ran_, 0);
 }
@@ -86,9 +86,7 @@ TEST(PteSweep, EveryWordOfAPortableProgram) {
   sweep_words("multi_output.pte", {Tensor::zeros(DType::float32, {2, 3}), Tensor::of<int64_t>({2, 0}, {2})});
 }
 
-TEST(PteSweep, EveryWordOfADelegatedProgram) {
-  sweep_words("conv_xnnpack.pte", {Tensor::zeros(DType::float32, {1, 1, 4, 5})});
-}
+TEST(PteSweep, EveryWordOfADelegatedProgram) { sweep_words("conv_xnnpack.pte", {Tensor::zeros(DType::float32, {1, 1, 4, 5})}); }
 
 TEST(PteSweep, EveryTruncation) {
   const auto good = read_record("conv_xnnpack.pte");
@@ -114,9 +112,7 @@ TEST(PteVerify, MessagesNameFileAndCause) {
     try {
       verify_pte(bytes, "bad.pte");
       return std::string("accepted");
-    } catch (const Error& error) {
-      return std::string(error.what());
-    }
+    } catch (const Error& error) { return std::string(error.what()); }
   };
   const auto good = read_record("conv_xnnpack.pte");
   EXPECT_EQ(message({}), "bad.pte: 0 bytes are too few for an ExecuTorch program; give a complete .pte file");

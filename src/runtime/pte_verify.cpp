@@ -44,13 +44,12 @@ Layout parse_layout(std::span<const std::byte> head, uint64_t file_size) {
   Layout layout{file_size, file_size, 0, 0};
   if (std::memcmp(head.data() + 8, "eh00", 4) != 0) return layout;
   const auto header_size = read_at<uint32_t>(head, 12);
-  if (header_size < kShortestHeader)
-    throw_bad_input(fmt::format("extended header of {} bytes, 24 expected", header_size));
+  if (header_size < kShortestHeader) throw_bad_input(fmt::format("extended header of {} bytes, 24 expected", header_size));
   layout.program_size = read_at<uint64_t>(head, 16);
   layout.segment_base = read_at<uint64_t>(head, 24);
   if (layout.program_size < kSmallestFile - 24 || layout.program_size > file_size)
-    throw_bad_input(fmt::format("the header states a program of {} bytes, the file has {}; copy the file again",
-                                layout.program_size, file_size));
+    throw_bad_input(
+        fmt::format("the header states a program of {} bytes, the file has {}; copy the file again", layout.program_size, file_size));
   if (layout.segment_base == 0) return layout;
   if (layout.segment_base < layout.program_size || layout.segment_base > file_size)
     throw_bad_input(fmt::format("segments start at byte {}, outside {} to {}; copy the file again", layout.segment_base,
@@ -59,8 +58,8 @@ Layout parse_layout(std::span<const std::byte> head, uint64_t file_size) {
   if (header_size < kFullHeader) return layout;
   const auto stated = read_at<uint64_t>(head, 32);
   if (stated > layout.segment_bytes)
-    throw_bad_input(fmt::format("{} bytes of segments expected, {} are there; the file is cut, copy it again", stated,
-                                layout.segment_bytes));
+    throw_bad_input(
+        fmt::format("{} bytes of segments expected, {} are there; the file is cut, copy it again", stated, layout.segment_bytes));
   layout.segment_bytes = stated;
   return layout;
 }
@@ -173,12 +172,9 @@ class MethodChecker {
     const int64_t bytes = element_bytes(what, tensor, dtype);
     check_dim_order(what, tensor);
     if (tensor.extra_tensor_info() && tensor.extra_tensor_info()->location() == fb::TensorDataLocation::EXTERNAL)
-      throw_unsupported(
-          fmt::format("{}: {} lives in another file (.ptd); build the program in one file", where_, what));
-    if (tensor.allocation_info())
-      check_allocation(what, *tensor.allocation_info(), bytes);
-    else if (tensor.data_buffer_idx() > 0)
-      check_constant(what, tensor.data_buffer_idx(), bytes);
+      throw_unsupported(fmt::format("{}: {} lives in another file (.ptd); build the program in one file", where_, what));
+    if (tensor.allocation_info()) check_allocation(what, *tensor.allocation_info(), bytes);
+    else if (tensor.data_buffer_idx() > 0) check_constant(what, tensor.data_buffer_idx(), bytes);
   }
 
   int64_t element_bytes(const std::string& what, const fb::Tensor& tensor, std::optional<DType> dtype) const {
@@ -207,8 +203,7 @@ class MethodChecker {
     const uint64_t offset = uint64_t{place.memory_offset_high()} << 32 | place.memory_offset_low();
     const auto size = static_cast<uint64_t>(sizes->Get(place.memory_id()));
     if (offset > size || static_cast<uint64_t>(bytes) > size - offset)
-      fail(fmt::format("{} needs bytes {} to {} of a memory of {}", what, offset, offset + static_cast<uint64_t>(bytes),
-                       size));
+      fail(fmt::format("{} needs bytes {} to {} of a memory of {}", what, offset, offset + static_cast<uint64_t>(bytes), size));
   }
 
   void check_constant(const std::string& what, uint32_t index, int64_t bytes) const {
@@ -232,21 +227,11 @@ class MethodChecker {
     const auto* value = plan_.values()->Get(static_cast<uint32_t>(index));
     ValueInfo result;
     switch (value->val_type()) {
-      case fb::KernelTypes::Null:
-        result.kind = ValueKind::none;
-        break;
-      case fb::KernelTypes::Int:
-        result.kind = ValueKind::integer;
-        break;
-      case fb::KernelTypes::Bool:
-        result.kind = ValueKind::boolean;
-        break;
-      case fb::KernelTypes::Double:
-        result.kind = ValueKind::floating;
-        break;
-      case fb::KernelTypes::String:
-        result.kind = ValueKind::string;
-        break;
+      case fb::KernelTypes::Null: result.kind = ValueKind::none; break;
+      case fb::KernelTypes::Int: result.kind = ValueKind::integer; break;
+      case fb::KernelTypes::Bool: result.kind = ValueKind::boolean; break;
+      case fb::KernelTypes::Double: result.kind = ValueKind::floating; break;
+      case fb::KernelTypes::String: result.kind = ValueKind::string; break;
       case fb::KernelTypes::Tensor: {
         const auto* tensor = value->val_as_Tensor();
         const auto dtype = dtype_of_scalar_type(static_cast<int>(tensor->scalar_type()));
@@ -257,8 +242,7 @@ class MethodChecker {
         result.dynamic = tensor->shape_dynamism() != fb::TensorShapeDynamism::STATIC;
         break;
       }
-      default:
-        result.kind = ValueKind::other;
+      default: result.kind = ValueKind::other;
     }
     return result;
   }
@@ -324,21 +308,19 @@ class MethodChecker {
 
 void check_subsegments(const fb::Program& program, const fb::SubsegmentOffsets* part, const char* what) {
   if (!part || count(part->offsets()) == 0) return;
-  if (!is_aligned(*part->offsets()))
-    throw_bad_input(fmt::format("{}: the list of offsets is not aligned; build the file again", what));
+  if (!is_aligned(*part->offsets())) throw_bad_input(fmt::format("{}: the list of offsets is not aligned; build the file again", what));
   // A program without constants may state [0] without any segment.
   if (count(part->offsets()) == 1 && count(program.segments()) == 0) return;
   if (part->segment_index() >= count(program.segments()))
-    throw_bad_input(fmt::format("{}: segment {} of {}; build the file again", what, part->segment_index(),
-                                count(program.segments())));
+    throw_bad_input(fmt::format("{}: segment {} of {}; build the file again", what, part->segment_index(), count(program.segments())));
 }
 
 void check_segments(const fb::Program& program, const Layout& layout) {
   for (size_t i = 0; i < count(program.segments()); ++i) {
     const auto* segment = program.segments()->Get(static_cast<uint32_t>(i));
     if (segment->offset() > layout.segment_bytes || segment->size() > layout.segment_bytes - segment->offset())
-      throw_bad_input(fmt::format("segment {}: {} bytes at {} leave the file's {}; it is cut, copy it again", i,
-                                  segment->size(), segment->offset(), layout.segment_bytes));
+      throw_bad_input(fmt::format("segment {}: {} bytes at {} leave the file's {}; it is cut, copy it again", i, segment->size(),
+                                  segment->offset(), layout.segment_bytes));
   }
   check_subsegments(program, program.constant_segment(), "constants");
   if (program.mutable_data_segments())
@@ -356,8 +338,7 @@ ProgramInfo verify_program(std::span<const std::byte> program_bytes, const Layou
   if (!fb::VerifyProgramBuffer(verifier))
     throw_bad_input("the program's tables are damaged or too many (flatbuffer verification failed); build it again");
   const fb::Program& program = *fb::GetProgram(data);
-  if (program.version() != 0)
-    throw_unsupported(fmt::format("program version {}, 0 expected; update Intaglio", program.version()));
+  if (program.version() != 0) throw_unsupported(fmt::format("program version {}, 0 expected; update Intaglio", program.version()));
   check_segments(program, layout);
   if (count(program.execution_plan()) == 0) throw_bad_input("the program has no method; build it again");
   ProgramInfo info;
@@ -366,8 +347,7 @@ ProgramInfo verify_program(std::span<const std::byte> program_bytes, const Layou
   for (const auto* plan : *program.execution_plan()) {
     info.methods.push_back(MethodChecker(program, *plan, work_left).check());
     const std::string& name = info.methods.back().name;
-    if (!names.insert(name).second)
-      throw_bad_input(fmt::format("method '{}' is there twice; build the file again", escaped(name)));
+    if (!names.insert(name).second) throw_bad_input(fmt::format("method '{}' is there twice; build the file again", escaped(name)));
   }
   return info;
 }
@@ -383,8 +363,7 @@ struct AlignedBytes {
 };
 
 void require_length(uint64_t size) {
-  if (size < kSmallestFile)
-    throw_bad_input(fmt::format("{} bytes are too few for an ExecuTorch program; give a complete .pte file", size));
+  if (size < kSmallestFile) throw_bad_input(fmt::format("{} bytes are too few for an ExecuTorch program; give a complete .pte file", size));
 }
 
 ProgramInfo verify_stream(std::ifstream& file, uint64_t file_size) {
@@ -409,9 +388,7 @@ ProgramInfo verify_pte(std::span<const std::byte> bytes, const std::string& name
   AlignedBytes aligned(program_bytes.size());
   std::copy(program_bytes.begin(), program_bytes.end(), aligned.data.get());
   return verify_program(aligned.span(), layout);
-} catch (const Error& error) {
-  throw error.with_context(escaped(name));
-}
+} catch (const Error& error) { throw error.with_context(escaped(name)); }
 
 ProgramInfo verify_pte(const std::filesystem::path& path) try {
   std::error_code error;
@@ -423,8 +400,6 @@ ProgramInfo verify_pte(const std::filesystem::path& path) try {
   std::ifstream file(path, std::ios::binary);
   if (!file) throw_bad_input("cannot be opened for reading");
   return verify_stream(file, size);
-} catch (const Error& error) {
-  throw error.with_context(escaped(path.string()));
-}
+} catch (const Error& error) { throw error.with_context(escaped(path.string())); }
 
 }  // namespace intaglio::runtime

@@ -79,8 +79,7 @@ struct PteRunner::Impl {
   ChildProcess& running_child() {
     if (child && child->alive()) return *child;
     const int64_t limit = options.memory_limit > 0 ? options.memory_limit : default_memory_limit();
-    child = std::make_unique<ChildProcess>(runtime_directory() / "intaglio-runner",
-                                           std::vector<std::string>{std::to_string(limit)});
+    child = std::make_unique<ChildProcess>(runtime_directory() / "intaglio-runner", std::vector<std::string>{std::to_string(limit)});
     return *child;
   }
 
@@ -100,8 +99,8 @@ struct PteRunner::Impl {
     const std::string stage = reader.get_string();
     std::string detail = reader.get_string();
     if (detail.empty()) detail = child->take_words();
-    throw_bad_input(fmt::format("the ExecuTorch runtime refused it while {}: {}{}", escaped(stage),
-                                describe_error_code(code), detail.empty() ? "" : ": " + escaped(detail, 400)));
+    throw_bad_input(fmt::format("the ExecuTorch runtime refused it while {}: {}{}", escaped(stage), describe_error_code(code),
+                                detail.empty() ? "" : ": " + escaped(detail, 400)));
   }
 
   void load(const std::filesystem::path& file, const std::string& method_name) try {
@@ -114,18 +113,15 @@ struct PteRunner::Impl {
     const Message answer = ask(std::move(request), MessageKind::loaded);
     timing.load = MessageReader(answer.payload).get_double();
     path = escaped(file.string());
-  } catch (const Error& error) {
-    throw error.with_context(escaped(file.string()));
-  }
+  } catch (const Error& error) { throw error.with_context(escaped(file.string())); }
 
   void check_inputs(std::span<const RunValue> inputs) const {
     if (inputs.size() != method.inputs.size())
-      throw_bad_input(fmt::format("method '{}' takes {} inputs, {} were given", escaped(method.name),
-                                  method.inputs.size(), inputs.size()));
+      throw_bad_input(fmt::format("method '{}' takes {} inputs, {} were given", escaped(method.name), method.inputs.size(), inputs.size()));
     for (size_t i = 0; i < inputs.size(); ++i)
       if (!fits(method.inputs[i], inputs[i]))
-        throw_bad_input(fmt::format("input {} of method '{}': {} expected, {} given; convert the sample", i,
-                                    escaped(method.name), describe(method.inputs[i]), describe(inputs[i])));
+        throw_bad_input(fmt::format("input {} of method '{}': {} expected, {} given; convert the sample", i, escaped(method.name),
+                                    describe(method.inputs[i]), describe(inputs[i])));
   }
 
   std::vector<RunValue> run(std::span<const RunValue> inputs, int repetitions) try {
@@ -141,9 +137,7 @@ struct PteRunner::Impl {
     std::vector<RunValue> outputs;
     for (uint32_t left = reader.get_u32(); left > 0; --left) outputs.push_back(reader.get_value());
     return outputs;
-  } catch (const Error& error) {
-    throw error.with_context(path);
-  }
+  } catch (const Error& error) { throw error.with_context(path); }
 };
 
 PteRunner::PteRunner(RunnerOptions options) : impl_(std::make_unique<Impl>()) { impl_->options = options; }
@@ -158,9 +152,7 @@ const MethodInfo& PteRunner::load(const std::filesystem::path& path, const std::
   const ProgramInfo program = verify_pte(path);
   try {
     impl_->method = method_named(program, method);
-  } catch (const Error& error) {
-    throw error.with_context(escaped(path.string()));
-  }
+  } catch (const Error& error) { throw error.with_context(escaped(path.string())); }
   impl_->verified = true;
   impl_->load(path, impl_->method.name);
   return impl_->method;
@@ -177,8 +169,7 @@ std::vector<RunValue> PteRunner::run(std::span<const RunValue> inputs, int repet
   return impl_->run(inputs, repetitions);
 }
 
-RunResult run_pte(const std::filesystem::path& path, std::span<const std::vector<RunValue>> samples,
-                  const RunOptions& options) {
+RunResult run_pte(const std::filesystem::path& path, std::span<const std::vector<RunValue>> samples, const RunOptions& options) {
   PteRunner runner(options.runner);
   RunResult result;
   result.method = runner.load(path, options.method);
@@ -189,8 +180,7 @@ RunResult run_pte(const std::filesystem::path& path, std::span<const std::vector
   return result;
 }
 
-RunResult run_pte(const std::filesystem::path& path, std::span<const std::vector<Tensor>> samples,
-                  const RunOptions& options) {
+RunResult run_pte(const std::filesystem::path& path, std::span<const std::vector<Tensor>> samples, const RunOptions& options) {
   std::vector<std::vector<RunValue>> values;
   for (const auto& sample : samples) values.emplace_back(sample.begin(), sample.end());
   return run_pte(path, values, options);

@@ -102,11 +102,9 @@ struct RunResult {
   MethodInfo method;
 };
 
-RunResult run_pte(const std::filesystem::path& path, std::span<const std::vector<RunValue>> samples,
-                  const RunOptions& options = {});
+RunResult run_pte(const std::filesystem::path& path, std::span<const std::vector<RunValue>> samples, const RunOptions& options = {});
 // The usual case: every input a tensor.
-RunResult run_pte(const std::filesystem::path& path, std::span<const std::vector<Tensor>> samples,
-                  const RunOptions& options = {});
+RunResult run_pte(const std::filesystem::path& path, std::span<const std::vector<Tensor>> samples, const RunOptions& options = {});
 
 // Words for one of the runtime's error codes: "operator missing (0x14)".
 std::string describe_error_code(uint32_t code);

@@ -19,9 +19,7 @@ using intaglio::testing::error_of;
 
 namespace fs = std::filesystem;
 
-fs::path record(const std::string& name) {
-  return fs::path(INTAGLIO_SOURCE_DIR) / "tests/records/pte" / (name + ".pte");
-}
+fs::path record(const std::string& name) { return fs::path(INTAGLIO_SOURCE_DIR) / "tests/records/pte" / (name + ".pte"); }
 
 std::vector<RunValue> run_once(const std::string& name, std::vector<RunValue> inputs) {
   PteRunner runner;
@@ -76,13 +74,11 @@ TEST(Runtime, DynamicSizesUpToTheBound) {
   large = {Tensor::zeros(DType::float32, {9, 4})};
   const Error error = error_of([&] { runner.run(large); });
   EXPECT_EQ(error.kind(), ErrorKind::bad_input);
-  EXPECT_NE(std::string(error.what()).find("float32 [8, 4] at most expected, float32 [9, 4] given"), std::string::npos)
-      << error.what();
+  EXPECT_NE(std::string(error.what()).find("float32 [8, 4] at most expected, float32 [9, 4] given"), std::string::npos) << error.what();
 }
 
 TEST(Runtime, SeveralInputsAndOutputs) {
-  const auto outputs =
-      run_once("multi_output", {Tensor::of<float>({1, 5, -3, 0, -1, 2}, {2, 3}), Tensor::of<int64_t>({2, 0}, {2})});
+  const auto outputs = run_once("multi_output", {Tensor::of<float>({1, 5, -3, 0, -1, 2}, {2, 3}), Tensor::of<int64_t>({2, 0}, {2})});
   ASSERT_EQ(outputs.size(), 4u);
   EXPECT_EQ(floats(outputs[0]), (std::vector<float>{5, 2}));
   const auto positions = std::get<Tensor>(outputs[1]).span<int64_t>();
@@ -109,8 +105,7 @@ TEST(Runtime, TimesRepetitionsInOneChild) {
   RunOptions options;
   options.repetitions = 4;
   options.runner.threads = 1;
-  const std::vector<std::vector<Tensor>> samples{{Tensor::zeros(DType::float32, {2, 3})},
-                                                 {Tensor::zeros(DType::float32, {2, 3})}};
+  const std::vector<std::vector<Tensor>> samples{{Tensor::zeros(DType::float32, {2, 3})}, {Tensor::zeros(DType::float32, {2, 3})}};
   const RunResult result = run_pte(record("add_mul"), samples, options);
   ASSERT_EQ(result.outputs.size(), 2u);
   EXPECT_EQ(result.timings[1].runs.size(), 5u);
@@ -123,13 +118,10 @@ TEST(Runtime, RefusesInputsThatDoNotFit) {
   PteRunner runner;
   runner.load(record("add_mul"));
   const std::vector<RunValue> none;
-  EXPECT_NE(std::string(error_of([&] { runner.run(none); }).what()).find("takes 1 inputs, 0 were given"),
-            std::string::npos);
+  EXPECT_NE(std::string(error_of([&] { runner.run(none); }).what()).find("takes 1 inputs, 0 were given"), std::string::npos);
   const std::vector<RunValue> doubles{Tensor::zeros(DType::float64, {2, 3})};
   const Error error = error_of([&] { runner.run(doubles); });
-  EXPECT_NE(
-      std::string(error.what()).find("input 0 of method 'forward': float32 [2, 3] expected, float64 [2, 3] given"),
-      std::string::npos)
+  EXPECT_NE(std::string(error.what()).find("input 0 of method 'forward': float32 [2, 3] expected, float64 [2, 3] given"), std::string::npos)
       << error.what();
   const std::vector<RunValue> number{1.5};
   EXPECT_NE(std::string(error_of([&] { runner.run(number); }).what()).find("a number given"), std::string::npos);
@@ -176,8 +168,7 @@ TEST(ChildProcess, SaysHowTheChildEnded) {
   {
     ChildProcess child("/bin/sh", {"-c", "echo first >&2; echo 'last words' >&2; kill -ABRT $$"});
     const Error error = error_of([&] { child.exchange(message, std::chrono::seconds(20)); });
-    EXPECT_NE(std::string(error.what()).find("was stopped by SIGABRT, a failed check: first; last words"),
-              std::string::npos)
+    EXPECT_NE(std::string(error.what()).find("was stopped by SIGABRT, a failed check: first; last words"), std::string::npos)
         << error.what();
     EXPECT_FALSE(child.alive());
   }

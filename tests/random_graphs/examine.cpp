@@ -95,11 +95,13 @@ class Examiner {
   }
 
   // Within kFactor times what the noise did; the last bits of the output itself come on top.
-  void compare(const std::string& name, const std::vector<Tensor>& expected, const std::vector<Tensor>& got, const std::vector<Distance>& answer) {
+  void compare(const std::string& name, const std::vector<Tensor>& expected, const std::vector<Tensor>& got,
+               const std::vector<Distance>& answer) {
     const std::vector<Distance> found = distances(expected, got);
     for (size_t i = 0; i < found.size(); ++i) {
       const double bits = kFloatNoise * largest(expected[i]);
-      const double used = std::max(found[i].rms / (kFactor * answer[i].rms + bits), found[i].largest / (kFactor * answer[i].largest + bits));
+      const double used =
+          std::max(found[i].rms / (kFactor * answer[i].rms + bits), found[i].largest / (kFactor * answer[i].largest + bits));
       double& worst = result_.used[name];
       if (!(used <= worst)) worst = used;
       if (used <= 1) continue;
@@ -206,13 +208,11 @@ class Examiner {
 
 }  // namespace
 
-Examination examine(const ExportedProgram& program, const std::vector<Tensor>& inputs, bool per_channel,
-                    runtime::PteRunner& runner, uint64_t seed, const std::function<void(ExportedProgram&)>& change) {
+Examination examine(const ExportedProgram& program, const std::vector<Tensor>& inputs, bool per_channel, runtime::PteRunner& runner,
+                    uint64_t seed, const std::function<void(ExportedProgram&)>& change) {
   try {
     return Examiner(program, inputs, runner, seed, change).examine(per_channel);
-  } catch (const Error& error) {
-    return {.outcome = Outcome::differs, .text = std::string("refused: ") + error.what() + "\n"};
-  }
+  } catch (const Error& error) { return {.outcome = Outcome::differs, .text = std::string("refused: ") + error.what() + "\n"}; }
 }
 
 }  // namespace intaglio::random_graphs

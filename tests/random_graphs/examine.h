@@ -28,7 +28,7 @@ struct Examination {
 // Float interpretation beside the float `.pte`, with and without delegates; then quantized, statically and dynamically: the
 // converted program beside the float one, read back from its archive, and beside its own `.pte`, with and without delegates.
 // `change`, when given, spoils the quantized program before it is lowered: a test of this examination.
-Examination examine(const ExportedProgram& program, const std::vector<Tensor>& inputs, bool per_channel,
-                    runtime::PteRunner& runner, uint64_t seed, const std::function<void(ExportedProgram&)>& change = {});
+Examination examine(const ExportedProgram& program, const std::vector<Tensor>& inputs, bool per_channel, runtime::PteRunner& runner,
+                    uint64_t seed, const std::function<void(ExportedProgram&)>& change = {});
 
 }  // namespace intaglio::random_graphs

@@ -98,7 +98,9 @@ void convolution(G& g, Id x, int64_t spatial) {
   Operands operands = {{"input", x}, {"weight", g.layer(weight, fan_in)}};
   if (g.random.chance(0.7)) operands.emplace_back("bias", g.weight({out}, -0.5, 0.5));
   else operands.emplace_back("bias", Argument());
-  operands.insert(operands.end(), {{"stride", Argument(stride)}, {"padding", Argument(padding)}, {"dilation", Argument(dilation)}, {"groups", Argument(groups)}});
+  operands.insert(
+      operands.end(),
+      {{"stride", Argument(stride)}, {"padding", Argument(padding)}, {"dilation", Argument(dilation)}, {"groups", Argument(groups)}});
   const Id y = g.op(spatial == 1 ? "aten.conv1d.default" : "aten.conv2d.default", std::move(operands));
   const double next = g.random.uniform(0, 1);
   if (next < 0.3) g.op("aten.relu.default", {{"self", y}});
@@ -107,17 +109,24 @@ void convolution(G& g, Id x, int64_t spatial) {
 
 void conv_transpose(G& g, Id x) {
   const int64_t channels = g.sizes(x)[1], out = g.random.between(1, 5);
-  g.op("aten.conv_transpose2d.input",
-       {{"input", x}, {"weight", g.layer({channels, out, 2, 3}, channels * 3)}, {"bias", g.weight({out}, -0.5, 0.5)},
-        {"stride", Argument(Ints{g.random.between(1, 2), 2})}, {"padding", Argument(Ints{0, 1})}});
+  g.op("aten.conv_transpose2d.input", {{"input", x},
+                                       {"weight", g.layer({channels, out, 2, 3}, channels * 3)},
+                                       {"bias", g.weight({out}, -0.5, 0.5)},
+                                       {"stride", Argument(Ints{g.random.between(1, 2), 2})},
+                                       {"padding", Argument(Ints{0, 1})}});
 }
 
 void batch_norm(G& g, Id x) {
   const int64_t channels = g.sizes(x)[1];
-  g.op("aten.batch_norm.default",
-       {{"input", x}, {"weight", g.weight({channels}, 0.5, 1.5)}, {"bias", g.weight({channels}, -0.5, 0.5)},
-        {"running_mean", g.weight({channels}, -0.5, 0.5)}, {"running_var", g.weight({channels}, 0.5, 2)},
-        {"training", Argument(false)}, {"momentum", Argument(0.1)}, {"eps", Argument(1e-5)}, {"cudnn_enabled", Argument(true)}});
+  g.op("aten.batch_norm.default", {{"input", x},
+                                   {"weight", g.weight({channels}, 0.5, 1.5)},
+                                   {"bias", g.weight({channels}, -0.5, 0.5)},
+                                   {"running_mean", g.weight({channels}, -0.5, 0.5)},
+                                   {"running_var", g.weight({channels}, 0.5, 2)},
+                                   {"training", Argument(false)},
+                                   {"momentum", Argument(0.1)},
+                                   {"eps", Argument(1e-5)},
+                                   {"cudnn_enabled", Argument(true)}});
 }
 
 void linear(G& g, Id x) {
@@ -130,8 +139,10 @@ void linear(G& g, Id x) {
 
 void layer_norm(G& g, Id x) {
   const int64_t width = g.sizes(x).back();
-  g.op("aten.layer_norm.default", {{"input", x}, {"normalized_shape", Argument(Ints{width})},
-                                   {"weight", g.weight({width}, 0.5, 1.5)}, {"bias", g.weight({width}, -0.5, 0.5)}});
+  g.op("aten.layer_norm.default", {{"input", x},
+                                   {"normalized_shape", Argument(Ints{width})},
+                                   {"weight", g.weight({width}, 0.5, 1.5)},
+                                   {"bias", g.weight({width}, -0.5, 0.5)}});
 }
 
 void binary(G& g, Id x, const char* op) {
@@ -203,8 +214,8 @@ void slice(G& g, Id x) {
   const int64_t dim = wide_dim(g, x);
   if (dim < 0) return;
   const int64_t start = g.random.between(0, g.sizes(x)[dim] - 2);
-  g.op("aten.slice.Tensor", {{"self", x}, {"dim", Argument(dim)}, {"start", Argument(start)},
-                             {"end", Argument(g.random.between(start + 1, g.sizes(x)[dim]))}});
+  g.op("aten.slice.Tensor",
+       {{"self", x}, {"dim", Argument(dim)}, {"start", Argument(start)}, {"end", Argument(g.random.between(start + 1, g.sizes(x)[dim]))}});
 }
 
 void chunk(G& g, Id x) {
@@ -233,22 +244,27 @@ void spatial_mean(G& g, Id x) {
 }
 
 void pad(G& g, Id x) {
-  g.op("aten.constant_pad_nd.default", {{"self", x}, {"pad", Argument(Ints{g.random.between(0, 2), 1, 1, g.random.between(0, 1)})},
+  g.op("aten.constant_pad_nd.default", {{"self", x},
+                                        {"pad", Argument(Ints{g.random.between(0, 2), 1, 1, g.random.between(0, 1)})},
                                         {"value", Argument(g.random.chance(0.7) ? 0.0 : 0.75)}});
 }
 
 void upsample(G& g, Id x) {
   const Ints doubled = {g.sizes(x)[2] * 2, g.sizes(x)[3] * 2};
   if (g.random.chance(0.5))
-    g.op("aten.upsample_bilinear2d.vec", {{"input", x}, {"output_size", Argument(doubled)}, {"align_corners", Argument(g.random.chance(0.5))},
+    g.op("aten.upsample_bilinear2d.vec", {{"input", x},
+                                          {"output_size", Argument(doubled)},
+                                          {"align_corners", Argument(g.random.chance(0.5))},
                                           {"scale_factors", Argument()}});
   else g.op("aten.upsample_nearest2d.vec", {{"input", x}, {"output_size", Argument(doubled)}, {"scale_factors", Argument()}});
 }
 
 void group_norm(G& g, Id x) {
   const int64_t channels = g.sizes(x)[1];
-  g.op("aten.group_norm.default", {{"input", x}, {"num_groups", Argument(channels % 2 == 0 ? 2 : 1)},
-                                   {"weight", g.weight({channels}, 0.5, 1.5)}, {"bias", g.weight({channels}, -0.5, 0.5)}});
+  g.op("aten.group_norm.default", {{"input", x},
+                                   {"num_groups", Argument(channels % 2 == 0 ? 2 : 1)},
+                                   {"weight", g.weight({channels}, 0.5, 1.5)},
+                                   {"bias", g.weight({channels}, -0.5, 0.5)}});
 }
 
 // softmax(x x' / sqrt(d)) x, as a layer writes it or as the one operator.
@@ -271,8 +287,7 @@ void of_positive(G& g, Id x, const char* op) {
   const Id positive = g.op("aten.add.Tensor", {{"self", g.op("aten.abs.default", {{"self", x}})}, {"other", Argument(0.5)}});
   if (std::string(op) == "aten.div.Tensor")
     g.op(op, {{"self", g.like(x, [&](const Sizes& other) { return other == g.sizes(x); })}, {"other", positive}});
-  else
-    g.op(op, {{"self", positive}});
+  else g.op(op, {{"self", positive}});
 }
 
 void bounded_exp(G& g, Id x) {
@@ -292,7 +307,8 @@ std::function<void(G&, Id)> unary(const char* op, Operands more = {}) {
     g.op(op, std::move(operands));
   };
 }
-template <typename F> std::function<void(G&, Id)> with(F draw, const char* op) {
+template <typename F>
+std::function<void(G&, Id)> with(F draw, const char* op) {
   return [=](G& g, Id x) { draw(g, x, op); };
 }
 

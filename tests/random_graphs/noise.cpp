@@ -17,8 +17,7 @@ Tensor noisy(const Tensor& tensor, const Noise& noise, uint64_t seed) {
   Tensor result = tensor.clone();
   const Tensor added = uniform_tensor(tensor.sizes(), -noise.amplitude, noise.amplitude, seed);
   float* values = result.mutable_data<float>();
-  for (int64_t i = 0; i < result.numel(); ++i)
-    values[i] = std::clamp(values[i] + added.data<float>()[i], noise.low, noise.high);
+  for (int64_t i = 0; i < result.numel(); ++i) values[i] = std::clamp(values[i] + added.data<float>()[i], noise.low, noise.high);
   return result;
 }
 

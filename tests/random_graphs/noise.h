@@ -14,7 +14,7 @@
 namespace intaglio::random_graphs {
 
 struct Noise {
-  double amplitude = 0;  // added evenly from [-amplitude, amplitude)
+  double amplitude = 0;                                 // added evenly from [-amplitude, amplitude)
   float low = -std::numeric_limits<float>::infinity();  // then limited to what the quantized type can hold
   float high = std::numeric_limits<float>::infinity();
 };

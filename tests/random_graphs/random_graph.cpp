@@ -27,9 +27,7 @@ uint64_t Random::bits() {
   return z ^ (z >> 31);
 }
 
-int64_t Random::between(int64_t low, int64_t high) {
-  return low + static_cast<int64_t>(bits() % static_cast<uint64_t>(high - low + 1));
-}
+int64_t Random::between(int64_t low, int64_t high) { return low + static_cast<int64_t>(bits() % static_cast<uint64_t>(high - low + 1)); }
 
 double Random::uniform(double low, double high) {
   return low + (high - low) * static_cast<double>(bits() >> 11) / static_cast<double>(1ull << 53);

@@ -20,7 +20,10 @@ class Random {
   int64_t between(int64_t low, int64_t high);  // both included
   double uniform(double low, double high);
   bool chance(double probability) { return uniform(0, 1) < probability; }
-  template <typename T> const T& of(const std::vector<T>& items) { return items[between(0, static_cast<int64_t>(items.size()) - 1)]; }
+  template <typename T>
+  const T& of(const std::vector<T>& items) {
+    return items[between(0, static_cast<int64_t>(items.size()) - 1)];
+  }
 
  private:
   uint64_t state_;

@@ -4,9 +4,9 @@
 #include <cmath>
 #include <set>
 
-#include "backends/xnnpack/gemm_weight.h"
 #include "backends/xnnpack/int8_chains.h"
-#include "backends/xnnpack/reduced_run.h"
+#include "backends/xnnpack/lower/gemm_weight.h"
+#include "backends/xnnpack/lower/reduced_run.h"
 
 namespace intaglio::xnnpack::constraints {
 namespace {
@@ -43,9 +43,8 @@ bool ranks_fit(Context c) {
 }
 // The runtime shows a scalar to a delegate as one dimension, and the delegate's answer does not fit.
 bool no_computed_scalars(Context c) {
-  return every_tensor(c, [](const ExportedProgram& program, const Value& v) {
-    return v.meta().rank() != 0 || is_constant_value(program, &v);
-  });
+  return every_tensor(
+      c, [](const ExportedProgram& program, const Value& v) { return v.meta().rank() != 0 || is_constant_value(program, &v); });
 }
 bool sizes_bounded(Context c) {
   return every_tensor(c, [](const ExportedProgram& program, const Value& v) {
@@ -134,8 +133,7 @@ bool positive_alpha(Context c) { return c.node.number("alpha") > 0 && std::isfin
 bool finite_slope(Context c) { return std::isfinite(c.node.number("negative_slope")); }
 bool prelu_weight(Context c) {
   const Value* weight = c.node.tensor("weight");
-  return is_constant_value(c.program, weight) && weight->meta().is_static() && is_rank(c, 4) &&
-         weight->meta().rank() == 1;
+  return is_constant_value(c.program, weight) && weight->meta().is_static() && is_rank(c, 4) && weight->meta().rank() == 1;
 }
 
 std::vector<int64_t> window(Context c) { return c.node.integers("kernel_size"); }
@@ -310,22 +308,28 @@ constexpr Constraint gemm_weight_row{"the weight is a constant", constant_weight
 constexpr Constraint gemm_bias_row{"the bias is a constant", constant_bias};
 constexpr Constraint gemm_input_row{"the input is not a constant", runtime_input};
 constexpr Constraint convolution_rows[] = {
-    {"1-d or 2-d, batched", convolution_rank}, gemm_weight_row, gemm_bias_row, gemm_input_row,
-    {"no negative padding", nonnegative_padding}, {"1-d: at most one symbolic size", one_reshaped_size},
+    {"1-d or 2-d, batched", convolution_rank},
+    gemm_weight_row,
+    gemm_bias_row,
+    gemm_input_row,
+    {"no negative padding", nonnegative_padding},
+    {"1-d: at most one symbolic size", one_reshaped_size},
 };
 constexpr Constraint linear_weight_row{"the weight is a constant, or computed in float32", linear_weight};
 constexpr Constraint linear_bias_row{"the bias is a constant", linear_bias};
 constexpr Constraint linear_rows[] = {linear_weight_row, linear_bias_row, gemm_input_row};
 constexpr Constraint addmm_rows[] = {
-    {"the added term is a vector over the output channels", bias_is_vector}, linear_weight_row, linear_bias_row,
-    gemm_input_row, {"alpha and beta are 1", unit_factors},
+    {"the added term is a vector over the output channels", bias_is_vector},
+    linear_weight_row,
+    linear_bias_row,
+    gemm_input_row,
+    {"alpha and beta are 1", unit_factors},
 };
 constexpr Constraint bmm_rows[] = {{"both operands are computed at run time", runtime_operands}};
 constexpr Constraint alpha_rows[] = {{"alpha is finite", alpha_fits}};
 constexpr Constraint unit_alpha_rows[] = {{"alpha is 1", unit_alpha}};
 constexpr Constraint clamp_rows[] = {{"the lower bound is below the upper", clamp_range}};
-constexpr Constraint softmax_rows[] = {{"over the last dimension", softmax_dim},
-                                       {"no widening to float32", no_widening}};
+constexpr Constraint softmax_rows[] = {{"over the last dimension", softmax_dim}, {"no widening to float32", no_widening}};
 constexpr Constraint power_rows[] = {{"the exponent is one of -2, -1, -1/2, 1/2, 2, 3, 4", few_products}};
 constexpr Constraint square_rows[] = {{"the exponent is 2", exponent_two}};
 constexpr Constraint gelu_rows[] = {{"float32, or approximate is 'tanh'", gelu_has_kernel}};
@@ -333,36 +337,42 @@ constexpr Constraint erf_rows[] = {{"approximate is 'none'", gelu_is_erf}};
 constexpr Constraint elu_rows[] = {{"finite scales", usable_elu_scales}, {"alpha is positive", positive_alpha}};
 constexpr Constraint unit_elu_rows[] = {{"scale and input_scale are 1", unit_elu_scales}};
 constexpr Constraint nearest_rows[] = {{"static sizes", static_input}, {"by whole factors", whole_factors}};
-constexpr Constraint group_norm_rows[] = {{"float32", is_float32}, {"weight and bias are constants", constant_affine},
-                                          {"static sizes", static_input}};
+constexpr Constraint group_norm_rows[] = {
+    {"float32", is_float32}, {"weight and bias are constants", constant_affine}, {"static sizes", static_input}};
 constexpr Constraint leaky_relu_rows[] = {{"the slope is finite", finite_slope}};
 constexpr Constraint prelu_rows[] = {{"images with a constant weight per channel, or one", prelu_weight}};
 constexpr Constraint avg_pool_rows[] = {
-    {"a batch of images", rank_four}, {"a window above 1x1", window_above_one}, {"ceil_mode is off", floor_mode},
-    {"padding is not counted", padding_not_counted}, {"the divisor is the window's area", divisor_is_window},
+    {"a batch of images", rank_four},
+    {"a window above 1x1", window_above_one},
+    {"ceil_mode is off", floor_mode},
+    {"padding is not counted", padding_not_counted},
+    {"the divisor is the window's area", divisor_is_window},
 };
 constexpr Constraint max_pool_rows[] = {
-    {"a batch of images", rank_four}, {"a window above 1x1", window_above_one},
-    {"the stride is within the window", stride_within_window}, {"ceil_mode needs static sizes", ceil_is_static},
+    {"a batch of images", rank_four},
+    {"a window above 1x1", window_above_one},
+    {"the stride is within the window", stride_within_window},
+    {"ceil_mode needs static sizes", ceil_is_static},
 };
-constexpr Constraint mean_rows[] = {{"over neighbouring dimensions", neighbouring_dims}, {"keepdim", keeps_dims},
+constexpr Constraint mean_rows[] = {{"over neighbouring dimensions", neighbouring_dims},
+                                    {"keepdim", keeps_dims},
                                     {"no dtype", no_dtype},
                                     {"static sizes, or over the last dimension alone", reducible_sizes}};
 constexpr Constraint maximum_rows[] = {
-    {"over neighbouring dimensions", neighbouring_dims}, {"over height or width of images", max_of_image},
-    {"static sizes", static_input}, {"over more than one element", several_elements},
+    {"over neighbouring dimensions", neighbouring_dims},
+    {"over height or width of images", max_of_image},
+    {"static sizes", static_input},
+    {"over more than one element", several_elements},
 };
-constexpr Constraint layer_norm_rows[] = {{"float32", is_float32}, {"weight and bias are constants", constant_affine},
-                                          {"the normalized sizes are static", normalizes_static}};
+constexpr Constraint layer_norm_rows[] = {
+    {"float32", is_float32}, {"weight and bias are constants", constant_affine}, {"the normalized sizes are static", normalizes_static}};
 constexpr Constraint expand_rows[] = {{"the new sizes are static", static_growth}, {"the tensor is not a constant", runtime_expanded}};
 constexpr Constraint where_rows[] = {{"the condition is a constant", constant_mask},
                                      {"one choice is a constant number", one_constant_choice}};
-constexpr Constraint upsample_rows[] = {{"static sizes", static_input}, {"a batch of images", rank_four},
-                                        {"the scale factors are the ratios of the sizes", factor_is_ratio}};
-constexpr Constraint view_rows[] = {{"at most one symbolic size", one_inferred_size},
-                                    {"the result has a dimension", has_dimensions}};
-constexpr Constraint unsqueeze_rows[] = {{"at most one symbolic size", one_inferred_size},
-                                         {"the last dimension", unsqueezes_last}};
+constexpr Constraint upsample_rows[] = {
+    {"static sizes", static_input}, {"a batch of images", rank_four}, {"the scale factors are the ratios of the sizes", factor_is_ratio}};
+constexpr Constraint view_rows[] = {{"at most one symbolic size", one_inferred_size}, {"the result has a dimension", has_dimensions}};
+constexpr Constraint unsqueeze_rows[] = {{"at most one symbolic size", one_inferred_size}, {"the last dimension", unsqueezes_last}};
 constexpr Constraint slice_rows[] = {{"step is 1, or sizes are static", step_fits}, {"the sliced dimension is static", static_slice}};
 constexpr Constraint cat_rows[] = {{"at least two inputs", several_inputs}, {"distinct inputs", distinct_inputs}};
 constexpr Constraint pad_rows[] = {{"no negative padding", nonnegative_pad}, {"a finite value", finite_value}};

@@ -6,17 +6,17 @@
 namespace intaglio::xnnpack {
 
 struct Features {
-  bool fold_pads = true;                 // zero pads become the padding of the convolutions behind them
-  bool mean_without_keepdim = true;      // GlobalAvgPooling2d and a reshape, not a second delegate
-  bool symbolic_views = true;            // one inferred size in a reshape
-  bool shared_transposes = true;         // one transpose per value and layout, quantized ones too
-  bool constants_in_nhwc = true;         // low-rank constants follow the image layout
-  bool int8_activations = true;          // relu, hardtanh and clamp stay in int8 behind every op that can clamp
-  bool int8_unary = true;                // sigmoid, tanh, hardswish, ... computed in int8
-  bool float_fallback = true;            // an op with quantized weights but float activations runs in float
-  bool more_ops = true;                  // elu, squeeze, unsqueeze of any dimension, softmax over channels, ...
-  bool more_dynamic = true;              // dynamic 1-d convolutions, one weight scale repeated for every channel
-  bool drop_lone_views = true;           // a partition of nothing but reshapes is cheaper outside
+  bool fold_pads = true;             // zero pads become the padding of the convolutions behind them
+  bool mean_without_keepdim = true;  // GlobalAvgPooling2d and a reshape, not a second delegate
+  bool symbolic_views = true;        // one inferred size in a reshape
+  bool shared_transposes = true;     // one transpose per value and layout, quantized ones too
+  bool constants_in_nhwc = true;     // low-rank constants follow the image layout
+  bool int8_activations = true;      // relu, hardtanh and clamp stay in int8 behind every op that can clamp
+  bool int8_unary = true;            // sigmoid, tanh, hardswish, ... computed in int8
+  bool float_fallback = true;        // an op with quantized weights but float activations runs in float
+  bool more_ops = true;              // elu, squeeze, unsqueeze of any dimension, softmax over channels, ...
+  bool more_dynamic = true;          // dynamic 1-d convolutions, one weight scale repeated for every channel
+  bool drop_lone_views = true;       // a partition of nothing but reshapes is cheaper outside
 
   static Features of(Compat compat) {
     if (compat == Compat::intaglio) return {};

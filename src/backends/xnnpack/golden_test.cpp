@@ -7,8 +7,8 @@
 #include <functional>
 #include <sstream>
 
-#include "backends/xnnpack/payload_reader.h"
-#include "backends/xnnpack/payload_writer.h"
+#include "backends/xnnpack/payload/payload_reader.h"
+#include "backends/xnnpack/payload/payload_writer.h"
 #include "backends/xnnpack/preprocess.h"
 #include "backends/xnnpack/test_program.h"
 
@@ -110,8 +110,7 @@ TEST_P(GoldenPayload, IsAsRecorded) {
   EXPECT_EQ(text, recorded.str());
 }
 
-INSTANTIATE_TEST_SUITE_P(Xnnpack, GoldenPayload, testing::ValuesIn(goldens),
-                         [](const auto& info) { return std::string(info.param.name); });
+INSTANTIATE_TEST_SUITE_P(Xnnpack, GoldenPayload, testing::ValuesIn(goldens), [](const auto& info) { return std::string(info.param.name); });
 
 }  // namespace
 }  // namespace intaglio::xnnpack

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-#include "backends/xnnpack/gemm_weight.h"
+#include "backends/xnnpack/lower/gemm_weight.h"
 #include "backends/xnnpack/rules.h"
 
 namespace intaglio::xnnpack {
@@ -84,11 +84,9 @@ bool may_fuse(const OpRule& rule, const Features& features, const Node& activati
 }  // namespace
 
 bool is_int8_activation(const qdq::Params& params) {
-  if (params.is_per_channel() || params.dtype != DType::int8 || params.quant_min != -128 || params.quant_max != 127)
-    return false;
+  if (params.is_per_channel() || params.dtype != DType::int8 || params.quant_min != -128 || params.quant_max != 127) return false;
   const auto scale = static_cast<float>(params.scale[0]);
-  return std::isfinite(scale) && scale >= std::numeric_limits<float>::min() && params.zero_point[0] >= -128 &&
-         params.zero_point[0] <= 127;
+  return std::isfinite(scale) && scale >= std::numeric_limits<float>::min() && params.zero_point[0] >= -128 && params.zero_point[0] <= 127;
 }
 
 bool is_int8_dequantize(const ExportedProgram& program, const Node& node) {

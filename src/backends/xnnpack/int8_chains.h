@@ -7,7 +7,7 @@
 #include <intaglio/program.h>
 
 #include "backends/xnnpack/features.h"
-#include "edge/qdq_patterns.h"
+#include "qdq/patterns.h"
 
 namespace intaglio::xnnpack {
 

@@ -7,19 +7,18 @@
 #include <fmt/format.h>
 #include <intaglio/xnnpack.h>
 
-#include "backends/xnnpack/gemm_weight.h"
 #include "backends/xnnpack/int8_chains.h"
+#include "backends/xnnpack/lower/gemm_weight.h"
 #include "backends/xnnpack/rules.h"
-#include "edge/partition_groups.h"
+#include "edge/partition/groups.h"
 
 namespace intaglio::xnnpack {
 namespace {
 
 // Ops of the exporter that this backend takes whole; everything else it takes decomposed.
 constexpr std::array kept_ops = {
-    std::string_view("aten.linear.default"),        std::string_view("aten.hardswish.default"),
-    std::string_view("aten.max_pool2d.default"),    std::string_view("aten.prelu.default"),
-    std::string_view("aten.upsample_bilinear2d.vec"),
+    std::string_view("aten.linear.default"), std::string_view("aten.hardswish.default"),       std::string_view("aten.max_pool2d.default"),
+    std::string_view("aten.prelu.default"),  std::string_view("aten.upsample_bilinear2d.vec"),
 };
 
 bool is_constant_expression(const ExportedProgram& program, const Node& node) {
@@ -75,7 +74,8 @@ class Candidates {
 };
 
 // What must be delegated together: an op with the dequantize nodes and constants that it alone reads, with the activation
-// and quantize nodes of its int8 chain, and with the nodes that quantize its input at run time. So int8 and not float crosses a boundary, and weights are known where they are used.
+// and quantize nodes of its int8 chain, and with the nodes that quantize its input at run time. So int8 and not float crosses a boundary,
+// and weights are known where they are used.
 class Groups {
  public:
   Groups(const ExportedProgram& program, const Candidates& candidates)
@@ -113,9 +113,7 @@ class Groups {
   bool is_delegated(const Node& node) {
     if (!candidates_.supported(node)) return false;
     if (!is_constant_expression(program_, node)) return true;
-    return std::ranges::all_of(node.output()->users(), [&](const Node* user) {
-      return index_.contains(user) && is_delegated(*user);
-    });
+    return std::ranges::all_of(node.output()->users(), [&](const Node* user) { return index_.contains(user) && is_delegated(*user); });
   }
 
   size_t root(size_t i) {

@@ -7,7 +7,7 @@
 #include <intaglio/xnnpack.h>
 
 #include "backends/xnnpack/test_program.h"
-#include "edge/qdq_patterns.h"
+#include "qdq/patterns.h"
 
 namespace intaglio::xnnpack {
 namespace {
@@ -53,12 +53,13 @@ const Row rows[] = {
        Node& node = t.node("aten.add.Tensor", {image(t), image(t)});
        t.program.graph().set_argument(node, "alpha", 2);
        return node.output();
-     }), "", "add: alpha is finite"},
-    {"linear_runtime_weight", one([](TestProgram& t) { return t("aten.linear.default", t.input({2, 3}), t.input({4, 3})); }),
-     "", "linear: the weight is a constant, or computed in float32"},
-    {"linear_half_runtime_weight", one([](TestProgram& t) {
-       return t("aten.linear.default", t.input({2, 3}, DType::float16), t.input({4, 3}, DType::float16));
-     }), "linear: the weight is a constant, or computed in float32", "linear: the weight is a constant, or computed in float32"},
+     }),
+     "", "add: alpha is finite"},
+    {"linear_runtime_weight", one([](TestProgram& t) { return t("aten.linear.default", t.input({2, 3}), t.input({4, 3})); }), "",
+     "linear: the weight is a constant, or computed in float32"},
+    {"linear_half_runtime_weight",
+     one([](TestProgram& t) { return t("aten.linear.default", t.input({2, 3}, DType::float16), t.input({4, 3}, DType::float16)); }),
+     "linear: the weight is a constant, or computed in float32", "linear: the weight is a constant, or computed in float32"},
     {"mean_keepdim", one([](TestProgram& t) { return t("aten.mean.dim", image(t), Ints{2, 3}, true); }), "", ""},
     {"mean_without_keepdim", one([](TestProgram& t) { return t("aten.mean.dim", image(t), Ints{2, 3}, false); }), "", "mean: keepdim"},
     {"mean_of_rows", one([](TestProgram& t) { return t("aten.mean.dim", image(t), Ints{3}, true); }), "",
@@ -67,15 +68,18 @@ const Row rows[] = {
      "mean: over neighbouring dimensions", "mean: over neighbouring dimensions"},
     {"mean_of_all", one([](TestProgram& t) { return t("aten.mean.dim", image(t), Ints{}, false); }), "mean: at least one dimension",
      "mean: at least one dimension"},
-    {"layer_norm", one([](TestProgram& t) { return t.node("aten.native_layer_norm.default", {image(t), Ints{8}, Argument(), Argument(), 1e-5}).output(); }),
+    {"layer_norm", one([](TestProgram& t) {
+       return t.node("aten.native_layer_norm.default", {image(t), Ints{8}, Argument(), Argument(), 1e-5}).output();
+     }),
      "", "aten.native_layer_norm.default: not delegated under compat=torchao"},
-    {"where_of_runtime_mask", one([](TestProgram& t) {
-       return t("aten.where.self", t.input({2, 3}, DType::boolean), t.input({2, 3}), t.input({2, 3}));
-     }), "where: all tensors are float32, or all float16", "aten.where.self: not delegated under compat=torchao"},
+    {"where_of_runtime_mask",
+     one([](TestProgram& t) { return t("aten.where.self", t.input({2, 3}, DType::boolean), t.input({2, 3}), t.input({2, 3})); }),
+     "where: all tensors are float32, or all float16", "aten.where.self: not delegated under compat=torchao"},
     {"avg_pool_counting_padding",
-     one([](TestProgram& t) { return t("aten.avg_pool2d.default", image(t), Ints{2, 2}, Ints{2, 2}, Ints{1, 1}, false, true); }),
-     "", "avg_pool2d: padding is not counted"},
-    {"max_pool_wide_stride", one([](TestProgram& t) { return t.node("aten.max_pool2d_with_indices.default", {image(t), Ints{2, 2}, Ints{3, 3}}).output(); }),
+     one([](TestProgram& t) { return t("aten.avg_pool2d.default", image(t), Ints{2, 2}, Ints{2, 2}, Ints{1, 1}, false, true); }), "",
+     "avg_pool2d: padding is not counted"},
+    {"max_pool_wide_stride",
+     one([](TestProgram& t) { return t.node("aten.max_pool2d_with_indices.default", {image(t), Ints{2, 2}, Ints{3, 3}}).output(); }),
      "max_pool2d_with_indices: the stride is within the window", "max_pool2d_with_indices: the stride is within the window"},
     {"max_pool_indices",
      [](TestProgram& t) {
@@ -83,12 +87,14 @@ const Row rows[] = {
        return std::vector<Value*>{node.output(0), node.output(1)};
      },
      "max_pool2d_with_indices: only the first result is used", "max_pool2d_with_indices: only the first result is used"},
-    {"elu", one([](TestProgram& t) { return t("aten.elu.default", image(t)); }), "", "aten.elu.default: not delegated under compat=torchao"},
+    {"elu", one([](TestProgram& t) { return t("aten.elu.default", image(t)); }), "",
+     "aten.elu.default: not delegated under compat=torchao"},
     {"gelu_tanh", one([](TestProgram& t) {
        Node& node = t.node("aten.gelu.default", {image(t)});
        t.program.graph().set_argument(node, "approximate", "tanh");
        return node.output();
-     }), "", ""},
+     }),
+     "", ""},
     {"slice_step", one([](TestProgram& t) { return t("aten.slice_copy.Tensor", image(t), 1, 0, 4, 2); }), "",
      "slice_copy: step is 1, or sizes are static"},
     {"pad_negative", one([](TestProgram& t) { return t("aten.constant_pad_nd.default", image(t), Ints{-1, 0}, 0.0); }),
@@ -96,12 +102,16 @@ const Row rows[] = {
     {"cat_same_twice", one([](TestProgram& t) {
        Value* x = image(t);
        return t("aten.cat.default", std::vector<Value*>{x, x}, 1);
-     }), "", "cat: distinct inputs"},
+     }),
+     "", "cat: distinct inputs"},
     {"upsample_factor_off", one([](TestProgram& t) {
        return t("aten.upsample_bilinear2d.vec", t.input({1, 2, 5, 5}), Argument(), false, std::vector<double>{1.5, 1.5});
-     }), "upsample_bilinear2d: the scale factors are the ratios of the sizes", "upsample_bilinear2d: the scale factors are the ratios of the sizes"},
+     }),
+     "upsample_bilinear2d: the scale factors are the ratios of the sizes",
+     "upsample_bilinear2d: the scale factors are the ratios of the sizes"},
     {"rank_6", one([](TestProgram& t) { return t("aten.abs.default", t.input({1, 1, 1, 1, 2, 2})); }), "", ""},
-    {"rank_7", one([](TestProgram& t) { return t("aten.abs.default", t.input({1, 1, 1, 1, 1, 2, 2})); }), "abs: at most 6 dimensions", "abs: at most 6 dimensions"},
+    {"rank_7", one([](TestProgram& t) { return t("aten.abs.default", t.input({1, 1, 1, 1, 1, 2, 2})); }), "abs: at most 6 dimensions",
+     "abs: at most 6 dimensions"},
     {"empty", one([](TestProgram& t) { return t("aten.abs.default", t.input({0, 2})); }), "abs: no empty tensor", "abs: no empty tensor"},
     {"integers", one([](TestProgram& t) { return t("aten.abs.default", t.input({2}, DType::int64)); }),
      "abs: all tensors are float32, or all float16", "abs: all tensors are float32, or all float16"},
@@ -110,18 +120,21 @@ const Row rows[] = {
     {"symbol_with_bound", one([](TestProgram& t) {
        t.program.range_constraints["s0"] = {1, 8};
        return t("aten.abs.default", t.input({symbol("s0"), 2}));
-     }), "", ""},
+     }),
+     "", ""},
     {"symbol_without_bound", one([](TestProgram& t) { return t("aten.abs.default", t.input({symbol("s0"), 2})); }),
-     "abs: every size has an upper bound (give the dynamic dimension a max)", "abs: every size has an upper bound (give the dynamic dimension a max)"},
-    {"quantize_uint8", one([](TestProgram& t) {
-       return t("quantized_decomposed.quantize_per_tensor.default", image(t), 0.1, 0, 0, 255, DType::uint8);
-     }), "quantize_per_tensor: static int8 per tensor over [-128, 127] from and to float32",
+     "abs: every size has an upper bound (give the dynamic dimension a max)",
+     "abs: every size has an upper bound (give the dynamic dimension a max)"},
+    {"quantize_uint8",
+     one([](TestProgram& t) { return t("quantized_decomposed.quantize_per_tensor.default", image(t), 0.1, 0, 0, 255, DType::uint8); }),
+     "quantize_per_tensor: static int8 per tensor over [-128, 127] from and to float32",
      "quantize_per_tensor: static int8 per tensor over [-128, 127] from and to float32"},
     {"weights_only", one([](TestProgram& t) { return t("aten.linear.default", t.input({3, 9}), t.int8_weight("w", {5, 9})); }), "",
      "linear: quantized weights need a quantized input and output"},
     {"lone_view", one([](TestProgram& t) { return t("aten.view_copy.default", image(t), Ints{4, 64}); }),
      "view_copy: alone it costs less outside a delegate", ""},
-    {"view_beside_others", one([](TestProgram& t) { return t("aten.abs.default", t("aten.view_copy.default", image(t), Ints{4, 64})); }), "", ""},
+    {"view_beside_others", one([](TestProgram& t) { return t("aten.abs.default", t("aten.view_copy.default", image(t), Ints{4, 64})); }),
+     "", ""},
 };
 
 class Refusals : public testing::TestWithParam<Row> {};
@@ -161,9 +174,7 @@ TEST(Partitioner, DequantizeGoesWithItsReader) {
   EXPECT_EQ(result.partitions[0].nodes.size(), 2u);  // quantize, and the dequantize that cumsum reads
   EXPECT_EQ(result.partitions[1].nodes.size(), 6u);
   for (const Node* node : result.partitions[1].nodes)
-    for (const Value* input : node->inputs()) {
-      EXPECT_TRUE(input != q || qdq::is_dequantize(*node));
-    }
+    for (const Value* input : node->inputs()) { EXPECT_TRUE(input != q || qdq::is_dequantize(*node)); }
 }
 
 TEST(Partitioner, SymbolicViewIsInferred) {
@@ -172,9 +183,9 @@ TEST(Partitioner, SymbolicViewIsInferred) {
   Value* x = t.input({symbol("s0"), 4, 2, 2});
   Node& size = t.program.graph().insert_before(nullptr, Op::get("aten.sym_size.int"), {{"self", x}, {"dim", 0}},
                                                {{.kind = ValueKind::sym_int, .sym = symbol("s0")}});
-  Node& view = t.program.graph().insert_before(
-      nullptr, Op::get("aten.view_copy.default"), {{"self", x}, {"size", std::vector<SymArg>{size.output(), int64_t{16}}}},
-      {{.meta = TensorMeta::contiguous(DType::float32, {symbol("s0"), 16})}});
+  Node& view = t.program.graph().insert_before(nullptr, Op::get("aten.view_copy.default"),
+                                               {{"self", x}, {"size", std::vector<SymArg>{size.output(), int64_t{16}}}},
+                                               {{.meta = TensorMeta::contiguous(DType::float32, {symbol("s0"), 16})}});
   t.returns({t("aten.abs.default", view.output())});
   const XnnpackPartitioner partitioner;
   partitioner.transform(t.program);

@@ -3,11 +3,11 @@
 #include <intaglio/error.h>
 #include <intaglio/xnnpack.h>
 
-#include "backends/xnnpack/check_payload.h"
-#include "backends/xnnpack/lowering.h"
-#include "backends/xnnpack/passes.h"
-#include "backends/xnnpack/payload_reader.h"
-#include "backends/xnnpack/payload_writer.h"
+#include "backends/xnnpack/lower/lowering.h"
+#include "backends/xnnpack/passes/passes.h"
+#include "backends/xnnpack/payload/check_payload.h"
+#include "backends/xnnpack/payload/payload_reader.h"
+#include "backends/xnnpack/payload/payload_writer.h"
 
 namespace intaglio::xnnpack {
 

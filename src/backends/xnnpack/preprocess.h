@@ -7,7 +7,7 @@
 #include <intaglio/program.h>
 
 #include "backends/xnnpack/features.h"
-#include "backends/xnnpack/payload.h"
+#include "backends/xnnpack/payload/payload.h"
 
 namespace intaglio::xnnpack {
 

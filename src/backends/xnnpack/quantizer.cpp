@@ -11,7 +11,8 @@ namespace {
 // Smallest scale of every observer, activations and weights alike.
 constexpr double eps = 0.000244140625;  // 2^-12
 
-template <typename Match> bool in_module(const Node& node, Match match) {
+template <typename Match>
+bool in_module(const Node& node, Match match) {
   const std::vector<ModuleScope> stack = module_stack(node);
   return std::any_of(stack.begin(), stack.end(), match);
 }
@@ -24,12 +25,11 @@ bool has_type(const Node& node, const std::string& type) {
   return in_module(node, [&](const ModuleScope& scope) { return scope.type == type; });
 }
 
-template <typename Entries> void set(Entries& entries, std::string key, std::optional<QuantizationConfig> config) {
+template <typename Entries>
+void set(Entries& entries, std::string key, std::optional<QuantizationConfig> config) {
   const auto found = std::find_if(entries.begin(), entries.end(), [&](const auto& entry) { return entry.first == key; });
-  if (found != entries.end())
-    found->second = std::move(config);
-  else
-    entries.emplace_back(std::move(key), std::move(config));
+  if (found != entries.end()) found->second = std::move(config);
+  else entries.emplace_back(std::move(key), std::move(config));
 }
 
 std::string free_name(const ExportedProgram& program) {
@@ -50,8 +50,9 @@ std::optional<double> number_of(const Argument& argument) {
 
 QuantizationConfig get_symmetric_quantization_config(const SymmetricQuantizationOptions& options) {
   if (options.is_qat)
-    throw_unsupported("is_qat: quantization-aware training happens in a training framework, and Intaglio starts where training has ended; "
-                      "train in PyTorch, export the result, and leave is_qat off");
+    throw_unsupported(
+        "is_qat: quantization-aware training happens in a training framework, and Intaglio starts where training has ended; "
+        "train in PyTorch, export the result, and leave is_qat off");
   QuantizationSpec activation;
   activation.dtype = DType::int8;
   activation.quant_min = options.act_qmin;
@@ -148,8 +149,7 @@ void XnnpackQuantizer::annotate(const ExportedProgram& program, Annotations& ann
                        [&](const auto& entry) { return !entry.second && is_named(node, entry.first); });
   };
   for (const auto& [type, config] : module_types_) {
-    const NodeFilter filter{
-        [&, &type = type](const Node& n) { return has_type(n, type) && !name_in_float(n) && user_accepts(n); }, false};
+    const NodeFilter filter{[&, &type = type](const Node& n) { return has_type(n, type) && !name_in_float(n) && user_accepts(n); }, false};
     if (config) annotate_patterns(program, *config, filter, "", compat_, annotations);
   }
   const NodeFilter rest{[&](const Node& n) { return !configured_elsewhere(n) && !op_in_float(n) && user_accepts(n); }, true};

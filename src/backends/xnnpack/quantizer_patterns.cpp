@@ -25,8 +25,9 @@ constexpr std::array<std::string_view, 1> cat_ops = {"aten.cat.default"};
 
 constexpr std::array<std::string_view, 2> relu = {"aten.relu.default", "aten.relu_.default"};
 // XNNPACK clips in the operator itself, so the output's range is the clipped one.
-constexpr std::array<std::string_view, 8> clip = {"aten.relu.default",  "aten.relu_.default",  "aten.hardtanh.default", "aten.hardtanh_.default",
-                                                  "aten.relu6.default", "aten.relu6_.default", "aten.clamp.default",    "aten.clamp_.default"};
+constexpr std::array<std::string_view, 8> clip = {"aten.relu.default",      "aten.relu_.default", "aten.hardtanh.default",
+                                                  "aten.hardtanh_.default", "aten.relu6.default", "aten.relu6_.default",
+                                                  "aten.clamp.default",     "aten.clamp_.default"};
 
 constexpr std::array weighted = {PatternOperand{"input"}, PatternOperand{"weight", OperandRole::weight},
                                  PatternOperand{"bias", OperandRole::bias}};
@@ -38,9 +39,9 @@ constexpr std::array both = {PatternOperand{"self"}, PatternOperand{"other"}};
 
 // The operators `set_operator_type` knows a pattern by, under Compat::torchao.
 constexpr std::array<std::string_view, 3> conv_targets = {"aten.conv2d.default", "aten.conv1d.default", "aten.convolution.default"};
-constexpr std::array<std::string_view, 6> conv_transpose_targets = {
-    "aten.conv_transpose1d", "aten.conv_transpose1d.default", "aten.conv_transpose2d",
-    "aten.conv_transpose2d.input", "aten.conv_transpose3d", "aten.conv_transpose3d.input"};
+constexpr std::array<std::string_view, 6> conv_transpose_targets = {"aten.conv_transpose1d", "aten.conv_transpose1d.default",
+                                                                    "aten.conv_transpose2d", "aten.conv_transpose2d.input",
+                                                                    "aten.conv_transpose3d", "aten.conv_transpose3d.input"};
 constexpr std::array<std::string_view, 1> add_targets = {"aten.add.Tensor"};
 constexpr std::array<std::string_view, 1> mul_targets = {"aten.mul.Tensor"};
 
@@ -87,11 +88,11 @@ constexpr std::array torchao_rows = {
 };
 
 constexpr std::array<std::string_view, 20> sharing_ops = {
-    "aten.relu.default",    "aten.hardtanh.default",     "aten.hardtanh_.default",    "aten.max_pool2d.default",
-    "aten.mean.default",    "aten.mean.dim",             "aten.permute.default",      "aten.permute_copy.default",
-    "aten.transpose.int",   "aten.squeeze.dim",          "aten.squeeze_copy.dim",     "aten.adaptive_avg_pool2d.default",
-    "aten.view_copy.default", "aten.view.default",       "aten.reshape.default",      "aten.slice.Tensor",
-    "aten.slice_copy.Tensor", "aten.flatten.using_ints", "aten.dropout.default",      "aten.dropout_.default"};
+    "aten.relu.default",      "aten.hardtanh.default",   "aten.hardtanh_.default", "aten.max_pool2d.default",
+    "aten.mean.default",      "aten.mean.dim",           "aten.permute.default",   "aten.permute_copy.default",
+    "aten.transpose.int",     "aten.squeeze.dim",        "aten.squeeze_copy.dim",  "aten.adaptive_avg_pool2d.default",
+    "aten.view_copy.default", "aten.view.default",       "aten.reshape.default",   "aten.slice.Tensor",
+    "aten.slice_copy.Tensor", "aten.flatten.using_ints", "aten.dropout.default",   "aten.dropout_.default"};
 
 // The first argument as a tensor; null when it is something else.
 Value* first_tensor(const Node& node) {
@@ -110,10 +111,15 @@ bool has_float_output(const Node& node) {
 
 class Annotator {
  public:
-  Annotator(const ExportedProgram& program, const QuantizationConfig& config, const NodeFilter& filter, std::string_view op,
-            Compat compat, Annotations& annotations)
-      : program_(program), config_(config), filter_(filter), op_(op), torchao_(compat == Compat::torchao),
-        annotations_(annotations), constants_(program) {}
+  Annotator(const ExportedProgram& program, const QuantizationConfig& config, const NodeFilter& filter, std::string_view op, Compat compat,
+            Annotations& annotations)
+      : program_(program),
+        config_(config),
+        filter_(filter),
+        op_(op),
+        torchao_(compat == Compat::torchao),
+        annotations_(annotations),
+        constants_(program) {}
 
   void run() {
     const auto& table = torchao_ ? std::span<const Row>(torchao_rows) : std::span<const Row>(rows);
@@ -138,8 +144,7 @@ class Annotator {
     if (!torchao_ && !op_.empty() && !is_operator(op_, *match.node)) return elsewhere;
     if (!is_free(row, match) || !passes_filter(row, match)) return elsewhere;
     switch (row.kind) {
-      case Kind::linear:
-        return unless(torchao_ || takes_weight(match), needs_weight);
+      case Kind::linear: return unless(torchao_ || takes_weight(match), needs_weight);
       case Kind::conv_transpose:
         if (match.node->integer("groups") != 1) return "a transposed convolution has one group";
         [[fallthrough]];
@@ -151,8 +156,7 @@ class Annotator {
         return unless(takes_elementwise(match), "both operands are float32 tensors, and no constant is too large for a histogram");
       case Kind::pool:
         return unless(torchao_ ? is_module_pool(*match.node) : has_float_output(*match.node), "a pool of its own over float images");
-      case Kind::cat:
-        return unless(torchao_ || has_float_output(*match.node), "the tensors are float");
+      case Kind::cat: return unless(torchao_ || has_float_output(*match.node), "the tensors are float");
       case Kind::clip:  // what was not taken with its operator has a range of its own, not that of before the clip
         return unless(has_float_output(*match.node) && has_source(first_tensor(*match.node)), "what it clips is quantized");
     }
@@ -169,9 +173,8 @@ class Annotator {
     if (annotations_.is_annotated(match.node) || (match.tail != nullptr && annotations_.is_annotated(match.tail))) return false;
     const bool marks = row.kind == Kind::conv || row.kind == Kind::conv_transpose || (row.kind == Kind::linear && match.tail != nullptr);
     if (!torchao_ || !marks) return true;
-    return std::none_of(match.operands.begin(), match.operands.end(), [&](const auto& operand) {
-      return operand.pattern->role != OperandRole::activation && is_marked(operand.value);
-    });
+    return std::none_of(match.operands.begin(), match.operands.end(),
+                        [&](const auto& operand) { return operand.pattern->role != OperandRole::activation && is_marked(operand.value); });
   }
 
   bool is_marked(const Value* value) const {
@@ -182,7 +185,8 @@ class Annotator {
   bool passes_filter(const Row& row, const OperatorMatch& match) const {
     if (torchao_ && row.kind == Kind::cat) return true;  // torchao's cat rule never asks
     if (!filter_.accepts(*match.node) || (match.tail != nullptr && !filter_.accepts(*match.tail))) return false;
-    const bool asks_weights = row.kind == Kind::conv || row.kind == Kind::conv_transpose || (row.kind == Kind::linear && match.tail != nullptr);
+    const bool asks_weights =
+        row.kind == Kind::conv || row.kind == Kind::conv_transpose || (row.kind == Kind::linear && match.tail != nullptr);
     if (!torchao_ || !asks_weights) return true;
     return std::all_of(match.operands.begin(), match.operands.end(), [&](const auto& operand) {
       if (operand.pattern->role == OperandRole::activation) return true;
@@ -263,10 +267,8 @@ class Annotator {
     const QuantizationAnnotation* producer = annotations_.find_producer(input);
     QuantizationAnnotation annotation;
     std::optional<AnyQuantizationSpec> spec;
-    if (producer != nullptr && producer->annotated && producer->output_qspec)
-      spec = SharedQuantizationSpec{input};
-    else if (config_.input_activation)
-      spec = *config_.input_activation;
+    if (producer != nullptr && producer->annotated && producer->output_qspec) spec = SharedQuantizationSpec{input};
+    else if (config_.input_activation) spec = *config_.input_activation;
     annotation.input_qspec_map.emplace_back(input, spec);
     annotation.output_qspec = SharedQuantizationSpec{QuantEdge{input, &node}};
     annotation.annotated = true;
@@ -318,13 +320,12 @@ class Annotator {
 
 }  // namespace
 
-void annotate_patterns(const ExportedProgram& program, const QuantizationConfig& config, const NodeFilter& filter,
-                       std::string_view op, Compat compat, Annotations& annotations) {
+void annotate_patterns(const ExportedProgram& program, const QuantizationConfig& config, const NodeFilter& filter, std::string_view op,
+                       Compat compat, Annotations& annotations) {
   Annotator(program, config, filter, op, compat, annotations).run();
 }
 
-void propagate_annotations(const ExportedProgram& program, const std::function<bool(const Node&)>& keeps_float,
-                           Annotations& annotations) {
+void propagate_annotations(const ExportedProgram& program, const std::function<bool(const Node&)>& keeps_float, Annotations& annotations) {
   for (Node* node : program.graph().node_list()) {
     if (!contains(sharing_ops, *node) || annotations.is_annotated(node) || keeps_float(*node)) continue;
     Value* input = first_tensor(*node);
@@ -346,9 +347,8 @@ void explain_the_rest(const ExportedProgram& program, Compat compat, Annotations
   const auto& table = compat == Compat::torchao ? std::span<const Row>(torchao_rows) : std::span<const Row>(rows);
   for (const Node* node : program.graph().node_list()) {
     if (annotations.is_annotated(node) || annotations.refusal(node) != nullptr) continue;
-    const bool known = contains(sharing_ops, *node) || std::any_of(table.begin(), table.end(), [&](const Row& row) {
-                         return contains(row.pattern.ops, *node);
-                       });
+    const bool known = contains(sharing_ops, *node) ||
+                       std::any_of(table.begin(), table.end(), [&](const Row& row) { return contains(row.pattern.ops, *node); });
     annotations.refuse(node, known ? "the configuration leaves it in float" : "XNNPACK's quantizer has no pattern for this op");
   }
 }

@@ -17,12 +17,11 @@ struct NodeFilter {
 
 // Annotates every match of every pattern, in the table's order. `op`: only patterns (Compat::torchao) or nodes (default)
 // of this operator, "" for all.
-void annotate_patterns(const ExportedProgram& program, const QuantizationConfig& config, const NodeFilter& filter,
-                       std::string_view op, Compat compat, Annotations& annotations);
+void annotate_patterns(const ExportedProgram& program, const QuantizationConfig& config, const NodeFilter& filter, std::string_view op,
+                       Compat compat, Annotations& annotations);
 
 // Operators that only move or clip values take over the parameters of what they read. `keeps_float` nodes are left alone.
-void propagate_annotations(const ExportedProgram& program, const std::function<bool(const Node&)>& keeps_float,
-                           Annotations& annotations);
+void propagate_annotations(const ExportedProgram& program, const std::function<bool(const Node&)>& keeps_float, Annotations& annotations);
 
 // Gives every node that is neither annotated nor refused for a reason of its own one: no pattern, or no configuration.
 void explain_the_rest(const ExportedProgram& program, Compat compat, Annotations& annotations);

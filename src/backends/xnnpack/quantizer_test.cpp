@@ -47,8 +47,13 @@ bool is_shared(const std::optional<AnyQuantizationSpec>& spec) { return spec && 
 struct Net : ProgramBuilder {
   Value* conv(Value* x, Value* weight, const std::string& name, const std::string& path = "c", int64_t groups = 1) {
     return call("aten.conv2d.default",
-                {{"input", x}, {"weight", weight}, {"bias", Argument()}, {"stride", std::vector<int64_t>{1, 1}},
-                 {"padding", std::vector<int64_t>{0, 0}}, {"dilation", std::vector<int64_t>{1, 1}}, {"groups", groups}},
+                {{"input", x},
+                 {"weight", weight},
+                 {"bias", Argument()},
+                 {"stride", std::vector<int64_t>{1, 1}},
+                 {"padding", std::vector<int64_t>{0, 0}},
+                 {"dilation", std::vector<int64_t>{1, 1}},
+                 {"groups", groups}},
                 {1, 4, 8, 8}, name, {module(path, conv2d_type)});
   }
   Value* unary(const std::string& op, Value* x, const std::string& name, Sizes sizes = {1, 4, 8, 8}) {
@@ -95,10 +100,8 @@ TEST(XnnpackQuantizer, ConvolutionUnderAModuleFilterIsQuantized) {
   for (const bool by_name : {true, false}) {
     for (const Compat compat : {Compat::torchao, Compat::intaglio}) {
       XnnpackQuantizer quantizer(compat);
-      if (by_name)
-        quantizer.set_module_name("c2", per_channel());
-      else
-        quantizer.set_module_type(conv2d_type, per_channel());
+      if (by_name) quantizer.set_module_name("c2", per_channel());
+      else quantizer.set_module_type(conv2d_type, per_channel());
       const Prepared p = prepare(residual_network(), quantizer, compat);
       EXPECT_EQ(p.rule("conv2d_1"), compat == Compat::torchao ? "" : "xnnpack.conv");
       EXPECT_EQ(p.rule("linear"), "");
@@ -166,7 +169,9 @@ TEST(XnnpackQuantizer, UnfusedClipHasARangeOfItsOwn) {
       const Prepared p = prepare_global(b.finish({clip}), compat);
       EXPECT_EQ(p.rule("pool"), "xnnpack.sharing");
       EXPECT_EQ(p.rule("clip"), compat == Compat::torchao ? row.torchao : "xnnpack.clip") << row.op;
-      EXPECT_EQ(is_shared(p.at("clip") == nullptr ? std::nullopt : p.at("clip")->output_qspec), std::string_view(row.torchao) == "xnnpack.sharing" && compat == Compat::torchao) << row.op;
+      EXPECT_EQ(is_shared(p.at("clip") == nullptr ? std::nullopt : p.at("clip")->output_qspec),
+                std::string_view(row.torchao) == "xnnpack.sharing" && compat == Compat::torchao)
+          << row.op;
     }
   }
 }
@@ -208,7 +213,8 @@ TEST(XnnpackQuantizer, CatSharesOneObserverWithEverythingItJoins) {
   const Prepared p = prepare_global(b.finish({cat}), Compat::torchao);
   const PreparedProgram::State& state = p.program.internal();
   std::set<size_t> groups;
-  for (const char* name : {"x", "conv", "cat"}) groups.insert(state.insertions.items[state.insertions.at(state.program.graph().find_value(name)).front()].group);
+  for (const char* name : {"x", "conv", "cat"})
+    groups.insert(state.insertions.items[state.insertions.at(state.program.graph().find_value(name)).front()].group);
   EXPECT_EQ(groups.size(), 1u);
 }
 
@@ -268,9 +274,13 @@ TEST(XnnpackQuantizer, TransposedConvolutionUsesItsSecondAxisAndOneGroup) {
   for (const int64_t groups : {1, 2}) {
     Net b;
     Value* conv = b.call("aten.conv_transpose2d.input",
-                         {{"input", b.image()}, {"weight", b.parameter("w", ramp({4, 4 / groups, 1, 1}, 0.1f, 0.1f))}, {"bias", Argument()},
-                          {"stride", std::vector<int64_t>{1, 1}}, {"padding", std::vector<int64_t>{0, 0}},
-                          {"output_padding", std::vector<int64_t>{0, 0}}, {"groups", groups}},
+                         {{"input", b.image()},
+                          {"weight", b.parameter("w", ramp({4, 4 / groups, 1, 1}, 0.1f, 0.1f))},
+                          {"bias", Argument()},
+                          {"stride", std::vector<int64_t>{1, 1}},
+                          {"padding", std::vector<int64_t>{0, 0}},
+                          {"output_padding", std::vector<int64_t>{0, 0}},
+                          {"groups", groups}},
                          {1, 4, 8, 8}, "up");
     Value* relu = b.unary("aten.relu.default", conv, "relu");
     const Prepared p = prepare_global(b.finish({relu}), Compat::torchao);
@@ -283,7 +293,8 @@ TEST(XnnpackQuantizer, TransposedConvolutionUsesItsSecondAxisAndOneGroup) {
 // Dynamic: linear and dense 2-d convolutions. torchao skips a convolution before a relu, and any with one input channel.
 TEST(XnnpackQuantizer, DynamicTakesLinearAndDenseConvolutions) {
   for (const Compat compat : {Compat::torchao, Compat::intaglio}) {
-    const Prepared p = prepare_global(residual_network(), compat, get_symmetric_quantization_config({.is_per_channel = true, .is_dynamic = true}));
+    const Prepared p =
+        prepare_global(residual_network(), compat, get_symmetric_quantization_config({.is_per_channel = true, .is_dynamic = true}));
     EXPECT_EQ(p.rule("linear"), "xnnpack.linear");
     EXPECT_EQ(p.rule("conv2d_1"), "xnnpack.conv");
     EXPECT_EQ(p.rule("conv2d"), compat == Compat::torchao ? "" : "xnnpack.conv");
@@ -299,8 +310,8 @@ TEST(XnnpackQuantizer, DynamicTakesWhatTheRuntimeTakes) {
     int64_t groups;
     bool intaglio, torchao;
   };
-  const Row rows[] = {{{4, 4, 1, 1}, 1, true, true},  {{4, 2, 1, 1}, 2, true, true},   {{4, 1, 1, 1}, 1, true, false},
-                      {{4, 1, 1, 1}, 4, false, false}, {{4, 4, 1}, 1, true, false},    {{4, 1, 1}, 4, false, false}};
+  const Row rows[] = {{{4, 4, 1, 1}, 1, true, true},   {{4, 2, 1, 1}, 2, true, true}, {{4, 1, 1, 1}, 1, true, false},
+                      {{4, 1, 1, 1}, 4, false, false}, {{4, 4, 1}, 1, true, false},   {{4, 1, 1}, 4, false, false}};
   for (const Row& row : rows) {
     for (const Compat compat : {Compat::torchao, Compat::intaglio}) {
       Net b;
@@ -308,8 +319,10 @@ TEST(XnnpackQuantizer, DynamicTakesWhatTheRuntimeTakes) {
       Sizes image = {1, row.weight[1] * row.groups, 8, 8}, result = {1, 4, 8, 8};
       if (line) image.pop_back(), result.pop_back();
       Value* conv = b.call(line ? "aten.conv1d.default" : "aten.conv2d.default",
-                           {{"input", b.input("x", image)}, {"weight", b.parameter("c.weight", ramp(row.weight, -0.5f, 0.1f))},
-                            {"bias", Argument()}, {"groups", row.groups}},
+                           {{"input", b.input("x", image)},
+                            {"weight", b.parameter("c.weight", ramp(row.weight, -0.5f, 0.1f))},
+                            {"bias", Argument()},
+                            {"groups", row.groups}},
                            result, "conv");
       const Prepared p =
           prepare_global(b.finish({conv}), compat, get_symmetric_quantization_config({.is_per_channel = true, .is_dynamic = true}));

@@ -7,7 +7,7 @@
 #include <fmt/format.h>
 
 #include "backends/xnnpack/constraints.h"
-#include "backends/xnnpack/lowering.h"
+#include "backends/xnnpack/lower/lowering.h"
 
 namespace intaglio::xnnpack {
 namespace {
@@ -61,8 +61,7 @@ const std::vector<OpRule>& rules() {
       {"aten.reciprocal.default", Int8::none, A::none, B::op, c::none, lower::reciprocal},
       {"aten.prelu.default", Int8::none, A::none, B::nothing, c::prelu, lower::prelu, PReLU},
       {"aten._softmax.default", Int8::none, A::none, B::nothing, c::softmax, lower::softmax, Softmax},
-      {"aten._native_batch_norm_legit_no_training.default", Int8::none, A::none, B::nothing, c::batch_norm,
-       lower::batch_norm, BatchNorm},
+      {"aten._native_batch_norm_legit_no_training.default", Int8::none, A::none, B::nothing, c::batch_norm, lower::batch_norm, BatchNorm},
 
       {"aten.avg_pool2d.default", Int8::none, A::none, B::nothing, c::avg_pool, lower::avg_pool, AvgPooling2d},
       {"aten.max_pool2d.default", Int8::moves, A::none, B::nothing, c::max_pool, lower::max_pool, MaxPooling2d},
@@ -76,8 +75,7 @@ const std::vector<OpRule>& rules() {
       {"aten.native_group_norm.default", Int8::none, A::none, B::op, c::group_norm, lower::group_norm},
       {"aten._native_batch_norm_legit.no_stats", Int8::none, A::none, B::op, c::group_norm, lower::group_norm},
       {"aten.upsample_nearest2d.vec", Int8::none, A::none, B::op, c::nearest, lower::upsample_nearest},
-      {"aten.upsample_bilinear2d.vec", Int8::none, A::none, B::nothing, c::upsample, lower::upsample,
-       StaticResizeBilinear2D},
+      {"aten.upsample_bilinear2d.vec", Int8::none, A::none, B::nothing, c::upsample, lower::upsample, StaticResizeBilinear2D},
 
       {"aten.view_copy.default", Int8::moves, A::none, B::nothing, c::view, lower::reshape, StaticReshape, true},
       {"aten.unsqueeze_copy.default", Int8::moves, A::none, B::nothing, c::unsqueeze, lower::reshape, StaticReshape, true},
@@ -109,8 +107,7 @@ const OpRule* find_rule(const Node& node) {
   return found == by_op.end() ? nullptr : found->second;
 }
 
-std::optional<std::string> refusal_of(const ExportedProgram& program, const Features& features, const OpRule& rule,
-                                      const Node& node) {
+std::optional<std::string> refusal_of(const ExportedProgram& program, const Features& features, const OpRule& rule, const Node& node) {
   if (rule.beyond == Beyond::op && !features.more_ops) return fmt::format("{}: not delegated under compat=torchao", rule.op);
   const RuleContext context{program, node, features};
   for (const auto rows : {constraints::common, rule.constraints})
@@ -123,14 +120,12 @@ std::optional<GemmOperands> gemm_operands(const ExportedProgram&, const Node& no
   if (node.is("aten.convolution.default")) {
     const bool transposed = node.boolean("transposed");
     return GemmOperands{node.tensor("input"), node.tensor("weight"), node.optional_tensor("bias"), transposed ? 1 : 0,
-                        transposed, node.integer("groups")};
+                        transposed,           node.integer("groups")};
   }
   if (node.is("aten.linear.default"))
     return GemmOperands{node.tensor("input"), node.tensor("weight"), node.optional_tensor("bias"), 0, false, 1};
-  if (node.is("aten.addmm.default"))
-    return GemmOperands{node.tensor("mat1"), node.tensor("mat2"), node.tensor("self"), 1, false, 1};
-  if (node.is("aten.mm.default"))
-    return GemmOperands{node.tensor("self"), node.tensor("mat2"), nullptr, 1, false, 1};
+  if (node.is("aten.addmm.default")) return GemmOperands{node.tensor("mat1"), node.tensor("mat2"), node.tensor("self"), 1, false, 1};
+  if (node.is("aten.mm.default")) return GemmOperands{node.tensor("self"), node.tensor("mat2"), nullptr, 1, false, 1};
   return std::nullopt;
 }
 

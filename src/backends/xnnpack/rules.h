@@ -9,7 +9,7 @@
 #include <intaglio/program.h>
 
 #include "backends/xnnpack/features.h"
-#include "backends/xnnpack/payload.h"
+#include "backends/xnnpack/payload/payload.h"
 
 namespace intaglio::xnnpack {
 
@@ -48,14 +48,13 @@ struct OpRule {
   std::span<const Constraint> constraints;
   void (*lower)(Lowering&, const Node&, NodeKind) = nullptr;
   NodeKind kind = NodeKind::none;
-  bool only_moves = false;  // reshapes and copies: not worth a delegate of their own
+  bool only_moves = false;                            // reshapes and copies: not worth a delegate of their own
   std::span<const Constraint> int8_constraints = {};  // asked besides of an int8 chain
 };
 
 const OpRule* find_rule(const Node& node);
 // Why the node cannot be delegated ("softmax: ..."), or nullopt.
-std::optional<std::string> refusal_of(const ExportedProgram& program, const Features& features, const OpRule& rule,
-                                      const Node& node);
+std::optional<std::string> refusal_of(const ExportedProgram& program, const Features& features, const OpRule& rule, const Node& node);
 
 // Operands of convolution, linear, addmm and mm.
 struct GemmOperands {

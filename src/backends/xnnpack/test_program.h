@@ -32,7 +32,8 @@ class TestProgram {
   }
   Value* constant(const std::string& name, Tensor tensor) { return program.add_buffer(name, std::move(tensor)); }
 
-  template <typename... A> Value* operator()(std::string_view op, A&&... arguments) {
+  template <typename... A>
+  Value* operator()(std::string_view op, A&&... arguments) {
     return builder_(op, std::forward<A>(arguments)...);
   }
   Node& node(std::string_view op, std::vector<Argument> arguments) { return builder_.node(op, std::move(arguments)); }
@@ -40,8 +41,8 @@ class TestProgram {
   Value* convolution(Value* x, Value* w, Value* b, int64_t stride = 1, int64_t padding = 0, int64_t groups = 1) {
     using L = std::vector<int64_t>;
     const size_t n = w->sizes().size() - 2;
-    return (*this)("aten.convolution.default", x, w, b ? Argument(b) : Argument(), L(n, stride), L(n, padding), L(n, 1),
-                   false, L(n, 0), groups);
+    return (*this)("aten.convolution.default", x, w, b ? Argument(b) : Argument(), L(n, stride), L(n, padding), L(n, 1), false, L(n, 0),
+                   groups);
   }
   Value* quantize(Value* x, double scale, int64_t zero_point) {
     return (*this)("quantized_decomposed.quantize_per_tensor.default", x, scale, zero_point, -128, 127, DType::int8);
@@ -49,9 +50,7 @@ class TestProgram {
   Value* dequantize(Value* q, double scale, int64_t zero_point) {
     return (*this)("quantized_decomposed.dequantize_per_tensor.default", q, scale, zero_point, -128, 127, DType::int8);
   }
-  Value* qdq(Value* x, double scale, int64_t zero_point) {
-    return dequantize(quantize(x, scale, zero_point), scale, zero_point);
-  }
+  Value* qdq(Value* x, double scale, int64_t zero_point) { return dequantize(quantize(x, scale, zero_point), scale, zero_point); }
   // With parameters found at run time, for the whole tensor or for each row.
   Value* dynamic_qdq(Value* x) {
     const Node& choose = node("quantized_decomposed.choose_qparams.tensor", {x, -128, 127, 0x1p-12, DType::int8});

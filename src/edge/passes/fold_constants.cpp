@@ -21,9 +21,7 @@ bool is_foldable_op(const Node& node) {
   return schema && !schema->is_inplace() && !random;
 }
 
-size_t bytes_of(const TensorMeta& meta) {
-  return static_cast<size_t>(element_count(meta.static_sizes())) * item_size(meta.dtype);
-}
+size_t bytes_of(const TensorMeta& meta) { return static_cast<size_t>(element_count(meta.static_sizes())) * item_size(meta.dtype); }
 
 // The results' size in bytes; nullopt when one is not a tensor of fixed size.
 std::optional<size_t> result_bytes(const Node& node) {
@@ -113,7 +111,8 @@ void fold_constants(ExportedProgram& program) {
   const size_t all = bytes_of_constants(program);
   Allowance allowance{std::max(always_small, all / 32), all / 4};
   for (Node* node : graph.node_list()) {
-    const bool used = std::any_of(node->outputs().begin(), node->outputs().end(), [](const Value* output) { return !output->users().empty(); });
+    const bool used =
+        std::any_of(node->outputs().begin(), node->outputs().end(), [](const Value* output) { return !output->users().empty(); });
     // A program output stays computed: a file cannot return a constant.
     const bool returned = std::any_of(node->outputs().begin(), node->outputs().end(), is_program_output);
     if (!used || returned) continue;

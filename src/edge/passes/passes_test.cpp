@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "decompose/decompose.h"
+#include "decompose/programs_for_tests.h"
 #include "edge/passes/dim_order_ops.h"
 #include "edge/passes/erase_asserts.h"
 #include "edge/passes/fold_constants.h"
@@ -13,7 +14,6 @@
 #include "edge/passes/scalars_to_tensors.h"
 #include "edge/passes/share_repeated_heads.h"
 #include "edge/passes/views_to_copies.h"
-#include "decompose/programs_for_tests.h"
 
 namespace intaglio {
 namespace {

@@ -8,7 +8,7 @@
 namespace intaglio {
 namespace {
 
-constexpr std::string_view arithmetic[] = {"aten.add.Tensor", "aten.sub.Tensor", "aten.mul.Tensor", "aten.div.Tensor",
+constexpr std::string_view arithmetic[] = {"aten.add.Tensor",      "aten.sub.Tensor",      "aten.mul.Tensor",     "aten.div.Tensor",
                                            "aten.div.Tensor_mode", "aten.minimum.default", "aten.maximum.default"};
 
 }  // namespace

@@ -30,8 +30,8 @@ Value* split_of(Value* value, size_t rank) {
   if (!view) return nullptr;
   Value* inner = behind_copies(view->tensor("self"));
   const std::vector<SymInt>&joined = view->output()->sizes(), &split = inner->sizes();
-  const bool same_matrices = split.size() == rank && joined.size() >= 3 && split.back() == joined.back() &&
-                             split[rank - 2] == joined[joined.size() - 2];
+  const bool same_matrices =
+      split.size() == rank && joined.size() >= 3 && split.back() == joined.back() && split[rank - 2] == joined[joined.size() - 2];
   return same_matrices ? inner : nullptr;
 }
 

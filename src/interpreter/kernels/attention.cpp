@@ -34,7 +34,8 @@ Tensor as_heads(Call& call, const Tensor& x, const Sizes& lead) {
   const int64_t rows = x.size(-2), columns = x.size(-1);
   Tensor source = x;
   Sizes own(x.sizes().begin(), x.sizes().end() - 2);
-  if (own.size() == lead.size() && !own.empty() && own.back() != lead.back() && own.back() > 0 && lead.back() % own.back() == 0 && own.back() != 1) {
+  if (own.size() == lead.size() && !own.empty() && own.back() != lead.back() && own.back() > 0 && lead.back() % own.back() == 0 &&
+      own.back() != 1) {
     // [.., h, ..] -> [.., h, repeats, ..]
     const int64_t repeats = lead.back() / own.back();
     Sizes sizes = own, strides(x.strides().begin(), x.strides().end() - 2);
@@ -55,7 +56,8 @@ Tensor as_heads(Call& call, const Tensor& x, const Sizes& lead) {
   return copy.reshaped({element_count(lead), rows, columns});
 }
 
-void attend(float* scores, int64_t rows, int64_t columns, float scale, const float* mask, int64_t mask_row, int64_t mask_column, bool causal) {
+void attend(float* scores, int64_t rows, int64_t columns, float scale, const float* mask, int64_t mask_row, int64_t mask_column,
+            bool causal) {
   for (int64_t r = 0; r < rows; ++r) {
     float* x = scores + r * columns;
     const int64_t visible = causal ? std::min(columns, r + 1) : columns;
@@ -81,7 +83,8 @@ void attention(Call& call) {
   if (call.floating("dropout_p") != 0) call.unsupported("attention with dropout: export the model in evaluation mode");
   const int64_t rows = query.size(-2), depth = query.size(-1), columns = key.size(-2), width = value.size(-1);
   if (key.size(-1) != depth || value.size(-2) != columns)
-    call.fail(fmt::format("query [{}], key [{}] and value [{}] do not fit", fmt::join(query.sizes(), ", "), fmt::join(key.sizes(), ", "), fmt::join(value.sizes(), ", ")));
+    call.fail(fmt::format("query [{}], key [{}] and value [{}] do not fit", fmt::join(query.sizes(), ", "), fmt::join(key.sizes(), ", "),
+                          fmt::join(value.sizes(), ", ")));
 
   Sizes lead(query.sizes().begin(), query.sizes().end() - 2);
   const bool grouped = call.has("enable_gqa") && call.boolean("enable_gqa");
@@ -101,7 +104,9 @@ void attention(Call& call) {
     return call.set(converted(out.reshaped(sizes), dtype));
   }
 
-  const auto prepared = [&](const Tensor& x) { return readable_matrix(call, as_heads(call, half ? converted(x, DType::float32) : x, lead)); };
+  const auto prepared = [&](const Tensor& x) {
+    return readable_matrix(call, as_heads(call, half ? converted(x, DType::float32) : x, lead));
+  };
   const Tensor q = prepared(query), k = prepared(key), v = prepared(value);
   const int64_t transposition[] = {0, 2, 1};
   const Tensor keys = k.permuted(transposition);
@@ -125,7 +130,8 @@ void attention(Call& call) {
     const int64_t h = static_cast<int64_t>(index);
     thread_local std::vector<float> scores;
     scores.resize(static_cast<size_t>(rows * columns));
-    gemm_run(*scores_entry, q.data<float>() + h * q.strides()[0], dnnl_memory(scores_entry->b, keys.data<float>() + h * keys.strides()[0]), nullptr, scores.data());
+    gemm_run(*scores_entry, q.data<float>() + h * q.strides()[0], dnnl_memory(scores_entry->b, keys.data<float>() + h * keys.strides()[0]),
+             nullptr, scores.data());
     const float* mask_head = nullptr;
     int64_t mask_row = 0, mask_column = 0;
     if (mask.defined()) {
@@ -139,7 +145,8 @@ void attention(Call& call) {
       mask_column = mask.strides()[lead.size() + 1];
     }
     attend(scores.data(), rows, columns, scale, mask_head, mask_row, mask_column, causal);
-    gemm_run(*values_entry, scores.data(), dnnl_memory(values_entry->b, v.data<float>() + h * v.strides()[0]), nullptr, to + h * rows * width);
+    gemm_run(*values_entry, scores.data(), dnnl_memory(values_entry->b, v.data<float>() + h * v.strides()[0]), nullptr,
+             to + h * rows * width);
   };
   parallel_for(static_cast<size_t>(heads), rows * columns * depth * heads < (1 << 22) ? 1 : call.threads(), run_head);
   call.set(converted(out.reshaped(sizes), dtype));

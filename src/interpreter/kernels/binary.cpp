@@ -9,28 +9,40 @@
 namespace intaglio::interp {
 namespace {
 
-#define INTAGLIO_BINARY(Name, expression)                                                       \
-  struct Name {                                                                                 \
-    static constexpr int arity = 2;                                                             \
-    template <typename T> INTAGLIO_INLINE static T apply(T a, T b, const std::array<T, 4>& p) { \
-      [[maybe_unused]] const T p0 = p[0];                                                       \
-      return static_cast<T>(expression);                                                        \
-    }                                                                                           \
+#define INTAGLIO_BINARY(Name, expression)                                 \
+  struct Name {                                                           \
+    static constexpr int arity = 2;                                       \
+    template <typename T>                                                 \
+    INTAGLIO_INLINE static T apply(T a, T b, const std::array<T, 4>& p) { \
+      [[maybe_unused]] const T p0 = p[0];                                 \
+      return static_cast<T>(expression);                                  \
+    }                                                                     \
   };
-#define INTAGLIO_TERNARY(Name, expression)                                                           \
-  struct Name {                                                                                      \
-    static constexpr int arity = 3;                                                                  \
-    template <typename T> INTAGLIO_INLINE static T apply(T a, T b, T c, const std::array<T, 4>& p) { \
-      [[maybe_unused]] const T p0 = p[0];                                                            \
-      return static_cast<T>(expression);                                                             \
-    }                                                                                                \
+#define INTAGLIO_TERNARY(Name, expression)                                     \
+  struct Name {                                                                \
+    static constexpr int arity = 3;                                            \
+    template <typename T>                                                      \
+    INTAGLIO_INLINE static T apply(T a, T b, T c, const std::array<T, 4>& p) { \
+      [[maybe_unused]] const T p0 = p[0];                                      \
+      return static_cast<T>(expression);                                       \
+    }                                                                          \
   };
 
 // Integer arithmetic wraps.
-template <typename T> using Wrapping = std::conditional_t<std::is_integral_v<T>, uint64_t, T>;
-template <typename T> INTAGLIO_INLINE T sum(T a, T b) { return static_cast<T>(static_cast<Wrapping<T>>(a) + static_cast<Wrapping<T>>(b)); }
-template <typename T> INTAGLIO_INLINE T difference(T a, T b) { return static_cast<T>(static_cast<Wrapping<T>>(a) - static_cast<Wrapping<T>>(b)); }
-template <typename T> INTAGLIO_INLINE T product(T a, T b) { return static_cast<T>(static_cast<Wrapping<T>>(a) * static_cast<Wrapping<T>>(b)); }
+template <typename T>
+using Wrapping = std::conditional_t<std::is_integral_v<T>, uint64_t, T>;
+template <typename T>
+INTAGLIO_INLINE T sum(T a, T b) {
+  return static_cast<T>(static_cast<Wrapping<T>>(a) + static_cast<Wrapping<T>>(b));
+}
+template <typename T>
+INTAGLIO_INLINE T difference(T a, T b) {
+  return static_cast<T>(static_cast<Wrapping<T>>(a) - static_cast<Wrapping<T>>(b));
+}
+template <typename T>
+INTAGLIO_INLINE T product(T a, T b) {
+  return static_cast<T>(static_cast<Wrapping<T>>(a) * static_cast<Wrapping<T>>(b));
+}
 
 // Integer division that no divisor makes trap; PyTorch refuses a zero, here it gives 0.
 int64_t truncated_quotient(int64_t a, int64_t b) {
@@ -38,15 +50,18 @@ int64_t truncated_quotient(int64_t a, int64_t b) {
   if (b == -1) return static_cast<int64_t>(uint64_t{0} - static_cast<uint64_t>(a));
   return a / b;
 }
-template <typename T> T fmod_of(T a, T b) {
+template <typename T>
+T fmod_of(T a, T b) {
   if constexpr (std::is_integral_v<T>) return b == 0 || b == -1 ? 0 : a % b;
   else return std::fmod(a, b);
 }
-template <typename T> T remainder_of(T a, T b) {  // the sign of the divisor, as Python's %
+template <typename T>
+T remainder_of(T a, T b) {  // the sign of the divisor, as Python's %
   const T r = fmod_of(a, b);
   return r != T(0) && (r < T(0)) != (b < T(0)) ? r + b : r;
 }
-template <typename T> T floor_quotient(T a, T b) {
+template <typename T>
+T floor_quotient(T a, T b) {
   if constexpr (std::is_integral_v<T>) {
     const T q = truncated_quotient(a, b);
     return fmod_of(a, b) != 0 && (a < 0) != (b < 0) ? q - 1 : q;
@@ -60,11 +75,13 @@ template <typename T> T floor_quotient(T a, T b) {
     return q - whole > T(0.5) ? whole + T(1) : whole;
   }
 }
-template <typename T> T trunc_quotient(T a, T b) {
+template <typename T>
+T trunc_quotient(T a, T b) {
   if constexpr (std::is_integral_v<T>) return truncated_quotient(a, b);
   else return std::trunc(a / b);
 }
-template <typename T> T power_of(T a, T b) {
+template <typename T>
+T power_of(T a, T b) {
   if constexpr (std::is_integral_v<T>) {
     if (b < 0) return a == 1 ? 1 : a == -1 ? (b % 2 == 0 ? 1 : -1) : 0;
     uint64_t result = 1, base = static_cast<uint64_t>(a);
@@ -73,14 +90,21 @@ template <typename T> T power_of(T a, T b) {
     return static_cast<T>(result);
   } else return std::pow(a, b);
 }
-template <typename T> INTAGLIO_INLINE T larger(T a, T b) { return a != a ? a : (b > a || b != b ? b : a); }
-template <typename T> INTAGLIO_INLINE T smaller(T a, T b) { return a != a ? a : (b < a || b != b ? b : a); }
+template <typename T>
+INTAGLIO_INLINE T larger(T a, T b) {
+  return a != a ? a : (b > a || b != b ? b : a);
+}
+template <typename T>
+INTAGLIO_INLINE T smaller(T a, T b) {
+  return a != a ? a : (b < a || b != b ? b : a);
+}
 INTAGLIO_INLINE int64_t shifted_left(int64_t a, int64_t b) {
   return b < 0 || b > 63 ? 0 : static_cast<int64_t>(static_cast<uint64_t>(a) << b);
 }
 INTAGLIO_INLINE int64_t shifted_right(int64_t a, int64_t b) { return b < 0 || b > 63 ? (a < 0 ? -1 : 0) : a >> b; }
 
-template <typename T> INTAGLIO_INLINE T exp_of(T x) {
+template <typename T>
+INTAGLIO_INLINE T exp_of(T x) {
   if constexpr (std::is_same_v<T, float>) return math::exp(x);
   else return std::exp(x);
 }
@@ -112,15 +136,15 @@ INTAGLIO_BINARY(Ge, a >= b ? T(1) : T(0))
 INTAGLIO_BINARY(LogicalAnd, (a != T(0)) & (b != T(0)) ? T(1) : T(0))
 INTAGLIO_BINARY(LogicalOr, (a != T(0)) | (b != T(0)) ? T(1) : T(0))
 INTAGLIO_BINARY(LogicalXor, (a != T(0)) != (b != T(0)) ? T(1) : T(0))
-INTAGLIO_BINARY(BitwiseAnd, a & b)
+INTAGLIO_BINARY(BitwiseAnd, a& b)
 INTAGLIO_BINARY(BitwiseOr, a | b)
 INTAGLIO_BINARY(BitwiseXor, a ^ b)
 INTAGLIO_BINARY(ShiftLeft, shifted_left(a, b))
 INTAGLIO_BINARY(ShiftRight, shifted_right(a, b))
-INTAGLIO_BINARY(Gated, a * (T(1) / (T(1) + exp_of(-b))))
+INTAGLIO_BINARY(Gated, a*(T(1) / (T(1) + exp_of(-b))))
 INTAGLIO_BINARY(Prelu, a > T(0) ? a : b * a)
 INTAGLIO_TERNARY(Where, a != T(0) ? b : c)
-INTAGLIO_TERNARY(ScaleShift, a * b + c)
+INTAGLIO_TERNARY(ScaleShift, a* b + c)
 INTAGLIO_TERNARY(AddCMul, a + p0 * b * c)
 INTAGLIO_TERNARY(AddCDiv, a + p0 * b / c)
 INTAGLIO_TERNARY(Lerp, c < T(0.5) ? a + c * (b - a) : b - (b - a) * (T(1) - c))
@@ -170,11 +194,16 @@ const std::vector<Row>& rows() {
     add(all_types<Le>(), Result::boolean, {"aten.le.Tensor", "aten.le.Scalar", "aten.less_equal.Tensor", "aten.less_equal.Scalar"});
     add(all_types<Gt>(), Result::boolean, {"aten.gt.Tensor", "aten.gt.Scalar", "aten.greater.Tensor", "aten.greater.Scalar"});
     add(all_types<Ge>(), Result::boolean, {"aten.ge.Tensor", "aten.ge.Scalar", "aten.greater_equal.Tensor", "aten.greater_equal.Scalar"});
-    add(integer_only<BitwiseAnd>(), Result::promoted, {"aten.bitwise_and.Tensor", "aten.bitwise_and.Scalar", "aten.__and__.Tensor", "aten.__and__.Scalar"});
-    add(integer_only<BitwiseOr>(), Result::promoted, {"aten.bitwise_or.Tensor", "aten.bitwise_or.Scalar", "aten.__or__.Tensor", "aten.__or__.Scalar"});
-    add(integer_only<BitwiseXor>(), Result::promoted, {"aten.bitwise_xor.Tensor", "aten.bitwise_xor.Scalar", "aten.__xor__.Tensor", "aten.__xor__.Scalar"});
-    add(integer_only<ShiftLeft>(), Result::promoted, {"aten.bitwise_left_shift.Tensor", "aten.bitwise_left_shift.Tensor_Scalar", "aten.__lshift__.Scalar", "aten.__lshift__.Tensor"});
-    add(integer_only<ShiftRight>(), Result::promoted, {"aten.bitwise_right_shift.Tensor", "aten.bitwise_right_shift.Tensor_Scalar", "aten.__rshift__.Scalar", "aten.__rshift__.Tensor"});
+    add(integer_only<BitwiseAnd>(), Result::promoted,
+        {"aten.bitwise_and.Tensor", "aten.bitwise_and.Scalar", "aten.__and__.Tensor", "aten.__and__.Scalar"});
+    add(integer_only<BitwiseOr>(), Result::promoted,
+        {"aten.bitwise_or.Tensor", "aten.bitwise_or.Scalar", "aten.__or__.Tensor", "aten.__or__.Scalar"});
+    add(integer_only<BitwiseXor>(), Result::promoted,
+        {"aten.bitwise_xor.Tensor", "aten.bitwise_xor.Scalar", "aten.__xor__.Tensor", "aten.__xor__.Scalar"});
+    add(integer_only<ShiftLeft>(), Result::promoted,
+        {"aten.bitwise_left_shift.Tensor", "aten.bitwise_left_shift.Tensor_Scalar", "aten.__lshift__.Scalar", "aten.__lshift__.Tensor"});
+    add(integer_only<ShiftRight>(), Result::promoted,
+        {"aten.bitwise_right_shift.Tensor", "aten.bitwise_right_shift.Tensor_Scalar", "aten.__rshift__.Scalar", "aten.__rshift__.Tensor"});
     return list;
   }();
   return table;
@@ -209,8 +238,8 @@ enum : int { kAdd, kSub, kReverseSub };
 void add_scaled(Call& call) {
   const double alpha = call.has("alpha") ? call.floating("alpha") : 1;
   const BlockFunctions functions = call.variant() == kReverseSub ? all_types<ReverseSub>()
-                                   : call.variant() == kAdd ? (alpha == 1 ? all_types<Add>() : all_types<AddScaled>())
-                                                            : (alpha == 1 ? all_types<Sub>() : all_types<SubScaled>());
+                                   : call.variant() == kAdd      ? (alpha == 1 ? all_types<Add>() : all_types<AddScaled>())
+                                                                 : (alpha == 1 ? all_types<Sub>() : all_types<SubScaled>());
   run_operands(call, functions, Result::promoted, {call.tensor_or_number("self"), call.tensor_or_number("other")}, {alpha});
 }
 
@@ -289,8 +318,7 @@ void outer(Call& call) {
 }
 
 void lerp(Call& call) {
-  run_operands(call, float_only<Lerp>(), Result::promoted,
-               {call.tensor("self"), call.tensor("end"), call.tensor_or_number("weight")}, {});
+  run_operands(call, float_only<Lerp>(), Result::promoted, {call.tensor("self"), call.tensor("end"), call.tensor_or_number("weight")}, {});
 }
 
 }  // namespace

@@ -27,7 +27,8 @@ struct DepthGuard {
 const Graph& graph_at(Call& call, size_t position) {
   const Argument* argument = call.literal(position);
   const auto* subgraph = argument == nullptr ? nullptr : argument->get_if<std::shared_ptr<Subgraph>>();
-  if (subgraph == nullptr || *subgraph == nullptr || (*subgraph)->graph == nullptr) call.fail(fmt::format("argument {} is not a sub-graph", position));
+  if (subgraph == nullptr || *subgraph == nullptr || (*subgraph)->graph == nullptr)
+    call.fail(fmt::format("argument {} is not a sub-graph", position));
   return *(*subgraph)->graph;
 }
 
@@ -52,7 +53,8 @@ void cond(Call& call) {
   const RuntimeValue predicate = call.value(0);
   bool holds = false;
   if (const auto* number = std::get_if<Number>(&predicate)) holds = number->as_double() != 0;
-  else if (const auto* tensor = std::get_if<Tensor>(&predicate); tensor != nullptr && tensor->defined() && tensor->numel() == 1) holds = tensor->item_as_double() != 0;
+  else if (const auto* tensor = std::get_if<Tensor>(&predicate); tensor != nullptr && tensor->defined() && tensor->numel() == 1)
+    holds = tensor->item_as_double() != 0;
   else call.fail("the condition is not one value");
   run_region(call, graph_at(call, holds ? 1 : 2), call.values(3));
 }

@@ -102,7 +102,8 @@ Sizes target_sizes(Call& call, const Geometry& g, const Sizes& source, const Siz
   Sizes result = {source[0], channels_out};
   for (size_t i = 0; i + 2 < source.size(); ++i) {
     result.push_back(weight[i + 2] > 0 ? target_size(call, g, i, source[i + 2], weight[i + 2]) : 0);
-    if (result.back() <= 0) call.fail(fmt::format("input [{}] is too small for weight [{}]", fmt::join(source, ", "), fmt::join(weight, ", ")));
+    if (result.back() <= 0)
+      call.fail(fmt::format("input [{}] is too small for weight [{}]", fmt::join(source, ", "), fmt::join(weight, ", ")));
   }
   element_count(result);
   return result;
@@ -154,13 +155,15 @@ std::shared_ptr<const Primitive> build_primitive(const Geometry& g, const Sizes&
     for (size_t i = 0; i < pad_after.size(); ++i) pad_after[i] -= g.output_padding[i];
     using Deconvolution = dnnl::deconvolution_forward;
     const Deconvolution::desc desc(dnnl::prop_kind::forward_inference, dnnl::algorithm::deconvolution_direct, result->source_desc,
-                                   dnnl_any(weight.sizes), result->bias_desc, result->target_desc, g.stride, dilates, g.pad_before, pad_after);
+                                   dnnl_any(weight.sizes), result->bias_desc, result->target_desc, g.stride, dilates, g.pad_before,
+                                   pad_after);
     const Deconvolution::primitive_desc descriptor(desc, attributes, dnnl_engine());
     finish(descriptor, Deconvolution(descriptor));
   } else {
     using Convolution = dnnl::convolution_forward;
     const Convolution::desc desc(dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct, result->source_desc,
-                                 dnnl_any(weight.sizes), result->bias_desc, result->target_desc, g.stride, dilates, g.pad_before, pad_after);
+                                 dnnl_any(weight.sizes), result->bias_desc, result->target_desc, g.stride, dilates, g.pad_before,
+                                 pad_after);
     const Convolution::primitive_desc descriptor(desc, attributes, dnnl_engine());
     finish(descriptor, Convolution(descriptor));
   }
@@ -301,11 +304,14 @@ void convolution(Call& call) {
   Tensor out;
   if (half) {
     const Tensor wide_bias = bias != nullptr ? converted(*bias, DType::float32) : Tensor();
-    out = converted(convolve(call, converted(input, DType::float32), converted(weight, DType::float32), bias ? &wide_bias : nullptr), dtype);
+    out =
+        converted(convolve(call, converted(input, DType::float32), converted(weight, DType::float32), bias ? &wide_bias : nullptr), dtype);
   } else {
     out = convolve(call, input, weight, bias);
   }
-  if (!batched) out = out.view_as(Sizes(out.sizes().begin() + 1, out.sizes().end()), Sizes(out.strides().begin() + 1, out.strides().end()), out.storage_offset());
+  if (!batched)
+    out = out.view_as(Sizes(out.sizes().begin() + 1, out.sizes().end()), Sizes(out.strides().begin() + 1, out.strides().end()),
+                      out.storage_offset());
   call.set(out);
 }
 

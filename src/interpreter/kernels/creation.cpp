@@ -60,7 +60,8 @@ constexpr int64_t kMostElements = int64_t{1} << 40;
 void arange(Call& call) {
   const Number start = call.has("start") ? call.number("start") : Number(int64_t{0});
   const Number end = call.number("end"), step = call.has("step") ? call.number("step") : Number(int64_t{1});
-  const bool integers = start.kind() != Number::Kind::floating && end.kind() != Number::Kind::floating && step.kind() != Number::Kind::floating;
+  const bool integers =
+      start.kind() != Number::Kind::floating && end.kind() != Number::Kind::floating && step.kind() != Number::Kind::floating;
   const DType dtype = call.optional_dtype("dtype").value_or(integers ? DType::int64 : DType::float32);
   call.require(step.as_double() != 0, "the step is 0");
   const double count = std::ceil((end.as_double() - start.as_double()) / step.as_double());
@@ -87,7 +88,8 @@ void linspace(Call& call) {
   const float step = steps > 1 ? (static_cast<float>(end) - static_cast<float>(start)) / static_cast<float>(steps - 1) : 0;
   for (int64_t i = 0; i < steps; ++i) {
     // From both ends, so that the last value is the end.
-    const float value = i < steps / 2 ? static_cast<float>(start) + step * static_cast<float>(i) : static_cast<float>(end) - step * static_cast<float>(steps - i - 1);
+    const float value = i < steps / 2 ? static_cast<float>(start) + step * static_cast<float>(i)
+                                      : static_cast<float>(end) - step * static_cast<float>(steps - i - 1);
     store_block<float>(out.dtype(), writable_bytes(out), i, 1, 1, &value);
   }
   call.set(out);
@@ -108,7 +110,8 @@ enum : int { kLower, kUpper };
 void triangle(Call& call) {
   const Tensor& self = call.tensor("self");
   call.require(self.rank() >= 2, "needs at least two dimensions");
-  const int64_t rows = self.size(-2), columns = self.size(-1), diagonal = std::clamp<int64_t>(call.integer("diagonal"), -rows - 1, columns + 1);
+  const int64_t rows = self.size(-2), columns = self.size(-1),
+                diagonal = std::clamp<int64_t>(call.integer("diagonal"), -rows - 1, columns + 1);
   const Tensor out = call.empty(self.dtype(), self.sizes());
   copy_into(out, self, call.threads());
   const size_t width = item_size(self.dtype());
@@ -116,7 +119,8 @@ void triangle(Call& call) {
   for (int64_t r = 0; rows * columns > 0 && r < out.numel() / columns; ++r) {
     const int64_t border = std::clamp<int64_t>(r % rows + diagonal + (call.variant() == kLower ? 1 : 0), 0, columns);
     std::byte* row = to + static_cast<size_t>(r * columns) * width;
-    if (call.variant() == kLower) std::fill(row + static_cast<size_t>(border) * width, row + static_cast<size_t>(columns) * width, std::byte{0});
+    if (call.variant() == kLower)
+      std::fill(row + static_cast<size_t>(border) * width, row + static_cast<size_t>(columns) * width, std::byte{0});
     else std::fill(row, row + static_cast<size_t>(border) * width, std::byte{0});
   }
   call.set(out);

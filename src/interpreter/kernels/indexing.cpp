@@ -61,7 +61,8 @@ std::vector<DimensionIndex> read_indices(Call& call, const Tensor& self) {
       ++dim;
     } else if (index->dtype() == DType::boolean || index->dtype() == DType::uint8) {
       for (int64_t d = 0; d < index->rank(); ++d)
-        if (dim + d >= self.rank() || self.size(dim + d) != index->size(d)) call.fail(fmt::format("a mask [{}] on a tensor [{}]", fmt::join(index->sizes(), ", "), fmt::join(self.sizes(), ", ")));
+        if (dim + d >= self.rank() || self.size(dim + d) != index->size(d))
+          call.fail(fmt::format("a mask [{}] on a tensor [{}]", fmt::join(index->sizes(), ", "), fmt::join(self.sizes(), ", ")));
       call.require(index->rank() > 0, "a 0-d mask");
       for (Tensor& places : places_of(*index)) result.push_back({dim++, std::move(places)});
     } else {
@@ -76,9 +77,9 @@ std::vector<DimensionIndex> read_indices(Call& call, const Tensor& self) {
 // Where each combination of indices lies, and what is copied there.
 struct Selection {
   Sizes index_shape;
-  std::vector<int64_t> offsets;      // by position in index_shape, in elements of self
-  Sizes rest_sizes, rest_strides;    // of the dimensions without index
-  size_t index_position = 0;         // where index_shape stands among the rest in the result
+  std::vector<int64_t> offsets;    // by position in index_shape, in elements of self
+  Sizes rest_sizes, rest_strides;  // of the dimensions without index
+  size_t index_position = 0;       // where index_shape stands among the rest in the result
 };
 
 Selection select(Call& call, const Tensor& self) {
@@ -96,7 +97,9 @@ Selection select(Call& call, const Tensor& self) {
     const int64_t extent = self.size(index.dim), stride = self.strides()[static_cast<size_t>(index.dim)];
     for (size_t i = 0; i < selection.offsets.size(); ++i) selection.offsets[i] += checked(call, values[i], extent) * stride;
   }
-  const auto is_indexed = [&](int64_t d) { return std::any_of(indices.begin(), indices.end(), [&](const DimensionIndex& i) { return i.dim == d; }); };
+  const auto is_indexed = [&](int64_t d) {
+    return std::any_of(indices.begin(), indices.end(), [&](const DimensionIndex& i) { return i.dim == d; });
+  };
   for (int64_t d = 0; d < self.rank(); ++d) {
     if (is_indexed(d)) continue;
     selection.rest_sizes.push_back(self.size(d));
@@ -120,7 +123,8 @@ Tensor index_first(const Selection& selection, const Tensor& result) {
 
 Sizes selected_sizes(const Selection& selection) {
   Sizes sizes = selection.rest_sizes;
-  sizes.insert(sizes.begin() + static_cast<ptrdiff_t>(selection.index_position), selection.index_shape.begin(), selection.index_shape.end());
+  sizes.insert(sizes.begin() + static_cast<ptrdiff_t>(selection.index_position), selection.index_shape.begin(),
+               selection.index_shape.end());
   return sizes;
 }
 
@@ -144,14 +148,17 @@ void index(Call& call) {
   if (out.numel() == 0) return call.set(out);
   const Tensor view = index_first(selection, out);
   const size_t count = selection.index_shape.size(), width = item_size(self.dtype());
-  const std::vector<int64_t> targets = all_offsets(selection.index_shape, Sizes(view.strides().begin(), view.strides().begin() + static_cast<ptrdiff_t>(count)));
+  const std::vector<int64_t> targets =
+      all_offsets(selection.index_shape, Sizes(view.strides().begin(), view.strides().begin() + static_cast<ptrdiff_t>(count)));
   const Sizes rest_strides(view.strides().begin() + static_cast<ptrdiff_t>(count), view.strides().end());
-  const std::vector<int64_t> from = all_offsets(selection.rest_sizes, selection.rest_strides), to = all_offsets(selection.rest_sizes, rest_strides);
+  const std::vector<int64_t> from = all_offsets(selection.rest_sizes, selection.rest_strides),
+                             to = all_offsets(selection.rest_sizes, rest_strides);
   const auto* source = static_cast<const std::byte*>(self.raw());
   std::byte* target = writable_bytes(out);
   for (size_t i = 0; i < targets.size(); ++i)
     for (size_t r = 0; r < from.size(); ++r)
-      std::memcpy(target + static_cast<size_t>(targets[i] + to[r]) * width, source + static_cast<size_t>(selection.offsets[i] + from[r]) * width, width);
+      std::memcpy(target + static_cast<size_t>(targets[i] + to[r]) * width,
+                  source + static_cast<size_t>(selection.offsets[i] + from[r]) * width, width);
   call.set(out);
 }
 
@@ -188,11 +195,13 @@ void index_put(Call& call) {
   call.set(self);
   if (spread.numel() == 0) return;
   const Tensor view = index_first(selection, spread);
-  const std::vector<int64_t> from = all_offsets(view.sizes(), view.strides()), rest = all_offsets(selection.rest_sizes, selection.rest_strides);
+  const std::vector<int64_t> from = all_offsets(view.sizes(), view.strides()),
+                             rest = all_offsets(selection.rest_sizes, selection.rest_strides);
   const auto* source = static_cast<const std::byte*>(values.raw());
   for (size_t i = 0; i < selection.offsets.size(); ++i)
     for (size_t r = 0; r < rest.size(); ++r)
-      put(self, selection.offsets[i] + rest[r], source + static_cast<size_t>(from[i * rest.size() + r]) * item_size(self.dtype()), accumulate);
+      put(self, selection.offsets[i] + rest[r], source + static_cast<size_t>(from[i * rest.size() + r]) * item_size(self.dtype()),
+          accumulate);
 }
 
 // ---------------------------------------------------------------------------------------------------------- one dimension
@@ -211,7 +220,9 @@ void embedding(Call& call) {
   for (size_t i = 0; i < rows.size(); ++i) {
     const int64_t row = rows[i] < 0 ? -1 : checked(call, rows[i], weight.size(0));
     if (row < 0) call.fail(fmt::format("index {} of an embedding of {} rows", rows[i], weight.size(0)));
-    if (dense) std::memcpy(to + i * row_bytes, static_cast<const std::byte*>(weight.raw()) + static_cast<size_t>(row * weight.strides()[0]) * width, row_bytes);
+    if (dense)
+      std::memcpy(to + i * row_bytes, static_cast<const std::byte*>(weight.raw()) + static_cast<size_t>(row * weight.strides()[0]) * width,
+                  row_bytes);
     else copy_into(out.view_as({1, weight.size(1)}, {0, 1}, static_cast<int64_t>(i) * weight.size(1)), weight.narrowed(0, row, 1));
   }
   call.set(out);
@@ -243,7 +254,8 @@ void index_write(Call& call) {
       continue;
     }
     const Tensor& source = call.tensor("source");
-    call.require(source.rank() == out.rank() && source.size(dim) == static_cast<int64_t>(places.size()), "the source does not fit the indices");
+    call.require(source.rank() == out.rank() && source.size(dim) == static_cast<int64_t>(places.size()),
+                 "the source does not fit the indices");
     const Tensor piece = source.narrowed(dim, static_cast<int64_t>(i), 1);
     if (call.variant() == kCopyRows) {
       copy_into(row, piece);
@@ -257,10 +269,12 @@ void index_write(Call& call) {
 }
 
 // Calls body(offset in the indexed tensor, position in the index) for each entry of `index` along `dim`.
-template <typename Body> void along_dimension(Call& call, const Tensor& target, int64_t dim, const Tensor& index, Body body) {
+template <typename Body>
+void along_dimension(Call& call, const Tensor& target, int64_t dim, const Tensor& index, Body body) {
   call.require(index.rank() == target.rank(), "index and tensor differ in rank");
   for (int64_t d = 0; d < target.rank(); ++d)
-    if (d != dim && index.size(d) > target.size(d)) call.fail(fmt::format("index [{}] on a tensor [{}]", fmt::join(index.sizes(), ", "), fmt::join(target.sizes(), ", ")));
+    if (d != dim && index.size(d) > target.size(d))
+      call.fail(fmt::format("index [{}] on a tensor [{}]", fmt::join(index.sizes(), ", "), fmt::join(target.sizes(), ", ")));
   const std::vector<int64_t> places = integers_of(call, index);
   Sizes strides = target.strides();
   const int64_t stride = target.rank() == 0 ? 0 : strides[static_cast<size_t>(dim)], extent = target.rank() == 0 ? 1 : target.size(dim);
@@ -276,7 +290,8 @@ void gather(Call& call) {
   const size_t width = item_size(self.dtype());
   const auto* from = static_cast<const std::byte*>(self.raw());
   std::byte* to = writable_bytes(out);
-  along_dimension(call, self, call.dimension("dim", self.rank()), index, [&](int64_t offset, size_t i) { std::memcpy(to + i * width, from + static_cast<size_t>(offset) * width, width); });
+  along_dimension(call, self, call.dimension("dim", self.rank()), index,
+                  [&](int64_t offset, size_t i) { std::memcpy(to + i * width, from + static_cast<size_t>(offset) * width, width); });
   call.set(out);
 }
 
@@ -298,7 +313,8 @@ void take_along(Call& call) {
   const size_t width = item_size(self.dtype());
   const auto* from = static_cast<const std::byte*>(source.raw());
   std::byte* to = writable_bytes(out);
-  along_dimension(call, source, dim, places, [&](int64_t offset, size_t i) { std::memcpy(to + i * width, from + static_cast<size_t>(offset) * width, width); });
+  along_dimension(call, source, dim, places,
+                  [&](int64_t offset, size_t i) { std::memcpy(to + i * width, from + static_cast<size_t>(offset) * width, width); });
   call.set(out);
 }
 

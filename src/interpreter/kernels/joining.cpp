@@ -15,7 +15,8 @@ namespace {
 
 // The layout of the operands when all agree on channels-last, else row-major.
 Sizes joined_strides(const Sizes& sizes, const std::vector<Tensor>& parts) {
-  const bool all = sizes.size() >= 3 && std::all_of(parts.begin(), parts.end(), [](const Tensor& t) { return is_channels_last(t) && !t.is_contiguous(); });
+  const bool all = sizes.size() >= 3 &&
+                   std::all_of(parts.begin(), parts.end(), [](const Tensor& t) { return is_channels_last(t) && !t.is_contiguous(); });
   return all ? channels_last_strides(sizes) : contiguous_strides(sizes);
 }
 
@@ -24,9 +25,12 @@ Tensor joined(Call& call, const std::vector<Tensor>& parts, int64_t dim, DType d
   for (size_t i = 1; i < parts.size(); ++i) {
     Sizes other = parts[i].sizes();
     call.require(other.size() == sizes.size(), "the tensors differ in rank");
-    if (__builtin_add_overflow(sizes[static_cast<size_t>(dim)], other[static_cast<size_t>(dim)], &sizes[static_cast<size_t>(dim)])) call.fail("the sizes overflow");
+    if (__builtin_add_overflow(sizes[static_cast<size_t>(dim)], other[static_cast<size_t>(dim)], &sizes[static_cast<size_t>(dim)]))
+      call.fail("the sizes overflow");
     other[static_cast<size_t>(dim)] = sizes[static_cast<size_t>(dim)];
-    if (other != sizes) call.fail(fmt::format("a tensor [{}] does not fit beside [{}]", fmt::join(parts[i].sizes(), ", "), fmt::join(parts[0].sizes(), ", ")));
+    if (other != sizes)
+      call.fail(
+          fmt::format("a tensor [{}] does not fit beside [{}]", fmt::join(parts[i].sizes(), ", "), fmt::join(parts[0].sizes(), ", ")));
   }
   const Tensor out = call.empty(dtype, sizes, joined_strides(sizes, parts));
   int64_t start = 0;
@@ -79,7 +83,8 @@ void repeat(Call& call) {
   const Tensor& self = call.tensor("self");
   Sizes repeats = call.integers(call.has("dims") ? "dims" : "repeats");
   // tile() takes fewer entries than dimensions.
-  if (call.has("dims")) while (static_cast<int64_t>(repeats.size()) < self.rank()) repeats.insert(repeats.begin(), 1);
+  if (call.has("dims"))
+    while (static_cast<int64_t>(repeats.size()) < self.rank()) repeats.insert(repeats.begin(), 1);
   call.require(static_cast<int64_t>(repeats.size()) >= self.rank(), "repeats has fewer entries than the tensor has dimensions");
   const size_t skip = repeats.size() - self.sizes().size();
   // [r0, s0, r1, s1, ...]: each dimension repeated is a dimension in front of it with stride 0.
@@ -103,7 +108,8 @@ void repeat_interleave(Call& call) {
   const Tensor self = call.has("dim") ? source : source.reshaped({source.numel()});
   const int64_t dim = call.has("dim") ? call.dimension("dim", self.rank()) : 0;
   int64_t total = 0;
-  call.require(self.rank() > 0 && repeats >= 0 && !__builtin_mul_overflow(self.size(dim), repeats, &total), "the repetition is out of range");
+  call.require(self.rank() > 0 && repeats >= 0 && !__builtin_mul_overflow(self.size(dim), repeats, &total),
+               "the repetition is out of range");
   Sizes sizes = self.sizes(), split = self.sizes(), strides = self.strides();
   sizes[static_cast<size_t>(dim)] = total;
   split.insert(split.begin() + dim + 1, repeats);
@@ -127,8 +133,8 @@ Pads read_pads(Call& call, const Tensor& self, std::string_view argument) {
     const size_t dim = self.sizes().size() - 1 - i;
     pads.before[dim] = list[2 * i];
     pads.after[dim] = list[2 * i + 1];
-    if (__builtin_add_overflow(pads.sizes[dim], list[2 * i], &pads.sizes[dim]) || __builtin_add_overflow(pads.sizes[dim], list[2 * i + 1], &pads.sizes[dim]) ||
-        pads.sizes[dim] < 0)
+    if (__builtin_add_overflow(pads.sizes[dim], list[2 * i], &pads.sizes[dim]) ||
+        __builtin_add_overflow(pads.sizes[dim], list[2 * i + 1], &pads.sizes[dim]) || pads.sizes[dim] < 0)
       call.fail(fmt::format("padding [{}] of [{}]", fmt::join(list, ", "), fmt::join(self.sizes(), ", ")));
   }
   return pads;
@@ -218,7 +224,8 @@ void pixel_shuffle(Call& call) {
   call.require(down ? h % r == 0 && w % r == 0 : c % (r * r) == 0, "the factor does not divide the sizes");
   Sizes lead(self.sizes().begin(), self.sizes().end() - 3);
   const int64_t batch = element_count(lead);
-  lead.insert(lead.end(), down ? std::initializer_list<int64_t>{c * r * r, h / r, w / r} : std::initializer_list<int64_t>{c / (r * r), h * r, w * r});
+  lead.insert(lead.end(),
+              down ? std::initializer_list<int64_t>{c * r * r, h / r, w / r} : std::initializer_list<int64_t>{c / (r * r), h * r, w * r});
   if (down) rearrange(call, self, {batch, c, h / r, r, w / r, r}, {0, 1, 3, 5, 2, 4}, lead);
   else rearrange(call, self, {batch, c / (r * r), r, r, h, w}, {0, 1, 4, 2, 5, 3}, lead);
 }
@@ -264,7 +271,8 @@ void rotate(Call& call) {
 void diagonal_embed(Call& call) {
   const Tensor& self = call.tensor("self");
   call.require(self.rank() >= 1, "a 0-d tensor");
-  const int64_t rank = self.rank() + 1, a = call.wrap_dimension(call.integer("dim1"), rank), b = call.wrap_dimension(call.integer("dim2"), rank);
+  const int64_t rank = self.rank() + 1, a = call.wrap_dimension(call.integer("dim1"), rank),
+                b = call.wrap_dimension(call.integer("dim2"), rank);
   const int64_t offset = call.integer("offset"), length = self.size(-1);
   call.require(a != b && offset > -(1 << 30) && offset < (1 << 30), "the diagonal needs two different dimensions and a small offset");
   const int64_t side = length + std::abs(offset);
@@ -284,10 +292,12 @@ void diagonal_embed(Call& call) {
 // Patches of an image as columns: [n, c, h, w] -> [n, c * kh * kw, positions].
 void image_to_columns(Call& call) {
   const Tensor& given = call.tensor("self");
-  const Sizes kernel = call.integers("kernel_size"), dilation = call.integers("dilation"), padding = call.integers("padding"), stride = call.integers("stride");
+  const Sizes kernel = call.integers("kernel_size"), dilation = call.integers("dilation"), padding = call.integers("padding"),
+              stride = call.integers("stride");
   call.require(given.rank() == 3 || given.rank() == 4, "needs an image or a batch of images");
   for (size_t i = 0; i < 2; ++i)
-    call.require(kernel.size() == 2 && kernel[i] > 0 && dilation[i] > 0 && stride[i] > 0 && padding[i] >= 0 && std::max({kernel[i], dilation[i], stride[i], padding[i]}) < (1 << 20),
+    call.require(kernel.size() == 2 && kernel[i] > 0 && dilation[i] > 0 && stride[i] > 0 && padding[i] >= 0 &&
+                     std::max({kernel[i], dilation[i], stride[i], padding[i]}) < (1 << 20),
                  "kernel size, dilation, padding or stride is out of range");
   Sizes sizes = given.sizes(), strides = given.strides();
   if (given.rank() == 3) sizes.insert(sizes.begin(), 1), strides.insert(strides.begin(), 0);

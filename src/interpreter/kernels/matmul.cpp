@@ -17,7 +17,8 @@ namespace intaglio::interp {
 namespace {
 
 // Integers and float64 are rare enough for the plain loops.
-template <typename T> void plain_product(const Tensor& x, const Tensor& y, const Tensor& out) {
+template <typename T>
+void plain_product(const Tensor& x, const Tensor& y, const Tensor& out) {
   const int64_t m = x.size(1), k = x.size(2), n = y.size(2);
   T* c = writable<T>(out);
   for (int64_t batch = 0; batch < out.size(0); ++batch) {
@@ -28,7 +29,8 @@ template <typename T> void plain_product(const Tensor& x, const Tensor& y, const
         using Wide = std::conditional_t<std::is_integral_v<T>, uint64_t, T>;
         Wide sum = 0;
         for (int64_t l = 0; l < k; ++l)
-          sum += static_cast<Wide>(a[i * x.strides()[1] + l * x.strides()[2]]) * static_cast<Wide>(b[l * y.strides()[1] + j * y.strides()[2]]);
+          sum +=
+              static_cast<Wide>(a[i * x.strides()[1] + l * x.strides()[2]]) * static_cast<Wide>(b[l * y.strides()[1] + j * y.strides()[2]]);
         *c++ = static_cast<T>(sum);
       }
   }
@@ -99,7 +101,8 @@ void linear(Call& call) {
   Sizes sizes = input.sizes();
   sizes.back() = outputs;
   if (vector) sizes.pop_back();
-  const bool is_float = input.dtype() == DType::float32 && weight.dtype() == DType::float32 && (bias == nullptr || bias->dtype() == DType::float32);
+  const bool is_float =
+      input.dtype() == DType::float32 && weight.dtype() == DType::float32 && (bias == nullptr || bias->dtype() == DType::float32);
   if (is_float) {
     const Tensor transposed = with_rank(matrix, {features, outputs}, {matrix.strides()[1], matrix.strides()[0]});
     return call.set(affine(call, as_rows(call, input, features), transposed, call.is_constant("weight"), bias).reshaped(sizes));
@@ -140,9 +143,11 @@ void add_product(Call& call) {
   call.require(a.rank() == (batched ? 3 : 2) && b.rank() == a.rank(), "the operands have the wrong rank");
   const double beta = call.floating("beta"), alpha = call.floating("alpha");
   const bool bias_like = !batched && beta == 1 && alpha == 1 && self.rank() == 1 && self.size(0) == b.size(1);
-  if (bias_like && a.dtype() == DType::float32 && b.dtype() == DType::float32 && self.dtype() == DType::float32 && a.size(1) == b.size(0) && a.size(1) > 0)
+  if (bias_like && a.dtype() == DType::float32 && b.dtype() == DType::float32 && self.dtype() == DType::float32 && a.size(1) == b.size(0) &&
+      a.size(1) > 0)
     return call.set(affine(call, a, b, call.is_constant("mat2"), &self));
-  const Tensor result = batched ? matrix_product(call, a, b) : matrix_product(call, as_batch(a), as_batch(b)).reshaped({a.size(0), b.size(1)});
+  const Tensor result =
+      batched ? matrix_product(call, a, b) : matrix_product(call, as_batch(a), as_batch(b)).reshaped({a.size(0), b.size(1)});
   const Tensor* const operands[] = {&self, &result};
   const Tensor out = call.empty(result.dtype(), result.sizes());
   run_elementwise(call, weighted_sum_functions(), result.dtype(), out, operands, {beta, alpha});
@@ -220,10 +225,14 @@ Tensor matrix_product(Call& call, const Tensor& x, const Tensor& y) {
 
 std::span<const Kernel> matmul_kernels() {
   static const Kernel table[] = {
-      {"aten.linear.default", linear},       {"aten.mm.default", mm},
-      {"aten.bmm.default", bmm},             {"aten.addmm.default", add_product},
-      {"aten.baddbmm.default", add_product}, {"aten.matmul.default", matmul},
-      {"aten.mv.default", dot},              {"aten.dot.default", dot},
+      {"aten.linear.default", linear},
+      {"aten.mm.default", mm},
+      {"aten.bmm.default", bmm},
+      {"aten.addmm.default", add_product},
+      {"aten.baddbmm.default", add_product},
+      {"aten.matmul.default", matmul},
+      {"aten.mv.default", dot},
+      {"aten.dot.default", dot},
   };
   return table;
 }

@@ -26,7 +26,8 @@ std::vector<float> parameter(Call& call, std::string_view name, int64_t count) {
 }
 
 void require_float(Call& call, const Tensor& input) {
-  if (!is_floating(input.dtype()) || input.dtype() == DType::float64) call.unsupported(fmt::format("normalization of {} tensors", name(input.dtype())));
+  if (!is_floating(input.dtype()) || input.dtype() == DType::float64)
+    call.unsupported(fmt::format("normalization of {} tensors", name(input.dtype())));
 }
 
 // x * scale + shift with one entry per channel (dimension 1).
@@ -74,7 +75,8 @@ struct Statistics {
 };
 
 // Rows of `length` contiguous floats to zero mean and unit variance; `finish(row, mean, inverse)` writes the row.
-template <typename Finish> Statistics normalize_rows(const Call& call, const Tensor& input, int64_t length, double eps, Finish finish) {
+template <typename Finish>
+Statistics normalize_rows(const Call& call, const Tensor& input, int64_t length, double eps, Finish finish) {
   const int64_t rows = length == 0 ? 0 : input.numel() / length;
   Statistics statistics = {call.empty(DType::float32, {rows}), call.empty(DType::float32, {rows})};
   float *means = writable<float>(statistics.mean), *inverses = writable<float>(statistics.inverse);
@@ -121,8 +123,8 @@ void layer_norm(Call& call) {
   const Tensor x = dense_rows(call, input), out = call.empty(DType::float32, input.sizes());
   float* to = writable<float>(out);
   const Statistics statistics = normalize_rows(call, x, length, call.floating("eps"), [&](int64_t row, float mean, float inverse) {
-    row_affine(x.data<float>() + row * length, mean, inverse, weight.empty() ? nullptr : weight.data(), bias.empty() ? nullptr : bias.data(), length,
-               to + row * length);
+    row_affine(x.data<float>() + row * length, mean, inverse, weight.empty() ? nullptr : weight.data(),
+               bias.empty() ? nullptr : bias.data(), length, to + row * length);
   });
   call.set(in_type(out, input.dtype()), 0);
   if (call.variant() == 0) return;
@@ -211,8 +213,8 @@ void rms_norm(Call& call) {
   float* to = writable<float>(out);
   for (int64_t at = 0; at < x.numel(); at += length) {
     const double mean_square = row_square_sum(x.data<float>() + at, length, 0) / static_cast<double>(length);
-    row_affine(x.data<float>() + at, 0, static_cast<float>(1.0 / std::sqrt(mean_square + eps)), weight.empty() ? nullptr : weight.data(), nullptr, length,
-               to + at);
+    row_affine(x.data<float>() + at, 0, static_cast<float>(1.0 / std::sqrt(mean_square + eps)), weight.empty() ? nullptr : weight.data(),
+               nullptr, length, to + at);
   }
   call.set(in_type(out, input.dtype()));
 }

@@ -83,7 +83,8 @@ Pooling read_source(Call& call, size_t dims, std::string_view name) {
 }
 
 int64_t window_count(Call& call, int64_t input, int64_t kernel, int64_t stride, int64_t pad, int64_t dilation, bool ceil_mode) {
-  call.require(kernel > 0 && stride > 0 && dilation > 0 && pad >= 0 && pad <= kernel / 2 && kernel < INT32_MAX && stride < INT32_MAX && dilation < INT32_MAX,
+  call.require(kernel > 0 && stride > 0 && dilation > 0 && pad >= 0 && pad <= kernel / 2 && kernel < INT32_MAX && stride < INT32_MAX &&
+                   dilation < INT32_MAX,
                "kernel size, stride, padding or dilation is out of range");
   const int64_t room = input + 2 * pad - dilation * (kernel - 1) - 1;
   call.require(room >= 0, "the input is smaller than the window");
@@ -123,7 +124,8 @@ Sizes output_sizes(const Pooling& pooling) {
 }
 
 // Calls body(output position, windows of the three axes, source of the sample) for every output position of every sample.
-template <typename Body> void for_windows(const Call& call, const Pooling& pooling, Body body) {
+template <typename Body>
+void for_windows(const Call& call, const Pooling& pooling, Body body) {
   const Axis &d_axis = pooling.axes[0], &h_axis = pooling.axes[1], &w_axis = pooling.axes[2];
   const int64_t sample = pooling.channels * d_axis.input * h_axis.input * w_axis.input;
   const float* source = pooling.source.data<float>();
@@ -131,7 +133,8 @@ template <typename Body> void for_windows(const Call& call, const Pooling& pooli
   const auto run_row = [&](size_t index) {
     const size_t n = index / (depth * rows), d = index / rows % depth, h = index % rows;
     for (size_t w = 0; w < columns; ++w)
-      body(static_cast<int64_t>(index * columns + w), d_axis.windows[d], h_axis.windows[h], w_axis.windows[w], source + static_cast<int64_t>(n) * sample);
+      body(static_cast<int64_t>(index * columns + w), d_axis.windows[d], h_axis.windows[h], w_axis.windows[w],
+           source + static_cast<int64_t>(n) * sample);
   };
   const size_t count = static_cast<size_t>(pooling.batch) * depth * rows;
   constexpr int64_t kWorthThreads = 1 << 20;
@@ -152,8 +155,8 @@ void for_positions(const Pooling& pooling, const Window& d, const Window& h, con
 Tensor finished(const Pooling& pooling, const Tensor& out, DType dtype) {
   Tensor result = out.dtype() == DType::float32 && dtype != DType::float32 ? converted(out, dtype) : out;
   if (pooling.batched) return result;
-  return result.view_as(Sizes(result.sizes().begin() + 1, result.sizes().end()), Sizes(result.strides().begin() + 1, result.strides().end()),
-                        result.storage_offset());
+  return result.view_as(Sizes(result.sizes().begin() + 1, result.sizes().end()),
+                        Sizes(result.strides().begin() + 1, result.strides().end()), result.storage_offset());
 }
 
 Tensor result_of(const Call& call, const Pooling& pooling, DType dtype) {
@@ -207,7 +210,8 @@ void max_pool(Call& call) {
 }
 
 // Averages over the windows; the divisor is `divisor_of(windows, positions inside)`.
-template <typename Divisor> Tensor average(const Call& call, const Pooling& pooling, Divisor divisor_of) {
+template <typename Divisor>
+Tensor average(const Call& call, const Pooling& pooling, Divisor divisor_of) {
   const int64_t channels = pooling.channels;
   const Tensor out = result_of(call, pooling, DType::float32);
   float* to = writable<float>(out);

@@ -24,7 +24,8 @@ double scale_of(Call& call) {
 }
 
 constexpr size_t kTask = 1 << 19;  // elements a thread takes
-template <typename Body> void in_parts(const Call& call, int64_t count, Body body) {
+template <typename Body>
+void in_parts(const Call& call, int64_t count, Body body) {
   const size_t total = static_cast<size_t>(count), tasks = (total + kTask - 1) / kTask;
   if (tasks < 2) return body(size_t{0}, total);
   parallel_for(tasks, call.threads(), [&](size_t i) { body(i * kTask, std::min(kTask, total - i * kTask)); });
@@ -37,7 +38,8 @@ void quantize_per_tensor(Call& call) {
   call.require(range.min >= limits.min && range.max <= limits.max && range.min <= range.max, "quant_min and quant_max do not fit the type");
   const double scale = scale_of(call);
   const int64_t zero_point = call.integer("zero_point");
-  if (input.dtype() != DType::float32 || !input.is_dense()) return call.set(quant::quantize_per_tensor(input, scale, zero_point, range, dtype));
+  if (input.dtype() != DType::float32 || !input.is_dense())
+    return call.set(quant::quantize_per_tensor(input, scale, zero_point, range, dtype));
   const Tensor out = call.empty(dtype, input.sizes(), input.strides());
   const float* from = input.data<float>();
   std::byte* to = writable_bytes(out);
@@ -89,7 +91,8 @@ void dequantize_per_channel(Call& call) {
   const Tensor& input = call.tensor("input");
   const ChannelParameters parameters = channel_parameters(call);
   const int64_t axis = call.dimension("axis", input.rank());
-  call.set(quant::dequantize_per_channel(input, parameters.scales, parameters.zero_points, axis, call.optional_dtype("out_dtype").value_or(DType::float32)));
+  call.set(quant::dequantize_per_channel(input, parameters.scales, parameters.zero_points, axis,
+                                         call.optional_dtype("out_dtype").value_or(DType::float32)));
 }
 
 enum : int { kAffine, kSymmetric };

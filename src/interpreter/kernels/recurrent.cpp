@@ -82,8 +82,8 @@ struct Sequence {
 
 // Runs one direction of one layer; `hidden` and `cell` [batch, width] go from first to last state. Results are written
 // to `out` from feature `first` on.
-void run_direction(const CellKind& kind, const Affine& input, const Affine& recurrent, Sequence& x, bool backwards, float* hidden, float* cell,
-                   Sequence& out, int64_t first) {
+void run_direction(const CellKind& kind, const Affine& input, const Affine& recurrent, Sequence& x, bool backwards, float* hidden,
+                   float* cell, Sequence& out, int64_t first) {
   const int64_t width = recurrent.inputs;
   Floats from_input(static_cast<size_t>(input.outputs)), from_hidden(static_cast<size_t>(input.outputs));
   for (int64_t i = 0; i < x.steps; ++i) {
@@ -137,8 +137,9 @@ void recurrent(Call& call) {
       const int64_t place = layer * directions + direction;
       const auto parameter = [&](int64_t i) { return parameters[static_cast<size_t>(place * each + i)]; };
       const Affine input(call, *parameter(0), biased ? parameter(2) : nullptr), own(call, *parameter(1), biased ? parameter(3) : nullptr);
-      call.require(input.inputs == x.features && input.outputs == kind.gates * width && own.inputs == width && own.outputs == kind.gates * width,
-                   "a weight does not fit the layer");
+      call.require(
+          input.inputs == x.features && input.outputs == kind.gates * width && own.inputs == width && own.outputs == kind.gates * width,
+          "a weight does not fit the layer");
       const int64_t at = place * x.batch * width;
       run_direction(kind, input, own, x, direction == 1, hidden.data() + at, cell.data() + at, out, direction * width);
     }

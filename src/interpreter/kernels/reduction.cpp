@@ -17,8 +17,8 @@ namespace {
 // Which dimensions are reduced, and the sizes of the result.
 struct Shape {
   std::vector<bool> reduced;
-  Sizes kept;        // without the reduced dimensions
-  Sizes result;      // with them as 1 when keepdim
+  Sizes kept;    // without the reduced dimensions
+  Sizes result;  // with them as 1 when keepdim
   int64_t length = 1;
 };
 
@@ -57,17 +57,21 @@ Tensor rows_of(const Call& call, const Tensor& self, const Shape& shape, DType d
 }
 
 // Calls body(row index, first element) for each row.
-template <typename T, typename Body> void for_rows(const Call& call, const Tensor& rows, int64_t count, int64_t length, Body body) {
+template <typename T, typename Body>
+void for_rows(const Call& call, const Tensor& rows, int64_t count, int64_t length, Body body) {
   const T* data = rows.data<T>();
   constexpr int64_t kWorthThreads = 1 << 20;
   if (rows.numel() < kWorthThreads)
     for (int64_t i = 0; i < count; ++i) body(i, data + i * length);
-  else parallel_for(static_cast<size_t>(count), call.threads(), [&](size_t i) { body(static_cast<int64_t>(i), data + static_cast<int64_t>(i) * length); });
+  else
+    parallel_for(static_cast<size_t>(count), call.threads(),
+                 [&](size_t i) { body(static_cast<int64_t>(i), data + static_cast<int64_t>(i) * length); });
 }
 
 enum class Kind : int { sum, mean, product, maximum, minimum, any, all, euclidean, logsumexp };
 
-template <typename T> T row_product(const T* x, int64_t n) {
+template <typename T>
+T row_product(const T* x, int64_t n) {
   if constexpr (std::is_integral_v<T>) {
     uint64_t result = 1;
     for (int64_t i = 0; i < n; ++i) result *= static_cast<uint64_t>(x[i]);
@@ -79,14 +83,16 @@ template <typename T> T row_product(const T* x, int64_t n) {
   }
 }
 
-template <typename T> T row_total(const T* x, int64_t n) {
+template <typename T>
+T row_total(const T* x, int64_t n) {
   if constexpr (std::is_same_v<T, float>) return static_cast<T>(row_sum(x, n));
   std::conditional_t<std::is_integral_v<T>, uint64_t, T> total = 0;
   for (int64_t i = 0; i < n; ++i) total += static_cast<decltype(total)>(x[i]);
   return static_cast<T>(total);
 }
 
-template <typename T> T row_extreme(const T* x, int64_t n, bool maximum) {
+template <typename T>
+T row_extreme(const T* x, int64_t n, bool maximum) {
   if constexpr (std::is_same_v<T, float>) return maximum ? row_maximum(x, n) : row_minimum(x, n);
   T best = x[0];
   for (int64_t i = 1; i < n; ++i)
@@ -94,7 +100,8 @@ template <typename T> T row_extreme(const T* x, int64_t n, bool maximum) {
   return best;
 }
 
-template <typename T> double row_logsumexp(const T* x, int64_t n) {
+template <typename T>
+double row_logsumexp(const T* x, int64_t n) {
   const double top = static_cast<double>(row_extreme(x, n, true));
   if (std::isinf(top)) return top;
   double total = 0;
@@ -102,7 +109,8 @@ template <typename T> double row_logsumexp(const T* x, int64_t n) {
   return top + std::log(total);
 }
 
-template <typename T> T reduce_row(Kind kind, const T* x, int64_t n) {
+template <typename T>
+T reduce_row(Kind kind, const T* x, int64_t n) {
   switch (kind) {
     case Kind::sum: return row_total(x, n);
     case Kind::mean:
@@ -128,7 +136,8 @@ DType row_type(DType dtype) {
   return is_floating(dtype) ? DType::float32 : DType::int64;
 }
 
-template <typename Body> void with_row_type(DType dtype, Body body) {
+template <typename Body>
+void with_row_type(DType dtype, Body body) {
   if (dtype == DType::float64) body(double{});
   else if (dtype == DType::float32) body(float{});
   else body(int64_t{});
@@ -151,7 +160,8 @@ bool sum_over_positions(const Call& call, const Tensor& self, const Shape& shape
     const float* from = self.data<float>() + static_cast<int64_t>(n) * channels * shape.length;
     for (int64_t p = 0; p < shape.length; ++p) accumulate(from + p * channels, channels, total.data());
     for (int64_t c = 0; c < channels; ++c)
-      to[static_cast<int64_t>(n) * channels + c] = static_cast<float>(mean ? total[static_cast<size_t>(c)] / static_cast<double>(shape.length) : total[static_cast<size_t>(c)]);
+      to[static_cast<int64_t>(n) * channels + c] =
+          static_cast<float>(mean ? total[static_cast<size_t>(c)] / static_cast<double>(shape.length) : total[static_cast<size_t>(c)]);
   });
   return true;
 }
@@ -176,7 +186,8 @@ void reduce(Call& call) {
 
   const DType rows_dtype = row_type(source);
   const Tensor out = call.empty(target == rows_dtype ? target : rows_dtype, shape.result);
-  const bool positions = (kind == Kind::sum || kind == Kind::mean) && target == DType::float32 && sum_over_positions(call, self, shape, kind == Kind::mean, out);
+  const bool positions = (kind == Kind::sum || kind == Kind::mean) && target == DType::float32 &&
+                         sum_over_positions(call, self, shape, kind == Kind::mean, out);
   if (!positions) {
     const Tensor rows = rows_of(call, self, shape, rows_dtype);
     with_row_type(rows_dtype, [&]<typename T>(T) {
@@ -191,7 +202,8 @@ void reduce(Call& call) {
 
 enum : int { kMaximum, kMinimum };
 
-template <typename T> int64_t place_of_extreme(const T* x, int64_t n, bool maximum) {
+template <typename T>
+int64_t place_of_extreme(const T* x, int64_t n, bool maximum) {
   int64_t best = 0;
   for (int64_t i = 1; i < n; ++i) {
     if (x[best] != x[best]) break;  // NaN wins, the first one
@@ -243,7 +255,8 @@ void both_extremes(Call& call) {
   with_row_type(dtype, [&]<typename T>(T) {
     for (const bool maximum : {false, true}) {
       const Tensor out = call.empty(dtype, shape.result);
-      for_rows<T>(call, rows, out.numel(), shape.length, [&](int64_t row, const T* x) { writable<T>(out)[row] = row_extreme(x, shape.length, maximum); });
+      for_rows<T>(call, rows, out.numel(), shape.length,
+                  [&](int64_t row, const T* x) { writable<T>(out)[row] = row_extreme(x, shape.length, maximum); });
       call.set(converted(out, self.dtype()), maximum ? 1 : 0);
     }
   });
@@ -259,7 +272,8 @@ double correction_of(Call& call) {
   return correction ? correction->as_double() : 1;
 }
 
-template <typename T> std::pair<double, double> mean_and_squares(const T* x, int64_t n) {
+template <typename T>
+std::pair<double, double> mean_and_squares(const T* x, int64_t n) {
   if constexpr (std::is_same_v<T, float>) {
     const double mean = row_sum(x, n) / static_cast<double>(n);
     return {mean, row_square_sum(x, n, mean)};
@@ -308,12 +322,14 @@ double row_norm(const float* x, int64_t n, double order) {
 
 void norm(Call& call) {
   const Tensor& self = call.tensor("self");
-  if (!is_floating(self.dtype()) || self.dtype() == DType::float64) call.unsupported(fmt::format("the norm of {} tensors", name(self.dtype())));
+  if (!is_floating(self.dtype()) || self.dtype() == DType::float64)
+    call.unsupported(fmt::format("the norm of {} tensors", name(self.dtype())));
   const auto given = call.optional_number(call.has("ord") ? "ord" : "p");
   const double order = given ? given->as_double() : 2;
   const Shape shape = read_shape(call, self);
   const Tensor rows = rows_of(call, self, shape, DType::float32), out = call.empty(DType::float32, shape.result);
-  for_rows<float>(call, rows, out.numel(), shape.length, [&](int64_t row, const float* x) { writable<float>(out)[row] = static_cast<float>(row_norm(x, shape.length, order)); });
+  for_rows<float>(call, rows, out.numel(), shape.length,
+                  [&](int64_t row, const float* x) { writable<float>(out)[row] = static_cast<float>(row_norm(x, shape.length, order)); });
   call.set(converted(out, call.optional_dtype("dtype").value_or(self.dtype())));
 }
 

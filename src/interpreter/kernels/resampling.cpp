@@ -97,7 +97,8 @@ void resample(Call& call) {
   const size_t dims = static_cast<size_t>(call.variant() / 10);
   const Tensor& self = call.tensor(call.has("input") ? "input" : "self");
   call.require(self.rank() == static_cast<int64_t>(dims) + 2, "the input has the wrong rank");
-  if (!is_floating(self.dtype()) || self.dtype() == DType::float64) call.unsupported(fmt::format("resampling of {} tensors", name(self.dtype())));
+  if (!is_floating(self.dtype()) || self.dtype() == DType::float64)
+    call.unsupported(fmt::format("resampling of {} tensors", name(self.dtype())));
   const std::vector<Resize> resizes = read_resizes(call, self.sizes(), dims);
   const bool align_corners = call.has("align_corners") && call.boolean("align_corners");
   const std::vector<Taps> one = {{{0, 1.0f}}};
@@ -125,7 +126,8 @@ void resample(Call& call) {
       } else {
         std::fill_n(target, channels, 0.0f);
         for (const Tap& y : row)
-          for (const Tap& x : column) row_add_scaled(target, from + (y.position * width + x.position) * channels, y.weight * x.weight, channels);
+          for (const Tap& x : column)
+            row_add_scaled(target, from + (y.position * width + x.position) * channels, y.weight * x.weight, channels);
       }
       target += channels;
     }

@@ -16,7 +16,28 @@ Number operand(Call& call, size_t position) {
   call.fail(fmt::format("argument {} is not a number", position));
 }
 
-enum class Python : int { add, sub, mul, truediv, floordiv, mod, pow, neg, eq, ne, lt, le, gt, ge, bit_and, bit_or, logical_not, abs, minimum, maximum };
+enum class Python : int {
+  add,
+  sub,
+  mul,
+  truediv,
+  floordiv,
+  mod,
+  pow,
+  neg,
+  eq,
+  ne,
+  lt,
+  le,
+  gt,
+  ge,
+  bit_and,
+  bit_or,
+  logical_not,
+  abs,
+  minimum,
+  maximum
+};
 
 bool is_float(const Number& n) { return n.kind() == Number::Kind::floating; }
 
@@ -112,7 +133,8 @@ void assert_true(Call& call) {
   const RuntimeValue value = call.value(0);
   bool holds = true;
   if (const auto* number = std::get_if<Number>(&value)) holds = number->as_double() != 0;
-  else if (const auto* tensor = std::get_if<Tensor>(&value); tensor != nullptr && tensor->defined() && tensor->numel() == 1) holds = tensor->item_as_double() != 0;
+  else if (const auto* tensor = std::get_if<Tensor>(&value); tensor != nullptr && tensor->defined() && tensor->numel() == 1)
+    holds = tensor->item_as_double() != 0;
   call.require(holds, "a condition that the program asserts does not hold for this input");
 }
 void range_check(Call& call) {

@@ -33,7 +33,8 @@ Rows rows_along(Call& call, const Tensor& self, int64_t dim, DType dtype) {
 }
 
 enum : int { kSum, kProduct };
-template <typename T> void accumulate(T* x, int64_t length, bool sum) {
+template <typename T>
+void accumulate(T* x, int64_t length, bool sum) {
   using Wide = std::conditional_t<std::is_integral_v<T>, uint64_t, double>;
   Wide total = sum ? 0 : 1;
   for (int64_t i = 0; i < length; ++i) {
@@ -43,7 +44,8 @@ template <typename T> void accumulate(T* x, int64_t length, bool sum) {
 }
 
 DType row_type(DType dtype) { return dtype == DType::float64 ? DType::float64 : is_floating(dtype) ? DType::float32 : DType::int64; }
-template <typename Body> void with_row_type(DType dtype, Body body) {
+template <typename Body>
+void with_row_type(DType dtype, Body body) {
   if (dtype == DType::float64) body(double{});
   else if (dtype == DType::float32) body(float{});
   else body(int64_t{});
@@ -60,7 +62,10 @@ void cumulate(Call& call) {
 }
 
 // NaN counts as the largest value.
-template <typename T> bool less(T a, T b) { return a < b || (b != b && a == a); }
+template <typename T>
+bool less(T a, T b) {
+  return a < b || (b != b && a == a);
+}
 
 // The `keep` first of each row in sorted order: values and their places.
 void ordered(Call& call, int64_t dim, int64_t keep, bool descending, bool values_wanted) {
@@ -99,7 +104,8 @@ void topk(Call& call) {
 }
 
 // The lower of the two middle values; NaN where there is one.
-template <typename T> int64_t median_place(const T* x, int64_t length, std::vector<int64_t>& order) {
+template <typename T>
+int64_t median_place(const T* x, int64_t length, std::vector<int64_t>& order) {
   std::iota(order.begin(), order.end(), int64_t{0});
   for (int64_t i = 0; i < length; ++i)
     if (x[i] != x[i]) return i;
@@ -141,10 +147,14 @@ void median(Call& call) {
 
 std::span<const Kernel> scan_kernels() {
   static const Kernel table[] = {
-      {"aten.cumsum.default", cumulate, kSum},  {"aten.cumprod.default", cumulate, kProduct},
-      {"aten.sort.default", sort, kSort},       {"aten.sort.stable", sort, kSort},
-      {"aten.argsort.default", sort, kArgsort}, {"aten.argsort.stable", sort, kArgsort},
-      {"aten.topk.default", topk},              {"aten.median.default", median},
+      {"aten.cumsum.default", cumulate, kSum},
+      {"aten.cumprod.default", cumulate, kProduct},
+      {"aten.sort.default", sort, kSort},
+      {"aten.sort.stable", sort, kSort},
+      {"aten.argsort.default", sort, kArgsort},
+      {"aten.argsort.stable", sort, kArgsort},
+      {"aten.topk.default", topk},
+      {"aten.median.default", median},
       {"aten.median.dim", median},
   };
   return table;

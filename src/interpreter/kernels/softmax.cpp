@@ -26,7 +26,8 @@ void softmax_row(double* x, int64_t length, bool logarithm) {
   for (int64_t i = 0; i < length; ++i) x[i] = logarithm ? x[i] - shift : std::exp(x[i] - top) / sum;
 }
 
-template <typename T> void softmax_rows(Call& call, const Tensor& rows, bool logarithm) {
+template <typename T>
+void softmax_rows(Call& call, const Tensor& rows, bool logarithm) {
   const int64_t length = rows.rank() == 0 ? 1 : rows.size(-1);
   const int64_t count = length == 0 ? 0 : rows.numel() / length;
   T* data = writable<T>(rows);
@@ -71,8 +72,8 @@ void softmax(Call& call) {
 
 std::span<const Kernel> softmax_kernels() {
   static const Kernel table[] = {
-      {"aten.softmax.int", softmax, kSoftmax},         {"aten._softmax.default", softmax, kSoftmax},
-      {"aten.log_softmax.int", softmax, kLogSoftmax},  {"aten._log_softmax.default", softmax, kLogSoftmax},
+      {"aten.softmax.int", softmax, kSoftmax},        {"aten._softmax.default", softmax, kSoftmax},
+      {"aten.log_softmax.int", softmax, kLogSoftmax}, {"aten._log_softmax.default", softmax, kLogSoftmax},
       {"aten._safe_softmax.default", softmax, kSafe},
   };
   return table;

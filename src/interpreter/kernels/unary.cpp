@@ -12,43 +12,61 @@ namespace {
 using std::numeric_limits;
 
 // Each operation as an expression in x and p0..p2, in any compute type.
-#define INTAGLIO_UNARY(Name, expression)                                     \
-  struct Name {                                                              \
-    static constexpr int arity = 1;                                          \
-    template <typename T> INTAGLIO_INLINE static T apply(T x, const std::array<T, 4>& p) { \
-      [[maybe_unused]] const T p0 = p[0], p1 = p[1], p2 = p[2];              \
-      return static_cast<T>(expression);                                     \
-    }                                                                        \
+#define INTAGLIO_UNARY(Name, expression)                             \
+  struct Name {                                                      \
+    static constexpr int arity = 1;                                  \
+    template <typename T>                                            \
+    INTAGLIO_INLINE static T apply(T x, const std::array<T, 4>& p) { \
+      [[maybe_unused]] const T p0 = p[0], p1 = p[1], p2 = p[2];      \
+      return static_cast<T>(expression);                             \
+    }                                                                \
   };
 
 // float32 has vector versions of these, float64 the library's.
-#define INTAGLIO_CHOOSE(name)                                                        \
-  template <typename T> INTAGLIO_INLINE T name##_of(T x) {                           \
-    if constexpr (std::is_same_v<T, float>) return math::name(x);                    \
-    else return std::name(x);                                                        \
+#define INTAGLIO_CHOOSE(name)                                     \
+  template <typename T>                                           \
+  INTAGLIO_INLINE T name##_of(T x) {                              \
+    if constexpr (std::is_same_v<T, float>) return math::name(x); \
+    else return std::name(x);                                     \
   }
 INTAGLIO_CHOOSE(exp)
 INTAGLIO_CHOOSE(tanh)
 INTAGLIO_CHOOSE(erf)
-template <typename T> INTAGLIO_INLINE T sigmoid_of(T x) { return T(1) / (T(1) + exp_of(-x)); }
-template <typename T> INTAGLIO_INLINE T round_of(T x) {
+template <typename T>
+INTAGLIO_INLINE T sigmoid_of(T x) {
+  return T(1) / (T(1) + exp_of(-x));
+}
+template <typename T>
+INTAGLIO_INLINE T round_of(T x) {
   if constexpr (std::is_same_v<T, float>) return math::round_even(x);
   else if constexpr (std::is_same_v<T, double>) return std::nearbyint(x);
   else return x;
 }
 // Comparisons are written so that NaN passes through.
-template <typename T> INTAGLIO_INLINE T at_least(T x, T low) { return x < low ? low : x; }
-template <typename T> INTAGLIO_INLINE T at_most(T x, T high) { return x > high ? high : x; }
-template <typename T> INTAGLIO_INLINE T clamped(T x, T low, T high) { return at_most(at_least(x, low), high); }
-template <typename T> INTAGLIO_INLINE T negated(T x) {
+template <typename T>
+INTAGLIO_INLINE T at_least(T x, T low) {
+  return x < low ? low : x;
+}
+template <typename T>
+INTAGLIO_INLINE T at_most(T x, T high) {
+  return x > high ? high : x;
+}
+template <typename T>
+INTAGLIO_INLINE T clamped(T x, T low, T high) {
+  return at_most(at_least(x, low), high);
+}
+template <typename T>
+INTAGLIO_INLINE T negated(T x) {
   if constexpr (std::is_integral_v<T>) return static_cast<T>(uint64_t{0} - static_cast<uint64_t>(x));
   else return -x;
 }
-template <typename T> INTAGLIO_INLINE T product(T a, T b) {
+template <typename T>
+INTAGLIO_INLINE T product(T a, T b) {
   if constexpr (std::is_integral_v<T>) return static_cast<T>(static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
   else return a * b;
 }
-template <typename T> T softplus_of(T x, T beta, T threshold) {
+template <typename T>
+T softplus_of(T x, T beta, T threshold) {
   return x * beta > threshold ? x : std::log1p(std::exp(x * beta)) / beta;
 }
 
@@ -67,14 +85,14 @@ INTAGLIO_UNARY(IsInf, x == T(INFINITY) || x == T(-INFINITY) ? T(1) : T(0))
 INTAGLIO_UNARY(IsFinite, x - x == T(0) ? T(1) : T(0))
 INTAGLIO_UNARY(Threshold, x <= p0 ? p1 : x)
 INTAGLIO_UNARY(LeakyRelu, x > T(0) ? x : x * p0)
-INTAGLIO_UNARY(HardSwish, x * clamped(x + T(3), T(0), T(6)) / T(6))
+INTAGLIO_UNARY(HardSwish, x* clamped(x + T(3), T(0), T(6)) / T(6))
 INTAGLIO_UNARY(HardSigmoid, clamped(x + T(3), T(0), T(6)) / T(6))
 INTAGLIO_UNARY(Sigmoid, sigmoid_of(x))
 INTAGLIO_UNARY(Silu, x / (T(1) + exp_of(-x)))
 INTAGLIO_UNARY(Tanh, tanh_of(x))
 INTAGLIO_UNARY(Exp, exp_of(x))
 INTAGLIO_UNARY(Erf, erf_of(x))
-INTAGLIO_UNARY(Gelu, x * T(0.5) * (T(1) + erf_of(x * T(0.70710678118654752))))
+INTAGLIO_UNARY(Gelu, x* T(0.5) * (T(1) + erf_of(x * T(0.70710678118654752))))
 INTAGLIO_UNARY(GeluTanh, T(0.5) * x * (T(1) + tanh_of(T(0.79788456080286536) * (x + T(0.044715) * x * x * x))))
 INTAGLIO_UNARY(Sqrt, std::sqrt(x))
 INTAGLIO_UNARY(Rsqrt, T(1) / std::sqrt(x))
@@ -89,7 +107,7 @@ INTAGLIO_UNARY(RoundDecimals, p1 > T(0) ? round_of(x * p0) / p0 : round_of(x / p
 INTAGLIO_UNARY(Elu, x <= T(0) ? std::expm1(x * p2) * (p0 * p1) : x * p1)
 INTAGLIO_UNARY(Celu, x <= T(0) ? p0 * std::expm1(x / p0) : x)
 INTAGLIO_UNARY(Softplus, softplus_of(x, p0, p1))
-INTAGLIO_UNARY(Mish, x * tanh_of(softplus_of(x, T(1), T(20))))
+INTAGLIO_UNARY(Mish, x* tanh_of(softplus_of(x, T(1), T(20))))
 INTAGLIO_UNARY(LogSigmoid, at_most(x, T(0)) - std::log1p(std::exp(-std::fabs(x))))
 INTAGLIO_UNARY(HardShrink, x >= -p0 && x <= p0 ? T(0) : x)
 INTAGLIO_UNARY(SoftShrink, x > p0 ? x - p0 : x < -p0 ? x + p0 : x * T(0))
@@ -129,9 +147,7 @@ Parameters none(const Call&) { return {}; }
 Parameters relu6_bounds(const Call&) { return {0, 6}; }
 Parameters hardtanh_bounds(const Call& call) { return {call.floating("min_val"), call.floating("max_val")}; }
 Parameters slope(const Call& call) { return {call.floating("negative_slope")}; }
-Parameters elu_constants(const Call& call) {
-  return {call.floating("alpha"), call.floating("scale"), call.floating("input_scale")};
-}
+Parameters elu_constants(const Call& call) { return {call.floating("alpha"), call.floating("scale"), call.floating("input_scale")}; }
 Parameters selu_constants(const Call&) { return {1.6732632423543772848170429916717, 1.0507009873554804934193349852946, 1}; }
 // The power of ten, and the sign of its exponent.
 Parameters decimals(const Call& call) {
@@ -277,10 +293,17 @@ void power(Call& call) {
   const Number exponent = call.number("exponent");
   const std::vector<Operand> operands = {self, exponent};
   const DType dtype = call.destination() ? self.dtype() : result_type(operands);
-  struct Special { double exponent; BlockFunctions functions; };
+  struct Special {
+    double exponent;
+    BlockFunctions functions;
+  };
   static const Special specials[] = {
-      {1, all_types<Identity>()},   {2, all_types<Square>()},     {3, all_types<Cube>()},
-      {0.5, float_only<Sqrt>()},    {-0.5, float_only<Rsqrt>()},  {-1, float_only<Reciprocal>()},
+      {1, all_types<Identity>()},
+      {2, all_types<Square>()},
+      {3, all_types<Cube>()},
+      {0.5, float_only<Sqrt>()},
+      {-0.5, float_only<Rsqrt>()},
+      {-1, float_only<Reciprocal>()},
       {-2, float_only<ReciprocalSquare>()},
   };
   const Tensor* const inputs[] = {&self};
@@ -301,12 +324,9 @@ void power(Call& call) {
 std::span<const Kernel> unary_kernels() {
   static const std::vector<Kernel> table = [] {
     std::vector<Kernel> kernels = {
-        {"aten.gelu.default", gelu, 0, false, true},
-        {"aten.bitwise_not.default", bitwise_not, 0, false, true},
-        {"aten.clamp.default", clamp, 0, false, true},
-        {"aten.clip.default", clamp, 0, false, true},
-        {"aten.clamp_min.default", clamp, 0, false, true},
-        {"aten.clamp_max.default", clamp, 0, false, true},
+        {"aten.gelu.default", gelu, 0, false, true},       {"aten.bitwise_not.default", bitwise_not, 0, false, true},
+        {"aten.clamp.default", clamp, 0, false, true},     {"aten.clip.default", clamp, 0, false, true},
+        {"aten.clamp_min.default", clamp, 0, false, true}, {"aten.clamp_max.default", clamp, 0, false, true},
         {"aten.pow.Tensor_Scalar", power, 0, false, true},
     };
     for (size_t i = 0; i < rows().size(); ++i) kernels.push_back({rows()[i].op, unary, static_cast<int>(i), false, true});

@@ -27,7 +27,8 @@ void give(Call& call, Tensor view, size_t index = 0) {
 }
 
 void give_all(Call& call, const std::vector<Tensor>& views) {
-  if (views.size() != call.result_count()) call.fail(fmt::format("gives {} tensors, but the graph expects {}", views.size(), call.result_count()));
+  if (views.size() != call.result_count())
+    call.fail(fmt::format("gives {} tensors, but the graph expects {}", views.size(), call.result_count()));
   for (size_t i = 0; i < views.size(); ++i) give(call, views[i], i);
 }
 
@@ -71,19 +72,23 @@ Tensor viewed(Call& call, const Tensor& self, Sizes target) {
   int64_t known = 1, unknown = -1;
   for (size_t i = 0; i < target.size(); ++i) {
     if (target[i] == -1 && unknown < 0) unknown = static_cast<int64_t>(i);
-    else if (target[i] < 0 || __builtin_mul_overflow(known, target[i], &known)) call.fail(fmt::format("a view of sizes [{}]", fmt::join(target, ", ")));
+    else if (target[i] < 0 || __builtin_mul_overflow(known, target[i], &known))
+      call.fail(fmt::format("a view of sizes [{}]", fmt::join(target, ", ")));
   }
   if (unknown >= 0) {
-    if (known == 0 || self.numel() % known != 0) call.fail(fmt::format("[{}] cannot be viewed as [{}]", fmt::join(self.sizes(), ", "), fmt::join(target, ", ")));
+    if (known == 0 || self.numel() % known != 0)
+      call.fail(fmt::format("[{}] cannot be viewed as [{}]", fmt::join(self.sizes(), ", "), fmt::join(target, ", ")));
     target[static_cast<size_t>(unknown)] = self.numel() / known;
     known *= target[static_cast<size_t>(unknown)];
   }
-  if (known != self.numel()) call.fail(fmt::format("[{}] cannot be viewed as [{}]", fmt::join(self.sizes(), ", "), fmt::join(target, ", ")));
+  if (known != self.numel())
+    call.fail(fmt::format("[{}] cannot be viewed as [{}]", fmt::join(self.sizes(), ", "), fmt::join(target, ", ")));
   if (self.numel() == 0) {
     Sizes strides = contiguous_strides(target);
     return self.view_as(std::move(target), std::move(strides), self.storage_offset());
   }
-  if (auto strides = view_strides(self.sizes(), self.strides(), target)) return self.view_as(std::move(target), std::move(*strides), self.storage_offset());
+  if (auto strides = view_strides(self.sizes(), self.strides(), target))
+    return self.view_as(std::move(target), std::move(*strides), self.storage_offset());
   return own_copy(call, self).reshaped(std::move(target));
 }
 
@@ -210,7 +215,8 @@ void unsqueeze(Call& call) {
 
 Tensor expanded(Call& call, const Tensor& self, Sizes target) {
   const size_t rank = self.sizes().size();
-  if (target.size() < rank) call.fail(fmt::format("[{}] cannot be expanded to [{}]", fmt::join(self.sizes(), ", "), fmt::join(target, ", ")));
+  if (target.size() < rank)
+    call.fail(fmt::format("[{}] cannot be expanded to [{}]", fmt::join(self.sizes(), ", "), fmt::join(target, ", ")));
   const size_t skip = target.size() - rank;
   for (size_t i = 0; i < target.size(); ++i) {
     if (target[i] == -1 && i >= skip) target[i] = self.sizes()[i - skip];
@@ -245,7 +251,8 @@ void narrow(Call& call) {
   int64_t start = call.integer("start");
   const int64_t length = call.integer("length");
   if (start < 0) start += extent;
-  if (start < 0 || length < 0 || start > extent || length > extent - start) call.fail(fmt::format("{} elements from {} of a dimension of size {}", length, start, extent));
+  if (start < 0 || length < 0 || start > extent || length > extent - start)
+    call.fail(fmt::format("{} elements from {} of a dimension of size {}", length, start, extent));
   give(call, self.narrowed(dim, start, length));
 }
 
@@ -253,7 +260,8 @@ std::vector<Tensor> pieces(Call& call, const Tensor& self, int64_t dim, const Si
   std::vector<Tensor> result;
   int64_t start = 0;
   for (const int64_t length : lengths) {
-    if (length < 0 || length > self.size(dim) - start) call.fail(fmt::format("pieces [{}] of a dimension of size {}", fmt::join(lengths, ", "), self.size(dim)));
+    if (length < 0 || length > self.size(dim) - start)
+      call.fail(fmt::format("pieces [{}] of a dimension of size {}", fmt::join(lengths, ", "), self.size(dim)));
     result.push_back(self.narrowed(dim, start, length));
     start += length;
   }
@@ -269,7 +277,8 @@ void split_evenly(Call& call, int64_t size) {
   Sizes lengths;
   for (int64_t start = 0; start < extent; start += size) lengths.push_back(std::min(size, extent - start));
   if (lengths.empty()) lengths.push_back(0);
-  if (lengths.size() > call.result_count()) call.fail(fmt::format("gives {} tensors, but the graph expects {}", lengths.size(), call.result_count()));
+  if (lengths.size() > call.result_count())
+    call.fail(fmt::format("gives {} tensors, but the graph expects {}", lengths.size(), call.result_count()));
   give_all(call, pieces(call, self, dim, lengths));
 }
 void split(Call& call) { split_evenly(call, call.integer("split_size")); }
@@ -282,14 +291,16 @@ void chunk(Call& call) {
 void split_with_sizes(Call& call) {
   const Tensor& self = self_of(call);
   call.require(self.rank() > 0, "split of a 0-d tensor");
-  give_all(call, pieces(call, self, call.dimension("dim", self.rank()), call.integers(call.has("split_sizes") ? "split_sizes" : "split_size")));
+  give_all(call,
+           pieces(call, self, call.dimension("dim", self.rank()), call.integers(call.has("split_sizes") ? "split_sizes" : "split_size")));
 }
 
 void unbind(Call& call) {
   const Tensor& self = self_of(call);
   call.require(self.rank() > 0, "unbind of a 0-d tensor");
   const int64_t dim = call.dimension("dim", self.rank());
-  if (self.size(dim) != static_cast<int64_t>(call.result_count())) call.fail(fmt::format("gives {} tensors, but the graph expects {}", self.size(dim), call.result_count()));
+  if (self.size(dim) != static_cast<int64_t>(call.result_count()))
+    call.fail(fmt::format("gives {} tensors, but the graph expects {}", self.size(dim), call.result_count()));
   Sizes sizes = self.sizes(), strides = self.strides();
   const int64_t step = strides[static_cast<size_t>(dim)];
   sizes.erase(sizes.begin() + dim);
@@ -373,28 +384,68 @@ Tensor sliced(Call& call, const Tensor& self) {
 std::span<const Kernel> view_kernels() {
   static const std::deque<std::string> names = {
       // view op, and its `_copy` twin
-      "aten.view_copy.default", "aten.permute_copy.default", "aten.transpose_copy.int", "aten.t_copy.default", "aten.squeeze_copy.default",
-      "aten.squeeze_copy.dim", "aten.squeeze_copy.dims", "aten.unsqueeze_copy.default", "aten.expand_copy.default", "aten.select_copy.int",
-      "aten.slice_copy.Tensor", "aten.narrow_copy.default", "aten.split_copy.Tensor", "aten.split_with_sizes_copy.default", "aten.unbind_copy.int",
-      "aten.alias_copy.default", "aten.detach_copy.default", "aten.diagonal_copy.default", "aten.as_strided_copy.default", "aten.unfold_copy.default",
+      "aten.view_copy.default",       "aten.permute_copy.default",
+      "aten.transpose_copy.int",      "aten.t_copy.default",
+      "aten.squeeze_copy.default",    "aten.squeeze_copy.dim",
+      "aten.squeeze_copy.dims",       "aten.unsqueeze_copy.default",
+      "aten.expand_copy.default",     "aten.select_copy.int",
+      "aten.slice_copy.Tensor",       "aten.narrow_copy.default",
+      "aten.split_copy.Tensor",       "aten.split_with_sizes_copy.default",
+      "aten.unbind_copy.int",         "aten.alias_copy.default",
+      "aten.detach_copy.default",     "aten.diagonal_copy.default",
+      "aten.as_strided_copy.default", "aten.unfold_copy.default",
   };
   static const std::vector<Kernel> table = [] {
     std::vector<Kernel> kernels = {
-        {"aten.view.default", view}, {"aten._unsafe_view.default", view}, {"aten.reshape.default", view}, {"aten._reshape_alias.default", view},
-        {"aten.view_as.default", view_like}, {"aten.reshape_as.default", view_like},
-        {"aten.flatten.using_ints", flatten}, {"aten.unflatten.int", unflatten},
-        {"aten.permute.default", permute}, {"aten.transpose.int", transpose}, {"aten.swapaxes.default", transpose}, {"aten.swapdims.default", transpose},
-        {"aten.t.default", transpose_all, kT}, {"aten.numpy_T.default", transpose_all, kReversed},
-        {"aten.mT.default", transpose_all, kLastTwo}, {"aten.adjoint.default", transpose_all, kLastTwo}, {"aten.matrix_H.default", transpose_all, kLastTwo},
-        {"aten.movedim.int", move_dimension}, {"aten.movedim.intlist", move_dimension}, {"aten.moveaxis.int", move_dimension}, {"aten.moveaxis.intlist", move_dimension},
-        {"aten.squeeze.default", squeeze}, {"aten.squeeze.dim", squeeze}, {"aten.squeeze.dims", squeeze}, {"aten.unsqueeze.default", unsqueeze},
-        {"aten.expand.default", expand}, {"aten.broadcast_to.default", expand}, {"aten.expand_as.default", expand_as},
-        {"aten.select.int", select}, {"aten.slice.Tensor", slice}, {"aten.narrow.default", narrow},
-        {"aten.split.Tensor", split}, {"aten.split.sizes", split_with_sizes}, {"aten.split_with_sizes.default", split_with_sizes}, {"aten.chunk.default", chunk},
-        {"aten.unbind.int", unbind}, {"aten.diagonal.default", diagonal}, {"aten.as_strided.default", as_strided}, {"aten.unfold.default", unfold},
-        {"aten.alias.default", identity}, {"aten.detach.default", identity}, {"aten.detach_.default", identity}, {"aten.lift_fresh.default", identity},
-        {"aten.resolve_conj.default", identity}, {"aten.resolve_neg.default", identity},
-        {"aten.dropout.default", dropout}, {"aten.feature_dropout.default", dropout}, {"aten.alpha_dropout.default", dropout}, {"aten.native_dropout.default", dropout},
+        {"aten.view.default", view},
+        {"aten._unsafe_view.default", view},
+        {"aten.reshape.default", view},
+        {"aten._reshape_alias.default", view},
+        {"aten.view_as.default", view_like},
+        {"aten.reshape_as.default", view_like},
+        {"aten.flatten.using_ints", flatten},
+        {"aten.unflatten.int", unflatten},
+        {"aten.permute.default", permute},
+        {"aten.transpose.int", transpose},
+        {"aten.swapaxes.default", transpose},
+        {"aten.swapdims.default", transpose},
+        {"aten.t.default", transpose_all, kT},
+        {"aten.numpy_T.default", transpose_all, kReversed},
+        {"aten.mT.default", transpose_all, kLastTwo},
+        {"aten.adjoint.default", transpose_all, kLastTwo},
+        {"aten.matrix_H.default", transpose_all, kLastTwo},
+        {"aten.movedim.int", move_dimension},
+        {"aten.movedim.intlist", move_dimension},
+        {"aten.moveaxis.int", move_dimension},
+        {"aten.moveaxis.intlist", move_dimension},
+        {"aten.squeeze.default", squeeze},
+        {"aten.squeeze.dim", squeeze},
+        {"aten.squeeze.dims", squeeze},
+        {"aten.unsqueeze.default", unsqueeze},
+        {"aten.expand.default", expand},
+        {"aten.broadcast_to.default", expand},
+        {"aten.expand_as.default", expand_as},
+        {"aten.select.int", select},
+        {"aten.slice.Tensor", slice},
+        {"aten.narrow.default", narrow},
+        {"aten.split.Tensor", split},
+        {"aten.split.sizes", split_with_sizes},
+        {"aten.split_with_sizes.default", split_with_sizes},
+        {"aten.chunk.default", chunk},
+        {"aten.unbind.int", unbind},
+        {"aten.diagonal.default", diagonal},
+        {"aten.as_strided.default", as_strided},
+        {"aten.unfold.default", unfold},
+        {"aten.alias.default", identity},
+        {"aten.detach.default", identity},
+        {"aten.detach_.default", identity},
+        {"aten.lift_fresh.default", identity},
+        {"aten.resolve_conj.default", identity},
+        {"aten.resolve_neg.default", identity},
+        {"aten.dropout.default", dropout},
+        {"aten.feature_dropout.default", dropout},
+        {"aten.alpha_dropout.default", dropout},
+        {"aten.native_dropout.default", dropout},
     };
     for (Kernel& kernel : kernels) kernel.aliases = true;
     const size_t count = kernels.size();

@@ -89,9 +89,7 @@ inline float sum_of_bins(uint64_t rows, Term term) {
     for (Vec& sum : lower) sum = splat(0.0f);
     for (int row = level * 16; row < level * 16 + 16; ++row) {
       if (!((rows >> row) & 1)) continue;
-      for (int column = 0; column < columns; ++column) {
-        lower[column] = lower[column] + term(row * 32 + column * Vec::lanes);
-      }
+      for (int column = 0; column < columns; ++column) { lower[column] = lower[column] + term(row * 32 + column * Vec::lanes); }
     }
     for (int column = 0; column < columns; ++column) upper[column] = upper[column] + lower[column];
   }
@@ -188,8 +186,7 @@ void widen(const float* counts, const float* centres, const float* bounds, float
     if (counts[i] == 0.0f) continue;
     const float part = counts[i] / 16.0f;
     bin = walk_to(bounds, centres[0], bin);
-    if (bin + 1 < histogram_bins && count_below_16(centres, bounds[bin]) == 0 &&
-        count_below_16(centres, bounds[bin + 2]) == 16) {
+    if (bin + 1 < histogram_bins && count_below_16(centres, bounds[bin]) == 0 && count_below_16(centres, bounds[bin + 2]) == 16) {
       add_parts(part, count_below_16(centres, bounds[bin + 1]), out + bin);
       continue;
     }

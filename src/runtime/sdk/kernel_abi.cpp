@@ -41,8 +41,7 @@ thread_local Guard* active_guard = nullptr;
   std::abort();
 }
 
-void keep_message(et_timestamp_t, et_pal_log_level_t level, const char*, const char*, size_t, const char* message,
-                  size_t length) {
+void keep_message(et_timestamp_t, et_pal_log_level_t level, const char*, const char*, size_t, const char* message, size_t length) {
   Guard* guard = active_guard;
   if (!guard || (level != kError && level != kFatal)) return;
   if (guard->used > 0 && guard->used + 2 < guard->capacity) {
@@ -81,36 +80,24 @@ class Arguments {
  private:
   et::EValue make(const IntaglioValue& value) {
     switch (value.tag) {
-      case kTagNone:
-        return {};
-      case kTagTensor:
-        return et::EValue(tensor(*static_cast<const IntaglioTensor*>(value.items)));
-      case kTagInt:
-        return et::EValue(value.integer);
-      case kTagDouble:
-        return et::EValue(value.number);
-      case kTagBool:
-        return et::EValue(value.integer != 0);
-      case kTagString:
-        return et::EValue(&texts_.emplace_back(static_cast<const char*>(value.items), value.count));
-      case kTagIntList:
-        return int_list(static_cast<const int64_t*>(value.items), value.count);
-      case kTagDoubleList:
-        return et::EValue(&doubles_.emplace_back(static_cast<const double*>(value.items), value.count));
-      case kTagBoolList:
-        return et::EValue(&bools_.emplace_back(static_cast<const bool*>(value.items), value.count));
-      case kTagTensorList:
-        return tensor_list(members_of(value));
-      case kTagOptionalTensors:
-        return optional_tensors(members_of(value));
+      case kTagNone: return {};
+      case kTagTensor: return et::EValue(tensor(*static_cast<const IntaglioTensor*>(value.items)));
+      case kTagInt: return et::EValue(value.integer);
+      case kTagDouble: return et::EValue(value.number);
+      case kTagBool: return et::EValue(value.integer != 0);
+      case kTagString: return et::EValue(&texts_.emplace_back(static_cast<const char*>(value.items), value.count));
+      case kTagIntList: return int_list(static_cast<const int64_t*>(value.items), value.count);
+      case kTagDoubleList: return et::EValue(&doubles_.emplace_back(static_cast<const double*>(value.items), value.count));
+      case kTagBoolList: return et::EValue(&bools_.emplace_back(static_cast<const bool*>(value.items), value.count));
+      case kTagTensorList: return tensor_list(members_of(value));
+      case kTagOptionalTensors: return optional_tensors(members_of(value));
     }
     return {};
   }
 
   Tensor tensor(const IntaglioTensor& source) {
-    return Tensor(&impls_.emplace_back(static_cast<executorch::aten::ScalarType>(source.scalar_type), source.rank,
-                                       source.sizes, source.data, source.dim_order, source.strides,
-                                       et::TensorShapeDynamism::DYNAMIC_BOUND));
+    return Tensor(&impls_.emplace_back(static_cast<executorch::aten::ScalarType>(source.scalar_type), source.rank, source.sizes,
+                                       source.data, source.dim_order, source.strides, et::TensorShapeDynamism::DYNAMIC_BOUND));
   }
 
   std::vector<et::EValue*> members_of(const IntaglioValue& value) {
@@ -161,8 +148,7 @@ class Arguments {
 };
 
 // Owns nothing that a jump would skip.
-bool run_guarded(Guard& guard, et::OpFunction function, et::KernelRuntimeContext& context,
-                 et::Span<et::EValue*> arguments) {
+bool run_guarded(Guard& guard, et::OpFunction function, et::KernelRuntimeContext& context, et::Span<et::EValue*> arguments) {
   Guard* const outer = active_guard;
   active_guard = &guard;
   const bool finished = setjmp(guard.escape) == 0;
@@ -186,18 +172,15 @@ EXPORTED size_t intaglio_kernel_names(const char** names, size_t capacity) {
 
 EXPORTED int intaglio_has_kernel(const char* name) { return et::registry_has_op_function(name) ? 1 : 0; }
 
-EXPORTED uint32_t intaglio_call_kernel(const char* name, IntaglioValue* values, size_t count, size_t outs,
-                                       char* message, size_t capacity) {
+EXPORTED uint32_t intaglio_call_kernel(const char* name, IntaglioValue* values, size_t count, size_t outs, char* message, size_t capacity) {
   message[0] = '\0';
   const auto function = et::get_op_function_from_registry(name);
   if (!function.ok()) return static_cast<uint32_t>(function.error());
   Arguments owned;
   std::vector<et::EValue*> arguments;
   for (size_t i = 0; i < count; ++i) arguments.push_back(owned.add(values[i]));
-  if (outs == 1)
-    arguments.push_back(arguments.back());
-  else
-    arguments.push_back(owned.add_list({arguments.end() - static_cast<ptrdiff_t>(outs), arguments.end()}));
+  if (outs == 1) arguments.push_back(arguments.back());
+  else arguments.push_back(owned.add_list({arguments.end() - static_cast<ptrdiff_t>(outs), arguments.end()}));
 
   executorch::extension::MallocMemoryAllocator temporary;
   et::KernelRuntimeContext context(nullptr, &temporary);

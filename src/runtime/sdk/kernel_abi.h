@@ -47,7 +47,6 @@ struct IntaglioRuntime {
   int (*has_kernel)(const char* name);
   // `values` are the arguments in schema order, outs included; the call adds the return. Returns ExecuTorch's error
   // code; 0xffff when the runtime gave up. `message` receives what it logged.
-  uint32_t (*call_kernel)(const char* name, IntaglioValue* values, size_t count, size_t outs, char* message,
-                          size_t capacity);
+  uint32_t (*call_kernel)(const char* name, IntaglioValue* values, size_t count, size_t outs, char* message, size_t capacity);
 };
 }

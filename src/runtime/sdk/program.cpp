@@ -29,9 +29,7 @@ using executorch::extension::Module;
 using executorch::extension::TensorPtr;
 using Clock = std::chrono::steady_clock;
 
-double milliseconds_since(Clock::time_point start) {
-  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
-}
+double milliseconds_since(Clock::time_point start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); }
 
 void check(et::Error error, const char* stage, std::string detail = {}) {
   if (error != et::Error::Ok) throw RuntimeFailure{static_cast<uint32_t>(error), stage, std::move(detail)};
@@ -65,8 +63,7 @@ void bind_tensor(BoundInput& bound, const Tensor& source, std::span<const uint8_
   const auto scalar_type = static_cast<ScalarType>(*scalar_type_of_dtype(source.dtype()));
   // Only a copy of the data pointer is taken; the runtime never writes to inputs it was not told to mutate.
   void* data = bound.elements.numel() > 0 ? bound.elements.mutable_raw() : &bound;
-  bound.tensor =
-      executorch::extension::make_tensor_ptr(std::move(sizes), data, std::move(order), std::move(strides), scalar_type);
+  bound.tensor = executorch::extension::make_tensor_ptr(std::move(sizes), data, std::move(order), std::move(strides), scalar_type);
 }
 
 et::EValue bind_value(BoundInput& bound, const RunValue& value, std::span<const uint8_t> dim_order) {
@@ -168,8 +165,7 @@ double LoadedProgram::load(const std::string& path, const std::string& method, u
   return milliseconds;
 }
 
-std::vector<RunValue> LoadedProgram::run(const std::vector<RunValue>& inputs, uint32_t repetitions,
-                                         std::vector<double>& milliseconds) {
+std::vector<RunValue> LoadedProgram::run(const std::vector<RunValue>& inputs, uint32_t repetitions, std::vector<double>& milliseconds) {
   if (!impl_->module) throw RuntimeFailure{0x02, "running", "no program is loaded"};
   if (inputs.size() != impl_->dim_orders.size()) throw RuntimeFailure{0x12, "running", "wrong number of inputs"};
   std::vector<BoundInput> bound(inputs.size());

@@ -82,13 +82,9 @@ std::vector<std::byte> answer_to(LoadedProgram& program, MessageKind kind, std::
     return kind == MessageKind::load ? answer_load(program, request) : answer_run(program, request);
   } catch (const RuntimeFailure& failure) {
     return answer_failure(failure.code, failure.stage, failure.detail);
-  } catch (const std::bad_alloc&) {
-    return answer_failure(0x21, "running", "out of memory");
-  } catch (const std::length_error&) {
+  } catch (const std::bad_alloc&) { return answer_failure(0x21, "running", "out of memory"); } catch (const std::length_error&) {
     return answer_failure(0x21, "running", "memory size out of range");
-  } catch (const intaglio::Error& error) {
-    return answer_failure(0x01, "running", error.what());
-  }
+  } catch (const intaglio::Error& error) { return answer_failure(0x01, "running", error.what()); }
 }
 
 void limit_resources(const char* address_space) {
@@ -110,8 +106,7 @@ void limit_resources(const char* address_space) {
 void end_with_parent() {
   std::thread([] {
     pollfd polled{kSocket, 0, 0};
-    while (::poll(&polled, 1, -1) < 0 && errno == EINTR) {
-    }
+    while (::poll(&polled, 1, -1) < 0 && errno == EINTR) {}
     _exit(0);
   }).detach();
 }

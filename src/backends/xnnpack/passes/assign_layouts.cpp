@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 #include <intaglio/error.h>
 
-#include "backends/xnnpack/passes.h"
+#include "backends/xnnpack/passes/passes.h"
 
 namespace intaglio::xnnpack {
 namespace {
@@ -18,7 +18,8 @@ const Permutation& order_of(ImageLayout layout) { return layout == ImageLayout::
 const Permutation& place_in(ImageLayout layout) { return layout == ImageLayout::nhwc ? to_nchw : identity; }
 ImageLayout other(ImageLayout layout) { return layout == ImageLayout::nchw ? ImageLayout::nhwc : ImageLayout::nchw; }
 
-template <typename T> std::vector<T> permuted(const std::vector<T>& list, const Permutation& order) {
+template <typename T>
+std::vector<T> permuted(const std::vector<T>& list, const Permutation& order) {
   return {list[order[0]], list[order[1]], list[order[2]], list[order[3]]};
 }
 
@@ -189,8 +190,7 @@ class LayoutPass {
     // A result of another rank has no NHWC form.
     if (!is_image(node.output)) return ImageLayout::nchw;
     // Transposes go before a quantization at run time: behind it there is no kernel for them.
-    if (source_.values[node.output].type == DataType::qdint8)
-      return wants_[node.output].nhwc ? ImageLayout::nhwc : ImageLayout::nchw;
+    if (source_.values[node.output].type == DataType::qdint8) return wants_[node.output].nhwc ? ImageLayout::nhwc : ImageLayout::nchw;
     const int64_t nhwc = conversion_cost(node, ImageLayout::nhwc) + cost_below(node.output, ImageLayout::nhwc);
     const int64_t nchw = conversion_cost(node, ImageLayout::nchw) + cost_below(node.output, ImageLayout::nchw);
     return nhwc < nchw ? ImageLayout::nhwc : ImageLayout::nchw;
@@ -204,8 +204,7 @@ class LayoutPass {
     // Filters and biases have a layout of their own, PReLU's slopes are a vector over the innermost dimension.
     const NodeForm form = info(node.kind).form;
     const bool only_first = form == NodeForm::convolution || form == NodeForm::fully_connected || node.kind == NodeKind::PReLU;
-    for (size_t i = 0; i < copy.inputs.size(); ++i)
-      copy.inputs[i] = get(node.inputs[i], only_first && i > 0 ? ImageLayout::nchw : layout);
+    for (size_t i = 0; i < copy.inputs.size(); ++i) copy.inputs[i] = get(node.inputs[i], only_first && i > 0 ? ImageLayout::nchw : layout);
     copy.output = place(node.output, layout, false);
     if (layout == ImageLayout::nhwc) to_nhwc_attributes(copy);
     result_.add_node(std::move(copy));

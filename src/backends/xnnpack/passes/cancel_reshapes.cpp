@@ -1,4 +1,4 @@
-#include "backends/xnnpack/passes.h"
+#include "backends/xnnpack/passes/passes.h"
 
 namespace intaglio::xnnpack {
 namespace {
@@ -23,8 +23,7 @@ void cancel_reshapes(PayloadGraph& graph) {
     if (makers[input] == no_node || readers.count(input) != 1) continue;
     PayloadNode& reshape = graph.nodes[makers[input]];
     // Only the reshape behind a 1-d convolution: others would only trade places.
-    if (reshape.kind != NodeKind::StaticReshape || graph.values[reshape.inputs[0]].dims.size() != 4 ||
-        graph.values[input].dims.size() != 3)
+    if (reshape.kind != NodeKind::StaticReshape || graph.values[reshape.inputs[0]].dims.size() != 4 || graph.values[input].dims.size() != 3)
       continue;
     PayloadValue moved = graph.values[node.output];
     moved.role = PayloadValue::Role::internal;

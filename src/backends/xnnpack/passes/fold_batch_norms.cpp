@@ -1,7 +1,7 @@
 #include <cmath>
 #include <utility>
 
-#include "backends/xnnpack/passes.h"
+#include "backends/xnnpack/passes/passes.h"
 
 namespace intaglio::xnnpack {
 namespace {
@@ -57,8 +57,7 @@ void fold_into(PayloadGraph& graph, const Readers& readers, PayloadNode& node, c
   Tensor bias = Tensor::zeros(DType::float32, {channels});
   float* b = bias.mutable_data<float>();
   const float* old = node.inputs[2] == invalid_id ? nullptr : graph.values[node.inputs[2]].data.data<float>();
-  for (size_t c = 0; c < s.factor.size(); ++c)
-    b[c] = ((old ? old[c] : 0.0f) - s.mean[c]) * s.factor[c] + s.offset[c];
+  for (size_t c = 0; c < s.factor.size(); ++c) b[c] = ((old ? old[c] : 0.0f) - s.mean[c]) * s.factor[c] + s.offset[c];
   node.inputs[1] = add_constant(graph, name, std::move(weights));
   node.inputs[2] = add_constant(graph, name, std::move(bias));
 }
@@ -115,8 +114,7 @@ void as_multiply_add(PayloadGraph& graph, const PayloadNode& norm, std::vector<P
 }
 
 // The node behind `value`, seen through the reshape that ends a 1-d convolution; no_node when others read it too.
-size_t sole_maker(const PayloadGraph& graph, const Readers& readers, const std::vector<size_t>& makers, ValueId value,
-                  size_t& reshape) {
+size_t sole_maker(const PayloadGraph& graph, const Readers& readers, const std::vector<size_t>& makers, ValueId value, size_t& reshape) {
   reshape = no_node;
   size_t maker = makers[value];
   if (readers.count(value) != 1 || maker == no_node) return no_node;
@@ -145,8 +143,7 @@ void fold_batch_norms(PayloadGraph& graph) {
     size_t reshape = no_node;
     const size_t maker = sole_maker(graph, readers, makers, node.inputs[0], reshape);
     const bool reshape_fits = reshape == no_node || graph.values[node.inputs[0]].dims.size() == 3;
-    if (maker != no_node && moved[maker] != no_node && reshape_fits &&
-        takes_batch_norm(graph, nodes[moved[maker]], s.factor.size())) {
+    if (maker != no_node && moved[maker] != no_node && reshape_fits && takes_batch_norm(graph, nodes[moved[maker]], s.factor.size())) {
       fold_into(graph, readers, nodes[moved[maker]], s);
       nodes[moved[reshape == no_node ? maker : reshape]].output = node.output;
       moved[index] = moved[reshape == no_node ? maker : reshape];

@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "backends/xnnpack/passes.h"
+#include "backends/xnnpack/passes/passes.h"
 
 namespace intaglio::xnnpack {
 namespace {

@@ -1,13 +1,11 @@
 #include <algorithm>
 
-#include "backends/xnnpack/passes.h"
+#include "backends/xnnpack/passes/passes.h"
 
 namespace intaglio::xnnpack {
 namespace {
 
-bool same_numbers(const PayloadValue& a, const PayloadValue& b) {
-  return a.type == b.type && a.quantization == b.quantization;
-}
+bool same_numbers(const PayloadValue& a, const PayloadValue& b) { return a.type == b.type && a.quantization == b.quantization; }
 
 // clamp(clamp(x, a), b) is one clamp unless the ranges do not meet.
 bool meet(PayloadNode& node, float low, float high) {

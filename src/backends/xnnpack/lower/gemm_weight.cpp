@@ -1,0 +1,134 @@
+#include "backends/xnnpack/lower/gemm_weight.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+namespace intaglio::xnnpack {
+namespace {
+
+enum class ConstantOp { none, permute, transpose_2d, reshape, dequantize };
+
+struct ConstantOpRow {
+  std::string_view op;
+  ConstantOp kind;
+};
+constexpr std::array constant_ops = {
+    ConstantOpRow{"aten.permute_copy.default", ConstantOp::permute},   ConstantOpRow{"aten.permute.default", ConstantOp::permute},
+    ConstantOpRow{"aten.t_copy.default", ConstantOp::transpose_2d},    ConstantOpRow{"aten.t.default", ConstantOp::transpose_2d},
+    ConstantOpRow{"aten.view_copy.default", ConstantOp::reshape},      ConstantOpRow{"aten.view.default", ConstantOp::reshape},
+    ConstantOpRow{"aten.unsqueeze_copy.default", ConstantOp::reshape}, ConstantOpRow{"aten.squeeze_copy.dims", ConstantOp::reshape},
+};
+
+ConstantOp constant_op(const Node& node) {
+  for (const ConstantOpRow& row : constant_ops)
+    if (node.is(row.op)) return row.kind;
+  return qdq::is_dequantize(node) ? ConstantOp::dequantize : ConstantOp::none;
+}
+
+std::vector<int64_t> permutation_of(const Node& node, ConstantOp kind) {
+  if (kind == ConstantOp::transpose_2d) return {1, 0};
+  std::vector<int64_t> dims = node.integers("dims");
+  const auto rank = static_cast<int64_t>(dims.size());
+  for (int64_t& dim : dims)
+    if (dim < 0) dim += rank;
+  return dims;
+}
+
+const Value* first_input(const Node& node) { return node.inputs().front(); }
+
+bool is_usable_scale(double scale) {
+  const auto narrowed = static_cast<float>(scale);
+  return std::isfinite(narrowed) && narrowed >= std::numeric_limits<float>::min();
+}
+
+}  // namespace
+
+Tensor dequantized_tensor(const Tensor& data, const qdq::Params& params) {
+  const Tensor integers = converted(data, DType::int32).contiguous();
+  Tensor result = Tensor::empty(DType::float32, data.sizes());
+  const int32_t* q = integers.data<int32_t>();
+  float* out = result.mutable_data<float>();
+  const auto count = static_cast<size_t>(data.numel());
+  if (count == 0) return result;
+  size_t inner = count, channels = 1;
+  if (params.axis) {
+    channels = params.scale.size();
+    inner = 1;
+    for (int64_t dim = *params.axis + 1; dim < data.rank(); ++dim) inner *= static_cast<size_t>(data.size(dim));
+  }
+  for (size_t i = 0; i < count; ++i) {
+    const size_t channel = params.axis ? i / inner % channels : 0;
+    out[i] = static_cast<float>(q[i] - static_cast<int32_t>(params.zero_point[channel])) * static_cast<float>(params.scale[channel]);
+  }
+  return result;
+}
+
+std::optional<GemmWeight> gemm_weight(const ExportedProgram& program, const Value* value) {
+  if (const Tensor* tensor = program.constant(value)) return GemmWeight{*tensor, std::nullopt};
+  const Node* node = value->producer();
+  if (!node) return std::nullopt;
+  const ConstantOp kind = constant_op(*node);
+  if (kind == ConstantOp::dequantize) {
+    const auto dequantized = qdq::dequantized(program, value);
+    if (!dequantized) return std::nullopt;
+    const Tensor* data = program.constant(dequantized->source);
+    if (!data) return std::nullopt;
+    return GemmWeight{*data, dequantized->params};
+  }
+  if (kind == ConstantOp::permute || kind == ConstantOp::transpose_2d) {
+    std::optional<GemmWeight> inner = gemm_weight(program, first_input(*node));
+    if (!inner) return std::nullopt;
+    const std::vector<int64_t> permutation = permutation_of(*node, kind);
+    inner->data = inner->data.permuted(permutation);
+    if (inner->params && inner->params->axis)
+      inner->params->axis = std::ranges::find(permutation, *inner->params->axis) - permutation.begin();
+    return inner;
+  }
+  const std::optional<Tensor> folded = constant_value(program, value);
+  if (!folded) return std::nullopt;
+  return GemmWeight{*folded, std::nullopt};
+}
+
+bool is_int8_weight(const GemmWeight& weight, int64_t channel_axis) {
+  if (!weight.params) return false;
+  const qdq::Params& params = *weight.params;
+  return params.dtype == DType::int8 && weight.data.dtype() == DType::int8 && (!params.axis || *params.axis == channel_axis) &&
+         (!params.axis || static_cast<int64_t>(params.scale.size()) == weight.data.size(channel_axis)) &&
+         std::ranges::all_of(params.zero_point, [](int64_t zero) { return zero == 0; }) &&
+         std::ranges::all_of(params.scale, is_usable_scale);
+}
+
+std::optional<Tensor> constant_value(const ExportedProgram& program, const Value* value) {
+  if (!value->is_tensor()) return std::nullopt;
+  if (const Tensor* tensor = program.constant(value)) return *tensor;
+  const Node* node = value->producer();
+  if (!node || !is_constant_value(program, value)) return std::nullopt;
+  switch (const ConstantOp kind = constant_op(*node)) {
+    case ConstantOp::dequantize: {
+      const auto source = qdq::dequantized(program, value);
+      const Tensor floats = dequantized_tensor(*constant_value(program, source->source), source->params);
+      return value->dtype() == DType::float32 ? floats : converted(floats, value->dtype());
+    }
+    case ConstantOp::permute:
+    case ConstantOp::transpose_2d: return constant_value(program, first_input(*node))->permuted(permutation_of(*node, kind));
+    case ConstantOp::reshape: return constant_value(program, first_input(*node))->reshaped(value->meta().static_sizes());
+    case ConstantOp::none: break;
+  }
+  return std::nullopt;
+}
+
+bool is_constant_value(const ExportedProgram& program, const Value* value) {
+  if (!value->is_tensor()) return false;
+  if (program.constant(value)) return true;
+  const Node* node = value->producer();
+  if (!node || !value->meta().is_static()) return false;
+  const ConstantOp kind = constant_op(*node);
+  if (kind == ConstantOp::none) return false;
+  if (kind == ConstantOp::dequantize && !qdq::dequantized(program, value)) return false;
+  return is_constant_value(program, first_input(*node));
+}
+
+}  // namespace intaglio::xnnpack

@@ -1,0 +1,52 @@
+// Layer and group normalization: (x - mean) / sqrt(mean of squares + epsilon) * weight + bias.
+#include "backends/xnnpack/lower/gemm_weight.h"
+#include "backends/xnnpack/lower/row_sums.h"
+
+namespace intaglio::xnnpack::lower {
+namespace {
+
+ValueId normalized_rows(Lowering& lowering, ValueId rows, double epsilon) {
+  const float share = 1 / static_cast<float>(lowering.value(rows).dims.back());
+  const ValueId centered = lowering.compute(NodeKind::Subtract, {rows, row_sums(lowering, rows, share)});
+  const ValueId squares = lowering.compute(NodeKind::Square, {centered});
+  const ValueId variance = row_sums(lowering, squares, share, static_cast<float>(epsilon));
+  return lowering.compute(NodeKind::Multiply, {centered, lowering.compute(NodeKind::ReciprocalSquareRoot, {variance})});
+}
+
+// Times weight, plus bias, each reshaped to `sizes`.
+ValueId affine(Lowering& lowering, const Node& node, ValueId input, const Sizes& sizes) {
+  const auto operand = [&](std::string_view argument) -> std::optional<ValueId> {
+    Value* value = node.optional_tensor(argument);
+    if (!value) return std::nullopt;
+    return lowering.constant(constant_value(lowering.program(), value)->contiguous().reshaped(sizes), value->name());
+  };
+  if (const auto weight = operand("weight")) input = lowering.compute(NodeKind::Multiply, {input, *weight});
+  if (const auto bias = operand("bias")) input = lowering.compute(NodeKind::Add, {input, *bias});
+  return input;
+}
+
+void finish(Lowering& lowering, const Node& node, ValueId normal) {
+  if (lowering.value(normal).dims == lowering.dims_of(node.output())) lowering.alias(normal);
+  else lowering.emit(NodeKind::StaticReshape, {normal}, reshape_attributes(*node.output()));
+}
+
+}  // namespace
+
+void layer_norm(Lowering& lowering, const Node& node, NodeKind) {
+  const ValueId rows = merged_last(lowering, lowering.operand("input"), node.integers("normalized_shape").size());
+  const ValueId normal = normalized_rows(lowering, rows, node.number("eps"));
+  finish(lowering, node, affine(lowering, node, normal, {lowering.value(rows).dims.back()}));
+}
+
+// Each group's channels of one sample are a row.
+void group_norm(Lowering& lowering, const Node& node, NodeKind) {
+  const ValueId input = lowering.operand("input");
+  const std::vector<int64_t> dims = lowering.value(input).dims;
+  const int64_t channels = dims[1], area = product(dims, 2, dims.size() - 2);
+  const int64_t groups = node.find("group") ? node.integer("group") : channels;
+  const ValueId rows = lowering.reshaped(input, {dims[0] * groups, channels / groups * area});
+  const ValueId normal = lowering.reshaped(normalized_rows(lowering, rows, node.number("eps")), {dims[0], channels, area});
+  finish(lowering, node, affine(lowering, node, normal, {channels, 1}));
+}
+
+}  // namespace intaglio::xnnpack::lower

@@ -1,0 +1,231 @@
+#include "backends/xnnpack/payload/payload.h"
+
+#include <algorithm>
+#include <array>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <intaglio/error.h>
+
+#include "base/sha256.h"
+
+namespace intaglio::xnnpack {
+namespace {
+
+using enum NodeForm;
+constexpr LayoutNeed any = LayoutNeed::any, nhwc = LayoutNeed::nhwc, nchw = LayoutNeed::nchw;
+
+// One row per node kind, in the order of the enumeration. Only those kinds whose output bounds were seen to work are
+// marked as clamping.
+constexpr NodeKindInfo kinds[] = {
+    {"none", unsupported, 0, any, false},
+    {"Add", binary, 2, any, true},
+    {"FullyConnected", fully_connected, 3, nchw, true},
+    {"Softmax", unary, 1, nchw, false},
+    {"Sigmoid", unary, 1, any, false},
+    {"StaticTranspose", transpose, 1, any, false},
+    {"Clamp", unary, 1, any, true},
+    {"Conv2d", convolution, 3, nhwc, true},
+    {"Div", binary, 2, any, false},
+    {"StaticResizeBilinear2D", resize, 1, nhwc, false},
+    {"StaticConstantPad", pad, 1, any, false},
+    {"AvgPooling2d", pooling, 1, nhwc, false},
+    {"Minimum", binary, 2, any, false},
+    {"DepthwiseConv2d", convolution, 3, nhwc, true},
+    {"MaxPooling2d", pooling, 1, nhwc, false},
+    {"Multiply", binary, 2, any, true},
+    {"Subtract", binary, 2, any, true},
+    {"Floor", unary, 1, any, false},
+    {"Convert", unary, 1, any, false},
+    {"GlobalAvgPooling2d", unary, 1, nhwc, false},
+    {"StaticReshape", reshape, 1, nchw, false},
+    {"ArgMaxPooling2d", unsupported, 1, nhwc, false},
+    {"SquareRoot", unary, 1, any, false},
+    {"Ceiling", unary, 1, any, false},
+    {"Hardswish", unary, 1, any, false},
+    {"LeakyReLU", leaky_relu, 1, any, false},
+    {"Maximum", binary, 2, any, false},
+    {"Negate", unary, 1, any, false},
+    {"Square", unary, 1, any, false},
+    {"ELU", elu, 1, any, false},
+    {"Abs", unary, 1, any, false},
+    {"PReLU", binary, 2, nhwc, false},
+    {"Concatenate2", concatenate, 2, any, false},
+    {"Concatenate3", concatenate, 3, any, false},
+    {"Concatenate4", concatenate, 4, any, false},
+    {"StaticSlice", slice, 1, any, false},
+    {"ScaledDotProductAttention", unsupported, 5, nchw, false},
+    {"BatchMatrixMultiply", binary, 2, nchw, false},
+    {"Concatenate5", concatenate, 5, any, false},
+    {"ConvTranspose2d", convolution, 3, nhwc, true},
+    {"ReciprocalSquareRoot", unary, 1, any, false},
+    {"Log", unary, 1, any, false},
+    {"Gelu", unary, 1, any, false},
+    {"Tanh", unary, 1, any, false},
+    {"Exp", unary, 1, any, false},
+    {"Sin", unary, 1, any, false},
+    {"Copy", unary, 1, any, false},
+    {"Cos", unary, 1, any, false},
+    {"BatchNorm", unsupported, 3, nhwc, true},
+};
+static_assert(std::size(kinds) == static_cast<size_t>(NodeKind::BatchNorm) + 1);
+
+constexpr std::string_view type_names[] = {"invalid", "fp32",   "fp16",   "qint8",  "quint8", "qint32", "qcint8", "qcint32",
+                                           "qcint4",  "qdint8", "qbint4", "qpint8", "int32",  "pfp32",  "bf16"};
+
+// Scales by value would hide differences in the last bits; a few are shown exactly, many as a digest.
+template <typename T>
+std::string scales_text(const std::vector<T>& scales) {
+  if constexpr (std::is_floating_point_v<T>) {
+    if (scales.size() <= 4) return fmt::format("[{}]", fmt::join(scales, ", "));
+  }
+  const auto bytes = std::as_bytes(std::span(scales));
+  return fmt::format("[{} values #{}]", scales.size(), key_of(bytes).substr(0, 8));
+}
+
+struct QuantizationText {
+  std::string operator()(const std::monostate&) const { return ""; }
+  std::string operator()(const PerTensor& q) const { return fmt::format(" scale={} zero_point={}", q.scale, q.zero_point); }
+  std::string operator()(const PerChannel& q) const { return fmt::format(" channel_dim={} scale={}", q.channel_dim, scales_text(q.scale)); }
+  std::string operator()(const PerToken& q) const { return fmt::format(" nonbatch_dims={}", q.num_nonbatch_dims); }
+  std::string operator()(const PerGroup& q) const {
+    return fmt::format(" channel_dim={} group_size={} scale={}", q.channel_dim, q.group_size, scales_text(q.scale_bf16));
+  }
+};
+
+struct AttributesText {
+  std::string operator()(const std::monostate&) const { return ""; }
+  std::string operator()(const ConvolutionAttributes& a) const {
+    std::string text =
+        fmt::format(" kernel={}x{} stride={}x{} padding={},{},{},{} dilation={}x{} groups={} channels={}->{}", a.kernel_height,
+                    a.kernel_width, a.subsampling_height, a.subsampling_width, a.padding_top, a.padding_right, a.padding_bottom,
+                    a.padding_left, a.dilation_height, a.dilation_width, a.groups, a.group_input_channels, a.group_output_channels);
+    if (a.adjustment_height != 0 || a.adjustment_width != 0)
+      text += fmt::format(" adjustment={}x{}", a.adjustment_height, a.adjustment_width);
+    return text;
+  }
+  std::string operator()(const PoolingAttributes& a) const {
+    return fmt::format(" window={}x{} stride={}x{} padding={},{},{},{} dilation={}x{}", a.pooling_height, a.pooling_width, a.stride_height,
+                       a.stride_width, a.padding_top, a.padding_right, a.padding_bottom, a.padding_left, a.dilation_height,
+                       a.dilation_width);
+  }
+  std::string operator()(const DimsAttributes& a) const { return fmt::format(" dims=[{}]", fmt::join(a.dims, ", ")); }
+  std::string operator()(const SliceAttributes& a) const {
+    return fmt::format(" offsets=[{}] sizes=[{}]", fmt::join(a.offsets, ", "), fmt::join(a.sizes, ", "));
+  }
+  std::string operator()(const PadAttributes& a) const {
+    return fmt::format(" pre=[{}] post=[{}] value={}", fmt::join(a.pre, ", "), fmt::join(a.post, ", "), a.value);
+  }
+  std::string operator()(const ResizeAttributes& a) const { return fmt::format(" size={}x{}", a.new_height, a.new_width); }
+  std::string operator()(const ConcatenateAttributes& a) const { return fmt::format(" axis={}", a.axis); }
+  std::string operator()(const ScalarAttributes& a) const { return fmt::format(" value={}", a.value); }
+};
+
+std::string id_text(ValueId id) { return id == invalid_id ? "-" : fmt::format("v{}", id); }
+
+std::string value_text(const PayloadValue& value) {
+  std::string text = fmt::format("{}[{}]", name(value.type), fmt::join(value.dims, ", "));
+  text += std::visit(QuantizationText{}, value.quantization);
+  if (value.role == PayloadValue::Role::input) text += fmt::format(" input {}", value.external_id);
+  if (value.role == PayloadValue::Role::output) text += fmt::format(" output {}", value.external_id);
+  if (value.is_constant()) {
+    const std::string key = !value.data_key.empty() ? value.data_key
+                            : value.data.defined()  ? key_of({static_cast<const std::byte*>(value.data.raw()), value.data.nbytes()})
+                                                    : "";
+    text += fmt::format(" constant #{}", key.substr(0, 8));
+  }
+  return text;
+}
+
+template <typename Describe>
+std::string node_text(const PayloadNode& node, Describe describe) {
+  std::vector<std::string> inputs;
+  for (const ValueId id : node.inputs) inputs.push_back(describe(id));
+  std::string text = fmt::format("{}({}){}", info(node.kind).name, fmt::join(inputs, ", "), std::visit(AttributesText{}, node.attributes));
+  if (node.flags != 0) text += fmt::format(" flags={}", node.flags);
+  if (node.clamps()) text += fmt::format(" range=[{}, {}]", node.output_min, node.output_max);
+  return text;
+}
+
+}  // namespace
+
+std::string_view name(DataType type) {
+  const auto index = static_cast<size_t>(type);
+  return index < std::size(type_names) ? type_names[index] : "unknown";
+}
+
+bool is_quantized(DataType type) {
+  switch (type) {
+    case DataType::qint8:
+    case DataType::quint8:
+    case DataType::qint32:
+    case DataType::qcint8:
+    case DataType::qcint32:
+    case DataType::qcint4:
+    case DataType::qdint8:
+    case DataType::qbint4:
+    case DataType::qpint8: return true;
+    default: return false;
+  }
+}
+
+std::string key_of(std::span<const std::byte> bytes) { return lowercase_hex(sha256(bytes)); }
+
+const NodeKindInfo& info(NodeKind kind) { return kinds[static_cast<size_t>(kind)]; }
+
+ValueId PayloadGraph::add_value(PayloadValue value) {
+  values.push_back(std::move(value));
+  return static_cast<ValueId>(values.size() - 1);
+}
+
+PayloadNode& PayloadGraph::add_node(PayloadNode node) {
+  nodes.push_back(std::move(node));
+  return nodes.back();
+}
+
+std::string to_string(const PayloadGraph& graph) {
+  std::string text;
+  for (size_t id = 0; id < graph.values.size(); ++id) text += fmt::format("v{}: {}\n", id, value_text(graph.values[id]));
+  for (const PayloadNode& node : graph.nodes) text += fmt::format("{} = {}\n", id_text(node.output), node_text(node, id_text));
+  return text;
+}
+
+std::vector<std::string> node_texts(const PayloadGraph& graph) {
+  const auto described = [&](ValueId id) { return id == invalid_id ? "-" : fmt::format("v{} {}", id, value_text(graph.values[id])); };
+  std::vector<std::string> texts;
+  for (const PayloadNode& node : graph.nodes) texts.push_back(fmt::format("{} -> {}", node_text(node, described), described(node.output)));
+  return texts;
+}
+
+void compact_values(PayloadGraph& graph) {
+  std::vector<bool> used(graph.values.size(), false);
+  const auto mark = [&](ValueId id) {
+    if (id != invalid_id) used[id] = true;
+  };
+  for (const PayloadNode& node : graph.nodes) {
+    for (const ValueId id : node.inputs) mark(id);
+    mark(node.output);
+  }
+  for (const ValueId id : graph.inputs) mark(id);
+  for (const ValueId id : graph.outputs) mark(id);
+
+  std::vector<ValueId> renumbered(graph.values.size(), invalid_id);
+  std::vector<PayloadValue> values;
+  for (size_t id = 0; id < used.size(); ++id) {
+    if (!used[id]) continue;
+    renumbered[id] = static_cast<ValueId>(values.size());
+    values.push_back(std::move(graph.values[id]));
+  }
+  const auto renumber = [&](ValueId& id) {
+    if (id != invalid_id) id = renumbered[id];
+  };
+  for (PayloadNode& node : graph.nodes) {
+    for (ValueId& id : node.inputs) renumber(id);
+    renumber(node.output);
+  }
+  for (ValueId& id : graph.inputs) renumber(id);
+  for (ValueId& id : graph.outputs) renumber(id);
+  graph.values = std::move(values);
+}
+
+}  // namespace intaglio::xnnpack

@@ -1,0 +1,131 @@
+// Damaged payloads are refused, broken graphs are never written.
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include <intaglio/error.h>
+
+#include "backends/xnnpack/payload/check_payload.h"
+#include "backends/xnnpack/payload/payload_reader.h"
+#include "backends/xnnpack/payload/payload_writer.h"
+#include "backends/xnnpack/preprocess.h"
+#include "backends/xnnpack/test_program.h"
+
+namespace intaglio::xnnpack {
+namespace {
+
+PayloadGraph small_graph() {
+  TestProgram t;
+  Value* x = t.qdq(t.input({1, 3, 8, 8}), 0.05, 3);
+  Value* y = t.convolution(x, t.int8_weight("w", {4, 3, 3, 3}), t.weight("b", {4}), 1, 1);
+  Value* z = t.qdq(t("aten.relu.default", y), 0.03, -128);
+  t.returns({t("aten.view_copy.default", t("aten.slice_copy.Tensor", z, 1, 0, 2), std::vector<int64_t>{1, 128})});
+  return lower_partition(t.program, Features{});
+}
+
+TEST(Payload, ReadsWhatWasWritten) {
+  const PayloadGraph graph = small_graph();
+  const WrittenPayload written = write_payload(graph);
+  EXPECT_EQ(to_string(read_payload(written.bytes)), to_string(graph));
+  ASSERT_EQ(written.named_data.size(), 2u);
+  for (const NamedBlob& blob : written.named_data) EXPECT_EQ(blob.key, key_of(blob.bytes()));
+  EXPECT_EQ(written.bytes, write_payload(small_graph()).bytes);
+}
+
+TEST(Payload, DamageIsBadInput) {
+  const std::vector<std::byte> good = write_payload(small_graph()).bytes;
+  const auto survives = [](const std::vector<std::byte>& bytes) {
+    try {
+      to_string(read_payload(bytes));
+    } catch (const Error& error) { EXPECT_EQ(error.kind(), ErrorKind::bad_input) << error.what(); }
+  };
+  for (size_t size = 0; size < good.size(); size += 7) survives({good.begin(), good.begin() + static_cast<ptrdiff_t>(size)});
+  for (size_t at = 0; at + 4 <= good.size(); at += 4)
+    for (const uint32_t value : {0u, 1u, 0x7fffffffu, 0x80000000u, 0xffffffffu}) {
+      std::vector<std::byte> bad = good;
+      std::memcpy(bad.data() + at, &value, 4);
+      survives(bad);
+    }
+}
+
+TEST(Payload, MessagesNameTheCause) {
+  const auto message = [](std::vector<std::byte> bytes) -> std::string {
+    try {
+      read_payload(bytes);
+    } catch (const Error& error) { return error.what(); }
+    return "";
+  };
+  std::vector<std::byte> bytes = write_payload(small_graph()).bytes;
+  EXPECT_EQ(message({}), "XNNPACK payload is cut short: 4 bytes are needed at offset 0, 0 are there");
+  std::vector<std::byte> other = bytes;
+  other[7] = std::byte{'1'};
+  EXPECT_EQ(message(other), "XNNPACK payload: the header begins with \"XH01\" where \"XH00\" was expected");
+  other = bytes;
+  other[32 + 4] = std::byte{'Y'};
+  EXPECT_EQ(message(other), "XNNPACK payload: the flatbuffer inside is damaged");
+}
+
+struct Violation {
+  const char* name;
+  std::function<void(PayloadGraph&)> damage;
+  const char* message;
+};
+PayloadNode& node_of(PayloadGraph& graph, NodeKind kind) {
+  for (PayloadNode& node : graph.nodes)
+    if (node.kind == kind) return node;
+  throw_bug("no such node");
+}
+PayloadValue& value_of(PayloadGraph& graph, DataType type) {
+  for (PayloadValue& value : graph.values)
+    if (value.type == type) return value;
+  throw_bug("no such value");
+}
+
+const Violation violations[] = {
+    {"rank", [](PayloadGraph& g) { g.values[0].dims.assign(7, 1); }, "rank 7 is above 6"},
+    {"size", [](PayloadGraph& g) { g.values[0].dims[1] = 0; }, "size 0 is out of range"},
+    {"scale", [](PayloadGraph& g) { value_of(g, DataType::qint8).quantization = PerTensor{1e-39f, 0}; }, "is not a normal positive number"},
+    {"zero_point", [](PayloadGraph& g) { value_of(g, DataType::qint8).quantization = PerTensor{1, 128}; },
+     "zero point 128 is out of range"},
+    {"scales", [](PayloadGraph& g) { std::get<PerChannel>(value_of(g, DataType::qcint8).quantization).scale.pop_back(); },
+     "3 scales do not fit channel dimension 0"},
+    {"bias",
+     [](PayloadGraph& g) {
+       g.values[node_of(g, NodeKind::Conv2d).inputs[2]].type = DataType::fp32;
+       g.values[node_of(g, NodeKind::Conv2d).inputs[2]].quantization = {};
+     },
+     "no kernel for input qint8, filter qcint8, bias fp32, output qint8"},
+    {"channels", [](PayloadGraph& g) { node_of(g, NodeKind::Conv2d).get<ConvolutionAttributes>().group_input_channels = 4; },
+     "the input's channels do not fit"},
+    {"order", [](PayloadGraph& g) { std::swap(g.nodes[0], g.nodes[1]); }, "an input is used before it is made"},
+    {"twice", [](PayloadGraph& g) { g.nodes.push_back(g.nodes.back()); }, "the result is made twice"},
+    {"range", [](PayloadGraph& g) { node_of(g, NodeKind::Conv2d).output_max = -1; }, "the output range is empty"},
+    {"inferred", [](PayloadGraph& g) { node_of(g, NodeKind::StaticReshape).get<DimsAttributes>().dims.assign(2, 0); },
+     "more than one size is inferred"},
+    {"slice", [](PayloadGraph& g) { node_of(g, NodeKind::StaticSlice).get<SliceAttributes>().offsets[0] = 9; },
+     "the slice leaves the input"},
+    {"int8", [](PayloadGraph& g) { node_of(g, NodeKind::StaticTranspose).kind = NodeKind::Floor; }, "no int8 kernel"},
+    {"moved", [](PayloadGraph& g) { g.values[node_of(g, NodeKind::StaticTranspose).output].quantization = PerTensor{1, 0}; },
+     "moved int8 numbers change their parameters"},
+    {"externals", [](PayloadGraph& g) { g.values[g.outputs[0]].external_id = 0; }, "outputs are not numbered in order"},
+    {"kind", [](PayloadGraph& g) { node_of(g, NodeKind::Conv2d).kind = NodeKind::ScaledDotProductAttention; },
+     "the runtime has no such node"},
+};
+
+TEST(CheckPayload, NamesEachViolation) {
+  EXPECT_NO_THROW(check_payload(small_graph()));
+  for (const Violation& violation : violations) {
+    PayloadGraph graph = small_graph();
+    violation.damage(graph);
+    try {
+      check_payload(graph);
+      ADD_FAILURE() << violation.name << " is not noticed";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::bug);
+      EXPECT_NE(std::string(error.what()).find(violation.message), std::string::npos) << violation.name << ": " << error.what();
+    }
+  }
+}
+
+}  // namespace
+}  // namespace intaglio::xnnpack

@@ -1,0 +1,208 @@
+#include "backends/xnnpack/payload/payload_writer.h"
+
+#include <cstring>
+#include <map>
+
+#include <fmt/format.h>
+#include <xnnpack_schema/schema_generated.h>
+
+#include "backends/xnnpack/payload/payload_header.h"
+#include "base/sha256.h"
+
+namespace intaglio::xnnpack {
+namespace {
+
+namespace fb = ::fb_xnnpack;
+using Builder = flatbuffers::FlatBufferBuilder;
+using AnyOffset = flatbuffers::Offset<void>;
+
+// The constants of a payload: entry 0 stands for "not constant".
+class Constants {
+ public:
+  explicit Constants(Builder& builder) : builder_(builder) {
+    entries_.push_back(fb::CreateConstantDataOffset(builder_, 0, 0, builder_.CreateString("")));
+  }
+
+  uint32_t index_of(const Tensor& data) {
+    if (!data.is_contiguous()) throw_bug("a constant of an XNNPACK payload is not contiguous");
+    const std::span<const std::byte> bytes(static_cast<const std::byte*>(data.raw()), data.nbytes());
+    std::string key = key_of(bytes);
+    const auto [known, is_new] = indices_.try_emplace(key, static_cast<uint32_t>(entries_.size()));
+    if (is_new) {
+      entries_.push_back(fb::CreateConstantDataOffset(builder_, ~uint64_t{0}, bytes.size(), builder_.CreateString(key)));
+      blobs_.push_back(NamedBlob{.key = std::move(key), .owned = {}, .tensor = data});
+    }
+    return known->second;
+  }
+
+  auto table() { return builder_.CreateVector(entries_); }
+  std::vector<NamedBlob> take_blobs() { return std::move(blobs_); }
+
+ private:
+  Builder& builder_;
+  std::vector<flatbuffers::Offset<fb::ConstantDataOffset>> entries_;
+  std::map<std::string, uint32_t> indices_;
+  std::vector<NamedBlob> blobs_;
+};
+
+struct QuantizationWriter {
+  Builder& builder;
+  std::pair<fb::XNNQuantParams, AnyOffset> operator()(const std::monostate&) const {
+    throw_bug("a quantized value of an XNNPACK payload has no quantization parameters");
+  }
+  std::pair<fb::XNNQuantParams, AnyOffset> operator()(const PerTensor& q) const {
+    return {fb::XNNQuantParams::PerTensorQuant, fb::CreatePerTensorQuant(builder, q.scale, q.zero_point).Union()};
+  }
+  // Scales stand in the flatbuffer itself: they are packed with the weights, and a blob each would be padded to 128 bytes.
+  std::pair<fb::XNNQuantParams, AnyOffset> operator()(const PerChannel& q) const {
+    const auto scale = builder.CreateVector(q.scale);
+    return {fb::XNNQuantParams::PerChannelQuant,
+            fb::CreatePerChannelQuant(builder, scale, q.channel_dim, 0, static_cast<uint32_t>(q.scale.size())).Union()};
+  }
+  std::pair<fb::XNNQuantParams, AnyOffset> operator()(const PerToken& q) const {
+    return {fb::XNNQuantParams::PerTokenDynamicQuant, fb::CreatePerTokenDynamicQuant(builder, q.num_nonbatch_dims).Union()};
+  }
+  // Only a buffer keeps bfloat16 scales exact (the inline form is float and is truncated by the runtime).
+  std::pair<fb::XNNQuantParams, AnyOffset> operator()(const PerGroup& q) const {
+    const auto empty = builder.CreateVector(std::vector<float>{});
+    return {fb::XNNQuantParams::PerChannelGroupQuant,
+            fb::CreatePerChannelGroupQuant(builder, empty, q.channel_dim, q.group_size, scale_buffer,
+                                           static_cast<uint32_t>(q.scale_bf16.size()))
+                .Union()};
+  }
+  uint32_t scale_buffer = 0;
+};
+
+std::vector<uint32_t> unsigned_dims(const std::vector<int64_t>& dims) { return {dims.begin(), dims.end()}; }
+
+flatbuffers::Offset<fb::XValue> write_value(Builder& builder, Constants& constants, const PayloadValue& value, ValueId id) {
+  constexpr uint32_t external_input = 1, external_output = 2;
+  uint32_t value_flags = 0;
+  if (value.role == PayloadValue::Role::input) value_flags = external_input;
+  if (value.role == PayloadValue::Role::output) value_flags = external_output;
+  // XNNPACK has no rank 0.
+  const std::vector<uint32_t> dims = value.dims.empty() ? std::vector<uint32_t>{1} : unsigned_dims(value.dims);
+  const uint32_t buffer = value.is_constant() ? constants.index_of(value.data) : 0;
+  const auto dims_offset = builder.CreateVector(dims);
+  const auto tensor = fb::CreateXNNTensorValue(builder, static_cast<fb::XNNDatatype>(value.type), static_cast<uint32_t>(dims.size()),
+                                               dims_offset, buffer, value.is_external() ? value.external_id : invalid_id, value_flags, id);
+  if (!is_quantized(value.type)) return fb::CreateXValue(builder, fb::XValueUnion::XNNTensorValue, tensor.Union());
+
+  QuantizationWriter writer{builder};
+  if (const auto* group = std::get_if<PerGroup>(&value.quantization)) {
+    const Tensor scales =
+        Tensor::of<uint16_t>(std::span<const uint16_t>(group->scale_bf16), {static_cast<int64_t>(group->scale_bf16.size())});
+    writer.scale_buffer = constants.index_of(scales);
+  }
+  const auto [type, params] = std::visit(writer, value.quantization);
+  const auto quantized = fb::CreateXNNQuantizedTensorValue(builder, tensor, type, params);
+  return fb::CreateXValue(builder, fb::XValueUnion::XNNQuantizedTensorValue, quantized.Union());
+}
+
+ValueId input_or_none(const PayloadNode& node, size_t index) { return index < node.inputs.size() ? node.inputs[index] : invalid_id; }
+
+AnyOffset write_convolution(Builder& builder, const PayloadNode& node) {
+  const auto& a = node.get<ConvolutionAttributes>();
+  return fb::Create_XNNNodeConv(builder, a.padding_top, a.padding_right, a.padding_bottom, a.padding_left, a.kernel_height, a.kernel_width,
+                                a.subsampling_height, a.subsampling_width, a.dilation_height, a.dilation_width, a.group_input_channels,
+                                a.group_output_channels, a.groups, a.adjustment_height, a.adjustment_width, node.inputs[0], node.inputs[1],
+                                input_or_none(node, 2), node.output, node.flags)
+      .Union();
+}
+
+AnyOffset write_pooling(Builder& builder, const PayloadNode& node) {
+  const auto& a = node.get<PoolingAttributes>();
+  return fb::Create_XNNPooling2D(builder, a.padding_top, a.padding_right, a.padding_bottom, a.padding_left, a.pooling_height,
+                                 a.pooling_width, a.stride_height, a.stride_width, a.dilation_height, a.dilation_width, node.inputs[0],
+                                 node.output, node.flags)
+      .Union();
+}
+
+AnyOffset write_slice(Builder& builder, const PayloadNode& node) {
+  const auto& a = node.get<SliceAttributes>();
+  const auto offsets = builder.CreateVector(a.offsets);
+  const auto sizes = builder.CreateVector(a.sizes);
+  return fb::CreateXNNStaticSlice(builder, static_cast<uint32_t>(a.offsets.size()), offsets, sizes, node.inputs[0], node.output, node.flags)
+      .Union();
+}
+
+AnyOffset write_pad(Builder& builder, const PayloadNode& node) {
+  const auto& a = node.get<PadAttributes>();
+  const auto pre = builder.CreateVector(a.pre);
+  const auto post = builder.CreateVector(a.post);
+  return fb::CreateXNNStaticConstantPad(builder, pre, post, a.value, node.inputs[0], node.output, node.flags).Union();
+}
+
+AnyOffset write_node_table(Builder& builder, const PayloadNode& node) {
+  switch (info(node.kind).form) {
+    case NodeForm::unary: return fb::Create_XNNNode1x1(builder, node.inputs[0], node.output, node.flags).Union();
+    case NodeForm::binary: return fb::Create_XNNNode2x1(builder, node.inputs[0], node.inputs[1], node.output, node.flags).Union();
+    case NodeForm::concatenate:
+      return fb::Create_XNNCat(builder, node.get<ConcatenateAttributes>().axis, input_or_none(node, 0), input_or_none(node, 1),
+                               input_or_none(node, 2), input_or_none(node, 3), node.output, node.flags, input_or_none(node, 4))
+          .Union();
+    case NodeForm::convolution: return write_convolution(builder, node);
+    case NodeForm::pooling: return write_pooling(builder, node);
+    case NodeForm::fully_connected:
+      return fb::CreateXNNFullyConnected(builder, node.inputs[0], node.inputs[1], input_or_none(node, 2), node.output, node.flags).Union();
+    case NodeForm::transpose: {
+      const auto& dims = node.get<DimsAttributes>().dims;
+      const auto permutation = builder.CreateVector(dims);
+      return fb::CreateXNNStaticTranspose(builder, static_cast<uint32_t>(dims.size()), permutation, node.inputs[0], node.output, node.flags)
+          .Union();
+    }
+    case NodeForm::reshape: {
+      const auto& dims = node.get<DimsAttributes>().dims;
+      const auto shape = builder.CreateVector(dims);
+      return fb::CreateXNNStaticReshape(builder, static_cast<uint32_t>(dims.size()), shape, node.inputs[0], node.output, node.flags)
+          .Union();
+    }
+    case NodeForm::slice: return write_slice(builder, node);
+    case NodeForm::pad: return write_pad(builder, node);
+    case NodeForm::resize: {
+      const auto& a = node.get<ResizeAttributes>();
+      return fb::CreateXNNStaticResizeBilinear2D(builder, a.new_height, a.new_width, node.inputs[0], node.output, node.flags).Union();
+    }
+    case NodeForm::elu:
+      return fb::CreateXNNELU(builder, node.get<ScalarAttributes>().value, node.inputs[0], node.output, node.flags).Union();
+    case NodeForm::leaky_relu:
+      return fb::CreateXNNLeakyReLU(builder, node.get<ScalarAttributes>().value, node.inputs[0], node.output, node.flags).Union();
+    case NodeForm::unsupported: break;
+  }
+  throw_bug(fmt::format("{} ({}) cannot be written into an XNNPACK payload", info(node.kind).name, node.origin));
+}
+
+flatbuffers::Offset<fb::XNode> write_node(Builder& builder, const PayloadNode& node) {
+  const AnyOffset table = write_node_table(builder, node);
+  flatbuffers::Offset<fb::OutputMinMax> bounds = 0;
+  if (node.clamps()) bounds = fb::CreateOutputMinMax(builder, node.output_min, node.output_max);
+  return fb::CreateXNode(builder, static_cast<fb::XNodeUnion>(node.kind), table, node.debug_handle, bounds);
+}
+
+}  // namespace
+
+WrittenPayload write_payload(const PayloadGraph& graph) {
+  Builder builder(64 * 1024);
+  Constants constants(builder);
+  std::vector<flatbuffers::Offset<fb::XValue>> values;
+  for (ValueId id = 0; id < graph.values.size(); ++id) values.push_back(write_value(builder, constants, graph.values[id], id));
+  std::vector<flatbuffers::Offset<fb::XNode>> nodes;
+  for (const PayloadNode& node : graph.nodes) nodes.push_back(write_node(builder, node));
+
+  const auto version = builder.CreateString("0");
+  const auto nodes_offset = builder.CreateVector(nodes);
+  const auto values_offset = builder.CreateVector(values);
+  const auto inputs = builder.CreateVector(graph.inputs);
+  const auto outputs = builder.CreateVector(graph.outputs);
+  const auto constant_data = constants.table();
+  const auto externals = static_cast<uint32_t>(graph.inputs.size() + graph.outputs.size());
+  fb::FinishXNNGraphBuffer(builder,
+                           fb::CreateXNNGraph(builder, version, nodes_offset, values_offset, externals, inputs, outputs, constant_data));
+
+  WrittenPayload result;
+  result.bytes = with_payload_header(std::as_bytes(std::span(builder.GetBufferPointer(), builder.GetSize())));
+  result.named_data = constants.take_blobs();
+  return result;
+}
+
+}  // namespace intaglio::xnnpack

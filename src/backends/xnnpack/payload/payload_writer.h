@@ -1,0 +1,21 @@
+// Payload graph to bytes.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include <intaglio/partitioner.h>
+
+#include "backends/xnnpack/payload/payload.h"
+
+namespace intaglio::xnnpack {
+
+struct WrittenPayload {
+  std::vector<std::byte> bytes;
+  std::vector<NamedBlob> named_data;  // one for each distinct constant, in order of first use; keys are SHA-256
+};
+
+// Expects a graph that `check_payload` accepts.
+WrittenPayload write_payload(const PayloadGraph& graph);
+
+}  // namespace intaglio::xnnpack

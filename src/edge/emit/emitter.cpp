@@ -1,0 +1,380 @@
+#include "edge/emit/emitter.h"
+
+#include <algorithm>
+#include <cctype>
+#include <limits>
+#include <numeric>
+#include <unordered_set>
+
+#include <fmt/format.h>
+#include <intaglio/error.h>
+
+#include "edge/branches.h"
+#include "edge/emit/kernel_arguments.h"
+#include "edge/emit/tensor_values.h"
+#include "edge/lower_checks.h"
+#include "edge/views.h"
+
+namespace intaglio {
+namespace {
+
+// XNNPACK reads up to so many bytes behind its inputs.
+constexpr uint64_t kXnnpackSlack = 64;
+
+bool contains_xnnpack(std::string_view id) {
+  static constexpr std::string_view kName = "xnnpack";
+  return std::search(id.begin(), id.end(), kName.begin(), kName.end(),
+                     [](char a, char b) { return std::tolower(static_cast<unsigned char>(a)) == b; }) != id.end();
+}
+
+bool all_zero(const Tensor& tensor) {
+  const Tensor dense = tensor.contiguous();
+  if (dense.numel() == 0) return true;
+  const auto* bytes = static_cast<const unsigned char*>(dense.raw());
+  return std::all_of(bytes, bytes + dense.nbytes(), [](unsigned char byte) { return byte == 0; });
+}
+
+class Emitter {
+ public:
+  Emitter(const EdgeMethod& method, const ExecutorchOptions& options, EmissionPools& pools)
+      : method_(method), program_(method.program), options_(options), pools_(pools) {}
+
+  pte::ExecutionPlan run() {
+    find_outputs();
+    emit_inputs();
+    emit_nodes(program_.graph());
+    for (const Argument& output : program_.graph().outputs()) builder_.add_output(emit_output(output));
+    const bool xnnpack =
+        std::any_of(method_.delegates.begin(), method_.delegates.end(), [](const Delegate& d) { return contains_xnnpack(d.backend_id); });
+    pte::ExecutionPlan plan = builder_.finish(xnnpack ? kXnnpackSlack : 0);
+    plan.name = method_.name;
+    plan.encoded_inp_str = to_json(program_.in_spec);
+    plan.encoded_out_str = to_json(program_.out_spec);
+    return plan;
+  }
+
+ private:
+  // ---- inputs
+  void find_outputs() {
+    for (const Argument& output : program_.graph().outputs())
+      for (Value* value : values_in(output)) returned_.insert(value);
+  }
+
+  void emit_inputs() {
+    for (const InputSpec& spec : program_.input_specs) {
+      switch (spec.kind) {
+        case InputSpec::Kind::parameter:
+        case InputSpec::Kind::buffer:
+        case InputSpec::Kind::tensor_constant: emit_state(spec); break;
+        case InputSpec::Kind::user_input:
+        case InputSpec::Kind::literal_input: emit_user_input(*spec.value); break;
+        case InputSpec::Kind::token: ids_[spec.value] = builder_.none(); break;
+        case InputSpec::Kind::custom_object:
+          if (!spec.value->users().empty())
+            throw_unsupported(fmt::format("the custom object '{}' is still used by {}; no kernel takes custom objects",
+                                          escaped(spec.target), describe(*spec.value->users().front())));
+          break;
+      }
+    }
+  }
+
+  void emit_state(const InputSpec& spec) {
+    if (spec.value->users().empty()) return;
+    const Tensor* data = program_.constant(spec.value);
+    if (data == nullptr) throw_bad_input(fmt::format("the tensor '{}' is not in the program's state", escaped(spec.target)));
+    if (!program_.is_mutated(spec.value)) {
+      ids_[spec.value] = emit_constant(*data);
+      return;
+    }
+    pte::TensorValue tensor = tensor_value(spec.value->meta(), program_.range_constraints, spec.target);
+    const size_t storage = builder_.new_storage(planned_bytes(tensor));
+    builder_.keep_from_start(storage);
+    builder_.keep_to_end(storage);
+    // Memory holds nothing in particular at the start, in most runners zeros: other values have to travel along.
+    if (!all_zero(*data)) {
+      tensor.data_buffer_idx = pools_.mutable_state.add(in_order(*data, tensor.dim_order)).index + 1;
+      tensor.extra = pte::TensorValue::Extra{};
+    }
+    builder_.add_phantom(planned_bytes(tensor));
+    ids_[spec.value] = builder_.tensor(std::move(tensor), storage);
+  }
+
+  // The bytes laid out in the given order of dimensions.
+  static Tensor in_order(const Tensor& tensor, const std::vector<uint8_t>& dim_order) {
+    std::vector<int64_t> permutation(dim_order.begin(), dim_order.end());
+    return tensor.permuted(permutation).contiguous();
+  }
+
+  int32_t emit_constant(const Tensor& data) {
+    ConstantPool::Entry entry = pools_.constants.add(data);
+    pte::TensorValue tensor;
+    tensor.scalar_type = pte::scalar_type_of(data.dtype());
+    tensor.sizes = sizes32(data.sizes(), "a constant");
+    tensor.dim_order = std::move(entry.dim_order);
+    tensor.data_buffer_idx = entry.index + 1;
+    return builder_.tensor(std::move(tensor), PlanBuilder::kNoStorage);
+  }
+
+  void emit_user_input(Value& value) {
+    int32_t id = -1;
+    if (value.is_tensor()) {
+      pte::TensorValue tensor = tensor_value(value.meta(), program_.range_constraints, value.name());
+      const size_t storage = options_.plan_inputs ? builder_.new_storage(planned_bytes(tensor)) : PlanBuilder::kNoStorage;
+      if (options_.plan_inputs) builder_.keep_from_start(storage);
+      id = builder_.tensor(std::move(tensor), storage);
+    } else if (const Argument* literal = program_.graph().literal_of(&value)) {
+      id = emit_fresh(*literal, value.name());
+    } else {
+      id = new_symbol(value);
+    }
+    ids_[&value] = id;
+    builder_.add_input(id);
+  }
+
+  // A value that a caller or an instruction sets.
+  int32_t new_symbol(const Value& value) {
+    switch (value.kind()) {
+      case ValueKind::sym_int: return builder_.add(value.sym ? value.sym->hint().value_or(0) : int64_t{0});
+      case ValueKind::sym_float: return builder_.add(0.0);
+      case ValueKind::sym_bool: return builder_.add(false);
+      case ValueKind::none: return builder_.add(pte::Null{});
+      default: throw_unsupported(fmt::format("the value '{}' is of a kind that programs cannot hold", value.name()));
+    }
+  }
+
+  // Not shared with other uses of the same number: callers may set it.
+  int32_t emit_fresh(const Argument& value, std::string_view what) {
+    if (value.is_none()) return builder_.add(pte::Null{});
+    if (const auto* v = value.get_if<int64_t>()) return builder_.add(*v);
+    if (const auto* v = value.get_if<double>()) return builder_.add(*v);
+    if (const auto* v = value.get_if<bool>()) return builder_.add(*v);
+    if (const auto* v = value.get_if<std::string>()) return builder_.add(*v);
+    if (const auto* v = value.get_if<DType>()) return builder_.add(int64_t{pte::scalar_type_of(*v)});
+    throw_unsupported(fmt::format("the constant '{}' is of a kind that programs cannot hold", what));
+  }
+
+  int32_t emit_output(const Argument& output) {
+    if (Value* const* value = output.get_if<Value*>()) return id_of(*value);
+    return emit_fresh(output, "an output");
+  }
+
+  // ---- nodes
+  void emit_nodes(const Graph& graph) {
+    for (const Node* node : graph.node_list()) {
+      try {
+        emit_node(*node);
+      } catch (const Error& error) {
+        if (std::string_view(error.what()).find(node->op().name()) != std::string_view::npos) throw;
+        throw error.with_context(describe(*node));
+      }
+    }
+  }
+
+  void emit_node(const Node& node) {
+    if (is_erased(node)) return;
+    if (is_delegate_call(node)) return emit_delegate(node);
+    if (node.is("higher_order.cond")) return emit_cond(node);
+    if (is_symbolic_op(node)) return emit_symbolic(node);
+    if (emit_view(node)) return;
+    emit_kernel(node);
+  }
+
+  bool is_planned_output(const Value* value) const { return options_.plan_outputs || !returned_.contains(value); }
+
+  int32_t emit_result(const Value& value) {
+    int32_t id = -1;
+    if (value.is_tensor()) {
+      TensorMeta meta = value.meta();
+      // Kernels of norms want their statistics in the type of what they normalize, where PyTorch has float32.
+      if (value.producer() && value.output_index() > 0 && value.users().empty() && is_floating(meta.dtype))
+        meta.dtype = value.producer()->output(0)->dtype();
+      pte::TensorValue tensor = tensor_value(meta, program_.range_constraints, value.name());
+      const size_t storage = is_planned_output(&value) ? builder_.new_storage(planned_bytes(tensor)) : PlanBuilder::kNoStorage;
+      id = builder_.tensor(std::move(tensor), storage);
+    } else {
+      id = new_symbol(value);
+    }
+    ids_[&value] = id;
+    return id;
+  }
+
+  // True when the result is one more name for memory that exists.
+  bool emit_view(const Node& node) {
+    if (node.outputs().size() != 1 || returned_.contains(node.output()) || copies_.contains(node.output())) return false;
+    if (Value* base = same_bytes_as(node)) return emit_static_view(node, *base);
+    if (node.is("aten.view_copy.default") && !node.output()->meta().is_static()) return emit_dynamic_view(node);
+    return false;
+  }
+
+  bool emit_static_view(const Node& node, Value& base) {
+    const int32_t base_id = id_of(&base);
+    const auto& base_tensor = std::get<pte::TensorValue>(builder_.value(base_id));
+    const size_t storage = builder_.storage_of(base_id);
+    const bool constant = base_tensor.data_buffer_idx > 0 && storage == PlanBuilder::kNoStorage;
+    if (storage == PlanBuilder::kNoStorage && !constant) return false;
+    // A clone that saves an old value from a write-back has to be one.
+    for (const Node* user : node.output()->users())
+      if (user->is("aten.copy_.default") && is_mutable_input(origin(&base))) return false;
+    pte::TensorValue tensor = tensor_value(node.output()->meta(), program_.range_constraints, node.output()->name());
+    if (constant) tensor.data_buffer_idx = base_tensor.data_buffer_idx;
+    ids_[node.output()] = builder_.tensor(std::move(tensor), storage);
+    return true;
+  }
+  bool is_mutable_input(const Value* value) const { return value->producer() == nullptr && program_.is_mutated(value); }
+
+  // The runtime's et_view points the result at the argument's memory once its sizes are known.
+  bool emit_dynamic_view(const Node& node) {
+    const int32_t self = id_of(node.tensor("self"));
+    const size_t storage = builder_.storage_of(self);
+    if (storage == PlanBuilder::kNoStorage || is_mutable_input(origin(node.tensor("self")))) return false;
+    pte::TensorValue tensor = tensor_value(node.output()->meta(), program_.range_constraints, node.output()->name());
+    const int32_t size = emit_argument(node, {"size", ArgType::integer_list}, node.argument("size"));
+    const int32_t out = builder_.tensor(std::move(tensor), storage);
+    ids_[node.output()] = out;
+    builder_.call_kernel("executorch_prim::et_view", "default", {self, size, out});
+    return true;
+  }
+
+  void emit_kernel(const Node& node) {
+    const Kernel* kernel = kernel_of(node);
+    if (kernel == nullptr) throw_bug(fmt::format("{}: no kernel, though kernels were checked", describe(node)));
+    const OpSchema& schema = schema_of(*kernel);
+    std::vector<int32_t> results;
+    for (const Value* output : node.outputs())
+      if (!is_in_place(schema)) results.push_back(emit_result(*output));
+    std::vector<int32_t> args;
+    size_t next_result = 0;
+    std::vector<int32_t> returns;
+    for (const ArgSchema& argument : schema.arguments) {
+      if (!is_result_argument(argument)) {
+        args.push_back(emit_argument(node, argument, kernel_argument(node, argument)));
+        if (argument.mutated && is_in_place(schema)) returns.push_back(args.back());
+        continue;
+      }
+      if (argument.type == ArgType::tensor_list) {
+        args.push_back(builder_.add(pte::TensorList{{results.begin() + next_result, results.end()}}));
+        returns.assign(results.begin() + next_result, results.end());
+        next_result = results.size();
+      } else {
+        if (next_result == results.size()) throw_bug(fmt::format("{}: fewer results than {} writes", describe(node), kernel->key));
+        args.push_back(results[next_result++]);
+        returns.push_back(args.back());
+      }
+    }
+    if (is_in_place(schema)) ids_[node.output()] = returns.at(0);
+    const bool list = returns.size() != 1 || schema.arguments.back().type == ArgType::tensor_list;
+    args.push_back(list ? builder_.add(pte::TensorList{returns}) : returns[0]);
+    builder_.call_kernel(kernel->name(), kernel->overload(), std::move(args));
+  }
+
+  void emit_symbolic(const Node& node) {
+    const Value& result = *node.output();
+    if (node.is("aten.sym_size.int"))
+      return call_symbolic(find_kernel("aten::sym_size.int"), {id_of(node.tensor("self")), builder_.integer(node.integer("dim"))}, result);
+    if (node.is("aten.sym_numel.default")) return call_symbolic(find_kernel("aten::sym_numel"), {id_of(node.tensor("self"))}, result);
+    if (node.is("aten._local_scalar_dense.default") || node.is("aten.item.default"))
+      return call_symbolic(find_kernel("aten::_local_scalar_dense"), {id_of(node.tensor("self"))}, result);
+    std::vector<int32_t> args;
+    for (const NamedArgument& argument : node.arguments())
+      args.push_back(emit_argument(node, {argument.name, ArgType::scalar}, argument.value));
+    call_symbolic(find_kernel(primitive_for_symbolic_op(node.op().name())), std::move(args), result);
+  }
+  void call_symbolic(const Kernel* kernel, std::vector<int32_t> args, const Value& result) {
+    args.push_back(emit_result(result));
+    builder_.call_kernel(kernel->name(), kernel->overload(), std::move(args));
+  }
+
+  void emit_delegate(const Node& node) {
+    std::optional<size_t> index;
+    std::vector<int32_t> args;
+    for (const NamedArgument& argument : node.arguments()) {
+      if (const auto* number = argument.value.get_if<int64_t>(); number != nullptr && !index) {
+        index = static_cast<size_t>(*number);
+        continue;
+      }
+      for (Value* value : values_in(argument.value)) args.push_back(id_of(value));
+    }
+    if (!index || *index >= method_.delegates.size())
+      throw_bug(fmt::format("{}: no delegate {}", describe(node), index ? std::to_string(*index) : "index"));
+    const Delegate& delegate = method_.delegates[*index];
+    for (const Value* output : node.outputs()) args.push_back(emit_result(*output));
+    pte::BackendDelegate entry;
+    entry.id = delegate.backend_id;
+    for (const CompileSpec& spec : delegate.compile_specs) {
+      const auto* bytes = reinterpret_cast<const uint8_t*>(spec.value.data());
+      entry.compile_specs.push_back({spec.key, {bytes, bytes + spec.value.size()}});
+    }
+    pools_.payloads.push_back(delegate.payload);
+    builder_.call_delegate(builder_.add_delegate(std::move(entry)), std::move(args));
+  }
+
+  // ---- control flow: both branches stand in the one chain, jumped over as the condition says
+  void emit_cond(const Node& node) {
+    const Condition parts = condition_of(node);
+    const int32_t condition = emit_argument(node, {"pred", ArgType::scalar}, parts.predicate);
+    std::vector<int32_t> operand_ids;
+    for (const SymArg& operand : parts.operands) operand_ids.push_back(emit_symbol(operand));
+
+    std::vector<int32_t> results;
+    for (const Value* output : node.outputs()) results.push_back(emit_result(*output));
+    const size_t to_false = builder_.jump_if_false(condition);
+    emit_branch(*parts.branches[0], operand_ids, results);
+    const size_t to_end = builder_.jump_if_false(builder_.boolean(false));
+    builder_.set_jump_target(to_false);
+    emit_branch(*parts.branches[1], operand_ids, results);
+    builder_.set_jump_target(to_end);
+  }
+
+  void emit_branch(const Graph& branch, const std::vector<int32_t>& operands, const std::vector<int32_t>& results) {
+    if (branch.inputs().size() != operands.size()) throw_unsupported("a branch of cond takes other values than are given");
+    for (size_t i = 0; i < operands.size(); ++i) ids_[branch.inputs()[i]] = operands[i];
+    const std::vector<Argument> outputs = branch.outputs();
+    for (const Argument& output : outputs)
+      for (Value* value : values_in(output))
+        if (value->producer() && !origin(value)->producer()) copies_.insert(value);
+    emit_nodes(branch);
+    if (outputs.size() != results.size()) throw_unsupported("a branch of cond returns another number of values");
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      const int32_t from = emit_output(outputs[i]);
+      builder_.share(results[i], from);  // the result stands for the branch's memory from here on
+      builder_.move(from, results[i]);
+    }
+  }
+
+  // ---- arguments
+  int32_t id_of(const Value* value) const {
+    const auto found = ids_.find(value);
+    if (found == ids_.end()) throw_bug(fmt::format("value '{}' is used before it is emitted", value->name()));
+    return found->second;
+  }
+
+  int32_t emit_symbol(const SymArg& item) {
+    if (const auto* number = std::get_if<int64_t>(&item)) return builder_.integer(*number);
+    if (const auto* number = std::get_if<double>(&item)) return builder_.number(*number);
+    if (const auto* flag = std::get_if<bool>(&item)) return builder_.boolean(*flag);
+    return id_of(std::get<Value*>(item));
+  }
+
+  int32_t emit_argument(const Node& node, const ArgSchema& argument, const Argument& value) {
+    ArgumentEmitter emitter{builder_, [this](const Value* v) { return id_of(v); }, node};
+    return emitter.emit(argument, value);
+  }
+
+  const EdgeMethod& method_;
+  const ExportedProgram& program_;
+  const ExecutorchOptions& options_;
+  EmissionPools& pools_;
+  PlanBuilder builder_;
+  std::unordered_map<const Value*, int32_t> ids_;
+  std::unordered_set<const Value*> returned_;
+  // Copies of operands that leave a branch: the operand may be written to before they are read.
+  std::unordered_set<const Value*> copies_;
+};
+
+}  // namespace
+
+pte::ExecutionPlan emit_method(const EdgeMethod& method, const ExecutorchOptions& options, EmissionPools& pools) {
+  return Emitter(method, options, pools).run();
+}
+
+}  // namespace intaglio

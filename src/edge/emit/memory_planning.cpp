@@ -1,0 +1,156 @@
+#include "edge/emit/memory_planning.h"
+
+#include <algorithm>
+#include <limits>
+#include <map>
+#include <numeric>
+
+namespace intaglio {
+namespace {
+
+constexpr uint64_t kAlignment = 16;
+// Beyond this many tensors only two orders are tried: planning is quadratic.
+constexpr size_t kManyTensors = 6000;
+
+uint64_t padded(uint64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+
+bool live_together(const Lifetime& a, const Lifetime& b) { return a.first <= b.last && b.first <= a.last; }
+
+struct SharedObject {
+  uint64_t size = 0;
+  std::vector<size_t> members;
+};
+
+template <typename Less>
+std::vector<size_t> sorted_order(size_t count, Less less) {
+  std::vector<size_t> order(count);
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(), less);
+  return order;
+}
+
+}  // namespace
+
+MemoryPlan plan_shared_objects(std::span<const Lifetime> tensors) {
+  std::vector<size_t> order =
+      sorted_order(tensors.size(), [&](size_t a, size_t b) { return padded(tensors[a].bytes) < padded(tensors[b].bytes); });
+  std::reverse(order.begin(), order.end());
+
+  MemoryPlan plan;
+  plan.offsets.resize(tensors.size());  // inside the object first
+  std::vector<size_t> object_of(tensors.size());
+  std::vector<SharedObject> objects;
+  for (const size_t index : order) {
+    const Lifetime& tensor = tensors[index];
+    const uint64_t size = padded(tensor.bytes);
+    // Where the tensors that live at the same time end, for each object; 0 where there are none.
+    std::vector<uint64_t> ends(objects.size());
+    std::vector<bool> free(objects.size(), true);
+    for (size_t i = 0; i < objects.size(); ++i) {
+      for (const size_t member : objects[i].members) {
+        if (!live_together(tensor, tensors[member])) continue;
+        free[i] = false;
+        ends[i] = std::max(ends[i], plan.offsets[member] + padded(tensors[member].bytes));
+      }
+      if (free[i]) break;
+    }
+    size_t chosen = std::find(free.begin(), free.end(), true) - free.begin();
+    // Objects behind the free one were not looked at; a free one always wins.
+    if (chosen == objects.size())
+      for (chosen = 0; chosen < objects.size(); ++chosen)
+        if (ends[chosen] > 0 && ends[chosen] + size <= objects[chosen].size) break;
+    if (chosen == objects.size()) {
+      objects.push_back({size, {}});
+      ends.push_back(0);
+    }
+    plan.offsets[index] = ends[chosen];
+    object_of[index] = chosen;
+    objects[chosen].members.push_back(index);
+  }
+
+  std::vector<uint64_t> starts(objects.size());
+  for (size_t i = 0; i < objects.size(); ++i) {
+    starts[i] = plan.total;
+    plan.total += objects[i].size;
+  }
+  for (size_t i = 0; i < tensors.size(); ++i) plan.offsets[i] += starts[object_of[i]];
+  return plan;
+}
+
+MemoryPlan plan_gaps(std::span<const Lifetime> tensors, std::span<const size_t> order) {
+  MemoryPlan plan;
+  plan.offsets.resize(tensors.size());
+  std::vector<size_t> placed;  // by offset
+  for (const size_t index : order) {
+    const uint64_t size = padded(tensors[index].bytes);
+    uint64_t end = 0;  // of what lies below the gap
+    uint64_t best = std::numeric_limits<uint64_t>::max();
+    uint64_t best_gap = std::numeric_limits<uint64_t>::max();
+    for (const size_t other : placed) {
+      if (!live_together(tensors[index], tensors[other])) continue;
+      const uint64_t start = plan.offsets[other];
+      if (start >= end + size && start - end < best_gap) {
+        best = end;
+        best_gap = start - end;
+      }
+      end = std::max(end, start + padded(tensors[other].bytes));
+    }
+    plan.offsets[index] = std::min(best, end);
+    plan.total = std::max(plan.total, plan.offsets[index] + size);
+    const auto behind = std::upper_bound(placed.begin(), placed.end(), plan.offsets[index],
+                                         [&](uint64_t offset, size_t other) { return offset < plan.offsets[other]; });
+    placed.insert(behind, index);
+  }
+  return plan;
+}
+
+uint64_t least_memory(std::span<const Lifetime> tensors) {
+  std::map<size_t, std::pair<uint64_t, uint64_t>> changes;  // step: bytes that start there, bytes that ended before
+  for (const Lifetime& tensor : tensors) {
+    changes[tensor.first].first += padded(tensor.bytes);
+    changes[tensor.last + 1].second += padded(tensor.bytes);
+  }
+  uint64_t live = 0, most = 0;
+  for (const auto& [step, change] : changes) {
+    live = live + change.first - change.second;
+    most = std::max(most, live);
+  }
+  return most;
+}
+
+MemoryPlan plan_memory(std::span<const Lifetime> tensors, std::span<const Lifetime> phantoms) {
+  MemoryPlan best = plan_shared_objects(tensors);
+  const auto keep_smaller = [&](MemoryPlan plan) {
+    plan.offsets.resize(tensors.size());
+    if (plan.total < best.total) best = std::move(plan);
+  };
+  if (!phantoms.empty()) {
+    std::vector<Lifetime> all(tensors.begin(), tensors.end());
+    all.insert(all.end(), phantoms.begin(), phantoms.end());
+    keep_smaller(plan_shared_objects(all));
+  }
+  const uint64_t least = least_memory(tensors);
+  const auto larger = [&](size_t a, size_t b) { return tensors[a].bytes > tensors[b].bytes; };
+  const auto longer = [&](size_t a, size_t b) { return tensors[a].last - tensors[a].first > tensors[b].last - tensors[b].first; };
+  const auto earlier = [&](size_t a, size_t b) { return tensors[a].first < tensors[b].first; };
+
+  if (best.total > least) keep_smaller(plan_gaps(tensors, sorted_order(tensors.size(), larger)));
+  if (tensors.size() > kManyTensors) return best;
+  if (best.total > least) keep_smaller(plan_gaps(tensors, sorted_order(tensors.size(), longer)));
+  if (best.total > least) keep_smaller(plan_gaps(tensors, sorted_order(tensors.size(), earlier)));
+  return best;
+}
+
+bool is_sound(const MemoryPlan& plan, std::span<const Lifetime> tensors) {
+  if (plan.offsets.size() != tensors.size()) return false;
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    if (plan.offsets[i] % kAlignment != 0 || plan.offsets[i] + tensors[i].bytes > plan.total) return false;
+    for (size_t j = 0; j < i; ++j) {
+      const bool apart = plan.offsets[i] + tensors[i].bytes <= plan.offsets[j] || plan.offsets[j] + tensors[j].bytes <= plan.offsets[i];
+      if (!apart && tensors[i].bytes > 0 && tensors[j].bytes > 0 && live_together(tensors[i], tensors[j])) return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace intaglio

@@ -1,0 +1,25 @@
+// Tensors of a graph as tensors of an execution plan.
+#pragma once
+
+#include <string_view>
+
+#include <intaglio/graph.h>
+
+#include "pte/program.h"
+
+namespace intaglio {
+
+// Sizes fit ExecuTorch's 32 bits, or an unsupported error naming the tensor.
+std::vector<int32_t> sizes32(const Sizes& sizes, std::string_view name);
+
+// Symbolic sizes become their upper bounds; an unsupported error names the tensor and what to do when there is none.
+pte::TensorValue tensor_value(const TensorMeta& meta, const SymRanges& ranges, std::string_view name);
+
+// Dimensions from the outermost in memory: row-major or channels-last where the strides say so, row-major for
+// anything that is neither (strides of views, which no result has).
+std::vector<uint8_t> stored_dim_order(const TensorMeta& meta);
+
+// Bytes of a tensor at its largest.
+uint64_t planned_bytes(const pte::TensorValue& tensor);
+
+}  // namespace intaglio

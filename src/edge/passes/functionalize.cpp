@@ -1,0 +1,265 @@
+#include "edge/passes/functionalize.h"
+
+#include <algorithm>
+#include <unordered_map>
+
+#include <fmt/format.h>
+
+#include <intaglio/error.h>
+
+#include "decompose/builder.h"
+#include "decompose/permutation.h"
+#include "decompose/rewrite.h"
+#include "ir/infer.h"
+
+namespace intaglio {
+namespace {
+
+// Where a view's elements live.
+struct View {
+  Value* parent = nullptr;
+  Node* node = nullptr;
+  size_t output = 0;
+};
+
+const ArgSchema* mutated_argument(const Node& node) {
+  const OpSchema* schema = node.op().schema();
+  if (!schema) return nullptr;
+  for (const ArgSchema& argument : schema->arguments)
+    if (argument.mutated) return &argument;
+  return nullptr;
+}
+
+const ArgSchema* viewed_argument(const Node& node) {
+  const OpSchema* schema = node.op().schema();
+  if (!schema || !schema->is_view()) return nullptr;
+  for (const ArgSchema& argument : schema->arguments)
+    if (argument.aliased && !argument.mutated) return &argument;
+  return nullptr;
+}
+
+bool is_one_of(Op op, std::initializer_list<std::string_view> bases) {
+  return std::find(bases.begin(), bases.end(), op.base()) != bases.end();
+}
+
+// Casts and re-layouts share elements only when they have nothing to do.
+bool makes_a_copy(const Node& node, const Value* operand) {
+  if (is_one_of(node.op(), {"to", "type_as", "_to_copy"})) return node.output()->dtype() != operand->dtype();
+  return false;
+}
+
+class Functionalizer {
+ public:
+  explicit Functionalizer(ExportedProgram& program) : program_(program), graph_(program.graph()) {}
+
+  void run() {
+    for (Node* node : graph_.node_list()) visit(*node);
+    finish_outputs();
+    for (auto node = replaced_.rbegin(); node != replaced_.rend(); ++node) graph_.erase(*node);
+  }
+
+ private:
+  // The tensor a value stands for: results of in-place ops stand for what they wrote to.
+  Value* identity(Value* value) const {
+    auto found = identity_.find(value);
+    return found == identity_.end() ? value : found->second;
+  }
+  Value* base(Value* value) const {
+    for (auto view = views_.find(value); view != views_.end(); view = views_.find(value)) value = view->second.parent;
+    return value;
+  }
+  size_t writes_to(Value* base) const {
+    auto found = writes_.find(base);
+    return found == writes_.end() ? 0 : found->second;
+  }
+
+  // The value that holds this tensor's elements now; views that a write made stale are taken again before `at`.
+  Value* current(Value* value, Node* at, const Node& origin) {
+    value = identity(value);
+    auto view = views_.find(value);
+    auto known = current_.find(value);
+    Value* latest = known == current_.end() ? value : known->second;
+    if (view == views_.end() || seen_[value] >= writes_to(base(value))) return latest;
+    Value* parent = current(view->second.parent, at, origin);
+    const ArgSchema* operand = viewed_argument(*view->second.node);
+    std::vector<NamedArgument> arguments = view->second.node->arguments();
+    for (NamedArgument& argument : arguments)
+      if (argument.name == operand->name) argument.value = parent;
+    std::vector<OutputSpecification> outputs;
+    for (const Value* output : view->second.node->outputs()) outputs.push_back({output->meta()});
+    Node& again =
+        graph_.insert_before(at, view->second.node->op(), std::move(arguments), std::move(outputs), "", view->second.node->output_groups());
+    again.metadata = inherited_metadata(origin);
+    latest = again.output(view->second.output);
+    current_[value] = latest;
+    seen_[value] = writes_to(base(value));
+    return latest;
+  }
+
+  void visit(Node& node) {
+    const ArgSchema* written = mutated_argument(node);
+    const ArgSchema* viewed = viewed_argument(node);
+    Value* target = written ? single(node, *written) : nullptr;
+    Value* parent = viewed ? identity(node.tensor(viewed->name)) : nullptr;
+    for (Value* input : node.inputs()) {
+      Value* latest = current(input, &node, node);
+      if (latest != input) graph_.replace_uses_in(node, input, latest);
+    }
+    if (target) return write(node, *written, identity(target));
+    if (!parent || makes_a_copy(node, parent)) return;
+    for (size_t i = 0; i < node.outputs().size(); ++i) {
+      views_[node.output(i)] = {parent, &node, i};
+      seen_[node.output(i)] = writes_to(base(parent));
+    }
+  }
+
+  Value* single(const Node& node, const ArgSchema& written) const {
+    size_t count = 0;
+    for (const ArgSchema& argument : node.op().schema()->arguments) count += argument.mutated;
+    if (count != 1) throw_unsupported(fmt::format("{} writes to several tensors in place; export the model in eval mode", describe(node)));
+    return node.tensor(written.name);
+  }
+
+  void write(Node& node, const ArgSchema& written, Value* target) {
+    for (Value* output : node.outputs()) identity_[output] = target;
+    replaced_.push_back(&node);
+    if (is_one_of(node.op(), {"detach_", "requires_grad_", "lift_fresh"})) return;
+    GraphBuilder build(program_, node);
+    store(build, node, target, functional_result(build, node, node.tensor(written.name)));
+  }
+
+  // What the in-place op leaves in its operand.
+  Value* functional_result(GraphBuilder& build, const Node& node, Value* operand) {
+    const std::string_view base = node.op().base();
+    if (base == "copy_") return build.expand(build.cast(node.tensor("src"), operand->dtype()), operand->sizes());
+    if (base == "zero_") return build.full(operand->sizes(), 0, operand->dtype(), operand);
+    if (base == "fill_" && node.op().overload() == "Scalar")
+      return build.full(operand->sizes(), node.argument("value"), operand->dtype(), operand);
+    // Powers have two operands that may be numbers, so the functional overloads name both.
+    const bool power = base == "pow_" || base == "float_power_";
+    const std::string name =
+        fmt::format("{}.{}.{}{}", node.op().name_space(), base.substr(0, base.size() - 1), power ? "Tensor_" : "", node.op().overload());
+    const Op functional = Op::get(name);
+    if (!base.ends_with('_') || !functional.schema() || functional.schema()->returns.size() != 1 || functional.schema()->is_view())
+      throw_unsupported(
+          fmt::format("{}: there is no functional form of this in-place op; use the out-of-place op in the model", describe(node)));
+    OutputSpecification output{operand->meta()};
+    std::vector<NamedArgument> arguments = node.arguments();
+    // The two forms take the same arguments, but not always by the same names (dropout_: self, dropout: input).
+    for (NamedArgument& argument : arguments)
+      if (const auto place = node.op().schema()->index_of(argument.name); place && *place < functional.schema()->arguments.size())
+        if (!functional.schema()->find(argument.name)) argument.name = functional.schema()->arguments[*place].name;
+    Node& created = graph_.insert_before(const_cast<Node*>(&node), functional, std::move(arguments), {output});
+    created.metadata = node.metadata;
+    const DType wanted = operand->dtype();
+    refresh_metadata(created);
+    return build.cast(created.output(), wanted);
+  }
+
+  // Makes `fresh` the content of `target` and of everything it is a view of.
+  void store(GraphBuilder& build, Node& node, Value* target, Value* fresh) {
+    std::vector<Value*> chain = {target};
+    std::vector<Value*> contents = {fresh};
+    while (views_.contains(chain.back())) {
+      const View& view = views_.at(chain.back());
+      Value* whole = current(view.parent, &node, node);
+      contents.push_back(scatter(build, view, whole, contents.back()));
+      chain.push_back(view.parent);
+    }
+    const size_t writes = ++writes_[chain.back()];
+    for (size_t i = 0; i < chain.size(); ++i) {
+      current_[chain[i]] = contents[i];
+      seen_[chain[i]] = writes;
+    }
+  }
+
+  // `whole` with the part that the view shows replaced by `part`.
+  Value* scatter(GraphBuilder& build, const View& view, Value* whole, Value* part) {
+    const Node& node = *view.node;
+    if (is_one_of(node.op(), {"slice", "narrow"})) return scatter_slice(build, node, whole, part);
+    if (is_one_of(node.op(), {"select"}))
+      return build.call("aten.select_scatter.default", {whole, part, node.integer("dim"), node.argument("index")});
+    if (is_one_of(node.op(), {"unbind"}))
+      return build.call("aten.select_scatter.default", {whole, part, node.integer("dim"), static_cast<int64_t>(view.output)});
+    if (is_one_of(node.op(), {"split", "chunk", "split_with_sizes"})) return scatter_split(build, view, whole, part);
+    if (auto order = permutation_of(node)) return build.permute(part, inverse_permutation(*order));
+    const bool reshapes = is_one_of(node.op(), {"view", "reshape", "_unsafe_view", "flatten", "unflatten", "squeeze", "unsqueeze",
+                                                "view_as", "reshape_as", "contiguous", "alias", "detach", "to", "type_as", "lift_fresh"});
+    if (!reshapes || node.op().overload() == "dtype_view") refuse(node);
+    return build.view(part, whole->sizes());
+  }
+
+  Value* scatter_slice(GraphBuilder& build, const Node& node, Value* whole, Value* part) {
+    if (whole->sizes() == part->sizes()) return part;
+    if (node.op().base() == "narrow") {
+      const Argument start = node.argument("start");
+      return build.call("aten.slice_scatter.default", {whole, part, node.integer("dim"), start, build.sum(start, node.argument("length"))});
+    }
+    return build.call("aten.slice_scatter.default",
+                      {whole, part, node.integer("dim"), node.argument("start"), node.argument("end"), node.argument("step")});
+  }
+
+  Value* scatter_split(GraphBuilder& build, const View& view, Value* whole, Value* part) {
+    const int64_t written = view.node->integer("dim");
+    const int64_t dim = written < 0 ? written + whole->meta().rank() : written;
+    int64_t start = 0;
+    for (size_t i = 0; i < view.output; ++i) {
+      const SymInt& size = view.node->output(i)->sizes()[static_cast<size_t>(dim)];
+      if (!size.is_static()) refuse(*view.node);
+      start += size.value();
+    }
+    const SymInt& length = part->sizes()[static_cast<size_t>(dim)];
+    if (!length.is_static()) refuse(*view.node);
+    return build.call("aten.slice_scatter.default", {whole, part, dim, start, start + length.value()});
+  }
+
+  [[noreturn]] void refuse(const Node& node) const {
+    throw_unsupported(
+        fmt::format("{}: the model writes through this view in place, which cannot be expressed; write to a copy instead", describe(node)));
+  }
+
+  void finish_outputs() {
+    Node& end = graph_.output_node();
+    for (Value* input : end.inputs()) {
+      Value* latest = current(input, nullptr, end);
+      if (latest != input) graph_.replace_uses_in(end, input, latest);
+    }
+    std::vector<Argument> outputs = graph_.outputs();
+    std::vector<OutputSpec> specs = program_.output_specs;
+    size_t place = 0;
+    for (const InputSpec& spec : program_.input_specs) {
+      if (!writes_.contains(spec.value)) continue;
+      outputs.insert(outputs.begin() + static_cast<ptrdiff_t>(place), Argument(current_.at(spec.value)));
+      specs.insert(specs.begin() + static_cast<ptrdiff_t>(place), mutation_of(spec));
+      ++place;
+    }
+    graph_.set_outputs(std::move(outputs));
+    program_.output_specs = std::move(specs);
+  }
+
+  OutputSpec mutation_of(const InputSpec& spec) const {
+    switch (spec.kind) {
+      case InputSpec::Kind::buffer: return {OutputSpec::Kind::buffer_mutation, spec.target};
+      case InputSpec::Kind::parameter: return {OutputSpec::Kind::parameter_mutation, spec.target};
+      case InputSpec::Kind::user_input: return {OutputSpec::Kind::user_input_mutation, spec.value->name()};
+      default: throw_unsupported(fmt::format("the program writes to the constant '{}' in place; make it a buffer", escaped(spec.target)));
+    }
+  }
+
+  ExportedProgram& program_;
+  Graph& graph_;
+  std::unordered_map<Value*, Value*> identity_, current_;
+  std::unordered_map<Value*, View> views_;
+  std::unordered_map<Value*, size_t> writes_, seen_;  // writes by base; how many of them a view has seen
+  std::vector<Node*> replaced_;
+};
+
+}  // namespace
+
+void functionalize(ExportedProgram& program) {
+  const std::vector<Node*> nodes = program.graph().node_list();
+  if (std::none_of(nodes.begin(), nodes.end(), [](const Node* node) { return mutated_argument(*node) != nullptr; })) return;
+  Functionalizer(program).run();
+}
+
+}  // namespace intaglio
