@@ -5,7 +5,6 @@
 #   *_test.cpp   one GoogleTest program `NAME_test`
 #   *_fuzz.cpp   one libFuzzer program each (with INTAGLIO_FUZZ)
 #   *_bench.cpp  one Google Benchmark program `NAME_bench` (with INTAGLIO_BENCH)
-# `tests/data` beside the code is found by tests through INTAGLIO_SOURCE_DIR.
 function(intaglio_room NAME)
   cmake_parse_arguments(ROOM "" "" "DEPENDS;LINK;SOURCES;EXCLUDE" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS RELATIVE ${CMAKE_CURRENT_SOURCE_DIR} *.cpp)
@@ -30,8 +29,7 @@ function(intaglio_room NAME)
 
   if(INTAGLIO_TESTS AND tests)
     add_executable(${NAME}_test ${tests})
-    target_link_libraries(${NAME}_test PRIVATE intaglio_${NAME} GTest::gtest GTest::gtest_main)
-    target_compile_definitions(${NAME}_test PRIVATE INTAGLIO_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+    target_link_libraries(${NAME}_test PRIVATE intaglio_${NAME} intaglio_testing GTest::gtest GTest::gtest_main)
     add_test(NAME ${NAME} COMMAND ${NAME}_test)
   endif()
   if(INTAGLIO_FUZZ)

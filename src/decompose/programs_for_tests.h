@@ -13,6 +13,7 @@
 #include <intaglio/program.h>
 
 #include "decompose/builder.h"
+#include "testing/source_dir.h"
 
 namespace intaglio::test {
 
@@ -53,7 +54,7 @@ struct TestProgram {
 };
 
 inline void expect_golden(const std::string& name, const ExportedProgram& program, const std::string& room = "edge") {
-  const std::string path = std::string(INTAGLIO_SOURCE_DIR) + "/src/" + room + "/golden/" + name + ".txt";
+  const std::string path = test::source_dir().string() + "/src/" + room + "/golden/" + name + ".txt";
   const std::string text = to_string(program);
   if (std::getenv("INTAGLIO_UPDATE_GOLDEN")) {
     std::ofstream(path) << text;

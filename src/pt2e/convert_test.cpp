@@ -11,6 +11,7 @@
 #include "pt2e/prepared.h"
 #include "pt2e/printer.h"
 #include "pt2e/test_programs.h"
+#include "testing/source_dir.h"
 
 namespace intaglio {
 namespace {
@@ -87,7 +88,7 @@ void feed(PreparedProgram& prepared) {
 }
 
 void expect_golden(const std::string& name, const std::string& text) {
-  const std::string path = std::string(INTAGLIO_SOURCE_DIR) + "/src/pt2e/golden/" + name + ".txt";
+  const std::string path = test::source_dir().string() + "/src/pt2e/golden/" + name + ".txt";
   if (std::getenv("INTAGLIO_UPDATE_GOLDEN") != nullptr) {
     std::ofstream(path) << text;
     return;

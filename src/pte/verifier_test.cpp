@@ -12,6 +12,7 @@
 #include "edge/edge_graphs_for_tests.h"
 #include "pte/kernel_table.h"
 #include "pte/writer.h"
+#include "testing/source_dir.h"
 
 namespace intaglio {
 namespace {
@@ -221,7 +222,7 @@ TEST(PteVerifier, MutationsNeverCrash) {
 
 // Flatbuffer verification lets this one pass.
 TEST(PteVerifier, MisalignedListIsRefused) {
-  const auto file = MappedFile::open(INTAGLIO_SOURCE_DIR "/tests/corpus/pte_reader_fuzz/misaligned_list");
+  const auto file = MappedFile::open(test::source_dir() / "tests/corpus/pte_reader_fuzz/misaligned_list");
   EXPECT_THROW(verify_pte(file->bytes()), Error);
 }
 

@@ -17,6 +17,7 @@
 #include "quant/affine.h"
 #include "quant/histogram.h"
 #include "quant/kernels/kernels.h"
+#include "testing/source_dir.h"
 
 namespace intaglio::quant {
 namespace {
@@ -41,7 +42,7 @@ struct Line {
 const char* other_records() { return std::getenv("INTAGLIO_OBSERVER_RECORDS"); }
 
 std::vector<Line> read_lines(const std::string& name) {
-  const std::string folder = other_records() ? other_records() : INTAGLIO_SOURCE_DIR "/tests/records/observers";
+  const std::string folder = other_records() ? other_records() : (test::source_dir() / "tests/records/observers").string();
   std::ifstream file(folder + "/" + name);
   EXPECT_TRUE(file.good()) << name;
   std::vector<Line> lines;

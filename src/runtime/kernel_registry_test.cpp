@@ -1,5 +1,6 @@
 #include "runtime/kernel_registry.h"
 #include "base/test_errors.h"
+#include "testing/source_dir.h"
 
 #include <gtest/gtest.h>
 
@@ -44,7 +45,7 @@ TEST(KernelSignature, FromTheTable) {
 
 // The first quoted word of each row of a table in the repository.
 std::vector<std::string> kernels_of_table(const std::string& table) {
-  std::ifstream in(std::string(INTAGLIO_SOURCE_DIR) + table);
+  std::ifstream in(test::source_dir().string() + table);
   std::vector<std::string> names;
   for (std::string line; std::getline(in, line);) {
     const size_t start = line.find('"') + 1;

@@ -9,6 +9,7 @@
 #include <intaglio/error.h>
 
 #include "runtime/runtime.h"
+#include "testing/source_dir.h"
 
 namespace intaglio::runtime {
 namespace {
@@ -16,7 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 
 std::vector<std::byte> read_record(const std::string& name) {
-  std::ifstream in(fs::path(INTAGLIO_SOURCE_DIR) / "tests/records/pte" / name, std::ios::binary);
+  std::ifstream in(test::source_dir() / "tests/records/pte" / name, std::ios::binary);
   std::string text((std::istreambuf_iterator<char>(in)), {});
   std::vector<std::byte> bytes(text.size());
   std::memcpy(bytes.data(), text.data(), text.size());
@@ -124,7 +125,7 @@ TEST(PteVerify, MessagesNameFileAndCause) {
 
 TEST(PteVerify, MissingFilesAndFolders) {
   EXPECT_THROW(verify_pte("/nonexistent/model.pte"), Error);
-  EXPECT_THROW(verify_pte(INTAGLIO_SOURCE_DIR "/tests/corpus/pte_verify_fuzz/misaligned_list"), Error);
+  EXPECT_THROW(verify_pte(test::source_dir() / "tests/corpus/pte_verify_fuzz/misaligned_list"), Error);
   EXPECT_THROW(verify_pte(fs::temp_directory_path()), Error);
 }
 

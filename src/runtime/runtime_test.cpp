@@ -11,6 +11,7 @@
 
 #include "base/test_errors.h"
 #include "runtime/child_process.h"
+#include "testing/source_dir.h"
 
 namespace intaglio::runtime {
 namespace {
@@ -19,7 +20,7 @@ using intaglio::testing::error_of;
 
 namespace fs = std::filesystem;
 
-fs::path record(const std::string& name) { return fs::path(INTAGLIO_SOURCE_DIR) / "tests/records/pte" / (name + ".pte"); }
+fs::path record(const std::string& name) { return test::source_dir() / "tests/records/pte" / (name + ".pte"); }
 
 std::vector<RunValue> run_once(const std::string& name, std::vector<RunValue> inputs) {
   PteRunner runner;

@@ -11,6 +11,7 @@
 #include "backends/xnnpack/payload/payload_writer.h"
 #include "backends/xnnpack/preprocess.h"
 #include "backends/xnnpack/test_program.h"
+#include "testing/source_dir.h"
 
 namespace intaglio::xnnpack {
 namespace {
@@ -102,7 +103,7 @@ std::string text_of(const Golden& golden) {
 class GoldenPayload : public testing::TestWithParam<Golden> {};
 
 TEST_P(GoldenPayload, IsAsRecorded) {
-  const std::string path = std::string(INTAGLIO_SOURCE_DIR) + "/src/backends/xnnpack/golden/" + GetParam().name + ".txt";
+  const std::string path = test::source_dir().string() + "/src/backends/xnnpack/golden/" + GetParam().name + ".txt";
   const std::string text = text_of(GetParam());
   if (std::getenv("INTAGLIO_UPDATE_GOLDEN")) std::ofstream(path) << text;
   std::stringstream recorded;

@@ -11,6 +11,7 @@
 #include "pt2e/prepared.h"
 #include "pt2e/printer.h"
 #include "pt2e/test_programs.h"
+#include "testing/source_dir.h"
 
 namespace intaglio::xnnpack {
 namespace {
@@ -348,7 +349,7 @@ TEST(XnnpackQuantizer, ResidualNetworkAsGolden) {
     const Prepared p = prepare_global(residual_network(), compat);
     text += (compat == Compat::torchao ? "# torchao\n" : "# intaglio\n") + to_string(p.program.internal());
   }
-  const std::string path = std::string(INTAGLIO_SOURCE_DIR) + "/src/pt2e/golden/xnnpack_residual_network.txt";
+  const std::string path = test::source_dir().string() + "/src/pt2e/golden/xnnpack_residual_network.txt";
   if (std::getenv("INTAGLIO_UPDATE_GOLDEN") != nullptr) std::ofstream(path) << text;
   std::stringstream golden;
   golden << std::ifstream(path).rdbuf();
