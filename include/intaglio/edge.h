@@ -59,6 +59,7 @@ struct EdgeMethod {
 class EdgeProgram {
  public:
   std::vector<EdgeMethod> methods;
+  PartitionerList partitioners;  // that made the delegates; they check the payloads in the written file
   ExecutorchProgram to_executorch(const ExecutorchOptions& options = {}) &&;
 };
 

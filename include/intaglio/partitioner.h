@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <unordered_set>
 #include <vector>
@@ -66,6 +67,8 @@ class Partitioner {
   virtual PartitionResult partition(const ExportedProgram& program) const = 0;
   // One partition, cut out as a program of its own: its user inputs and outputs are the delegate's arguments.
   virtual Delegate preprocess(ExportedProgram partition) const = 0;
+  // A payload of this backend as it stands in a written file; a bad-input error says what is wrong with it.
+  virtual void check(std::span<const std::byte>) const {}
 };
 
 // A list that can be written in place: `{XnnpackPartitioner()}`.

@@ -64,6 +64,7 @@ class XnnpackPartitioner : public Partitioner {
   void transform(ExportedProgram& program) const override;
   PartitionResult partition(const ExportedProgram& program) const override;
   Delegate preprocess(ExportedProgram partition) const override;
+  void check(std::span<const std::byte> payload) const override;
 
  private:
   XnnpackPartitionerOptions options_;

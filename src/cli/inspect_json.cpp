@@ -6,7 +6,6 @@
 #include <intaglio/error.h>
 
 #include "pt2e/uncalibrated.h"
-#include "pte/reader.h"
 #include "report/pte_explanation.h"
 
 namespace intaglio::cli {
@@ -224,8 +223,8 @@ Json pt2_document(const std::string& path, const ExportedProgram& program, const
 }
 
 Json pte_document(const std::string& path, std::span<const std::byte> bytes) {
-  const pte::PteSummary summary = pte::read_pte_summary(bytes);
   const PteContents contents = read_pte_contents(bytes);
+  const pte::PteSummary& summary = contents.summary;
   Json result = document("intaglio.inspect/1");
   result["file"] = path;
   result["kind"] = "pte";

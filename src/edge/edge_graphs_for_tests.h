@@ -1,8 +1,6 @@
 // Edge programs written by hand, for tests.
 #pragma once
 
-#include <cstring>
-
 #include <intaglio/edge.h>
 
 namespace intaglio::test {
@@ -69,8 +67,9 @@ class EdgeBuilder {
     result.delegates = std::move(delegates_);
     return result;
   }
-  ExecutorchProgram lower(const ExecutorchOptions& options) && {
+  ExecutorchProgram lower(const ExecutorchOptions& options, PartitionerList partitioners = {}) && {
     EdgeProgram edge;
+    edge.partitioners = std::move(partitioners);
     edge.methods.push_back(std::move(*this).method("forward"));
     return std::move(edge).to_executorch(options);
   }
@@ -85,17 +84,5 @@ class EdgeBuilder {
   std::vector<Argument> outputs_;
   std::vector<Delegate> delegates_;
 };
-
-// A payload whose header passes the verifier.
-inline std::vector<std::byte> xnnpack_like_payload() {
-  std::vector<std::byte> payload(48);
-  const uint32_t offset = 32, size = 16, constants = 48;
-  std::memcpy(payload.data() + 4, "XH00", 4);
-  std::memcpy(payload.data() + 10, &offset, 4);
-  std::memcpy(payload.data() + 14, &size, 4);
-  std::memcpy(payload.data() + 18, &constants, 4);
-  std::memcpy(payload.data() + 36, "XN01", 4);
-  return payload;
-}
 
 }  // namespace intaglio::test

@@ -175,6 +175,7 @@ EdgeProgram to_edge_transform_and_lower(std::vector<std::pair<std::string, Expor
   for (const auto& [name, program] : methods)
     if (name.empty() || !names.insert(name).second) throw_usage(fmt::format("the method name '{}' is empty or used twice", escaped(name)));
   EdgeProgram lowered;
+  lowered.partitioners = partitioners;
   for (auto& [name, program] : methods) {
     const std::string source = program.source;
     try {

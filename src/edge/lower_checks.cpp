@@ -39,14 +39,14 @@ void check_node(const Node& node, Findings& findings) {
   for (const NamedArgument& argument : node.arguments())
     if (const auto* subgraph = argument.value.get_if<std::shared_ptr<Subgraph>>()) check_graph(*(*subgraph)->graph, findings);
   if (is_delegate_call(node) || is_erased(node) || is_symbolic_op(node) || node.is("higher_order.cond")) return;
-  const Kernel* kernel = kernel_of(node);
+  const pte::RuntimeKernel* kernel = kernel_of(node);
   if (kernel == nullptr) {
     findings.missing.push_back(describe(node));
     return;
   }
   const auto check = [&](std::string_view argument, const Value* value) {
     if (!value->is_tensor()) return true;
-    const std::string taken = refused_dtype(*kernel, argument, value->dtype());
+    const std::string taken = pte::refused_dtype(*kernel, argument, value->dtype());
     if (taken.empty()) return true;
     findings.refused.push_back(
         fmt::format("{} has '{}' of {} where its kernel takes {}", describe(node), escaped(value->name()), name(value->dtype()), taken));
@@ -55,7 +55,7 @@ void check_node(const Node& node, Findings& findings) {
   for (const NamedArgument& argument : node.arguments())
     for (const Value* value : values_in(argument.value))
       if (!check(argument.name, value)) return;
-  if (!node.outputs().empty()) check(kResultArgument, node.output());
+  if (!node.outputs().empty()) check(pte::kResultArgument, node.output());
 }
 
 }  // namespace
@@ -71,10 +71,10 @@ bool is_erased(const Node& node) {
 bool is_symbolic_op(const Node& node) {
   const std::string_view name = node.op().name();
   if (std::find(std::begin(kSymbolSources), std::end(kSymbolSources), name) != std::end(kSymbolSources)) return true;
-  return !primitive_for_symbolic_op(name).empty();
+  return !pte::primitive_for_symbolic_op(name).empty();
 }
 
-const Kernel* kernel_of(const Node& node) { return kernel_for(node.op().name()); }
+const pte::RuntimeKernel* kernel_of(const Node& node) { return pte::runtime_kernel_for(node.op().name()); }
 
 void check_kernels(const ExportedProgram& program) {
   Findings findings;

@@ -14,7 +14,7 @@ bool is_erased(const Node& node);  // asserts and range constraints: nothing to 
 bool is_symbolic_op(const Node& node);
 
 // The kernel of a node's op, or null.
-const Kernel* kernel_of(const Node& node);
+const pte::RuntimeKernel* kernel_of(const Node& node);
 
 // Every node has a kernel that takes its element types. Otherwise an unsupported error, one line that lists them all
 // with layer and source line.

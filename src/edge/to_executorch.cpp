@@ -20,8 +20,9 @@ namespace intaglio {
 struct ExecutorchProgram::Impl {
   // Own the bytes that the image points to.
   std::vector<EdgeMethod> methods;
+  PartitionerList partitioners;
   EmissionPools pools;
-  pte::Image image;
+  pte::FileImage image;
 };
 
 namespace {
@@ -62,9 +63,13 @@ pte::SegmentData segment_data(const std::vector<EdgeMethod>& methods, const Emis
 }
 
 // Nothing leaves this room that a reader would refuse.
-void check_written(std::span<const std::byte> file, const std::string& name) {
+void check_written(std::span<const std::byte> file, const PartitionerList& partitioners, const std::string& name) {
+  const auto check_payload = [&](std::string_view backend_id, std::span<const std::byte> payload) {
+    for (const auto& partitioner : partitioners.items())
+      if (partitioner->backend_id() == backend_id) partitioner->check(payload);
+  };
   try {
-    verify_pte(file, {.require_known_operators = true});
+    pte::verify_pte(file, {.require_known_operators = true, .check_payload = check_payload});
   } catch (const Error& error) { throw_bug(fmt::format("the program written for {} does not pass its own check: {}", name, error.what())); }
 }
 
@@ -73,6 +78,7 @@ void check_written(std::span<const std::byte> file, const std::string& name) {
 ExecutorchProgram EdgeProgram::to_executorch(const ExecutorchOptions& options) && {
   auto impl = std::make_unique<ExecutorchProgram::Impl>();
   impl->methods = std::move(methods);
+  impl->partitioners = std::move(partitioners);
   if (impl->methods.empty()) throw_usage("the program has no method to write");
   std::sort(impl->methods.begin(), impl->methods.end(), [](const EdgeMethod& a, const EdgeMethod& b) { return a.name < b.name; });
   for (size_t i = 1; i < impl->methods.size(); ++i)
@@ -102,13 +108,13 @@ void ExecutorchProgram::save(const std::filesystem::path& path) const {
   AtomicFile file(path);
   pte::write_image(impl_->image, [&](std::span<const std::byte> bytes) { file.write(bytes); });
   file.flush();
-  check_written(MappedFile::open(file.temporary_path())->bytes(), escaped(path.string()));
+  check_written(MappedFile::open(file.temporary_path())->bytes(), impl_->partitioners, escaped(path.string()));
   file.commit();
 }
 
 std::vector<std::byte> ExecutorchProgram::bytes() const {
   std::vector<std::byte> bytes = pte::image_bytes(impl_->image);
-  check_written(bytes, "memory");
+  check_written(bytes, impl_->partitioners, "memory");
   return bytes;
 }
 

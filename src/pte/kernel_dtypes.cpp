@@ -7,7 +7,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-namespace intaglio {
+namespace intaglio::pte {
 namespace {
 
 using Set = uint32_t;
@@ -299,11 +299,11 @@ const std::unordered_map<std::string_view, Set>& table() {
 
 }  // namespace
 
-bool has_measured_dtypes(const Kernel& kernel) {
+bool has_measured_dtypes(const RuntimeKernel& kernel) {
   return table().contains(kernel.key) || table().contains(fmt::format("{}:{}", kernel.key, kResultArgument));
 }
 
-std::string refused_dtype(const Kernel& kernel, std::string_view argument, DType dtype) {
+std::string refused_dtype(const RuntimeKernel& kernel, std::string_view argument, DType dtype) {
   auto row = table().find(fmt::format("{}:{}", kernel.key, argument));
   if (row == table().end() && argument != kResultArgument) row = table().find(kernel.key);
   if (row == table().end() || (row->second & of(dtype)) != 0) return {};
@@ -313,4 +313,4 @@ std::string refused_dtype(const Kernel& kernel, std::string_view argument, DType
   return fmt::format("{}", fmt::join(taken, ", "));
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::pte

@@ -9,14 +9,14 @@
 
 #include "pte/kernel_table.h"
 
-namespace intaglio {
+namespace intaglio::pte {
 
 // The name that a kernel's first result goes by.
 inline constexpr std::string_view kResultArgument = "out";
 
 // Empty when the kernel takes the type for this argument (by the schema's name, or kResultArgument); otherwise the
 // types that it does take. Kernels that no lowered program holds take everything.
-std::string refused_dtype(const Kernel& kernel, std::string_view argument, DType dtype);
-bool has_measured_dtypes(const Kernel& kernel);
+std::string refused_dtype(const RuntimeKernel& kernel, std::string_view argument, DType dtype);
+bool has_measured_dtypes(const RuntimeKernel& kernel);
 
-}  // namespace intaglio
+}  // namespace intaglio::pte

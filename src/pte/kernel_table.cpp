@@ -7,20 +7,20 @@
 
 #include <intaglio/error.h>
 
-namespace intaglio {
+namespace intaglio::pte {
 namespace {
 
-constexpr Kernel kKernels[] = {
-#define KERNEL(group, key, functional, schema) Kernel{key, functional, schema, KernelGroup::group},
+constexpr RuntimeKernel kKernels[] = {
+#define KERNEL(group, key, functional, schema) RuntimeKernel{key, functional, schema, KernelGroup::group},
 #include "pte/kernel_table.inc"
 #undef KERNEL
 };
 
 struct Index {
-  std::unordered_map<std::string_view, const Kernel*> by_key;
-  std::unordered_map<std::string_view, const Kernel*> by_functional;
+  std::unordered_map<std::string_view, const RuntimeKernel*> by_key;
+  std::unordered_map<std::string_view, const RuntimeKernel*> by_functional;
   Index() {
-    for (const Kernel& kernel : kKernels) {
+    for (const RuntimeKernel& kernel : kKernels) {
       by_key.emplace(kernel.key, &kernel);
       if (!kernel.functional.empty()) by_functional.emplace(kernel.functional, &kernel);
     }
@@ -31,7 +31,7 @@ const Index& index() {
   return instance;
 }
 
-const Kernel* look_up(const std::unordered_map<std::string_view, const Kernel*>& map, std::string_view name) {
+const RuntimeKernel* look_up(const std::unordered_map<std::string_view, const RuntimeKernel*>& map, std::string_view name) {
   const auto found = map.find(name);
   return found == map.end() ? nullptr : found->second;
 }
@@ -67,17 +67,17 @@ constexpr SymbolicRow kSymbolicOps[] = {
 
 }  // namespace
 
-std::string_view Kernel::name() const { return key.substr(0, key.find('.')); }
-std::string_view Kernel::overload() const {
+std::string_view RuntimeKernel::name() const { return key.substr(0, key.find('.')); }
+std::string_view RuntimeKernel::overload() const {
   const size_t dot = key.find('.');
   return dot == std::string_view::npos ? std::string_view() : key.substr(dot + 1);
 }
 
-std::span<const Kernel> all_kernels() { return kKernels; }
-const Kernel* find_kernel(std::string_view key) { return look_up(index().by_key, key); }
-const Kernel* kernel_for(std::string_view functional_op) { return look_up(index().by_functional, functional_op); }
+std::span<const RuntimeKernel> runtime_kernels() { return kKernels; }
+const RuntimeKernel* find_runtime_kernel(std::string_view key) { return look_up(index().by_key, key); }
+const RuntimeKernel* runtime_kernel_for(std::string_view functional_op) { return look_up(index().by_functional, functional_op); }
 
-const OpSchema& schema_of(const Kernel& kernel) {
+const OpSchema& schema_of(const RuntimeKernel& kernel) {
   static std::mutex mutex;
   static std::unordered_map<std::string_view, std::unique_ptr<OpSchema>> parsed;
   const std::lock_guard lock(mutex);
@@ -89,10 +89,22 @@ const OpSchema& schema_of(const Kernel& kernel) {
   return *schema;
 }
 
+bool is_out(const ArgSchema& argument) { return argument.mutated && argument.keyword_only; }
+
+std::span<const ArgSchema> inputs_of(const RuntimeKernel& kernel) {
+  const std::vector<ArgSchema>& arguments = schema_of(kernel).arguments;
+  return {arguments.begin(), std::find_if(arguments.begin(), arguments.end(), is_out)};
+}
+
+std::span<const ArgSchema> outs_of(const RuntimeKernel& kernel) {
+  if (kernel.schema_text.empty()) return {};
+  return std::span(schema_of(kernel).arguments).subspan(inputs_of(kernel).size());
+}
+
 std::string_view primitive_for_symbolic_op(std::string_view target) {
   for (const SymbolicRow& row : kSymbolicOps)
     if (row.target == target) return row.key;
   return {};
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::pte

@@ -1,7 +1,7 @@
 // What a `.pte` file says, as plain values.
 //
-// The boundary between emission (fills it), pte_writer (bytes from it), pte_reader (it from bytes) and verification.
-// Names follow ExecuTorch's program schema. Layout of a file, little endian:
+// The boundary between emission (fills it), the writer (bytes from it), the reader (it from bytes) and the verifier.
+// Names follow ExecuTorch's program schema. FileLayout of a file, little endian:
 //   1. u32 offset of the flatbuffer's root, "ET12"
 //   2. extended header, when there is segment data: "eh00", u32 length 32, u64 program size (1..3 and the header),
 //      u64 start of the segments, u64 bytes of all segments
@@ -17,15 +17,9 @@
 #include <variant>
 #include <vector>
 
-#include <intaglio/dtype.h>
+#include "pte/scalar_type.h"
 
 namespace intaglio::pte {
-
-// ExecuTorch's number of an element type; an unsupported error for those it has none for.
-int8_t scalar_type_of(DType dtype);
-std::optional<DType> dtype_of_scalar_type(int scalar_type);
-// "FLOAT", or "type 99".
-std::string scalar_type_name(int scalar_type);
 
 struct Allocation {
   uint32_t memory_id = 1;  // counts from 1
@@ -99,6 +93,7 @@ using Instruction = std::variant<KernelCall, DelegateCall, MoveCall, JumpFalseCa
 struct Operator {
   std::string name;
   std::string overload;
+  std::string key() const { return overload.empty() ? name : name + "." + overload; }  // "aten::add.out"
 };
 
 struct CompileSpecEntry {
@@ -158,7 +153,7 @@ struct Program {
 };
 
 // Sizes of the container around a program.
-struct Layout {
+struct FileLayout {
   uint64_t program_size = 0;         // flatbuffer with the header
   uint64_t segment_base_offset = 0;  // 0: no segments
   uint64_t segment_data_size = 0;

@@ -2,66 +2,22 @@
 #pragma once
 
 #include <cstddef>
-#include <map>
-#include <optional>
 #include <span>
-#include <string>
-#include <utility>
-#include <vector>
 
 #include "pte/program.h"
 
 namespace intaglio::pte {
 
 // The container and the flatbuffer: both fully checked to lie inside the bytes, values not yet checked against each
-// other (`verify_program`). Bad-input error on damage. Work and memory are bounded by the file's size.
+// other (`verify_pte` does both). Bad-input error on damage. Work and memory are bounded by the file's size.
 struct ParsedProgram {
   Program program;
-  Layout layout;
+  FileLayout layout;
   uint64_t file_size = 0;
 };
 ParsedProgram parse_pte(std::span<const std::byte> file);
 
-struct PteTensor {
-  std::string kind;            // "tensor", "int", "float", "bool", "string", "none", "list"
-  std::string dtype;           // "float32"; ExecuTorch's name for those we have none for
-  std::vector<int64_t> sizes;  // upper bounds when dynamic
-  std::vector<uint8_t> dim_order;
-  bool dynamic = false;
-  bool planned = false;  // its memory is inside the program's plan
-};
-
-struct PteDelegate {
-  std::string id;
-  uint64_t payload_size = 0;
-  std::vector<std::pair<std::string, uint64_t>> compile_specs;  // key, bytes of the value
-  size_t calls = 0;
-};
-
-struct PteMethod {
-  std::string name;
-  std::vector<PteTensor> inputs;
-  std::vector<PteTensor> outputs;
-  std::vector<std::pair<std::string, size_t>> operators;  // "aten::add.out", calls; in order of first use
-  std::vector<PteDelegate> delegates;
-  std::vector<uint64_t> planned_memory;  // bytes of each planned block
-  size_t values = 0;
-  size_t instructions = 0;
-};
-
-// What `inspect` shows.
-struct PteSummary {
-  uint64_t file_size = 0;
-  uint64_t program_size = 0;
-  uint64_t segment_bytes = 0;
-  uint64_t constant_bytes = 0;
-  size_t constants = 0;
-  uint64_t mutable_state_bytes = 0;
-  std::vector<PteMethod> methods;
-  std::vector<std::pair<std::string, uint64_t>> named_data;  // key, bytes
-};
-
-// Verifies first (verify_pte), so that every index in the summary is right.
-PteSummary read_pte_summary(std::span<const std::byte> file);
+// A delegate's payload, inside a segment or inside the flatbuffer. Its place must have been verified.
+std::span<const std::byte> payload_of(const ParsedProgram& parsed, const BackendDelegate& delegate, std::span<const std::byte> file);
 
 }  // namespace intaglio::pte

@@ -1,8 +1,6 @@
 #include "pte/verifier.h"
 
 #include <algorithm>
-#include <cstring>
-#include <limits>
 #include <set>
 
 #include <fmt/format.h>
@@ -10,8 +8,7 @@
 
 #include "pte/kernel_table.h"
 
-namespace intaglio {
-namespace pte {
+namespace intaglio::pte {
 namespace {
 
 constexpr size_t kMostDimensions = 16;
@@ -20,7 +17,7 @@ constexpr uint64_t kMostBytes = uint64_t{1} << 40;
 
 template <typename... Args>
 [[noreturn]] void bad(fmt::format_string<Args...> format, Args&&... args) {
-  throw_bad_input(fmt::format(format, std::forward<Args>(args)...));
+  throw_bad_input(fmt::format(format, std::forward<Args>(args)...) + "; the file is damaged, build it again");
 }
 
 uint64_t bytes_of(const TensorValue& tensor, size_t index) {
@@ -39,18 +36,15 @@ class ContainerCheck {
   ContainerCheck(const ParsedProgram& parsed) : program_(parsed.program), layout_(parsed.layout) {}
 
   void run() const {
-    if (program_.version != 0) bad("the program has version {}; this tool reads version 0", program_.version);
+    if (program_.version != 0) throw_bad_input(fmt::format("program version {}, 0 expected; update Intaglio", program_.version));
     if (program_.execution_plan.empty()) bad("the program has no method");
     for (size_t i = 0; i < program_.segments.size(); ++i) {
       const DataSegment& segment = program_.segments[i];
       if (segment.offset > layout_.segment_data_size || segment.size > layout_.segment_data_size - segment.offset)
-        bad("segment {} reaches from {} over {} bytes; the file has {} bytes of segments", i, segment.offset, segment.size,
-            layout_.segment_data_size);
+        throw_bad_input(fmt::format("segment {}: {} bytes at {} leave the file's {}; it is cut, copy it again", i, segment.size,
+                                    segment.offset, layout_.segment_data_size));
     }
-    if (program_.constant_segment) subsegment(*program_.constant_segment, "the constant segment");
-    const bool old_constants = !program_.constant_buffer.empty();
-    if (old_constants && program_.constant_segment && program_.constant_segment->offsets.size() > 1)
-      bad("constants stand both in a segment and inside the program");
+    if (program_.constant_segment) constants(*program_.constant_segment);
     for (const SubsegmentOffsets& state : program_.mutable_data_segments) subsegment(state, "a mutable data segment");
     std::set<std::string_view> keys;
     for (const NamedData& named : program_.named_data) {
@@ -70,6 +64,12 @@ class ContainerCheck {
   }
 
  private:
+  void constants(const SubsegmentOffsets& segment) const {
+    const bool inside = !program_.constant_buffer.empty();
+    if (inside && segment.offsets.empty()) return;  // old files: no segment is meant
+    subsegment(segment, "the constant segment");
+    if (inside && segment.offsets.size() > 1) bad("constants stand both in a segment and inside the program");
+  }
   void subsegment(const SubsegmentOffsets& offsets, const char* what) const {
     // A program without any data has no segments to point to.
     if (program_.segments.empty() && offsets.segment_index == 0 && offsets.offsets.size() <= 1) return;
@@ -80,7 +80,7 @@ class ContainerCheck {
   }
 
   const Program& program_;
-  const Layout& layout_;
+  const FileLayout& layout_;
 };
 
 class PlanCheck {
@@ -104,8 +104,12 @@ class PlanCheck {
  private:
   void buffer_sizes() const {
     if (plan_.non_const_buffer_sizes.empty()) bad("non_const_buffer_sizes is empty; its first entry is always there");
-    for (const int64_t size : plan_.non_const_buffer_sizes)
+    uint64_t together = 0;
+    for (const int64_t size : plan_.non_const_buffer_sizes) {
       if (size < 0 || static_cast<uint64_t>(size) > kMostBytes) bad("a planned memory block has {} bytes", size);
+      together += static_cast<uint64_t>(size);
+      if (together > kMostBytes) bad("the planned memory blocks have more than 2^40 bytes together");
+    }
   }
 
   size_t value_index(int64_t index, const char* what) const {
@@ -121,20 +125,21 @@ class PlanCheck {
         if (!std::holds_alternative<int64_t>(plan_.values[value_index(item, "an item of an IntList")]))
           bad("value {} is an IntList whose item is value {}, not an int", index, item);
     if (const auto* list = std::get_if<TensorList>(&value))
-      for (const int32_t item : list->items) list_member(item, index);
+      for (const int32_t item : list->items) list_member(item, index, false);
     if (const auto* list = std::get_if<OptionalTensorList>(&value))
       for (const int32_t item : list->items)
-        if (item != -1) list_member(item, index);
+        if (item != -1) list_member(item, index, true);
   }
-  void list_member(int32_t item, size_t list) const {
+  void list_member(int32_t item, size_t list, bool none_allowed) const {
     const size_t member = value_index(item, "an item of a tensor list");
     if (member >= list) bad("value {} is a tensor list that holds value {}, which stands behind it", list, member);
-    if (!std::holds_alternative<TensorValue>(plan_.values[member]))
+    const bool none = none_allowed && std::holds_alternative<Null>(plan_.values[member]);
+    if (!none && !std::holds_alternative<TensorValue>(plan_.values[member]))
       bad("value {} is a tensor list that holds value {}, which is no tensor", list, member);
   }
 
   void tensor(const TensorValue& t, size_t index) const {
-    if (scalar_type_name(t.scalar_type).starts_with("type")) bad("value {} has the unknown element type {}", index, t.scalar_type);
+    if (!is_program_scalar_type(t.scalar_type)) bad("value {} has the unknown element type {}", index, t.scalar_type);
     if (t.sizes.size() > kMostDimensions) bad("value {} has {} dimensions; the runtime takes {}", index, t.sizes.size(), kMostDimensions);
     if (t.dim_order.size() != t.sizes.size())
       bad("value {} has {} sizes and {} entries of dim_order", index, t.sizes.size(), t.dim_order.size());
@@ -182,10 +187,10 @@ class PlanCheck {
   }
 
   // The kernel of the stock runtime, or null for an operator that a user brings.
-  const Kernel* known_operator(const Operator& op) const {
-    const std::string key = op.overload.empty() ? op.name : op.name + "." + op.overload;
-    const Kernel* kernel = find_kernel(key);
-    if (kernel == nullptr && options_.require_known_operators) bad("the runtime has no kernel '{}'", escaped(key));
+  const RuntimeKernel* known_operator(const Operator& op) const {
+    const RuntimeKernel* kernel = find_runtime_kernel(op.key());
+    if (kernel == nullptr && options_.require_known_operators)
+      throw_bad_input(fmt::format("the runtime has no kernel '{}'", escaped(op.key())));
     return kernel;
   }
 
@@ -208,7 +213,7 @@ class PlanCheck {
         const auto* call = std::get_if<KernelCall>(&instruction);
         if (call == nullptr || call->args.empty()) continue;
         const bool known = call->op_index >= 0 && static_cast<size_t>(call->op_index) < operators_.size();
-        const Kernel* kernel = known ? operators_[call->op_index] : nullptr;
+        const RuntimeKernel* kernel = known ? operators_[call->op_index] : nullptr;
         if (kernel != nullptr && kernel->group == KernelGroup::primitive) mark(call->args.back());
       }
   }
@@ -217,7 +222,7 @@ class PlanCheck {
     if (call.op_index < 0 || static_cast<size_t>(call.op_index) >= plan_.operators.size())
       bad("instruction {} calls operator {} of {}", position, call.op_index, plan_.operators.size());
     for (const int32_t arg : call.args) value_index(arg, "an argument of a kernel call");
-    const Kernel* kernel = operators_[call.op_index];
+    const RuntimeKernel* kernel = operators_[call.op_index];
     if (kernel == nullptr || kernel->schema_text.empty()) return;
     const OpSchema& schema = schema_of(*kernel);
     if (call.args.size() != schema.arguments.size() + 1)
@@ -274,29 +279,9 @@ class PlanCheck {
   ContainerCheck container_;
   const ExecutionPlan& plan_;
   const PteVerifyOptions& options_;
-  std::vector<const Kernel*> operators_;
+  std::vector<const RuntimeKernel*> operators_;
   std::vector<bool> written_;
 };
-
-// `XH00` header: flatbuffer and constants inside the payload.
-void check_xnnpack_payload(std::span<const std::byte> payload) {
-  if (payload.size() < 32) bad("an XNNPACK payload has {} bytes; its header alone has 32", payload.size());
-  if (std::memcmp(payload.data() + 4, "XH00", 4) != 0) return;  // before the header existed: one flatbuffer
-  uint32_t offset = 0, size = 0, constants = 0;
-  uint64_t constant_size = 0;
-  std::memcpy(&offset, payload.data() + 10, 4);
-  std::memcpy(&size, payload.data() + 14, 4);
-  std::memcpy(&constants, payload.data() + 18, 4);
-  std::memcpy(&constant_size, payload.data() + 22, 8);
-  if (offset > payload.size() || size > payload.size() - offset || size < 8)
-    bad("an XNNPACK payload has {} bytes; its graph is {} bytes at {}", payload.size(), size, offset);
-  if (constant_size > 0 &&
-      (constants > payload.size() || constant_size > payload.size() - constants || constants < uint64_t{offset} + size))
-    bad("an XNNPACK payload has {} bytes; its constants are {} bytes at {}", payload.size(), constant_size, constants);
-  const std::byte* identifier = payload.data() + offset + 4;
-  if (std::memcmp(identifier, "XN00", 4) != 0 && std::memcmp(identifier, "XN01", 4) != 0)
-    bad("an XNNPACK payload is neither of version XN00 nor XN01");
-}
 
 }  // namespace
 
@@ -306,23 +291,15 @@ void verify_program(const ParsedProgram& parsed, std::span<const std::byte> file
     try {
       PlanCheck(parsed, plan, options).run();
     } catch (const Error& error) { throw error.with_context(fmt::format("method '{}'", escaped(plan.name))); }
-    for (const BackendDelegate& delegate : plan.delegates) {
-      if (delegate.id != "XnnpackBackend") continue;
-      if (delegate.in_segment) {
-        const DataSegment& segment = parsed.program.segments[delegate.index];
-        check_xnnpack_payload(file.subspan(parsed.layout.segment_base_offset + segment.offset, segment.size));
-      } else {
-        const InlineData& data = parsed.program.backend_delegate_data[delegate.index];
-        check_xnnpack_payload(file.subspan(data.offset, data.size));
-      }
-    }
+    if (!options.check_payload) continue;
+    for (const BackendDelegate& delegate : plan.delegates) options.check_payload(delegate.id, payload_of(parsed, delegate, file));
   }
 }
 
-}  // namespace pte
-
-void verify_pte(std::span<const std::byte> file, const PteVerifyOptions& options) {
-  pte::verify_program(pte::parse_pte(file), file, options);
+ParsedProgram verify_pte(std::span<const std::byte> file, const PteVerifyOptions& options) {
+  ParsedProgram parsed = parse_pte(file);
+  verify_program(parsed, file, options);
+  return parsed;
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::pte

@@ -49,7 +49,7 @@ class SegmentBuilder {
     return result;
   }
 
-  std::vector<Image::Chunk> take_chunks() { return std::move(chunks_); }
+  std::vector<FileImage::Chunk> take_chunks() { return std::move(chunks_); }
   uint64_t size() const { return position_; }
 
  private:
@@ -65,7 +65,7 @@ class SegmentBuilder {
   }
 
   Program& program_;
-  std::vector<Image::Chunk> chunks_;
+  std::vector<FileImage::Chunk> chunks_;
   uint64_t start_ = 0;
   uint64_t position_ = 0;
 };
@@ -105,7 +105,7 @@ std::vector<size_t> least_padded_order(const std::vector<std::pair<std::string, 
 void put(std::vector<std::byte>& bytes, size_t position, const auto& value) { std::memcpy(bytes.data() + position, &value, sizeof value); }
 
 // The flatbuffer with the header behind its identifier: everything moves by 32, only the root's offset counts from 0.
-std::vector<std::byte> with_header(const std::vector<std::byte>& flatbuffer, Layout& layout, uint64_t segment_bytes) {
+std::vector<std::byte> with_header(const std::vector<std::byte>& flatbuffer, FileLayout& layout, uint64_t segment_bytes) {
   std::vector<std::byte> head(flatbuffer.size() + kHeaderSize);
   std::copy_n(flatbuffer.begin(), kHeaderPosition, head.begin());
   std::copy(flatbuffer.begin() + kHeaderPosition, flatbuffer.end(), head.begin() + kHeaderPosition + kHeaderSize);
@@ -142,7 +142,7 @@ std::vector<size_t> first_equal(std::span<const Bytes> entries, int threads) {
   return result;
 }
 
-Image assemble(Program& program, const SegmentData& data, int threads) {
+FileImage assemble(Program& program, const SegmentData& data, int threads) {
   program.segments.clear();
   program.mutable_data_segments.clear();
   program.named_data.clear();
@@ -170,7 +170,7 @@ Image assemble(Program& program, const SegmentData& data, int threads) {
   for (size_t i = 0; i < order.size(); ++i) named_segments[order[i]] = placed[i];
   for (size_t i = 0; i < named.size(); ++i) program.named_data.push_back({named[i].first, named_segments[i]});
 
-  Image image;
+  FileImage image;
   const std::vector<std::byte> flatbuffer = build_flatbuffer(program);
   if (segments.size() == 0) {
     image.head = flatbuffer;
@@ -179,13 +179,13 @@ Image assemble(Program& program, const SegmentData& data, int threads) {
     image.head = with_header(flatbuffer, image.layout, segments.size());
   }
   image.chunks = segments.take_chunks();
-  for (Image::Chunk& chunk : image.chunks) chunk.offset += image.layout.segment_base_offset;
+  for (FileImage::Chunk& chunk : image.chunks) chunk.offset += image.layout.segment_base_offset;
   image.file_size = std::max(
       {kSmallestFile, static_cast<uint64_t>(image.head.size()), image.layout.segment_base_offset + image.layout.segment_data_size});
   return image;
 }
 
-void write_image(const Image& image, const std::function<void(Bytes)>& write) {
+void write_image(const FileImage& image, const std::function<void(Bytes)>& write) {
   static constexpr std::array<std::byte, kSegmentAlignment> kZeros{};
   uint64_t position = 0;
   const auto pad_to = [&](uint64_t target) {
@@ -197,7 +197,7 @@ void write_image(const Image& image, const std::function<void(Bytes)>& write) {
   };
   write(image.head);
   position = image.head.size();
-  for (const Image::Chunk& chunk : image.chunks) {
+  for (const FileImage::Chunk& chunk : image.chunks) {
     pad_to(chunk.offset);
     write(chunk.bytes);
     position += chunk.bytes.size();
@@ -205,7 +205,7 @@ void write_image(const Image& image, const std::function<void(Bytes)>& write) {
   pad_to(image.file_size);
 }
 
-std::vector<std::byte> image_bytes(const Image& image) {
+std::vector<std::byte> image_bytes(const FileImage& image) {
   std::vector<std::byte> result;
   result.reserve(image.file_size);
   write_image(image, [&](Bytes bytes) { result.insert(result.end(), bytes.begin(), bytes.end()); });

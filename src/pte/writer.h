@@ -1,4 +1,4 @@
-// A program's values to the bytes of a `.pte` file. The layout is described in pte_program.h.
+// A program's values to the bytes of a `.pte` file. The layout is described in program.h.
 #pragma once
 
 #include <cstddef>
@@ -23,9 +23,9 @@ struct SegmentData {
 };
 
 // A file, ready to be written: its head in memory, everything else where it was.
-struct Image {
+struct FileImage {
   std::vector<std::byte> head;  // flatbuffer with the extended header: [0, program_size)
-  Layout layout;
+  FileLayout layout;
   struct Chunk {
     uint64_t offset = 0;  // in the file
     Bytes bytes;
@@ -37,11 +37,11 @@ struct Image {
 // Lays out the segments, fills the program's references to them (segments, constant_segment, mutable_data_segments,
 // named_data, delegates' indices) and builds the flatbuffer. Payloads and named data of equal bytes share a segment.
 // Unsupported error when the flatbuffer would be larger than the runtime reads.
-Image assemble(Program& program, const SegmentData& data, int threads = 0);
+FileImage assemble(Program& program, const SegmentData& data, int threads = 0);
 
 // Pieces of the file in order, padding included; `write` appends.
-void write_image(const Image& image, const std::function<void(Bytes)>& write);
-std::vector<std::byte> image_bytes(const Image& image);
+void write_image(const FileImage& image, const std::function<void(Bytes)>& write);
+std::vector<std::byte> image_bytes(const FileImage& image);
 
 // For each entry the index of the first one with the same bytes (itself when there is none). Entries of unique size
 // are not looked at; others are compared by SHA-256.

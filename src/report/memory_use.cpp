@@ -79,8 +79,7 @@ void add_memory_use(const ExecutionPlan& plan, const std::vector<std::vector<int
     tensor.value = value;
     if (is_state) tensor.role = "state";
     else if (tensor.role.empty()) tensor.role = "temporary";
-    const std::optional<DType> dtype = dtype_of_scalar_type(planned->scalar_type);
-    tensor.dtype = dtype ? std::string(name(*dtype)) : scalar_type_name(planned->scalar_type);
+    tensor.dtype = scalar_type_text(planned->scalar_type);
     tensor.sizes.assign(planned->sizes.begin(), planned->sizes.end());
     tensor.arena = planned->allocation->memory_id;
     tensor.offset = planned->allocation->offset;

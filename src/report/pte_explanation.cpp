@@ -10,6 +10,7 @@
 #include <fmt/ranges.h>
 #include <intaglio/error.h>
 
+#include "backends/xnnpack/payload/payload_header.h"
 #include "backends/xnnpack/payload/payload_reader.h"
 #include "edge/emit/tensor_values.h"
 #include "pte/kernel_table.h"
@@ -21,14 +22,7 @@ namespace {
 
 using namespace pte;
 
-std::span<const std::byte> payload_of(const ParsedProgram& parsed, const BackendDelegate& delegate, std::span<const std::byte> file) {
-  if (!delegate.in_segment) {
-    const InlineData& data = parsed.program.backend_delegate_data[delegate.index];
-    return file.subspan(data.offset, data.size);
-  }
-  const DataSegment& segment = parsed.program.segments[delegate.index];
-  return file.subspan(parsed.layout.segment_base_offset + segment.offset, segment.size);
-}
+constexpr std::string_view kXnnpack = "XnnpackBackend";
 
 Counts sorted_counts(const std::map<std::string, size_t>& counts) {
   Counts result(counts.begin(), counts.end());
@@ -63,7 +57,7 @@ Work work_of(const xnnpack::PayloadGraph& graph, const xnnpack::PayloadNode& nod
 DelegateContents contents_of(const BackendDelegate& delegate, std::span<const std::byte> payload) {
   DelegateContents contents;
   contents.backend = delegate.id;
-  if (delegate.id != "XnnpackBackend") return contents;
+  if (delegate.id != kXnnpack) return contents;
   contents.graph = xnnpack::read_payload(payload);
   std::map<std::string, size_t> kinds, types;
   for (const xnnpack::PayloadNode& node : contents.graph->nodes) {
@@ -78,17 +72,13 @@ DelegateContents contents_of(const BackendDelegate& delegate, std::span<const st
   return contents;
 }
 
-std::string dtype_text(const TensorValue& tensor) {
-  const std::optional<DType> dtype = dtype_of_scalar_type(tensor.scalar_type);
-  return dtype ? std::string(name(*dtype)) : scalar_type_name(tensor.scalar_type);
-}
 std::vector<int64_t> sizes_of(const TensorValue& tensor) { return {tensor.sizes.begin(), tensor.sizes.end()}; }
 
 std::string value_text(const ExecutionPlan& plan, int32_t index) {
   const EValue& value = plan.values[static_cast<size_t>(index)];
   const auto* tensor = std::get_if<TensorValue>(&value);
   if (tensor == nullptr) return fmt::format("v{}", index);
-  return fmt::format("v{}:{}[{}]", index, dtype_text(*tensor), fmt::join(tensor->sizes, ","));
+  return fmt::format("v{}:{}[{}]", index, scalar_type_text(tensor->scalar_type), fmt::join(tensor->sizes, ","));
 }
 
 // For each instruction of a plan the tensors that it names, members of lists included.
@@ -135,7 +125,7 @@ class Mentions {
 
 Work work_of(const ExecutionPlan& plan, const KernelCall& call, std::string_view key, const std::vector<int32_t>& tensors) {
   CallShapes shapes;
-  const Kernel* kernel = find_kernel(key);
+  const RuntimeKernel* kernel = find_runtime_kernel(key);
   const OpSchema* schema = kernel == nullptr || kernel->schema_text.empty() ? nullptr : &schema_of(*kernel);
   const auto tensor = [&](size_t argument) -> const TensorValue* {
     return argument < call.args.size() ? std::get_if<TensorValue>(&plan.values[static_cast<size_t>(call.args[argument])]) : nullptr;
@@ -171,8 +161,7 @@ struct DescribeInstruction {
   }
   InstructionText operator()(const KernelCall& call) const {
     const Operator& op = plan.operators[static_cast<size_t>(call.op_index)];
-    const std::string key = op.overload.empty() ? op.name : op.name + "." + op.overload;
-    return {"kernel", key, operands(), work_of(plan, call, key, tensors), 0};
+    return {"kernel", op.key(), operands(), work_of(plan, call, op.key(), tensors), 0};
   }
   InstructionText operator()(const DelegateCall& call) const {
     const DelegateContents& delegate = delegates[static_cast<size_t>(call.delegate_index)];
@@ -252,7 +241,7 @@ class Weights {
   void add_constant(const ExecutionPlan& plan, int32_t value, std::string user) {
     const auto& tensor = std::get<TensorValue>(plan.values[static_cast<size_t>(value)]);
     if (tensor.allocation || tensor.data_buffer_idx == 0 || !constants_.insert(tensor.data_buffer_idx).second) return;
-    weights_.push_back({"", planned_bytes(tensor), dtype_text(tensor), sizes_of(tensor), std::move(user)});
+    weights_.push_back({"", planned_bytes(tensor), scalar_type_text(tensor.scalar_type), sizes_of(tensor), std::move(user)});
   }
 
   const Program& program_;
@@ -264,9 +253,12 @@ class Weights {
 }  // namespace
 
 PteContents read_pte_contents(std::span<const std::byte> file) {
-  const ParsedProgram parsed = parse_pte(file);
-  verify_program(parsed, file, {});
+  const auto check_payload = [](std::string_view backend_id, std::span<const std::byte> payload) {
+    if (backend_id == kXnnpack) xnnpack::check_payload_header(payload);
+  };
+  const ParsedProgram parsed = verify_pte(file, {.check_payload = check_payload});
   PteContents contents;
+  contents.summary = summarize(parsed);
   Weights weights(parsed);
   for (const ExecutionPlan& plan : parsed.program.execution_plan) {
     const Mentions mentions(plan, 4 * file.size() + 4096);

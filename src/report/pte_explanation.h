@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "backends/xnnpack/payload/payload.h"
-#include "pte/reader.h"
+#include "pte/summary.h"
 #include "report/work.h"
 
 namespace intaglio {
@@ -75,6 +75,7 @@ struct MethodContents {
 };
 
 struct PteContents {
+  pte::PteSummary summary;
   std::vector<MethodContents> methods;
   std::vector<StoredWeight> weights;  // largest first
 };

@@ -221,7 +221,7 @@ def main() -> None:
         f"{name}.pte": (TESTS / "records" / "pte" / f"{name}.pte").read_bytes()
         for name in ("conv_xnnpack", "multi_output", "dynamic")
     }
-    seeds |= {target: programs for target in ("pte_reader_fuzz", "pte_explanation_fuzz")}
+    seeds |= {target: programs for target in ("pte_fuzz", "pte_explanation_fuzz")}
     for target, files in seeds.items():
         folder = CORPUS / target
         folder.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,7 @@
 #include "backends/xnnpack/lower/lowering.h"
 #include "backends/xnnpack/passes/passes.h"
 #include "backends/xnnpack/payload/check_payload.h"
+#include "backends/xnnpack/payload/payload_header.h"
 #include "backends/xnnpack/payload/payload_reader.h"
 #include "backends/xnnpack/payload/payload_writer.h"
 
@@ -38,6 +39,8 @@ PayloadGraph lower_partition(const ExportedProgram& partition, const Features& f
   check_payload(graph);
   return graph;
 }
+
+void XnnpackPartitioner::check(std::span<const std::byte> payload) const { check_payload_header(payload); }
 
 Delegate XnnpackPartitioner::preprocess(ExportedProgram partition) const {
   const PayloadGraph graph = lower_partition(partition, Features::of(options_.compat));

@@ -236,9 +236,9 @@ class Emitter {
   }
 
   void emit_kernel(const Node& node) {
-    const Kernel* kernel = kernel_of(node);
+    const pte::RuntimeKernel* kernel = kernel_of(node);
     if (kernel == nullptr) throw_bug(fmt::format("{}: no kernel, though kernels were checked", describe(node)));
-    const OpSchema& schema = schema_of(*kernel);
+    const OpSchema& schema = pte::schema_of(*kernel);
     std::vector<int32_t> results;
     for (const Value* output : node.outputs())
       if (!is_in_place(schema)) results.push_back(emit_result(*output));
@@ -246,7 +246,7 @@ class Emitter {
     size_t next_result = 0;
     std::vector<int32_t> returns;
     for (const ArgSchema& argument : schema.arguments) {
-      if (!is_result_argument(argument)) {
+      if (!pte::is_out(argument)) {
         args.push_back(emit_argument(node, argument, kernel_argument(node, argument)));
         if (argument.mutated && is_in_place(schema)) returns.push_back(args.back());
         continue;
@@ -270,16 +270,18 @@ class Emitter {
   void emit_symbolic(const Node& node) {
     const Value& result = *node.output();
     if (node.is("aten.sym_size.int"))
-      return call_symbolic(find_kernel("aten::sym_size.int"), {id_of(node.tensor("self")), builder_.integer(node.integer("dim"))}, result);
-    if (node.is("aten.sym_numel.default")) return call_symbolic(find_kernel("aten::sym_numel"), {id_of(node.tensor("self"))}, result);
+      return call_symbolic(pte::find_runtime_kernel("aten::sym_size.int"),
+                           {id_of(node.tensor("self")), builder_.integer(node.integer("dim"))}, result);
+    if (node.is("aten.sym_numel.default"))
+      return call_symbolic(pte::find_runtime_kernel("aten::sym_numel"), {id_of(node.tensor("self"))}, result);
     if (node.is("aten._local_scalar_dense.default") || node.is("aten.item.default"))
-      return call_symbolic(find_kernel("aten::_local_scalar_dense"), {id_of(node.tensor("self"))}, result);
+      return call_symbolic(pte::find_runtime_kernel("aten::_local_scalar_dense"), {id_of(node.tensor("self"))}, result);
     std::vector<int32_t> args;
     for (const NamedArgument& argument : node.arguments())
       args.push_back(emit_argument(node, {argument.name, ArgType::scalar}, argument.value));
-    call_symbolic(find_kernel(primitive_for_symbolic_op(node.op().name())), std::move(args), result);
+    call_symbolic(pte::find_runtime_kernel(pte::primitive_for_symbolic_op(node.op().name())), std::move(args), result);
   }
-  void call_symbolic(const Kernel* kernel, std::vector<int32_t> args, const Value& result) {
+  void call_symbolic(const pte::RuntimeKernel* kernel, std::vector<int32_t> args, const Value& result) {
     args.push_back(emit_result(result));
     builder_.call_kernel(kernel->name(), kernel->overload(), std::move(args));
   }

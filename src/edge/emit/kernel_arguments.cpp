@@ -7,11 +7,9 @@
 
 namespace intaglio {
 
-bool is_result_argument(const ArgSchema& argument) { return argument.mutated && argument.keyword_only; }
-
 bool is_in_place(const OpSchema& schema) {
   for (const ArgSchema& argument : schema.arguments)
-    if (is_result_argument(argument)) return false;
+    if (pte::is_out(argument)) return false;
   return true;
 }
 
@@ -49,7 +47,7 @@ int32_t ArgumentEmitter::emit_value(const ArgSchema& argument, const Value& valu
   // A symbolic int where a float is asked for is converted by a call of its own.
   if (value.kind() == ValueKind::sym_int && argument.type == ArgType::floating) {
     const int32_t result = builder.add(0.0);
-    const Kernel* kernel = find_kernel("executorch_prim::sym_float.Scalar");
+    const pte::RuntimeKernel* kernel = pte::find_runtime_kernel("executorch_prim::sym_float.Scalar");
     builder.call_kernel(kernel->name(), kernel->overload(), {id_of(&value), result});
     return result;
   }

@@ -10,7 +10,6 @@
 namespace intaglio {
 
 // Out-variant schemas: results are keyword-only mutated arguments; in-place ops mutate `self`.
-bool is_result_argument(const ArgSchema& argument);
 bool is_in_place(const OpSchema& schema);
 
 // The node's argument for the kernel's: as written, else the functional op's default, else the kernel's own.

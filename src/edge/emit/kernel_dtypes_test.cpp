@@ -93,7 +93,7 @@ TEST(KernelDtypes, TheTableSaysWhatTheRuntimeTakes) {
   runtime::PteRunner runner({.threads = 1});
   std::set<std::string_view> measured;
   for (const KernelCase& c : test::kernel_cases()) {
-    const Kernel* kernel = kernel_for(c.op);
+    const pte::RuntimeKernel* kernel = pte::runtime_kernel_for(c.op);
     ASSERT_NE(kernel, nullptr) << c.op;
     measured.insert(kernel->key);
     std::vector<DType> fixed;
@@ -104,7 +104,7 @@ TEST(KernelDtypes, TheTableSaysWhatTheRuntimeTakes) {
       for (const DType dtype : kMeasured) {
         const bool accepted = runs(runner, c, types_with(dtype));
         taken += accepted ? fmt::format(" {}", name(dtype)) : "";
-        wrong |= accepted != refused_dtype(*kernel, argument, dtype).empty();
+        wrong |= accepted != pte::refused_dtype(*kernel, argument, dtype).empty();
       }
       EXPECT_FALSE(wrong) << kernel->key << (argument.empty() ? "" : ":") << argument << " takes" << taken;
     };
@@ -124,10 +124,10 @@ TEST(KernelDtypes, TheTableSaysWhatTheRuntimeTakes) {
                                              "aten::view_as_real_copy.out",
                                              "aten::convolution_backward.out",
                                              "aten::max_pool2d_with_indices_backward.grad_input"};
-  for (const Kernel& kernel : all_kernels()) {
-    EXPECT_EQ(has_measured_dtypes(kernel), measured.contains(kernel.key)) << kernel.key;
+  for (const pte::RuntimeKernel& kernel : pte::runtime_kernels()) {
+    EXPECT_EQ(pte::has_measured_dtypes(kernel), measured.contains(kernel.key)) << kernel.key;
     const bool wanted = !kernel.functional.empty() && !unused.contains(kernel.key);
-    EXPECT_EQ(has_measured_dtypes(kernel), wanted) << kernel.key;
+    EXPECT_EQ(pte::has_measured_dtypes(kernel), wanted) << kernel.key;
   }
 }
 

@@ -35,20 +35,30 @@ class Save : public ::testing::Test {
   fs::path folder;
 };
 
-EdgeBuilder one_delegate(std::vector<std::byte> payload) {
+// A backend whose payloads have 48 bytes.
+class FixedSizePartitioner : public Partitioner {
+ public:
+  std::unique_ptr<Partitioner> clone() const override { return std::make_unique<FixedSizePartitioner>(*this); }
+  std::string_view backend_id() const override { return "FixedSizeBackend"; }
+  PartitionResult partition(const ExportedProgram&) const override { return {}; }
+  Delegate preprocess(ExportedProgram) const override { return {}; }
+  void check(std::span<const std::byte> payload) const override {
+    if (payload.size() != 48) throw_bad_input(fmt::format("a payload of {} bytes", payload.size()));
+  }
+};
+
+ExecutorchProgram one_delegate(const std::string& backend_id, size_t payload_size) {
   EdgeBuilder b;
   Value* x = b.input("x", {4});
   Delegate delegate;
-  delegate.backend_id = "XnnpackBackend";
-  delegate.payload = std::move(payload);
+  delegate.backend_id = backend_id;
+  delegate.payload.resize(payload_size);
   b.output(b.delegate_call(std::move(delegate), {x}, {{4}})[0]);
-  return b;
+  return std::move(b).lower({}, {FixedSizePartitioner()});
 }
 
 TEST_F(Save, AFileThatFailsItsCheckReplacesNothing) {
-  std::vector<std::byte> damaged = test::xnnpack_like_payload();
-  damaged.resize(20);
-  const ExecutorchProgram program = one_delegate(damaged).lower({});
+  const ExecutorchProgram program = one_delegate("FixedSizeBackend", 20);
   for (const bool to_file : {true, false}) {
     try {
       if (to_file) program.save(folder / "out.pte");
@@ -56,7 +66,7 @@ TEST_F(Save, AFileThatFailsItsCheckReplacesNothing) {
       FAIL() << "a damaged payload was written";
     } catch (const Error& error) {
       EXPECT_EQ(error.kind(), ErrorKind::bug);
-      EXPECT_NE(std::string(error.what()).find("does not pass its own check"), std::string::npos) << error.what();
+      EXPECT_NE(std::string(error.what()).find("does not pass its own check: a payload of 20 bytes"), std::string::npos) << error.what();
     }
   }
   EXPECT_EQ(target(), "before");
@@ -64,12 +74,14 @@ TEST_F(Save, AFileThatFailsItsCheckReplacesNothing) {
 }
 
 TEST_F(Save, AWholeOneDoes) {
-  const ExecutorchProgram program = one_delegate(test::xnnpack_like_payload()).lower({});
+  const ExecutorchProgram program = one_delegate("FixedSizeBackend", 48);
   program.save(folder / "out.pte");
   const std::vector<std::byte> bytes = program.bytes();
   EXPECT_EQ(target(), std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
   EXPECT_EQ(files(), 1u);
 }
+
+TEST_F(Save, ABackendChecksItsOwnPayloadsOnly) { EXPECT_NO_THROW(one_delegate("AnotherBackend", 20).save(folder / "out.pte")); }
 
 TEST_F(Save, AnOperatorOrTypeWithoutKernelIsRefusedBeforeAnythingIsWritten) {
   const auto lowered = [](DType dtype, const char* op) {

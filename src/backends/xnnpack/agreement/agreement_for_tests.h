@@ -65,6 +65,7 @@ inline EdgeProgram delegated(TestProgram& t) {
   if (result.partitions.size() != 1) throw_bug("not one partition");
 
   EdgeProgram edge;
+  edge.partitioners.add(partitioner.clone());
   EdgeMethod method;
   method.name = "forward";
   std::vector<OutputSpecification> outputs;

@@ -17,4 +17,8 @@ struct PayloadParts {
 // Bad input when the header is not XNNPACK's or its parts leave the payload.
 PayloadParts split_payload(std::span<const std::byte> payload);
 
+// What the runtime relies on: the parts lie inside and apart, and the flatbuffer is of a known version. Payloads from
+// before the header existed pass. A bad-input error otherwise.
+void check_payload_header(std::span<const std::byte> payload);
+
 }  // namespace intaglio::xnnpack

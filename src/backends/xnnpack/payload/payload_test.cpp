@@ -1,11 +1,15 @@
 // Damaged payloads are refused, broken graphs are never written.
 #include <gtest/gtest.h>
 
+#include <array>
+#include <cstring>
 #include <functional>
 
 #include <intaglio/error.h>
+#include <intaglio/xnnpack.h>
 
 #include "backends/xnnpack/payload/check_payload.h"
+#include "backends/xnnpack/payload/payload_header.h"
 #include "backends/xnnpack/payload/payload_reader.h"
 #include "backends/xnnpack/payload/payload_writer.h"
 #include "backends/xnnpack/preprocess.h"
@@ -63,6 +67,31 @@ TEST(Payload, MessagesNameTheCause) {
   other = bytes;
   other[32 + 4] = std::byte{'Y'};
   EXPECT_EQ(message(other), "XNNPACK payload: the flatbuffer inside is damaged");
+}
+
+TEST(PayloadHeader, PartsInsideAndAKnownVersion) {
+  const std::vector<std::byte> good = write_payload(small_graph()).bytes;
+  const auto message = [&](size_t at, auto value) -> std::string {
+    std::vector<std::byte> bytes = good;
+    std::memcpy(bytes.data() + at, &value, sizeof value);
+    try {
+      check_payload_header(bytes);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::bad_input);
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_EQ(message(0, uint32_t{0}), "");
+  EXPECT_EQ(message(4, uint32_t{0}), "");  // as before there was a header
+  EXPECT_EQ(message(36, std::array{'X', 'N', '0', '0'}), "");
+  EXPECT_NE(message(10, uint32_t{1} << 30).find("bytes at 1073741824"), std::string::npos);
+  EXPECT_NE(message(14, uint32_t{7}).find("its graph is 7 bytes at 32"), std::string::npos);
+  EXPECT_NE(message(22, uint64_t{16}).find("its constants are 16 bytes"), std::string::npos);
+  EXPECT_EQ(message(36, std::array{'X', 'N', '0', '2'}), "an XNNPACK payload is neither of version XN00 nor XN01");
+  const std::span<const std::byte> cut = std::span(good).first(31);
+  EXPECT_THROW(check_payload_header(cut), Error);
+  EXPECT_THROW(XnnpackPartitioner().check(cut), Error);
 }
 
 struct Violation {
