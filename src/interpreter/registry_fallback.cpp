@@ -3,17 +3,18 @@
 #include <fmt/format.h>
 
 #include "interpreter/promotion.h"
+#include "pte/kernel_table.h"
+#include "pte/scalar_type.h"
 #include "runtime/kernel_registry.h"
-#include "runtime/scalar_type.h"
 
 namespace intaglio::interp {
 namespace {
 
 using runtime::KernelArgument;
 
-KernelArgument tensor_list(Call& call, const runtime::KernelParameter& parameter) {
+KernelArgument tensor_list(Call& call, const ArgSchema& parameter) {
   const std::vector<const Tensor*> given = call.tensors(parameter.name);
-  if (parameter.optional_items) {
+  if (parameter.type == ArgType::optional_tensor_list) {
     std::vector<std::optional<Tensor>> list;
     for (const Tensor* tensor : given) list.push_back(tensor == nullptr ? std::nullopt : std::optional(*tensor));
     return list;
@@ -34,26 +35,27 @@ KernelArgument scalar(const Number& number) {
   }
 }
 
-KernelArgument argument_of(Call& call, const runtime::KernelParameter& parameter) {
+KernelArgument argument_of(Call& call, const ArgSchema& parameter) {
   if (!call.has(parameter.name)) return std::monostate();
-  if (parameter.list) {
-    if (parameter.kind == 'T') return tensor_list(call, parameter);
-    if (parameter.kind == 'f') return call.floatings(parameter.name);
-    return call.integers(parameter.name);
-  }
-  switch (parameter.kind) {
-    case 'T': {
+  switch (parameter.type) {
+    case ArgType::tensor_list:
+    case ArgType::optional_tensor_list: return tensor_list(call, parameter);
+    case ArgType::floating_list: return call.floatings(parameter.name);
+    case ArgType::integer_list:
+    case ArgType::boolean_list: return call.integers(parameter.name);
+    case ArgType::tensor:
+    case ArgType::optional_tensor: {
       const auto value = call.tensor_or_number(parameter.name);
       if (const auto* tensor = std::get_if<Tensor>(&value)) return *tensor;
       const Number& number = std::get<Number>(value);
       return scalar_tensor(number, number_type(number));
     }
-    case 'f': return call.floating(parameter.name);
-    case 'b': return call.boolean(parameter.name);
-    case 'c': return call.string(parameter.name);
-    case 's': return scalar(call.number(parameter.name));
+    case ArgType::floating: return call.floating(parameter.name);
+    case ArgType::boolean: return call.boolean(parameter.name);
+    case ArgType::string: return call.string(parameter.name);
+    case ArgType::scalar: return scalar(call.number(parameter.name));
     default:
-      if (call.is_dtype(parameter.name)) return int64_t{*runtime::scalar_type_of_dtype(*call.optional_dtype(parameter.name))};
+      if (call.is_dtype(parameter.name)) return int64_t{*pte::kernel_scalar_type(*call.optional_dtype(parameter.name))};
       return call.integer(parameter.name);
   }
 }
@@ -70,21 +72,21 @@ std::vector<Tensor> allocate_results(Call& call) {
 }
 
 void run_registered(Call& call) {
-  const runtime::KernelSignature* signature = runtime::kernel_serving(call.node().op().name());
-  if (signature == nullptr) call.unsupported("no kernel");
+  const pte::RuntimeKernel* kernel = pte::runtime_kernel_for(call.node().op().name());
+  if (kernel == nullptr) call.unsupported("no kernel");
   std::vector<KernelArgument> arguments;
-  for (const runtime::KernelParameter& parameter : signature->parameters) arguments.push_back(argument_of(call, parameter));
+  for (const ArgSchema& parameter : pte::inputs_of(*kernel)) arguments.push_back(argument_of(call, parameter));
   std::vector<Tensor> outs = allocate_results(call);
-  runtime::call_kernel(signature->name, arguments, outs);
+  runtime::call_kernel(kernel->key, arguments, outs);
   call.set_all(std::move(outs));
 }
 
 }  // namespace
 
 const Kernel* registry_kernel(const Node& node) {
-  static const Kernel kernel = {"", run_registered};
-  const runtime::KernelSignature* signature = runtime::kernel_serving(node.op().name());
-  return signature != nullptr && runtime::has_kernel(signature->name) ? &kernel : nullptr;
+  static const Kernel row = {"", run_registered};
+  const pte::RuntimeKernel* kernel = pte::runtime_kernel_for(node.op().name());
+  return kernel != nullptr && runtime::has_kernel(kernel->key) ? &row : nullptr;
 }
 
 }  // namespace intaglio::interp

@@ -10,8 +10,9 @@
 
 #include <intaglio/error.h>
 
+#include "pte/kernel_table.h"
+#include "pte/scalar_type.h"
 #include "runtime/runtime.h"
-#include "runtime/scalar_type.h"
 #include "runtime/sdk/kernel_abi.h"
 
 namespace intaglio::runtime {
@@ -54,19 +55,42 @@ class Library {
   }
 };
 
+bool is_list(ArgType type) {
+  switch (type) {
+    case ArgType::tensor_list:
+    case ArgType::optional_tensor_list:
+    case ArgType::integer_list:
+    case ArgType::floating_list:
+    case ArgType::boolean_list: return true;
+    default: return false;
+  }
+}
+bool is_tensor(ArgType type) {
+  return type == ArgType::tensor || type == ArgType::optional_tensor || type == ArgType::tensor_list ||
+         type == ArgType::optional_tensor_list;
+}
+// Types and memory formats go by their numbers.
+bool is_integer(ArgType type) { return type == ArgType::integer || type == ArgType::scalar_type || type == ArgType::memory_format; }
+
+// By registry key; null when nothing is known of it or it cannot be called from here.
+const pte::RuntimeKernel* callable_kernel(std::string_view name) {
+  const pte::RuntimeKernel* kernel = pte::find_runtime_kernel(name);
+  return kernel != nullptr && !pte::outs_of(*kernel).empty() ? kernel : nullptr;
+}
+
 // The values of one call in the library's form, with everything they point to.
 class Marshaller {
  public:
-  explicit Marshaller(const KernelSignature& signature) : signature_(signature) {}
+  explicit Marshaller(const pte::RuntimeKernel& kernel) : kernel_(kernel) {}
 
-  void add(const KernelParameter& parameter, const KernelArgument& argument) {
+  void add(const ArgSchema& parameter, const KernelArgument& argument) {
     parameter_ = &parameter;
     if (std::holds_alternative<std::monostate>(argument)) {
       if (!parameter.optional) reject("a value");
       push(kTagNone);
-    } else if (parameter.kind == 'T') {
+    } else if (is_tensor(parameter.type)) {
       add_tensors(argument);
-    } else if (parameter.list) {
+    } else if (is_list(parameter.type)) {
       add_list(argument);
     } else {
       add_single(argument);
@@ -74,10 +98,10 @@ class Marshaller {
   }
 
   void add_outs(std::span<Tensor> outs) {
-    const auto& parameters = signature_.outs;
-    const bool as_list = parameters.front().list;
+    const std::span<const ArgSchema> parameters = pte::outs_of(kernel_);
+    const bool as_list = is_list(parameters.front().type);
     if (!as_list && outs.size() != parameters.size())
-      throw_bug(fmt::format("kernel {}: {} outs expected, {} given", signature_.name, parameters.size(), outs.size()));
+      throw_bug(fmt::format("kernel {}: {} outs expected, {} given", kernel_.key, parameters.size(), outs.size()));
     first_out_ = tensors_.size();
     for (size_t i = 0; i < outs.size(); ++i) {
       parameter_ = &parameters[as_list ? 0 : i];
@@ -107,7 +131,7 @@ class Marshaller {
       const IntaglioTensor& written = tensors_[first_out_ + i];
       Sizes sizes(written.sizes, written.sizes + written.rank);
       if (sizes == outs[i].sizes()) continue;
-      if (element_count(sizes) > outs[i].numel()) throw_bug(fmt::format("kernel {}: wrote more than its output holds", signature_.name));
+      if (element_count(sizes) > outs[i].numel()) throw_bug(fmt::format("kernel {}: wrote more than its output holds", kernel_.key));
       outs[i] = outs[i].view_as(sizes, contiguous_strides(sizes), outs[i].storage_offset());
     }
   }
@@ -119,7 +143,7 @@ class Marshaller {
   };
 
   [[noreturn]] void reject(std::string_view expected) const {
-    throw_bug(fmt::format("kernel {}: argument {} must be {}", signature_.name, parameter_->name, expected));
+    throw_bug(fmt::format("kernel {}: argument {} must be {}", kernel_.key, parameter_->name, expected));
   }
 
   IntaglioValue& push(IntaglioTag tag) { return values_.emplace_back(IntaglioValue{tag, 0, 0, nullptr, 0}); }
@@ -127,15 +151,15 @@ class Marshaller {
   int32_t narrow(int64_t value) const {
     if (value > std::numeric_limits<int32_t>::max())
       throw_unsupported(
-          fmt::format("kernel {}: a tensor with a size or stride of {}; ExecuTorch takes up to 2^31 - 1", signature_.name, value));
+          fmt::format("kernel {}: a tensor with a size or stride of {}; ExecuTorch takes up to 2^31 - 1", kernel_.key, value));
     return static_cast<int32_t>(value);
   }
 
   IntaglioTensor describe(const Tensor& tensor, void* data) {
-    const auto scalar_type = scalar_type_of_dtype(tensor.dtype());
-    if (!scalar_type) throw_unsupported(fmt::format("kernel {}: ExecuTorch has no {}", signature_.name, name(tensor.dtype())));
+    const auto scalar_type = pte::kernel_scalar_type(tensor.dtype());
+    if (!scalar_type) throw_unsupported(fmt::format("kernel {}: ExecuTorch has no {}", kernel_.key, name(tensor.dtype())));
     if (tensor.sizes().size() > kMaximumRank)
-      throw_unsupported(fmt::format("kernel {}: a tensor of {} dimensions; ExecuTorch takes 16", signature_.name, tensor.rank()));
+      throw_unsupported(fmt::format("kernel {}: a tensor of {} dimensions; ExecuTorch takes 16", kernel_.key, tensor.rank()));
     Shape& shape = shapes_.emplace_back();
     for (int64_t size : tensor.sizes()) shape.sizes.push_back(narrow(size));
     for (int64_t stride : contiguous_strides(tensor.sizes())) shape.strides.push_back(narrow(stride));
@@ -152,35 +176,36 @@ class Marshaller {
   }
 
   void add_tensors(const KernelArgument& argument) {
-    if (auto* tensor = std::get_if<Tensor>(&argument); tensor && !parameter_->list) {
+    const bool as_list = is_list(parameter_->type), optional_items = parameter_->type == ArgType::optional_tensor_list;
+    if (auto* tensor = std::get_if<Tensor>(&argument); tensor && !as_list) {
       add_tensor(*tensor);
       push(kTagTensor);
-    } else if (auto* list = std::get_if<std::vector<Tensor>>(&argument); list && parameter_->list) {
+    } else if (auto* list = std::get_if<std::vector<Tensor>>(&argument); list && as_list) {
       for (const auto& member : *list) add_tensor(member);
-      push(parameter_->optional_items ? kTagOptionalTensors : kTagTensorList).count = list->size();
-    } else if (auto* items = std::get_if<std::vector<std::optional<Tensor>>>(&argument); items && parameter_->optional_items) {
+      push(optional_items ? kTagOptionalTensors : kTagTensorList).count = list->size();
+    } else if (auto* items = std::get_if<std::vector<std::optional<Tensor>>>(&argument); items && optional_items) {
       for (const auto& member : *items) {
         if (member) add_tensor(*member);
         else tensors_.push_back({nullptr, nullptr, nullptr, nullptr, -1, 0});
       }
       push(kTagOptionalTensors).count = items->size();
     } else {
-      reject(parameter_->list ? "a list of tensors" : "a tensor");
+      reject(as_list ? "a list of tensors" : "a tensor");
     }
   }
 
   void add_list(const KernelArgument& argument) {
     const auto fixed = static_cast<size_t>(parameter_->fixed_length);
-    if (parameter_->kind == 'i') {
+    if (parameter_->type == ArgType::integer_list) {
       auto& items = integers_.emplace_back();
       if (auto* list = std::get_if<std::vector<int64_t>>(&argument)) items = *list;
       else if (auto* single = std::get_if<int64_t>(&argument); single && fixed > 0) items.assign(1, *single);
       else reject("a list of integers");
       if (items.size() == 1 && fixed > 1) items.assign(fixed, items[0]);
       set_items(push(kTagIntList), items.data(), items.size());
-    } else if (auto* numbers = std::get_if<std::vector<double>>(&argument); numbers && parameter_->kind == 'f') {
+    } else if (auto* numbers = std::get_if<std::vector<double>>(&argument); numbers && parameter_->type == ArgType::floating_list) {
       set_items(push(kTagDoubleList), numbers->data(), numbers->size());
-    } else if (auto* flags = std::get_if<std::vector<bool>>(&argument); flags && parameter_->kind == 'b') {
+    } else if (auto* flags = std::get_if<std::vector<bool>>(&argument); flags && parameter_->type == ArgType::boolean_list) {
       auto& bytes = flags_.emplace_back(flags->begin(), flags->end());
       set_items(push(kTagBoolList), bytes.data(), bytes.size());
     } else {
@@ -194,27 +219,28 @@ class Marshaller {
   }
 
   void add_single(const KernelArgument& argument) {
-    const char kind = parameter_->kind;
+    const ArgType type = parameter_->type;
+    const bool is_scalar = type == ArgType::scalar;
     if (auto* integer = std::get_if<int64_t>(&argument)) {
-      if (kind == 'f') push(kTagDouble).number = static_cast<double>(*integer);
-      else if (kind == 'i' || kind == 's') push(kTagInt).integer = *integer;
-      else reject(kind == 'b' ? "a bool" : "text");
+      if (type == ArgType::floating) push(kTagDouble).number = static_cast<double>(*integer);
+      else if (is_integer(type) || is_scalar) push(kTagInt).integer = *integer;
+      else reject(type == ArgType::boolean ? "a bool" : "text");
     } else if (auto* number = std::get_if<double>(&argument)) {
-      if (kind != 'f' && kind != 's') reject("of another kind than a floating-point number");
+      if (type != ArgType::floating && !is_scalar) reject("of another kind than a floating-point number");
       push(kTagDouble).number = *number;
     } else if (auto* flag = std::get_if<bool>(&argument)) {
-      if (kind != 'b' && kind != 's') reject("of another kind than a bool");
+      if (type != ArgType::boolean && !is_scalar) reject("of another kind than a bool");
       push(kTagBool).integer = *flag;
     } else if (auto* text = std::get_if<std::string>(&argument)) {
-      if (kind != 'c') reject("of another kind than text");
+      if (type != ArgType::string) reject("of another kind than text");
       set_items(push(kTagString), text->data(), text->size());
     } else {
       reject("a single value");
     }
   }
 
-  const KernelSignature& signature_;
-  const KernelParameter* parameter_ = nullptr;
+  const pte::RuntimeKernel& kernel_;
+  const ArgSchema* parameter_ = nullptr;
   std::vector<IntaglioValue> values_;
   std::vector<IntaglioTensor> tensors_;
   size_t first_out_ = 0;
@@ -234,14 +260,15 @@ int64_t first_rank(std::span<const KernelArgument> arguments) {
 }
 
 // Some kernels index by `dim` before they check it.
-void check_dimensions(const KernelSignature& signature, std::span<const KernelArgument> arguments) {
-  const bool adds_one = signature.name.starts_with("aten::unsqueeze_copy") || signature.name.starts_with("aten::stack");
+void check_dimensions(const pte::RuntimeKernel& kernel, std::span<const KernelArgument> arguments) {
+  const bool adds_one = kernel.key.starts_with("aten::unsqueeze_copy") || kernel.key.starts_with("aten::stack");
   const int64_t rank = std::max<int64_t>(first_rank(arguments) + (adds_one ? 1 : 0), 1);
   const auto check = [&](int64_t dim) {
-    if (dim < -rank || dim >= rank) throw_unsupported(fmt::format("kernel {}: dimension {} of a tensor of {}", signature.name, dim, rank));
+    if (dim < -rank || dim >= rank) throw_unsupported(fmt::format("kernel {}: dimension {} of a tensor of {}", kernel.key, dim, rank));
   };
+  const std::span<const ArgSchema> parameters = pte::inputs_of(kernel);
   for (size_t i = 0; i < arguments.size(); ++i) {
-    const auto parameter_name = signature.parameters[i].name;
+    const std::string& parameter_name = parameters[i].name;
     if (parameter_name != "dim" && parameter_name != "axis" && parameter_name != "dims") continue;
     if (auto* dim = std::get_if<int64_t>(&arguments[i])) check(*dim);
     if (auto* dims = std::get_if<std::vector<int64_t>>(&arguments[i]))
@@ -251,7 +278,7 @@ void check_dimensions(const KernelSignature& signature, std::span<const KernelAr
 
 }  // namespace
 
-bool has_kernel(std::string_view name) { return kernel_signature(name) != nullptr && Library::get().names.contains(std::string(name)); }
+bool has_kernel(std::string_view name) { return callable_kernel(name) != nullptr && Library::get().names.contains(std::string(name)); }
 
 std::vector<std::string> registered_kernels() {
   std::vector<std::string> names(Library::get().names.begin(), Library::get().names.end());
@@ -260,18 +287,19 @@ std::vector<std::string> registered_kernels() {
 }
 
 void call_kernel(std::string_view name, std::span<const KernelArgument> arguments, std::span<Tensor> outs) {
-  const KernelSignature* signature = kernel_signature(name);
-  if (!signature || !has_kernel(name)) throw_unsupported(fmt::format("the ExecuTorch runtime has no kernel {}", escaped(name)));
-  if (arguments.size() != signature->parameters.size())
-    throw_bug(fmt::format("kernel {}: {} arguments expected, {} given", name, signature->parameters.size(), arguments.size()));
-  Marshaller marshaller(*signature);
-  for (size_t i = 0; i < arguments.size(); ++i) marshaller.add(signature->parameters[i], arguments[i]);
-  check_dimensions(*signature, arguments);
+  const pte::RuntimeKernel* kernel = callable_kernel(name);
+  if (!kernel || !has_kernel(name)) throw_unsupported(fmt::format("the ExecuTorch runtime has no kernel {}", escaped(name)));
+  const std::span<const ArgSchema> parameters = pte::inputs_of(*kernel);
+  if (arguments.size() != parameters.size())
+    throw_bug(fmt::format("kernel {}: {} arguments expected, {} given", name, parameters.size(), arguments.size()));
+  Marshaller marshaller(*kernel);
+  for (size_t i = 0; i < arguments.size(); ++i) marshaller.add(parameters[i], arguments[i]);
+  check_dimensions(*kernel, arguments);
   marshaller.add_outs(outs);
   auto& values = marshaller.finish();
 
   char message[512];
-  const size_t out_values = signature->outs.front().list ? 1 : outs.size();
+  const size_t out_values = is_list(pte::outs_of(*kernel).front().type) ? 1 : outs.size();
   const uint32_t code =
       Library::get().calls.call_kernel(std::string(name).c_str(), values.data(), values.size(), out_values, message, sizeof message);
   if (code != 0)

@@ -1,7 +1,7 @@
 // The ExecuTorch SDK's kernels, called in this process: what the interpreter falls back to.
 //
 // The SDK ends the process when a kernel is called with a value of the wrong kind, so every call is checked against the
-// kernel's schema first. The libraries are loaded at the first question that needs them.
+// kernel's schema first (pte/kernel_table.h). The libraries are loaded at the first question that needs them.
 #pragma once
 
 #include <optional>
@@ -16,37 +16,16 @@
 namespace intaglio::runtime {
 
 // One argument; monostate is None. A Scalar is an int64_t, a double or a bool; a dtype is its ExecuTorch number
-// (scalar_type.h).
+// (pte/scalar_type.h).
 using KernelArgument = std::variant<std::monostate, Tensor, int64_t, double, bool, std::string, std::vector<int64_t>, std::vector<double>,
                                     std::vector<bool>, std::vector<Tensor>, std::vector<std::optional<Tensor>>>;
 
-struct KernelParameter {
-  std::string_view name;
-  char kind = 'T';        // T tensor, i integer, f float, b bool, s scalar, c text
-  bool optional = false;  // may be None
-  bool list = false;
-  bool optional_items = false;
-  int fixed_length = 0;  // of a list that one number may stand for
-};
-
-struct KernelSignature {
-  std::string_view name;        // "aten::add.out"
-  std::string_view functional;  // "aten.add.Tensor"; "" when no op maps to it
-  std::vector<KernelParameter> parameters;
-  std::vector<KernelParameter> outs;
-};
-
-// Known without loading anything. Null for kernels without out arguments and for unknown ones.
-const KernelSignature* kernel_signature(std::string_view name);
-// By the functional op that the kernel serves, "aten.add.Tensor".
-const KernelSignature* kernel_serving(std::string_view functional);
-
-// Registered by the loaded libraries and callable here.
+// Registered by the loaded libraries and callable here: with results among its arguments.
 bool has_kernel(std::string_view name);
 // Everything that the libraries register, sorted.
 std::vector<std::string> registered_kernels();
 
-// Runs a kernel on the calling thread. `arguments` are all of the signature's parameters in order; integers are taken
+// Runs a kernel on the calling thread. `arguments` are all of its inputs (inputs_of) in order; integers are taken
 // for floats, one integer for a list of fixed length, tensors of any strides. `outs` are allocated with the right dtype
 // and sizes (an upper bound is enough: they come back with the sizes that the kernel gave them) and must not share
 // memory with arguments. An out that is a list takes all of `outs`.

@@ -4,7 +4,7 @@
 
 #include <intaglio/error.h>
 
-#include "runtime/scalar_type.h"
+#include "pte/scalar_type.h"
 
 namespace intaglio::runtime {
 namespace {
@@ -38,11 +38,11 @@ void MessageWriter::put_value(const RunValue& value) {
     put_u8(static_cast<uint8_t>(ValueKind::none));
   } else if (auto* tensor = std::get_if<Tensor>(&value)) {
     const Tensor dense = tensor->contiguous();
-    const auto scalar_type = scalar_type_of_dtype(dense.dtype());
+    const auto scalar_type = pte::kernel_scalar_type(dense.dtype());
     if (!scalar_type) throw_unsupported("ExecuTorch has no element type " + std::string(name(dense.dtype())));
     if (dense.sizes().size() > kMaximumRank) throw_unsupported("ExecuTorch takes tensors of at most 16 dimensions");
     put_u8(static_cast<uint8_t>(ValueKind::tensor));
-    put_u8(*scalar_type);
+    put_u8(static_cast<uint8_t>(*scalar_type));
     put_u8(static_cast<uint8_t>(dense.sizes().size()));
     for (int64_t size : dense.sizes()) put_u64(static_cast<uint64_t>(size));
     if (dense.nbytes() > 0) put_raw(dense.raw(), dense.nbytes());
@@ -99,7 +99,7 @@ std::string MessageReader::get_string() {
 }
 
 Tensor MessageReader::get_tensor() {
-  const auto dtype = dtype_of_scalar_type(get_u8());
+  const auto dtype = pte::dtype_of_scalar_type(get_u8());
   if (!dtype) throw_garbled("unknown element type");
   Sizes sizes(get_u8());
   if (sizes.size() > kMaximumRank) throw_garbled("a tensor of too many dimensions");

@@ -5,9 +5,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <numeric>
 
 #include <intaglio/error.h>
 
+#include "base/mapped_file.h"
+#include "pte/verifier.h"
 #include "runtime/child_process.h"
 #include "runtime/protocol.h"
 
@@ -45,13 +48,45 @@ bool fits(const ValueInfo& info, const RunValue& value) {
                     [](int64_t bound, int64_t size) { return size <= bound; });
 }
 
-// Kept for an unverified program, whose method is not known here.
-const MethodInfo& method_named(const ProgramInfo& program, const std::string& name) {
-  if (name.empty() && program.methods.size() == 1) return program.methods.front();
+ValueInfo info_of(const pte::ExecutionPlan& plan, int32_t index) {
+  const pte::EValue& value = plan.values[static_cast<size_t>(index)];
+  // In the order of EValue's alternatives; lists are none of them.
+  static constexpr ValueKind kKinds[] = {ValueKind::none,     ValueKind::integer, ValueKind::boolean,
+                                         ValueKind::floating, ValueKind::tensor,  ValueKind::string};
+  ValueInfo info;
+  info.kind = value.index() < std::size(kKinds) ? kKinds[value.index()] : ValueKind::other;
+  if (const auto* tensor = std::get_if<pte::TensorValue>(&value)) {
+    const std::optional<DType> dtype = pte::dtype_of_scalar_type(tensor->scalar_type);
+    if (!dtype)
+      throw_unsupported(fmt::format("value {}, an input or output, is of type {}", index, pte::scalar_type_text(tensor->scalar_type)));
+    info.dtype = *dtype;
+    info.sizes.assign(tensor->sizes.begin(), tensor->sizes.end());
+    info.dynamic = tensor->shape_dynamism != pte::ShapeDynamism::fixed;
+  }
+  return info;
+}
+
+// Of a verified program's method.
+MethodInfo method_info(const pte::ExecutionPlan& plan) try {
+  for (size_t i = 0; i < plan.values.size(); ++i)
+    if (const auto* tensor = std::get_if<pte::TensorValue>(&plan.values[i]); tensor != nullptr && tensor->extra && tensor->extra->external)
+      throw_unsupported(fmt::format("tensor {} lives in another file (.ptd); build the program in one file", i));
+  MethodInfo info;
+  info.name = plan.name;
+  for (const int32_t input : plan.inputs) info.inputs.push_back(info_of(plan, input));
+  for (const int32_t output : plan.outputs) info.outputs.push_back(info_of(plan, output));
+  for (const pte::BackendDelegate& delegate : plan.delegates) info.delegates.push_back(delegate.id);
+  for (const pte::Operator& op : plan.operators) info.operators.push_back(op.key());
+  info.planned_bytes = std::accumulate(plan.non_const_buffer_sizes.begin(), plan.non_const_buffer_sizes.end(), int64_t{0});
+  return info;
+} catch (const Error& error) { throw error.with_context(fmt::format("method '{}'", escaped(plan.name))); }
+
+const pte::ExecutionPlan& method_named(const pte::Program& program, const std::string& name) {
+  if (name.empty() && program.execution_plan.size() == 1) return program.execution_plan.front();
   std::string known;
-  for (const auto& method : program.methods) {
-    if (method.name == name) return method;
-    known += (known.empty() ? "" : ", ") + escaped(method.name);
+  for (const pte::ExecutionPlan& plan : program.execution_plan) {
+    if (plan.name == name) return plan;
+    known += (known.empty() ? "" : ", ") + escaped(plan.name);
   }
   throw_usage(fmt::format("the program has no method '{}'; it has {}", escaped(name), known));
 }
@@ -72,7 +107,6 @@ struct PteRunner::Impl {
   RunnerOptions options;
   std::unique_ptr<ChildProcess> child;
   std::string path;  // of the loaded program; "" when none is
-  bool verified = false;
   MethodInfo method;
   Timing timing;
 
@@ -125,7 +159,7 @@ struct PteRunner::Impl {
   }
 
   std::vector<RunValue> run(std::span<const RunValue> inputs, int repetitions) try {
-    if (verified) check_inputs(inputs);
+    check_inputs(inputs);
     MessageWriter request(MessageKind::run);
     request.put_u32(static_cast<uint32_t>(std::max(repetitions, 0)));
     request.put_u32(static_cast<uint32_t>(inputs.size()));
@@ -149,19 +183,12 @@ const MethodInfo& PteRunner::method() const { return impl_->method; }
 const Timing& PteRunner::timing() const { return impl_->timing; }
 
 const MethodInfo& PteRunner::load(const std::filesystem::path& path, const std::string& method) {
-  const ProgramInfo program = verify_pte(path);
+  const auto file = MappedFile::open(path);
   try {
-    impl_->method = method_named(program, method);
+    impl_->method = method_info(method_named(pte::verify_pte(file->bytes()).program, method));
   } catch (const Error& error) { throw error.with_context(escaped(path.string())); }
-  impl_->verified = true;
   impl_->load(path, impl_->method.name);
   return impl_->method;
-}
-
-void PteRunner::load_unverified(const std::filesystem::path& path, const std::string& method) {
-  impl_->method = {};
-  impl_->verified = false;
-  impl_->load(path, method);
 }
 
 std::vector<RunValue> PteRunner::run(std::span<const RunValue> inputs, int repetitions) {

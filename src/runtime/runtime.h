@@ -40,16 +40,6 @@ struct MethodInfo {
   int64_t planned_bytes = 0;           // memory planned for activations
 };
 
-struct ProgramInfo {
-  std::vector<MethodInfo> methods;
-};
-
-// Reads and checks a program without running it: extended header, full flatbuffer verification, every segment inside
-// the file, every constant inside its segment, every index in range. Bad-input error naming the file and the place.
-ProgramInfo verify_pte(const std::filesystem::path& path);
-// The same for bytes in memory (the writer's own check); `name` is used in messages.
-ProgramInfo verify_pte(std::span<const std::byte> bytes, const std::string& name);
-
 struct RunnerOptions {
   int threads = 0;                             // of the runtime's pool; 0: its own choice (the number of cores)
   std::chrono::milliseconds timeout{300'000};  // for one request: load, or one run with its repetitions
@@ -73,10 +63,9 @@ class PteRunner {
   PteRunner(PteRunner&&) noexcept;
   PteRunner& operator=(PteRunner&&) noexcept;
 
-  // Verifies the file here, then loads one method of it in the child. `method` may be empty when there is only one.
+  // Verifies the file here (pte/verifier.h), then loads one method of it in the child. `method` may be empty when there
+  // is only one.
   const MethodInfo& load(const std::filesystem::path& path, const std::string& method = "forward");
-  // Hands the file to the child unverified: for tests of the child itself.
-  void load_unverified(const std::filesystem::path& path, const std::string& method = "forward");
 
   // Inputs are checked against the method (count, kind, dtype, sizes). Outputs are contiguous and those of the first
   // run; `repetitions` more runs on the same inputs are only timed.

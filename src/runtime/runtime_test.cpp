@@ -115,6 +115,38 @@ TEST(Runtime, TimesRepetitionsInOneChild) {
   EXPECT_EQ(result.method.operators, (std::vector<std::string>{"aten::add.out", "aten::mul.out"}));
 }
 
+TEST(Runtime, SaysWhatAMethodTakesAndGives) {
+  PteRunner runner;
+  const MethodInfo& method = runner.load(record("multi_output"), "");
+  EXPECT_EQ(method.name, "forward");
+  ASSERT_EQ(method.inputs.size(), 2u);
+  EXPECT_EQ(method.inputs[1].dtype, DType::int64);
+  EXPECT_EQ(method.inputs[0].sizes, (Sizes{2, 3}));
+  EXPECT_EQ(method.outputs.size(), 4u);
+  EXPECT_GT(method.planned_bytes, 0);
+  EXPECT_EQ(runner.load(record("conv_xnnpack")).delegates, (std::vector<std::string>{"XnnpackBackend"}));
+}
+
+TEST(Runtime, DamagedFilesAreNamedWithTheCause) {
+  const fs::path path = fs::temp_directory_path() / ("intaglio_damaged_" + std::to_string(getpid()) + ".pte");
+  const auto message = [&](const std::string& bytes) {
+    std::ofstream(path, std::ios::binary) << bytes;
+    const Error error = error_of([&] { PteRunner().load(path); });
+    EXPECT_EQ(error.kind(), ErrorKind::bad_input);
+    return std::string(error.what());
+  };
+  std::ifstream in(record("conv_xnnpack"), std::ios::binary);
+  const std::string good((std::istreambuf_iterator<char>(in)), {});
+  const std::string name = path.string();
+  EXPECT_EQ(message(""), name + ": 0 bytes are too few for an ExecuTorch program; give a complete .pte file");
+  EXPECT_EQ(message(std::string(4096, '\0')), name + ": not an ExecuTorch program: `ET12` expected at byte 4; give a .pte file");
+  const std::string cut = message(good.substr(0, good.size() - 1));
+  EXPECT_NE(cut.find("bytes of segments expected"), std::string::npos) << cut;
+  fs::remove(path);
+  EXPECT_THROW(PteRunner().load(path), Error);
+  EXPECT_THROW(PteRunner().load(fs::temp_directory_path()), Error);
+}
+
 TEST(Runtime, RefusesInputsThatDoNotFit) {
   PteRunner runner;
   runner.load(record("add_mul"));

@@ -8,7 +8,7 @@
 
 #include <intaglio/error.h>
 
-#include "runtime/scalar_type.h"
+#include "pte/scalar_type.h"
 
 // The wheel ships the thread pool's library without its header.
 namespace executorch::extension::threadpool {
@@ -60,7 +60,7 @@ void bind_tensor(BoundInput& bound, const Tensor& source, std::span<const uint8_
     const auto wide = strides_of_dim_order(source.sizes(), dim_order);
     strides.assign(wide.begin(), wide.end());
   }
-  const auto scalar_type = static_cast<ScalarType>(*scalar_type_of_dtype(source.dtype()));
+  const auto scalar_type = static_cast<ScalarType>(*pte::kernel_scalar_type(source.dtype()));
   // Only a copy of the data pointer is taken; the runtime never writes to inputs it was not told to mutate.
   void* data = bound.elements.numel() > 0 ? bound.elements.mutable_raw() : &bound;
   bound.tensor = executorch::extension::make_tensor_ptr(std::move(sizes), data, std::move(order), std::move(strides), scalar_type);
@@ -83,7 +83,7 @@ et::EValue bind_value(BoundInput& bound, const RunValue& value, std::span<const 
 }
 
 Tensor copied(const executorch::aten::Tensor& source) {
-  const auto dtype = dtype_of_scalar_type(static_cast<int>(source.scalar_type()));
+  const auto dtype = pte::dtype_of_scalar_type(static_cast<int>(source.scalar_type()));
   if (!dtype) throw RuntimeFailure{0x13, "reading an output", "its element type is not known to Intaglio"};
   Sizes sizes(source.sizes().begin(), source.sizes().end());
   std::vector<uint8_t> order(source.dim_order().begin(), source.dim_order().end());
@@ -134,7 +134,7 @@ struct LoadedProgram::Impl {
       if (value_of(meta.output_tag(i), "reading the method's outputs") != et::Tag::Tensor) continue;
       const auto info = value_of(meta.output_tensor_meta(i), "reading the method's outputs");
       if (info.is_memory_planned()) continue;
-      const auto dtype = dtype_of_scalar_type(static_cast<int>(info.scalar_type()));
+      const auto dtype = pte::dtype_of_scalar_type(static_cast<int>(info.scalar_type()));
       if (!dtype) throw RuntimeFailure{0x13, "reading the method's outputs", "unknown element type"};
       const Tensor memory = Tensor::zeros(*dtype, Sizes(info.sizes().begin(), info.sizes().end()));
       bind_tensor(unplanned[i], memory, {info.dim_order().data(), info.dim_order().size()});
