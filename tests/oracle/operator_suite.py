@@ -6,7 +6,6 @@ name: whoever asks for a case gets the same tensors.
 """
 
 import contextlib
-import copy
 import functools
 import gc
 import hashlib
@@ -24,6 +23,7 @@ import torch
 
 from cases import networks  # noqa: F401  stubs torchvision's operators, which the suite's package imports
 from oracle.archives import to_numpy
+from oracle.torchao import quicken_quantizer
 
 SUITE = "executorch.backends.test.suite.operators"
 ABSOLUTE_TOLERANCE, RELATIVE_TOLERANCE = 1e-1, 4e-2  # the suite's own
@@ -168,21 +168,11 @@ def _run_test(*arguments, **options):
 @functools.cache
 def quicken_torch() -> None:
     """Leaves out what is done again for every program with the same result."""
-    from executorch.backends.xnnpack.quantizer import xnnpack_quantizer_utils as quantizer
     from torch._export import utils
 
     # Torch walks its table of composite operators three times for each program it lowers.
     utils._collect_all_valid_cia_ops_for_namespace = functools.cache(utils._collect_all_valid_cia_ops_for_namespace)
-    # XNNPACKQuantizer exports the same six patterns, convolutions with batch norms, for each program: two seconds.
-    export, known = quantizer._get_aten_graph_module_for_pattern, {}
-
-    def export_once(pattern, inputs, is_cuda):
-        key = (pattern.fn.__code__, *(cell.cell_contents for cell in pattern.fn.__closure__))
-        if key not in known:
-            known[key] = export(pattern, inputs, is_cuda)
-        return copy.deepcopy(known[key])  # the matcher changes it
-
-    quantizer._get_aten_graph_module_for_pattern = export_once
+    quicken_quantizer()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
 
