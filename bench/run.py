@@ -155,18 +155,15 @@ def latency_rows(folder, name):
 
 
 def transformer_rows(intaglio, folder, name):
-    """Latency of the blocks that ExecuTorch cuts into many delegates (tests/transformer_models.py)."""
-    import numpy as np
+    """Latency of the blocks that ExecuTorch cuts into many delegates (tests/cases/language.py)."""
     import torch
-    import transformer_models
+    from cases import language, networks
+    from oracle.archives import save
 
-    model, inputs = transformer_models.MODELS[name]()
-    calibration, program = folder / name, folder / f"{name}.pt2"
-    calibration.mkdir()
-    for index, (sample,) in enumerate(inputs(2, 100)):
-        np.save(calibration / f"{index:03}.npy", sample.numpy())
+    case, program = language.MODELS[name](), folder / f"{name}.pt2"
     with torch.no_grad():
-        torch.export.save(torch.export.export(model, inputs(1, 0)[0]), program)
+        save(case, program, calibration=case.draw(2, networks.CALIBRATION_SEED))
+    calibration = folder / name / "calibration"
     rows = []
     for label, recipe, calibrate, options in (
         ("fp32", "xnnpack_fp32", [], ["--fp32"]),
@@ -194,13 +191,12 @@ def table(rows):
 
 
 def main():
-    import oracle_models
-    import transformer_models
+    from cases import language, networks
 
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", type=Path, default=ROOT / "build")
-    parser.add_argument("--models", nargs="*", default=list(oracle_models.MODELS))
-    parser.add_argument("--transformers", nargs="*", default=list(transformer_models.MODELS))
+    parser.add_argument("--models", nargs="*", default=list(networks.SHARED))
+    parser.add_argument("--transformers", nargs="*", default=list(language.MODELS))
     parser.add_argument("--repeat", type=int, default=5)
     arguments = parser.parse_args()
     intaglio = arguments.build / "intaglio"
@@ -208,7 +204,7 @@ def main():
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         for name in arguments.models:
-            oracle_models.write(folder, name)
+            networks.write(folder, name)
             rows += flow_rows(intaglio, folder, name, arguments.repeat)
             rows += latency_rows(folder, name)
             if name == "mobilenet_v2":

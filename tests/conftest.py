@@ -1,23 +1,22 @@
-"""Shared by the oracle tests: where the build is, how the command is called, the shared models on disk."""
+"""Shared by the tests: where the build is, how the command is called, the shared models on disk."""
 
 import hashlib
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "bench")]
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent / "bench")]
+
+from oracle.build import BUILD, TESTS  # noqa: E402
 
 
 @pytest.fixture(scope="session")
 def build() -> Path:
-    folder = Path(os.environ.get("INTAGLIO_BUILD", ROOT / "build"))
-    assert (folder / "intaglio").exists(), f"{folder} holds no build: run `make`"
-    return folder
+    assert (BUILD / "intaglio").exists(), f"{BUILD} holds no build: run `make`"
+    return BUILD
 
 
 @pytest.fixture(scope="session")
@@ -43,14 +42,14 @@ def document(intaglio):
 @pytest.fixture(scope="session")
 def shared_model(build):
     """shared_model(name) -> folder with NAME.pt2 and NAME/{calibration,test}/*.npy, exported once a build."""
-    script = ROOT / "tests" / "oracle_models.py"
-    folder = build / "models" / hashlib.sha256(script.read_bytes()).hexdigest()[:12]
+    source = b"".join((TESTS / "cases" / f"{name}.py").read_bytes() for name in ("__init__", "networks"))
+    folder = build / "models" / hashlib.sha256(source).hexdigest()[:12]
 
     def get(name: str) -> Path:
         if not (folder / f"{name}.pt2").exists():
-            import oracle_models
+            from cases import networks
 
-            oracle_models.write(folder, name, test=16)
+            networks.write(folder, name, test=16)
         return folder
 
     return get

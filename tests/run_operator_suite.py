@@ -21,24 +21,21 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import operator_suite  # noqa: E402
 import torch  # noqa: E402
 from executorch.backends.test.harness import Tester  # noqa: E402
-from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (  # noqa: E402
-    XNNPACKQuantizer,
-    get_symmetric_quantization_config,
-)
-from executorch.runtime import Runtime  # noqa: E402
-from operator_suite import RECIPES, Case  # noqa: E402
-from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e  # noqa: E402
 
-ROOT = Path(__file__).resolve().parent.parent
-RECORD = ROOT / "tests" / "records" / "operator_suite.json"
-RECORDED_DIGESTS = {case: row[0] for case, row in json.loads(RECORD.read_text())["cases"].items()} if RECORD.exists() else {}
-CONFIGURATIONS = {
-    "xnnpack_static_int8_per_channel": {"is_per_channel": True},
-    "xnnpack_static_int8_per_tensor": {"is_per_channel": False},
-    "xnnpack_dynamic_int8_per_channel": {"is_per_channel": True, "is_dynamic": True},
+from cases import DYNAMIC, STATIC, Quantization  # noqa: E402
+from oracle import executorch, operator_suite  # noqa: E402
+from oracle.build import BUILD, TESTS, record  # noqa: E402
+from oracle.operator_suite import RECIPES, SuiteCase  # noqa: E402
+from oracle.torchao import quantize  # noqa: E402
+
+RECORD = TESTS / "records" / "operator_suite.json"
+RECORDED_DIGESTS = {case: row[0] for case, row in record("operator_suite")["cases"].items()} if RECORD.exists() else {}
+QUANTIZATIONS = {
+    "xnnpack_static_int8_per_channel": Quantization(STATIC),
+    "xnnpack_static_int8_per_tensor": Quantization({"is_per_channel": False}),
+    "xnnpack_dynamic_int8_per_channel": Quantization(DYNAMIC),
 }
 
 
@@ -64,19 +61,15 @@ class Outcome:
         return cls(result, int(delegates), int(delegated), {op: int(count) for op, count in counts})
 
 
-def export(case: Case) -> torch.export.ExportedProgram:
+def export(case: SuiteCase) -> torch.export.ExportedProgram:
     case.model(*case.inputs)  # as the suite does: a case that torch cannot run is skipped
     return torch.export.export(case.model.eval(), case.inputs, dynamic_shapes=case.dynamic_shapes, strict=True)
 
 
-def reference(program: torch.export.ExportedProgram, case: Case, flow: str):
+def reference(program: torch.export.ExportedProgram, case: SuiteCase, flow: str):
     """What the suite expects of the flow on the test inputs."""
-    module = program.module()
-    if flow in CONFIGURATIONS:
-        quantizer = XNNPACKQuantizer().set_global(get_symmetric_quantization_config(**CONFIGURATIONS[flow]))
-        prepared = prepare_pt2e(module, quantizer)
-        prepared(*case.inputs)
-        module = convert_pt2e(prepared)
+    quantized = flow in QUANTIZATIONS
+    module = quantize(program, [case.inputs], QUANTIZATIONS[flow]) if quantized else program.module()
     return module(*copy.deepcopy(case.test_inputs()))
 
 
@@ -86,7 +79,7 @@ class Runner:
     def __init__(self, build: Path):
         self.build = build
 
-    def run(self, case: Case, flows: list[str]) -> dict[str, Outcome]:
+    def run(self, case: SuiteCase, flows: list[str]) -> dict[str, Outcome]:
         assert RECORDED_DIGESTS.get(case.name, case.digest()) == case.digest(), f"{case.name}: not the record's inputs"
         folder = case.folder(self.build)
         try:
@@ -96,7 +89,7 @@ class Runner:
             return {flow: Outcome("skipped", error=str(error)) for flow in flows}
         return {flow: self.run_flow(case, flow, folder) for flow in flows}
 
-    def run_flow(self, case: Case, flow: str, folder: Path) -> Outcome:
+    def run_flow(self, case: SuiteCase, flow: str, folder: Path) -> Outcome:
         pte = folder / f"{flow}.pte"
         command = [self.build / "intaglio", "build", folder / "program.pt2", "-o", pte, "--recipe", RECIPES[flow], "--json"]
         command += ["--threads", "1", "--calibrate", folder / "calibration.npz"]
@@ -111,7 +104,7 @@ class Runner:
         outcome = Outcome("", len(delegates), sum(one["nodes"] for one in delegates), dict(sorted(leftover.items())))
         outcome.refusals = sorted({op["rule"] for op in method["leftover_ops"]})
         try:
-            outputs = run_pte(pte, case.test_inputs())
+            outputs = executorch.execute(executorch.method_of(pte), case.test_inputs())
         except Exception as error:
             outcome.result, outcome.error = "pte_run_fail", str(error)
             return outcome
@@ -126,19 +119,13 @@ class Runner:
         return outcome
 
 
-def kept_reference(folder: Path, case: Case, flow: str):
+def kept_reference(folder: Path, case: SuiteCase, flow: str):
     path = folder / f"{flow}.expected.pt"
     if not path.exists():
         expected = reference(torch.export.load(folder / "program.pt2"), case, flow)
         with operator_suite.whole(path) as unfinished:
             torch.save(expected, unfinished)
     return torch.load(path)
-
-
-def run_pte(path: Path, inputs):
-    program = Runtime.get().load_program(path)  # the method borrows from it
-    method = program.load_method("forward")
-    return copy.deepcopy(method.execute(torch.utils._pytree.tree_leaves(inputs)))
 
 
 class Comparison:
@@ -190,7 +177,7 @@ def run(build: Path, flows: list[str], only: str, brief: bool) -> dict[str, dict
     runner = Runner(build)
     outcomes: dict[str, dict[str, Outcome]] = {flow: {} for flow in flows}
 
-    def handle(case: Case) -> None:
+    def handle(case: SuiteCase) -> None:
         if brief and "#" in case.name:
             return
         own = operator_suite.flow_of(case.name)
@@ -202,9 +189,9 @@ def run(build: Path, flows: list[str], only: str, brief: bool) -> dict[str, dict
 
 
 def recorded(flow: str) -> dict[str, Outcome]:
-    record = json.loads(RECORD.read_text())
-    column = 1 + record["flows"].index(flow)
-    return {case: Outcome.from_record(row[column]) for case, row in record["cases"].items() if row[column]}
+    known = record("operator_suite")
+    column = 1 + known["flows"].index(flow)
+    return {case: Outcome.from_record(row[column]) for case, row in known["cases"].items() if row[column]}
 
 
 def main() -> None:
@@ -212,7 +199,7 @@ def main() -> None:
     parser.add_argument("--flow", nargs="*", default=list(RECIPES))
     parser.add_argument("--only", default="", help="only the cases whose names contain this")
     parser.add_argument("--brief", action="store_true", help="what CI runs: a fifth, each case's first program in one flow")
-    parser.add_argument("--build", type=Path, default=ROOT / "build")
+    parser.add_argument("--build", type=Path, default=BUILD)
     parser.add_argument("--json", type=Path, help="write every outcome there, for tests")
     arguments = parser.parse_args()
     outcomes = run(arguments.build, arguments.flow, arguments.only, arguments.brief)

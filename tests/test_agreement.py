@@ -5,66 +5,56 @@ our own decisions differ in the last bits of the float engine, and that alone mo
 """
 
 import hashlib
-import json
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-pytestmark = pytest.mark.skipif("INTAGLIO_NIGHTLY" not in os.environ, reason="minutes long: make nightly")
+from cases import networks
+from make_records.agreement import CLASSES, blocks
+from oracle.archives import save
+from oracle.build import NIGHTLY, record
+from oracle.compare import decoded
+from oracle.executorch import execute, method_of
 
-ROOT = Path(__file__).resolve().parent.parent
-RECORD = json.loads((ROOT / "tests" / "records" / "agreement.json").read_text())
+pytestmark = pytest.mark.skipif(not NIGHTLY, reason="minutes long: make nightly")
+
+RECORD = record("agreement")
 HALF_A_POINT = 0.005
 
 
-def load(pte):
-    from executorch.runtime import Runtime
-
-    return Runtime.get().load_program(pte).load_method("forward")
-
-
 def built(name, folder, document):
-    """The model's int8 programs by recipe, calibrated as the record's were, and the function that makes inputs."""
-    import oracle_models
-    import torch
-
+    """The case, what the record's programs were calibrated on, and the model's int8 programs by recipe, calibrated likewise."""
     torch.set_num_threads(1)
-    model, inputs = oracle_models.MODELS[name]()
-    calibration = inputs(RECORD["calibration"], oracle_models.CALIBRATION_SEED)
-    torch.export.save(torch.export.export(model, calibration[0]), folder / "model.pt2")
-    (folder / "calibration").mkdir()
-    for index, (sample,) in enumerate(calibration):
-        np.save(folder / "calibration" / f"{index:03}.npy", sample.numpy())
+    case = networks.SHARED[name]()
+    calibration = case.draw(RECORD["calibration"], networks.CALIBRATION_SEED)
+    save(case, folder / "model.pt2", calibration=calibration)
     methods = {}
     for recipe in RECORD["models"][name]["executorch"]:
         pte = folder / f"{recipe}.pte"
-        document("build", folder / "model.pt2", "-o", pte, "--recipe", recipe, "--calibrate", folder / "calibration")
-        methods[recipe] = load(pte)
-    return methods, inputs, calibration
+        document("build", folder / "model.pt2", "-o", pte, "--recipe", recipe, "--calibrate", folder / "model" / "calibration")
+        methods[recipe] = method_of(pte)
+    return case, calibration, methods
 
 
 @pytest.fixture(scope="module")
 def counts(document, tmp_path_factory):
     """By model and recipe: on how many inputs only ours, and only ExecuTorch's program, agrees with the float model."""
-    from make_records.agreement import blocks, decode
-
     found = {}
-    for name, record in RECORD["models"].items():
-        methods, inputs, _ = built(name, tmp_path_factory.mktemp(name), document)
+    for name, recorded in RECORD["models"].items():
+        case, _, methods = built(name, tmp_path_factory.mktemp(name), document)
         state, classes = hashlib.sha256(), {recipe: [] for recipe in methods}
-        for block in blocks(inputs):
+        for block in blocks(case.draw):
             for sample in block:
                 state.update(sample[0].numpy().tobytes())
                 for recipe, method in methods.items():
-                    classes[recipe].append(int(method.execute(list(sample))[0].argmax()))
-        assert state.hexdigest() == record["inputs_sha256"], "other inputs than the record's"
-        reference = decode(record["float"])
+                    classes[recipe].append(int(execute(method, sample)[0].argmax()))
+        assert state.hexdigest() == recorded["inputs_sha256"], "other inputs than the record's"
+        reference = decoded(recorded["float"], CLASSES)
         assert len(set(reference.tolist())) > 5
         for recipe in methods:
             ours = np.equal(classes[recipe], reference)
-            theirs = decode(record["executorch"][recipe]) == reference
+            theirs = decoded(recorded["executorch"][recipe], CLASSES) == reference
             found[name, recipe] = (int((ours & ~theirs).sum()), int((theirs & ~ours).sum()))
             print(f"{name} {recipe}: ours {ours.mean():.2%}, ExecuTorch {theirs.mean():.2%}, only one", found[name, recipe])
     return found
@@ -87,16 +77,15 @@ def test_agreement_over_all_models_is_within_half_a_point(counts):
 
 @pytest.mark.parametrize("name", ["mobilenet_v2", "resnet18", "efficientnet_lite0"])
 def test_torchaos_decisions_give_executorchs_outputs(name, document, tmp_path):
-    import torch
     from oracle_flow import flow
 
     with torch.no_grad():
-        _, inputs, calibration = built(name, tmp_path, document)
+        case, calibration, _ = built(name, tmp_path, document)
         converted = tmp_path / "converted.pt2"
         flow(tmp_path / "model.pt2", calibration, tmp_path / "theirs.pte", per_tensor=True, converted_path=converted)
     document("lower", converted, "-o", tmp_path / "ours.pte", "--backend", "xnnpack")
-    ours, theirs = load(tmp_path / "ours.pte"), load(tmp_path / "theirs.pte")
-    for sample in inputs(64, 1):
-        expected = theirs.execute(list(sample))[0].numpy()
+    ours, theirs = method_of(tmp_path / "ours.pte"), method_of(tmp_path / "theirs.pte")
+    for sample in case.draw(64, 1):
+        expected = execute(theirs, sample)[0].numpy()
         assert np.ptp(expected) > 0.1
-        np.testing.assert_array_equal(ours.execute(list(sample))[0].numpy(), expected)
+        np.testing.assert_array_equal(execute(ours, sample)[0].numpy(), expected)

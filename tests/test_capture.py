@@ -4,11 +4,12 @@ import os
 import re
 import sys
 import types
-from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "capture.md"
+from oracle.build import ROOT
+
+PAGE = ROOT / "docs" / "capture.md"
 BLOCK = re.compile(r"^```python(?: fails=(\w+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # What lowering refuses, and the words of the page that say so.
 REFUSED = {"custom.pt2": "example.swish.default"}

@@ -4,15 +4,15 @@ import json
 import os
 import re
 import resource
-import shutil
 import subprocess
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-DIGITS = Path(__file__).resolve().parent.parent / "examples" / "digits"
+from oracle.build import ROOT
+
+DIGITS = ROOT / "examples" / "digits"
 RECIPE = "xnnpack_pt2e_int8_static_per_channel"
 DYNAMIC = "xnnpack_pt2e_int8_dynamic_per_channel"
 STATIC = ("--recipe", RECIPE, "--calibrate", DIGITS / "calibration")
@@ -46,11 +46,10 @@ def test_version_and_help(intaglio):
 
 
 def test_the_readmes_commands_run_as_they_stand(intaglio, tmp_path):
-    root = DIGITS.parent.parent
-    (tmp_path / "examples").symlink_to(root / "examples")
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
     (tmp_path / "build").mkdir()
     (tmp_path / "build" / "intaglio").symlink_to(intaglio_path(intaglio))
-    (block,) = [b for b in re.findall(r"```sh\n(.*?)```", (root / "README.md").read_text(), re.DOTALL) if "build/intaglio" in b]
+    (block,) = [b for b in re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL) if "build/intaglio" in b]
     printed = [subprocess.run(["sh", "-ec", line], cwd=tmp_path, capture_output=True, text=True) for line in block.splitlines()]
     assert [done.returncode for done in printed] == [0] * 5, printed
     assert "nothing outside" in printed[1].stdout and "FullyConnected" in printed[2].stdout and "accuracy" in printed[4].stdout
@@ -156,14 +155,14 @@ def test_inspect_explains_what_stays_outside(document, intaglio, shared_model):
     assert everything["delegates"] == [] and sum(op["share"] for op in everything["outside"]) == pytest.approx(1)
     norms = [op for op in everything["outside"] if op["op"] == "aten.native_layer_norm.default"]
     assert {op["layer"] for op in norms} == {f"encoder.layers.{i}.norm{j}" for i in (0, 1) for j in (1, 2)}
-    assert all(op["source"].startswith("oracle_models.py:") for op in norms)
+    assert all(op["source"].startswith("networks.py:") for op in norms)
     # A layer norm over 16 x 64 reads them, 64 weights and 64 biases, and writes 16 x 64 and two statistics of each row.
     assert {(op["work"], op["unit"]) for op in norms} == {(2 * 16 * 64 + 2 * 64 + 2 * 16, "elements")}
     addmm = max(everything["outside"], key=lambda op: op["work"])
     assert (addmm["work"], addmm["unit"]) == (16 * 64 * 192, "macs")
     # What `lower` says is what `inspect` said.
     text = intaglio("inspect", model, "--backend", "portable", "--verbose").stdout
-    assert text.count("native_layer_norm") == 4 and "encoder.layers.1.norm2 (oracle_models.py:" in text
+    assert text.count("native_layer_norm") == 4 and "encoder.layers.1.norm2 (networks.py:" in text
 
 
 def test_inspect_explains_quantization(document, intaglio, shared_model, tmp_path):

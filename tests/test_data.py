@@ -1,24 +1,18 @@
 """Sample files: what NumPy writes and what Pillow and torchvision make of images, against the data room's reading."""
 import io
-import os
-import pathlib
-import subprocess
 
 import numpy as np
 import pytest
 from PIL import Image
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-BUILD = pathlib.Path(os.environ.get("INTAGLIO_BUILD", ROOT / "build"))
-DUMP = BUILD / "tests/probes/data_dump"
+from oracle.build import probe
 
 DTYPES = ["?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "c8", "c16"]
 
 
 def dump(path, folder, *preprocess):
     folder.mkdir()
-    result = subprocess.run([DUMP, path, folder, *preprocess], capture_output=True, text=True)
-    return result
+    return probe("data_dump", path, folder, *preprocess, check=False)
 
 
 def loaded(path, folder, *preprocess):
@@ -119,7 +113,7 @@ def test_resize_and_crop_have_pillows_bits(tmp_path, size, interpolation, resamp
 
 
 def test_torchvisions_transforms_agree(tmp_path):
-    from oracle_models import stub_torchvision_ops  # noqa: F401  (importing it makes torchvision loadable)
+    from cases import networks  # noqa: F401  (importing it makes torchvision loadable)
     from torchvision import transforms
 
     image = picture(300, 411)

@@ -4,16 +4,20 @@
 """
 
 import json
-import subprocess
 import warnings
 
+import numpy as np
 import pytest
 import torch
 
-import edge_cases
-from conftest import ROOT
+from cases import leaves, ops
+from oracle.compare import assert_same
+from oracle.executorch import execute, method_of
+from oracle.build import probe, record
 
 warnings.filterwarnings("ignore")
+CASES = ops.LOWERED | ops.DYNAMIC
+RECORD = record("edge_ops")
 
 # Ops that cost nothing, or that lowering folds: views are elided, copies of copies and casts of constants disappear.
 FREE = {"view_copy", "unsqueeze_copy", "squeeze_copy", "alias_copy", "_clone_dim_order", "_to_dim_order_copy", "expand_copy",
@@ -48,52 +52,43 @@ MORE_OPS = {
     "rope": "two slices instead of one split_with_sizes_copy: the same bytes move",
 }
 
-def bases(ops) -> list:
+
+def bases(names) -> list:
     """The op names without namespace and overload, the free ones left out."""
-    names = [op.replace("::", ".").split(".")[1] for op in ops]
+    names = [name.replace("::", ".").split(".")[1] for name in names]
     return [name for name in names if name not in FREE]
 
 
 @pytest.fixture(scope="module")
-def probed(build, tmp_path_factory):
+def probed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("edge")
-    expected = edge_cases.export_all(folder)
-    files = [str(folder / f"{name}.pt2") for name in expected]
-    probe = build / "tests/probes/edge_probe"
-    done = subprocess.run([str(probe), *files], capture_output=True, text=True, timeout=300, check=True)
-    results = [json.loads(line) for line in done.stdout.splitlines()]
-    return folder, expected, dict(zip(expected, results))
+    for name, case in CASES.items():
+        with torch.no_grad():
+            torch.export.save(case.export(), folder / f"{name}.pt2")
+        np.savez(folder / f"{name}.npz", *(leaf.numpy() for leaf in leaves(case.calls[0])))
+    done = probe("edge_probe", *(folder / f"{name}.pt2" for name in CASES))
+    return folder, dict(zip(CASES, map(json.loads, done.stdout.splitlines())))
 
 
-NAMES = [*edge_cases.cases(), *edge_cases.dynamic_cases()]
-RECORD = json.loads((ROOT / "tests" / "records" / "edge_ops.json").read_text())
-
-
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", CASES)
 def test_numbers_are_those_of_the_exported_program(probed, name):
-    result = probed[2][name]
+    result = probed[1][name]
     assert "error" not in result and "interpreter" not in result and "exported" not in result, result
     assert result["difference"] != "other" and result["difference"] < 2e-5, result
 
 
-@pytest.mark.parametrize("name", [name for name in edge_cases.cases() if isinstance(RECORD.get(name), list)])
+@pytest.mark.parametrize("name", [name for name in ops.LOWERED if isinstance(RECORD.get(name), list)])
 def test_ops_are_those_of_executorch_or_better(probed, name):
-    ours, theirs = bases(probed[2][name]["ops"]), bases(RECORD[name])
+    ours, theirs = bases(probed[1][name]["ops"]), bases(RECORD[name])
     assert set(ours) - set(theirs) <= BETTER.keys(), (ours, theirs)
     assert len(ours) <= len(theirs) or name in MORE_OPS, (ours, theirs)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", CASES)
 def test_emitted_file_runs_on_the_stock_runtime(probed, name):
-    from executorch.runtime import Runtime, Verification
-
-    folder, expected, results = probed
+    folder, results = probed
     assert "emission" not in results[name], results[name]
-    program = Runtime.get().load_program(str(folder / f"{name}.pte"), verification=Verification.InternalConsistency)
-    everything = edge_cases.cases() | {n: (m, i) for n, (m, i, _) in edge_cases.dynamic_cases().items()}
-    outputs = program.load_method("forward").execute([t.contiguous().clone() for t in everything[name][1]])
+    expected = [leaf for leaf in CASES[name].expected[0] if leaf is not None]
+    outputs = execute(method_of(folder / f"{name}.pte"), CASES[name].calls[0])
     # A written input's new value comes first.
-    for actual, wanted in zip(outputs[-len(expected[name]):], expected[name], strict=True):
-        assert actual.shape == wanted.shape and actual.dtype == wanted.dtype
-        tolerance = 2e-3 if wanted.dtype == torch.float16 else 1e-4
-        torch.testing.assert_close(actual, wanted.contiguous(), rtol=tolerance, atol=tolerance, equal_nan=True)
+    assert_same(outputs[-len(expected) :], expected, lambda wanted: 2e-3 if wanted.dtype == torch.float16 else 1e-4)

@@ -1,60 +1,47 @@
 """Programs lowered without a backend, on the stock runtime's portable kernels: every number as eager PyTorch's."""
 
-import subprocess
+import dataclasses
 
 import pytest
 import torch
 from torch.utils import _pytree as pytree
 
-import emit_modules
+from cases import ops
+from oracle.compare import assert_same
+from oracle.executorch import execute, method_of
+from oracle.build import probe
 
-STATIC = emit_modules.modules()
-DYNAMIC = emit_modules.dynamic_modules()
 # Kernels differ from PyTorch's in the order of sums only.
 TOLERANCE = {torch.float16: 2e-2, torch.float32: 2e-5, torch.float64: 1e-6}
 # Models whose plan is compared with ExecuTorch's own.
-PLANNED = ["batch_norm", "attention_causal", "hardswish", "encoder_layer", "pad_reflect", "topk", "counter", "split", "group_norm"]
+PLANNED = ["conv_batch_norm", "sdpa_causal", "hardswish", "encoder_layer", "pad_reflect", "topk", "counter", "split", "group_norm"]
 
 
 @pytest.fixture(scope="session")
-def lowered(build, tmp_path_factory):
+def lowered(tmp_path_factory):
     """Everything exported and lowered once: name -> (.pte path, ExportedProgram)."""
     folder = tmp_path_factory.mktemp("emit")
     programs, arguments = {}, []
-    for name, (module, args, *rest) in {**STATIC, **DYNAMIC}.items():
-        program = torch.export.export(module.eval(), args, dynamic_shapes=rest[0] if rest else None)
+    for name, case in (ops.EMITTED | ops.DYNAMIC).items():
+        program = case.export()
         torch.export.save(program, folder / f"{name}.pt2")
         programs[name] = (folder / f"{name}.pte", program)
         arguments += [folder / f"{name}.pt2", folder / f"{name}.pte"]
-    done = subprocess.run([build / "tests/probes/edge_lower", *arguments], capture_output=True, text=True, timeout=300)
-    return programs, done.stderr
+    return programs, probe("edge_lower", *arguments, check=False).stderr
 
 
-def method_of(lowered, name):
-    from executorch.runtime import Runtime, Verification
-
+def check(lowered, name, case):
+    """The calls follow each other in one loaded program: state carries over, memory of one does not reach into the next."""
     programs, errors = lowered
     path, _ = programs[name]
     assert path.exists(), [line for line in errors.splitlines() if f"/{name}.pt2" in line]
-    return Runtime.get().load_program(path, verification=Verification.InternalConsistency).load_method("forward")
+    method = method_of(path)
+    for call, expected in zip(case.calls, case.expected, strict=True):
+        assert_same(execute(method, call), expected, lambda wanted: TOLERANCE.get(wanted.dtype, 0))
 
 
-def check(method, module, args):
-    copies = pytree.tree_map(lambda leaf: leaf.clone() if isinstance(leaf, torch.Tensor) else leaf, args)
-    outputs = method.execute(pytree.tree_leaves(copies))
-    with torch.no_grad():
-        expected = pytree.tree_leaves(module(*args))
-    assert len(outputs) == len(expected)
-    for ours, theirs in zip(outputs, expected):
-        if not isinstance(theirs, torch.Tensor):
-            assert ours == theirs
-            continue
-        assert ours.dtype == theirs.dtype and ours.shape == theirs.shape
-        tolerance = TOLERANCE.get(ours.dtype, 0)
-        torch.testing.assert_close(ours, theirs, rtol=tolerance, atol=tolerance, check_stride=False)
-
-
-def fresh(args, seed):
+def fresh(call, seed):
+    """Other values of the same sizes and types."""
     generator = torch.Generator().manual_seed(seed)
 
     def draw(leaf):
@@ -62,24 +49,19 @@ def fresh(args, seed):
             return leaf
         return torch.empty_like(leaf).copy_(torch.randn(leaf.shape, generator=generator))
 
-    return pytree.tree_map(draw, args)
+    return pytree.tree_map(draw, call)
 
 
-@pytest.mark.parametrize("name", STATIC)
+@pytest.mark.parametrize("name", ops.EMITTED)
 def test_numbers_are_pytorchs(lowered, name):
-    module, args = STATIC[name]
-    method = method_of(lowered, name)
-    # Three calls: state carries over, memory of one call does not reach into the next.
-    for seed in range(3):
-        check(method, module, fresh(args, seed))
+    case = ops.EMITTED[name]
+    check(lowered, name, dataclasses.replace(case, calls=[fresh(case.calls[0], seed) for seed in range(3)]))
 
 
-@pytest.mark.parametrize("name", DYNAMIC)
+@pytest.mark.parametrize("name", ops.DYNAMIC)
 def test_sizes_may_change(lowered, name):
-    module, args, _, others = DYNAMIC[name]
-    method = method_of(lowered, name)
-    for sample in (args, others, args):
-        check(method, module, sample)
+    case = ops.DYNAMIC[name]
+    check(lowered, name, dataclasses.replace(case, calls=[*case.calls, case.calls[0]]))
 
 
 @pytest.mark.parametrize("name", PLANNED)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from conftest import ROOT
+from oracle.build import ROOT
 
 TARGETS = sorted(path.stem for path in (ROOT / "src").rglob("*_fuzz.cpp"))
 

@@ -1,19 +1,14 @@
 """Our observers against torchao, live: the records that the C++ tests read are what torchao computes today, and random
 inputs (other seeds every day) give the same bits through the compiled room."""
 import datetime
-import pathlib
 import subprocess
-import sys
 import warnings
 
 import pytest
+import torch
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests" / "make_records"))
-import observers as records  # noqa: E402
+from make_records import observers as records
 
-torch = pytest.importorskip("torch")
-pytest.importorskip("torchao")
 warnings.filterwarnings("ignore")
 
 
@@ -47,19 +42,11 @@ def test_affine_records_are_what_torch_computes():
     assert records.affine_records() == (records.OUT / "affine.txt").read_text().splitlines()
 
 
-def quant_test():
-    for build in sorted(ROOT.glob("build*")):
-        program = build / "src" / "quant" / "quant_test"
-        if program.exists():
-            return program
-    pytest.skip("quant_test is not built")
-
-
-def test_new_random_sequences(tmp_path):
+def test_new_random_sequences(build, tmp_path):
     """Sequences that no record holds, in the records' format, read by the C++ test from another folder."""
     seed = 100000 + 100 * (datetime.date.today() - datetime.date(2020, 1, 1)).days
     lines = records.observer_lines(records.random_cases(20, seed))
     (tmp_path / "observers.txt").write_text("\n".join(lines) + "\n")
-    run = subprocess.run([quant_test(), "--gtest_filter=Record.Observers"], env={"INTAGLIO_OBSERVER_RECORDS": str(tmp_path)},
+    run = subprocess.run([build / "src" / "quant" / "quant_test", "--gtest_filter=Record.Observers"], env={"INTAGLIO_OBSERVER_RECORDS": str(tmp_path)},
                          capture_output=True, text=True)
     assert run.returncode == 0, run.stdout

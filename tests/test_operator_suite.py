@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from conftest import ROOT
+from oracle.build import ROOT
 
 FLOWS = json.loads((ROOT / "tests" / "records" / "operator_suite.json").read_text())["flows"]
 

@@ -2,12 +2,12 @@
 
 import os
 import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from oracle.build import ROOT
+
 DIGITS = ROOT / "examples" / "digits"
 CMAKE = ROOT / ".venv" / "bin" / "cmake"
 
@@ -77,30 +77,26 @@ def quantization_nodes(module):
 def test_a_quantizer_of_ones_own(examples, document, tmp_path, float_modules):
     """All four kinds of spec, through prepare, convert, PyTorch, XNNPACK and the stock runtime, beside torchao's flow."""
     import torch
-    from executorch.runtime import Runtime
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
-    import custom_quantizer
+    from oracle import custom_quantizer, executorch
+    from oracle.archives import save
+    from oracle.compare import outputs_of
 
-    model, calibration, test = custom_quantizer.gate_model()
-    exported = torch.export.export(model, (calibration[0],))
-    torch.export.save(exported, tmp_path / "gate.pt2")
-    (tmp_path / "calibration").mkdir()
-    for index, sample in enumerate(calibration):
-        np.save(tmp_path / "calibration" / f"{index}.npy", sample.numpy())
+    case = custom_quantizer.gate()
+    calibration, test = case.calls[:4], case.calls[4:]
+    exported = save(case, tmp_path / "gate.pt2", calibration=calibration)
     quantized, pte = tmp_path / "gate_int8.pt2", tmp_path / "gate_int8.pte"
-    printed = call(examples / "custom_quantizer", tmp_path / "gate.pt2", tmp_path / "calibration", quantized, pte, *float_modules)
+    printed = call(examples / "custom_quantizer", tmp_path / "gate.pt2", tmp_path / "gate" / "calibration", quantized, pte, *float_modules)
     assert printed == ""  # nothing outside the delegate
 
     with torch.no_grad():
         prepared = prepare_pt2e(exported.module(), custom_quantizer.ExampleQuantizer(float_modules))
         for sample in calibration:
-            prepared(sample)
-        theirs = torch.export.export(convert_pt2e(prepared), (calibration[0],)).module()
-        ours = torch.export.load(quantized).module()
-        expected = torch.cat([theirs(sample) for sample in test]).numpy()
-        outputs = torch.cat([ours(sample) for sample in test]).numpy()
-        reference = torch.cat([model(sample) for sample in test]).numpy()
+            prepared(*sample)
+        theirs = torch.export.export(convert_pt2e(prepared), calibration[0]).module()
+    ours = torch.export.load(quantized).module()
+    expected, outputs, reference = (outputs_of(module, test) for module in (theirs, ours, case.module))
     mine, others = quantization_nodes(ours), quantization_nodes(theirs)
     assert sorted(name for name, _ in mine) == sorted(name for name, _ in others)
     biases = [values for name, values in mine if "dequantize_per_channel" in name and values[-1] == torch.int32]
@@ -121,8 +117,7 @@ def test_a_quantizer_of_ones_own(examples, document, tmp_path, float_modules):
     assert noise(outputs) <= 1.05 * noise(expected) + 1e-6 and noise(outputs) < 0.03 * span
 
     # On the runtime: XNNPACK rounds single elements the other way.
-    method = Runtime.get().load_program(pte).load_method("forward")
-    deployed = np.concatenate([method.execute([sample])[0].numpy() for sample in test])
+    deployed = executorch.run(pte, test)
     assert np.abs(deployed - outputs).max() <= 3 * step and noise(deployed) < 0.03 * span
     (delegate,) = document("inspect", pte)["methods"][0]["delegates"]
     types = {entry["dtype"]: entry["count"] for entry in delegate["dtypes"]}

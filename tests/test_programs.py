@@ -1,60 +1,35 @@
-"""Programs of every form (program_cases.py) from `.pt2` to `.pte`, run on the stock runtime beside PyTorch.
+"""Programs of every form (cases/programs.py) from `.pt2` to `.pte`, run on the stock runtime beside PyTorch.
 
 Each is lowered twice: to portable kernels only, and to XNNPACK. Calls follow each other in one loaded program, at several
 sizes where sizes are dynamic.
 """
 
-import copy
-import subprocess
 import warnings
 
 import numpy as np
 import pytest
 import torch
 
-from program_cases import CASES
+from cases import Case, seeded
+from cases.programs import PROGRAMS
+from oracle.compare import assert_same
+from oracle.executorch import execute, method_of
+from oracle.archives import save
+from oracle.build import probe
 
 warnings.filterwarnings("ignore")
 
 
-def leaves(tree):
-    return torch.utils._pytree.tree_leaves(tree)
-
-
-def expected_outputs(module, case):
-    """One list a call. Results are copied at once: a module may give its own state away."""
-    outputs = []
-    for call in case.calls:
-        torch._dynamo.reset()  # torch.cond is compiled even here, and takes sizes that change for dynamic ones
-        outputs.append(leaves(copy.deepcopy(module(*copy.deepcopy(call), **case.kwargs))))
-    return outputs
-
-
 @pytest.fixture(scope="module")
-def lowered(build, tmp_path_factory):
-    """name -> (expected outputs, {backend: (file, error)})"""
+def lowered(tmp_path_factory):
+    """The folder with NAME.pt2 and NAME.portable.pte, and the errors by which files are missing."""
     folder = tmp_path_factory.mktemp("programs")
-    results, arguments = {}, []
-    for name, case in CASES.items():
+    arguments = []
+    for name, case in PROGRAMS.items():
         with torch.no_grad():
-            program = torch.export.export(copy.deepcopy(case.module), copy.deepcopy(case.calls[0]), case.kwargs, dynamic_shapes=case.shapes)
-            torch.export.save(program, folder / f"{name}.pt2")
-            results[name] = expected_outputs(copy.deepcopy(case.module), case)
+            save(case, folder / f"{name}.pt2")
         arguments += [folder / f"{name}.pt2", folder / f"{name}.portable.pte"]
-    done = subprocess.run([build / "tests/probes/edge_lower", *arguments], capture_output=True, text=True, timeout=300)
-    (folder / "portable.err").write_text(done.stderr)
-    return folder, results
-
-
-def run(path, case):
-    from executorch.runtime import Runtime, Verification
-
-    method = Runtime.get().load_program(path, verification=Verification.InternalConsistency).load_method("forward")
-    outputs = []
-    for call in case.calls:
-        values = [value.contiguous().clone() if isinstance(value, torch.Tensor) else value for value in leaves((call, case.kwargs))]
-        outputs.append([value.clone() if isinstance(value, torch.Tensor) else value for value in method.execute(values)])
-    return outputs
+    return folder, probe("edge_lower", *arguments, check=False).stderr
 
 
 def test_integer_numerics_take_the_inputs_by_name_and_the_fixed_ones_from_the_program(intaglio, tmp_path):
@@ -71,21 +46,16 @@ def test_integer_numerics_take_the_inputs_by_name_and_the_fixed_ones_from_the_pr
 
 
 @pytest.mark.parametrize("backend", ["portable", "xnnpack"])
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", PROGRAMS)
 def test_program_runs_as_in_pytorch(lowered, intaglio, name, backend):
-    folder, results = lowered
-    case, path = CASES[name], folder / f"{name}.{backend}.pte"
+    folder, errors = lowered
+    case, path = PROGRAMS[name], folder / f"{name}.{backend}.pte"
     if backend == "xnnpack":
         intaglio("lower", folder / f"{name}.pt2", "-o", path, "--backend", "xnnpack")
-    assert path.exists(), [line for line in (folder / "portable.err").read_text().splitlines() if f"/{name}.pt2" in line]
-    for actual, wanted in zip(run(path, case), results[name], strict=True):
-        assert len(actual) == len(wanted)
-        for ours, theirs in zip(actual, wanted):
-            if not isinstance(theirs, torch.Tensor):
-                assert ours == theirs
-                continue
-            assert ours.shape == theirs.shape and ours.dtype == theirs.dtype
-            torch.testing.assert_close(ours, theirs.contiguous(), rtol=case.tolerance, atol=case.tolerance)
+    assert path.exists(), [line for line in errors.splitlines() if f"/{name}.pt2" in line]
+    method = method_of(path)
+    for call, expected in zip(case.calls, case.expected, strict=True):
+        assert_same(execute(method, (call, case.kwargs)), expected, case.tolerance)
 
 
 class TakenApart(torch.nn.Module):
@@ -112,16 +82,14 @@ class TakenApart(torch.nn.Module):
 
 
 def test_static_quantization_calibrates_what_lowering_takes_apart(intaglio, tmp_path):
-    torch.manual_seed(0)
-    module, samples = TakenApart().eval(), [torch.randn(2, 3, 8, 8) for _ in range(6)]
-    torch.export.save(torch.export.export(module, (samples[0],)), tmp_path / "m.pt2")
-    (tmp_path / "data").mkdir()
-    for i, sample in enumerate(samples):
-        np.save(tmp_path / "data" / f"{i}.npy", sample.numpy())
-    intaglio("build", tmp_path / "m.pt2", "-o", tmp_path / "m.pte", "--recipe", "xnnpack_pt2e_int8_static_per_channel", "--calibrate", tmp_path / "data")
-    intaglio("run", tmp_path / "m.pte", "--input", tmp_path / "data" / "0.npy", "-o", tmp_path / "out.npz")
+    with seeded():
+        module, samples = TakenApart().eval(), [(torch.randn(2, 3, 8, 8),) for _ in range(6)]
+    save(Case(module, samples), tmp_path / "m.pt2", data=samples)
+    data = tmp_path / "m" / "data"
+    intaglio("build", tmp_path / "m.pt2", "-o", tmp_path / "m.pte", "--recipe", "xnnpack_pt2e_int8_static_per_channel", "--calibrate", data)
+    intaglio("run", tmp_path / "m.pte", "--input", data / "000.npy", "-o", tmp_path / "out.npz")
     with torch.no_grad():
-        wanted = module(samples[0]).numpy()
+        wanted = module(*samples[0]).numpy()
     error = wanted - np.load(tmp_path / "out.npz")["arr_0"]
     assert wanted.std() > 0.5 and np.abs(error).max() > 0  # it does depend on the sample, and it is quantized
     assert 10 * np.log10((wanted**2).sum() / (error**2).sum()) > 25
@@ -131,6 +99,8 @@ def test_static_quantization_calibrates_what_lowering_takes_apart(intaglio, tmp_
 
 
 class Layer(torch.nn.Module):
+    """The user's line is in this file."""
+
     def __init__(self, function):
         super().__init__()
         self.function = function

@@ -1,100 +1,85 @@
 """Records what ExecuTorch makes of dynamically quantized modules: tests/records/dynamic.json.
 
-    .venv/bin/python tests/make_records/dynamic.py [--keep=FOLDER] [NAME ...]        about two minutes, and five for the real models
+    .venv/bin/python tests/make_records/dynamic.py [--keep FOLDER] [NAME ...]        about two minutes, and five for the real models
 
-For each case of tests/dynamic_models.py the outputs of ExecuTorch's own `.pte` on the stock runtime (or the error with which the
-runtime refuses it), delegates, and the kernels beside them; for models of tests/oracle_models.py noise instead of outputs. `--keep` leaves
+For each of layers.DYNAMICALLY the outputs of ExecuTorch's own `.pte` on the stock runtime (or the error with which the
+runtime refuses it), delegates, and the kernels beside them; for models of networks.SHARED noise instead of outputs. `--keep` leaves
 ExecuTorch's programs in FOLDER, and takes those that are there.
 """
 
-import base64
-import json
+import argparse
 import sys
 import tempfile
 from pathlib import Path
 
-HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE.parent), str(HERE.parent.parent / "bench"), str(HERE)]
+import executorch.kernels.quantized  # noqa: F401
+import torch
 
-import dynamic_models  # noqa: E402
-import executorch.kernels.quantized  # noqa: E402, F401
-import numpy as np  # noqa: E402
-import oracle_models  # noqa: E402
-import torch  # noqa: E402
-from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner  # noqa: E402
-from executorch.exir import to_edge_transform_and_lower  # noqa: E402
-from models import digest, instructions, run_pte, sqnr  # noqa: E402
+TESTS = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(TESTS), str(TESTS.parent / "bench")]
 
-RECORD = HERE.parent / "records" / "dynamic.json"
+from cases import DYNAMIC, Case, Quantization, layers, networks  # noqa: E402
+from oracle import executorch  # noqa: E402
+from oracle.build import record, write_record  # noqa: E402
+from oracle.compare import digest, digest_of_calls, encoded, outputs_of, sqnr  # noqa: E402
+from oracle.torchao import quantize  # noqa: E402
+
 REAL_MODELS = ["small_encoder", "mobilenet_v2", "resnet18"]
 REAL_TEST = 16
 WRITTEN = 3  # samples whose outputs are written
 
 
-def encode(array: np.ndarray) -> dict:
-    return {"sizes": list(array.shape), "float32": base64.b64encode(array.astype("<f4").tobytes()).decode()}
+def lowered(case: Case, calibration: list, path: Path) -> Path:
+    if not path.exists():
+        converted = quantize(case.export(), calibration, case.quantization)
+        executorch.lower(torch.export.export(converted, calibration[0]), path)
+    return path
 
 
-def decode(entry: dict) -> np.ndarray:
-    return np.frombuffer(base64.b64decode(entry["float32"]), dtype="<f4").reshape(entry["sizes"])
-
-
-def lower(converted, sample, path: Path) -> None:
-    edge = to_edge_transform_and_lower(torch.export.export(converted, sample), partitioner=[XnnpackPartitioner()])
-    path.write_bytes(edge.to_executorch().buffer)
+def measured(path: Path, case: Case, test: list) -> dict:
+    delegates, kernels = executorch.instructions(path)
+    figure = sqnr(outputs_of(case.module, test), executorch.run(path, test))
+    return {"delegates": delegates, "leftover_kernels": kernels, "pte_sqnr_db": figure}
 
 
 def record_case(name: str, folder: Path) -> dict:
-    model, calibration, test = dynamic_models.build(name)
-    reference = np.concatenate([model(*sample).numpy() for sample in test])
-    assert np.ptp(reference) > 0.1
-    result = {"sha256": dynamic_models.digest(model, calibration + test)}
-    path = folder / f"{name}.pte"
+    case = layers.dynamically(name)
+    calibration, test = case.calls[: layers.CALIBRATION], case.calls[layers.CALIBRATION :]
+    result = {"sha256": digest(*case.module.state_dict().values(), *(call[0] for call in case.calls))}
     try:
-        if not path.exists():
-            lower(dynamic_models.quantize(dynamic_models.CASES[name], model, calibration), calibration[0], path)
-        outputs = run_pte(path, test)
+        path = lowered(case, calibration, folder / f"{name}.pte")
+        result |= measured(path, case, test)
     except Exception as error:  # whatever stops ExecuTorch is the record
         return result | {"error": f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200]}"}
-    delegates, kernels = instructions(path)
-    result |= {"delegates": delegates, "leftover_kernels": kernels, "pte_sqnr_db": sqnr(reference, outputs)}
-    case = dynamic_models.CASES[name]
-    if case.same and not case.configs:  # calibrated ranges differ in their last bits, so only dynamic outputs are comparable
-        result["outputs"] = encode(run_pte(path, test[:WRITTEN]))
+    # Calibrated ranges differ in their last bits, so only dynamic outputs are comparable.
+    if name not in layers.MORE_THAN_TORCHAO and not case.quantization.configs:
+        outputs = executorch.run(path, test[:WRITTEN])
+        result["outputs"] = {"sizes": list(outputs.shape), "float32": encoded(outputs, "<f4")}
     return result
 
 
 def record_model(name: str, folder: Path) -> dict:
-    model, inputs = oracle_models.MODELS[name]()
-    calibration, test = inputs(1, oracle_models.CALIBRATION_SEED), inputs(REAL_TEST, oracle_models.TEST_SEED)
-    reference = np.concatenate([model(*sample).numpy() for sample in test])
-    assert np.ptp(reference) > 0.1
-    path = folder / f"{name}.pte"
-    if not path.exists():
-        lower(dynamic_models.quantize(dynamic_models.Case(None, None), model, calibration), calibration[0], path)
-    delegates, kernels = instructions(path)
-    return {
-        "test_sha256": digest(test),
-        "delegates": delegates,
-        "leftover_kernels": kernels,
-        "pte_bytes": path.stat().st_size,
-        "pte_sqnr_db": sqnr(reference, run_pte(path, test)),
-    }
+    case = networks.SHARED[name]()
+    case.quantization = Quantization(DYNAMIC)
+    test = case.draw(REAL_TEST, networks.TEST_SEED)
+    path = lowered(case, case.draw(1, networks.CALIBRATION_SEED), folder / f"{name}.pte")
+    return {"test_sha256": digest_of_calls(test), "pte_bytes": path.stat().st_size, **measured(path, case, test)}
 
 
 def main() -> None:
-    keep = next((Path(argument.removeprefix("--keep=")) for argument in sys.argv[1:] if argument.startswith("--keep=")), None)
-    names = [argument for argument in sys.argv[1:] if not argument.startswith("--")] or [*dynamic_models.CASES, *REAL_MODELS]
-    made = json.loads(RECORD.read_text()) if RECORD.exists() else {"cases": {}, "models": {}}
-    versions = {"torch": "2.13.0", "torchao": "0.18.0", "executorch": "1.5.1"}
-    head = {"made_by": "tests/make_records/dynamic.py", "versions": versions, "test": dynamic_models.TEST, "real_test": REAL_TEST}
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--keep", type=Path)
+    parser.add_argument("names", nargs="*")
+    arguments = parser.parse_args()
+    known = record("dynamic")
+    made = {key: known.get(key, {}) for key in ("cases", "models")}
     with tempfile.TemporaryDirectory() as scratch, torch.no_grad():
-        for name in names:
+        for name in arguments.names or [*layers.DYNAMICALLY, *REAL_MODELS]:
             real = name in REAL_MODELS
-            entry = (record_model if real else record_case)(name, keep or Path(scratch))
+            entry = (record_model if real else record_case)(name, arguments.keep or Path(scratch))
             made["models" if real else "cases"][name] = entry
             print(name, {key: value for key, value in entry.items() if key != "outputs"}, flush=True)
-            RECORD.write_text(json.dumps(head | {"cases": made["cases"], "models": made["models"]}, indent=1) + "\n")
+            write_record("dynamic", {"test": layers.TEST, "real_test": REAL_TEST, **made})
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     .venv/bin/python tests/make_records/operator_suite.py [FLOW ...]     about eleven CPU-minutes a flow
 
-The suite's `run_test` runs unchanged on the cases of tests/operator_suite.py; only its random numbers are seeded by
+The suite's `run_test` runs unchanged on the cases of tests/oracle/operator_suite.py; only its random numbers are seeded by
 the case's name. A row is the digest of the case's inputs, then for each flow: the suite's result, how many delegates
 the lowered program calls, how many edge operators they took in, and the operators left outside. What was run is kept
 in build/operator_suite/oracle, so an interrupted run goes on where it stopped.
@@ -15,17 +15,18 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-HERE = Path(__file__).parent
-sys.path[0] = str(HERE.parent)  # not this folder: it has a file of the same name
+TESTS = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(TESTS))
 
-import operator_suite  # noqa: E402
 import torch  # noqa: E402
 from executorch.backends.test.harness.stages import StageType  # noqa: E402
 from executorch.backends.test.suite.flows import xnnpack  # noqa: E402
 from executorch.backends.test.suite.runner import run_test  # noqa: E402
 
-RECORD = HERE.parent / "records" / "operator_suite.json"
-BUILD = HERE.parent.parent / "build"
+from oracle import operator_suite  # noqa: E402
+from oracle.build import BUILD, VERSIONS  # noqa: E402
+
+RECORD = TESTS / "records" / "operator_suite.json"
 KEPT = BUILD / "operator_suite" / "oracle"
 
 
@@ -42,7 +43,7 @@ def identity(program: torch.export.ExportedProgram) -> str:
     return state.hexdigest()[:16]
 
 
-def watched_tester(case: operator_suite.Case, flow, model, inputs, known: dict[str, str]):
+def watched_tester(case: operator_suite.SuiteCase, flow, model, inputs, known: dict[str, str]):
     """The flow's tester: with the case's random inputs, keeping the expected outputs, stopping at known programs."""
     tester = flow.tester_factory(model, inputs)
     tester.generate_random_inputs = lambda: iter([case.test_inputs()])
@@ -67,7 +68,7 @@ def watched_tester(case: operator_suite.Case, flow, model, inputs, known: dict[s
     return tester
 
 
-def run(case: operator_suite.Case, flow, known: dict[str, str]) -> tuple[str, str]:
+def run(case: operator_suite.SuiteCase, flow, known: dict[str, str]) -> tuple[str, str]:
     """The suite's own stages on one case: `result delegates delegated_ops leftover*count ...`, identity of the program."""
     testers = []
 
@@ -115,7 +116,7 @@ def record_flow(name: str, keep) -> None:
     others = [kept_rows(other) for other in operator_suite.RECIPES if other != name]
     with (KEPT / f"{name}.jsonl").open("a") as lines:
 
-        def handle(case: operator_suite.Case) -> None:
+        def handle(case: operator_suite.SuiteCase) -> None:
             if case.name in rows:
                 return
             digest = case.digest()
@@ -135,8 +136,7 @@ def write_record(flows: list[str]) -> None:
         digests = {rows[case][0] for rows in recorded if case in rows}
         assert len(digests) == 1, f"{case}: the flows were given different inputs"
         cases[case] = [*digests, *(rows[case][1] if case in rows else "" for rows in recorded)]
-    versions = {"torch": "2.13.0", "torchao": "0.18.0", "executorch": "1.5.1"}
-    made = {"made_by": "tests/make_records/operator_suite.py", "versions": versions, "flows": flows}
+    made = {"made_by": "tests/make_records/operator_suite.py", "versions": VERSIONS, "flows": flows}
     lines = ",\n".join(f" {json.dumps(case)}: {json.dumps(row)}" for case, row in sorted(cases.items()))
     RECORD.write_text(json.dumps(made, indent=1)[:-2] + ',\n "cases": {\n' + lines + "\n }\n}\n")
 

@@ -1,4 +1,4 @@
-"""torchao's annotations and observers of every case of tests/pt2e_models.py.
+"""torchao's annotations and observers of layers.ANNOTATED.
 
     .venv/bin/python tests/make_records/pt2e.py [CASE ...]     writes tests/records/pt2e/CASE.json
 
@@ -10,22 +10,28 @@ import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests"))
-OUT = ROOT / "tests" / "records" / "pt2e"
+import torch
+
+TESTS = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(TESTS))
+
+from cases import layers  # noqa: E402
+from oracle import torchao  # noqa: E402
+from oracle.archives import save  # noqa: E402
+from oracle.compare import digest_of_program  # noqa: E402
+
+OUT = TESTS / "records" / "pt2e"
 
 
-def record(case):
-    import pt2e_models
-    from torchao.quantization.pt2e.quantize_pt2e import prepare_pt2e
-
+def measured(case) -> dict:
     with tempfile.TemporaryDirectory() as folder:
-        program, _ = pt2e_models.export(case, Path(folder) / "model.pt2")
-    prepared = prepare_pt2e(program.module(), pt2e_models.make_quantizer(case))
+        save(case, Path(folder) / "model.pt2")
+        program = torch.export.load(Path(folder) / "model.pt2")
+    prepared = torchao.prepare(program, case.quantization)
     return {
-        "digest": pt2e_models.digest(program),
-        "annotations": pt2e_models.annotations(prepared),
-        "observers": pt2e_models.observers(prepared),
+        "digest": digest_of_program(program),
+        "annotations": torchao.annotations(prepared),
+        "observers": torchao.observers(prepared),
     }
 
 
@@ -36,11 +42,9 @@ def dump(value) -> str:
 
 
 def main():
-    import pt2e_models
-
     OUT.mkdir(parents=True, exist_ok=True)
-    for name in sys.argv[1:] or pt2e_models.CASES:
-        (OUT / f"{name}.json").write_text(dump(record(pt2e_models.CASES[name])))
+    for name in sys.argv[1:] or layers.ANNOTATED:
+        (OUT / f"{name}.json").write_text(dump(measured(layers.annotated(name))))
         print(name)
 
 

@@ -6,25 +6,24 @@ name: whoever asks for a case gets the same tensors.
 """
 
 import contextlib
-import copy
 import functools
 import gc
 import hashlib
 import os
 import random
 import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Callable
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+import numpy as np
+import pytest
+import torch
 
-import numpy as np  # noqa: E402
-import oracle_models  # noqa: E402, F401  stubs torchvision's operators, which the suite's package imports
-import pytest  # noqa: E402
-import torch  # noqa: E402
+from cases import networks  # noqa: F401  stubs torchvision's operators, which the suite's package imports
+from oracle.archives import to_numpy
+from oracle.torchao import quicken_quantizer
 
 SUITE = "executorch.backends.test.suite.operators"
 ABSOLUTE_TOLERANCE, RELATIVE_TOLERANCE = 1e-1, 4e-2  # the suite's own
@@ -43,7 +42,7 @@ def seed_of(name: str) -> int:
 
 
 @dataclass
-class Case:
+class SuiteCase:
     """What one call of the suite's runner asks for."""
 
     name: str
@@ -89,18 +88,13 @@ def whole(target: Path):
         unfinished.unlink(missing_ok=True)
 
 
-def keep_program(case: Case, program: torch.export.ExportedProgram, folder: Path) -> None:
+def keep_program(case: SuiteCase, program: torch.export.ExportedProgram, folder: Path) -> None:
     """Writes program.pt2, and the example inputs as calibration.npz."""
     arrays = [value for value in torch.utils._pytree.tree_leaves(case.inputs) if torch.is_tensor(value)]
     with whole(folder / "calibration.npz") as path:
         np.savez(path, *(to_numpy(value) for value in arrays))
     with whole(folder / "program.pt2") as path:
         torch.export.save(program, path)
-
-
-def to_numpy(value: torch.Tensor) -> np.ndarray:
-    value = value.detach()
-    return value.view(torch.int16).numpy().view("V2") if value.dtype is torch.bfloat16 else value.numpy()
 
 
 def fifth(name: str) -> int:
@@ -116,7 +110,7 @@ def flow_of(name: str) -> str:
 class _Plugin:
     """Hands the suite's cases to `handle` and keeps the outcome of those that never get as far."""
 
-    def __init__(self, handle: Callable[[Case], None], keep: Callable[[str], bool]):
+    def __init__(self, handle: Callable[[SuiteCase], None], keep: Callable[[str], bool]):
         self.handle, self.keep = handle, keep
         self.names: list[str] = []
         self.unreached: dict[str, str] = {}
@@ -148,7 +142,7 @@ class _Plugin:
 
         name = self.name + (f"#{subtest}" if subtest else "")
         random_inputs = options.get("generate_random_test_inputs", True)
-        self.handle(Case(name, base_name, model, inputs, random_inputs, options.get("dynamic_shapes")))
+        self.handle(SuiteCase(name, base_name, model, inputs, random_inputs, options.get("dynamic_shapes")))
         self.seed(f"{self.name}#{subtest + 1}")
         return TestCaseSummary(
             flow.backend, base_name, flow.name, test_name, subtest, params, TestResult.SUCCESS, None, []
@@ -174,26 +168,16 @@ def _run_test(*arguments, **options):
 @functools.cache
 def quicken_torch() -> None:
     """Leaves out what is done again for every program with the same result."""
-    from executorch.backends.xnnpack.quantizer import xnnpack_quantizer_utils as quantizer
     from torch._export import utils
 
     # Torch walks its table of composite operators three times for each program it lowers.
     utils._collect_all_valid_cia_ops_for_namespace = functools.cache(utils._collect_all_valid_cia_ops_for_namespace)
-    # XNNPACKQuantizer exports the same six patterns, convolutions with batch norms, for each program: two seconds.
-    export, known = quantizer._get_aten_graph_module_for_pattern, {}
-
-    def export_once(pattern, inputs, is_cuda):
-        key = (pattern.fn.__code__, *(cell.cell_contents for cell in pattern.fn.__closure__))
-        if key not in known:
-            known[key] = export(pattern, inputs, is_cuda)
-        return copy.deepcopy(known[key])  # the matcher changes it
-
-    quantizer._get_aten_graph_module_for_pattern = export_once
+    quicken_quantizer()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
 
 
-def each_case(handle: Callable[[Case], None], keep: Callable[[str], bool] = lambda name: True) -> dict[str, str]:
+def each_case(handle: Callable[[SuiteCase], None], keep: Callable[[str], bool] = lambda name: True) -> dict[str, str]:
     """Calls handle(case) for the cases whose names keep() accepts. Returns the test functions that raised or skipped."""
     from executorch.backends.test.suite import flow, runner
     from executorch.backends.test.suite.flows.xnnpack import XNNPACK_TEST_FLOW

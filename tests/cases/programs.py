@@ -1,49 +1,34 @@
-"""Whole programs in every form that torch.export takes, small and seeded: name -> Case.
+"""Whole programs in every form that torch.export takes, small and seeded: name -> case.
 
-What is on trial is the form (control flow, sizes, containers, types, state), not the operators, which edge_cases.py has.
+What is on trial is the form (control flow, sizes, containers, types, state), not the operators, which ops.py has.
 """
 
-import dataclasses
 from collections import OrderedDict
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.export import Dim
 
-CASES = {}
+from cases import Case, Function, seeded
 
-
-@dataclasses.dataclass
-class Case:
-    module: nn.Module
-    calls: list  # argument tuples in the order of the calls; the first one is exported
-    shapes: Any = None
-    kwargs: dict = dataclasses.field(default_factory=dict)
-    tolerance: float = 1e-4
+PROGRAMS = {}
 
 
 def case(function):
-    torch.manual_seed(0)
-    CASES[function.__name__] = function()
+    with seeded():
+        PROGRAMS[function.__name__] = function()
     return function
 
 
-class Lambda(nn.Module):
-    """forward(x), forward(x, y) or forward(x, y, z): exports name their inputs after the arguments."""
+class One(Function):
+    """Exports name their inputs after the arguments."""
 
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-
-
-class One(Lambda):
     def forward(self, x):
         return self.function(x)
 
 
-class Two(Lambda):
+class Two(Function):
     def forward(self, x, y):
         return self.function(x, y)
 

@@ -1,28 +1,12 @@
-"""Single-operator modules and small whole models for the interpreter's oracle test: name -> (module, inputs)."""
+"""One operator each, or a few that share a kernel: COMPUTED is what the interpreter computes."""
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-CASES = {}
+from cases import Case, Function, noise, seeded
 
-
-def add(name, module, *inputs):
-    assert name not in CASES, name
-    CASES[name] = (module, inputs)
-
-
-def noise(*sizes, seed=0, scale=1.0):
-    return torch.randn(*sizes, generator=torch.Generator().manual_seed(seed)) * scale
-
-
-class Function(nn.Module):
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-
-    def forward(self, *inputs):
-        return self.function(*inputs)
+COMPUTED = {}
 
 
 class WithStates(nn.Module):
@@ -36,25 +20,26 @@ class WithStates(nn.Module):
         return self.layer(x, states)
 
 
+def add(name, module, *inputs):
+    assert name not in COMPUTED, name
+    COMPUTED[name] = Case(module.eval(), [inputs])
+
+
 def op(name, function, *inputs):
     add(name, Function(function), *inputs)
 
 
-def seeded(make, seed=0):
-    torch.manual_seed(seed)
-    module = make()
-    for part in module.modules():
-        if isinstance(part, nn.modules.batchnorm._BatchNorm) and part.running_mean is not None:
-            part.running_mean.data.uniform_(-0.5, 0.5)
-            part.running_var.data.uniform_(0.5, 1.5)
-        if getattr(part, "weight", None) is not None and isinstance(part, (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)):
-            part.weight.data.uniform_(0.5, 1.5)
-            part.bias.data.uniform_(-0.3, 0.3)
-    return module.eval()
-
-
 def module(name, make, *inputs):
-    add(name, seeded(make), *inputs)
+    with seeded():
+        layers = make()
+        for part in layers.modules():
+            if isinstance(part, nn.modules.batchnorm._BatchNorm) and part.running_mean is not None:
+                part.running_mean.data.uniform_(-0.5, 0.5)
+                part.running_var.data.uniform_(0.5, 1.5)
+            if getattr(part, "weight", None) is not None and isinstance(part, (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)):
+                part.weight.data.uniform_(0.5, 1.5)
+                part.bias.data.uniform_(-0.3, 0.3)
+    add(name, layers, *inputs)
 
 
 image = noise(2, 6, 13, 11)
@@ -316,79 +301,3 @@ def dynamic(a):
 
 
 quantized("dynamic", dynamic, noise(3, 50))
-
-
-# ---- whole models: name -> function that gives (module, inputs)
-
-
-def settled(model, size):
-    from oracle_models import settle_batch_norms, structured_images
-
-    return settle_batch_norms(model, 1, size), (structured_images(2, size, 5),)
-
-
-def from_torchvision(name, size=64, **options):
-    def make():
-        import oracle_models  # noqa: F401 - registers what torchvision needs
-        import torchvision
-
-        torch.manual_seed(0)
-        return settled(getattr(torchvision.models, name)(**options), size)
-
-    return make
-
-
-def from_timm(name, size=64):
-    def make():
-        import oracle_models  # noqa: F401
-        import timm
-
-        torch.manual_seed(0)
-        return settled(timm.create_model(name, pretrained=False), size)
-
-    return make
-
-
-def small_vision_transformer():
-    import oracle_models
-    import torchvision
-
-    torch.manual_seed(0)
-    model = torchvision.models.VisionTransformer(image_size=64, patch_size=16, num_layers=2, num_heads=4, hidden_dim=64, mlp_dim=128, num_classes=10)
-    nn.init.normal_(model.heads.head.weight)
-    return model.eval(), (oracle_models.structured_images(2, 64, 5),)
-
-
-def small_convnext():
-    import oracle_models
-    import torchvision
-    from torchvision.models.convnext import CNBlockConfig
-
-    torch.manual_seed(0)
-    blocks = [CNBlockConfig(24, 48, 1), CNBlockConfig(48, 96, 1), CNBlockConfig(96, None, 2)]
-    model = torchvision.models.ConvNeXt(blocks, layer_scale=0.5, num_classes=10)
-    return model.eval(), (oracle_models.structured_images(2, 64, 5),)
-
-
-def transformer_encoder():
-    torch.manual_seed(0)
-    layer = nn.TransformerEncoderLayer(32, 4, 64, batch_first=True, activation="gelu")
-    return nn.TransformerEncoder(layer, 2, enable_nested_tensor=False).eval(), (noise(2, 9, 32),)
-
-
-MODELS = {
-    "mobilenet_v2": from_torchvision("mobilenet_v2"),
-    "mobilenet_v3_small": from_torchvision("mobilenet_v3_small"),
-    "resnet18": from_torchvision("resnet18"),
-    "efficientnet_b0": from_torchvision("efficientnet_b0"),
-    "shufflenet": from_torchvision("shufflenet_v2_x0_5"),
-    "squeezenet": from_torchvision("squeezenet1_1"),
-    "densenet121": from_torchvision("densenet121"),
-    "regnet": from_torchvision("regnet_y_400mf"),
-    "vision_transformer": small_vision_transformer,
-    "convnext": small_convnext,
-    "transformer_encoder": transformer_encoder,
-    "timm_ghostnet": from_timm("ghostnet_050"),
-    "timm_mobilevit": from_timm("mobilevit_xxs"),
-    "timm_resnet10t": from_timm("resnet10t"),
-}

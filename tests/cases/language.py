@@ -9,6 +9,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from cases.networks import drawn, of_images
+
 VOCABULARY, TOKENS, WIDTH, HEADS, KEY_HEADS, HIDDEN, LAYERS = 320, 48, 128, 8, 2, 344, 2
 HEAD = WIDTH // HEADS
 
@@ -138,7 +140,7 @@ class VisionTransformer(nn.Module):
         return self.head(self.norm(self.blocks(x))[:, 0])
 
 
-def seeded(make):
+def lively(make):
     torch.manual_seed(0)
     model = make().eval()
     for parameter in model.parameters():  # the default initialisation keeps attention flat
@@ -157,15 +159,9 @@ def tokens(count, seed):
     return [(torch.randint(0, VOCABULARY, (1, TOKENS), generator=generator),) for _ in range(count)]
 
 
-def images(count, seed):
-    from oracle_models import structured_images
-
-    return [(image[None],) for image in structured_images(count, 96, seed)]
-
-
-# name: (model, inputs of (count, seed))
+# name: function that makes the case
 MODELS = {
-    "llama": lambda: (seeded(lambda: Llama(halves=False)), tokens),
-    "llama_halves": lambda: (seeded(lambda: Llama(halves=True)), tokens),
-    "vit": lambda: (seeded(VisionTransformer), images),
+    "llama": lambda: drawn(lively(lambda: Llama(halves=False)), tokens),
+    "llama_halves": lambda: drawn(lively(lambda: Llama(halves=True)), tokens),
+    "vit": lambda: of_images(lively(VisionTransformer), 96),
 }

@@ -1,19 +1,10 @@
-"""Small modules, one op or idiom each, that the lowering tests share: name -> (module, inputs)."""
+"""One operator or idiom each: LOWERED is what becomes a `.pte` without a backend, EMITTED what is called there again and again."""
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-T = torch.Tensor
-
-
-class Lambda(nn.Module):
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-
-    def forward(self, *inputs):
-        return self.function(*inputs)
+from cases import Case, Function, seeded
 
 
 class SliceCache(nn.Module):
@@ -93,14 +84,25 @@ def rope(x, cos, sin):
     return x * cos + torch.cat([-second, first], -1) * sin
 
 
-def cases() -> dict:
-    torch.manual_seed(0)
+class Counter(nn.Module):
+    """A buffer with an initial value that every call moves on."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("count", torch.tensor([5.0, -1.0]))
+
+    def forward(self, x):
+        self.count.add_(x)
+        return self.count * 2
+
+
+def of_operators() -> dict[str, Case]:
     image, row, line = torch.randn(1, 4, 8, 8), torch.randn(3, 6), torch.randn(2, 4, 10)
     volume = torch.randn(2, 2, 5, 7, 6)
     tokens = torch.randn(2, 5, 8)
     heads = [torch.randn(1, 2, 5, 8) for _ in range(3)]
     index = torch.tensor([0, 2, 1])
-    f = Lambda
+    f = Function
     table = {
         "conv2d": (nn.Conv2d(4, 6, 3, stride=2, padding=1), image),
         "conv2d_same": (nn.Conv2d(4, 6, 3, padding="same"), image),
@@ -343,40 +345,69 @@ def cases() -> dict:
         "bag_last_offset_sum": (nn.EmbeddingBag(10, 3, mode="sum", include_last_offset=True), torch.tensor([1, 2, 4, 5, 4, 9]), torch.tensor([0, 2, 4])),
         "bag_weighted": (f(lambda i, w, e=nn.EmbeddingBag(10, 3, mode="sum"): e(i, per_sample_weights=w)), torch.tensor([[1, 2, 4], [5, 4, 9]]), torch.rand(2, 3)),
     }
-    return {name: (module, inputs) for name, (module, *inputs) in table.items()}
+    return {name: Case(module.eval(), [tuple(inputs)]) for name, (module, *inputs) in table.items()}
 
 
-def dynamic_cases() -> dict:
-    """name -> (module, inputs, dynamic shapes)"""
-    torch.manual_seed(0)
+def of_dynamic_batch() -> dict[str, Case]:
+    """The first call is of another size than the second."""
     batch = torch.export.Dim("batch", min=1, max=16)
-    conv = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5)).eval()
-    encoder = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True, norm_first=True).eval()
+    cnn = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5))
+    encoder = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True, norm_first=True)
+    flat = nn.Sequential(nn.Conv2d(2, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(27, 4))
+    rows = {
+        "dynamic_cnn": (cnn, (3, 8, 8)),
+        "dynamic_encoder": (encoder, (5, 8)),
+        "dynamic_add": (Function(lambda x: x.reshape(x.shape[0], -1) + 1), (3, 4)),
+        "dynamic_linear": (nn.Linear(6, 5), (6,)),
+        "dynamic_flatten": (flat, (2, 5, 5)),
+        "dynamic_reshape": (Function(lambda x: x.reshape(x.shape[0] * 2, 3) + x.shape[0]), (6,)),
+    }
+    # `Function.forward(*inputs)` takes its shapes as one tuple.
+    shapes_of = lambda module: (({0: batch},),) if isinstance(module, Function) else ({0: batch},)  # noqa: E731
     return {
-        "dynamic_cnn": (conv, [torch.randn(2, 3, 8, 8)], ({0: batch},)),
-        "dynamic_encoder": (encoder, [torch.randn(2, 5, 8)], ({0: batch},)),
-        "dynamic_add": (Lambda(lambda x: x.reshape(x.shape[0], -1) + 1), [torch.randn(2, 3, 4)], ({0: batch},)),
+        name: Case(module.eval(), [(torch.randn(2, *size),), (torch.randn(5, *size),)], shapes=shapes_of(module))
+        for name, (module, size) in rows.items()
     }
 
 
-def export_all(folder) -> dict:
-    """Writes NAME.pt2, NAME.npz (inputs) and gives name -> expected outputs."""
-    import copy
+def of_forms() -> dict[str, Case]:
+    """What is about the call more than about its operators: containers, numbers, types, inputs given back, state."""
+    image, rows, index = torch.randn(1, 3, 8, 8), torch.randn(4, 6), torch.tensor([2, 0, 1])
+    f = Function
+    table = {
+        "add_mul": (f(lambda x: (x + torch.arange(6.0)) * x), rows),
+        "conv_batch_norm": (nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4)), image),
+        "index_rows": (f(lambda x, i: x[i]), rows, index),
+        "matmul_2d": (f(torch.matmul), rows, torch.randn(6, 3)),
+        "casts": (f(lambda i: i.to(torch.float32) / 2), index),
+        "round_floor": (f(lambda x: (x * 3).round() + x.floor()), rows),
+        "erf_sqrt": (f(lambda x: torch.erf(x) + x.abs().sqrt()), rows),
+        "log1p_exp": (f(lambda x: torch.log1p(x.exp())), rows),
+        "channels_last_input": (nn.Conv2d(3, 4, 3), image.to(memory_format=torch.channels_last)),
+        "half": (f(lambda x: (x @ x.t()).relu()), torch.randn(3, 3).half()),
+        "doubles": (f(lambda x: x * 2 + x.mean()), torch.randn(3, 3).double()),
+        "bools": (f(lambda m: (~m, m.any(1))), torch.randn(3, 3) > 0),
+        "containers": (f(lambda x, pair: {"sum": x + pair[0], "pair": (x * pair[1], None, 3)}), rows, (torch.randn(4, 6), torch.randn(6))),
+        "returns_input": (f(lambda x: (x, x + 1)), rows),
+        "returns_view": (f(lambda x: (x.view(6, 4), (x * 2).view(24))), rows),
+        "scalar_input": (f(lambda x, n: x * n), rows, 3),
+        "counter": (Counter(), torch.randn(2)),
+    }
+    return {name: Case(module.eval(), [tuple(inputs)]) for name, (module, *inputs) in table.items()}
 
-    import numpy as np
 
-    expected = {}
-    everything = {name: (module, inputs, None) for name, (module, inputs) in cases().items()} | dynamic_cases()
-    for name, (module, inputs, dynamic) in everything.items():
-        with torch.no_grad():
-            program = torch.export.export(module.eval(), tuple(t.clone() for t in inputs), dynamic_shapes=wrap(module, dynamic))
-            outputs = copy.deepcopy(module)(*[t.clone() for t in inputs])
-        torch.export.save(program, folder / f"{name}.pt2")
-        np.savez(folder / f"{name}.npz", **{f"arr_{i}": t.numpy() for i, t in enumerate(inputs)})
-        expected[name] = [t for t in torch.utils._pytree.tree_leaves(outputs) if t is not None]
-    return expected
-
-
-def wrap(module, dynamic):
-    """`Lambda.forward(*inputs)` takes its shapes as one tuple."""
-    return None if dynamic is None else ((dynamic,) if isinstance(module, Lambda) else dynamic)
+with seeded():
+    LOWERED = of_operators()
+with seeded():
+    DYNAMIC = of_dynamic_batch()
+with seeded():
+    EMITTED = of_forms()
+REPEATED = """
+    conv2d conv2d_depthwise conv1d conv_transpose2d linear linear_3d linear_no_bias layer_norm group_norm instance_norm embedding max_pool2d
+    avg_pool2d adaptive_avg_1 adaptive_avg_4 relu relu6_inplace hardswish hardsigmoid silu gelu gelu_tanh elu leaky_relu prelu mish softplus
+    sigmoid tanh softmax log_softmax logsumexp mean_dim sum_dim var std amax_max argmax topk cumsum cat stack split chunk unbind slice_step
+    select index_tensor index_select gather flip roll pad_constant pad_reflect reshape_permuted transpose_T expand repeat pixel_shuffle
+    upsample_nearest upsample_bilinear grid_sample matmul_4d sdpa sdpa_causal where_tensors masked_fill compare clamp scalars integers pow
+    unary normalize tril_triu arange_add full_like dropout cache_write encoder_layer
+"""
+EMITTED |= {name: LOWERED[name] for name in REPEATED.split()}

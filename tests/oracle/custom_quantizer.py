@@ -13,6 +13,8 @@ from torchao.quantization.pt2e.quantizer import (
     SharedQuantizationSpec,
 )
 
+from cases import Case, seeded
+
 ops = torch.ops.aten
 ACTIVATION = QuantizationSpec(torch.int8, HistogramObserver, -128, 127, torch.per_tensor_affine)
 WEIGHT = QuantizationSpec(torch.int8, PerChannelMinMaxObserver, -127, 127, torch.per_channel_symmetric, ch_axis=0)
@@ -94,12 +96,12 @@ class Gate(nn.Module):
         return self.head(torch.sigmoid(self.gate(torch.flatten(self.mean(x), 1))))
 
 
-def gate_model():
-    torch.manual_seed(0)
-    model = Gate().eval()
+def gate() -> Case:
+    """The first four calls are for calibration."""
+    with seeded():
+        module = Gate().eval()
     with torch.no_grad():
-        model.gate.weight.mul_(8)  # so that the sigmoid is neither flat nor saturated
-        model.head.weight.mul_(4)
+        module.gate.weight.mul_(8)  # so that the sigmoid is neither flat nor saturated
+        module.head.weight.mul_(4)
     generator = torch.Generator().manual_seed(1)
-    samples = [torch.randn(4, 3, 12, 12, generator=generator).cumsum(2) * 0.5 for _ in range(12)]
-    return model, samples[:4], samples[4:]
+    return Case(module, [(torch.randn(4, 3, 12, 12, generator=generator).cumsum(2) * 0.5,) for _ in range(12)])
