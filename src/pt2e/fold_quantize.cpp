@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "pt2e/constant_values.h"
+#include "interpreter/constant_values.h"
 #include "quant/affine.h"
 
 namespace intaglio {

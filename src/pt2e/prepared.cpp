@@ -6,7 +6,7 @@
 
 #include <intaglio/error.h>
 
-#include "pt2e/constant_values.h"
+#include "interpreter/constant_values.h"
 
 namespace intaglio {
 namespace {

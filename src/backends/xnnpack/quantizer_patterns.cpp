@@ -5,7 +5,7 @@
 #include <cmath>
 #include <set>
 
-#include "pt2e/constant_values.h"
+#include "interpreter/constant_values.h"
 #include "pt2e/operator_pattern.h"
 
 namespace intaglio::xnnpack {

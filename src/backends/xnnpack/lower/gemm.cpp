@@ -39,8 +39,11 @@ Filter make_filter(const Lowering& lowering, const GemmWeight& weight, Tensor la
 
 // A quantized weight beside float activations is used by its float value.
 Tensor float_weight(const GemmWeight& weight) {
-  const Tensor floats = weight.params ? dequantized_tensor(weight.data, *weight.params) : weight.data;
-  return floats.dtype() == DType::float32 ? floats : converted(floats, DType::float32);
+  if (!weight.params) return weight.data.dtype() == DType::float32 ? weight.data : converted(weight.data, DType::float32);
+  const qdq::Params& params = *weight.params;
+  if (!params.axis) return quant::dequantize_per_tensor(weight.data, params.scale[0], params.zero_point[0]);
+  const std::vector<float> scales(params.scale.begin(), params.scale.end());
+  return quant::dequantize_per_channel(weight.data, scales, params.zero_point, *params.axis);
 }
 
 // int32 on the grid of the products: input scale times weight scale.

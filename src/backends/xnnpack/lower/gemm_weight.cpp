@@ -4,7 +4,8 @@
 #include <array>
 #include <cmath>
 #include <limits>
-#include <numeric>
+
+#include "interpreter/constant_values.h"
 
 namespace intaglio::xnnpack {
 namespace {
@@ -28,6 +29,15 @@ ConstantOp constant_op(const Node& node) {
   return qdq::is_dequantize(node) ? ConstantOp::dequantize : ConstantOp::none;
 }
 
+// What a delegate computes of its constants before it runs.
+ConstantValues constants_of(const ExportedProgram& program) {
+  return ConstantValues(program, [&program](const Node& node) {
+    if (node.outputs().size() != 1 || !node.output()->is_tensor() || !node.output()->meta().is_static()) return false;
+    const ConstantOp kind = constant_op(node);
+    return kind == ConstantOp::dequantize ? qdq::params_of(program, node).has_value() : kind != ConstantOp::none;
+  });
+}
+
 std::vector<int64_t> permutation_of(const Node& node, ConstantOp kind) {
   if (kind == ConstantOp::transpose_2d) return {1, 0};
   std::vector<int64_t> dims = node.integers("dims");
@@ -45,26 +55,6 @@ bool is_usable_scale(double scale) {
 }
 
 }  // namespace
-
-Tensor dequantized_tensor(const Tensor& data, const qdq::Params& params) {
-  const Tensor integers = converted(data, DType::int32).contiguous();
-  Tensor result = Tensor::empty(DType::float32, data.sizes());
-  const int32_t* q = integers.data<int32_t>();
-  float* out = result.mutable_data<float>();
-  const auto count = static_cast<size_t>(data.numel());
-  if (count == 0) return result;
-  size_t inner = count, channels = 1;
-  if (params.axis) {
-    channels = params.scale.size();
-    inner = 1;
-    for (int64_t dim = *params.axis + 1; dim < data.rank(); ++dim) inner *= static_cast<size_t>(data.size(dim));
-  }
-  for (size_t i = 0; i < count; ++i) {
-    const size_t channel = params.axis ? i / inner % channels : 0;
-    out[i] = static_cast<float>(q[i] - static_cast<int32_t>(params.zero_point[channel])) * static_cast<float>(params.scale[channel]);
-  }
-  return result;
-}
 
 std::optional<GemmWeight> gemm_weight(const ExportedProgram& program, const Value* value) {
   if (const Tensor* tensor = program.constant(value)) return GemmWeight{*tensor, std::nullopt};
@@ -102,33 +92,11 @@ bool is_int8_weight(const GemmWeight& weight, int64_t channel_axis) {
 }
 
 std::optional<Tensor> constant_value(const ExportedProgram& program, const Value* value) {
-  if (!value->is_tensor()) return std::nullopt;
-  if (const Tensor* tensor = program.constant(value)) return *tensor;
-  const Node* node = value->producer();
-  if (!node || !is_constant_value(program, value)) return std::nullopt;
-  switch (const ConstantOp kind = constant_op(*node)) {
-    case ConstantOp::dequantize: {
-      const auto source = qdq::dequantized(program, value);
-      const Tensor floats = dequantized_tensor(*constant_value(program, source->source), source->params);
-      return value->dtype() == DType::float32 ? floats : converted(floats, value->dtype());
-    }
-    case ConstantOp::permute:
-    case ConstantOp::transpose_2d: return constant_value(program, first_input(*node))->permuted(permutation_of(*node, kind));
-    case ConstantOp::reshape: return constant_value(program, first_input(*node))->reshaped(value->meta().static_sizes());
-    case ConstantOp::none: break;
-  }
-  return std::nullopt;
+  ConstantValues constants = constants_of(program);
+  const Tensor* tensor = constants.find(value);
+  return tensor ? std::optional(*tensor) : std::nullopt;
 }
 
-bool is_constant_value(const ExportedProgram& program, const Value* value) {
-  if (!value->is_tensor()) return false;
-  if (program.constant(value)) return true;
-  const Node* node = value->producer();
-  if (!node || !value->meta().is_static()) return false;
-  const ConstantOp kind = constant_op(*node);
-  if (kind == ConstantOp::none) return false;
-  if (kind == ConstantOp::dequantize && !qdq::dequantized(program, value)) return false;
-  return is_constant_value(program, first_input(*node));
-}
+bool is_constant_value(const ExportedProgram& program, const Value* value) { return constants_of(program).is_constant(value); }
 
 }  // namespace intaglio::xnnpack

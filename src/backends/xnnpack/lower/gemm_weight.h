@@ -23,6 +23,4 @@ bool is_int8_weight(const GemmWeight& weight, int64_t channel_axis);
 std::optional<Tensor> constant_value(const ExportedProgram& program, const Value* value);
 bool is_constant_value(const ExportedProgram& program, const Value* value);
 
-Tensor dequantized_tensor(const Tensor& data, const qdq::Params& params);
-
 }  // namespace intaglio::xnnpack
