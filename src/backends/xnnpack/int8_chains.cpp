@@ -13,15 +13,15 @@ namespace {
 constexpr float infinity = std::numeric_limits<float>::infinity();
 
 // The parameters that the integer tensor itself was made with, as far as the graph tells.
-std::optional<qdq::Params> params_of_source(const ExportedProgram& program, const Value* source) {
+std::optional<QuantParams> params_of_source(const ExportedProgram& program, const Value* source) {
   if (const Node* producer = source->producer()) return qdq::params_of(program, *producer);
   for (const Node* user : source->users())
-    if (qdq::is_dequantize(*user)) return qdq::params_of(program, *user);
+    if (qdq::is_tensor_or_channel_dequantize(*user)) return qdq::params_of(program, *user);
   return std::nullopt;
 }
 
 // The int8 parameters an activation operand is read with; nullopt when it is float.
-std::optional<qdq::Params> operand_params(const ExportedProgram& program, const Value* value) {
+std::optional<QuantParams> operand_params(const ExportedProgram& program, const Value* value) {
   const Node* node = qdq::dequantize_of(value);
   if (!node || !is_int8_dequantize(program, *node)) return std::nullopt;
   return qdq::params_of(program, *node);
@@ -83,14 +83,14 @@ bool may_fuse(const OpRule& rule, const Features& features, const Node& activati
 
 }  // namespace
 
-bool is_int8_activation(const qdq::Params& params) {
-  if (params.is_per_channel() || params.dtype != DType::int8 || params.quant_min != -128 || params.quant_max != 127) return false;
+bool is_int8_activation(const QuantParams& params) {
+  if (!params.is_per_tensor() || params.dtype != DType::int8 || params.quant_min != -128 || params.quant_max != 127) return false;
   const auto scale = static_cast<float>(params.scale[0]);
   return std::isfinite(scale) && scale >= std::numeric_limits<float>::min() && params.zero_point[0] >= -128 && params.zero_point[0] <= 127;
 }
 
 bool is_int8_dequantize(const ExportedProgram& program, const Node& node) {
-  if (!qdq::is_dequantize(node) || node.output()->dtype() != DType::float32) return false;
+  if (!qdq::is_tensor_or_channel_dequantize(node) || node.output()->dtype() != DType::float32) return false;
   auto params = qdq::params_of(program, node);
   if (!params) return false;
   // What range the numbers may have used does not matter to a reader.
@@ -103,7 +103,7 @@ bool is_int8_dequantize(const ExportedProgram& program, const Node& node) {
 }
 
 bool is_int8_quantize(const ExportedProgram& program, const Node& node) {
-  if (!qdq::is_quantize(node) || node.tensor("input")->dtype() != DType::float32) return false;
+  if (!qdq::is_tensor_or_channel_quantize(node) || node.tensor("input")->dtype() != DType::float32) return false;
   const auto params = qdq::params_of(program, node);
   return params && is_int8_activation(*params);
 }

@@ -33,7 +33,7 @@ struct Int8Chains {
 Int8Chains find_int8_chains(const ExportedProgram& program, const Features& features);
 
 // int8, per tensor, full range, a scale and zero point that the runtime takes.
-bool is_int8_activation(const qdq::Params& params);
+bool is_int8_activation(const QuantParams& params);
 // A dequantize node with such parameters, the same that its source was quantized with.
 bool is_int8_dequantize(const ExportedProgram& program, const Node& node);
 bool is_int8_quantize(const ExportedProgram& program, const Node& node);

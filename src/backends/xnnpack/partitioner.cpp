@@ -47,8 +47,8 @@ class Candidates {
  private:
   std::optional<std::string> refusal(const Node& node) const {
     if (is_constant_expression(program_, node) || chains_.dynamic_parts.contains(&node)) return std::nullopt;
-    if (qdq::is_quantize(node) || qdq::is_dequantize(node)) {
-      const bool fits = qdq::is_quantize(node) ? is_int8_quantize(program_, node) : is_int8_dequantize(program_, node);
+    if (qdq::is_tensor_or_channel_quantize(node) || qdq::is_tensor_or_channel_dequantize(node)) {
+      const bool fits = qdq::is_tensor_or_channel_quantize(node) ? is_int8_quantize(program_, node) : is_int8_dequantize(program_, node);
       if (fits) return std::nullopt;
       return fmt::format("{}: static int8 per tensor over [-128, 127] from and to float32", node.op().base());
     }
@@ -106,7 +106,7 @@ class Groups {
     for (const Value* input : node.inputs()) {
       const Node* producer = input->producer();
       if (!producer || !input->has_one_user() || !is_delegated(*producer)) continue;
-      if (qdq::is_dequantize(*producer) || is_constant_expression(program_, *producer)) join(&node, producer);
+      if (qdq::is_tensor_or_channel_dequantize(*producer) || is_constant_expression(program_, *producer)) join(&node, producer);
     }
   }
   // Expressions of constants only go along with a reader inside.
@@ -140,7 +140,7 @@ void give_each_reader_its_own(ExportedProgram& program) {
   std::vector<Node*> nodes = graph.node_list();
   for (auto it = nodes.rbegin(); it != nodes.rend(); ++it) {
     Node& node = **it;
-    if (node.outputs().size() != 1 || (!qdq::is_dequantize(node) && !is_constant_expression(program, node))) continue;
+    if (node.outputs().size() != 1 || (!qdq::is_tensor_or_channel_dequantize(node) && !is_constant_expression(program, node))) continue;
     const std::vector<Node*> readers = node.output()->users();
     for (size_t i = 1; i < readers.size(); ++i) {
       Node& copy = graph.insert_before(&node, node.op(), node.arguments(), {{.meta = node.output()->meta()}}, node.name());

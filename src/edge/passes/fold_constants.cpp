@@ -8,6 +8,7 @@
 
 #include "decompose/rewrite.h"
 #include "interpreter/constant_values.h"
+#include "qdq/op_table.h"
 
 namespace intaglio {
 namespace {
@@ -39,7 +40,7 @@ size_t bytes_of_constants(const ExportedProgram& program) {
 }
 
 // What stands between a constant and its quantized form, or between that and the floats it is read as.
-bool is_quantization(const Node& node) { return node.op().name_space() == "quantized_decomposed" && node.outputs().size() == 1; }
+bool is_quantization(const Node& node) { return qdq::is_quantize(node) || qdq::is_dequantize(node); }
 
 // Bytes of the constants behind a constant value that nothing else needs.
 size_t bytes_used_alone(const ExportedProgram& program, const Value* value) {

@@ -20,7 +20,7 @@ struct Filter {
 bool has_int8_weight(const Lowering& lowering) { return lowering.is_int8() || lowering.is_dynamic(); }
 
 // `channel_dim`: where the output channels are in the payload's layout of the filter.
-Filter int8_filter(Tensor data, const qdq::Params& params, int32_t channel_dim) {
+Filter int8_filter(Tensor data, const QuantParams& params, int32_t channel_dim) {
   if (!params.is_per_channel()) return {std::move(data), DataType::qint8, PerTensor{static_cast<float>(params.scale[0]), 0}};
   return {std::move(data), DataType::qcint8, PerChannel{{params.scale.begin(), params.scale.end()}, channel_dim}};
 }
@@ -40,14 +40,11 @@ Filter make_filter(const Lowering& lowering, const GemmWeight& weight, Tensor la
 // A quantized weight beside float activations is used by its float value.
 Tensor float_weight(const GemmWeight& weight) {
   if (!weight.params) return weight.data.dtype() == DType::float32 ? weight.data : converted(weight.data, DType::float32);
-  const qdq::Params& params = *weight.params;
-  if (!params.axis) return quant::dequantize_per_tensor(weight.data, params.scale[0], params.zero_point[0]);
-  const std::vector<float> scales(params.scale.begin(), params.scale.end());
-  return quant::dequantize_per_channel(weight.data, scales, params.zero_point, *params.axis);
+  return quant::dequantize(weight.data, *weight.params);
 }
 
 // int32 on the grid of the products: input scale times weight scale.
-ValueId int8_bias(Lowering& lowering, const GemmOperands& operands, const qdq::Params& weight) {
+ValueId int8_bias(Lowering& lowering, const GemmOperands& operands, const QuantParams& weight) {
   const Tensor bias = converted(*constant_value(lowering.program(), operands.bias), DType::float32).contiguous();
   const double input_scale = qdq::dequantized(lowering.program(), operands.input)->params.scale[0];
   const std::vector<float> scales(weight.scale.begin(), weight.scale.end());

@@ -26,7 +26,7 @@ constexpr std::array constant_ops = {
 ConstantOp constant_op(const Node& node) {
   for (const ConstantOpRow& row : constant_ops)
     if (node.is(row.op)) return row.kind;
-  return qdq::is_dequantize(node) ? ConstantOp::dequantize : ConstantOp::none;
+  return qdq::is_tensor_or_channel_dequantize(node) ? ConstantOp::dequantize : ConstantOp::none;
 }
 
 // What a delegate computes of its constants before it runs.
@@ -57,7 +57,7 @@ bool is_usable_scale(double scale) {
 }  // namespace
 
 std::optional<GemmWeight> gemm_weight(const ExportedProgram& program, const Value* value) {
-  if (const Tensor* tensor = program.constant(value)) return GemmWeight{*tensor, std::nullopt};
+  if (program.is_constant(value)) return GemmWeight{*program.constant(value), std::nullopt};
   const Node* node = value->producer();
   if (!node) return std::nullopt;
   const ConstantOp kind = constant_op(*node);
@@ -73,8 +73,8 @@ std::optional<GemmWeight> gemm_weight(const ExportedProgram& program, const Valu
     if (!inner) return std::nullopt;
     const std::vector<int64_t> permutation = permutation_of(*node, kind);
     inner->data = inner->data.permuted(permutation);
-    if (inner->params && inner->params->axis)
-      inner->params->axis = std::ranges::find(permutation, *inner->params->axis) - permutation.begin();
+    if (const auto axis = inner->params ? inner->params->axis() : std::nullopt)
+      inner->params->block_size = channel_blocks(std::ranges::find(permutation, *axis) - permutation.begin());
     return inner;
   }
   const std::optional<Tensor> folded = constant_value(program, value);
@@ -84,9 +84,9 @@ std::optional<GemmWeight> gemm_weight(const ExportedProgram& program, const Valu
 
 bool is_int8_weight(const GemmWeight& weight, int64_t channel_axis) {
   if (!weight.params) return false;
-  const qdq::Params& params = *weight.params;
-  return params.dtype == DType::int8 && weight.data.dtype() == DType::int8 && (!params.axis || *params.axis == channel_axis) &&
-         (!params.axis || static_cast<int64_t>(params.scale.size()) == weight.data.size(channel_axis)) &&
+  const QuantParams& params = *weight.params;
+  return params.dtype == DType::int8 && weight.data.dtype() == DType::int8 && (params.is_per_tensor() || params.axis() == channel_axis) &&
+         (params.is_per_tensor() || static_cast<int64_t>(params.scale.size()) == weight.data.size(channel_axis)) &&
          std::ranges::all_of(params.zero_point, [](int64_t zero) { return zero == 0; }) &&
          std::ranges::all_of(params.scale, is_usable_scale);
 }

@@ -11,7 +11,7 @@ namespace intaglio::xnnpack {
 
 struct GemmWeight {
   Tensor data;                        // as the op sees it: a transpose in the graph is a view here
-  std::optional<qdq::Params> params;  // absent: float
+  std::optional<QuantParams> params;  // absent: float
 };
 
 // nullopt when the operand is not constant.

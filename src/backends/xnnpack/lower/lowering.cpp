@@ -9,7 +9,7 @@
 namespace intaglio::xnnpack {
 namespace {
 
-PerTensor per_tensor(const qdq::Params& params) {
+PerTensor per_tensor(const QuantParams& params) {
   return {static_cast<float>(params.scale[0]), static_cast<int32_t>(params.zero_point[0])};
 }
 
@@ -28,12 +28,12 @@ PayloadGraph Lowering::run() && {
   for (Node* node : program_.graph().node_list()) {
     ++debug_handle_;
     node_ = node;
-    if (chains_.absorbed.contains(node) || chains_.dynamic_parts.contains(node) || qdq::is_dequantize(*node)) continue;
+    if (chains_.absorbed.contains(node) || chains_.dynamic_parts.contains(node) || qdq::is_tensor_or_channel_dequantize(*node)) continue;
     // Constants are folded where they are used.
     if (!node->outputs().empty() && is_constant_value(program_, node->output())) continue;
     chain_ = chains_.find(*node);
     dynamic_ = chains_.find_dynamic(*node);
-    if (qdq::is_quantize(*node)) lower_quantize(*node);
+    if (qdq::is_tensor_or_channel_quantize(*node)) lower_quantize(*node);
     else lower(*node);
   }
   define_outputs();
@@ -63,7 +63,7 @@ void Lowering::define_inputs() {
     Quantization quantization;
     DataType type = type_of(input);
     if (type == DataType::qint8) {
-      const auto reader = std::ranges::find_if(input->users(), [](const Node* n) { return qdq::is_dequantize(*n); });
+      const auto reader = std::ranges::find_if(input->users(), [](const Node* n) { return qdq::is_tensor_or_channel_dequantize(*n); });
       if (reader == input->users().end())
         throw_bug(fmt::format("int8 input '{}' of an XNNPACK delegate has no dequantize node", input->name()));
       quantization = per_tensor(*qdq::params_of(program_, **reader));
