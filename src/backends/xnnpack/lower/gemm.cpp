@@ -3,12 +3,14 @@
 
 #include <fmt/format.h>
 
-#include "backends/xnnpack/lower/gemm_weight.h"
+#include "backends/common/gemm_operands.h"
 #include "backends/xnnpack/lower/lowering.h"
 #include "quant/affine.h"
 
 namespace intaglio::xnnpack::lower {
 namespace {
+
+using common::GemmOperands, common::GemmWeight;
 
 // A weight ready for the payload: laid out, with its parameters.
 struct Filter {
@@ -45,8 +47,8 @@ Tensor float_weight(const GemmWeight& weight) {
 
 // int32 on the grid of the products: input scale times weight scale.
 ValueId int8_bias(Lowering& lowering, const GemmOperands& operands, const QuantParams& weight) {
-  const Tensor bias = converted(*constant_value(lowering.program(), operands.bias), DType::float32).contiguous();
-  const double input_scale = qdq::dequantized(lowering.program(), operands.input)->params.scale[0];
+  const Tensor bias = converted(*lowering.facts().constant_value(operands.bias), DType::float32).contiguous();
+  const double input_scale = qdq::dequantized(lowering.facts().program(), operands.input)->params.scale[0];
   const std::vector<float> scales(weight.scale.begin(), weight.scale.end());
   const quant::QuantizedBias quantized = weight.is_per_channel() ? quant::quantize_bias(bias.span<float>(), input_scale, scales)
                                                                  : quant::quantize_bias(bias.span<float>(), input_scale, weight.scale[0]);
@@ -59,7 +61,7 @@ ValueId int8_bias(Lowering& lowering, const GemmOperands& operands, const QuantP
 ValueId bias_value(Lowering& lowering, const GemmOperands& operands, const GemmWeight& weight, DataType float_type) {
   if (!operands.bias) return invalid_id;
   if (lowering.is_int8()) return int8_bias(lowering, operands, *weight.params);
-  const Tensor bias = *constant_value(lowering.program(), operands.bias);
+  const Tensor bias = *lowering.facts().constant_value(operands.bias);
   const DType dtype = float_type == DataType::fp16 ? DType::float16 : DType::float32;
   return lowering.constant(bias.dtype() == dtype ? bias : converted(bias, dtype), operands.bias->name(), float_type);
 }
@@ -139,8 +141,8 @@ void product_of_values(Lowering& lowering, const GemmOperands& operands, NodeKin
 }  // namespace
 
 void convolution(Lowering& lowering, const Node& node, NodeKind) {
-  const GemmOperands operands = *gemm_operands(lowering.program(), node);
-  const GemmWeight weight = *gemm_weight(lowering.program(), operands.weight);
+  const GemmOperands operands = *common::gemm_operands(node);
+  const GemmWeight weight = *common::gemm_weight(lowering.facts(), operands.weight);
   ValueId input = lowering.operand(operands.input);
   const bool one_dimensional = lowering.value(input).dims.size() == 3;
   ConvolutionAttributes attributes = attributes_of(node, one_dimensional);
@@ -190,9 +192,9 @@ void convolution(Lowering& lowering, const Node& node, NodeKind) {
 }
 
 void linear(Lowering& lowering, const Node& node, NodeKind kind) {
-  const GemmOperands operands = *gemm_operands(lowering.program(), node);
-  if (!gemm_weight(lowering.program(), operands.weight)) return product_of_values(lowering, operands, kind);
-  const GemmWeight weight = *gemm_weight(lowering.program(), operands.weight);
+  const GemmOperands operands = *common::gemm_operands(node);
+  if (!common::gemm_weight(lowering.facts(), operands.weight)) return product_of_values(lowering, operands, kind);
+  const GemmWeight weight = *common::gemm_weight(lowering.facts(), operands.weight);
   ValueId input = lowering.operand(operands.input);
   const bool half = lowering.value(input).type == DataType::fp16;
   const bool int8 = has_int8_weight(lowering);
