@@ -17,13 +17,15 @@ std::optional<AnyQuantizationSpec> spec_of(const PatternOperand& operand, const 
   return *spec;
 }
 
+const std::string& first_argument(const Node& node) { return node.op().schema()->arguments.front().name; }
+
 }  // namespace
 
 bool contains(Ops ops, const Node& node) { return std::ranges::find(ops, node.op().name()) != ops.end(); }
 
 Value* first_tensor(const Node& node) {
   const OpSchema* schema = node.op().schema();
-  const Argument* argument = schema == nullptr || schema->arguments.empty() ? nullptr : node.find(schema->arguments.front().name);
+  const Argument* argument = schema == nullptr || schema->arguments.empty() ? nullptr : node.find(first_argument(node));
   if (argument == nullptr || !argument->is<Value*>()) return nullptr;
   Value* value = *argument->get_if<Value*>();
   return value != nullptr && value->is_tensor() ? value : nullptr;
@@ -89,7 +91,7 @@ void annotate_operands(PatternRun& run, const OperatorMatch& match, const std::s
 }
 
 void annotate_as_input(PatternRun& run, const OperatorMatch& match, const std::string& rule) {
-  Value* input = first_tensor(*match.node);
+  Value* input = match.node->tensor(first_argument(*match.node));
   const QuantizationAnnotation* producer = run.annotations.find_producer(input);
   QuantizationAnnotation annotation;
   std::optional<AnyQuantizationSpec> spec;
@@ -103,7 +105,7 @@ void annotate_as_input(PatternRun& run, const OperatorMatch& match, const std::s
 }
 
 void annotate_joined(PatternRun& run, const OperatorMatch& match, const std::string& rule) {
-  const std::vector<Value*> inputs = match.node->tensors(match.node->op().schema()->arguments.front().name);
+  const std::vector<Value*> inputs = match.node->tensors(first_argument(*match.node));
   if (inputs.empty() || !run.config.input_activation) return;
   const auto found = std::ranges::find_if(inputs, [&](const Value* value) { return run.has_quantized_source(value); });
   Value* owner = found != inputs.end() ? *found : inputs.front();
