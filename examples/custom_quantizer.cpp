@@ -47,7 +47,7 @@ DerivedQuantizationSpec bias_of(Node& node) {
   spec.derived_from = {QuantEdge{node.tensor("input"), &node}, QuantEdge{node.tensor("weight"), &node}};
   spec.derive_qparams = [](const std::vector<QuantParams>& sources) {
     QuantParams params;
-    for (const float weight_scale : sources[1].scale) params.scale.push_back(weight_scale * sources[0].scale[0]);
+    for (const double weight_scale : sources[1].scale) params.scale.push_back(weight_scale * sources[0].scale[0]);
     params.zero_point.assign(params.scale.size(), 0);
     return params;
   };

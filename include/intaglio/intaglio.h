@@ -6,6 +6,7 @@
 #include <intaglio/error.h>
 #include <intaglio/interpreter.h>
 #include <intaglio/partitioner.h>
+#include <intaglio/pattern_quantizer.h>
 #include <intaglio/program.h>
 #include <intaglio/pt2.h>
 #include <intaglio/pt2e.h>

@@ -39,7 +39,7 @@ class Interpreter {
 };
 
 // One node on known tensors (constant folding). Inputs are those of node.inputs(), in that order.
-// nullopt when there is no kernel for it.
+// A result that is a view of an input shares its memory. nullopt when there is no kernel for it.
 std::optional<std::vector<Tensor>> evaluate_node(const Node& node, const std::vector<Tensor>& inputs);
 
 }  // namespace intaglio

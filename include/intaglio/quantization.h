@@ -19,17 +19,29 @@ namespace intaglio {
 
 enum class QScheme : uint8_t { per_tensor_affine, per_tensor_symmetric, per_channel_affine, per_channel_symmetric };
 
-// Decided parameters of one tensor. One entry of scale and zero_point per tensor, or one per index of `axis`.
+// In a block size: all of a dimension.
+inline constexpr int64_t whole_dimension = -1;
+// One block for each index of `axis`, which counts from the front.
+std::vector<int64_t> channel_blocks(int64_t axis);
+
+// Decided parameters of one tensor. Its elements lie in blocks of equal size, which share a scale and a zero point.
 struct QuantParams {
-  std::vector<float> scale;
-  std::vector<int64_t> zero_point;
-  std::optional<int64_t> axis;  // absent: per tensor
+  std::vector<double> scale;        // float32 values, but for literals of a graph; one a block in row-major order, or one for all
+  std::vector<int64_t> zero_point;  // likewise
+  // Elements of a block along each dimension; dimensions behind the last entry are whole. {} is one block per tensor,
+  // {-1, 1} one for each index of dimension 1, {1, 32} groups of 32 in a row. Written as short as possible.
+  std::vector<int64_t> block_size;
   int64_t quant_min = -128;
   int64_t quant_max = 127;
   DType dtype = DType::int8;
+  // In place of scales and zero points: the values that the integers stand for, `quant_max + 1` for each block.
+  std::optional<Tensor> code_book;
 
-  bool is_per_channel() const { return axis.has_value(); }
+  bool is_per_tensor() const { return block_size.empty(); }
+  std::optional<int64_t> axis() const;  // of parameters per channel
+  bool is_per_channel() const { return axis().has_value(); }
 };
+bool operator==(const QuantParams& a, const QuantParams& b);
 
 // What an observer is built from (torchao's observer arguments).
 struct ObserverSettings {

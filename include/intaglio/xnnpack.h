@@ -1,15 +1,11 @@
 // The XNNPACK backend.
 #pragma once
 
-#include <functional>
-#include <map>
-#include <optional>
-#include <string>
-#include <vector>
+#include <memory>
+#include <string_view>
 
 #include <intaglio/partitioner.h>
-#include <intaglio/pt2e.h>
-#include <intaglio/quantizer.h>
+#include <intaglio/pattern_quantizer.h>
 
 #pragma GCC visibility push(default)
 
@@ -26,29 +22,10 @@ struct SymmetricQuantizationOptions {
 };
 QuantizationConfig get_symmetric_quantization_config(const SymmetricQuantizationOptions& options = {});
 
-class XnnpackQuantizer : public Quantizer {
+// Takes what XNNPACK has integer kernels for (a table of patterns), as XNNPACKQuantizer of ExecuTorch does.
+class XnnpackQuantizer : public PatternQuantizer {
  public:
   explicit XnnpackQuantizer(Compat compat = Compat::intaglio);
-
-  XnnpackQuantizer& set_global(QuantizationConfig config);
-  // Exact fully qualified name of the module or of any module around it.
-  XnnpackQuantizer& set_module_name(std::string name, std::optional<QuantizationConfig> config);
-  // Qualified type, "torch.nn.modules.conv.Conv2d". nullopt leaves such modules in float.
-  XnnpackQuantizer& set_module_type(std::string type, std::optional<QuantizationConfig> config);
-  XnnpackQuantizer& set_operator_type(std::string op, std::optional<QuantizationConfig> config);
-  XnnpackQuantizer& set_filter_function(std::function<bool(const Node&)> filter);
-
-  void transform_for_annotation(ExportedProgram& program) const override;
-  void annotate(const ExportedProgram& program, Annotations& annotations) const override;
-  void validate(const ExportedProgram& program, const Annotations& annotations) const override;
-
- private:
-  Compat compat_;
-  std::optional<QuantizationConfig> global_;
-  std::vector<std::pair<std::string, std::optional<QuantizationConfig>>> module_names_;
-  std::vector<std::pair<std::string, std::optional<QuantizationConfig>>> module_types_;
-  std::vector<std::pair<std::string, std::optional<QuantizationConfig>>> operator_types_;
-  std::function<bool(const Node&)> filter_;
 };
 
 struct XnnpackPartitionerOptions {

@@ -9,6 +9,7 @@
 
 #include "base/progress.h"
 #include "cli/inspect_json.h"
+#include "qdq/op_table.h"
 #include "report/slots.h"
 
 namespace intaglio::cli {
@@ -88,7 +89,7 @@ FlowResult run_flow(const FlowOptions& options, const CommonOptions& common, Ste
   result.program = convert_pt2e(std::move(prepared));
   clock.step("convert");
 
-  for (const Node* node : result.program.graph().node_list()) result.quantized_tensors += node->op().base().starts_with("dequantize_");
+  for (const Node* node : result.program.graph().node_list()) result.quantized_tensors += qdq::is_dequantize(*node);
   if (result.quantized_tensors == 0)
     result.warnings.push_back(
         fmt::format("recipe '{}' quantized nothing in {}: no operator matched its rules", result.recipe.info.name, escaped(options.model)));

@@ -138,7 +138,7 @@ std::optional<std::vector<Tensor>> evaluate_node(const Node& node, const std::ve
     places.emplace_back();
   }
   Pool pool;
-  Context context{pool, 1, true, nullptr};  // results of their own: a folded constant must not share its source's memory
+  Context context{pool, 1, false, nullptr};
   try {
     run_step(step, places, context);
   } catch (const Error& error) {
@@ -146,7 +146,13 @@ std::optional<std::vector<Tensor>> evaluate_node(const Node& node, const std::ve
     return std::nullopt;  // no decomposition for this form
   }
   std::vector<Tensor> results;
-  for (const int32_t slot : step.outputs) results.push_back(detached(places[static_cast<size_t>(slot)]));
+  for (const int32_t slot : step.outputs) {
+    const RuntimeValue& result = places[static_cast<size_t>(slot)];
+    const auto* tensor = std::get_if<Tensor>(&result);
+    const bool is_view =
+        tensor && std::any_of(inputs.begin(), inputs.end(), [&](const Tensor& input) { return input.storage() == tensor->storage(); });
+    results.push_back(is_view ? *tensor : detached(result));
+  }
   return results;
 }
 

@@ -94,13 +94,17 @@ Value* Graph::add_input(size_t position, OutputSpecification value, std::optiona
   if (position > inputs_.size()) throw_bug("graph input position out of range");
   Value* input = new_value(std::move(value), "input");
   inputs_.insert(inputs_.begin() + static_cast<std::ptrdiff_t>(position), input);
+  // An input's index is its place among the inputs: what the program says of it is found there.
+  for (size_t i = position; i < inputs_.size(); ++i) inputs_[i]->output_index_ = i;
   if (literal) literals_.emplace(input, std::move(*literal));
   return input;
 }
 
 void Graph::erase_input(Value* input) {
   if (!input->users_.empty()) throw_bug(fmt::format("graph input '{}' is erased while it has users", input->name_));
-  std::erase(inputs_, input);
+  const size_t position = input->output_index_;
+  inputs_.erase(inputs_.begin() + static_cast<std::ptrdiff_t>(position));
+  for (size_t i = position; i < inputs_.size(); ++i) inputs_[i]->output_index_ = i;
   literals_.erase(input);
   by_name_.erase(input->name_);
   values_.erase(input);

@@ -126,6 +126,8 @@ TEST(Program, StateInputsStayAligned) {
   EXPECT_TRUE(program.is_constant(buffer));
   EXPECT_EQ(program.remove_unused_constants(), 1u);
   EXPECT_FALSE(program.state.contains("l.weight"));
+  EXPECT_EQ(*program.target_of(buffer), "scale");
+  EXPECT_EQ(program.spec_of(x), &program.input_specs[1]);
   verify(program);
   const ExportedProgram copy = program.clone();
   EXPECT_EQ(to_string(copy), to_string(program));

@@ -1,6 +1,7 @@
 #include <intaglio/program.h>
 
 #include <algorithm>
+#include <ranges>
 #include <unordered_set>
 
 #include <fmt/format.h>
@@ -92,9 +93,11 @@ ExportedProgram ExportedProgram::clone() const {
 
 const InputSpec* ExportedProgram::spec_of(const Value* input) const {
   if (input->producer() != nullptr) return nullptr;
-  for (const InputSpec& spec : input_specs)
-    if (spec.value == input) return &spec;
-  return nullptr;
+  const size_t index = input->output_index();
+  if (index < input_specs.size() && input_specs[index].value == input) return &input_specs[index];
+  // Inputs and specs stand apart while both are being changed.
+  const auto found = std::ranges::find(input_specs, input, &InputSpec::value);
+  return found == input_specs.end() ? nullptr : &*found;
 }
 
 const Tensor* ExportedProgram::constant(const Value* value) const {
@@ -211,7 +214,7 @@ size_t ExportedProgram::remove_unused_constants() {
       input_specs.push_back(spec);
     }
   }
-  for (Value* value : unused) graph_->erase_input(value);
+  for (Value* value : std::views::reverse(unused)) graph_->erase_input(value);
   return unused.size();
 }
 

@@ -234,7 +234,7 @@ TEST(Convert, FixedAndDerivedParameters) {
     bias.ch_axis = 0;
     bias.derive_qparams = [](const std::vector<QuantParams>& sources) {
       QuantParams params;
-      for (const float scale : sources[1].scale) params.scale.push_back(scale * sources[0].scale[0]);
+      for (const double scale : sources[1].scale) params.scale.push_back(scale * sources[0].scale[0]);
       params.zero_point.assign(params.scale.size(), 0);
       return params;
     };

@@ -1,35 +1,25 @@
 #include "pt2e/fold_quantize.h"
 
 #include <string>
-#include <vector>
 
-#include "pt2e/constant_values.h"
+#include "interpreter/constant_values.h"
+#include "qdq/reader.h"
 #include "quant/affine.h"
 
 namespace intaglio {
 namespace {
 
-std::vector<int64_t> integers(const Tensor& tensor) {
-  const Tensor values = converted(tensor, DType::int64).contiguous();
-  const auto span = values.span<int64_t>();
-  return {span.begin(), span.end()};
-}
-
-// The integers a static quantize node computes; undefined when its input or parameters are not constant.
+// The integers a static quantize node computes; undefined when its input or parameters are not constant, or are chosen by
+// the program: torchao leaves such nodes too.
 Tensor quantized(const Node& node, ConstantValues& constants) {
-  const bool per_tensor = node.is("quantized_decomposed.quantize_per_tensor.default");
-  if (!per_tensor && !node.is("quantized_decomposed.quantize_per_channel.default")) return {};
-  const Tensor* constant = constants.find(node.tensor("input"));
-  if (constant == nullptr) return {};
-  const Tensor input = constant->for_one_use();  // the float weight goes right afterwards
-  const quant::QuantRange range = {node.integer("quant_min"), node.integer("quant_max")};
-  const DType dtype = *node.optional_dtype("dtype");
-  if (per_tensor) return quant::quantize_per_tensor(input, node.number("scale"), node.integer("zero_point"), range, dtype);
-  const Tensor* scales = constants.find(node.tensor("scales"));
-  const Tensor* zero_points = constants.find(node.tensor("zero_points"));
-  if (scales == nullptr || zero_points == nullptr) return {};
-  const Tensor scale = converted(*scales, DType::float32).contiguous();
-  return quant::quantize_per_channel(input, scale.span<float>(), integers(*zero_points), node.integer("axis"), range, dtype);
+  if (!qdq::is_tensor_or_channel_quantize(node)) return {};
+  const qdq::OpRow& row = *qdq::find(node);
+  if (row.granularity == qdq::Granularity::tensor && row.variant != qdq::Variant::literals) return {};
+  const Tensor* input = constants.find(node.tensor("input"));
+  if (input == nullptr) return {};
+  const auto params = qdq::params_of(node, [&](const Value* value) { return constants.find(value); });
+  if (!params) return {};
+  return quant::quantize(input->for_one_use(), *params);  // the float weight goes right afterwards
 }
 
 std::string free_name(const ExportedProgram& program, size_t& next) {

@@ -30,17 +30,14 @@ void check_fits(const PreparedProgram::State& state, const Insertion& insertion,
       },
       spec);
   if (params.dtype != dtype) fail(fmt::format("its dtype is {}, the quantizer asks for {}", name(params.dtype), name(dtype)));
-  if (!params.axis) return;
+  if (params.is_per_tensor()) return;
+  const std::optional<int64_t> axis = params.axis();
+  if (!axis) fail("it has a block size; a plan holds one scale per tensor or per channel");
   const TensorMeta& meta = insertion.value->meta();
-  if (*params.axis < 0 || *params.axis >= meta.rank()) fail(fmt::format("axis {} of a tensor of rank {}", *params.axis, meta.rank()));
-  const auto channels = meta.sizes[static_cast<size_t>(*params.axis)].hint();
+  if (*axis >= meta.rank()) fail(fmt::format("axis {} of a tensor of rank {}", *axis, meta.rank()));
+  const auto channels = meta.sizes[static_cast<size_t>(*axis)].hint();
   if (params.scale.size() != 1 && channels && static_cast<int64_t>(params.scale.size()) != *channels)
     fail(fmt::format("{} scales for {} channels", params.scale.size(), *channels));
-}
-
-bool same(const QuantParams& a, const QuantParams& b) {
-  return a.scale == b.scale && a.zero_point == b.zero_point && a.axis == b.axis && a.quant_min == b.quant_min &&
-         a.quant_max == b.quant_max && a.dtype == b.dtype;
 }
 
 }  // namespace
@@ -89,7 +86,7 @@ void PreparedProgram::apply_plan(const Plan& plan) {
     const Insertion& insertion = state.insertions.items[found->second];
     check_fits(state, insertion, entry.qparams);
     auto& slot = decided[insertion.group];
-    if (slot && !same(*slot, entry.qparams))
+    if (slot && !(*slot == entry.qparams))
       throw_bad_input(
           fmt::format("plan entry '{}': it shares its parameters with other entries of group {}, and they differ; edit all of them alike",
                       escaped(entry.tensor), entry.group));

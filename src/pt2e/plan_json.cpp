@@ -17,13 +17,15 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::string_view schema_name = "intaglio.plan";
 constexpr int64_t schema_version = 1;
-constexpr size_t max_depth = 8;  // the plan's own is 4
+constexpr size_t max_depth = 8;   // the plan's own is 4
+constexpr int64_t max_rank = 64;  // PyTorch's
 
 // ---- writing
 
-Json floats(const std::vector<float>& values) {
+template <typename T>
+Json floats(const std::vector<T>& values) {
   Json list = Json::array();
-  for (const float value : values) list.push_back(static_cast<double>(value));  // exact, and so is the way back
+  for (const T value : values) list.push_back(static_cast<double>(value));  // exact, and so is the way back
   return list;
 }
 
@@ -37,7 +39,11 @@ Json to_json_object(const PlanEntry& entry) {
   object["group"] = entry.group;
   Json qparams;
   qparams["dtype"] = std::string(name(entry.qparams.dtype));
-  qparams["axis"] = entry.qparams.axis ? Json(*entry.qparams.axis) : Json();
+  const std::optional<int64_t> axis = entry.qparams.axis();
+  if (!axis && !entry.qparams.is_per_tensor())
+    throw_unsupported(
+        fmt::format("tensor '{}' is quantized by blocks; a plan holds scales per tensor and per channel", escaped(entry.tensor)));
+  qparams["axis"] = axis ? Json(*axis) : Json();
   qparams["quant_min"] = entry.qparams.quant_min;
   qparams["quant_max"] = entry.qparams.quant_max;
   qparams["scale"] = floats(entry.qparams.scale);
@@ -111,16 +117,20 @@ QuantParams read_qparams(const Reader& reader) {
   const auto dtype = dtype_from_name(dtype_name);
   if (!dtype || !is_integral(*dtype)) reader.fail(fmt::format("'dtype' is '{}', an integer type is expected", escaped(dtype_name)));
   params.dtype = *dtype;
-  if (!reader.at("axis").is_null()) params.axis = reader.integer("axis");
+  const bool has_axis = !reader.at("axis").is_null();
+  const int64_t axis = has_axis ? reader.integer("axis") : 0;
+  if (axis < 0 || axis >= max_rank) reader.fail(fmt::format("'axis' is {}, no tensor has such", axis));
+  if (has_axis) params.block_size = channel_blocks(axis);
   params.quant_min = reader.integer("quant_min");
   params.quant_max = reader.integer("quant_max");
-  params.scale = reader.floats("scale");
+  const std::vector<float> scales = reader.floats("scale");
+  params.scale.assign(scales.begin(), scales.end());
   params.zero_point = reader.integers("zero_point");
   if (params.quant_min >= params.quant_max) reader.fail("'quant_min' must be less than 'quant_max'");
   if (params.scale.empty() || params.scale.size() != params.zero_point.size())
     reader.fail("'scale' and 'zero_point' must be lists of the same length, at least 1");
-  if (!params.axis && params.scale.size() != 1) reader.fail("without an 'axis' there is one scale and one zero point");
-  for (const float scale : params.scale)
+  if (!has_axis && params.scale.size() != 1) reader.fail("without an 'axis' there is one scale and one zero point");
+  for (const double scale : params.scale)
     if (!(scale > 0)) reader.fail("every 'scale' must be positive");
   for (const int64_t zero_point : params.zero_point)
     if (zero_point < params.quant_min || zero_point > params.quant_max)

@@ -65,7 +65,7 @@ TEST(Plan, RoundTripKeepsEveryBit) {
   for (size_t i = 0; i < plan.entries.size(); ++i) {
     EXPECT_EQ(back.entries[i].qparams.scale, plan.entries[i].qparams.scale);
     EXPECT_EQ(back.entries[i].qparams.zero_point, plan.entries[i].qparams.zero_point);
-    EXPECT_EQ(back.entries[i].qparams.axis, plan.entries[i].qparams.axis);
+    EXPECT_EQ(back.entries[i].qparams.block_size, plan.entries[i].qparams.block_size);
     EXPECT_EQ(back.entries[i].statistics.min, plan.entries[i].statistics.min);
     EXPECT_EQ(back.entries[i].statistics.histogram, plan.entries[i].statistics.histogram);
     EXPECT_EQ(back.entries[i].statistics.calls, plan.entries[i].statistics.calls);
@@ -114,7 +114,8 @@ TEST(Plan, RefusesWhatDoesNotFit) {
   refuses([](Plan& plan) { plan.entries[1].qparams.scale = {0.5f}; }, "differ");
   refuses([](Plan& plan) { plan.entries[0].qparams.dtype = DType::uint8; }, "dtype is uint8");
   refuses([](Plan& plan) { plan.entries[0].qparams.scale.pop_back(); }, "4 scales for 5 channels");
-  refuses([](Plan& plan) { plan.entries[0].qparams.axis = 7; }, "axis 7");
+  refuses([](Plan& plan) { plan.entries[0].qparams.block_size = channel_blocks(7); }, "axis 7");
+  refuses([](Plan& plan) { plan.entries[0].qparams.block_size = {1, 2}; }, "block size");
 
   std::vector<std::string> warnings;
   PrepareOptions options{.warn = [&](const std::string& line) { warnings.push_back(line); }};
@@ -141,6 +142,8 @@ TEST(Plan, HostileTextIsRefusedWithAPlace) {
       {replaced("\"version\": 1", "\"version\": 2"), "reads version 1"},
       {replaced("\"axis\":0", "\"axis\":\"0\""), "'axis' must be an integer"},
       {replaced("\"axis\":0", "\"axis\":18446744073709551615"), "'axis' must be an integer"},
+      {replaced("\"axis\":0", "\"axis\":-1"), "'axis' is -1"},
+      {replaced("\"axis\":0", "\"axis\":1000000000000"), "'axis' is 1000000000000"},
       {replaced("\"quant_min\":-128", "\"quant_min\":128"), "'quant_min' must be less"},
       {replaced("\"dtype\":\"int8\"", "\"dtype\":\"float32\""), "an integer type is expected"},
       {replaced("\"zero_point\":[0", "\"zero_point\":[999"), "must lie between"},

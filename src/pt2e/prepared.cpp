@@ -6,7 +6,7 @@
 
 #include <intaglio/error.h>
 
-#include "pt2e/constant_values.h"
+#include "interpreter/constant_values.h"
 
 namespace intaglio {
 namespace {
@@ -24,6 +24,13 @@ const Node* node_of(const Insertion& insertion) {
 }
 
 QuantParams derive(const PreparedProgram::State& state, size_t group, size_t depth);
+
+// Counted from the front of the group's tensors.
+int64_t axis_of(const PreparedProgram::State& state, size_t group, int64_t axis) {
+  const auto& insertions = state.insertions.items;
+  const auto member = std::ranges::find(insertions, group, &Insertion::group);
+  return axis < 0 && member != insertions.end() ? axis + member->value->meta().rank() : axis;
+}
 
 QuantParams calculate(const PreparedProgram::State& state, size_t group, size_t depth) {
   const ObservedGroup& observed = state.groups[group];
@@ -46,7 +53,9 @@ QuantParams derive(const PreparedProgram::State& state, size_t group, size_t dep
   if (spec.quant_max) params.quant_max = *spec.quant_max;
   const bool per_channel =
       spec.qscheme && (*spec.qscheme == QScheme::per_channel_affine || *spec.qscheme == QScheme::per_channel_symmetric);
-  params.axis = per_channel ? std::optional(spec.ch_axis.value_or(0)) : std::nullopt;
+  params.block_size = per_channel ? channel_blocks(axis_of(state, group, spec.ch_axis.value_or(0))) : std::vector<int64_t>();
+  // As observers give them, whatever precision the caller computed in.
+  for (double& scale : params.scale) scale = static_cast<float>(scale);
   return params;
 }
 

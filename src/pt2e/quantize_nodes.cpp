@@ -7,17 +7,10 @@
 
 #include <intaglio/error.h>
 
+#include "qdq/writer.h"
+
 namespace intaglio {
 namespace {
-
-// Which operators stand for one kind of parameters.
-struct QdqOps {
-  std::string_view quantize;
-  std::string_view dequantize;
-};
-constexpr QdqOps per_tensor = {"quantized_decomposed.quantize_per_tensor.default", "quantized_decomposed.dequantize_per_tensor.default"};
-constexpr QdqOps per_channel = {"quantized_decomposed.quantize_per_channel.default", "quantized_decomposed.dequantize_per_channel.default"};
-constexpr QdqOps from_tensors = {"quantized_decomposed.quantize_per_tensor.tensor", "quantized_decomposed.dequantize_per_tensor.tensor"};
 
 constexpr std::array copied_metadata = {"stack_trace", "nn_module_stack"};
 
@@ -86,66 +79,36 @@ class Inserter {
       for (const size_t child : children_of(index)) insert(child, source);
       return;
     }
-    qparams_ = {};
     const bool dynamic = plain != nullptr && plain->is_dynamic;
-    const QdqOps ops = dynamic ? choose_qparams(insertion, *plain, source) : static_qparams(insertion);
-    Value* quantized = quantize(insertion, ops, source);
-    dequantize(index, ops, quantized, source, dynamic);
+    const qdq::Form form = dynamic ? qdq::dynamic_form(choose_qparams(insertion, *plain, source))
+                                   : qdq::static_form(program_, qparams_of(state_, insertion.group));
+    dequantize(index, form, quantize(insertion, form, source), source, dynamic);
   }
 
-  QdqOps static_qparams(const Insertion& insertion) {
-    const QuantParams params = qparams_of(state_, insertion.group);
-    const bool channels = params.is_per_channel();
-    if (channels) {
-      const std::string scale = free_name("_scale_");
-      Value* scales =
-          program_.add_buffer(scale, Tensor::of<float>(std::span<const float>(params.scale), {static_cast<int64_t>(params.scale.size())}));
-      const std::string zero_point = free_name("_zero_point_");
-      Value* zero_points = program_.add_buffer(
-          zero_point, Tensor::of<int64_t>(std::span<const int64_t>(params.zero_point), {static_cast<int64_t>(params.zero_point.size())}));
-      qparams_ = {{"scales", scales}, {"zero_points", zero_points}, {"axis", *params.axis}};
-    } else {
-      // A double that holds the float exactly: every reader gets the same bits back.
-      qparams_ = {{"scale", static_cast<double>(params.scale.at(0))}, {"zero_point", params.zero_point.at(0)}};
-    }
-    append_range(params.quant_min, params.quant_max, params.dtype);
-    return channels ? per_channel : per_tensor;
-  }
-
-  void append_range(int64_t quant_min, int64_t quant_max, DType dtype) {
-    qparams_.push_back({"quant_min", quant_min});
-    qparams_.push_back({"quant_max", quant_max});
-    qparams_.push_back({"dtype", dtype});
-    dtype_ = dtype;
-  }
-
-  QdqOps choose_qparams(const Insertion& insertion, const QuantizationSpec& spec, Value* source) {
+  const Node& choose_qparams(const Insertion& insertion, const QuantizationSpec& spec, Value* source) {
     if (spec.dtype != DType::int8 && spec.dtype != DType::uint8)
       throw_unsupported(fmt::format("{}: dynamic quantization to {}; use int8 or uint8", place_of(insertion), name(spec.dtype)));
     const bool is_signed_type = spec.dtype == DType::int8;
     const int64_t quant_min = spec.quant_min.value_or(is_signed_type ? -128 : 0);
     const int64_t quant_max = spec.quant_max.value_or(is_signed_type ? 127 : 255);
     const double eps = spec.observer.eps.value_or(ObserverSettings{}.eps);
-    const bool symmetric = spec.qscheme == QScheme::per_tensor_symmetric;
+    const auto variant = spec.qscheme == QScheme::per_tensor_symmetric ? qdq::Variant::symmetric : qdq::Variant::plain;
     Node& choose =
-        append(Op::get(symmetric ? "quantized_decomposed.choose_qparams_symmetric.tensor" : "quantized_decomposed.choose_qparams.tensor"),
+        append(Op::get(qdq::op_of(qdq::Role::choose, qdq::Granularity::tensor, variant)),
                {{"input", source}, {"quant_min", quant_min}, {"quant_max", quant_max}, {"eps", eps}, {"dtype", spec.dtype}},
                {{TensorMeta::contiguous(DType::float64, {1}), "getitem"}, {TensorMeta::contiguous(DType::int64, {1}), "getitem"}},
                "choose_qparams");
     copy_metadata(insertion.users.empty() ? nullptr : insertion.users.front(), choose);
-    qparams_ = {{"scale", choose.output(0)}, {"zero_point", choose.output(1)}};
-    append_range(quant_min, quant_max, spec.dtype);
-    return from_tensors;
+    return choose;
   }
 
-  Value* quantize(const Insertion& insertion, const QdqOps& ops, Value* source) {
+  Value* quantize(const Insertion& insertion, const qdq::Form& form, Value* source) {
     TensorMeta meta = source->meta();
-    meta.dtype = dtype_;
+    meta.dtype = form.dtype;
     meta.requires_grad = false;
     std::vector<NamedArgument> arguments = {{"input", source}};
-    arguments.insert(arguments.end(), qparams_.begin(), qparams_.end());
-    const Op op = Op::get(ops.quantize);
-    Node& node = append(op, std::move(arguments), {{std::move(meta)}}, std::string(op.base()));
+    arguments.insert(arguments.end(), form.arguments.begin(), form.arguments.end());
+    Node& node = append(form.quantize, std::move(arguments), {{std::move(meta)}}, std::string(form.quantize.base()));
     // An input that no node produces is named after its first user: every node should name a layer.
     const Node* origin = insertion.of_output ? insertion.value->producer() : nullptr;
     if (origin == nullptr && !insertion.users.empty()) origin = insertion.users.front();
@@ -153,19 +116,18 @@ class Inserter {
     return node.output();
   }
 
-  Value* dequantize_for(const QdqOps& ops, Value* quantized, const Value* source, const Node* user) {
+  Value* dequantize_for(const qdq::Form& form, Value* quantized, const Value* source, const Node* user) {
     TensorMeta meta = source->meta();
     meta.requires_grad = false;
     std::vector<NamedArgument> arguments = {{"input", quantized}};
-    arguments.insert(arguments.end(), qparams_.begin(), qparams_.end());
+    arguments.insert(arguments.end(), form.arguments.begin(), form.arguments.end());
     if (source->dtype() != DType::float32) arguments.push_back({"out_dtype", source->dtype(), ArgKind::keyword});
-    const Op op = Op::get(ops.dequantize);
-    Node& node = append(op, std::move(arguments), {{std::move(meta)}}, std::string(op.base()));
+    Node& node = append(form.dequantize, std::move(arguments), {{std::move(meta)}}, std::string(form.dequantize.base()));
     copy_metadata(user, node);
     return node.output();
   }
 
-  void dequantize(size_t index, const QdqOps& ops, Value* quantized, Value* source, bool dynamic) {
+  void dequantize(size_t index, const qdq::Form& form, Value* quantized, Value* source, bool dynamic) {
     const std::vector<Node*> users = state_.insertions.items[index].users;
     const std::vector<size_t> children = children_of(index);
     std::vector<Node*> own, common;  // users with a dequantize of their own, and the others
@@ -179,29 +141,18 @@ class Inserter {
 
     Value* value = state_.insertions.items[index].value;
     if (!common.empty() || !children.empty()) {
-      Value* shared = dequantize_for(ops, quantized, source, common.empty() ? nullptr : common.front());
+      Value* shared = dequantize_for(form, quantized, source, common.empty() ? nullptr : common.front());
       for (Node* user : common) graph_.replace_uses_in(*user, value, shared);
-      const std::vector<NamedArgument> qparams = qparams_;
       for (const size_t child : children) insert(child, shared);
-      qparams_ = qparams;
     }
     for (auto user = own.rbegin(); user != own.rend(); ++user)
-      graph_.replace_uses_in(**user, value, dequantize_for(ops, quantized, source, *user));
-  }
-
-  std::string free_name(const std::string& prefix) const {
-    for (size_t i = 0;; ++i) {
-      std::string candidate = prefix + std::to_string(i);
-      if (!program_.state.contains(candidate) && !program_.constants.contains(candidate)) return candidate;
-    }
+      graph_.replace_uses_in(**user, value, dequantize_for(form, quantized, source, *user));
   }
 
   PreparedProgram::State& state_;
   ExportedProgram& program_;
   Graph& graph_;
   Place place_;
-  std::vector<NamedArgument> qparams_;  // of the insertion at work: everything after the first argument of q and dq
-  DType dtype_ = DType::int8;
 };
 
 }  // namespace

@@ -85,7 +85,8 @@ Tensor quantize_per_channel(const Tensor& x, std::span<const float> scales, std:
                             QuantRange range, DType dtype);
 Tensor dequantize_per_channel(const Tensor& q, std::span<const float> scales, std::span<const int64_t> zero_points, int64_t axis,
                               DType out_dtype = DType::float32);
-// Either of the above as `params` says.
+// As `params` says. Block sizes other than those above give a contiguous result, computed as per channel. A bad-input error
+// when a block size does not divide the tensor, or scales are neither one nor one a block. Nothing is quantized to a code book here.
 Tensor quantize(const Tensor& x, const QuantParams& params);
 Tensor dequantize(const Tensor& q, const QuantParams& params, DType out_dtype = DType::float32);
 

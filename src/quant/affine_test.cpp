@@ -72,16 +72,16 @@ TEST(ChooseQParams, OfRanges) {
   ObserverSettings settings{.qscheme = QScheme::per_channel_symmetric, .quant_min = -127, .quant_max = 127, .ch_axis = 1};
   const std::vector<float> low{-127.0f, 0.0f}, high{1.0f, 254.0f};
   const QuantParams params = qparams_of_range(low, high, settings, 1e-7, true);
-  EXPECT_EQ(params.scale, (std::vector<float>{1.0f, 2.0f}));
+  EXPECT_EQ(params.scale, (std::vector<double>{1.0, 2.0}));
   EXPECT_EQ(params.zero_point, (std::vector<int64_t>{0, 0}));
-  EXPECT_EQ(params.axis, 1);
+  EXPECT_EQ(params.axis(), 1);
   EXPECT_EQ(params.quant_min, -127);
   // Never observed: one scale of 1 that serves every channel.
   const QuantParams unseen = qparams_of_range({}, {}, settings, 1e-7, true);
-  EXPECT_EQ(unseen.scale, std::vector<float>{1.0f});
+  EXPECT_EQ(unseen.scale, std::vector<double>{1.0});
   EXPECT_EQ(unseen.zero_point, std::vector<int64_t>{0});
   const QuantParams empty = qparams_of_range({&infinity, 1}, std::vector<float>{-infinity}, {}, 1e-7, false);
-  EXPECT_EQ(empty.scale, std::vector<float>{1.0f});
+  EXPECT_EQ(empty.scale, std::vector<double>{1.0});
 }
 
 TEST(ChooseQParams, Dynamic) {
@@ -179,6 +179,59 @@ TEST(QuantParamsForms, RoundTrip) {
   const QuantParams params{.scale = {0.5f}, .zero_point = {1}};
   EXPECT_EQ(values_of<int8_t>(quantize(x, params)), (std::vector<int64_t>{-1, 1, 3}));
   EXPECT_EQ(floats_of(dequantize(quantize(x, params), params)), (std::vector<float>{-1, 0, 1}));
+}
+
+TEST(QuantParamsForms, BlockSizes) {
+  EXPECT_TRUE(QuantParams{}.is_per_tensor());
+  EXPECT_EQ(channel_blocks(2), (std::vector<int64_t>{whole_dimension, whole_dimension, 1}));
+  EXPECT_EQ(QuantParams{.block_size = channel_blocks(2)}.axis(), 2);
+  for (const std::vector<int64_t>& blocks : {std::vector<int64_t>{}, {1, 32}, {1, 1}, {16}, {whole_dimension, 2}})
+    EXPECT_FALSE(QuantParams{.block_size = blocks}.axis());
+}
+
+// Two groups in each of two rows.
+TEST(QuantParamsForms, PerGroup) {
+  const Tensor x = Tensor::of<float>({-1, 0.5f, 8, -6, 0.25f, 0.5f, 100, -100}, {2, 4});
+  const QuantParams params{.scale = {0.5, 2, 0.25, 10}, .zero_point = {0, 1, -1, 0}, .block_size = {1, 2}, .quant_min = -8, .quant_max = 7};
+  const Tensor q = quantize(x, params);
+  EXPECT_EQ(values_of<int8_t>(q), (std::vector<int64_t>{-2, 1, 5, -2, 0, 1, 7, -8}));
+  EXPECT_EQ(floats_of(dequantize(q, params)), (std::vector<float>{-1, 0.5f, 8, -6, 0.25f, 0.5f, 70, -80}));
+  EXPECT_EQ(dequantize(q, params, DType::float16).dtype(), DType::float16);
+  // The operand's layout does not matter.
+  const Tensor turned = Tensor::of<float>({-1, 0.25f, 0.5f, 0.5f, 8, 100, -6, -100}, {4, 2}).permuted(std::vector<int64_t>{1, 0});
+  EXPECT_TRUE(bit_equal(quantize(turned, params), q));
+}
+
+TEST(QuantParamsForms, BlocksOfSeveralRows) {
+  const Tensor q = Tensor::of<int8_t>({1, 2, 3, 4, 5, 6, 7, 8}, {4, 2});
+  const QuantParams params{.scale = {1, 10}, .zero_point = {0, 1}, .block_size = {2}};
+  EXPECT_EQ(floats_of(dequantize(q, params)), (std::vector<float>{1, 2, 3, 4, 40, 50, 60, 70}));
+}
+
+TEST(QuantParamsForms, BlocksThatDoNotFitAreRefused) {
+  const Tensor x = Tensor::zeros(DType::float32, {2, 4});
+  const QuantParams params{.scale = {1}, .zero_point = {0}, .block_size = {1, 2}};
+  const auto refuses = [&](std::vector<int64_t> block_size, std::vector<double> scale) {
+    QuantParams other = params;
+    other.block_size = std::move(block_size);
+    other.scale = std::move(scale);
+    EXPECT_THROW(quantize(x, other), Error);
+  };
+  EXPECT_NO_THROW(quantize(x, params));
+  refuses({1, 3}, {1});
+  refuses({1, 0}, {1});
+  refuses({1, 2, 1}, {1});
+  refuses({1, 2}, {1, 1});
+}
+
+TEST(QuantParamsForms, CodeBooks) {
+  const Tensor codes = Tensor::of<uint8_t>({0, 1, 3, 2, 1, 1, 0, 3}, {4, 2});
+  QuantParams params{.block_size = {2}, .quant_min = 0, .quant_max = 3, .dtype = DType::uint8};
+  params.code_book = Tensor::of<double>({0.5, -1, 2, 4, 10, 20, 30, 40}, {2, 1, 4, 1});
+  EXPECT_EQ(floats_of(dequantize(codes, params)), (std::vector<float>{0.5f, -1, 4, 2, 20, 20, 10, 40}));
+  EXPECT_THROW(dequantize(Tensor::of<uint8_t>({4, 0, 0, 0}, {4, 1}), params), Error);
+  params.block_size = {};
+  EXPECT_THROW(dequantize(codes, params), Error);  // two books for one block
 }
 
 TEST(Bias, PerTensorAndPerChannel) {

@@ -87,6 +87,7 @@ class PerChannelMinMaxObserver final : public Observer {
   void observe(const Tensor& tensor) override {
     if (tensor.numel() == 0) return;
     quant::ChannelRanges sample = quant::channel_ranges(tensor, settings().ch_axis);
+    if (settings().ch_axis < 0) axis_ = settings().ch_axis + tensor.rank();
     if (!has_observed()) {
       ranges_ = std::move(sample);
     } else if (sample.min.size() != ranges_.min.size()) {
@@ -99,7 +100,9 @@ class PerChannelMinMaxObserver final : public Observer {
   }
   bool has_observed() const override { return !ranges_.min.empty(); }
   QuantParams calculate_qparams() const override {
-    return quant::qparams_of_range(ranges_.min, ranges_.max, settings(), settings().eps, true);
+    ObserverSettings known = settings();
+    known.ch_axis = axis_;
+    return quant::qparams_of_range(ranges_.min, ranges_.max, known, known.eps, true);
   }
   ObservedStatistics statistics() const override { return {ranges_.min, ranges_.max, {}, calls_}; }
   std::unique_ptr<Observer> clone() const override { return std::make_unique<PerChannelMinMaxObserver>(*this); }
@@ -108,6 +111,7 @@ class PerChannelMinMaxObserver final : public Observer {
   std::string_view kind_;
   Running running_;
   quant::ChannelRanges ranges_;
+  int64_t axis_ = std::max<int64_t>(0, settings().ch_axis);  // once a tensor was seen, from the front
   int64_t calls_ = 0;
 };
 
@@ -171,7 +175,7 @@ class FixedQParamsObserver final : public Observer {
   bool has_observed() const override { return true; }  // nothing is missing
   QuantParams calculate_qparams() const override {
     const quant::QuantRange range = quant::range_of(settings());
-    return {{scale_}, {zero_point_}, std::nullopt, range.min, range.max, settings().dtype};
+    return {.scale = {scale_}, .zero_point = {zero_point_}, .quant_min = range.min, .quant_max = range.max, .dtype = settings().dtype};
   }
   ObservedStatistics statistics() const override { return {}; }
   std::unique_ptr<Observer> clone() const override { return std::make_unique<FixedQParamsObserver>(*this); }

@@ -13,13 +13,14 @@ const ObserverSettings activation{.quant_min = -128, .quant_max = 127, .eps = 0x
 const ObserverSettings weight{.qscheme = QScheme::per_channel_symmetric, .quant_min = -127, .quant_max = 127, .eps = 0x1p-12};
 
 using Floats = std::vector<float>;
+using Doubles = std::vector<double>;
 Tensor row(std::initializer_list<float> values) { return Tensor::of<float>(values, {static_cast<int64_t>(values.size())}); }
 
 TEST(MinMax, WidensAndNamesItself) {
   const auto observer = min_max_observer().make(activation);
   EXPECT_EQ(observer->kind(), "min_max");
   EXPECT_FALSE(observer->has_observed());
-  EXPECT_EQ(observer->calculate_qparams().scale, Floats{1.0f});
+  EXPECT_EQ(observer->calculate_qparams().scale, Doubles{1.0f});
   observer->observe(row({-1, 0.5f}));
   observer->observe(row({0, 1.55f}));
   observer->observe(Tensor::empty(DType::float32, {0}));
@@ -29,7 +30,7 @@ TEST(MinMax, WidensAndNamesItself) {
   EXPECT_EQ(statistics.max, Floats{1.55f});
   EXPECT_EQ(statistics.calls, 2);
   const QuantParams params = observer->calculate_qparams();
-  EXPECT_EQ(params.scale, Floats{2.55f / 255.0f});
+  EXPECT_EQ(params.scale, Doubles{2.55f / 255.0f});
   EXPECT_EQ(params.zero_point, std::vector<int64_t>{-28});
   EXPECT_FALSE(params.is_per_channel());
 }
@@ -37,7 +38,7 @@ TEST(MinMax, WidensAndNamesItself) {
 TEST(MinMax, EpsOfTheFactoryWins) {
   const auto observer = min_max_observer(0.5).make(activation);
   observer->observe(row({0, 1}));
-  EXPECT_EQ(observer->calculate_qparams().scale, Floats{0.5f});
+  EXPECT_EQ(observer->calculate_qparams().scale, Doubles{0.5f});
 }
 
 TEST(MovingAverage, FirstSampleAsItIs) {
@@ -62,8 +63,8 @@ TEST(PerChannel, AxisOfAnyLayout) {
     EXPECT_EQ(observer->statistics().min, low);
     EXPECT_EQ(observer->statistics().max, high);
     const QuantParams params = observer->calculate_qparams();
-    EXPECT_EQ(params.axis, 1);
-    EXPECT_EQ(params.scale, (Floats{8.0f / 127.0f, 10.0f / 127.0f, 12.0f / 127.0f}));
+    EXPECT_EQ(params.axis(), 1);
+    EXPECT_EQ(params.scale, (Doubles{8.0f / 127.0f, 10.0f / 127.0f, 12.0f / 127.0f}));
     EXPECT_EQ(params.zero_point, (std::vector<int64_t>{0, 0, 0}));
   }
 }
@@ -203,7 +204,7 @@ TEST(FixedQParams, AreWhatTheyAre) {
   const auto observer = fixed_qparams_observer(1.0 / 256, 0).make({.dtype = DType::uint8});
   observer->observe(row({1e9f}));
   const QuantParams params = observer->calculate_qparams();
-  EXPECT_EQ(params.scale, Floats{0x1p-8f});
+  EXPECT_EQ(params.scale, Doubles{0x1p-8f});
   EXPECT_EQ(params.zero_point, std::vector<int64_t>{0});
   EXPECT_EQ(params.quant_max, 255);
   EXPECT_THROW(fixed_qparams_observer(0.0, 0).make(activation), Error);

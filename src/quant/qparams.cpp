@@ -11,6 +11,30 @@
 #include "quant/narrow.h"
 #include "quant/range.h"
 
+namespace intaglio {
+
+std::vector<int64_t> channel_blocks(int64_t axis) {
+  if (axis < 0) throw_bug("a channel axis that counts from the back");
+  std::vector<int64_t> blocks(static_cast<size_t>(axis), whole_dimension);
+  blocks.push_back(1);
+  return blocks;
+}
+
+std::optional<int64_t> QuantParams::axis() const {
+  if (block_size.empty() || block_size.back() != 1) return std::nullopt;
+  const auto before = block_size.end() - 1;
+  const bool others_are_whole = std::all_of(block_size.begin(), before, [](int64_t size) { return size == whole_dimension; });
+  return others_are_whole ? std::optional<int64_t>(before - block_size.begin()) : std::nullopt;
+}
+
+bool operator==(const QuantParams& a, const QuantParams& b) {
+  const bool same_book = a.code_book && b.code_book ? bit_equal(*a.code_book, *b.code_book) : !a.code_book && !b.code_book;
+  return a.scale == b.scale && a.zero_point == b.zero_point && a.block_size == b.block_size && a.quant_min == b.quant_min &&
+         a.quant_max == b.quant_max && a.dtype == b.dtype && same_book;
+}
+
+}  // namespace intaglio
+
 namespace intaglio::quant {
 
 namespace {
@@ -85,7 +109,7 @@ QuantParams qparams_of_range(std::span<const float> min, std::span<const float> 
   params.quant_min = range.min;
   params.quant_max = range.max;
   params.dtype = settings.dtype;
-  if (per_channel) params.axis = settings.ch_axis;
+  if (per_channel) params.block_size = channel_blocks(settings.ch_axis);
   constexpr float infinity = std::numeric_limits<float>::infinity();
   if (min.empty() || (!per_channel && min[0] == infinity && max[0] == -infinity)) {
     params.scale = {1.0f};

@@ -158,9 +158,9 @@ void expect_statistics(const Observer& observer, const Line& line) {
   EXPECT_EQ(hash_of(statistics.max), line.text("max"));
   if (line.has("histogram") && line.text("histogram") != "none") { EXPECT_EQ(hash_of(statistics.histogram), line.text("histogram")); }
   const QuantParams params = observer.calculate_qparams();
-  EXPECT_EQ(bits_of(params.scale[0]), line.text("first_scale"));
+  EXPECT_EQ(bits_of(static_cast<float>(params.scale[0])), line.text("first_scale"));
   EXPECT_EQ(params.zero_point[0], line.integer("first_zero_point"));
-  EXPECT_EQ(hash_of(params.scale), line.text("scale"));
+  EXPECT_EQ(hash_of(std::vector<float>(params.scale.begin(), params.scale.end())), line.text("scale"));
   EXPECT_EQ(hash_of(params.zero_point), line.text("zero_point"));
 }
 

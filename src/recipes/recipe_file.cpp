@@ -44,7 +44,7 @@ class RecipeReader {
     recipe.info.needs_calibration = std::any_of(rules.begin(), rules.end(), [](const RecipeRule& rule) {
       return rule.config && rule.config->input_activation && !rule.config->input_activation->is_dynamic;
     });
-    if (quantizes) recipe.quantizer = std::make_unique<RuleQuantizer>(std::move(rules), compat);
+    if (quantizes) recipe.quantizer = std::make_unique<RuleQuantizer>(xnnpack::XnnpackQuantizer(compat), std::move(rules));
     return recipe;
   }
 
@@ -80,12 +80,11 @@ class RecipeReader {
   RecipeRule read_rule(const json& object, const std::string& place) const {
     check_keys(object, place, {"match", "config"});
     RecipeRule rule;
-    rule.text = place;
     if (object.contains("match")) {
       const json& match = object["match"];
       const std::string where = place + ".match";
       check_keys(match, where, {"module_name", "module_type", "op"});
-      if (match.contains("module_name")) rule.match.module_name = text(match, where, "module_name");
+      if (match.contains("module_name")) rule.match.module_glob = text(match, where, "module_name");
       if (match.contains("module_type")) rule.match.module_type = text(match, where, "module_type");
       if (match.contains("op")) rule.match.op = text(match, where, "op");
     }

@@ -6,8 +6,6 @@
 #include <intaglio/error.h>
 #include <intaglio/recipes.h>
 
-#include "recipes/rules.h"
-
 namespace intaglio {
 namespace {
 
@@ -82,27 +80,6 @@ TEST(Recipes, UnknownNamesAreAnswered) {
   EXPECT_NE(usage_message("xnnpack_fp23").find("did you mean 'xnnpack_fp32'"), std::string::npos);
   EXPECT_NE(usage_message("xnnpack_fp32", {{"group_size", "32"}}).find("no setting 'group_size'"), std::string::npos);
   EXPECT_NE(usage_message("xnnpack_fp32", {{"compat", "x"}}).find("must be intaglio or torchao"), std::string::npos);
-}
-
-TEST(Glob, StarsAndQuestionMarks) {
-  EXPECT_TRUE(glob_matches("features.*.conv", "features.3.block.conv"));
-  EXPECT_TRUE(glob_matches("*", ""));
-  EXPECT_TRUE(glob_matches("a*b*c", "aXbYbZc"));
-  EXPECT_FALSE(glob_matches("a*b*c", "aXbYbZ"));
-  EXPECT_TRUE(glob_matches("layer?", "layer3"));
-  EXPECT_FALSE(glob_matches("layer?", "layer"));
-  EXPECT_FALSE(glob_matches("", "x"));
-}
-
-TEST(Rules, EveryGivenPartMustMatch) {
-  Graph graph;
-  Value* x = graph.add_input(0, {TensorMeta::contiguous(DType::float32, {1}), "x"});
-  Node& node = graph.insert_before(nullptr, Op::get("aten.relu.default"), {{"self", x}}, {{TensorMeta::contiguous(DType::float32, {1})}});
-  node.metadata["nn_module_stack"] = "a,L['self'].block.act,torch.nn.modules.activation.ReLU";
-  EXPECT_TRUE(matches({}, node));
-  EXPECT_TRUE(matches({.module_name = "block.*", .module_type = "ReLU", .op = "relu"}, node));
-  EXPECT_TRUE(matches({.module_type = "torch.nn.modules.activation.ReLU", .op = "aten.relu.default"}, node));
-  EXPECT_FALSE(matches({.module_name = "block.*", .module_type = "Conv2d"}, node));
 }
 
 TEST_F(RecipeFile, ReadsRules) {

@@ -2,43 +2,28 @@
 #pragma once
 
 #include <optional>
-#include <string>
 #include <vector>
 
-#include <intaglio/pt2e.h>
-#include <intaglio/quantizer.h>
+#include <intaglio/pattern_quantizer.h>
 
 namespace intaglio {
 
-// Every part that is given must match.
-struct RuleMatch {
-  std::optional<std::string> module_name;  // glob over the path of the module or any module around it: `features.*`
-  std::optional<std::string> module_type;  // qualified, or its last part: `Conv2d`
-  std::optional<std::string> op;           // `aten.linear.default`, or `linear`
-};
-
 struct RecipeRule {
-  RuleMatch match;
+  NodeSelector match;
   std::optional<QuantizationConfig> config;  // absent: stays in float
-  std::string text;                          // for the plan: which rule decided
 };
 
-// `*` stands for any characters, `?` for one.
-bool glob_matches(std::string_view pattern, std::string_view text);
-bool matches(const RuleMatch& match, const Node& node);
-
-// One XNNPACK quantizer for each rule, restricted to the nodes that the rule is the first to match.
+// A backend's quantizer once for each rule, restricted to the nodes that the rule is the first to match.
 class RuleQuantizer : public Quantizer {
  public:
-  RuleQuantizer(std::vector<RecipeRule> rules, Compat compat);
+  RuleQuantizer(PatternQuantizer quantizer, std::vector<RecipeRule> rules) : quantizer_(std::move(quantizer)), rules_(std::move(rules)) {}
 
-  void transform_for_annotation(ExportedProgram& program) const override;
+  void transform_for_annotation(ExportedProgram& program) const override { quantizer_.transform_for_annotation(program); }
   void annotate(const ExportedProgram& program, Annotations& annotations) const override;
-  void validate(const ExportedProgram& program, const Annotations& annotations) const override;
 
  private:
+  PatternQuantizer quantizer_;
   std::vector<RecipeRule> rules_;
-  Compat compat_;
 };
 
 }  // namespace intaglio

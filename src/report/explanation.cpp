@@ -6,16 +6,10 @@
 #include <fmt/format.h>
 
 #include "pt2e/uncalibrated.h"
+#include "qdq/op_table.h"
 
 namespace intaglio {
 namespace {
-
-// By name: dynamic and grouped ones too, and torchao's own.
-bool is_dequantize(const Node& node) { return node.op().base().starts_with("dequantize_"); }
-bool is_quantization_op(const Node& node) {
-  const std::string_view base = node.op().base();
-  return is_dequantize(node) || base.starts_with("quantize_") || base.starts_with("choose_qparams");
-}
 
 ExplainedOp explained(const ExportedProgram& program, const Node& node, std::string rule) {
   return {std::string(node.op().name()), layer_name(node), source_line(node), std::move(rule), work_of(program, node), 0};
@@ -30,7 +24,7 @@ void finish(std::vector<ExplainedOp>& ops, uint64_t whole) {
 
 // Operators that compute: float tensors in and out, and not from constants alone.
 bool computes_on_floats(const ExportedProgram& program, const Node& node) {
-  if (is_quantization_op(node) || node.outputs().empty() || !node.output()->is_tensor()) return false;
+  if (qdq::find(node) || node.outputs().empty() || !node.output()->is_tensor()) return false;
   if (!is_floating(node.output()->dtype())) return false;
   return std::ranges::any_of(node.inputs(), [&](const Value* input) {
     return input->is_tensor() && is_floating(input->dtype()) && program.constant(input) == nullptr;
@@ -40,7 +34,7 @@ bool computes_on_floats(const ExportedProgram& program, const Node& node) {
 // The operand that keeps a node of a converted program in float.
 std::string float_operand(const ExportedProgram& program, const Node& node) {
   for (const Value* input : node.inputs()) {
-    if (!input->is_tensor() || (input->producer() != nullptr && is_dequantize(*input->producer()))) continue;
+    if (!input->is_tensor() || (input->producer() != nullptr && qdq::is_dequantize(*input->producer()))) continue;
     const Node* producer = input->producer();
     if (producer != nullptr) return fmt::format("reads the float result of {}", producer->op().name());
     if (program.constant(input) == nullptr) return fmt::format("reads the input '{}' in float", input->name());
@@ -68,7 +62,7 @@ QuantizationExplanation explain(const ExportedProgram& program, Quantized quanti
 uint64_t delegated_work(const ExportedProgram& program) {
   uint64_t work = 0;
   for (const Node* node : program.graph().node_list())
-    if (!is_quantization_op(*node)) work = saturating_add(work, work_of(program, *node).amount);
+    if (!qdq::find(*node)) work = saturating_add(work, work_of(program, *node).amount);
   return work;
 }
 
@@ -113,11 +107,11 @@ QuantizationExplanation explain_quantization(const PreparedProgram& prepared) {
 }
 
 bool is_quantized(const ExportedProgram& program, const Node& node) {
-  if (is_quantization_op(node)) return false;
+  if (qdq::find(node)) return false;
   bool any = false;
   for (const Value* input : node.inputs()) {
     if (!input->is_tensor()) continue;
-    const bool from_integers = input->producer() != nullptr && is_dequantize(*input->producer());
+    const bool from_integers = input->producer() != nullptr && qdq::is_dequantize(*input->producer());
     any |= from_integers;
     const bool is_bias = program.constant(input) != nullptr && input->meta().rank() < 2;
     if (!from_integers && !is_bias) return false;
@@ -126,7 +120,7 @@ bool is_quantized(const ExportedProgram& program, const Node& node) {
 }
 
 bool has_quantization(const ExportedProgram& program) {
-  return std::ranges::any_of(program.graph().node_list(), [](const Node* node) { return is_quantization_op(*node); });
+  return std::ranges::any_of(program.graph().node_list(), [](const Node* node) { return qdq::find(*node); });
 }
 
 }  // namespace intaglio

@@ -137,8 +137,7 @@ Json observers_of(const PreparedProgram::State& state, bool with_qparams) {
     Json item = {row.value, row.users, group};
     if (with_qparams) {
       const QuantParams params = qparams_of(state, row.insertion->group);
-      std::vector<double> scales(params.scale.begin(), params.scale.end());
-      item.push_back(scales);
+      item.push_back(params.scale);
       item.push_back(params.zero_point);
     }
     list.push_back(std::move(item));

@@ -118,8 +118,8 @@ class Examiner {
       const QuantParams& q = entry.qparams;
       Noise one{.amplitude = *std::max_element(q.scale.begin(), q.scale.end()) / 2};
       if (!q.is_per_channel()) {
-        one.low = q.scale[0] * static_cast<float>(q.quant_min - q.zero_point[0]);
-        one.high = q.scale[0] * static_cast<float>(q.quant_max - q.zero_point[0]);
+        one.low = static_cast<float>(q.scale[0] * static_cast<double>(q.quant_min - q.zero_point[0]));
+        one.high = static_cast<float>(q.scale[0] * static_cast<double>(q.quant_max - q.zero_point[0]));
       }
       noise[entry.tensor] = one;
     }

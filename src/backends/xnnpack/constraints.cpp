@@ -4,84 +4,54 @@
 #include <cmath>
 #include <set>
 
+#include "backends/common/gemm_operands.h"
 #include "backends/xnnpack/int8_chains.h"
-#include "backends/xnnpack/lower/gemm_weight.h"
 #include "backends/xnnpack/lower/reduced_run.h"
 
 namespace intaglio::xnnpack::constraints {
 namespace {
 
+using namespace common;
+
 using Context = const RuleContext&;
 
-std::vector<const Value*> tensors_of(Context c) {
-  std::vector<const Value*> values;
-  for (const Value* input : c.node.inputs())
-    if (input->is_tensor()) values.push_back(input);
-  values.push_back(c.node.output());
-  return values;
-}
-bool every_tensor(Context c, bool (*holds)(const ExportedProgram&, const Value&)) {
-  return std::ranges::all_of(tensors_of(c), [&](const Value* value) { return holds(c.program, *value); });
-}
 const TensorMeta& input_meta(Context c) { return c.node.inputs().front()->meta(); }
 const TensorMeta& output_meta(Context c) { return c.node.output()->meta(); }
 bool is_rank(Context c, int64_t rank) { return input_meta(c).rank() == rank; }
-bool static_sizes(Context c) { return input_meta(c).is_static() && output_meta(c).is_static(); }
-bool static_input(Context c) { return static_sizes(c); }
 
-bool is_float32(Context c) { return c.node.output()->dtype() == DType::float32; }
-bool result_is_tensor(Context c) { return !c.node.outputs().empty() && c.node.output()->is_tensor(); }
 bool float_tensors(Context c) {
   const DType dtype = c.node.output()->dtype();
   if (dtype != DType::float32 && dtype != DType::float16) return false;
   // A constant mask is no operand: it decides how the op is lowered.
-  const auto is_mask = [&](const Value* value) { return value->dtype() == DType::boolean && is_constant_value(c.program, value); };
-  return std::ranges::all_of(tensors_of(c), [&](const Value* value) { return value->dtype() == dtype || is_mask(value); });
-}
-bool ranks_fit(Context c) {
-  return every_tensor(c, [](const ExportedProgram&, const Value& v) { return v.meta().rank() <= max_rank; });
+  return every_tensor(c.node,
+                      [&](const Value& v) { return v.dtype() == dtype || (v.dtype() == DType::boolean && c.facts.is_constant(&v)); });
 }
 // The runtime shows a scalar to a delegate as one dimension, and the delegate's answer does not fit.
 bool no_computed_scalars(Context c) {
-  return every_tensor(
-      c, [](const ExportedProgram& program, const Value& v) { return v.meta().rank() != 0 || is_constant_value(program, &v); });
-}
-bool sizes_bounded(Context c) {
-  return every_tensor(c, [](const ExportedProgram& program, const Value& v) {
-    return std::ranges::all_of(v.sizes(), [&](const SymInt& size) { return upper_bound(program, size).has_value(); });
-  });
-}
-bool nonempty(Context c) {
-  return every_tensor(c, [](const ExportedProgram&, const Value& v) {
-    return std::ranges::none_of(v.sizes(), [](const SymInt& size) { return size.is_static() && size.value() == 0; });
-  });
+  return every_tensor(c.node, [&](const Value& v) { return v.meta().rank() != 0 || c.facts.is_constant(&v); });
 }
 bool known_dim_order(Context c) {
-  return every_tensor(c, [](const ExportedProgram& program, const Value& v) {
-    if (is_constant_value(program, &v)) return true;
+  return every_tensor(c.node, [&](const Value& v) {
+    if (c.facts.is_constant(&v)) return true;
     const std::vector<uint8_t> order = v.meta().dim_order();
     return std::ranges::is_sorted(order) || order == std::vector<uint8_t>{0, 2, 3, 1};
   });
 }
-bool other_results_unused(Context c) {
-  return std::ranges::all_of(c.node.outputs().begin() + 1, c.node.outputs().end(),
-                             [](const Value* value) { return value->users().empty(); });
-}
 
 bool constant_weight(Context c) {
-  const auto operands = gemm_operands(c.program, c.node);
-  return operands && gemm_weight(c.program, operands->weight).has_value();
+  const auto operands = gemm_operands(c.node);
+  return operands && gemm_weight(c.facts, operands->weight).has_value();
 }
 bool constant_bias(Context c) {
-  const auto operands = gemm_operands(c.program, c.node);
-  return operands && (!operands->bias || is_constant_value(c.program, operands->bias));
+  const auto operands = gemm_operands(c.node);
+  return operands && (!operands->bias || c.facts.is_constant(operands->bias));
 }
 // Linears also take a weight that is computed, in float32.
-bool linear_weight(Context c) { return constant_weight(c) || (c.features.more_ops && is_float32(c)); }
+bool linear_weight(Context c) { return constant_weight(c) || (c.features.more_ops && has_float32_result(c)); }
 bool linear_bias(Context c) { return constant_bias(c) || (c.features.more_ops && !constant_weight(c)); }
 bool runtime_input(Context c) {
-  const auto operands = gemm_operands(c.program, c.node);
-  return operands && !is_constant_value(c.program, operands->input);
+  const auto operands = gemm_operands(c.node);
+  return operands && !c.facts.is_constant(operands->input);
 }
 bool convolution_rank(Context c) {
   const int64_t rank = c.node.tensor("weight")->meta().rank();
@@ -103,8 +73,8 @@ bool bias_is_vector(Context c) {
 }
 bool unit_factors(Context c) { return c.node.number("alpha") == 1 && c.node.number("beta") == 1; }
 bool runtime_operands(Context c) {
-  if (c.features.more_ops && is_float32(c) && !is_constant_value(c.program, c.node.tensor("self"))) return true;
-  return std::ranges::none_of(c.node.inputs(), [&](const Value* v) { return is_constant_value(c.program, v); });
+  if (c.features.more_ops && has_float32_result(c) && !c.facts.is_constant(c.node.tensor("self"))) return true;
+  return std::ranges::none_of(c.node.inputs(), [&](const Value* v) { return c.facts.is_constant(v); });
 }
 bool alpha_fits(Context c) { return c.node.number("alpha") == 1 || (c.features.more_ops && std::isfinite(c.node.number("alpha"))); }
 bool unit_alpha(Context c) { return c.node.number("alpha") == 1; }
@@ -122,7 +92,7 @@ bool few_products(Context c) {
   static const std::set<double> exponents = {-2, -1, -0.5, 0.5, 2, 3, 4};
   return exponent_two(c) || (c.features.more_ops && exponents.contains(c.node.number("exponent")));
 }
-bool gelu_has_kernel(Context c) { return is_float32(c) || (c.features.more_ops && c.node.string("approximate") == "tanh"); }
+bool gelu_has_kernel(Context c) { return has_float32_result(c) || (c.features.more_ops && c.node.string("approximate") == "tanh"); }
 bool gelu_is_erf(Context c) { return c.node.string("approximate") == "none"; }
 bool unit_elu_scales(Context c) { return c.node.number("scale") == 1 && c.node.number("input_scale") == 1; }
 bool usable_elu_scales(Context c) {
@@ -133,7 +103,7 @@ bool positive_alpha(Context c) { return c.node.number("alpha") > 0 && std::isfin
 bool finite_slope(Context c) { return std::isfinite(c.node.number("negative_slope")); }
 bool prelu_weight(Context c) {
   const Value* weight = c.node.tensor("weight");
-  return is_constant_value(c.program, weight) && weight->meta().is_static() && is_rank(c, 4) && weight->meta().rank() == 1;
+  return c.facts.is_constant(weight) && weight->meta().is_static() && is_rank(c, 4) && weight->meta().rank() == 1;
 }
 
 std::vector<int64_t> window(Context c) { return c.node.integers("kernel_size"); }
@@ -162,7 +132,7 @@ bool stride_within_window(Context c) {
   const auto kernel = window(c), step = stride(c);
   return step.size() == 2 && step[0] <= kernel[0] && step[1] <= kernel[1];
 }
-bool ceil_is_static(Context c) { return floor_mode(c) || static_sizes(c); }
+bool ceil_is_static(Context c) { return floor_mode(c) || has_static_sizes(c); }
 size_t symbolic_count(const std::vector<SymInt>& sizes) {
   return static_cast<size_t>(std::ranges::count_if(sizes, [](const SymInt& size) { return !size.is_static(); }));
 }
@@ -174,9 +144,9 @@ bool neighbouring_dims(Context c) {
 // Several dimensions are merged by reshapes; the last one alone is reduced where it is.
 bool reducible_sizes(Context c) {
   const auto run = reduced_run(c.node);
-  if (!run || static_sizes(c)) return run.has_value();
+  if (!run || has_static_sizes(c)) return run.has_value();
   if (runs_over_image(*run)) return c.node.is("aten.mean.dim");
-  return run->is_trailing() && run->count == 1 && is_float32(c) && input_meta(c).sizes.back().is_static() &&
+  return run->is_trailing() && run->count == 1 && has_float32_result(c) && input_meta(c).sizes.back().is_static() &&
          symbolic_count(output_meta(c).sizes) <= 1;
 }
 bool max_of_image(Context c) {
@@ -192,12 +162,12 @@ bool several_elements(Context c) {
 bool normalizes_static(Context c) {
   const auto count = c.node.integers("normalized_shape").size();
   const auto& sizes = input_meta(c).sizes;
-  return static_input(c) || (count == 1 && sizes.back().is_static());
+  return has_static_sizes(c) || (count == 1 && sizes.back().is_static());
 }
 bool constant_affine(Context c) {
   for (const std::string_view name : {"weight", "bias"}) {
     const Value* value = c.node.optional_tensor(name);
-    if (value && !is_constant_value(c.program, value)) return false;
+    if (value && !c.facts.is_constant(value)) return false;
   }
   return true;
 }
@@ -208,16 +178,16 @@ bool static_growth(Context c) {
     if (!out[i].is_static() && (i < added || !(in[i - added] == out[i]))) return false;
   return true;
 }
-bool runtime_expanded(Context c) { return !is_constant_value(c.program, c.node.tensor("self")); }
+bool runtime_expanded(Context c) { return !c.facts.is_constant(c.node.tensor("self")); }
 bool constant_mask(Context c) {
   const Value* mask = c.node.tensor("condition");
-  return mask->dtype() == DType::boolean && is_constant_value(c.program, mask);
+  return mask->dtype() == DType::boolean && c.facts.is_constant(mask);
 }
 bool one_constant_choice(Context c) {
   const Value *self = c.node.tensor("self"), *other = c.node.tensor("other");
-  const bool first = is_constant_value(c.program, self), second = is_constant_value(c.program, other);
+  const bool first = c.facts.is_constant(self), second = c.facts.is_constant(other);
   if (first == second) return false;
-  const auto fill = constant_value(c.program, first ? self : other);
+  const auto fill = c.facts.constant_value(first ? self : other);
   return fill->numel() == 1 && !std::isnan(converted(*fill, DType::float32).data<float>()[0]);
 }
 bool keeps_dims(Context c) { return c.features.mean_without_keepdim || c.node.boolean("keepdim"); }
@@ -249,10 +219,6 @@ bool one_inferred_size(Context c) {
   const Argument* size = c.node.find("size");
   return !size || size->is<std::vector<int64_t>>();
 }
-// A size computed outside would have to be an argument of the delegate, which takes tensors only.
-bool no_symbolic_arguments(Context c) {
-  return std::ranges::all_of(c.node.inputs(), [](const Value* value) { return value->is_tensor(); });
-}
 // A reshape to no dimensions at all comes out with one.
 bool has_dimensions(Context c) { return output_meta(c).rank() > 0; }
 bool unsqueezes_last(Context c) {
@@ -261,12 +227,12 @@ bool unsqueezes_last(Context c) {
 }
 bool step_fits(Context c) {
   const int64_t step = c.node.integer("step");
-  return step == 1 || (c.features.more_ops && step > 1 && static_sizes(c));
+  return step == 1 || (c.features.more_ops && step > 1 && has_static_sizes(c));
 }
 bool static_slice(Context c) {
   const int64_t written = c.node.integer("dim"), rank = input_meta(c).rank();
   const auto dim = static_cast<size_t>(written < 0 ? written + rank : written);
-  if (!c.features.more_ops) return static_sizes(c);
+  if (!c.features.more_ops) return has_static_sizes(c);
   return input_meta(c).sizes[dim].is_static() && output_meta(c).sizes[dim].is_static();
 }
 bool several_inputs(Context c) { return c.features.more_ops || c.node.tensors("tensors").size() >= 2; }
@@ -287,22 +253,22 @@ bool same_dim_order(Context c) {
 bool constant_statistics(Context c) {
   for (const std::string_view name : {"weight", "bias", "running_mean", "running_var"}) {
     const Value* value = c.node.optional_tensor(name);
-    if (value && !is_constant_value(c.program, value)) return false;
+    if (value && !c.facts.is_constant(value)) return false;
   }
   return true;
 }
 bool batch_norm_rank(Context c) { return input_meta(c).rank() >= 2 && input_meta(c).rank() <= 4; }
 
 constexpr Constraint common_rows[] = {
-    {"one tensor result", result_is_tensor},
-    {"arguments are tensors and numbers", no_symbolic_arguments},
+    {"one tensor result", has_tensor_result},
+    {"arguments are tensors and numbers", reads_tensors_only},
     {"all tensors are float32, or all float16", float_tensors},
-    {"at most 6 dimensions", ranks_fit},
+    {"at most 6 dimensions", ranks_at_most<max_rank>},
     {"at least one dimension", no_computed_scalars},
-    {"every size has an upper bound (give the dynamic dimension a max)", sizes_bounded},
-    {"no empty tensor", nonempty},
+    {"every size has an upper bound (give the dynamic dimension a max)", has_bounded_sizes},
+    {"no empty tensor", has_no_empty_tensor},
     {"contiguous or channels-last tensors", known_dim_order},
-    {"only the first result is used", other_results_unused},
+    {"only the first result is used", only_first_result_is_used},
 };
 constexpr Constraint gemm_weight_row{"the weight is a constant", constant_weight};
 constexpr Constraint gemm_bias_row{"the bias is a constant", constant_bias};
@@ -336,9 +302,9 @@ constexpr Constraint gelu_rows[] = {{"float32, or approximate is 'tanh'", gelu_h
 constexpr Constraint erf_rows[] = {{"approximate is 'none'", gelu_is_erf}};
 constexpr Constraint elu_rows[] = {{"finite scales", usable_elu_scales}, {"alpha is positive", positive_alpha}};
 constexpr Constraint unit_elu_rows[] = {{"scale and input_scale are 1", unit_elu_scales}};
-constexpr Constraint nearest_rows[] = {{"static sizes", static_input}, {"by whole factors", whole_factors}};
+constexpr Constraint nearest_rows[] = {{"static sizes", has_static_sizes}, {"by whole factors", whole_factors}};
 constexpr Constraint group_norm_rows[] = {
-    {"float32", is_float32}, {"weight and bias are constants", constant_affine}, {"static sizes", static_input}};
+    {"float32", has_float32_result}, {"weight and bias are constants", constant_affine}, {"static sizes", has_static_sizes}};
 constexpr Constraint leaky_relu_rows[] = {{"the slope is finite", finite_slope}};
 constexpr Constraint prelu_rows[] = {{"images with a constant weight per channel, or one", prelu_weight}};
 constexpr Constraint avg_pool_rows[] = {
@@ -361,16 +327,18 @@ constexpr Constraint mean_rows[] = {{"over neighbouring dimensions", neighbourin
 constexpr Constraint maximum_rows[] = {
     {"over neighbouring dimensions", neighbouring_dims},
     {"over height or width of images", max_of_image},
-    {"static sizes", static_input},
+    {"static sizes", has_static_sizes},
     {"over more than one element", several_elements},
 };
-constexpr Constraint layer_norm_rows[] = {
-    {"float32", is_float32}, {"weight and bias are constants", constant_affine}, {"the normalized sizes are static", normalizes_static}};
+constexpr Constraint layer_norm_rows[] = {{"float32", has_float32_result},
+                                          {"weight and bias are constants", constant_affine},
+                                          {"the normalized sizes are static", normalizes_static}};
 constexpr Constraint expand_rows[] = {{"the new sizes are static", static_growth}, {"the tensor is not a constant", runtime_expanded}};
 constexpr Constraint where_rows[] = {{"the condition is a constant", constant_mask},
                                      {"one choice is a constant number", one_constant_choice}};
-constexpr Constraint upsample_rows[] = {
-    {"static sizes", static_input}, {"a batch of images", rank_four}, {"the scale factors are the ratios of the sizes", factor_is_ratio}};
+constexpr Constraint upsample_rows[] = {{"static sizes", has_static_sizes},
+                                        {"a batch of images", rank_four},
+                                        {"the scale factors are the ratios of the sizes", factor_is_ratio}};
 constexpr Constraint view_rows[] = {{"at most one symbolic size", one_inferred_size}, {"the result has a dimension", has_dimensions}};
 constexpr Constraint unsqueeze_rows[] = {{"at most one symbolic size", one_inferred_size}, {"the last dimension", unsqueezes_last}};
 constexpr Constraint slice_rows[] = {{"step is 1, or sizes are static", step_fits}, {"the sliced dimension is static", static_slice}};

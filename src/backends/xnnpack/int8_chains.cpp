@@ -4,51 +4,62 @@
 #include <cmath>
 #include <limits>
 
-#include "backends/xnnpack/lower/gemm_weight.h"
-#include "backends/xnnpack/rules.h"
+#include "backends/common/gemm_operands.h"
 
 namespace intaglio::xnnpack {
+
+using common::GemmOperands, common::GemmWeight, common::ProgramFacts;
+
 namespace {
 
 constexpr float infinity = std::numeric_limits<float>::infinity();
 
-// The parameters that the integer tensor itself was made with, as far as the graph tells.
-std::optional<qdq::Params> params_of_source(const ExportedProgram& program, const Value* source) {
-  if (const Node* producer = source->producer()) return qdq::params_of(program, *producer);
-  for (const Node* user : source->users())
-    if (qdq::is_dequantize(*user)) return qdq::params_of(program, *user);
-  return std::nullopt;
+bool is_usable_scale(double scale) {
+  const auto narrowed = static_cast<float>(scale);
+  return std::isfinite(narrowed) && narrowed >= std::numeric_limits<float>::min();
 }
 
-// The int8 parameters an activation operand is read with; nullopt when it is float.
-std::optional<qdq::Params> operand_params(const ExportedProgram& program, const Value* value) {
+// The parameters that the integer tensor itself was made with, as far as the graph tells.
+const QuantParams* params_of_source(const ProgramFacts& facts, const Value* source) {
+  if (const Node* producer = source->producer()) return facts.params_of(*producer);
+  const auto reader = std::ranges::find_if(source->users(), [](const Node* user) { return qdq::is_tensor_or_channel_dequantize(*user); });
+  return reader == source->users().end() ? nullptr : facts.params_of(**reader);
+}
+
+// The int8 parameters an activation operand is read with; null when it is float.
+const QuantParams* operand_params(const ProgramFacts& facts, const Value* value) {
   const Node* node = qdq::dequantize_of(value);
-  if (!node || !is_int8_dequantize(program, *node)) return std::nullopt;
-  return qdq::params_of(program, *node);
+  return node && is_int8_dequantize(facts, *node) ? facts.params_of(*node) : nullptr;
+}
+
+// int8, zero points 0, scales that the runtime takes, per tensor or along `channel_axis`.
+bool is_int8_weight(const GemmWeight& weight, int64_t channel_axis) {
+  if (!weight.params) return false;
+  const QuantParams& params = *weight.params;
+  return params.dtype == DType::int8 && weight.data.dtype() == DType::int8 && (params.is_per_tensor() || params.axis() == channel_axis) &&
+         (params.is_per_tensor() || static_cast<int64_t>(params.scale.size()) == weight.data.size(channel_axis)) &&
+         std::ranges::all_of(params.zero_point, [](int64_t zero) { return zero == 0; }) &&
+         std::ranges::all_of(params.scale, is_usable_scale);
 }
 
 // A constant int8 weight in a form that the kernels take.
-std::optional<GemmWeight> int8_weight(const ExportedProgram& program, const GemmOperands& operands) {
-  auto weight = gemm_weight(program, operands.weight);
+std::optional<GemmWeight> int8_weight(const ProgramFacts& facts, const GemmOperands& operands) {
+  auto weight = common::gemm_weight(facts, operands.weight);
   if (!weight || !is_int8_weight(*weight, operands.channel_axis)) return std::nullopt;
   // XNNPACK has no per-channel scales for grouped transposed convolutions.
   if (operands.transposed && weight->params->is_per_channel() && operands.groups != 1) return std::nullopt;
-  if (operands.bias && !is_constant_value(program, operands.bias)) return std::nullopt;
+  if (operands.bias && !facts.is_constant(operands.bias)) return std::nullopt;
   return weight;
 }
 
-bool gemm_is_int8(const ExportedProgram& program, const GemmOperands& operands) {
-  return operand_params(program, operands.input) && int8_weight(program, operands);
-}
-
 // XNNPACK's dynamic kernels: int8 weights with a scale per channel, float results.
-std::optional<qdq::Dynamic> dynamic_gemm(const ExportedProgram& program, const Features& features, const Node& node) {
-  const auto operands = gemm_operands(program, node);
+std::optional<qdq::Dynamic> dynamic_gemm(const ProgramFacts& facts, const Features& features, const Node& node) {
+  const auto operands = common::gemm_operands(node);
   if (!operands) return std::nullopt;
   const auto dynamic = qdq::dynamic_of(operands->input);
   if (!dynamic || !qdq::has_one_reader(*dynamic) || dynamic->dtype != DType::int8) return std::nullopt;
   if (dynamic->source->dtype() != node.output()->dtype()) return std::nullopt;
-  const auto weight = int8_weight(program, *operands);
+  const auto weight = int8_weight(facts, *operands);
   if (!weight) return std::nullopt;
   if (!features.more_dynamic && (!weight->params->is_per_channel() || weight->data.rank() == 3)) return std::nullopt;
   // The runtime refuses depthwise nodes here; as grouped convolutions they run, slower than in float, which is why our
@@ -58,13 +69,13 @@ std::optional<qdq::Dynamic> dynamic_gemm(const ExportedProgram& program, const F
   return dynamic;
 }
 
-bool operands_are_int8(const ExportedProgram& program, const Node& node, const OpRule& rule, const qdq::Chain& chain) {
+bool operands_are_int8(const ProgramFacts& facts, const Node& node, const OpRule& rule, const qdq::Chain& chain) {
   if (rule.int8 == Int8::gemm) {
-    const auto operands = gemm_operands(program, node);
-    return operands && gemm_is_int8(program, *operands);
+    const auto operands = common::gemm_operands(node);
+    return operands && operand_params(facts, operands->input) && int8_weight(facts, *operands);
   }
   for (const Value* input : node.inputs()) {
-    const auto params = operand_params(program, input);
+    const QuantParams* params = operand_params(facts, input);
     if (!params) return false;
     if (rule.int8 == Int8::moves && !(*params == chain.output)) return false;
   }
@@ -83,28 +94,27 @@ bool may_fuse(const OpRule& rule, const Features& features, const Node& activati
 
 }  // namespace
 
-bool is_int8_activation(const qdq::Params& params) {
-  if (params.is_per_channel() || params.dtype != DType::int8 || params.quant_min != -128 || params.quant_max != 127) return false;
-  const auto scale = static_cast<float>(params.scale[0]);
-  return std::isfinite(scale) && scale >= std::numeric_limits<float>::min() && params.zero_point[0] >= -128 && params.zero_point[0] <= 127;
+bool is_int8_activation(const QuantParams& params) {
+  if (!params.is_per_tensor() || params.dtype != DType::int8 || params.quant_min != -128 || params.quant_max != 127) return false;
+  return is_usable_scale(params.scale[0]) && params.zero_point[0] >= -128 && params.zero_point[0] <= 127;
 }
 
-bool is_int8_dequantize(const ExportedProgram& program, const Node& node) {
-  if (!qdq::is_dequantize(node) || node.output()->dtype() != DType::float32) return false;
-  auto params = qdq::params_of(program, node);
-  if (!params) return false;
+bool is_int8_dequantize(const ProgramFacts& facts, const Node& node) {
+  if (!qdq::is_tensor_or_channel_dequantize(node) || node.output()->dtype() != DType::float32) return false;
+  const QuantParams* stated = facts.params_of(node);
+  if (!stated) return false;
   // What range the numbers may have used does not matter to a reader.
-  params->quant_min = -128;
-  params->quant_max = 127;
-  if (!is_int8_activation(*params)) return false;
-  auto source = params_of_source(program, node.tensor("input"));
-  if (!source) return false;
-  return source->scale == params->scale && source->zero_point == params->zero_point && source->dtype == params->dtype;
+  QuantParams params = *stated;
+  params.quant_min = -128;
+  params.quant_max = 127;
+  if (!is_int8_activation(params)) return false;
+  const QuantParams* source = params_of_source(facts, node.tensor("input"));
+  return source && source->scale == params.scale && source->zero_point == params.zero_point && source->dtype == params.dtype;
 }
 
-bool is_int8_quantize(const ExportedProgram& program, const Node& node) {
-  if (!qdq::is_quantize(node) || node.tensor("input")->dtype() != DType::float32) return false;
-  const auto params = qdq::params_of(program, node);
+bool is_int8_quantize(const ProgramFacts& facts, const Node& node) {
+  if (!qdq::is_tensor_or_channel_quantize(node) || node.tensor("input")->dtype() != DType::float32) return false;
+  const QuantParams* params = facts.params_of(node);
   return params && is_int8_activation(*params);
 }
 
@@ -119,24 +129,24 @@ std::optional<Bounds> clamp_bounds(const Node& node) {
   return std::nullopt;
 }
 
-Int8Chains find_int8_chains(const ExportedProgram& program, const Features& features) {
+Int8Chains find_int8_chains(const ProgramFacts& facts, const Features& features, const RuleRefusals& refused) {
+  const ExportedProgram& program = facts.program();
   Int8Chains chains;
   for (Node* node : program.graph().node_list()) {
     const OpRule* rule = find_rule(*node);
     if (!rule || rule->int8 == Int8::none || chains.absorbed.contains(node)) continue;
     if (!features.int8_unary && rule->beyond == Beyond::int8) continue;
-    if (refusal_of(program, features, *rule, *node)) continue;
-    if (const auto dynamic = rule->int8 == Int8::gemm ? dynamic_gemm(program, features, *node) : std::nullopt) {
+    if (refused.contains(node)) continue;
+    if (const auto dynamic = rule->int8 == Int8::gemm ? dynamic_gemm(facts, features, *node) : std::nullopt) {
       chains.dynamic_by_op.emplace(node, *dynamic);
       chains.dynamic_parts.insert({dynamic->choose, dynamic->quantize, dynamic->dequantize});
       continue;
     }
-    const RuleContext context{program, *node, features};
-    if (!std::ranges::all_of(rule->int8_constraints, [&](const Constraint& row) { return row.holds(context); })) continue;
+    if (common::first_broken(rule->int8_constraints, RuleContext{facts, *node, features})) continue;
     auto chain = qdq::find_chain(program, *node, [&](const Node& user) { return may_fuse(*rule, features, user); });
     if (!chain || !is_int8_activation(chain->output)) continue;
-    if (std::ranges::any_of(chain->quantizes, [&](const Node* q) { return !is_int8_quantize(program, *q); })) continue;
-    if (!operands_are_int8(program, *node, *rule, *chain)) continue;
+    if (std::ranges::any_of(chain->quantizes, [&](const Node* q) { return !is_int8_quantize(facts, *q); })) continue;
+    if (!operands_are_int8(facts, *node, *rule, *chain)) continue;
     if (chain->activation) chains.absorbed.insert(chain->activation);
     chains.absorbed.insert(chain->quantizes.begin(), chain->quantizes.end());
     chains.by_op.emplace(node, std::move(*chain));

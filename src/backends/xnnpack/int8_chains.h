@@ -4,10 +4,9 @@
 #include <unordered_map>
 #include <unordered_set>
 
-#include <intaglio/program.h>
-
+#include "backends/common/program_facts.h"
 #include "backends/xnnpack/features.h"
-#include "qdq/patterns.h"
+#include "backends/xnnpack/rules.h"
 
 namespace intaglio::xnnpack {
 
@@ -30,13 +29,14 @@ struct Int8Chains {
   }
 };
 
-Int8Chains find_int8_chains(const ExportedProgram& program, const Features& features);
+// `refused` nodes have none.
+Int8Chains find_int8_chains(const common::ProgramFacts& facts, const Features& features, const RuleRefusals& refused);
 
 // int8, per tensor, full range, a scale and zero point that the runtime takes.
-bool is_int8_activation(const qdq::Params& params);
+bool is_int8_activation(const QuantParams& params);
 // A dequantize node with such parameters, the same that its source was quantized with.
-bool is_int8_dequantize(const ExportedProgram& program, const Node& node);
-bool is_int8_quantize(const ExportedProgram& program, const Node& node);
+bool is_int8_dequantize(const common::ProgramFacts& facts, const Node& node);
+bool is_int8_quantize(const common::ProgramFacts& facts, const Node& node);
 
 // The bounds a relu, hardtanh or clamp node puts on its input; nullopt for any other node.
 struct Bounds {

@@ -174,7 +174,7 @@ TEST(Partitioner, DequantizeGoesWithItsReader) {
   EXPECT_EQ(result.partitions[0].nodes.size(), 2u);  // quantize, and the dequantize that cumsum reads
   EXPECT_EQ(result.partitions[1].nodes.size(), 6u);
   for (const Node* node : result.partitions[1].nodes)
-    for (const Value* input : node->inputs()) { EXPECT_TRUE(input != q || qdq::is_dequantize(*node)); }
+    for (const Value* input : node->inputs()) { EXPECT_TRUE(input != q || qdq::is_tensor_or_channel_dequantize(*node)); }
 }
 
 TEST(Partitioner, SymbolicViewIsInferred) {

@@ -1,9 +1,10 @@
-#include <algorithm>
+// The operators XNNPACK has integer kernels for, and how each is annotated.
+#include <array>
 
 #include <intaglio/error.h>
 #include <intaglio/xnnpack.h>
 
-#include "backends/xnnpack/quantizer_patterns.h"
+#include "pt2e/pattern_table.h"
 
 namespace intaglio::xnnpack {
 namespace {
@@ -11,42 +12,185 @@ namespace {
 // Smallest scale of every observer, activations and weights alike.
 constexpr double eps = 0.000244140625;  // 2^-12
 
-template <typename Match>
-bool in_module(const Node& node, Match match) {
-  const std::vector<ModuleScope> stack = module_stack(node);
-  return std::any_of(stack.begin(), stack.end(), match);
+constexpr std::string_view linear_ops[] = {"aten.linear.default"};
+constexpr std::string_view conv_ops[] = {"aten.conv1d.default", "aten.conv1d.padding", "aten.conv2d.default",
+                                         "aten.conv2d.padding", "aten.conv3d.default", "aten.conv3d.padding"};
+constexpr std::string_view conv_transpose_ops[] = {"aten.conv_transpose1d.default", "aten.conv_transpose2d.input",
+                                                   "aten.conv_transpose3d.input"};
+constexpr std::string_view add_ops[] = {"aten.add.Tensor", "aten.add_.Tensor"};
+constexpr std::string_view mul_ops[] = {"aten.mul.Tensor", "aten.mul_.Tensor"};
+constexpr std::string_view pool_ops[] = {"aten.adaptive_avg_pool2d.default"};
+constexpr std::string_view cat_ops[] = {"aten.cat.default"};
+constexpr std::string_view relu[] = {"aten.relu.default", "aten.relu_.default"};
+// XNNPACK clips in the operator itself, so the output's range is the clipped one.
+constexpr std::string_view clip[] = {"aten.relu.default",  "aten.relu_.default",  "aten.hardtanh.default", "aten.hardtanh_.default",
+                                     "aten.relu6.default", "aten.relu6_.default", "aten.clamp.default",    "aten.clamp_.default"};
+constexpr std::string_view sharing[] = {
+    "aten.relu.default",      "aten.hardtanh.default",   "aten.hardtanh_.default", "aten.max_pool2d.default",
+    "aten.mean.default",      "aten.mean.dim",           "aten.permute.default",   "aten.permute_copy.default",
+    "aten.transpose.int",     "aten.squeeze.dim",        "aten.squeeze_copy.dim",  "aten.adaptive_avg_pool2d.default",
+    "aten.view_copy.default", "aten.view.default",       "aten.reshape.default",   "aten.slice.Tensor",
+    "aten.slice_copy.Tensor", "aten.flatten.using_ints", "aten.dropout.default",   "aten.dropout_.default"};
+
+constexpr PatternOperand weighted[] = {{"input"}, {"weight", OperandRole::weight}, {"bias", OperandRole::bias}};
+// A transposed convolution's weight is [C_in, C_out, ...].
+constexpr PatternOperand weighted_transposed[] = {{"input"}, {"weight", OperandRole::weight, 1}, {"bias", OperandRole::bias}};
+constexpr PatternOperand only_self[] = {{"self"}};
+constexpr PatternOperand both[] = {{"self"}, {"other"}};
+
+using Match = const OperatorMatch&;
+
+bool one_group(PatternRun&, Match match) { return match.node->integer("groups") == 1; }
+
+bool float_output(PatternRun&, Match match) { return has_float_output(*match.node); }
+
+// XNNPACK packs weights ahead.
+bool constant_weight(PatternRun& run, Match match) {
+  const Value* weight = match.node->tensor("weight");
+  return has_float_output(*match.node) && is_floating(weight->dtype()) && run.constants.is_constant(weight);
 }
 
-bool is_named(const Node& node, const std::string& path) {
-  return in_module(node, [&](const ModuleScope& scope) { return scope.path == path; });
+bool has_one_channel(Match match) {
+  const auto channels = match.node->tensor("weight")->sizes()[1].hint();
+  return !contains(conv_transpose_ops, *match.node) && channels && *channels == 1;
 }
 
-bool has_type(const Node& node, const std::string& type) {
-  return in_module(node, [&](const ModuleScope& scope) { return scope.type == type; });
+// There are dynamic kernels for lines and images, but none for depthwise convolutions.
+bool has_dynamic_kernel(PatternRun& run, Match match) {
+  const int64_t rank = match.node->tensor("weight")->meta().rank();
+  return !run.is_dynamic() || ((rank == 3 || rank == 4) && !(has_one_channel(match) && match.node->integer("groups") > 1));
 }
 
-template <typename Entries>
-void set(Entries& entries, std::string key, std::optional<QuantizationConfig> config) {
-  const auto found = std::find_if(entries.begin(), entries.end(), [&](const auto& entry) { return entry.first == key; });
-  if (found != entries.end()) found->second = std::move(config);
-  else entries.emplace_back(std::move(key), std::move(config));
+// torchao takes those with one input channel for depthwise, and leaves one-dimensional ones too.
+bool is_dynamic_in_torchao(PatternRun& run, Match match) {
+  return !run.is_dynamic() || (match.node->tensor("weight")->meta().rank() == 4 && !has_one_channel(match));
 }
 
-std::string free_name(const ExportedProgram& program) {
-  for (size_t i = 0;; ++i) {
-    std::string name = "_tensor_constant_" + std::to_string(i);
-    if (!program.state.contains(name) && !program.constants.contains(name)) return name;
+// torchao leaves a convolution before a relu to the relu rows, also when those then refuse it.
+bool is_not_before_relu(PatternRun&, Match match) {
+  const Value* result = match.node->output();
+  return !result->has_one_user() || !contains(relu, *result->users().front());
+}
+
+bool float_operands(PatternRun& run, Match match) {
+  for (const auto& operand : match.operands) {
+    if (operand.value->dtype() != DType::float32) return false;
+    if (operand.value->producer() != nullptr || operand.value->meta().rank() > 8) continue;
+    const Tensor* tensor = run.program.constant(operand.value);
+    if (tensor != nullptr && tensor->numel() == 1 && is_large_scalar(tensor->item_as_double())) return false;
   }
+  return true;
 }
 
-std::optional<double> number_of(const Argument& argument) {
-  if (const auto* integer = argument.get_if<int64_t>()) return static_cast<double>(*integer);
-  if (const auto* floating = argument.get_if<double>()) return *floating;
-  if (const auto* boolean = argument.get_if<bool>()) return *boolean ? 1.0 : 0.0;
-  return std::nullopt;
+// A number that is still a number at this point was left alone on purpose.
+bool two_float_operands(PatternRun& run, Match match) { return match.operands.size() == 2 && float_operands(run, match); }
+
+// torchao finds pools by the module or (strict export) the function they come from, and takes the first of each module.
+bool is_module_pool(PatternRun& run, Match match) {
+  const Node& node = *match.node;
+  const auto source = node.metadata.find("source_fn_stack");
+  if (source != node.metadata.end()) {
+    const std::string place = source->second.substr(source->second.rfind(';') + 1);
+    const bool is_pool = place.find("AdaptiveAvgPool2d") != std::string::npos || place.find("adaptive_avg_pool2d") != std::string::npos;
+    return is_pool && run.taken_places.insert(place).second;
+  }
+  const std::vector<ModuleScope> stack = module_stack(node);
+  return !stack.empty() && stack.back().type == "torch.nn.modules.pooling.AdaptiveAvgPool2d" &&
+         run.taken_places.insert(stack.back().path).second;
 }
+
+// What was not taken with its operator has a range of its own, not that of before the clip.
+bool clips_quantized(PatternRun& run, Match match) {
+  return has_float_output(*match.node) && run.has_quantized_source(first_tensor(*match.node));
+}
+
+constexpr PatternConstraint weight_row = {"the weight is a float constant, the activation is float", constant_weight};
+constexpr PatternConstraint one_group_row = {"a transposed convolution has one group", one_group};
+constexpr std::string_view dynamic_text = "dynamic quantization takes 1-d and 2-d convolutions that are not depthwise";
+constexpr PatternConstraint dynamic_row = {dynamic_text, has_dynamic_kernel};
+constexpr PatternConstraint torchao_dynamic_row = {dynamic_text, is_dynamic_in_torchao};
+constexpr PatternConstraint no_relu_row = {"", is_not_before_relu};
+constexpr std::string_view operands_text = "both operands are float32 tensors, and no constant is too large for a histogram";
+constexpr std::string_view pool_text = "a pool of its own over float images";
+
+constexpr PatternConstraint linear_rows[] = {weight_row};
+constexpr PatternConstraint conv_rows[] = {dynamic_row, weight_row};
+constexpr PatternConstraint conv_transpose_rows[] = {one_group_row, dynamic_row, weight_row};
+constexpr PatternConstraint pool_rows[] = {{pool_text, float_output}};
+constexpr PatternConstraint binary_rows[] = {{operands_text, two_float_operands}};
+constexpr PatternConstraint cat_rows[] = {{"the tensors are float", float_output}};
+constexpr PatternConstraint clip_rows[] = {{"what it clips is quantized", clips_quantized}};
+
+// Activation rows stand before the plain ones of the same operator.
+constexpr PatternRow rows[] = {
+    {{"linear_relu", linear_ops, clip, weighted}, linear_rows},
+    {{"linear", linear_ops, {}, weighted}, linear_rows, true},
+    {{"conv_relu", conv_ops, clip, weighted}, conv_rows},
+    {{"conv", conv_ops, {}, weighted}, conv_rows, true},
+    {{"conv_transpose_relu", conv_transpose_ops, clip, weighted_transposed}, conv_transpose_rows},
+    {{"conv_transpose", conv_transpose_ops, {}, weighted_transposed}, conv_transpose_rows, true},
+    {{"adaptive_avg_pool2d", pool_ops, {}, {}}, pool_rows, false, annotate_as_input},
+    {{"add_relu", add_ops, clip, both}, binary_rows},
+    {{"add", add_ops, {}, both}, binary_rows},
+    {{"mul_relu", mul_ops, clip, both}, binary_rows},
+    {{"mul", mul_ops, {}, both}, binary_rows},
+    {{"cat", cat_ops, {}, {}}, cat_rows, false, annotate_joined},
+    {{"clip", clip, {}, only_self}, clip_rows},
+};
+
+// torchao's table: plain rows of convolutions first, and only relu is an activation. It marks weights, so that the second
+// call of a shared convolution stays in float, and never asks the filter about a concatenation.
+constexpr PatternConstraint torchao_conv_rows[] = {no_relu_row, torchao_dynamic_row};
+constexpr PatternConstraint torchao_conv_transpose_rows[] = {one_group_row, no_relu_row, torchao_dynamic_row};
+constexpr PatternConstraint torchao_conv_relu_rows[] = {torchao_dynamic_row};
+constexpr PatternConstraint torchao_conv_transpose_relu_rows[] = {one_group_row, torchao_dynamic_row};
+constexpr PatternConstraint torchao_pool_rows[] = {{pool_text, is_module_pool}};
+constexpr PatternConstraint torchao_binary_rows[] = {{operands_text, float_operands}};
+
+constexpr std::string_view conv_targets[] = {"aten.conv2d.default", "aten.conv1d.default", "aten.convolution.default"};
+constexpr std::string_view conv_transpose_targets[] = {"aten.conv_transpose1d", "aten.conv_transpose1d.default",
+                                                       "aten.conv_transpose2d", "aten.conv_transpose2d.input",
+                                                       "aten.conv_transpose3d", "aten.conv_transpose3d.input"};
+constexpr std::string_view add_targets[] = {"aten.add.Tensor"};
+constexpr std::string_view mul_targets[] = {"aten.mul.Tensor"};
+
+constexpr auto operands = annotate_operands;
+constexpr auto marking = RowScope::nodes_and_constants;
+constexpr PatternRow torchao_rows[] = {
+    {{"linear_relu", linear_ops, relu, weighted}, {}, false, operands, marking, linear_ops},
+    {{"linear", linear_ops, {}, weighted}, {}, true, operands, RowScope::nodes, linear_ops},
+    {{"conv", conv_ops, {}, weighted}, torchao_conv_rows, true, operands, marking, conv_targets},
+    {{"conv_transpose", conv_transpose_ops, {}, weighted_transposed},
+     torchao_conv_transpose_rows,
+     true,
+     operands,
+     marking,
+     conv_transpose_targets},
+    {{"conv_relu", conv_ops, relu, weighted}, torchao_conv_relu_rows, false, operands, marking, conv_targets},
+    {{"conv_transpose_relu", conv_transpose_ops, relu, weighted_transposed},
+     torchao_conv_transpose_relu_rows,
+     false,
+     operands,
+     marking,
+     conv_transpose_targets},
+    {{"adaptive_avg_pool2d", pool_ops, {}, {}}, torchao_pool_rows, false, annotate_as_input, RowScope::nodes, pool_ops},
+    {{"add_relu", add_ops, relu, both}, torchao_binary_rows, false, operands, RowScope::nodes, add_targets},
+    {{"add", add_ops, {}, both}, torchao_binary_rows, false, operands, RowScope::nodes, add_targets},
+    {{"mul_relu", mul_ops, relu, both}, torchao_binary_rows, false, operands, RowScope::nodes, mul_targets},
+    {{"mul", mul_ops, {}, both}, torchao_binary_rows, false, operands, RowScope::nodes, mul_targets},
+    {{"cat", cat_ops, {}, {}}, {}, false, annotate_joined, RowScope::nodes_unfiltered, cat_ops},
+};
+
+// XNNPACK adds and multiplies tensors. torchao forgets the in-place operators.
+constexpr std::string_view lifted[] = {"aten.add.Tensor", "aten.add_.Tensor", "aten.mul.Tensor", "aten.mul_.Tensor"};
+constexpr std::string_view torchao_lifted[] = {"aten.add.Tensor", "aten.mul.Tensor"};
+
+constexpr PatternTable table = {"xnnpack", "XNNPACK", rows, sharing, lifted};
+constexpr PatternTable torchao_table = {"xnnpack", "XNNPACK", torchao_rows, sharing, torchao_lifted};
 
 }  // namespace
+
+XnnpackQuantizer::XnnpackQuantizer(Compat compat) : PatternQuantizer(compat == Compat::torchao ? torchao_table : table, compat) {}
 
 QuantizationConfig get_symmetric_quantization_config(const SymmetricQuantizationOptions& options) {
   if (options.is_qat)
@@ -75,100 +219,5 @@ QuantizationConfig get_symmetric_quantization_config(const SymmetricQuantization
   config.weight = weight;
   return config;
 }
-
-XnnpackQuantizer::XnnpackQuantizer(Compat compat) : compat_(compat) {}
-
-XnnpackQuantizer& XnnpackQuantizer::set_global(QuantizationConfig config) {
-  global_ = std::move(config);
-  return *this;
-}
-
-XnnpackQuantizer& XnnpackQuantizer::set_module_name(std::string name, std::optional<QuantizationConfig> config) {
-  if (!config && compat_ == Compat::torchao)
-    throw_usage("set_module_name: torchao takes no empty configuration; compat=intaglio leaves such modules in float");
-  set(module_names_, std::move(name), std::move(config));
-  return *this;
-}
-
-XnnpackQuantizer& XnnpackQuantizer::set_module_type(std::string type, std::optional<QuantizationConfig> config) {
-  set(module_types_, std::move(type), std::move(config));
-  return *this;
-}
-
-XnnpackQuantizer& XnnpackQuantizer::set_operator_type(std::string op, std::optional<QuantizationConfig> config) {
-  set(operator_types_, std::move(op), std::move(config));
-  return *this;
-}
-
-XnnpackQuantizer& XnnpackQuantizer::set_filter_function(std::function<bool(const Node&)> filter) {
-  filter_ = std::move(filter);
-  return *this;
-}
-
-// XNNPACK adds and multiplies tensors: a number becomes a 0-d float32 buffer. On integers (and float64) that would change
-// the result's type, so only torchao's behaviour does it there.
-void XnnpackQuantizer::transform_for_annotation(ExportedProgram& program) const {
-  const bool torchao = compat_ == Compat::torchao;
-  for (Node* node : program.graph().node_list()) {
-    const bool plain = node->is("aten.add.Tensor") || node->is("aten.mul.Tensor");
-    const bool inplace = node->is("aten.add_.Tensor") || node->is("aten.mul_.Tensor");
-    if (!plain && !(inplace && !torchao)) continue;
-    for (const std::string_view argument : {"self", "other"}) {
-      const Argument* written = node->find(argument);
-      const std::optional<double> number = written == nullptr ? std::nullopt : number_of(*written);
-      if (!number) continue;
-      if (!torchao && (node->output()->dtype() != DType::float32 || is_large_scalar(*number))) continue;
-      Value* constant = program.add_buffer(free_name(program), Tensor::scalar(static_cast<float>(*number)));
-      program.graph().set_argument(*node, argument, constant);
-      if (!is_floating(node->output()->dtype())) node->output()->meta().dtype = DType::float32;
-    }
-  }
-}
-
-// The narrowest configuration comes first, since the first annotation of a node stays.
-void XnnpackQuantizer::annotate(const ExportedProgram& program, Annotations& annotations) const {
-  const bool torchao = compat_ == Compat::torchao;
-  const auto user_accepts = [&](const Node& node) { return !filter_ || filter_(node); };
-  const auto configured_elsewhere = [&](const Node& node) {
-    return std::any_of(module_names_.begin(), module_names_.end(), [&](const auto& entry) { return is_named(node, entry.first); }) ||
-           std::any_of(module_types_.begin(), module_types_.end(), [&](const auto& entry) { return has_type(node, entry.first); });
-  };
-  // torchao forgets an operator's empty configuration; here it means: leave in float.
-  const auto op_in_float = [&](const Node& node) {
-    return !torchao && std::any_of(operator_types_.begin(), operator_types_.end(),
-                                   [&](const auto& entry) { return !entry.second && is_operator(entry.first, node); });
-  };
-
-  for (const auto& [name, config] : module_names_) {
-    const NodeFilter filter{[&, &name = name](const Node& n) { return is_named(n, name) && user_accepts(n); }, false};
-    if (config) annotate_patterns(program, *config, filter, "", compat_, annotations);
-  }
-  // By default an empty configuration of a module's name holds for everything in it, whatever its type says.
-  const auto name_in_float = [&](const Node& node) {
-    return std::any_of(module_names_.begin(), module_names_.end(),
-                       [&](const auto& entry) { return !entry.second && is_named(node, entry.first); });
-  };
-  for (const auto& [type, config] : module_types_) {
-    const NodeFilter filter{[&, &type = type](const Node& n) { return has_type(n, type) && !name_in_float(n) && user_accepts(n); }, false};
-    if (config) annotate_patterns(program, *config, filter, "", compat_, annotations);
-  }
-  const NodeFilter rest{[&](const Node& n) { return !configured_elsewhere(n) && !op_in_float(n) && user_accepts(n); }, true};
-  for (const auto& [op, config] : operator_types_)
-    if (config) annotate_patterns(program, *config, rest, op, compat_, annotations);
-  if (global_) annotate_patterns(program, *global_, rest, "", compat_, annotations);
-
-  // What the user keeps in float is not drawn in through its neighbours.
-  const auto type_in_float = [&](const Node& node) {
-    return std::any_of(module_types_.begin(), module_types_.end(),
-                       [&](const auto& entry) { return !entry.second && has_type(node, entry.first); });
-  };
-  const auto keeps_float = [&](const Node& node) {
-    return !torchao && (!user_accepts(node) || op_in_float(node) || name_in_float(node) || type_in_float(node));
-  };
-  propagate_annotations(program, keeps_float, annotations);
-  explain_the_rest(program, compat_, annotations);
-}
-
-void XnnpackQuantizer::validate(const ExportedProgram&, const Annotations&) const {}
 
 }  // namespace intaglio::xnnpack

@@ -349,7 +349,7 @@ TEST(XnnpackQuantizer, ResidualNetworkAsGolden) {
     const Prepared p = prepare_global(residual_network(), compat);
     text += (compat == Compat::torchao ? "# torchao\n" : "# intaglio\n") + to_string(p.program.internal());
   }
-  const std::string path = test::source_dir().string() + "/src/pt2e/golden/xnnpack_residual_network.txt";
+  const std::string path = test::source_dir().string() + "/src/backends/xnnpack/golden/quantizer_residual_network.txt";
   if (std::getenv("INTAGLIO_UPDATE_GOLDEN") != nullptr) std::ofstream(path) << text;
   std::stringstream golden;
   golden << std::ifstream(path).rdbuf();

@@ -1,8 +1,6 @@
 #include "backends/xnnpack/rules.h"
 
-#include <algorithm>
 #include <map>
-#include <unordered_map>
 
 #include <fmt/format.h>
 
@@ -107,31 +105,21 @@ const OpRule* find_rule(const Node& node) {
   return found == by_op.end() ? nullptr : found->second;
 }
 
-std::optional<std::string> refusal_of(const ExportedProgram& program, const Features& features, const OpRule& rule, const Node& node) {
-  if (rule.beyond == Beyond::op && !features.more_ops) return fmt::format("{}: not delegated under compat=torchao", rule.op);
-  const RuleContext context{program, node, features};
-  for (const auto rows : {constraints::common, rule.constraints})
-    for (const Constraint& row : rows)
-      if (!row.holds(context)) return fmt::format("{}: {}", node.op().base(), row.text);
-  return std::nullopt;
-}
-
-std::optional<GemmOperands> gemm_operands(const ExportedProgram&, const Node& node) {
-  if (node.is("aten.convolution.default")) {
-    const bool transposed = node.boolean("transposed");
-    return GemmOperands{node.tensor("input"), node.tensor("weight"), node.optional_tensor("bias"), transposed ? 1 : 0,
-                        transposed,           node.integer("groups")};
+RuleRefusals find_rule_refusals(const common::ProgramFacts& facts, const Features& features) {
+  RuleRefusals refusals;
+  for (const Node* node : facts.program().graph().node_list()) {
+    const OpRule* rule = find_rule(*node);
+    if (!rule) continue;
+    if (rule->beyond == Beyond::op && !features.more_ops) {
+      refusals[node] = fmt::format("{}: not delegated under compat=torchao", rule->op);
+      continue;
+    }
+    const RuleContext context{facts, *node, features};
+    const Constraint* broken = common::first_broken(constraints::common, context);
+    if (!broken) broken = common::first_broken(rule->constraints, context);
+    if (broken) refusals[node] = fmt::format("{}: {}", node->op().base(), broken->text);
   }
-  if (node.is("aten.linear.default"))
-    return GemmOperands{node.tensor("input"), node.tensor("weight"), node.optional_tensor("bias"), 0, false, 1};
-  if (node.is("aten.addmm.default")) return GemmOperands{node.tensor("mat1"), node.tensor("mat2"), node.tensor("self"), 1, false, 1};
-  if (node.is("aten.mm.default")) return GemmOperands{node.tensor("self"), node.tensor("mat2"), nullptr, 1, false, 1};
-  return std::nullopt;
-}
-
-std::optional<int64_t> upper_bound(const ExportedProgram& program, const SymInt& size) {
-  if (size.is_static()) return size.value();
-  return bounds(*size.expression(), program.range_constraints).max;
+  return refusals;
 }
 
 }  // namespace intaglio::xnnpack

@@ -1,13 +1,12 @@
 // One row per op: what it needs to be delegated, whether it may run in int8, and how it is lowered.
 #pragma once
 
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 
-#include <intaglio/program.h>
-
+#include "backends/common/constraints.h"
 #include "backends/xnnpack/features.h"
 #include "backends/xnnpack/payload/payload.h"
 
@@ -30,15 +29,11 @@ enum class Int8Activation : uint8_t { none, beyond, relu, relu_and_hardtanh };
 enum class Beyond : uint8_t { nothing, int8, op };
 
 struct RuleContext {
-  const ExportedProgram& program;
+  const common::ProgramFacts& facts;
   const Node& node;
   const Features& features;
 };
-
-struct Constraint {
-  std::string_view text;  // what is required, for the refusal
-  bool (*holds)(const RuleContext&);
-};
+using Constraint = common::Constraint<RuleContext>;
 
 struct OpRule {
   std::string_view op;
@@ -53,21 +48,9 @@ struct OpRule {
 };
 
 const OpRule* find_rule(const Node& node);
-// Why the node cannot be delegated ("softmax: ..."), or nullopt.
-std::optional<std::string> refusal_of(const ExportedProgram& program, const Features& features, const OpRule& rule, const Node& node);
 
-// Operands of convolution, linear, addmm and mm.
-struct GemmOperands {
-  Value* input = nullptr;
-  Value* weight = nullptr;
-  Value* bias = nullptr;     // or null
-  int64_t channel_axis = 0;  // of the weight: output channels
-  bool transposed = false;   // a transposed convolution
-  int64_t groups = 1;
-};
-std::optional<GemmOperands> gemm_operands(const ExportedProgram& program, const Node& node);
-
-// The largest value a size can take; nullopt when it has no bound.
-std::optional<int64_t> upper_bound(const ExportedProgram& program, const SymInt& size);
+// Nodes that have a rule and break it, and how ("softmax: ..."): found once for all that ask.
+using RuleRefusals = std::unordered_map<const Node*, std::string>;
+RuleRefusals find_rule_refusals(const common::ProgramFacts& facts, const Features& features);
 
 }  // namespace intaglio::xnnpack

@@ -7,6 +7,8 @@
 #include <intaglio/interpreter.h>
 
 #include "decompose/rewrite.h"
+#include "interpreter/constant_values.h"
+#include "qdq/op_table.h"
 
 namespace intaglio {
 namespace {
@@ -15,10 +17,7 @@ constexpr size_t always_small = 64 << 10;
 
 bool is_foldable_op(const Node& node) {
   const std::string_view space = node.op().name_space();
-  if (space != "aten" && space != "dim_order_ops") return false;
-  const OpSchema* schema = node.op().schema();
-  const bool random = node.op().base().starts_with("rand") || node.op().base() == "bernoulli" || node.op().base() == "empty";
-  return schema && !schema->is_inplace() && !random;
+  return (space == "aten" || space == "dim_order_ops") && is_pure(node);
 }
 
 size_t bytes_of(const TensorMeta& meta) { return static_cast<size_t>(element_count(meta.static_sizes())) * item_size(meta.dtype); }
@@ -40,36 +39,17 @@ size_t bytes_of_constants(const ExportedProgram& program) {
   return bytes;
 }
 
-// The tensor of a constant, or of constants that were quantized and dequantized. `replaced` grows by the bytes that nobody
-// else uses.
-std::optional<Tensor> constant_tensor(const ExportedProgram& program, const Value* value, size_t& replaced) {
-  if (!value->is_tensor()) return std::nullopt;
-  const Node* producer = value->producer();
-  if (!producer) {
-    if (!program.is_constant(value)) return std::nullopt;
-    if (value->has_one_user()) replaced += program.constant(value)->nbytes();
-    return *program.constant(value);
-  }
-  if (producer->op().name_space() != "quantized_decomposed" || producer->outputs().size() != 1) return std::nullopt;
-  std::vector<Tensor> operands;
-  size_t unused = 0;
-  for (const Value* input : producer->inputs()) {
-    auto operand = constant_tensor(program, input, value->has_one_user() ? replaced : unused);
-    if (!operand) return std::nullopt;
-    operands.push_back(std::move(*operand));
-  }
-  auto results = evaluate_node(*producer, operands);
-  return results && results->size() == 1 ? std::optional(std::move(results->front())) : std::nullopt;
-}
+// What stands between a constant and its quantized form, or between that and the floats it is read as.
+bool is_quantization(const Node& node) { return qdq::is_quantize(node) || qdq::is_dequantize(node); }
 
-// True when the value is, or was before quantization, the same for every input.
-bool depends_on_constants(const ExportedProgram& program, const Value* value) {
-  if (!value->is_tensor()) return false;
+// Bytes of the constants behind a constant value that nothing else needs.
+size_t bytes_used_alone(const ExportedProgram& program, const Value* value) {
+  if (!value->has_one_user()) return 0;
   const Node* producer = value->producer();
-  if (!producer) return program.is_constant(value);
-  const std::vector<Value*> inputs = producer->inputs();
-  return producer->op().name_space() == "quantized_decomposed" &&
-         std::all_of(inputs.begin(), inputs.end(), [&](const Value* input) { return depends_on_constants(program, input); });
+  if (!producer) return program.constant(value)->nbytes();
+  size_t bytes = 0;
+  for (const Value* input : producer->inputs()) bytes += bytes_used_alone(program, input);
+  return bytes;
 }
 
 // How much memory results may take.
@@ -80,18 +60,21 @@ struct Allowance {
 // Evaluates the node when its operands are constants and the result is small enough; empty otherwise.
 std::vector<Tensor> fold(const ExportedProgram& program, const Node& node, Allowance& allowance) {
   if (!is_foldable_op(node) || node.outputs().empty()) return {};
-  const std::vector<Value*> inputs = node.inputs();
-  if (!std::all_of(inputs.begin(), inputs.end(), [&](const Value* input) { return depends_on_constants(program, input); })) return {};
   const auto bytes = result_bytes(node);
   if (!bytes) return {};
-  std::vector<Tensor> operands;
+  // Goes with its values: the floats of quantized weights must not stay in memory.
+  ConstantValues constants(program, is_quantization);
+  const std::vector<Value*> inputs = node.inputs();
+  if (!std::ranges::all_of(inputs, [&](const Value* input) { return constants.is_constant(input); })) return {};
   size_t replaced = 0;
-  for (const Value* input : inputs) {
-    auto operand = constant_tensor(program, input, replaced);
-    if (!operand) return {};
-    operands.push_back(std::move(*operand));
-  }
+  for (const Value* input : inputs) replaced += bytes_used_alone(program, input);
   if (*bytes > std::max(allowance.each, replaced) || *bytes > std::max(always_small, allowance.together + replaced)) return {};
+  std::vector<Tensor> operands;
+  for (const Value* input : inputs) {
+    const Tensor* operand = constants.find(input);
+    if (!operand) return {};
+    operands.push_back(*operand);
+  }
   auto results = evaluate_node(node, operands);
   if (!results || results->size() != node.outputs().size()) return {};
   for (size_t i = 0; i < results->size(); ++i) {
@@ -119,7 +102,7 @@ void fold_constants(ExportedProgram& program) {
     std::vector<Tensor> results = fold(program, *node, allowance);
     for (size_t i = 0; i < results.size(); ++i) {
       if (node->output(i)->users().empty()) continue;
-      Value* constant = program.add_constant(fmt::format("_folded_{}", node->output(i)->name()), results[i].contiguous());
+      Value* constant = program.add_constant(fmt::format("_folded_{}", node->output(i)->name()), results[i].clone());
       graph.replace_all_uses(node->output(i), constant);
     }
     folded = folded || !results.empty();

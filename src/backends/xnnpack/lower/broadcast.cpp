@@ -3,7 +3,6 @@
 #include <limits>
 #include <span>
 
-#include "backends/xnnpack/lower/gemm_weight.h"
 #include "backends/xnnpack/lower/lowering.h"
 
 namespace intaglio::xnnpack::lower {
@@ -54,11 +53,11 @@ void expand(Lowering& lowering, const Node& node, NodeKind kind) {
 
 // where(mask, x, c) with a constant mask and number is min(max(x, low), high): c where the mask excludes x, else no bound.
 void where(Lowering& lowering, const Node& node, NodeKind) {
-  const ExportedProgram& program = lowering.program();
-  const Tensor mask = constant_value(program, node.tensor("condition"))->contiguous();
-  const bool takes_self = !is_constant_value(program, node.tensor("self"));
+  const common::ProgramFacts& facts = lowering.facts();
+  const Tensor mask = facts.constant_value(node.tensor("condition"))->contiguous();
+  const bool takes_self = !facts.is_constant(node.tensor("self"));
   const ValueId input = lowering.operand(takes_self ? "self" : "other");
-  const float fill = converted(*constant_value(program, node.tensor(takes_self ? "other" : "self")), DType::float32).data<float>()[0];
+  const float fill = converted(*facts.constant_value(node.tensor(takes_self ? "other" : "self")), DType::float32).data<float>()[0];
   Tensor low = filled(mask.sizes(), -infinity), high = filled(mask.sizes(), infinity);
   for (int64_t i = 0; i < mask.numel(); ++i)
     if (mask.data<bool>()[i] != takes_self) low.mutable_data<float>()[i] = high.mutable_data<float>()[i] = fill;

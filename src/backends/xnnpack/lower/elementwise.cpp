@@ -3,7 +3,6 @@
 #include <cmath>
 #include <numeric>
 
-#include "backends/xnnpack/lower/gemm_weight.h"
 #include "backends/xnnpack/lower/lowering.h"
 
 namespace intaglio::xnnpack::lower {
@@ -22,7 +21,7 @@ void add_or_subtract(Lowering& lowering, const Node& node, NodeKind kind) {
   const auto alpha = static_cast<float>(node.number("alpha"));
   if (alpha == 1) return binary(lowering, node, kind);
   const ValueId left = lowering.operand("self");
-  if (const auto other = constant_value(lowering.program(), node.tensor("other"))) {
+  if (const auto other = lowering.facts().constant_value(node.tensor("other"))) {
     Tensor scaled = converted(*other, DType::float32).contiguous();
     for (int64_t i = 0; i < scaled.numel(); ++i) scaled.mutable_data<float>()[i] *= alpha;
     lowering.emit(kind, {left, lowering.float_constant(scaled, node.tensor("other")->name(), left)});
@@ -65,7 +64,7 @@ void leaky_relu(Lowering& lowering, const Node& node, NodeKind kind) {
 
 void prelu(Lowering& lowering, const Node& node, NodeKind kind) {
   const ValueId input = lowering.operand("self");
-  const Tensor weight = *constant_value(lowering.program(), node.tensor("weight"));
+  const Tensor weight = *lowering.facts().constant_value(node.tensor("weight"));
   // One weight for all channels is repeated: the kernel wants one each.
   const int64_t channels = lowering.value(input).dims[1];
   Tensor slopes = Tensor::empty(DType::float32, {channels});
@@ -101,7 +100,7 @@ void batch_norm(Lowering& lowering, const Node& node, NodeKind kind) {
   const auto floats = [&](std::string_view argument) -> std::optional<Tensor> {
     Value* value = node.optional_tensor(argument);
     if (!value) return std::nullopt;
-    return converted(*constant_value(lowering.program(), value), DType::float32).contiguous();
+    return converted(*lowering.facts().constant_value(value), DType::float32).contiguous();
   };
   const Tensor mean = *floats("running_mean"), variance = *floats("running_var");
   const std::optional<Tensor> weight = floats("weight"), bias = floats("bias");

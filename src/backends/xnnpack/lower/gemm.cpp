@@ -3,12 +3,14 @@
 
 #include <fmt/format.h>
 
-#include "backends/xnnpack/lower/gemm_weight.h"
+#include "backends/common/gemm_operands.h"
 #include "backends/xnnpack/lower/lowering.h"
 #include "quant/affine.h"
 
 namespace intaglio::xnnpack::lower {
 namespace {
+
+using common::GemmOperands, common::GemmWeight;
 
 // A weight ready for the payload: laid out, with its parameters.
 struct Filter {
@@ -20,7 +22,7 @@ struct Filter {
 bool has_int8_weight(const Lowering& lowering) { return lowering.is_int8() || lowering.is_dynamic(); }
 
 // `channel_dim`: where the output channels are in the payload's layout of the filter.
-Filter int8_filter(Tensor data, const qdq::Params& params, int32_t channel_dim) {
+Filter int8_filter(Tensor data, const QuantParams& params, int32_t channel_dim) {
   if (!params.is_per_channel()) return {std::move(data), DataType::qint8, PerTensor{static_cast<float>(params.scale[0]), 0}};
   return {std::move(data), DataType::qcint8, PerChannel{{params.scale.begin(), params.scale.end()}, channel_dim}};
 }
@@ -39,14 +41,14 @@ Filter make_filter(const Lowering& lowering, const GemmWeight& weight, Tensor la
 
 // A quantized weight beside float activations is used by its float value.
 Tensor float_weight(const GemmWeight& weight) {
-  const Tensor floats = weight.params ? dequantized_tensor(weight.data, *weight.params) : weight.data;
-  return floats.dtype() == DType::float32 ? floats : converted(floats, DType::float32);
+  if (!weight.params) return weight.data.dtype() == DType::float32 ? weight.data : converted(weight.data, DType::float32);
+  return quant::dequantize(weight.data, *weight.params);
 }
 
 // int32 on the grid of the products: input scale times weight scale.
-ValueId int8_bias(Lowering& lowering, const GemmOperands& operands, const qdq::Params& weight) {
-  const Tensor bias = converted(*constant_value(lowering.program(), operands.bias), DType::float32).contiguous();
-  const double input_scale = qdq::dequantized(lowering.program(), operands.input)->params.scale[0];
+ValueId int8_bias(Lowering& lowering, const GemmOperands& operands, const QuantParams& weight) {
+  const Tensor bias = converted(*lowering.facts().constant_value(operands.bias), DType::float32).contiguous();
+  const double input_scale = qdq::dequantized(lowering.facts().program(), operands.input)->params.scale[0];
   const std::vector<float> scales(weight.scale.begin(), weight.scale.end());
   const quant::QuantizedBias quantized = weight.is_per_channel() ? quant::quantize_bias(bias.span<float>(), input_scale, scales)
                                                                  : quant::quantize_bias(bias.span<float>(), input_scale, weight.scale[0]);
@@ -59,7 +61,7 @@ ValueId int8_bias(Lowering& lowering, const GemmOperands& operands, const qdq::P
 ValueId bias_value(Lowering& lowering, const GemmOperands& operands, const GemmWeight& weight, DataType float_type) {
   if (!operands.bias) return invalid_id;
   if (lowering.is_int8()) return int8_bias(lowering, operands, *weight.params);
-  const Tensor bias = *constant_value(lowering.program(), operands.bias);
+  const Tensor bias = *lowering.facts().constant_value(operands.bias);
   const DType dtype = float_type == DataType::fp16 ? DType::float16 : DType::float32;
   return lowering.constant(bias.dtype() == dtype ? bias : converted(bias, dtype), operands.bias->name(), float_type);
 }
@@ -139,8 +141,8 @@ void product_of_values(Lowering& lowering, const GemmOperands& operands, NodeKin
 }  // namespace
 
 void convolution(Lowering& lowering, const Node& node, NodeKind) {
-  const GemmOperands operands = *gemm_operands(lowering.program(), node);
-  const GemmWeight weight = *gemm_weight(lowering.program(), operands.weight);
+  const GemmOperands operands = *common::gemm_operands(node);
+  const GemmWeight weight = *common::gemm_weight(lowering.facts(), operands.weight);
   ValueId input = lowering.operand(operands.input);
   const bool one_dimensional = lowering.value(input).dims.size() == 3;
   ConvolutionAttributes attributes = attributes_of(node, one_dimensional);
@@ -190,9 +192,9 @@ void convolution(Lowering& lowering, const Node& node, NodeKind) {
 }
 
 void linear(Lowering& lowering, const Node& node, NodeKind kind) {
-  const GemmOperands operands = *gemm_operands(lowering.program(), node);
-  if (!gemm_weight(lowering.program(), operands.weight)) return product_of_values(lowering, operands, kind);
-  const GemmWeight weight = *gemm_weight(lowering.program(), operands.weight);
+  const GemmOperands operands = *common::gemm_operands(node);
+  if (!common::gemm_weight(lowering.facts(), operands.weight)) return product_of_values(lowering, operands, kind);
+  const GemmWeight weight = *common::gemm_weight(lowering.facts(), operands.weight);
   ValueId input = lowering.operand(operands.input);
   const bool half = lowering.value(input).type == DataType::fp16;
   const bool int8 = has_int8_weight(lowering);

@@ -4,12 +4,10 @@
 
 #include <fmt/format.h>
 
-#include "backends/xnnpack/lower/gemm_weight.h"
-
 namespace intaglio::xnnpack {
 namespace {
 
-PerTensor per_tensor(const qdq::Params& params) {
+PerTensor per_tensor(const QuantParams& params) {
   return {static_cast<float>(params.scale[0]), static_cast<int32_t>(params.zero_point[0])};
 }
 
@@ -21,19 +19,22 @@ ImageLayout declared_layout(const Value* value) {
 }  // namespace
 
 Lowering::Lowering(const ExportedProgram& program, const Features& features)
-    : program_(program), features_(features), chains_(find_int8_chains(program, features)) {}
+    : program_(program),
+      facts_(program),
+      refused_(find_rule_refusals(facts_, features)),
+      chains_(find_int8_chains(facts_, features, refused_)) {}
 
 PayloadGraph Lowering::run() && {
   define_inputs();
   for (Node* node : program_.graph().node_list()) {
     ++debug_handle_;
     node_ = node;
-    if (chains_.absorbed.contains(node) || chains_.dynamic_parts.contains(node) || qdq::is_dequantize(*node)) continue;
+    if (chains_.absorbed.contains(node) || chains_.dynamic_parts.contains(node) || qdq::is_tensor_or_channel_dequantize(*node)) continue;
     // Constants are folded where they are used.
-    if (!node->outputs().empty() && is_constant_value(program_, node->output())) continue;
+    if (!node->outputs().empty() && facts_.is_constant(node->output())) continue;
     chain_ = chains_.find(*node);
     dynamic_ = chains_.find_dynamic(*node);
-    if (qdq::is_quantize(*node)) lower_quantize(*node);
+    if (qdq::is_tensor_or_channel_quantize(*node)) lower_quantize(*node);
     else lower(*node);
   }
   define_outputs();
@@ -43,13 +44,13 @@ PayloadGraph Lowering::run() && {
 void Lowering::lower(const Node& node) {
   const OpRule* rule = find_rule(node);
   if (!rule) throw_bug(fmt::format("{} reached the XNNPACK backend without a rule", describe(node)));
-  if (const auto refusal = refusal_of(program_, features_, *rule, node))
-    throw_bug(fmt::format("{} reached the XNNPACK backend although it is refused: {}", describe(node), *refusal));
+  if (const auto refusal = refused_.find(&node); refusal != refused_.end())
+    throw_bug(fmt::format("{} reached the XNNPACK backend although it is refused: {}", describe(node), refusal->second));
   rule->lower(*this, node, rule->kind);
 }
 
 void Lowering::lower_quantize(const Node& node) {
-  const auto params = qdq::params_of(program_, node);
+  const QuantParams* params = facts_.params_of(node);
   if (!params || !is_int8_activation(*params))
     throw_bug(fmt::format("{} reached the XNNPACK backend with parameters it does not take", describe(node)));
   const ValueId source = float_operand(node.tensor("input"));
@@ -63,10 +64,10 @@ void Lowering::define_inputs() {
     Quantization quantization;
     DataType type = type_of(input);
     if (type == DataType::qint8) {
-      const auto reader = std::ranges::find_if(input->users(), [](const Node* n) { return qdq::is_dequantize(*n); });
+      const auto reader = std::ranges::find_if(input->users(), [](const Node* n) { return qdq::is_tensor_or_channel_dequantize(*n); });
       if (reader == input->users().end())
         throw_bug(fmt::format("int8 input '{}' of an XNNPACK delegate has no dequantize node", input->name()));
-      quantization = per_tensor(*qdq::params_of(program_, **reader));
+      quantization = per_tensor(*facts_.params_of(**reader));
     }
     const ValueId id = new_value(input, type, std::move(quantization));
     PayloadValue& value = graph_.values[id];
@@ -109,15 +110,14 @@ ValueId Lowering::int8_operand(Value* value) {
   const auto source = qdq::dequantized(program_, value);
   if (!source) throw_bug(fmt::format("operand '{}' of {} is not int8", value->name(), describe(*node_)));
   if (const auto found = ids_.find(source->source); found != ids_.end()) return found->second;
-  const std::optional<Tensor> data = constant_value(program_, source->source);
+  const std::optional<Tensor> data = facts_.constant_value(source->source);
   if (!data) throw_bug(fmt::format("operand '{}' of {} is not known", value->name(), describe(*node_)));
   return ids_[source->source] = constant(*data, source->source->name(), DataType::qint8, per_tensor(source->params));
 }
 
 ValueId Lowering::float_operand(Value* value) {
   if (const auto found = ids_.find(value); found != ids_.end()) return found->second;
-  if (const std::optional<Tensor> data = constant_value(program_, value))
-    return ids_[value] = constant(*data, value->name(), type_of(value));
+  if (const std::optional<Tensor> data = facts_.constant_value(value)) return ids_[value] = constant(*data, value->name(), type_of(value));
   const Node* node = qdq::dequantize_of(value);
   if (!node) throw_bug(fmt::format("operand '{}' of {} is not known", value->name(), describe(*node_)));
   const ValueId source = known(node->tensor("input"));
@@ -253,7 +253,7 @@ DimsAttributes reshape_attributes(const Value& value) {
 std::vector<int64_t> Lowering::dims_of(const Value* value) const {
   std::vector<int64_t> dims;
   for (const SymInt& size : value->sizes()) {
-    const std::optional<int64_t> bound = upper_bound(program_, size);
+    const std::optional<int64_t> bound = common::upper_bound(program_, size);
     if (!bound) throw_bug(fmt::format("value '{}' in an XNNPACK delegate has a size without bound", value->name()));
     dims.push_back(*bound);
   }

@@ -19,7 +19,7 @@ class Lowering {
   PayloadGraph run() &&;
 
   // ---- for lowering functions, about the node being lowered
-  const ExportedProgram& program() const { return program_; }
+  const common::ProgramFacts& facts() const { return facts_; }
   bool is_int8() const { return chain_ != nullptr; }
   // Float in and out, but computed on an input that is quantized at run time (`dynamic_int8`) with int8 weights.
   bool is_dynamic() const { return dynamic_ != nullptr; }
@@ -72,7 +72,8 @@ class Lowering {
   ValueId new_value(const Value* value, DataType type, Quantization quantization);
 
   const ExportedProgram& program_;
-  Features features_;
+  common::ProgramFacts facts_;
+  RuleRefusals refused_;
   Int8Chains chains_;
   PayloadGraph graph_;
   std::unordered_map<const Value*, ValueId> ids_;

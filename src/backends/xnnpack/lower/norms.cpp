@@ -1,5 +1,4 @@
 // Layer and group normalization: (x - mean) / sqrt(mean of squares + epsilon) * weight + bias.
-#include "backends/xnnpack/lower/gemm_weight.h"
 #include "backends/xnnpack/lower/row_sums.h"
 
 namespace intaglio::xnnpack::lower {
@@ -18,7 +17,7 @@ ValueId affine(Lowering& lowering, const Node& node, ValueId input, const Sizes&
   const auto operand = [&](std::string_view argument) -> std::optional<ValueId> {
     Value* value = node.optional_tensor(argument);
     if (!value) return std::nullopt;
-    return lowering.constant(constant_value(lowering.program(), value)->contiguous().reshaped(sizes), value->name());
+    return lowering.constant(lowering.facts().constant_value(value)->contiguous().reshaped(sizes), value->name());
   };
   if (const auto weight = operand("weight")) input = lowering.compute(NodeKind::Multiply, {input, *weight});
   if (const auto bias = operand("bias")) input = lowering.compute(NodeKind::Add, {input, *bias});

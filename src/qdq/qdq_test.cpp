@@ -3,9 +3,12 @@
 #include <gtest/gtest.h>
 
 #include "decompose/builder.h"
+#include "qdq/writer.h"
 
 namespace intaglio::qdq {
 namespace {
+
+using Ints = std::vector<int64_t>;
 
 class Program {
  public:
@@ -49,10 +52,82 @@ TEST(QdqPatterns, ParametersPerChannelComeFromConstants) {
   const Value* w = p.build("quantized_decomposed.dequantize_per_channel.default", data, scale, zero, -1, -127, 127, DType::int8);
   const auto params = params_of(p.program, *w->producer());
   ASSERT_TRUE(params);
-  EXPECT_EQ(params->axis, 1);
+  EXPECT_EQ(params->axis(), 1);
   EXPECT_EQ(params->scale, (std::vector<double>{0.5, 0.25, 2}));
   EXPECT_EQ(params->zero_point, (std::vector<int64_t>{0, 1, 2}));
   EXPECT_EQ(params->quant_min, -127);
+}
+
+TEST(OpTable, RolesOfBothLibraries) {
+  Program p;
+  Value* q = p.program.add_buffer("q", Tensor::zeros(DType::int8, {2, 4}));
+  Value* s = p.program.add_buffer("s", Tensor::of<float>({1, 2, 3, 4}, {2, 2}));
+  const Node& affine = *p.build("torchao.dequantize_affine.default", q, Ints{1, 2}, s, s, DType::int8)->producer();
+  EXPECT_TRUE(is_dequantize(affine));
+  EXPECT_FALSE(is_quantize(affine));
+  EXPECT_FALSE(is_tensor_or_channel_dequantize(affine));
+  EXPECT_TRUE(is_tensor_or_channel_dequantize(*p.dequantize(p.quantize(p.x, 0.1), 0.1)->producer()));
+  EXPECT_EQ(find(*p.build("aten.relu.default", p.x)->producer()), nullptr);
+  EXPECT_EQ(op_of(Role::choose, Granularity::tensor, Variant::symmetric), "quantized_decomposed.choose_qparams_symmetric.tensor");
+}
+
+TEST(Reader, BlocksOfTorchaoInTheirShortestForm) {
+  Program p;
+  Value* q = p.program.add_buffer("q", Tensor::zeros(DType::int8, {2, 4}));
+  Value* s = p.program.add_buffer("s", Tensor::of<float>({1, 2, 3, 4}, {2, 2}));
+  const auto read = [&](const Ints& blocks) {
+    return *params_of(p.program, *p.build("torchao.dequantize_affine.default", q, blocks, s, s, DType::int8)->producer());
+  };
+  const QuantParams groups = read({1, 2});
+  EXPECT_EQ(groups.block_size, (Ints{1, 2}));
+  EXPECT_EQ(groups.scale, (std::vector<double>{1, 2, 3, 4}));
+  EXPECT_EQ(groups.zero_point, (Ints{1, 2, 3, 4}));
+  EXPECT_EQ(groups.quant_min, -128);  // not stated: the type's
+  EXPECT_EQ(read({1, 4}).axis(), 0);
+  EXPECT_EQ(read({2, 1}).axis(), 1);
+  EXPECT_TRUE(read({2, 4}).is_per_tensor());
+}
+
+TEST(Reader, RowsAndGroups) {
+  Program p;
+  Value* q = p.program.add_buffer("q", Tensor::zeros(DType::int8, {3, 2, 4}));
+  Value* s = p.program.add_buffer("s", Tensor::of<float>({1, 2, 3, 4}, {2, 2}));
+  const auto read = [&](const Value* value) { return params_of(p.program, *value->producer())->block_size; };
+  EXPECT_EQ(read(p.build("quantized_decomposed.dequantize_per_token.default", q, s, s, -8, 7, DType::int8, DType::float32)), (Ints{1, 1}));
+  EXPECT_EQ(read(p.build("quantized_decomposed.dequantize_per_channel_group.default", q, s, s, -8, 7, DType::int8, 2, DType::float32)),
+            (Ints{1, 1, 2}));
+}
+
+TEST(Reader, CodeBooks) {
+  Program p;
+  Value* codes = p.program.add_buffer("c", Tensor::zeros(DType::uint8, {4, 2}));
+  Value* book = p.program.add_buffer("b", Tensor::zeros(DType::float64, {2, 1, 4, 1}));
+  const Node& node = p.program.graph().insert_before(nullptr, Op::get("quant.dequantize_codebook.default"),
+                                                     {{"codes", codes}, {"codebook", book}, {"nbits", 2}, {"block_size", Ints{2, -1}}},
+                                                     {{TensorMeta::contiguous(DType::float32, {4, 2})}});
+  const auto params = params_of(p.program, node);
+  ASSERT_TRUE(params && params->code_book);
+  EXPECT_EQ(params->block_size, (Ints{2}));
+  EXPECT_EQ(params->quant_max, 3);
+  EXPECT_EQ(params->dtype, DType::uint8);
+}
+
+TEST(Writer, WhatIsWrittenIsRead) {
+  Program p;
+  const auto back = [&](const QuantParams& params) {
+    const Form form = static_form(p.program, params);
+    std::vector<NamedArgument> arguments = {{"input", p.x}};
+    arguments.insert(arguments.end(), form.arguments.begin(), form.arguments.end());
+    const Node& node = p.program.graph().insert_before(nullptr, form.quantize, arguments, {{TensorMeta::contiguous(form.dtype, {2, 3})}});
+    return *params_of(p.program, node);
+  };
+  const QuantParams one{.scale = {0.1}, .zero_point = {4}, .quant_min = 0, .quant_max = 255, .dtype = DType::uint8};
+  EXPECT_EQ(back(one), one);
+  const QuantParams channels{.scale = {0.5, 0.25, 2}, .zero_point = {0, 1, 2}, .block_size = channel_blocks(1)};
+  EXPECT_EQ(back(channels), channels);
+  EXPECT_EQ(p.program.state.find("_scale_0")->tensor.dtype(), DType::float32);
+  EXPECT_EQ(p.program.state.find("_zero_point_0")->tensor.dtype(), DType::int64);
+  EXPECT_THROW(static_form(p.program, {.scale = {1}, .zero_point = {0}, .block_size = {1, 2}}), Error);
 }
 
 TEST(QdqPatterns, DynamicQuantizationIsThreeNodes) {

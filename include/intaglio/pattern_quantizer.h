@@ -1,0 +1,67 @@
+// Choosing nodes, and the quantizer that every backend's table of patterns is given to.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <intaglio/pt2e.h>
+#include <intaglio/quantizer.h>
+
+#pragma GCC visibility push(default)
+
+namespace intaglio {
+
+// Which nodes are meant: every part that is given must match. Modules are the node's own and those around it.
+struct NodeSelector {
+  std::optional<std::string> module_name;  // fully qualified, exactly
+  std::optional<std::string> module_glob;  // the same with `*` for any characters and `?` for one: `features.*`
+  std::optional<std::string> module_type;  // qualified, or its last part: `Conv2d`
+  std::optional<std::string> op;           // `aten.linear.default`, `aten.linear` or `linear`
+  std::optional<std::string> op_family;    // `aten.add.Tensor` or `aten.add`: with every overload and the in-place form
+
+  bool matches(const Node& node) const;
+  friend bool operator==(const NodeSelector&, const NodeSelector&) = default;
+};
+bool glob_matches(std::string_view pattern, std::string_view text);
+
+// The rows of a backend (src/pt2e/pattern_table.h).
+struct PatternTable;
+
+// Annotates what the rows of a table match. A configuration of a module's name comes before one of its type, that before
+// one of an operator, and the global one is last; the first annotation of a node stays. nullopt: stays in float.
+class PatternQuantizer : public Quantizer {
+ public:
+  PatternQuantizer(const PatternTable& table, Compat compat) : table_(&table), compat_(compat) {}
+
+  PatternQuantizer& set_global(QuantizationConfig config);
+  // Exact fully qualified name of the module or of any module around it. Under Compat::torchao a usage error without config.
+  PatternQuantizer& set_module_name(std::string name, std::optional<QuantizationConfig> config);
+  // Qualified type, "torch.nn.modules.conv.Conv2d".
+  PatternQuantizer& set_module_type(std::string type, std::optional<QuantizationConfig> config);
+  PatternQuantizer& set_operator_type(std::string op, std::optional<QuantizationConfig> config);
+  // Nodes it says no to are left to nobody's configuration.
+  PatternQuantizer& set_filter_function(std::function<bool(const Node&)> filter);
+
+  void transform_for_annotation(ExportedProgram& program) const override;
+  void annotate(const ExportedProgram& program, Annotations& annotations) const override;
+
+ private:
+  struct Choice {
+    NodeSelector nodes;
+    std::optional<QuantizationConfig> config;
+  };
+  static void set(std::vector<Choice>& choices, NodeSelector nodes, std::optional<QuantizationConfig> config);
+
+  const PatternTable* table_;
+  Compat compat_;
+  std::optional<QuantizationConfig> global_;
+  std::vector<Choice> module_names_, module_types_, operators_;
+  std::function<bool(const Node&)> filter_;
+};
+
+}  // namespace intaglio
+
+#pragma GCC visibility pop

@@ -1,0 +1,15 @@
+// Rewrites before partitioning: what quantizes and dequantizes goes where its reader goes.
+#pragma once
+
+#include <intaglio/program.h>
+
+namespace intaglio::common {
+
+// Every reader gets a dequantize node, or expression of constants, of its own.
+void give_each_reader_its_own_source(ExportedProgram& program);
+
+// The same for the nodes of dynamic quantization (choose_qparams, quantize, dequantize), so that no reader ties another to
+// its partition. Lowering may convert a value once for all of its readers inside.
+void give_each_reader_its_own_dynamic_chain(ExportedProgram& program);
+
+}  // namespace intaglio::common

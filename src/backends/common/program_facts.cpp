@@ -1,0 +1,42 @@
+#include "backends/common/program_facts.h"
+
+#include <algorithm>
+
+namespace intaglio::common {
+namespace {
+
+constexpr std::string_view constant_ops[] = {
+    "aten.permute_copy.default", "aten.permute.default", "aten.t_copy.default",         "aten.t.default",
+    "aten.view_copy.default",    "aten.view.default",    "aten.unsqueeze_copy.default", "aten.squeeze_copy.dims"};
+
+ConstantValues constants_of(const ExportedProgram& program) {
+  return ConstantValues(program, [&program](const Node& node) {
+    if (node.outputs().size() != 1 || !node.output()->is_tensor() || !node.output()->meta().is_static()) return false;
+    if (qdq::is_tensor_or_channel_dequantize(node)) return qdq::params_of(program, node).has_value();
+    return std::ranges::find(constant_ops, node.op().name()) != std::end(constant_ops);
+  });
+}
+
+}  // namespace
+
+ProgramFacts::ProgramFacts(const ExportedProgram& program) : program_(program), constants_(constants_of(program)) {}
+
+std::optional<Tensor> ProgramFacts::constant_value(const Value* value) const {
+  if (!is_constant(value)) return std::nullopt;
+  ConstantValues values = constants_of(program_);
+  const Tensor* tensor = values.find(value);
+  return tensor ? std::optional(*tensor) : std::nullopt;
+}
+
+const QuantParams* ProgramFacts::params_of(const Node& node) const {
+  const auto [found, is_new] = params_.try_emplace(&node);
+  if (is_new) found->second = qdq::params_of(program_, node);
+  return found->second ? &*found->second : nullptr;
+}
+
+std::optional<int64_t> upper_bound(const ExportedProgram& program, const SymInt& size) {
+  if (size.is_static()) return size.value();
+  return bounds(*size.expression(), program.range_constraints).max;
+}
+
+}  // namespace intaglio::common

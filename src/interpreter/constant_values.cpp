@@ -1,0 +1,80 @@
+#include "interpreter/constant_values.h"
+
+#include <algorithm>
+
+#include <intaglio/interpreter.h>
+
+namespace intaglio {
+
+bool is_pure(const Node& node) {
+  const OpSchema* schema = node.op().schema();
+  if (schema == nullptr || schema->is_inplace()) return false;
+  const std::string_view base = node.op().base();
+  const bool random = base.find("rand") != std::string_view::npos || base.find("dropout") != std::string_view::npos ||
+                      base.find("bernoulli") != std::string_view::npos || base == "normal" || base == "multinomial";
+  return !random && base != "empty";
+}
+
+// What makes the value constant when all of it is: nothing for inputs and for results of ops that are not taken.
+std::vector<Value*> ConstantValues::operands_of(const Value* value) const {
+  const Node* producer = value->producer();
+  return producer != nullptr && takes_(*producer) ? producer->inputs() : std::vector<Value*>();
+}
+
+// Not recursive: chains may be as long as the graph.
+template <typename Known, typename Visit>
+void ConstantValues::visit_operands_first(const Value* value, const Known& known, const Visit& visit) const {
+  struct Waiting {
+    const Value* value;
+    std::vector<Value*> operands;
+    size_t next = 0;
+  };
+  std::vector<Waiting> stack;
+  const auto wait_for = [&](const Value* v) {
+    if (!known.contains(v)) stack.push_back({v, operands_of(v)});
+  };
+  wait_for(value);
+  while (!stack.empty()) {
+    Waiting& top = stack.back();
+    if (top.next < top.operands.size()) {
+      wait_for(top.operands[top.next++]);
+      continue;
+    }
+    if (!known.contains(top.value)) visit(top.value, top.operands);
+    stack.pop_back();
+  }
+}
+
+bool ConstantValues::is_constant(const Value* value) {
+  visit_operands_first(value, constant_, [&](const Value* v, const std::vector<Value*>& operands) {
+    constant_[v] =
+        operands.empty() ? program_.is_constant(v) : std::ranges::all_of(operands, [&](const Value* o) { return constant_.at(o); });
+  });
+  return constant_.at(value);
+}
+
+const Tensor* ConstantValues::find(const Value* value) {
+  if (!is_constant(value)) return nullptr;
+  visit_operands_first(value, tensors_, [&](const Value* v, const std::vector<Value*>&) { evaluate(v); });
+  const auto& tensor = tensors_.at(value);
+  return tensor ? &*tensor : nullptr;
+}
+
+void ConstantValues::evaluate(const Value* value) {
+  const Node* node = value->producer();
+  if (node == nullptr) {
+    tensors_[value] = *program_.constant(value);
+    return;
+  }
+  std::vector<Tensor> inputs;
+  for (const Value* input : node->inputs())
+    if (const auto& tensor = tensors_.at(input)) inputs.push_back(*tensor);
+  std::optional<std::vector<Tensor>> outputs;
+  if (inputs.size() == node->inputs().size()) outputs = evaluate_node(*node, inputs);
+  for (size_t i = 0; i < node->outputs().size(); ++i) {
+    auto& slot = tensors_[node->outputs()[i]];
+    if (outputs && i < outputs->size()) slot = (*outputs)[i];
+  }
+}
+
+}  // namespace intaglio

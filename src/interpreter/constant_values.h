@@ -1,0 +1,39 @@
+// Values that depend on constants alone: weights, and what operators make of them. Test: constant_values_test.cpp.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <unordered_map>
+
+#include <intaglio/program.h>
+
+namespace intaglio {
+
+// Same arguments, same result, nothing else changed. Higher-order ops, which have no schema, count as impure.
+bool is_pure(const Node& node);
+
+// Asked on demand; answers and values are remembered as long as this lives, so what is large should be asked of one that
+// goes soon. The program must not change meanwhile.
+class ConstantValues {
+ public:
+  // `takes`: the ops that may stand between a constant and a value that counts as one. Ops without inputs never do.
+  explicit ConstantValues(const ExportedProgram& program, std::function<bool(const Node&)> takes = is_pure)
+      : program_(program), takes_(std::move(takes)) {}
+  // Parameters, buffers and constants that nothing mutates, and what is computed from them. Computes nothing.
+  bool is_constant(const Value* value);
+  // Null when it is not constant, or an op has no kernel. A view of a constant is a view of its memory.
+  const Tensor* find(const Value* value);
+
+ private:
+  template <typename Known, typename Visit>
+  void visit_operands_first(const Value* value, const Known& known, const Visit& visit) const;
+  std::vector<Value*> operands_of(const Value* value) const;
+  void evaluate(const Value* value);
+
+  const ExportedProgram& program_;
+  std::function<bool(const Node&)> takes_;
+  std::unordered_map<const Value*, bool> constant_;
+  std::unordered_map<const Value*, std::optional<Tensor>> tensors_;
+};
+
+}  // namespace intaglio

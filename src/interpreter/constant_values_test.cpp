@@ -1,0 +1,67 @@
+#include "interpreter/constant_values.h"
+
+#include "interpreter/test_support.h"
+
+namespace intaglio {
+namespace {
+
+using namespace test;
+
+struct Constants : ::testing::Test {
+  ExportedProgram program;
+  Value* w = program.add_parameter("w", Tensor::of<float>({1, 2, 3, 4, 5, 6}, {2, 3}));
+
+  Value* op(const char* name, std::vector<NamedArgument> arguments, std::vector<SymInt> sizes = {2, 3}) {
+    return program.graph()
+        .insert_before(nullptr, Op::get(name), std::move(arguments), {{TensorMeta::contiguous(DType::float32, std::move(sizes))}})
+        .output();
+  }
+};
+
+TEST_F(Constants, ValuesOfChainsAreRememberedAndInputsAreUnknown) {
+  Value* x = program.graph().add_input(1, {TensorMeta::contiguous(DType::float32, {2, 3}), "x"});
+  program.input_specs.push_back({InputSpec::Kind::user_input, x, ""});
+  // Each doubles and adds what it doubles: asked anew, the last would cost 3^40 steps.
+  Value* value = w;
+  for (int i = 0; i < 40; ++i)
+    value = op("aten.sub.Tensor", {{"self", op("aten.mul.Scalar", {{"self", value}, {"other", 2.0}})}, {"other", value}});
+  Value* with_input = op("aten.add.Tensor", {{"self", value}, {"other", x}});
+  ConstantValues constants(program);
+  ASSERT_TRUE(constants.is_constant(value));
+  expect_values(*constants.find(value), {1, 2, 3, 4, 5, 6});
+  EXPECT_EQ(constants.find(value), constants.find(value));
+  EXPECT_FALSE(constants.is_constant(x));
+  EXPECT_EQ(constants.find(with_input), nullptr);
+}
+
+TEST_F(Constants, ViewsShareMemory) {
+  Value* turned = op("aten.permute_copy.default", {{"self", w}, {"dims", std::vector<int64_t>{1, 0}}}, {3, 2});
+  Value* negated = op("aten.neg.default", {{"self", turned}}, {3, 2});
+  ConstantValues constants(program);
+  expect_values(*constants.find(turned), {1, 4, 2, 5, 3, 6});
+  EXPECT_EQ(constants.find(turned)->storage(), program.constant(w)->storage());
+  expect_values(*constants.find(negated), {-1, -4, -2, -5, -3, -6});
+  expect_values(*program.constant(w), {1, 2, 3, 4, 5, 6});
+}
+
+TEST_F(Constants, StateRandomnessAndFactoriesAreNone) {
+  Value* counter = program.add_buffer("counter", Tensor::of<float>({0}, {1}));
+  Value* next = op("aten.add.Scalar", {{"self", counter}, {"other", 1.0}}, {1});
+  program.graph().set_outputs({next});
+  program.output_specs = {{OutputSpec::Kind::buffer_mutation, "counter"}};
+  Value* noise = op("aten.rand_like.default", {{"self", w}});
+  Value* ones = op("aten.ones.default", {{"size", std::vector<int64_t>{2, 3}}});
+  ConstantValues constants(program);
+  for (const Value* value : {counter, next, noise, ones}) EXPECT_FALSE(constants.is_constant(value)) << value->name();
+}
+
+TEST_F(Constants, OnlyTheOpsThatAreAskedFor) {
+  Value* negated = op("aten.neg.default", {{"self", w}});
+  Value* raised = op("aten.exp.default", {{"self", negated}});
+  ConstantValues constants(program, [](const Node& node) { return node.is("aten.neg.default"); });
+  expect_values(*constants.find(negated), {-1, -2, -3, -4, -5, -6});
+  EXPECT_EQ(constants.find(raised), nullptr);
+}
+
+}  // namespace
+}  // namespace intaglio

@@ -1,0 +1,62 @@
+#include <algorithm>
+
+#include <intaglio/pattern_quantizer.h>
+
+namespace intaglio {
+namespace {
+
+bool type_matches(std::string_view pattern, std::string_view type) {
+  if (type == pattern) return true;
+  const size_t dot = type.rfind('.');
+  return dot != std::string_view::npos && type.substr(dot + 1) == pattern;
+}
+
+bool op_matches(std::string_view pattern, Op op) {
+  return op.name() == pattern || op.base() == pattern || std::string(op.name_space()) + "." + std::string(op.base()) == pattern;
+}
+
+// `aten.add` of `aten.add_.Tensor`.
+std::string_view family(std::string_view op) {
+  const size_t space = op.find('.');
+  const size_t overload = space == std::string_view::npos ? space : op.find('.', space + 1);
+  std::string_view base = op.substr(0, overload);
+  if (base.ends_with('_')) base.remove_suffix(1);
+  return base;
+}
+
+}  // namespace
+
+bool glob_matches(std::string_view pattern, std::string_view text) {
+  // The last `*` and where its match began: on a mismatch it takes one character more.
+  size_t p = 0, t = 0, star = std::string_view::npos, resume = 0;
+  while (t < text.size()) {
+    if (p < pattern.size() && pattern[p] == '*') {
+      star = p++;
+      resume = t;
+    } else if (p < pattern.size() && (pattern[p] == '?' || pattern[p] == text[t])) {
+      ++p, ++t;
+    } else if (star != std::string_view::npos) {
+      p = star + 1;
+      t = ++resume;
+    } else {
+      return false;
+    }
+  }
+  while (p < pattern.size() && pattern[p] == '*') ++p;
+  return p == pattern.size();
+}
+
+bool NodeSelector::matches(const Node& node) const {
+  if (op && !op_matches(*op, node.op())) return false;
+  if (op_family && family(*op_family) != family(node.op().name())) return false;
+  if (!module_name && !module_glob && !module_type) return true;
+  const std::vector<ModuleScope> stack = module_stack(node);
+  const auto in_module = [&](const std::optional<std::string>& wanted, auto fits) {
+    return !wanted || std::ranges::any_of(stack, [&](const ModuleScope& scope) { return fits(*wanted, scope); });
+  };
+  return in_module(module_name, [](const std::string& name, const ModuleScope& scope) { return scope.path == name; }) &&
+         in_module(module_glob, [](const std::string& glob, const ModuleScope& scope) { return glob_matches(glob, scope.path); }) &&
+         in_module(module_type, [](const std::string& type, const ModuleScope& scope) { return type_matches(type, scope.type); });
+}
+
+}  // namespace intaglio

@@ -1,0 +1,124 @@
+#include "pt2e/pattern_table.h"
+
+#include <algorithm>
+#include <cmath>
+#include <unordered_set>
+
+namespace intaglio {
+namespace {
+
+// The spec of one operand under a config; nullopt: stays float.
+std::optional<AnyQuantizationSpec> spec_of(const PatternOperand& operand, const QuantizationConfig& config) {
+  std::optional<QuantizationSpec> spec = operand.role == OperandRole::activation ? config.input_activation
+                                         : operand.role == OperandRole::weight   ? config.weight
+                                                                                 : config.bias;
+  if (!spec) return std::nullopt;
+  if (operand.ch_axis) spec->ch_axis = operand.ch_axis;
+  return *spec;
+}
+
+const std::string& first_argument(const Node& node) { return node.op().schema()->arguments.front().name; }
+
+}  // namespace
+
+bool contains(Ops ops, const Node& node) { return std::ranges::find(ops, node.op().name()) != ops.end(); }
+
+Value* first_tensor(const Node& node) {
+  const OpSchema* schema = node.op().schema();
+  const Argument* argument = schema == nullptr || schema->arguments.empty() ? nullptr : node.find(first_argument(node));
+  if (argument == nullptr || !argument->is<Value*>()) return nullptr;
+  Value* value = *argument->get_if<Value*>();
+  return value != nullptr && value->is_tensor() ? value : nullptr;
+}
+
+bool has_float_output(const Node& node) {
+  return node.outputs().size() == 1 && node.output()->is_tensor() && is_floating(node.output()->dtype());
+}
+
+bool is_large_scalar(double value) { return std::fabs(value) > 3.4028235e15; }
+
+std::optional<OperatorMatch> match_operator(const OperatorPattern& pattern, Node& node) {
+  if (!contains(pattern.ops, node) || node.outputs().size() != 1) return std::nullopt;
+  OperatorMatch match;
+  match.node = &node;
+  if (!pattern.tail.empty()) {
+    const Value* result = node.output();
+    if (!result->has_one_user() || !contains(pattern.tail, *result->users().front())) return std::nullopt;
+    match.tail = result->users().front();
+    if (match.tail->outputs().size() != 1) return std::nullopt;
+  }
+  for (const PatternOperand& operand : pattern.operands) {
+    const Argument* argument = node.find(operand.argument);
+    if (argument == nullptr || !argument->is<Value*>()) continue;
+    Value* value = *argument->get_if<Value*>();
+    if (value != nullptr && value->is_tensor()) match.operands.push_back({value, &operand});
+  }
+  return match;
+}
+
+bool PatternRun::has_quantized_source(const Value* value) {
+  std::vector<const Value*> path;
+  bool found = false;
+  for (; value != nullptr; value = first_tensor(*value->producer())) {
+    if (const auto known = quantized_sources_.find(value); known != quantized_sources_.end()) {
+      found = known->second;
+      break;
+    }
+    path.push_back(value);
+    const QuantizationAnnotation* annotation = annotations.find_producer(value);
+    found = annotation != nullptr && annotation->annotated && annotation->output_qspec;
+    if (found || value->producer() == nullptr || !contains(table.sharing, *value->producer())) break;
+  }
+  for (const Value* passed : path) quantized_sources_[passed] = found;
+  return found;
+}
+
+void annotate_operands(PatternRun& run, const OperatorMatch& match, const std::string& rule) {
+  QuantizationAnnotation inputs;
+  for (const auto& [value, operand] : match.operands) {
+    const auto known = std::ranges::find(inputs.input_qspec_map, value, [](const auto& entry) { return entry.first; });
+    if (known != inputs.input_qspec_map.end()) known->second = spec_of(*operand, run.config);  // one tensor, one edge
+    else inputs.input_qspec_map.emplace_back(value, spec_of(*operand, run.config));
+    if (operand->role != OperandRole::activation && value->producer() == nullptr) run.annotations.of(value).annotated = true;
+  }
+  inputs.annotated = true;
+  inputs.rule = rule;
+  run.annotations.of(match.node) = std::move(inputs);
+  QuantizationAnnotation& last = run.annotations.of(&match.last());
+  if (run.config.output_activation) last.output_qspec = *run.config.output_activation;
+  last.annotated = true;
+  last.rule = rule;
+}
+
+void annotate_as_input(PatternRun& run, const OperatorMatch& match, const std::string& rule) {
+  Value* input = match.node->tensor(first_argument(*match.node));
+  const QuantizationAnnotation* producer = run.annotations.find_producer(input);
+  QuantizationAnnotation annotation;
+  std::optional<AnyQuantizationSpec> spec;
+  if (producer != nullptr && producer->annotated && producer->output_qspec) spec = SharedQuantizationSpec{input};
+  else if (run.config.input_activation) spec = *run.config.input_activation;
+  annotation.input_qspec_map.emplace_back(input, spec);
+  annotation.output_qspec = SharedQuantizationSpec{QuantEdge{input, match.node}};
+  annotation.annotated = true;
+  annotation.rule = rule;
+  run.annotations.of(match.node) = std::move(annotation);
+}
+
+void annotate_joined(PatternRun& run, const OperatorMatch& match, const std::string& rule) {
+  const std::vector<Value*> inputs = match.node->tensors(first_argument(*match.node));
+  if (inputs.empty() || !run.config.input_activation) return;
+  const auto found = std::ranges::find_if(inputs, [&](const Value* value) { return run.has_quantized_source(value); });
+  Value* owner = found != inputs.end() ? *found : inputs.front();
+  const SharedQuantizationSpec shared = {QuantEdge{owner, match.node}};
+  QuantizationAnnotation annotation;
+  annotation.input_qspec_map.emplace_back(owner, *run.config.input_activation);
+  std::unordered_set<const Value*> known = {owner};
+  for (Value* input : inputs)
+    if (known.insert(input).second) annotation.input_qspec_map.emplace_back(input, shared);
+  annotation.output_qspec = shared;
+  annotation.annotated = true;
+  annotation.rule = rule;
+  run.annotations.of(match.node) = std::move(annotation);
+}
+
+}  // namespace intaglio
