@@ -40,6 +40,10 @@ TEST_F(Constants, ViewsShareMemory) {
   ConstantValues constants(program);
   expect_values(*constants.find(turned), {1, 4, 2, 5, 3, 6});
   EXPECT_EQ(constants.find(turned)->storage(), program.constant(w)->storage());
+  // A dimension of size 1 has the stride of a contiguous tensor, however the view came about.
+  Value* row = op("aten.narrow.default", {{"self", w}, {"dim", 0}, {"start", 1}, {"length", 1}}, {1, 3});
+  Value* expanded = op("aten.expand.default", {{"self", row}, {"size", std::vector<int64_t>{1, 1, 3}}}, {1, 1, 3});
+  EXPECT_EQ(ConstantValues(program).find(expanded)->strides(), (Sizes{3, 3, 1}));
   expect_values(*constants.find(negated), {-1, -4, -2, -5, -3, -6});
   expect_values(*program.constant(w), {1, 2, 3, 4, 5, 6});
 }

@@ -151,7 +151,10 @@ std::optional<std::vector<Tensor>> evaluate_node(const Node& node, const std::ve
     const auto* tensor = std::get_if<Tensor>(&result);
     const bool is_view =
         tensor && std::any_of(inputs.begin(), inputs.end(), [&](const Tensor& input) { return input.storage() == tensor->storage(); });
-    results.push_back(is_view ? *tensor : detached(result));
+    // Dimensions of size 1 may have any stride in a view; files state strides.
+    if (is_view && tensor->is_contiguous())
+      results.push_back(tensor->view_as(tensor->sizes(), contiguous_strides(tensor->sizes()), tensor->storage_offset()));
+    else results.push_back(is_view ? *tensor : detached(result));
   }
   return results;
 }
