@@ -18,7 +18,11 @@ case $model in
     ;;
   efficientnet_lite0)
     # ImageNet weights come from a Python package, so this model is exported with the oracles first.
-    [ -f "$out/$model.pt2" ] || { make oracle && "$python" "$here/efficientnet_lite0/export.py" "$out"; }
+    [ -f "$out/$model.pt2" ] || {
+      make --no-print-directory oracle
+      echo "exporting $model"
+      "$python" "$here/efficientnet_lite0/export.py" "$out"
+    }
     program=$out/$model.pt2
     calibration=$out/calibration
     test=$out/test
@@ -30,7 +34,9 @@ case $model in
     ;;
 esac
 
+echo "building $out/float.pte"
 "$intaglio" build "$program" -o "$out/float.pte" --recipe xnnpack_fp32 --quiet
+echo "calibrating and building $out/int8.pte"
 "$intaglio" build "$program" -o "$out/int8.pte" --recipe xnnpack_pt2e_int8_static_per_channel \
   --calibrate "$calibration" "${preprocess[@]}" --save-plan "$out/plan.json"
 echo

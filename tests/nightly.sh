@@ -35,16 +35,13 @@ install_clang() {
   $sudo apt-get update -qq && $sudo apt-get install -y -qq --no-install-recommends clang libclang-rt-14-dev lld
 }
 
-# One build for both stages, with clang: -O1 and line numbers only take a fraction of a debug build's time and disk.
+# One build for both stages: the fuzz targets' has the sanitizers.
 build_sanitized() {
-  install_clang &&
-    $cmake -S . -B build-sanitize -G Ninja -DCMAKE_CXX_COMPILER=clang++ -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=None \
-      -DCMAKE_CXX_FLAGS="-O1 -g1" -DINTAGLIO_FUZZ=ON -DINTAGLIO_SANITIZE=ON &&
-    $cmake --build build-sanitize --target "$@"
+  install_clang && $cmake --preset fuzz && $cmake --build --preset fuzz --target "$@"
 }
 
 stage_sanitize() {
-  build_sanitized all && $ctest --test-dir build-sanitize --output-on-failure -j 2
+  build_sanitized all && $ctest --test-dir build-fuzz --output-on-failure -j 2
 }
 
 # fuzz_target NAME: from the seeds in tests/corpus/NAME and what earlier nights found.
@@ -52,7 +49,7 @@ fuzz_target() {
   local name=$1 found=$results/corpus/$1 seeds=tests/corpus/$1 log=$results/fuzz-$1.log status
   mkdir -p "$found" "$results/crashes"
   [ -d "$seeds" ] || { echo "$name: no seeds in $seeds"; return 1; }
-  "$(find build-sanitize/src -name "$name" -type f -perm -u+x)" -max_total_time="${FUZZ_SECONDS:-600}" -timeout=20 \
+  "$(find build-fuzz/src -name "$name" -type f -perm -u+x)" -max_total_time="${FUZZ_SECONDS:-600}" -timeout=20 \
     -rss_limit_mb=2048 -artifact_prefix="$results/crashes/$name-" -print_final_stats=1 "$found" "$seeds" >"$log" 2>&1
   status=$?
   echo "$name: $(sed -n 's/^stat::number_of_executed_units: */runs /p' "$log"), status $status"

@@ -6,8 +6,6 @@
 namespace intaglio {
 namespace {
 
-Value* self(const Node& n) { return n.tensor("self"); }
-
 Values relu6(GraphBuilder& b, const Node& n) { return {b("aten.hardtanh.default", self(n), 0.0, 6.0)}; }
 
 Value* hard_gate(GraphBuilder& b, Value* x) { return b("aten.clamp.default", b("aten.add.Tensor", x, 3), 0, 6); }

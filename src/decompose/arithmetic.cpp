@@ -7,8 +7,6 @@
 namespace intaglio {
 namespace {
 
-Value* self(const Node& n) { return n.tensor("self"); }
-
 // Ops that are another op under another name, with the same arguments.
 template <const char* const& name>
 Values renamed(GraphBuilder& b, const Node& n) {

@@ -7,8 +7,6 @@
 namespace intaglio {
 namespace {
 
-Value* self(const Node& n) { return n.tensor("self"); }
-
 Value* norm(GraphBuilder& b, Value* x, double order, Ints dims, bool keep) {
   return b("aten.linalg_vector_norm.default", x, order, std::move(dims), keep);
 }

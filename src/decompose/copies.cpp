@@ -5,8 +5,6 @@
 namespace intaglio {
 namespace {
 
-Value* self(const Node& n) { return n.tensor("self"); }
-
 Values copy(GraphBuilder& b, const Node& n) {
   const bool returns_input = !self(n)->producer() && is_program_output(n.output());
   if (!returns_input) return {self(n)};

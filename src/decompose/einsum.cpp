@@ -72,6 +72,24 @@ Lettered in_order(GraphBuilder& b, const Lettered& x, const std::string& wanted)
   return {b.permute(x.value, order), wanted};
 }
 
+// Dimensions with the same letter become their diagonal, which stands last.
+Lettered diagonals(GraphBuilder& b, const Node& n, Lettered x) {
+  for (size_t first = 0; first < x.letters.size();) {
+    const char letter = x.letters[first];
+    const size_t second = x.letters.find(letter, first + 1);
+    if (second == std::string::npos) {
+      ++first;
+      continue;
+    }
+    if (!(x.value->sizes()[first] == x.value->sizes()[second])) refuse(n, "a letter stands for different sizes");
+    x.value = b("aten.diagonal.default", x.value, 0, static_cast<int64_t>(first), static_cast<int64_t>(second));
+    x.letters.erase(second, 1);
+    x.letters.erase(first, 1);
+    x.letters += letter;
+  }
+  return x;
+}
+
 Lettered summed(GraphBuilder& b, const Lettered& x, const std::string& kept) {
   Ints dims;
   std::string rest;
@@ -133,11 +151,8 @@ Values einsum(GraphBuilder& b, const Node& n) {
   std::string letters_of_all;
   for (size_t i = 0; i < tensors.size(); ++i) {
     const std::string& letters = equation.operands[i];
-    std::string sorted = letters;
-    std::sort(sorted.begin(), sorted.end());
-    const bool repeats = std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end();
-    if (letters.size() != tensors[i]->sizes().size() || repeats) refuse(n, "einsum letters must name each dimension of an operand once");
-    operands.push_back({tensors[i], letters});
+    if (letters.size() != tensors[i]->sizes().size()) refuse(n, "einsum letters must name each dimension of an operand");
+    operands.push_back(diagonals(b, n, {tensors[i], letters}));
     letters_of_all += letters;
   }
   for (char letter : equation.result)

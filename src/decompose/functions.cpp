@@ -10,8 +10,6 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-Value* self(const Node& n) { return n.tensor("self"); }
-
 Value* is_nan(GraphBuilder& b, Value* x) { return b("aten.ne.Tensor", x, x); }
 Value* choose(GraphBuilder& b, Value* condition, Value* yes, Value* no) { return b("aten.where.self", condition, yes, no); }
 Value* choose(GraphBuilder& b, Value* condition, double yes, Value* no) { return choose(b, condition, b.number(yes, no->dtype()), no); }

@@ -14,8 +14,6 @@ namespace {
 
 constexpr int64_t to_the_end = std::numeric_limits<int64_t>::max();
 
-Value* self(const Node& n) { return n.tensor("self"); }
-
 // A slice that takes everything is its operand.
 Values slice(GraphBuilder& b, const Node& n) {
   if (self(n)->sizes() != n.output()->sizes()) return {};

@@ -3,8 +3,6 @@
 namespace intaglio {
 namespace {
 
-Value* self(const Node& n) { return n.tensor("self"); }
-
 std::vector<Argument> window_2d(const Node& n, bool with_dilation) {
   std::vector<Argument> arguments = {n.argument("stride"), n.argument("padding")};
   const Ints kernel = spread(n.integers("kernel_size"), 2), stride = n.integers("stride");

@@ -7,8 +7,6 @@
 namespace intaglio {
 namespace {
 
-Value* self(const Node& n) { return n.tensor("self"); }
-
 // The dimensions a reduction runs over; empty means all.
 Ints dims_of(const Node& n) {
   if (!n.op().schema()->find("dim")) return {};

@@ -40,6 +40,7 @@ std::span<const DecompositionRow> view_decompositions();
 using Ints = std::vector<int64_t>;
 using Values = std::vector<Value*>;
 
+inline Value* self(const Node& node) { return node.tensor("self"); }
 // A dimension argument made non-negative.
 int64_t dim_of(const Node& node, std::string_view argument, int64_t rank);
 // `stride`-like lists repeated to the spatial rank.

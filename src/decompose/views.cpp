@@ -12,8 +12,6 @@
 namespace intaglio {
 namespace {
 
-Value* self(const Node& n) { return n.tensor("self"); }
-
 bool would_return_input(const Node& n) { return !self(n)->producer() && is_program_output(n.output()); }
 
 // A view whose sizes are all known from the operand; symbols that it cannot write keep the sizes as they were given.

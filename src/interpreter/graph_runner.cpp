@@ -19,23 +19,23 @@ void GraphRunner::keep(const Value* input, RuntimeValue value) {
   kept_.insert(input);
 }
 
-Plan& GraphRunner::plan_for(const ValueHook* hook, const std::vector<const Value*>* watched) {
+Schedule& GraphRunner::schedule_for(const ValueHook* hook, const std::vector<const Value*>* watched) {
   std::optional<std::vector<const Value*>> wanted;
   if (hook != nullptr && watched != nullptr) {
     wanted = *watched;
     std::sort(wanted->begin(), wanted->end());
   }
-  for (size_t i = 0; i < plans_.size(); ++i) {
-    if (plans_[i]->hooked != (hook != nullptr) || plans_[i]->watched != wanted) continue;
-    std::swap(plans_[i], plans_.back());
-    return plans_.back()->plan;
+  for (size_t i = 0; i < schedules_.size(); ++i) {
+    if (schedules_[i]->hooked != (hook != nullptr) || schedules_[i]->watched != wanted) continue;
+    std::swap(schedules_[i], schedules_.back());
+    return schedules_.back()->schedule;
   }
-  constexpr size_t kMaxPlans = 4;
-  if (plans_.size() == kMaxPlans) plans_.erase(plans_.begin());
+  constexpr size_t kMaxSchedules = 4;
+  if (schedules_.size() == kMaxSchedules) schedules_.erase(schedules_.begin());
   auto prepared = std::make_unique<Prepared>();
   prepared->hooked = hook != nullptr;
   prepared->watched = std::move(wanted);
-  PlanRequest request;
+  ScheduleRequest request;
   request.is_observed = [&entry = *prepared](const Value* value) {
     if (!entry.hooked) return false;
     return !entry.watched || std::binary_search(entry.watched->begin(), entry.watched->end(), value);
@@ -44,12 +44,12 @@ Plan& GraphRunner::plan_for(const ValueHook* hook, const std::vector<const Value
     return constants_.contains(value) ? std::get_if<Tensor>(&place(value)) : nullptr;
   };
   request.is_kept = [this](const Value* value) { return kept_.contains(value); };
-  prepared->plan = make_plan(graph_, slots_, aliasing_, request);
-  plans_.push_back(std::move(prepared));
-  return plans_.back()->plan;
+  prepared->schedule = make_schedule(graph_, slots_, aliasing_, request);
+  schedules_.push_back(std::move(prepared));
+  return schedules_.back()->schedule;
 }
 
-void GraphRunner::prepare(const ValueHook* hook, const std::vector<const Value*>* watched) { plan_for(hook, watched); }
+void GraphRunner::prepare(const ValueHook* hook, const std::vector<const Value*>* watched) { schedule_for(hook, watched); }
 
 void GraphRunner::observe(const Step& step, const ValueHook& hook, const std::optional<std::vector<const Value*>>& watched) {
   for (size_t i = 0; i < step.values.size(); ++i) {
@@ -60,8 +60,8 @@ void GraphRunner::observe(const Step& step, const ValueHook& hook, const std::op
 }
 
 std::vector<RuntimeValue> GraphRunner::run(Pool& pool, int threads, const ValueHook* hook, const std::vector<const Value*>* watched) {
-  Plan& plan = plan_for(hook, watched);
-  const auto& filter = plans_.back()->watched;
+  Schedule& schedule = schedule_for(hook, watched);
+  const auto& filter = schedules_.back()->watched;
   if (hook != nullptr)
     for (const Value* input : graph_.inputs()) {
       const auto* tensor = std::get_if<Tensor>(&place(input));
@@ -69,8 +69,8 @@ std::vector<RuntimeValue> GraphRunner::run(Pool& pool, int threads, const ValueH
       if (!filter || std::binary_search(filter->begin(), filter->end(), input))
         (*hook)(input, tensor->is_dense() ? *tensor : tensor->contiguous());
     }
-  Context context{pool, threads, aliasing_.has_in_place, &plan.constants};
-  for (Step& step : plan.steps) {
+  Context context{pool, threads, aliasing_.has_in_place, &schedule.constants};
+  for (Step& step : schedule.steps) {
     const bool ready = step.constant && computed_[static_cast<size_t>(step.outputs.front())];
     if (!ready) run_step(step, values_, context);
     if (step.constant && !ready)

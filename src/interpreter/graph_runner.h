@@ -1,4 +1,4 @@
-// Runs a graph on values: keeps the constants in place and one plan for each set of observed values.
+// Runs a graph on values: keeps the constants in place and one schedule for each set of observed values.
 #pragma once
 
 #include <memory>
@@ -7,7 +7,7 @@
 
 #include <intaglio/interpreter.h>
 
-#include "interpreter/plan.h"
+#include "interpreter/schedule.h"
 
 namespace intaglio::interp {
 
@@ -31,9 +31,9 @@ class GraphRunner {
   struct Prepared {
     bool hooked = false;
     std::optional<std::vector<const Value*>> watched;  // sorted
-    Plan plan;
+    Schedule schedule;
   };
-  Plan& plan_for(const ValueHook* hook, const std::vector<const Value*>* watched);
+  Schedule& schedule_for(const ValueHook* hook, const std::vector<const Value*>* watched);
   void observe(const Step& step, const ValueHook& hook, const std::optional<std::vector<const Value*>>& watched);
 
   const Graph& graph_;
@@ -43,7 +43,7 @@ class GraphRunner {
   std::vector<bool> computed_;  // constant steps' results that are there, by place
   std::unordered_set<const Value*> constants_;
   std::unordered_set<const Value*> kept_;
-  std::vector<std::unique_ptr<Prepared>> plans_;
+  std::vector<std::unique_ptr<Prepared>> schedules_;
 };
 
 }  // namespace intaglio::interp

@@ -2,7 +2,7 @@
 // torchao's HistogramObserver, bit for bit.
 //
 // The bits are those of one thread with fused multiply-add in linspace, which is what PyTorch does on every x86
-// processor with AVX2. Tests: histogram_test.cpp, observer_record_test.cpp.
+// processor with AVX2. Tests: observers_test.cpp, record_test.cpp.
 #pragma once
 
 #include <cstdint>

@@ -10,7 +10,6 @@
 #include "interpreter/elementwise.h"
 #include "interpreter/gemm.h"
 #include "interpreter/kernel_table.h"
-#include "interpreter/matrix_product.h"
 #include "interpreter/strided.h"
 
 namespace intaglio::interp {
@@ -85,6 +84,31 @@ Tensor affine(Call& call, const Tensor& x, const Tensor& b, bool constant_b, con
     const bool last = first + chunk > rows;
     gemm_run(last ? *rest : *whole, a.data<float>() + first * a.strides()[0], last ? rest_b : whole_b, bias_data, c + first * columns);
   });
+  return out;
+}
+
+// [batch, m, k] x [batch, k, n] of one numeric type, checked; the node's state must be a GemmState or unused.
+Tensor matrix_product(Call& call, const Tensor& x, const Tensor& y) {
+  if (x.dtype() != y.dtype()) call.fail(fmt::format("the operands are {} and {}", name(x.dtype()), name(y.dtype())));
+  if (x.size(0) != y.size(0) || x.size(2) != y.size(1))
+    call.fail(fmt::format("matrices [{}] and [{}] do not fit", fmt::join(x.sizes(), ", "), fmt::join(y.sizes(), ", ")));
+  const Sizes sizes = {x.size(0), x.size(1), y.size(2)};
+  if (x.dtype() == DType::float16 || x.dtype() == DType::bfloat16) {
+    const Tensor out = call.empty(DType::float32, sizes);
+    batched_gemm(call, call.state<GemmState>(), converted(x, DType::float32), converted(y, DType::float32), out);
+    return converted(out, x.dtype());
+  }
+  const Tensor out = call.empty(x.dtype(), sizes);
+  switch (x.dtype()) {
+    case DType::float32: batched_gemm(call, call.state<GemmState>(), x, y, out); break;
+    case DType::float64: plain_product<double>(x, y, out); break;
+    case DType::int64: plain_product<int64_t>(x, y, out); break;
+    case DType::int32: plain_product<int32_t>(x, y, out); break;
+    case DType::int16: plain_product<int16_t>(x, y, out); break;
+    case DType::int8: plain_product<int8_t>(x, y, out); break;
+    case DType::uint8: plain_product<uint8_t>(x, y, out); break;
+    default: call.unsupported(fmt::format("matrix products of {} tensors", name(x.dtype())));
+  }
   return out;
 }
 
@@ -198,30 +222,6 @@ void dot(Call& call) {
 }
 
 }  // namespace
-
-Tensor matrix_product(Call& call, const Tensor& x, const Tensor& y) {
-  if (x.dtype() != y.dtype()) call.fail(fmt::format("the operands are {} and {}", name(x.dtype()), name(y.dtype())));
-  if (x.size(0) != y.size(0) || x.size(2) != y.size(1))
-    call.fail(fmt::format("matrices [{}] and [{}] do not fit", fmt::join(x.sizes(), ", "), fmt::join(y.sizes(), ", ")));
-  const Sizes sizes = {x.size(0), x.size(1), y.size(2)};
-  if (x.dtype() == DType::float16 || x.dtype() == DType::bfloat16) {
-    const Tensor out = call.empty(DType::float32, sizes);
-    batched_gemm(call, call.state<GemmState>(), converted(x, DType::float32), converted(y, DType::float32), out);
-    return converted(out, x.dtype());
-  }
-  const Tensor out = call.empty(x.dtype(), sizes);
-  switch (x.dtype()) {
-    case DType::float32: batched_gemm(call, call.state<GemmState>(), x, y, out); break;
-    case DType::float64: plain_product<double>(x, y, out); break;
-    case DType::int64: plain_product<int64_t>(x, y, out); break;
-    case DType::int32: plain_product<int32_t>(x, y, out); break;
-    case DType::int16: plain_product<int16_t>(x, y, out); break;
-    case DType::int8: plain_product<int8_t>(x, y, out); break;
-    case DType::uint8: plain_product<uint8_t>(x, y, out); break;
-    default: call.unsupported(fmt::format("matrix products of {} tensors", name(x.dtype())));
-  }
-  return out;
-}
 
 std::span<const Kernel> matmul_kernels() {
   static const Kernel table[] = {

@@ -1,4 +1,4 @@
-#include "interpreter/plan.h"
+#include "interpreter/schedule.h"
 
 #include <algorithm>
 
@@ -135,7 +135,7 @@ std::vector<BoundArgument> bind_arguments(const Node& node, const std::function<
 namespace {
 
 // Nodes whose results are wanted, directly or not, and those with an effect of their own.
-std::unordered_set<const Node*> needed_nodes(const std::vector<Node*>& nodes, const Graph& graph, const PlanRequest& request) {
+std::unordered_set<const Node*> needed_nodes(const std::vector<Node*>& nodes, const Graph& graph, const ScheduleRequest& request) {
   std::unordered_set<const Value*> wanted;
   for (const Argument& output : graph.outputs())
     for (const Value* value : values_in(output)) wanted.insert(value);
@@ -151,11 +151,11 @@ std::unordered_set<const Node*> needed_nodes(const std::vector<Node*>& nodes, co
   return needed;
 }
 
-void set_lifetimes(Plan& plan, const Graph& graph, const Slots& slots, const std::vector<bool>& lasting) {
+void set_lifetimes(Schedule& schedule, const Graph& graph, const Slots& slots, const std::vector<bool>& lasting) {
   std::vector<bool> seen = lasting;
   for (const Argument& output : graph.outputs())
     for (const Value* value : values_in(output)) seen[static_cast<size_t>(slots.of(value))] = true;
-  for (auto step = plan.steps.rbegin(); step != plan.steps.rend(); ++step) {
+  for (auto step = schedule.steps.rbegin(); step != schedule.steps.rend(); ++step) {
     const auto last_use = [&](int32_t slot) {
       if (slot < 0 || seen[static_cast<size_t>(slot)]) return;
       seen[static_cast<size_t>(slot)] = true;
@@ -195,7 +195,7 @@ bool draws_random_numbers(const Node& node) {
 
 }  // namespace
 
-Plan make_plan(const Graph& graph, const Slots& slots, const Aliasing& aliasing, const PlanRequest& request) {
+Schedule make_schedule(const Graph& graph, const Slots& slots, const Aliasing& aliasing, const ScheduleRequest& request) {
   const std::vector<Node*> nodes = graph.node_list();
   const std::unordered_set<const Node*> needed = needed_nodes(nodes, graph, request);
 
@@ -211,7 +211,7 @@ Plan make_plan(const Graph& graph, const Slots& slots, const Aliasing& aliasing,
   std::unordered_set<const Node*> absorbed;
   for (const auto& [head, fusion] : fusions) absorbed.insert(fusion.absorbed.begin(), fusion.absorbed.end());
 
-  Plan plan;
+  Schedule schedule;
   for (const Node* node : nodes) {
     if (!needed.contains(node) || absorbed.contains(node)) continue;
     Step step = make_step(*node, slots);
@@ -229,13 +229,13 @@ Plan make_plan(const Graph& graph, const Slots& slots, const Aliasing& aliasing,
     }
     if (step.constant)
       for (const int32_t slot : step.outputs) lasting[static_cast<size_t>(slot)] = true;
-    plan.steps.push_back(std::move(step));
+    schedule.steps.push_back(std::move(step));
   }
-  plan.constants = lasting;
+  schedule.constants = lasting;
   for (const Value* input : graph.inputs())
     if (request.is_kept(input)) lasting[static_cast<size_t>(slots.of(input))] = true;
-  set_lifetimes(plan, graph, slots, lasting);
-  return plan;
+  set_lifetimes(schedule, graph, slots, lasting);
+  return schedule;
 }
 
 namespace {

@@ -49,12 +49,12 @@ struct Step {
   std::unique_ptr<NodeState> state;
 };
 
-struct Plan {
+struct Schedule {
   std::vector<Step> steps;
   std::vector<bool> constants;  // by place: the same in every run
 };
 
-struct PlanRequest {
+struct ScheduleRequest {
   std::function<bool(const Value*)> is_observed;
   // The tensor of a graph input that never changes, or null.
   std::function<const Tensor*(const Value*)> constant;
@@ -63,7 +63,7 @@ struct PlanRequest {
   bool fuse = true;
 };
 // Unsupported error naming op, layer and line when a node has no kernel.
-Plan make_plan(const Graph& graph, const Slots& slots, const Aliasing& aliasing, const PlanRequest& request);
+Schedule make_schedule(const Graph& graph, const Slots& slots, const Aliasing& aliasing, const ScheduleRequest& request);
 
 // The arguments of one node, ready for a Call.
 std::vector<BoundArgument> bind_arguments(const Node& node, const std::function<int32_t(const Value*)>& slot);
