@@ -25,6 +25,10 @@ class Program {
   Value* quantize(Value* v, double scale) {
     return build("quantized_decomposed.quantize_per_tensor.default", v, scale, 4, -128, 127, DType::int8);
   }
+  // For ops that the builder cannot infer.
+  const Node& node(const char* op, std::vector<NamedArgument> arguments) {
+    return program.graph().insert_before(nullptr, Op::get(op), std::move(arguments), {{TensorMeta::contiguous(DType::float32, {2, 4})}});
+  }
   Value* dequantize(Value* q, double scale) {
     return build("quantized_decomposed.dequantize_per_tensor.default", q, scale, 4, -128, 127, DType::int8);
   }
@@ -62,7 +66,8 @@ TEST(OpTable, RolesOfBothLibraries) {
   Program p;
   Value* q = p.program.add_buffer("q", Tensor::zeros(DType::int8, {2, 4}));
   Value* s = p.program.add_buffer("s", Tensor::of<float>({1, 2, 3, 4}, {2, 2}));
-  const Node& affine = *p.build("torchao.dequantize_affine.default", q, Ints{1, 2}, s, s, DType::int8)->producer();
+  const Node& affine = p.node("torchao.dequantize_affine.default",
+                              {{"input", q}, {"block_size", Ints{1, 2}}, {"scale", s}, {"zero_point", s}, {"input_dtype", DType::int8}});
   EXPECT_TRUE(is_dequantize(affine));
   EXPECT_FALSE(is_quantize(affine));
   EXPECT_FALSE(is_tensor_or_channel_dequantize(affine));
@@ -76,7 +81,9 @@ TEST(Reader, BlocksOfTorchaoInTheirShortestForm) {
   Value* q = p.program.add_buffer("q", Tensor::zeros(DType::int8, {2, 4}));
   Value* s = p.program.add_buffer("s", Tensor::of<float>({1, 2, 3, 4}, {2, 2}));
   const auto read = [&](const Ints& blocks) {
-    return *params_of(p.program, *p.build("torchao.dequantize_affine.default", q, blocks, s, s, DType::int8)->producer());
+    return *params_of(p.program,
+                      p.node("torchao.dequantize_affine.default",
+                             {{"input", q}, {"block_size", blocks}, {"scale", s}, {"zero_point", s}, {"input_dtype", DType::int8}}));
   };
   const QuantParams groups = read({1, 2});
   EXPECT_EQ(groups.block_size, (Ints{1, 2}));
@@ -92,19 +99,20 @@ TEST(Reader, RowsAndGroups) {
   Program p;
   Value* q = p.program.add_buffer("q", Tensor::zeros(DType::int8, {3, 2, 4}));
   Value* s = p.program.add_buffer("s", Tensor::of<float>({1, 2, 3, 4}, {2, 2}));
-  const auto read = [&](const Value* value) { return params_of(p.program, *value->producer())->block_size; };
-  EXPECT_EQ(read(p.build("quantized_decomposed.dequantize_per_token.default", q, s, s, -8, 7, DType::int8, DType::float32)), (Ints{1, 1}));
-  EXPECT_EQ(read(p.build("quantized_decomposed.dequantize_per_channel_group.default", q, s, s, -8, 7, DType::int8, 2, DType::float32)),
-            (Ints{1, 1, 2}));
+  std::vector<NamedArgument> arguments = {{"input", q},      {"scales", s},    {"zero_points", s},
+                                          {"quant_min", -8}, {"quant_max", 7}, {"dtype", DType::int8}};
+  const auto blocks = [&](const char* op) { return params_of(p.program, p.node(op, arguments))->block_size; };
+  EXPECT_EQ(blocks("quantized_decomposed.quantize_per_token.default"), (Ints{1, 1}));
+  arguments.push_back({"group_size", 2});
+  EXPECT_EQ(blocks("quantized_decomposed.quantize_per_channel_group.default"), (Ints{1, 1, 2}));
 }
 
 TEST(Reader, CodeBooks) {
   Program p;
   Value* codes = p.program.add_buffer("c", Tensor::zeros(DType::uint8, {4, 2}));
   Value* book = p.program.add_buffer("b", Tensor::zeros(DType::float64, {2, 1, 4, 1}));
-  const Node& node = p.program.graph().insert_before(nullptr, Op::get("quant.dequantize_codebook.default"),
-                                                     {{"codes", codes}, {"codebook", book}, {"nbits", 2}, {"block_size", Ints{2, -1}}},
-                                                     {{TensorMeta::contiguous(DType::float32, {4, 2})}});
+  const Node& node =
+      p.node("quant.dequantize_codebook.default", {{"codes", codes}, {"codebook", book}, {"nbits", 2}, {"block_size", Ints{2, -1}}});
   const auto params = params_of(p.program, node);
   ASSERT_TRUE(params && params->code_book);
   EXPECT_EQ(params->block_size, (Ints{2}));
