@@ -1,6 +1,7 @@
 // Everything a user of the library needs.
 #pragma once
 
+#include <intaglio/backend.h>
 #include <intaglio/data.h>
 #include <intaglio/edge.h>
 #include <intaglio/error.h>
@@ -12,6 +13,7 @@
 #include <intaglio/pt2e.h>
 #include <intaglio/quantizer.h>
 #include <intaglio/recipes.h>
+#include <intaglio/settings.h>
 #include <intaglio/xnnpack.h>
 
 #pragma GCC visibility push(default)

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include <intaglio/program.h>
@@ -16,8 +17,9 @@ struct InterpreterOptions {
 };
 
 // Called with each value right after it was computed, in execution order, while it is still in cache. The tensor may have
-// any dense layout. The program is not changed by what the hook does.
-using ValueHook = std::function<void(const Value* value, const Tensor& tensor)>;
+// any dense layout. A tensor that the hook returns (of the same type and sizes; the run may write to it) takes the value's
+// place for everything that runs later: fake quantization.
+using ValueHook = std::function<std::optional<Tensor>(const Value* value, const Tensor& tensor)>;
 
 class Interpreter {
  public:

@@ -31,16 +31,28 @@ struct NamedBlob {
 
 // One delegate: the sub-program that left the graph, and what the backend made of it.
 struct Delegate {
-  std::string backend_id;  // "XnnpackBackend"
+  std::string backend_id;  // under which the runtime knows the backend
   std::vector<std::byte> payload;
   std::vector<CompileSpec> compile_specs;
   std::vector<NamedBlob> named_data;
-  std::unique_ptr<ExportedProgram> program;  // for `inspect` and tests
+  uint64_t input_slack = 0;                  // bytes that its runtime may read behind each of its inputs
+  std::unique_ptr<ExportedProgram> program;  // for `inspect` and tests; empty: the partition as it was cut out
 };
 
-// Nodes that become one delegate, in graph order. Constants used only inside (weights, quantized parameters) go along.
+// Nodes that become one delegate. Constants used only inside (weights, quantized parameters) go along.
 struct Partition {
   std::vector<Node*> nodes;
+  // Buffers (graph inputs) that the delegate keeps as its own state: read only by `nodes`, and given their new value by a
+  // result of `nodes`. They leave the program together with the mutation.
+  std::vector<Value*> owned_buffers;
+};
+
+// A partition cut out as a program of its own. Its user inputs and outputs are the delegate's arguments and results. What it
+// keeps as state stands in it as mutated buffers (`OutputSpec::Kind::buffer_mutation`).
+struct MethodPartition {
+  std::string method;
+  size_t index = 0;  // among the partitions of the method that the backend takes
+  ExportedProgram program;
 };
 
 // Why a node stayed outside, for `inspect`.
@@ -65,13 +77,13 @@ class Partitioner {
   // Graph rewrites in the edge dialect before partitioning (sees the whole program).
   virtual void transform(ExportedProgram&) const {}
   virtual PartitionResult partition(const ExportedProgram& program) const = 0;
-  // One partition, cut out as a program of its own: its user inputs and outputs are the delegate's arguments.
-  virtual Delegate preprocess(ExportedProgram partition) const = 0;
+  // All partitions of all methods at once, since delegates may share weights. One delegate for each, in their order.
+  virtual std::vector<Delegate> preprocess(std::vector<MethodPartition> partitions) const = 0;
   // A payload of this backend as it stands in a written file; a bad-input error says what is wrong with it.
   virtual void check(std::span<const std::byte>) const {}
 };
 
-// A list that can be written in place: `{XnnpackPartitioner()}`.
+// A list that can be written in place.
 class PartitionerList {
  public:
   PartitionerList() = default;

@@ -74,6 +74,8 @@ class Observer {
   // float32, float16, bfloat16 or float64 of any strides; NaN is a bad-input error (the caller names the tensor).
   virtual void observe(const Tensor& tensor) = 0;
   virtual bool has_observed() const = 0;
+  // What runs behind the observer in place of the tensor that it just observed (fake quantization); by default the tensor itself.
+  virtual std::optional<Tensor> replacement(const Tensor&) const { return std::nullopt; }
   virtual QuantParams calculate_qparams() const = 0;
   virtual ObservedStatistics statistics() const = 0;
   virtual std::unique_ptr<Observer> clone() const = 0;

@@ -1,55 +1,75 @@
-// Recipes: a name, or a user's file, to quantizer and partitioners.
+// Recipes: a name, or a user's file, to a list of steps; and the flow that runs them.
 #pragma once
 
 #include <filesystem>
-#include <map>
-#include <memory>
-#include <optional>
+#include <functional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include <intaglio/backend.h>
+#include <intaglio/data.h>
 #include <intaglio/partitioner.h>
 #include <intaglio/pt2e.h>
-#include <intaglio/quantizer.h>
 
 #pragma GCC visibility push(default)
 
 namespace intaglio {
 
-// Settings as `--set key=value` gives them: text that is JSON or a bare word.
-using RecipeSettings = std::map<std::string, std::string>;
-
-struct RecipeSetting {
-  std::string name;
-  std::string default_value;
-  std::string help;
-};
-
 struct RecipeInfo {
   std::string name;
   std::string summary;
-  std::string backend;             // "xnnpack"
+  std::string backend;
   bool needs_calibration = false;  // a static recipe: samples or a plan
-  std::vector<RecipeSetting> settings;
+  std::vector<Setting> settings;
 };
 
 // A recipe with its settings applied.
 struct Recipe {
   RecipeInfo info;
-  std::unique_ptr<Quantizer> quantizer;  // null: the program stays in float
-  PrepareOptions prepare;
-  PartitionerList partitioners;
+  SettingValues settings;
+  std::vector<RecipeStep> steps;  // none: the program stays in float
+  PartitionerList partitioners;   // for what the steps leave
 };
 
-const std::vector<RecipeInfo>& list_recipes();
+// Recipes of all backends, in their order.
+std::vector<RecipeInfo> list_recipes(std::span<const Backend> known = backends());
 
 // A name of the list, or the path of a recipe file (ends in `.json`). Usage errors: an unknown name (the nearest one is
 // suggested), setting or value. Bad input: a damaged recipe file.
-Recipe make_recipe(const std::string& name_or_path, const RecipeSettings& settings = {});
+Recipe make_recipe(const std::string& name_or_path, const RecipeSettings& settings = {}, std::span<const Backend> known = backends());
 
-// Partitioners of `--backend`; `portable` is none. Usage error for an unknown one.
-void add_backend(PartitionerList& partitioners, const std::string& backend, Compat compat);
-std::vector<std::string> backend_names();
+// The partitioner of `--backend`, if it has one. Usage error for an unknown backend or setting.
+void add_backend(PartitionerList& partitioners, const std::string& backend, const RecipeSettings& settings = {},
+                 std::span<const Backend> known = backends());
+std::vector<std::string> backend_names(std::span<const Backend> known = backends());
+
+// ---- the flow
+
+// What samples of a program have to look like.
+std::vector<InputSlot> input_slots(const ExportedProgram& program);
+// Runs every sample through the program; `advance` is called after each. Errors name the sample's file.
+void calibrate(PreparedProgram& prepared, const SampleSource& samples, const std::function<void()>& advance = {});
+
+struct FlowOptions {
+  int threads = 0;
+  // Called with each prepared program before it is converted: runs samples (`calibrate`) or applies a plan.
+  std::function<void(PreparedProgram&)> calibrate;
+  // For explanations: what nothing was observed for gets a scale of 1, and the numbers mean nothing.
+  bool allow_uncalibrated = false;
+  WarningSink warn;
+  std::function<void(std::string_view step)> observe;  // after each step: "prepare", "calibrate", "convert", a transform's name
+};
+
+struct FlowResult {
+  ExportedProgram program;
+  size_t calibration_samples = 0;
+  size_t quantized_tensors = 0;  // observed ones, weights included
+};
+
+// Runs the steps of a recipe. A recipe that quantized nothing is a warning.
+FlowResult run_recipe(ExportedProgram program, const Recipe& recipe, const FlowOptions& options = {});
 
 }  // namespace intaglio
 

@@ -11,6 +11,8 @@
 
 namespace intaglio::xnnpack {
 
+constexpr std::string_view delegate_id = "XnnpackBackend";
+
 struct SymmetricQuantizationOptions {
   bool is_per_channel = false;
   bool is_qat = false;  // refused: training is not Intaglio's job
@@ -36,11 +38,11 @@ class XnnpackPartitioner : public Partitioner {
  public:
   explicit XnnpackPartitioner(XnnpackPartitionerOptions options = {}) : options_(options) {}
   std::unique_ptr<Partitioner> clone() const override { return std::make_unique<XnnpackPartitioner>(*this); }
-  std::string_view backend_id() const override { return "XnnpackBackend"; }
+  std::string_view backend_id() const override { return delegate_id; }
   bool keeps(const ExportedProgram& program, const Node& node) const override;
   void transform(ExportedProgram& program) const override;
   PartitionResult partition(const ExportedProgram& program) const override;
-  Delegate preprocess(ExportedProgram partition) const override;
+  std::vector<Delegate> preprocess(std::vector<MethodPartition> partitions) const override;
   void check(std::span<const std::byte> payload) const override;
 
  private:

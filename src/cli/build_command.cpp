@@ -9,11 +9,11 @@
 namespace intaglio::cli {
 namespace {
 
-void build(const FlowOptions& options, const CommonOptions& common) {
+void build(const FlowArguments& options, const CommonOptions& common) {
   require_extension(options.out, ".pte", "the output of `build`");
   StepClock clock;
-  FlowResult flow = run_flow(options, common, clock);
-  EdgeProgram edge = to_edge_transform_and_lower(std::move(flow.program), flow.recipe.partitioners, {.threads = common.threads});
+  Flow flow = run_flow(options, common, clock);
+  EdgeProgram edge = to_edge_transform_and_lower(std::move(flow.result.program), flow.recipe.partitioners, {.threads = common.threads});
   clock.step("lower");
   Json lowering = lowering_json(edge);
   std::move(edge).to_executorch().save(options.out);
@@ -28,7 +28,7 @@ void build(const FlowOptions& options, const CommonOptions& common) {
   }
   if (common.quiet) return;
   fmt::print("{} -> {}: {} in {:.2f} s\n", options.model, options.out, bytes_text(bytes), clock.total_seconds());
-  if (flow.recipe.quantizer) fmt::print("{}\n", quantization_text(options, flow));
+  if (!flow.recipe.steps.empty()) fmt::print("{}\n", quantization_text(options, flow));
   fmt::print("{}", lowering_text(lowering, fmt::format("intaglio inspect {} --recipe {} --verbose", options.model, options.recipe)));
   fmt::print("steps: {}\n", clock.to_text());
 }
@@ -37,7 +37,7 @@ void build(const FlowOptions& options, const CommonOptions& common) {
 
 void add_build(CLI::App& app, CommonOptions& common) {
   CLI::App* command = app.add_subcommand("build", "quantize and lower: a .pt2 in, a .pte out");
-  const auto options = std::make_shared<FlowOptions>();
+  const auto options = std::make_shared<FlowArguments>();
   add_flow_options(*command, *options);
   command->callback([options, &common] { build(*options, common); });
 }

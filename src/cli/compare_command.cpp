@@ -3,6 +3,7 @@
 #include <memory>
 
 #include <fmt/format.h>
+#include <intaglio/backend.h>
 #include <intaglio/data.h>
 #include <intaglio/error.h>
 
@@ -130,8 +131,9 @@ void add_compare(CLI::App& app, CommonOptions& common) {
   command->add_option("--labels", arguments->labels, "class numbers (.npy), one for each row of the first output");
   command->add_option("--preprocess", arguments->preprocess, "how images become tensors");
   command
-      ->add_option("--numerics", arguments->numerics,
-                   "of a .pt2: as_written, as PyTorch computes it; integer, as XNNPACK does once it is deployed")
+      ->add_option(
+          "--numerics", arguments->numerics,
+          fmt::format("of a .pt2: as_written, as PyTorch computes it; integer, as {} does once it is deployed", backends().front().title))
       ->check(CLI::IsMember({"as_written", "integer"}));
   command->add_option("--repeat", arguments->repetitions, "time each sample this many more times")->check(CLI::Range(0, 1000000));
   command->add_option("--title", arguments->title, "a line above the tables");

@@ -9,24 +9,16 @@
 
 #include "base/progress.h"
 #include "cli/inspect_json.h"
-#include "qdq/op_table.h"
-#include "report/slots.h"
 
 namespace intaglio::cli {
 namespace {
 
-void calibrate(PreparedProgram& prepared, const FlowOptions& options, const CommonOptions& common) {
+void calibrate(PreparedProgram& prepared, const FlowArguments& arguments, const CommonOptions& common) {
   std::optional<Preprocess> preprocess;
-  if (!options.preprocess.empty()) preprocess = parse_preprocess(options.preprocess);
-  const SampleSource samples(options.calibrate, input_slots(prepared.program()), preprocess);
+  if (!arguments.preprocess.empty()) preprocess = parse_preprocess(arguments.preprocess);
+  const SampleSource samples(arguments.calibrate, input_slots(prepared.program()), preprocess);
   Progress progress("calibrating", samples.size(), !common.quiet);
-  for (size_t i = 0; i < samples.size(); ++i) {
-    const Sample sample = samples.load(i);
-    try {
-      prepared(sample.inputs);
-    } catch (const Error& error) { throw error.with_context(escaped(sample.file.string())); }
-    progress.advance();
-  }
+  intaglio::calibrate(prepared, samples, [&] { progress.advance(); });
 }
 
 }  // namespace
@@ -44,15 +36,15 @@ RecipeSettings parse_settings(const std::vector<std::string>& pairs) {
   return settings;
 }
 
-void add_flow_options(CLI::App& command, FlowOptions& options) {
-  command.add_option("MODEL", options.model, "the program, a .pt2")->required();
-  command.add_option("-o,--output", options.out, "where to write")->required();
-  command.add_option("--recipe", options.recipe, "a name (`intaglio recipes`) or a recipe file (.json)")->required();
-  command.add_option("--set", options.settings, "a recipe's setting, key=value")->allow_extra_args(false);
-  command.add_option("--calibrate", options.calibrate, "a sample (.npy, .npz, image) or a folder of them");
-  command.add_option("--preprocess", options.preprocess, "how images become tensors: resize=256,crop=224,mean=..,std=..");
-  command.add_option("--plan", options.plan, "use the decisions of this plan instead of calibrating");
-  command.add_option("--save-plan", options.save_plan, "write what was observed and decided");
+void add_flow_options(CLI::App& command, FlowArguments& arguments) {
+  command.add_option("MODEL", arguments.model, "the program, a .pt2")->required();
+  command.add_option("-o,--output", arguments.out, "where to write")->required();
+  command.add_option("--recipe", arguments.recipe, "a name (`intaglio recipes`) or a recipe file (.json)")->required();
+  command.add_option("--set", arguments.settings, "a recipe's setting, key=value")->allow_extra_args(false);
+  command.add_option("--calibrate", arguments.calibrate, "a sample (.npy, .npz, image) or a folder of them");
+  command.add_option("--preprocess", arguments.preprocess, "how images become tensors: resize=256,crop=224,mean=..,std=..");
+  command.add_option("--plan", arguments.plan, "use the decisions of this plan instead of calibrating");
+  command.add_option("--save-plan", arguments.save_plan, "write what was observed and decided");
 }
 
 void require_extension(const std::string& path, const char* extension, const char* what) {
@@ -64,53 +56,41 @@ void print_warnings(const std::vector<std::string>& warnings, const CommonOption
   for (const std::string& warning : warnings) fmt::print(stderr, "intaglio: warning: {}\n", warning);
 }
 
-FlowResult run_flow(const FlowOptions& options, const CommonOptions& common, StepClock& clock) {
-  FlowResult result;
-  result.recipe = make_recipe(options.recipe, parse_settings(options.settings));
-  if (result.recipe.info.needs_calibration && options.calibrate.empty() && options.plan.empty())
-    throw_usage(fmt::format("recipe '{}' is static: give samples with --calibrate, or decisions with --plan", result.recipe.info.name));
-  result.program = load_exported_program(options.model);
+Flow run_flow(const FlowArguments& arguments, const CommonOptions& common, StepClock& clock) {
+  Flow flow;
+  flow.recipe = make_recipe(arguments.recipe, parse_settings(arguments.settings));
+  const bool needs_calibration = flow.recipe.info.needs_calibration;
+  if (needs_calibration && arguments.calibrate.empty() && arguments.plan.empty())
+    throw_usage(fmt::format("recipe '{}' is static: give samples with --calibrate, or decisions with --plan", flow.recipe.info.name));
+  ExportedProgram program = load_exported_program(arguments.model);
   clock.step("load");
-  if (!result.recipe.quantizer) return result;
-
-  PrepareOptions prepare = result.recipe.prepare;
-  prepare.threads = common.threads;
-  prepare.warn = [&](const std::string& warning) { result.warnings.push_back(warning); };
-  PreparedProgram prepared = prepare_pt2e(std::move(result.program), *result.recipe.quantizer, prepare);
-  clock.step("prepare");
-  if (!options.plan.empty()) {
-    prepared.apply_plan(load_plan(options.plan));
-  } else if (result.recipe.info.needs_calibration) {
-    calibrate(prepared, options, common);
-  }
-  result.calibration_samples = prepared.calibrated_samples();
-  clock.step("calibrate");
-  if (!options.save_plan.empty()) save_plan(prepared.plan(), options.save_plan);
-  result.program = convert_pt2e(std::move(prepared));
-  clock.step("convert");
-
-  for (const Node* node : result.program.graph().node_list()) result.quantized_tensors += qdq::is_dequantize(*node);
-  if (result.quantized_tensors == 0)
-    result.warnings.push_back(
-        fmt::format("recipe '{}' quantized nothing in {}: no operator matched its rules", result.recipe.info.name, escaped(options.model)));
-  return result;
+  FlowOptions options = {.threads = common.threads};
+  options.calibrate = [&](PreparedProgram& prepared) {
+    if (!arguments.plan.empty()) prepared.apply_plan(load_plan(arguments.plan));
+    else if (needs_calibration) calibrate(prepared, arguments, common);
+    if (!arguments.save_plan.empty()) save_plan(prepared.plan(), arguments.save_plan);
+  };
+  options.warn = [&](const std::string& warning) { flow.warnings.push_back(warning); };
+  options.observe = [&](std::string_view step) { clock.step(std::string(step)); };
+  flow.result = run_recipe(std::move(program), flow.recipe, options);
+  return flow;
 }
 
-std::string quantization_text(const FlowOptions& options, const FlowResult& flow) {
-  std::string text = fmt::format("{} tensors quantized by {}", flow.quantized_tensors, flow.recipe.info.name);
-  if (!options.plan.empty()) return text + fmt::format(" as {} says", escaped(options.plan));
+std::string quantization_text(const FlowArguments& arguments, const Flow& flow) {
+  std::string text = fmt::format("{} tensors quantized by {}", flow.result.quantized_tensors, flow.recipe.info.name);
+  if (!arguments.plan.empty()) return text + fmt::format(" as {} says", escaped(arguments.plan));
   if (!flow.recipe.info.needs_calibration) return text + ", without calibration";
-  return text + fmt::format(" from {} sample{}", flow.calibration_samples, flow.calibration_samples == 1 ? "" : "s");
+  return text + fmt::format(" from {} sample{}", flow.result.calibration_samples, flow.result.calibration_samples == 1 ? "" : "s");
 }
 
-Json flow_json(const char* schema, const FlowOptions& options, const FlowResult& flow, uint64_t bytes, const StepClock& clock) {
+Json flow_json(const char* schema, const FlowArguments& arguments, const Flow& flow, uint64_t bytes, const StepClock& clock) {
   Json result = document(schema);
-  result["model"] = options.model;
-  result["output"] = options.out;
+  result["model"] = arguments.model;
+  result["output"] = arguments.out;
   result["bytes"] = bytes;
   result["recipe"] = flow.recipe.info.name;
-  result["calibration_samples"] = flow.calibration_samples;
-  result["quantized_tensors"] = flow.quantized_tensors;
+  result["calibration_samples"] = flow.result.calibration_samples;
+  result["quantized_tensors"] = flow.result.quantized_tensors;
   result["steps"] = clock.to_json();
   result["warnings"] = flow.warnings;
   return result;

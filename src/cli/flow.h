@@ -15,7 +15,7 @@
 
 namespace intaglio::cli {
 
-struct FlowOptions {
+struct FlowArguments {
   std::string model;
   std::string out;
   std::string recipe;
@@ -25,28 +25,25 @@ struct FlowOptions {
   std::string plan;
   std::string save_plan;
 };
-void add_flow_options(CLI::App& command, FlowOptions& options);
+void add_flow_options(CLI::App& command, FlowArguments& arguments);
 
 // Of `--set key=value`; usage error for anything else, and for a key given twice.
 RecipeSettings parse_settings(const std::vector<std::string>& pairs);
 
-struct FlowResult {
-  ExportedProgram program;
+struct Flow {
   Recipe recipe;
-  size_t calibration_samples = 0;
-  size_t quantized_tensors = 0;  // observed ones, weights included
+  FlowResult result;
   std::vector<std::string> warnings;
 };
 
-// Runs the recipe on the program up to the converted program. Guard rails: a static recipe without data or plan is a
-// usage error; a recipe that quantized nothing is a warning.
-FlowResult run_flow(const FlowOptions& options, const CommonOptions& common, StepClock& clock);
+// Loads the program and runs the recipe. A static recipe without data or plan is a usage error.
+Flow run_flow(const FlowArguments& arguments, const CommonOptions& common, StepClock& clock);
 
 // "22 tensors quantized by NAME from 5 samples"; where the ranges come from depends on the recipe and on --plan.
-std::string quantization_text(const FlowOptions& options, const FlowResult& flow);
+std::string quantization_text(const FlowArguments& arguments, const Flow& flow);
 
 // What the documents of `build` and `quantize` have in common.
-Json flow_json(const char* schema, const FlowOptions& options, const FlowResult& flow, uint64_t bytes, const StepClock& clock);
+Json flow_json(const char* schema, const FlowArguments& arguments, const Flow& flow, uint64_t bytes, const StepClock& clock);
 
 // Usage error when the ending of `path` is not `.extension`.
 void require_extension(const std::string& path, const char* extension, const char* what);

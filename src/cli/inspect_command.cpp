@@ -119,7 +119,8 @@ void add_inspect(CLI::App& app, CommonOptions& common) {
   command->add_option("FILE", arguments->file, "a .pt2 or .pte")->required();
   command->add_flag("--verify", arguments->verify, "check every byte (all checksums)");
   command->add_flag("--verbose,--layers", arguments->verbose, "list every operator, node, tensor and weight");
-  command->add_option("--backend", arguments->backend, "of a .pt2: explain the lowering to this one (default: the recipe's, or xnnpack)");
+  command->add_option("--backend", arguments->backend,
+                      fmt::format("of a .pt2: explain the lowering to this one (default: the recipe's, or {})", backend_names().front()));
   command->add_option("--recipe", arguments->recipe, "of a .pt2: explain what this recipe would quantize");
   command->add_option("--set", arguments->settings, "a recipe's setting, key=value")->allow_extra_args(false);
   command->callback([arguments, &common] { inspect(*arguments, common); });

@@ -1,11 +1,9 @@
 #include "cli/inspect_json.h"
 
-#include <functional>
 #include <map>
 
 #include <intaglio/error.h>
 
-#include "pt2e/uncalibrated.h"
 #include "report/pte_explanation.h"
 
 namespace intaglio::cli {
@@ -40,23 +38,14 @@ Json ops_json(const std::vector<ExplainedOp>& ops) {
   return list;
 }
 
-// How the program that `make` gives would be lowered. One that cannot be is explained by the error.
-Json delegation_json(const std::function<ExportedProgram()>& make, const std::string& backend, const PartitionerList& partitioners,
-                     const ExplainOptions& options) {
-  Json result = {{"backend", backend}, {"error", nullptr}};
-  try {
-    EdgeProgram edge = to_edge_transform_and_lower(make(), partitioners, {.threads = options.threads});
-    const DelegationExplanation explained = explain_delegation(edge.methods.at(0));
-    result["work"] = explained.work;
-    result["delegates"] = Json::array();
-    for (const DelegateShare& delegate : explained.delegates)
-      result["delegates"].push_back({{"backend", delegate.backend}, {"nodes", delegate.nodes}, {"share", delegate.share}});
-    result["outside"] = ops_json(explained.outside);
-    std::move(edge).to_executorch();  // what is outside may have no kernel
-  } catch (const Error& error) {
-    if (error.kind() == ErrorKind::bug) throw;
-    result["error"] = error.what();
-  }
+Json delegation_json(const Explanation& explanation, const std::string& backend) {
+  Json result = {{"backend", backend}, {"error", explanation.error.empty() ? Json(nullptr) : Json(explanation.error)}};
+  if (!explanation.delegation) return result;
+  result["work"] = explanation.delegation->work;
+  result["delegates"] = Json::array();
+  for (const DelegateShare& delegate : explanation.delegation->delegates)
+    result["delegates"].push_back({{"backend", delegate.backend}, {"nodes", delegate.nodes}, {"share", delegate.share}});
+  result["outside"] = ops_json(explanation.delegation->outside);
   return result;
 }
 
@@ -68,21 +57,23 @@ Json quantization_json(const QuantizationExplanation& explained, const std::stri
 }
 
 void add_explanations(Json& result, const ExportedProgram& program, const ExplainOptions& options) {
-  std::optional<Recipe> recipe;
+  Recipe recipe;  // of no steps
   if (!options.recipe.empty()) recipe = make_recipe(options.recipe, options.settings);
-  std::string backend = options.backend;
-  if (backend.empty()) backend = recipe ? recipe->info.backend : backend_names().front();
-  PartitionerList partitioners;
-  const Compat compat = recipe ? recipe->prepare.compat : Compat::intaglio;
-  add_backend(partitioners, backend, compat);
-  std::optional<PreparedProgram> prepared;
-  if (recipe && recipe->quantizer)
-    prepared = prepare_pt2e(program.clone(), *recipe->quantizer, {.compat = compat, .threads = options.threads});
+  const std::string backend = !options.backend.empty()       ? options.backend
+                              : !recipe.info.backend.empty() ? recipe.info.backend
+                                                             : backend_names().front();
+  PartitionerList partitioners = recipe.partitioners;
+  if (backend != recipe.info.backend) {
+    partitioners = PartitionerList();
+    RecipeSettings settings;
+    if (!options.recipe.empty()) settings["compat"] = recipe.settings.word("compat");
+    add_backend(partitioners, backend, settings);
+  }
+  const Explanation explanation = explain(program, recipe, partitioners, options.threads);
   result["quantization"] = nullptr;
-  if (prepared) result["quantization"] = quantization_json(explain_quantization(*prepared), recipe->info.name);
-  else if (has_quantization(program)) result["quantization"] = quantization_json(explain_quantization(program), "");
-  const auto deployed = [&] { return prepared ? convert_uncalibrated(std::move(*prepared)) : program.clone(); };
-  result["delegation"] = delegation_json(deployed, backend, partitioners, options);
+  if (explanation.quantization)
+    result["quantization"] = quantization_json(*explanation.quantization, recipe.steps.empty() ? "" : recipe.info.name);
+  result["delegation"] = delegation_json(explanation, backend);
 }
 
 Json tensor_json(const pte::PteTensor& tensor) {
@@ -97,20 +88,17 @@ Json tensor_json(const pte::PteTensor& tensor) {
 
 Json payload_nodes_json(const DelegateContents& delegate, uint64_t method_work) {
   Json nodes = Json::array();
-  const xnnpack::PayloadGraph& graph = *delegate.graph;
-  const std::vector<std::string> texts = xnnpack::node_texts(graph);
-  for (size_t i = 0; i < graph.nodes.size(); ++i) {
-    const xnnpack::PayloadNode& node = graph.nodes[i];
-    const xnnpack::PayloadValue& result = graph.values[node.output];
+  for (size_t i = 0; i < delegate.payload->nodes.size(); ++i) {
+    const DecodedNode& node = delegate.payload->nodes[i];
     const Work& work = delegate.node_work[i];
-    nodes.push_back({{"kind", info(node.kind).name},
-                     {"dtype", name(result.type)},
-                     {"sizes", result.dims},
-                     {"range", node.clamps() ? Json({node.output_min, node.output_max}) : Json(nullptr)},
+    nodes.push_back({{"kind", node.kind},
+                     {"dtype", node.output.dtype},
+                     {"sizes", node.output.sizes},
+                     {"range", node.range ? Json({node.range->first, node.range->second}) : Json(nullptr)},
                      {"work", work.amount},
                      {"unit", unit(work)},
                      {"share", method_work == 0 ? 0 : static_cast<double>(work.amount) / static_cast<double>(method_work)},
-                     {"text", texts[i]}});
+                     {"text", node.text}});
   }
   return nodes;
 }
@@ -119,12 +107,12 @@ Json delegate_json(const pte::PteDelegate& delegate, const DelegateContents& con
   Json result = {{"backend", delegate.id},
                  {"payload_bytes", delegate.payload_size},
                  {"calls", delegate.calls},
-                 {"decoded", contents.graph.has_value()}};
-  if (!contents.graph) return result;
+                 {"decoded", contents.payload.has_value()}};
+  if (!contents.payload) return result;
   result["share"] = contents.share;
   result["kinds"] = counts_json(contents.kinds, "kind");
   result["dtypes"] = counts_json(contents.types, "dtype");
-  result["fused_clamps"] = contents.fused_clamps;
+  result["fused_clamps"] = contents.payload->fused_clamps;
   result["nodes"] = payload_nodes_json(contents, method_work);
   return result;
 }

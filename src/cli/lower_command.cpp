@@ -1,6 +1,7 @@
 #include <memory>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <intaglio/edge.h>
 #include <intaglio/error.h>
 #include <intaglio/pt2.h>
@@ -35,9 +36,8 @@ std::vector<std::pair<std::string, ExportedProgram>> load_methods(const std::vec
 
 void lower(const LowerArguments& arguments, const CommonOptions& common) {
   require_extension(arguments.out, ".pte", "the output of `lower`");
-  const Compat compat = arguments.compat == "torchao" ? Compat::torchao : Compat::intaglio;
   PartitionerList partitioners;
-  for (const std::string& backend : arguments.backends) add_backend(partitioners, backend, compat);
+  for (const std::string& backend : arguments.backends) add_backend(partitioners, backend, {{"compat", arguments.compat}});
   StepClock clock;
   std::vector<std::pair<std::string, ExportedProgram>> methods = load_methods(arguments.models);
   const std::string first_model = methods.front().second.source;
@@ -73,7 +73,8 @@ void add_lower(CLI::App& app, CommonOptions& common) {
   command->add_option("-o,--output", arguments->out, "where to write")->required();
   command
       ->add_option("--backend", arguments->backends,
-                   "xnnpack or portable; several: the first takes its share first, portable kernels run what is left")
+                   fmt::format("{}; several: the first takes its share first, portable kernels run what is left",
+                               fmt::join(backend_names(), " or ")))
       ->required()
       ->allow_extra_args(false);
   command->add_option("--compat", arguments->compat, "torchao: lower exactly as ExecuTorch does, its losses included")

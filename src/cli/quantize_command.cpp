@@ -8,11 +8,11 @@
 namespace intaglio::cli {
 namespace {
 
-void quantize(const FlowOptions& options, const CommonOptions& common) {
+void quantize(const FlowArguments& options, const CommonOptions& common) {
   require_extension(options.out, ".pt2", "the output of `quantize`");
   StepClock clock;
-  const FlowResult flow = run_flow(options, common, clock);
-  save_exported_program(flow.program, options.out);
+  const Flow flow = run_flow(options, common, clock);
+  save_exported_program(flow.result.program, options.out);
   clock.step("write");
 
   const uint64_t bytes = std::filesystem::file_size(options.out);
@@ -20,14 +20,14 @@ void quantize(const FlowOptions& options, const CommonOptions& common) {
   if (common.json) return print(flow_json("intaglio.quantize/1", options, flow, bytes, clock));
   if (common.quiet) return;
   fmt::print("{} -> {}: {} in {:.2f} s\n", options.model, options.out, bytes_text(bytes), clock.total_seconds());
-  if (flow.recipe.quantizer) fmt::print("{}\n", quantization_text(options, flow));
+  if (!flow.recipe.steps.empty()) fmt::print("{}\n", quantization_text(options, flow));
 }
 
 }  // namespace
 
 void add_quantize(CLI::App& app, CommonOptions& common) {
   CLI::App* command = app.add_subcommand("quantize", "quantize only: a .pt2 in, a converted .pt2 out");
-  const auto options = std::make_shared<FlowOptions>();
+  const auto options = std::make_shared<FlowArguments>();
   add_flow_options(*command, *options);
   command->callback([options, &common] { quantize(*options, common); });
 }

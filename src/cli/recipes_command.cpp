@@ -13,7 +13,7 @@ void print_recipes(const CommonOptions& common) {
     result["recipes"] = Json::array();
     for (const RecipeInfo& info : list_recipes()) {
       Json settings = Json::array();
-      for (const RecipeSetting& setting : info.settings)
+      for (const Setting& setting : info.settings)
         settings.push_back({{"name", setting.name}, {"default", setting.default_value}, {"help", setting.help}});
       result["recipes"].push_back({{"name", info.name},
                                    {"backend", info.backend},
@@ -26,7 +26,7 @@ void print_recipes(const CommonOptions& common) {
   std::vector<std::vector<std::string>> rows;
   for (const RecipeInfo& info : list_recipes()) {
     rows.push_back({info.name, info.summary + (info.needs_calibration ? " (needs --calibrate)" : "")});
-    for (const RecipeSetting& setting : info.settings)
+    for (const Setting& setting : info.settings)
       rows.push_back({fmt::format("    --set {}={}", setting.name, setting.default_value), setting.help});
   }
   fmt::print("{}\nA recipe of your own is a JSON file (docs/recipes.md): --recipe mine.json\n", table(rows));

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <intaglio/backend.h>
 #include <intaglio/data.h>
 #include <intaglio/error.h>
 
@@ -76,8 +77,9 @@ void add_run(CLI::App& app, CommonOptions& common) {
   command->add_option("--preprocess", arguments->preprocess, "how an image becomes a tensor");
   command->add_option("-o,--output", arguments->out, "where to write the outputs (.npz)");
   command
-      ->add_option("--numerics", arguments->numerics,
-                   "of a .pt2: as_written, as PyTorch computes it; integer, as XNNPACK does once it is deployed")
+      ->add_option(
+          "--numerics", arguments->numerics,
+          fmt::format("of a .pt2: as_written, as PyTorch computes it; integer, as {} does once it is deployed", backends().front().title))
       ->check(CLI::IsMember({"as_written", "integer"}));
   command->add_option("--method", arguments->method, "of a .pte with several");
   command->add_option("--repeat", arguments->repetitions, "time this many more runs")->check(CLI::Range(0, 1000000));

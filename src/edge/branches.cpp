@@ -17,16 +17,11 @@ Value* tensor_of(const SymArg& operand) {
   return value && (*value)->is_tensor() ? *value : nullptr;
 }
 
-// A branch while it is a program: for each of its user inputs the operand it stands for.
-struct Branch {
-  ExportedProgram program;
-  std::unordered_map<const Value*, size_t> operand_of;
-};
-
 Branch as_program(const ExportedProgram& outer, const Node& node, const Graph& body, const std::vector<SymArg>& operands) {
   if (body.inputs().size() != operands.size())
     throw_bad_input(fmt::format("{}: a branch takes {} values and gets {}", describe(node), body.inputs().size(), operands.size()));
   Branch branch;
+  branch.condition = &node;
   ExportedProgram& program = branch.program;
   std::unordered_map<const Value*, Value*> mapping;
   std::unordered_map<const Value*, Value*> constants;  // by the value outside: an operand may be given twice
@@ -96,40 +91,6 @@ std::unique_ptr<Graph> as_graph(const Branch& branch, const std::vector<size_t>&
   return graph;
 }
 
-void lower_condition(ExportedProgram& outer, Node& node, const std::function<void(ExportedProgram&)>& lower) {
-  const Condition condition = condition_of(node);
-  Branch branches[2];
-  for (size_t i = 0; i < 2; ++i) {
-    branches[i] = as_program(outer, node, *condition.branches[i], condition.operands);
-    lower(branches[i].program);
-    check(node, branches[i].program);
-  }
-  std::vector<size_t> used;
-  for (size_t i = 0; i < condition.operands.size(); ++i)
-    if (std::any_of(std::begin(branches), std::end(branches), [&](const Branch& branch) {
-          return std::any_of(branch.operand_of.begin(), branch.operand_of.end(),
-                             [&](const auto& entry) { return entry.second == i && !entry.first->users().empty(); });
-        }))
-      used.push_back(i);
-  std::vector<SymArg> operands;
-  for (const size_t index : used) operands.push_back(condition.operands[index]);
-  std::vector<const Value*> constants;
-  for (const Branch& branch : branches)
-    for (const InputSpec& spec : branch.program.input_specs)
-      if (const Tensor* tensor = branch.program.constant(spec.value)) {
-        constants.push_back(spec.value);
-        operands.push_back(outer.add_constant(spec.target, *tensor));
-      }
-  std::vector<NamedArgument> arguments = {{"", condition.predicate, ArgKind::positional}};
-  for (size_t i = 0; i < 2; ++i)
-    arguments.push_back({"",
-                         std::make_shared<Subgraph>(
-                             Subgraph{i == 0 ? "true_graph" : "false_graph", as_graph(branches[i], used, constants, condition.operands)}),
-                         ArgKind::positional});
-  arguments.push_back({"", std::move(operands), ArgKind::positional});
-  outer.graph().set_arguments(node, std::move(arguments));
-}
-
 void append(std::vector<SymArg>& operands, const Node& node, const Argument& argument) {
   if (const auto* symbols = argument.get_if<std::vector<SymArg>>()) {
     operands.insert(operands.end(), symbols->begin(), symbols->end());
@@ -168,14 +129,44 @@ Condition condition_of(const Node& node) {
   return condition;
 }
 
-void lower_branches(ExportedProgram& program, const std::function<void(ExportedProgram&)>& lower) {
-  bool found = false;
-  for (Node* node : program.graph().node_list()) {
+std::vector<Branch> take_branches(const ExportedProgram& program) {
+  std::vector<Branch> branches;
+  for (const Node* node : program.graph().node_list()) {
     if (!node->is("higher_order.cond")) continue;
-    lower_condition(program, *node, lower);
-    found = true;
+    const Condition condition = condition_of(*node);
+    for (const Graph* body : condition.branches) branches.push_back(as_program(program, *node, *body, condition.operands));
   }
-  if (found) program.remove_unused_constants();  // those that were operands
+  return branches;
+}
+
+void put_branches(ExportedProgram& outer, Node& node, const Branch& taken, const Branch& other) {
+  const Condition condition = condition_of(node);
+  const Branch* branches[] = {&taken, &other};
+  for (const Branch* branch : branches) check(node, branch->program);
+  std::vector<size_t> used;
+  for (size_t i = 0; i < condition.operands.size(); ++i)
+    if (std::any_of(std::begin(branches), std::end(branches), [&](const Branch* branch) {
+          return std::any_of(branch->operand_of.begin(), branch->operand_of.end(),
+                             [&](const auto& entry) { return entry.second == i && !entry.first->users().empty(); });
+        }))
+      used.push_back(i);
+  std::vector<SymArg> operands;
+  for (const size_t index : used) operands.push_back(condition.operands[index]);
+  std::vector<const Value*> constants;
+  for (const Branch* branch : branches)
+    for (const InputSpec& spec : branch->program.input_specs)
+      if (const Tensor* tensor = branch->program.constant(spec.value)) {
+        constants.push_back(spec.value);
+        operands.push_back(outer.add_constant(spec.target, *tensor));
+      }
+  std::vector<NamedArgument> arguments = {{"", condition.predicate, ArgKind::positional}};
+  for (size_t i = 0; i < 2; ++i)
+    arguments.push_back({"",
+                         std::make_shared<Subgraph>(
+                             Subgraph{i == 0 ? "true_graph" : "false_graph", as_graph(*branches[i], used, constants, condition.operands)}),
+                         ArgKind::positional});
+  arguments.push_back({"", std::move(operands), ArgKind::positional});
+  outer.graph().set_arguments(node, std::move(arguments));
 }
 
 }  // namespace intaglio

@@ -1,16 +1,25 @@
 // Lowering of what stands inside `torch.cond`.
 #pragma once
 
-#include <functional>
+#include <unordered_map>
 
 #include <intaglio/program.h>
 
 namespace intaglio {
 
-// Hands every branch of every `cond` to `lower` as a program of its own, in which operands that are constants outside are
-// constants too, and puts the result back: what the branches made of their constants becomes operands. Nested conditions
-// are the business of `lower`. Refuses branches that write to their operands.
-void lower_branches(ExportedProgram& program, const std::function<void(ExportedProgram&)>& lower);
+// A branch while it is lowered as a program of its own, in which operands that are constants outside are constants too.
+struct Branch {
+  const Node* condition = nullptr;  // where it stands
+  ExportedProgram program;
+  std::unordered_map<const Value*, size_t> operand_of;  // for each of its user inputs the operand that it stands for
+};
+
+// Two branches for each `cond` of the graph, the one taken when the predicate holds first. Nested ones stay inside.
+std::vector<Branch> take_branches(const ExportedProgram& program);
+
+// Puts the lowered branches of `node` in place of what stands there: what they made of their constants becomes operands.
+// Refuses branches that write to their operands.
+void put_branches(ExportedProgram& program, Node& node, const Branch& taken, const Branch& other);
 
 // The branches of a condition: the one taken when the predicate holds first. Refuses any other form.
 struct Condition {

@@ -35,7 +35,7 @@ std::string ops(const Graph& graph) {
   return text;
 }
 
-TEST(LowerBranches, ConstantsOutsideAreConstantsInside) {
+TEST(Branches, ConstantsOutsideAreConstantsInside) {
   TestProgram t;
   Value* x = t.input("x", {2});
   Node& cond = condition(t, {x, t.program.add_constant("c", Tensor::of<float>(std::vector<float>{1, -2}, {2}))});
@@ -57,31 +57,34 @@ TEST(LowerBranches, ConstantsOutsideAreConstantsInside) {
   EXPECT_EQ(edge.methods[0].leftovers.size(), 4u);
 }
 
-TEST(LowerBranches, OperandsThatNoBranchUsesGo) {
+TEST(Branches, OperandsThatNoBranchUsesGo) {
   TestProgram t;
   Value *x = t.input("x", {2}), *y = t.input("y", {2});
   Node& cond = condition(t, {x, y});
   t.returns({cond.output()});
-  lower_branches(t.program, [](ExportedProgram& inner) {
-    Value* a = inner.user_inputs().at(0);
-    inner.graph().set_outputs({a});
-    inner.graph().eliminate_dead_code();
-  });
+  std::vector<Branch> branches = take_branches(t.program);
+  for (Branch& branch : branches) {
+    branch.program.graph().set_outputs({branch.program.user_inputs().at(0)});
+    branch.program.graph().eliminate_dead_code();
+  }
+  put_branches(t.program, cond, branches.at(0), branches.at(1));
   verify(t.program);
   EXPECT_EQ(condition_of(cond).operands.size(), 1u);
   EXPECT_EQ(y->users().size(), 0u);
 }
 
-TEST(LowerBranches, WritingToAnOperandIsRefused) {
+TEST(Branches, WritingToAnOperandIsRefused) {
   TestProgram t;
   Value* x = t.input("x", {2});
   Node& cond = condition(t, {x, x});
   t.returns({cond.output()});
-  const auto writing = [](ExportedProgram& inner) { inner.output_specs[0] = {OutputSpec::Kind::user_input_mutation, "a"}; };
-  EXPECT_NE(test::refusal_of(ErrorKind::unsupported, [&] { lower_branches(t.program, writing); }).find("'a' in place"), std::string::npos);
+  std::vector<Branch> branches = take_branches(t.program);
+  branches.at(1).program.output_specs[0] = {OutputSpec::Kind::user_input_mutation, "a"};
+  const auto put = [&] { put_branches(t.program, cond, branches.at(0), branches.at(1)); };
+  EXPECT_NE(test::refusal_of(ErrorKind::unsupported, put).find("'a' in place"), std::string::npos);
 }
 
-TEST(LowerBranches, OneBranchIsDamage) {
+TEST(Branches, OneBranchIsDamage) {
   TestProgram t;
   Value* x = t.input("x", {2});
   Node& cond = t.raw("higher_order.cond", {{"", x}, {"", branch("aten.relu.default")}, {"", x}}, {two});

@@ -1,6 +1,8 @@
 // Lowering, from top to bottom: exported program -> functional ATen -> core ATen -> edge dialect -> delegates cut out.
 
 #include <algorithm>
+#include <iterator>
+#include <map>
 #include <set>
 #include <span>
 
@@ -97,13 +99,6 @@ class Lowering {
 // Where a refusal is remembered until the leftovers are listed; nodes that replace the refused one inherit it.
 constexpr const char* refusal_key = "refusal";
 
-void partition(EdgeMethod& method, const Partitioner& partitioner) {
-  partitioner.transform(method.program);
-  PartitionResult result = partitioner.partition(method.program);
-  for (const Refusal& refusal : result.refusals) refusal.node->metadata[refusal_key] = refusal.rule;
-  delegate_partitions(method.program, partitioner, result.partitions, method.delegates);
-}
-
 bool is_bookkeeping(const Node& node) {
   const std::string_view space = node.op().name_space();
   return node.is(delegate_call) || node.is("higher_order.cond") || space == "_operator" || space == "math" ||
@@ -120,46 +115,169 @@ void list_leftovers(ExportedProgram& program, std::vector<LeftoverOp>& leftovers
   }
 }
 
-// `method` has its program; what becomes of it is added.
-void lower_method(EdgeMethod& method, const PartitionerList& partitioners, const LowerOptions& options, int depth = 0);
+// The program of a method, or of a branch of a condition in it: a branch is lowered as a method is.
+struct Body {
+  std::string method;
+  int depth = 0;  // conditions around it
+  Branch branch;
+  std::vector<Delegate> delegates;  // of this body and, once it is finished, of the branches in it
+  std::vector<LeftoverOp> leftovers;
+  std::vector<Body> branches;
 
-// Branches of conditions are lowered as the program is; delegates and leftovers are counted with the method's.
-void lower_branches_of(EdgeMethod& method, const PartitionerList& partitioners, const LowerOptions& options, int depth) {
-  constexpr int deepest = 32;
-  if (depth > deepest)
-    throw_bad_input(
-        fmt::format("method '{}': conditions are nested more than {} deep; write some of them as one", escaped(method.name), deepest));
-  lower_branches(method.program, [&](ExportedProgram& branch) {
-    EdgeMethod inner{method.name, std::move(branch), std::move(method.delegates), std::move(method.leftovers)};
-    lower_method(inner, partitioners, options, depth + 1);
-    branch = std::move(inner.program);
-    method.delegates = std::move(inner.delegates);
-    method.leftovers = std::move(inner.leftovers);
-  });
-}
+  ExportedProgram& program() { return branch.program; }
+};
 
-void lower_method(EdgeMethod& method, const PartitionerList& partitioners, const LowerOptions& options, int depth) {
-  Lowering lowering(method.program, options);
-  lowering.run(normalizing);
-  decompose(method.program, [&](const Node& node) {
-    return std::any_of(partitioners.items().begin(), partitioners.items().end(),
-                       [&](const auto& partitioner) { return partitioner->keeps(method.program, node); });
-  });
-  lowering.done("decompose");
-  lowering.run(edge);
-  if (!partitioners.items().empty()) {
-    for (const auto& partitioner : partitioners.items()) {
-      partition(method, *partitioner);
-      lowering.done(fmt::format("delegate to {}", partitioner->backend_id()));
-    }
-    // What was kept whole for a backend that did not take it after all.
-    decompose(method.program);
-    lowering.done("decompose leftovers");
-    lowering.run(edge);
+// Errors of `work` name the file.
+template <typename Work>
+void within_file(const std::string& file, const Work& work) {
+  try {
+    work();
+  } catch (const Error& error) {
+    if (file.empty()) throw;
+    throw error.with_context(escaped(file));
   }
-  list_leftovers(method.program, method.leftovers);
-  lower_branches_of(method, partitioners, options, depth);
 }
+
+// Calls `step(body)` for the body and those in it, outer ones first.
+template <typename Step>
+void for_each_body(Body& body, const Step& step) {
+  within_file(std::string(body.program().source), [&] { step(body); });
+  for (Body& branch : body.branches) for_each_body(branch, step);
+}
+
+// What a backend takes of all bodies.
+class Delegation {
+ public:
+  explicit Delegation(const Partitioner& partitioner) : partitioner_(partitioner) {}
+
+  void partition(Body& body) {
+    partitioner_.transform(body.program());
+    PartitionResult result = partitioner_.partition(body.program());
+    for (const Refusal& refusal : result.refusals) refusal.node->metadata[refusal_key] = refusal.rule;
+    arrange_partitions(body.program(), result.partitions);
+    for (const Partition& partition : result.partitions)
+      cut_out_.push_back({body.method, taken_[body.method]++, extract_partition(body.program(), partition)});
+    partitions_.push_back(std::move(result.partitions));
+  }
+
+  void preprocess() {
+    std::vector<ExportedProgram> programs;
+    for (const MethodPartition& partition : cut_out_) programs.push_back(partition.program.clone());
+    delegates_ = partitioner_.preprocess(std::move(cut_out_));
+    if (delegates_.size() != programs.size())
+      throw_bug(fmt::format("{} made {} delegates of {} partitions", partitioner_.backend_id(), delegates_.size(), programs.size()));
+    for (size_t i = 0; i < programs.size(); ++i)
+      if (!delegates_[i].program) delegates_[i].program = std::make_unique<ExportedProgram>(std::move(programs[i]));
+  }
+
+  // In the order of `partition`.
+  void cut(Body& body) {
+    for (const Partition& partition : partitions_[next_body_]) {
+      cut_partition(body.program(), partition, body.delegates.size());
+      body.delegates.push_back(std::move(delegates_[next_delegate_++]));
+    }
+    if (!partitions_[next_body_++].empty()) body.program().remove_unused_constants();
+  }
+
+ private:
+  const Partitioner& partitioner_;
+  std::vector<std::vector<Partition>> partitions_;  // by body
+  std::map<std::string, size_t> taken_;             // by method
+  std::vector<MethodPartition> cut_out_;
+  std::vector<Delegate> delegates_;
+  size_t next_body_ = 0;
+  size_t next_delegate_ = 0;
+};
+
+class ProgramLowering {
+ public:
+  ProgramLowering(const PartitionerList& partitioners, const LowerOptions& options)
+      : partitioners_(partitioners.items()), options_(options) {}
+
+  std::vector<EdgeMethod> run(std::vector<std::pair<std::string, ExportedProgram>> methods) {
+    for (auto& [name, program] : methods) bodies_.push_back({std::move(name), 0, {nullptr, std::move(program), {}}, {}, {}, {}});
+    for (Body& body : bodies_) for_each_body(body, [&](Body& each) { to_edge_dialect(each); });
+    for (const auto& partitioner : partitioners_) delegate_to(*partitioner);
+    std::vector<EdgeMethod> lowered;
+    for (Body& body : bodies_) {
+      for_each_body(body, [&](Body& each) { finish(each); });
+      within_file(std::string(body.program().source), [&] { put_branches_of(body); });
+      lowered.push_back({std::move(body.method), std::move(body.program()), std::move(body.delegates), std::move(body.leftovers)});
+    }
+    return lowered;
+  }
+
+ private:
+  void to_edge_dialect(Body& body) {
+    Lowering lowering(body.program(), options_);
+    lowering.run(normalizing);
+    decompose(body.program(), [&](const Node& node) {
+      return std::ranges::any_of(partitioners_, [&](const auto& partitioner) { return partitioner->keeps(body.program(), node); });
+    });
+    lowering.done("decompose");
+    lowering.run(edge);
+    constexpr int deepest = 32;
+    if (body.depth > deepest)
+      throw_bad_input(
+          fmt::format("method '{}': conditions are nested more than {} deep; write some of them as one", escaped(body.method), deepest));
+    // Only now: what the program knows of a condition's operands, its branches know too.
+    for (Branch& branch : take_branches(body.program()))
+      body.branches.push_back({body.method, body.depth + 1, std::move(branch), {}, {}, {}});
+  }
+
+  void delegate_to(const Partitioner& partitioner) {
+    Delegation delegation(partitioner);
+    for (Body& body : bodies_) for_each_body(body, [&](Body& each) { delegation.partition(each); });
+    within_file(bodies_.size() == 1 ? bodies_[0].program().source : "", [&] { delegation.preprocess(); });
+    const std::string step = fmt::format("delegate to {}", partitioner.backend_id());
+    for (Body& body : bodies_)
+      for_each_body(body, [&](Body& each) {
+        delegation.cut(each);
+        Lowering(each.program(), options_).done(step);
+      });
+  }
+
+  void finish(Body& body) {
+    if (!partitioners_.empty()) {
+      // What was kept whole for a backend that did not take it after all.
+      Lowering lowering(body.program(), options_);
+      decompose(body.program());
+      lowering.done("decompose leftovers");
+      lowering.run(edge);
+    }
+    list_leftovers(body.program(), body.leftovers);
+  }
+
+  // Delegates and leftovers of branches are counted with the method's.
+  void put_branches_of(Body& body) {
+    for (Node* node : body.program().graph().node_list()) {
+      std::vector<Body*> sides;
+      for (Body& branch : body.branches)
+        if (branch.branch.condition == node) sides.push_back(&branch);
+      if (sides.empty()) continue;
+      for (Body* side : sides) {
+        put_branches_of(*side);
+        renumber_delegates(side->program().graph(), body.delegates.size());
+        std::ranges::move(side->delegates, std::back_inserter(body.delegates));
+        std::ranges::move(side->leftovers, std::back_inserter(body.leftovers));
+      }
+      put_branches(body.program(), *node, sides[0]->branch, sides[1]->branch);
+    }
+    if (!body.branches.empty()) body.program().remove_unused_constants();  // those that were operands
+  }
+
+  static void renumber_delegates(Graph& graph, size_t before) {
+    for_each_graph(graph, [&](Graph& each) {
+      for (Node* node : each.node_list())
+        if (node->is(delegate_call))
+          each.set_argument(*node, "delegate", *node->find("delegate")->get_if<int64_t>() + static_cast<int64_t>(before));
+    });
+  }
+
+  const std::vector<std::shared_ptr<Partitioner>>& partitioners_;
+  const LowerOptions& options_;
+  std::vector<Body> bodies_;
+};
 
 }  // namespace
 
@@ -176,17 +294,7 @@ EdgeProgram to_edge_transform_and_lower(std::vector<std::pair<std::string, Expor
     if (name.empty() || !names.insert(name).second) throw_usage(fmt::format("the method name '{}' is empty or used twice", escaped(name)));
   EdgeProgram lowered;
   lowered.partitioners = partitioners;
-  for (auto& [name, program] : methods) {
-    const std::string source = program.source;
-    try {
-      EdgeMethod method{std::move(name), std::move(program), {}, {}};
-      lower_method(method, partitioners, options);
-      lowered.methods.push_back(std::move(method));
-    } catch (const Error& error) {
-      if (source.empty()) throw;
-      throw error.with_context(escaped(source));
-    }
-  }
+  lowered.methods = ProgramLowering(partitioners, options).run(std::move(methods));
   return lowered;
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
 #include <intaglio/error.h>
 
 namespace intaglio::interp {
@@ -51,12 +52,25 @@ Schedule& GraphRunner::schedule_for(const ValueHook* hook, const std::vector<con
 
 void GraphRunner::prepare(const ValueHook* hook, const std::vector<const Value*>* watched) { schedule_for(hook, watched); }
 
-void GraphRunner::observe(const Step& step, const ValueHook& hook, const std::optional<std::vector<const Value*>>& watched) {
+// The value as the hook sees it, replaced where the hook wants that.
+static bool show(const ValueHook& hook, const Value* value, RuntimeValue& place) {
+  const auto* tensor = std::get_if<Tensor>(&place);
+  if (tensor == nullptr || !tensor->defined()) return false;
+  std::optional<Tensor> replacement = hook(value, tensor->is_dense() ? *tensor : tensor->contiguous());
+  if (!replacement) return false;
+  if (replacement->dtype() != tensor->dtype() || replacement->sizes() != tensor->sizes())
+    throw_bug(fmt::format("the hook replaced '{}' by a tensor of another type or other sizes", value->name()));
+  place = std::move(*replacement);
+  return true;
+}
+
+bool GraphRunner::observe(const Step& step, const ValueHook& hook, const std::optional<std::vector<const Value*>>& watched) {
+  bool replaced = false;
   for (size_t i = 0; i < step.values.size(); ++i) {
     if (watched && !std::binary_search(watched->begin(), watched->end(), step.values[i])) continue;
-    const auto* tensor = std::get_if<Tensor>(&values_[static_cast<size_t>(step.outputs[i])]);
-    if (tensor != nullptr && tensor->defined()) hook(step.values[i], tensor->is_dense() ? *tensor : tensor->contiguous());
+    replaced |= show(hook, step.values[i], values_[static_cast<size_t>(step.outputs[i])]);
   }
+  return replaced;
 }
 
 std::vector<RuntimeValue> GraphRunner::run(Pool& pool, int threads, const ValueHook* hook, const std::vector<const Value*>* watched) {
@@ -64,18 +78,16 @@ std::vector<RuntimeValue> GraphRunner::run(Pool& pool, int threads, const ValueH
   const auto& filter = schedules_.back()->watched;
   if (hook != nullptr)
     for (const Value* input : graph_.inputs()) {
-      const auto* tensor = std::get_if<Tensor>(&place(input));
-      if (tensor == nullptr || constants_.contains(input) || kept_.contains(input)) continue;
-      if (!filter || std::binary_search(filter->begin(), filter->end(), input))
-        (*hook)(input, tensor->is_dense() ? *tensor : tensor->contiguous());
+      if (constants_.contains(input) || kept_.contains(input)) continue;
+      if (!filter || std::binary_search(filter->begin(), filter->end(), input)) show(*hook, input, place(input));
     }
   Context context{pool, threads, aliasing_.has_in_place, &schedule.constants};
   for (Step& step : schedule.steps) {
     const bool ready = step.constant && computed_[static_cast<size_t>(step.outputs.front())];
     if (!ready) run_step(step, values_, context);
-    if (step.constant && !ready)
-      for (const int32_t slot : step.outputs) computed_[static_cast<size_t>(slot)] = true;
-    if (hook != nullptr) observe(step, *hook, filter);
+    const bool replaced = hook != nullptr && observe(step, *hook, filter);
+    if (step.constant && (!ready || replaced))  // the next run needs what was computed, not what stood in for it
+      for (const int32_t slot : step.outputs) computed_[static_cast<size_t>(slot)] = !replaced;
     for (const int32_t slot : step.dead) values_[static_cast<size_t>(slot)] = std::monostate();
   }
   std::vector<RuntimeValue> results;

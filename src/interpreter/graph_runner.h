@@ -34,7 +34,8 @@ class GraphRunner {
     Schedule schedule;
   };
   Schedule& schedule_for(const ValueHook* hook, const std::vector<const Value*>* watched);
-  void observe(const Step& step, const ValueHook& hook, const std::optional<std::vector<const Value*>>& watched);
+  // Shows the results of a step to the hook; true when it replaced one.
+  bool observe(const Step& step, const ValueHook& hook, const std::optional<std::vector<const Value*>>& watched);
 
   const Graph& graph_;
   Slots slots_;

@@ -27,7 +27,7 @@ void run_program(benchmark::State& state, const std::string& path, bool watched)
   const ExportedProgram program = load_exported_program(path);
   Interpreter interpreter(program, {.threads = 1});
   const std::vector<Tensor> inputs = example_inputs(program);
-  const ValueHook hook = watched ? ValueHook([](const Value*, const Tensor&) {}) : ValueHook();
+  const ValueHook hook = watched ? ValueHook([](const Value*, const Tensor&) { return std::nullopt; }) : ValueHook();
   interpreter.run(inputs, hook);
   for (auto _ : state) benchmark::DoNotOptimize(interpreter.run(inputs, hook));
 }

@@ -55,7 +55,10 @@ TEST(Interpreter, FusedAndWatchedRunsAgree) {
   const Tensor x = noise({1, 3, 6, 6});
   const Tensor fused = interpreter.run({x})[0];
   std::map<const Value*, Tensor> seen;
-  const Tensor every = interpreter.run({x}, [&](const Value* value, const Tensor& tensor) { seen[value] = tensor.clone(); })[0];
+  const Tensor every = interpreter.run({x}, [&](const Value* value, const Tensor& tensor) {
+    seen[value] = tensor.clone();
+    return std::nullopt;
+  })[0];
   EXPECT_EQ(fused.sizes(), (Sizes{1, 4}));
   expect_values(fused, values(every), 1e-6);
   EXPECT_TRUE(seen.contains(net.x) && seen.contains(net.conv) && seen.contains(net.norm) && seen.contains(net.relu) &&
@@ -76,9 +79,29 @@ TEST(Interpreter, WatchedValuesOnly) {
   const Tensor x = noise({1, 3, 6, 6});
   std::vector<const Value*> seen;
   const std::vector<const Value*> watched = {net.x, net.relu};
-  const Tensor result = interpreter.run({x}, [&](const Value* value, const Tensor&) { seen.push_back(value); }, &watched)[0];
+  const Tensor result = interpreter.run(
+      {x},
+      [&](const Value* value, const Tensor&) {
+        seen.push_back(value);
+        return std::nullopt;
+      },
+      &watched)[0];
   EXPECT_EQ(seen, watched);
   EXPECT_TRUE(bit_equal(result, interpreter.run({x})[0]));
+}
+
+TEST(Interpreter, LaterNodesSeeWhatTheHookReturns) {
+  ConvNet net;
+  Interpreter interpreter(net.program, {.threads = 1});
+  const Tensor x = noise({1, 3, 6, 6});
+  const std::vector<const Value*> watched = {net.relu};
+  const Tensor twos = Tensor::of<float>(std::vector<float>(4 * 36, 2.0f), {1, 4, 6, 6});
+  const Tensor before = interpreter.run({x})[0];
+  const ValueHook replace = [&](const Value*, const Tensor&) { return std::optional(twos.clone()); };
+  expect_values(interpreter.run({x}, replace, &watched)[0], {2, 2, 2, 2});
+  EXPECT_TRUE(bit_equal(before, interpreter.run({x})[0]));
+  const ValueHook other = [&](const Value*, const Tensor&) { return std::optional(Tensor::zeros(DType::float32, {1})); };
+  EXPECT_NE(message_of([&] { interpreter.run({x}, other, &watched); }).find("other sizes"), std::string::npos);
 }
 
 TEST(Interpreter, SameBitsForAnyNumberOfThreads) {

@@ -1,4 +1,4 @@
-// The driver on a table of its own: what each backend's table may ask of it. XNNPACK's quantizer_test.cpp has the rest.
+// The driver on a table of its own: what each backend's table may ask of it. The quantizer_test.cpp of a backend has the rest.
 #include <gtest/gtest.h>
 
 #include "pt2e/pattern_table.h"

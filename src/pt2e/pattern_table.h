@@ -94,8 +94,8 @@ struct PatternRow {
 };
 
 struct PatternTable {
-  std::string_view name;             // "xnnpack": rules are called `xnnpack.linear`
-  std::string_view title;            // "XNNPACK", for refusals
+  std::string_view name;             // rules are called `<name>.linear`
+  std::string_view title;            // for refusals
   std::span<const PatternRow> rows;  // the first that takes a node wins
   Ops sharing;                       // operators that only move or clip values: they take over the parameters of what they read
   Ops lifted;                        // binary operators whose numbers become 0-d float32 buffers

@@ -70,10 +70,11 @@ std::vector<Tensor> PreparedProgram::operator()(const std::vector<Tensor>& input
 
   // Graph inputs come before every node, constants before user inputs, as they stand in the signature.
   observe_constants(state);
+  std::vector<Tensor> passed_on = inputs;
   for (size_t i = 0; i < inputs.size(); ++i)
-    if (inputs[i].defined()) observe_value(state, user_inputs[i], inputs[i]);
+    if (inputs[i].defined()) passed_on[i] = observe_value(state, user_inputs[i], inputs[i]).value_or(inputs[i]);
   std::vector<Tensor> outputs = state.interpreter->run(
-      inputs, [&](const Value* value, const Tensor& tensor) { observe_value(state, value, tensor); }, &state.watched);
+      passed_on, [&](const Value* value, const Tensor& tensor) { return observe_value(state, value, tensor); }, &state.watched);
   ++state.samples;
   return outputs;
 }

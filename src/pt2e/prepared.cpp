@@ -102,8 +102,20 @@ std::unique_ptr<Observer> make_observer(const AnyQuantizationSpec& any) {
   return spec->observer.make(settings);
 }
 
-void observe_value(PreparedProgram::State& state, const Value* value, const Tensor& tensor) {
-  for (const size_t index : state.insertions.at(value)) observe(state, state.insertions.items[index], tensor);
+std::optional<Tensor> observe_value(PreparedProgram::State& state, const Value* value, const Tensor& tensor) {
+  std::optional<Tensor> passed_on;
+  for (const size_t index : state.insertions.at(value)) {
+    const Insertion& insertion = state.insertions.items[index];
+    observe(state, insertion, passed_on ? *passed_on : tensor);
+    const Observer* observer = state.groups[insertion.group].observer.get();
+    std::optional<Tensor> replacement = observer == nullptr ? std::nullopt : observer->replacement(passed_on ? *passed_on : tensor);
+    if (!replacement) continue;
+    if (!insertion.of_output)
+      throw_unsupported(
+          fmt::format("{}: an observer that replaces what it sees stands for all users of a tensor, not for some", place_of(insertion)));
+    passed_on = std::move(replacement);
+  }
+  return passed_on;
 }
 
 void observe_constants(PreparedProgram::State& state) {

@@ -39,8 +39,9 @@ struct PreparedProgram::State {
 // Null for specs without an observer of their own (derived ones).
 std::unique_ptr<Observer> make_observer(const AnyQuantizationSpec& spec);
 
-// Feeds one tensor to every observer that stands at `value`, in their order. Adds tensor and layer to errors.
-void observe_value(PreparedProgram::State& state, const Value* value, const Tensor& tensor);
+// Feeds one tensor to every observer that stands at `value`, in their order. Adds tensor and layer to errors. Returns what
+// takes the tensor's place for the value's users, if an observer wants that.
+std::optional<Tensor> observe_value(PreparedProgram::State& state, const Value* value, const Tensor& tensor);
 // Weights, biases and other constants; min/max observers see each only once, the others at every call as torchao's do.
 void observe_constants(PreparedProgram::State& state);
 // The same when no sample ever ran (weight-only quantization needs none), with what follows from constants alone.

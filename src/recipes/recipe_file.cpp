@@ -1,18 +1,14 @@
 #include "recipes/recipe_file.h"
 
 #include <algorithm>
-#include <array>
-#include <initializer_list>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <intaglio/error.h>
-#include <intaglio/xnnpack.h>
 #include <nlohmann/json.hpp>
 
 #include "base/mapped_file.h"
 #include "recipes/rules.h"
-#include "recipes/settings.h"
 
 namespace intaglio {
 namespace {
@@ -23,7 +19,8 @@ constexpr std::string_view kSchema = "intaglio-recipe/1";
 
 class RecipeReader {
  public:
-  RecipeReader(std::string file, RecipeSettings settings) : file_(std::move(file)), settings_(std::move(settings)) {}
+  RecipeReader(std::string file, RecipeSettings settings, std::span<const Backend> known)
+      : file_(std::move(file)), given_(std::move(settings)), known_(known) {}
 
   Recipe read(const json& document) {
     check_keys(document, "", {"schema", "name", "backend", "settings", "rules"});
@@ -32,10 +29,11 @@ class RecipeReader {
     recipe.info.name = document.contains("name") ? text(document, "", "name") : file_;
     recipe.info.summary = "a user's recipe";
     recipe.info.backend = text(document, "", "backend");
-    const auto [compat, is_qat] = read_settings(document);
-    is_qat_ = is_qat;
-    recipe.prepare.compat = compat;
-    add_backend(recipe.partitioners, recipe.info.backend, compat);
+    read_settings(document);
+    backend_ = &backend_named(known_, recipe.info.backend);
+    recipe.info.settings = both(backend_->settings, backend_->file_settings);
+    recipe.settings = SettingValues(recipe.info.settings, given_, fmt::format("recipe '{}'", file_));
+    if (backend_->partitioner) recipe.partitioners.add(backend_->partitioner(recipe.settings));
 
     if (!document.contains("rules") || !document["rules"].is_array()) fail("rules", "must be a list of rules");
     std::vector<RecipeRule> rules;
@@ -44,7 +42,10 @@ class RecipeReader {
     recipe.info.needs_calibration = std::any_of(rules.begin(), rules.end(), [](const RecipeRule& rule) {
       return rule.config && rule.config->input_activation && !rule.config->input_activation->is_dynamic;
     });
-    if (quantizes) recipe.quantizer = std::make_unique<RuleQuantizer>(xnnpack::XnnpackQuantizer(compat), std::move(rules));
+    if (quantizes) {
+      const Compat compat = compat_of(recipe.settings);
+      recipe.steps.emplace_back(Pt2eStep{std::make_shared<RuleQuantizer>(backend_->quantizer(compat), std::move(rules)), compat});
+    }
     return recipe;
   }
 
@@ -53,7 +54,7 @@ class RecipeReader {
     throw_bad_input(fmt::format("{}: {}: {} (see docs/recipes.md)", file_, place.empty() ? "top level" : place, cause));
   }
 
-  void check_keys(const json& object, const std::string& place, std::initializer_list<std::string_view> allowed) const {
+  void check_keys(const json& object, const std::string& place, const std::vector<std::string_view>& allowed) const {
     if (!object.is_object()) fail(place, "must be an object");
     for (const auto& [key, value] : object.items())
       if (std::find(allowed.begin(), allowed.end(), key) == allowed.end())
@@ -67,14 +68,11 @@ class RecipeReader {
     return object[key].get<std::string>();
   }
 
-  TakenSettings read_settings(const json& document) {
-    RecipeSettings merged;
-    if (document.contains("settings")) {
-      check_keys(document["settings"], "settings", {"compat", "is_qat"});
-      for (const auto& [key, value] : document["settings"].items()) merged[key] = text(document["settings"], "settings", key.c_str());
-    }
-    for (const auto& [key, value] : settings_) merged[key] = value;
-    return take_settings(merged, file_, true);
+  // What the command line says goes before what the file says.
+  void read_settings(const json& document) {
+    if (!document.contains("settings")) return;
+    check_keys(document["settings"], "settings", {"compat", "is_qat"});
+    for (const auto& [key, value] : document["settings"].items()) given_.emplace(key, text(document["settings"], "settings", key.c_str()));
   }
 
   RecipeRule read_rule(const json& object, const std::string& place) const {
@@ -94,41 +92,44 @@ class RecipeReader {
   }
 
   QuantizationConfig read_config(const json& object, const std::string& place) const {
-    xnnpack::SymmetricQuantizationOptions options;
-    options.is_qat = is_qat_;
-    check_keys(object, place, {"scheme", "is_per_channel", "is_qat", "is_dynamic", "act_qmin", "act_qmax", "weight_qmin", "weight_qmax"});
-    if (object.contains("scheme") && text(object, place, "scheme") != "symmetric_int8")
-      fail(place + ".scheme", "must be \"symmetric_int8\"");
-    read_flag(object, place, "is_per_channel", options.is_per_channel);
-    read_flag(object, place, "is_qat", options.is_qat);
-    read_flag(object, place, "is_dynamic", options.is_dynamic);
-    read_bound(object, place, "act_qmin", options.act_qmin);
-    read_bound(object, place, "act_qmax", options.act_qmax);
-    read_bound(object, place, "weight_qmin", options.weight_qmin);
-    read_bound(object, place, "weight_qmax", options.weight_qmax);
-    if (options.act_qmin >= options.act_qmax || options.weight_qmin >= options.weight_qmax)
-      fail(place, "a lower bound is not below its upper bound");
+    if (!backend_->config) fail(place, fmt::format("backend '{}' has no quantizer; give null", backend_->name));
+    std::vector<std::string_view> names;
+    RecipeSettings given;
+    for (const Setting& setting : backend_->config_settings) {
+      names.push_back(setting.name);
+      if (const auto of_file = given_.find(setting.name); of_file != given_.end()) given.insert(*of_file);
+    }
+    check_keys(object, place, names);
+    for (const Setting& setting : backend_->config_settings)
+      if (object.contains(setting.name)) given[setting.name] = config_value(object[setting.name], setting, place + "." + setting.name);
     try {
-      return xnnpack::get_symmetric_quantization_config(options);
+      return backend_->config(SettingValues(backend_->config_settings, given, place));
     } catch (const Error& error) { throw error.with_context(fmt::format("{}: {}", file_, place)); }
   }
 
-  void read_flag(const json& object, const std::string& place, const char* key, bool& target) const {
-    if (!object.contains(key)) return;
-    if (!object[key].is_boolean()) fail(place + "." + key, "must be true or false");
-    target = object[key].get<bool>();
-  }
-
-  void read_bound(const json& object, const std::string& place, const char* key, int64_t& target) const {
-    if (!object.contains(key)) return;
-    const bool in_range = object[key].is_number_integer() && object[key].get<int64_t>() >= -128 && object[key].get<int64_t>() <= 127;
-    if (!in_range) fail(place + "." + key, "must be an integer from -128 to 127");
-    target = object[key].get<int64_t>();
+  // The value as text, of the type that the setting has.
+  std::string config_value(const json& value, const Setting& setting, const std::string& place) const {
+    switch (setting.type) {
+      case Setting::Type::boolean:
+        if (!value.is_boolean()) fail(place, "must be true or false");
+        return value.dump();
+      case Setting::Type::integer:
+        if (!value.is_number_integer() || value.get<int64_t>() < setting.smallest || value.get<int64_t>() > setting.largest)
+          fail(place, fmt::format("must be an integer from {} to {}", setting.smallest, setting.largest));
+        return value.dump();
+      case Setting::Type::word: break;
+    }
+    if (!value.is_string()) fail(place, "must be a string");
+    const std::string word = value.get<std::string>();
+    if (std::find(setting.words.begin(), setting.words.end(), word) == setting.words.end())
+      fail(place, fmt::format("must be \"{}\"", fmt::join(setting.words, "\" or \"")));
+    return word;
   }
 
   std::string file_;
-  RecipeSettings settings_;
-  bool is_qat_ = false;
+  RecipeSettings given_;
+  std::span<const Backend> known_;
+  const Backend* backend_ = nullptr;
 };
 
 // nlohmann keeps the last of equal keys; a recipe that says a thing twice is refused.
@@ -153,16 +154,21 @@ json parse_unique(std::string_view text, const std::string& file) {
 
 }  // namespace
 
-Recipe parse_recipe(std::string_view text, const std::string& name, const RecipeSettings& settings) {
-  constexpr size_t kLimit = 1 << 20;
-  if (text.size() > kLimit) throw_bad_input(name + ": is too large for a recipe (1 MiB)");
-  return RecipeReader(name, settings).read(parse_unique(text, name));
+std::vector<Setting> both(std::vector<Setting> settings, const std::vector<Setting>& more) {
+  settings.insert(settings.end(), more.begin(), more.end());
+  return settings;
 }
 
-Recipe load_recipe_file(const std::filesystem::path& path, const RecipeSettings& settings) {
+Recipe parse_recipe(std::string_view text, const std::string& name, const RecipeSettings& settings, std::span<const Backend> known) {
+  constexpr size_t kLimit = 1 << 20;
+  if (text.size() > kLimit) throw_bad_input(name + ": is too large for a recipe (1 MiB)");
+  return RecipeReader(name, settings, known).read(parse_unique(text, name));
+}
+
+Recipe load_recipe_file(const std::filesystem::path& path, const RecipeSettings& settings, std::span<const Backend> known) {
   const auto file = MappedFile::open(path);
   const std::string_view text(reinterpret_cast<const char*>(file->bytes().data()), file->bytes().size());
-  return parse_recipe(text, escaped(path.string()), settings);
+  return parse_recipe(text, escaped(path.string()), settings, known);
 }
 
 }  // namespace intaglio

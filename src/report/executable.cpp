@@ -12,7 +12,7 @@
 #include <intaglio/error.h>
 #include <intaglio/interpreter.h>
 #include <intaglio/pt2.h>
-#include <intaglio/xnnpack.h>
+#include <intaglio/recipes.h>
 
 #include "report/slots.h"
 #include "runtime/runtime.h"
@@ -76,7 +76,7 @@ struct ToTensor {
 class PteExecutable : public Executable {
  public:
   PteExecutable(const std::filesystem::path& path, const ExecutableOptions& options)
-      : runner_({.threads = options.threads}),
+      : runner_({.threads = options.threads, .check_payload = payload_check()}),
         method_(runner_.load(path, options.method)),
         slots_(input_slots(method_)),
         repetitions_(options.repetitions) {}
@@ -127,7 +127,7 @@ class ScratchFolder {
   std::filesystem::path path_;
 };
 
-// A `.pt2` as it computes once it is deployed: XNNPACK's own integer kernels, on the runtime. The inputs keep their names.
+// A `.pt2` as it computes once it is deployed: with the backend's own integer kernels, on the runtime. The inputs keep their names.
 class DeployedExecutable : public Executable {
  public:
   DeployedExecutable(const std::filesystem::path& path, const ExecutableOptions& options) {
@@ -141,15 +141,15 @@ class DeployedExecutable : public Executable {
     }
     const ScratchFolder folder;
     const std::filesystem::path pte = folder.path() / "deployed.pte";
-    to_edge_transform_and_lower(std::move(program), {xnnpack::XnnpackPartitioner()}, {.threads = options.threads})
-        .to_executorch()
-        .save(pte);
+    PartitionerList partitioners;
+    add_backend(partitioners, backend_.name);
+    to_edge_transform_and_lower(std::move(program), partitioners, {.threads = options.threads}).to_executorch().save(pte);
     deployed_ = std::make_unique<PteExecutable>(pte, options);
   }
 
   const std::vector<InputSlot>& slots() const override { return slots_; }
   double milliseconds() const override { return deployed_->milliseconds(); }
-  std::string engine() const override { return deployed_->engine() + ", lowered to XNNPACK"; }
+  std::string engine() const override { return deployed_->engine() + ", lowered to " + backend_.title; }
 
   std::vector<Tensor> run(const std::vector<Tensor>& inputs) override {
     std::vector<Tensor> all = literals_;
@@ -172,6 +172,7 @@ class DeployedExecutable : public Executable {
                     escaped(name)));
   }
 
+  const Backend& backend_ = backends().front();
   std::vector<InputSlot> slots_;
   std::vector<Tensor> literals_;  // one for each input of the `.pte`, undefined where a sample fills it
   std::unique_ptr<PteExecutable> deployed_;

@@ -13,7 +13,7 @@ namespace intaglio {
 // How a quantized `.pt2` computes.
 enum class Numerics {
   as_written,  // on the interpreter: Q/DQ float semantics as PyTorch computes them
-  integer,     // lowered to XNNPACK and run on the runtime: what will be deployed
+  integer,     // lowered to the default backend and run on the runtime: what will be deployed
 };
 
 struct ExecutableOptions {

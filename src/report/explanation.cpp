@@ -4,6 +4,7 @@
 #include <unordered_map>
 
 #include <fmt/format.h>
+#include <intaglio/error.h>
 
 #include "pt2e/uncalibrated.h"
 #include "qdq/op_table.h"
@@ -104,6 +105,25 @@ QuantizationExplanation explain_quantization(const PreparedProgram& prepared) {
         const std::string* refusal = annotations.refusal(&node);
         return refusal == nullptr ? std::string("the quantizer does not annotate it") : *refusal;
       });
+}
+
+Explanation explain(const ExportedProgram& program, const Recipe& recipe, const PartitionerList& partitioners, int threads) {
+  Explanation result;
+  FlowOptions options = {.threads = threads, .allow_uncalibrated = true};
+  options.calibrate = [&](PreparedProgram& prepared) { result.quantization = explain_quantization(prepared); };
+  bool applied = recipe.steps.empty();
+  options.observe = [&](std::string_view) { applied = true; };
+  try {
+    ExportedProgram deployed = run_recipe(program.clone(), recipe, options).program;
+    if (!result.quantization && has_quantization(deployed)) result.quantization = explain_quantization(deployed);
+    EdgeProgram edge = to_edge_transform_and_lower(std::move(deployed), partitioners, {.threads = threads});
+    result.delegation = explain_delegation(edge.methods.at(0));
+    std::move(edge).to_executorch();  // what is outside may have no kernel
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::bug || !applied) throw;
+    result.error = error.what();
+  }
+  return result;
 }
 
 bool is_quantized(const ExportedProgram& program, const Node& node) {

@@ -1,11 +1,13 @@
 // Why operators stay outside delegates, or in float, and what share of the model's work they are.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include <intaglio/edge.h>
 #include <intaglio/pt2e.h>
+#include <intaglio/recipes.h>
 
 #include "report/work.h"
 
@@ -45,6 +47,15 @@ struct QuantizationExplanation {
 QuantizationExplanation explain_quantization(const ExportedProgram& program);
 // Of one that is about to be: what the quantizer annotated.
 QuantizationExplanation explain_quantization(const PreparedProgram& prepared);
+
+struct Explanation {
+  std::optional<QuantizationExplanation> quantization;  // of the recipe's steps or, without any, of the program itself
+  std::optional<DelegationExplanation> delegation;      // absent when the program cannot be lowered
+  std::string error;                                    // why no `.pte` can be written; "": one can
+};
+// What would become of the program: the recipe's steps without samples, then the lowering to `partitioners`. Errors of the
+// recipe are thrown, those of what it leaves are part of the answer.
+Explanation explain(const ExportedProgram& program, const Recipe& recipe, const PartitionerList& partitioners, int threads);
 
 // True for ops that compute on integers once deployed: every activation they read comes out of a dequantize node, and so
 // does every constant of rank 2 or more (biases stay float in a converted program).

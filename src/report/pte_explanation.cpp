@@ -10,8 +10,6 @@
 #include <fmt/ranges.h>
 #include <intaglio/error.h>
 
-#include "backends/xnnpack/payload/payload_header.h"
-#include "backends/xnnpack/payload/payload_reader.h"
 #include "edge/emit/tensor_values.h"
 #include "pte/kernel_table.h"
 #include "pte/verifier.h"
@@ -22,49 +20,37 @@ namespace {
 
 using namespace pte;
 
-constexpr std::string_view kXnnpack = "XnnpackBackend";
-
 Counts sorted_counts(const std::map<std::string, size_t>& counts) {
   Counts result(counts.begin(), counts.end());
   std::ranges::stable_sort(result, std::greater(), [](const auto& entry) { return entry.second; });
   return result;
 }
 
-Work work_of(const xnnpack::PayloadGraph& graph, const xnnpack::PayloadNode& node) {
-  using xnnpack::NodeForm, xnnpack::NodeKind;
-  const Sizes& result = graph.values[node.output].dims;
-  const Sizes& input = graph.values[node.inputs.front()].dims;
+Work work_of(const DecodedNode& node) {
   CallShapes call;
-  call.result = result;
-  for (const xnnpack::ValueId id : node.inputs)
-    if (id != xnnpack::invalid_id) call.elements = saturating_add(call.elements, element_count(graph.values[id].dims));
-  call.elements = saturating_add(call.elements, element_count(result));
-  call.transposed = node.kind == NodeKind::ConvTranspose2d;
-  const NodeForm form = info(node.kind).form;
-  if (form == NodeForm::convolution) call.op = "convolution";
-  if (form == NodeForm::fully_connected) call.op = "linear";
-  if (node.kind == NodeKind::BatchMatrixMultiply) call.op = "bmm";
+  call.op = node.op;
+  call.result = node.output.sizes;
+  call.transposed = node.transposed;
+  for (const DecodedValue& input : node.inputs) call.elements = saturating_add(call.elements, element_count(input.sizes));
+  call.elements = saturating_add(call.elements, element_count(call.result));
   call.sizes_of = [&](std::string_view argument) -> std::optional<Sizes> {
-    if (argument != "weight") return input;
-    // As one output channel (of a transposed convolution: input channel) sees it.
-    const auto& a = node.get<xnnpack::ConvolutionAttributes>();
-    const uint32_t channels = call.transposed ? a.group_output_channels : a.group_input_channels;
-    return Sizes{1, a.kernel_height, a.kernel_width, channels};
+    if (argument == "weight") return node.weight;
+    return node.inputs.empty() ? std::nullopt : std::optional(node.inputs.front().sizes);
   };
   return intaglio::work_of(call);
 }
 
-DelegateContents contents_of(const BackendDelegate& delegate, std::span<const std::byte> payload) {
+DelegateContents contents_of(const BackendDelegate& delegate, std::span<const std::byte> payload, std::span<const Backend> known) {
   DelegateContents contents;
   contents.backend = delegate.id;
-  if (delegate.id != kXnnpack) return contents;
-  contents.graph = xnnpack::read_payload(payload);
+  const Backend* backend = find_delegate_backend(known, delegate.id);
+  if (backend == nullptr || !backend->decode) return contents;
+  contents.payload = backend->decode(payload);
   std::map<std::string, size_t> kinds, types;
-  for (const xnnpack::PayloadNode& node : contents.graph->nodes) {
-    ++kinds[std::string(info(node.kind).name)];
-    ++types[std::string(name(contents.graph->values[node.output].type))];
-    if (node.clamps() && node.kind != xnnpack::NodeKind::Clamp) ++contents.fused_clamps;
-    contents.node_work.push_back(work_of(*contents.graph, node));
+  for (const DecodedNode& node : contents.payload->nodes) {
+    ++kinds[node.kind];
+    ++types[node.output.dtype];
+    contents.node_work.push_back(work_of(node));
     contents.work = saturating_add(contents.work, contents.node_work.back().amount);
   }
   contents.kinds = sorted_counts(kinds);
@@ -177,12 +163,12 @@ struct DescribeInstruction {
 };
 
 MethodContents contents_of(const ParsedProgram& parsed, const ExecutionPlan& plan, const Mentions& mentions,
-                           std::span<const std::byte> file) {
+                           std::span<const std::byte> file, std::span<const Backend> known) {
   MethodContents method;
   method.name = plan.name;
   for (size_t i = 0; i < plan.delegates.size(); ++i) {
     try {
-      method.delegates.push_back(contents_of(plan.delegates[i], payload_of(parsed, plan.delegates[i], file)));
+      method.delegates.push_back(contents_of(plan.delegates[i], payload_of(parsed, plan.delegates[i], file), known));
     } catch (const Error& error) { throw error.with_context(fmt::format("method '{}', delegate {}", escaped(plan.name), i)); }
   }
   for (const auto& chain : plan.chains)
@@ -211,7 +197,7 @@ class Weights {
   void add(const MethodContents& method, const ExecutionPlan& plan, const Mentions& mentions) {
     const std::string place = program_.execution_plan.size() == 1 ? "" : plan.name + ": ";
     for (size_t d = 0; d < method.delegates.size(); ++d)
-      if (method.delegates[d].graph) add_delegate(*method.delegates[d].graph, fmt::format("{}delegate {}", place, d));
+      if (method.delegates[d].payload) add_delegate(*method.delegates[d].payload, fmt::format("{}delegate {}", place, d));
     size_t index = 0;
     for (const std::vector<int32_t>& values : mentions.all()) {
       for (const int32_t value : values)
@@ -226,16 +212,15 @@ class Weights {
   }
 
  private:
-  void add_delegate(const xnnpack::PayloadGraph& graph, const std::string& place) {
-    for (size_t n = 0; n < graph.nodes.size(); ++n)
-      for (const xnnpack::ValueId id : graph.nodes[n].inputs) {
-        if (id == xnnpack::invalid_id || !graph.values[id].is_constant()) continue;
-        const auto found = named_.find(graph.values[id].data_key);
+  void add_delegate(const DecodedPayload& payload, const std::string& place) {
+    for (size_t n = 0; n < payload.nodes.size(); ++n)
+      for (const DecodedValue& input : payload.nodes[n].inputs) {
+        const auto found = input.key.empty() ? named_.end() : named_.find(input.key);
         if (found == named_.end() || !weights_[found->second].dtype.empty()) continue;
         StoredWeight& weight = weights_[found->second];
-        weight.dtype = name(graph.values[id].type);
-        weight.sizes = graph.values[id].dims;
-        weight.used_by = fmt::format("{}, {} {}", place, info(graph.nodes[n].kind).name, n);
+        weight.dtype = input.dtype;
+        weight.sizes = input.sizes;
+        weight.used_by = fmt::format("{}, {} {}", place, payload.nodes[n].kind, n);
       }
   }
   void add_constant(const ExecutionPlan& plan, int32_t value, std::string user) {
@@ -252,17 +237,14 @@ class Weights {
 
 }  // namespace
 
-PteContents read_pte_contents(std::span<const std::byte> file) {
-  const auto check_payload = [](std::string_view backend_id, std::span<const std::byte> payload) {
-    if (backend_id == kXnnpack) xnnpack::check_payload_header(payload);
-  };
-  const ParsedProgram parsed = verify_pte(file, {.check_payload = check_payload});
+PteContents read_pte_contents(std::span<const std::byte> file, std::span<const Backend> known) {
+  const ParsedProgram parsed = verify_pte(file, {.check_payload = payload_check(known)});
   PteContents contents;
   contents.summary = summarize(parsed);
   Weights weights(parsed);
   for (const ExecutionPlan& plan : parsed.program.execution_plan) {
     const Mentions mentions(plan, 4 * file.size() + 4096);
-    contents.methods.push_back(contents_of(parsed, plan, mentions, file));
+    contents.methods.push_back(contents_of(parsed, plan, mentions, file, known));
     weights.add(contents.methods.back(), plan, mentions);
   }
   contents.weights = weights.take();

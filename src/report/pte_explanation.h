@@ -11,7 +11,8 @@
 #include <utility>
 #include <vector>
 
-#include "backends/xnnpack/payload/payload.h"
+#include <intaglio/backend.h>
+
 #include "pte/summary.h"
 #include "report/work.h"
 
@@ -21,11 +22,10 @@ using Counts = std::vector<std::pair<std::string, size_t>>;  // largest first
 
 struct DelegateContents {
   std::string backend;
-  std::optional<xnnpack::PayloadGraph> graph;  // of XNNPACK delegates
-  std::vector<Work> node_work;                 // of graph->nodes
-  Counts kinds;                                // nodes by kind
-  Counts types;                                // nodes by the element type of their result
-  size_t fused_clamps = 0;                     // nodes that clamp their own result, Clamp nodes aside
+  std::optional<DecodedPayload> payload;  // where the backend can decode it
+  std::vector<Work> node_work;            // of payload->nodes
+  Counts kinds;                           // nodes by kind
+  Counts types;                           // nodes by the element type of their result
   uint64_t work = 0;
   double share = 0;  // of the method's work
 };
@@ -80,7 +80,7 @@ struct PteContents {
   std::vector<StoredWeight> weights;  // largest first
 };
 
-// Bad-input error on damage anywhere, inside payloads too.
-PteContents read_pte_contents(std::span<const std::byte> file);
+// Bad-input error on damage anywhere, inside payloads of known backends too.
+PteContents read_pte_contents(std::span<const std::byte> file, std::span<const Backend> known = backends());
 
 }  // namespace intaglio

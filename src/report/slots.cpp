@@ -1,19 +1,9 @@
 #include "report/slots.h"
 
-#include <cstdint>
-
 #include <fmt/format.h>
 
 namespace intaglio {
 namespace {
-
-DType scalar_dtype(ValueKind kind) {
-  switch (kind) {
-    case ValueKind::sym_float: return DType::float64;
-    case ValueKind::sym_bool: return DType::boolean;
-    default: return DType::int64;
-  }
-}
 
 DType scalar_dtype(runtime::ValueKind kind) {
   switch (kind) {
@@ -23,28 +13,7 @@ DType scalar_dtype(runtime::ValueKind kind) {
   }
 }
 
-std::pair<int64_t, int64_t> size_range(const SymInt& size, const SymRanges& ranges) {
-  if (size.is_static()) return {size.value(), size.value()};
-  const SymRange range = bounds(*size.expression(), ranges);
-  return {range.min.value_or(0), range.max.value_or(INT64_MAX)};
-}
-
 }  // namespace
-
-std::vector<InputSlot> input_slots(const ExportedProgram& program) {
-  std::vector<InputSlot> slots;
-  for (const Value* input : program.user_inputs()) {
-    if (input->kind() == ValueKind::literal || input->kind() == ValueKind::none) continue;
-    InputSlot slot;
-    slot.name = input->name();
-    slot.scalar = !input->is_tensor();
-    slot.dtype = slot.scalar ? scalar_dtype(input->kind()) : input->dtype();
-    if (!slot.scalar)
-      for (const SymInt& size : input->sizes()) slot.sizes.push_back(size_range(size, program.range_constraints));
-    slots.push_back(std::move(slot));
-  }
-  return slots;
-}
 
 std::vector<InputSlot> input_slots(const runtime::MethodInfo& method) {
   std::vector<InputSlot> slots;

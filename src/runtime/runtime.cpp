@@ -185,7 +185,8 @@ const Timing& PteRunner::timing() const { return impl_->timing; }
 const MethodInfo& PteRunner::load(const std::filesystem::path& path, const std::string& method) {
   const auto file = MappedFile::open(path);
   try {
-    impl_->method = method_info(method_named(pte::verify_pte(file->bytes()).program, method));
+    impl_->method =
+        method_info(method_named(pte::verify_pte(file->bytes(), {.check_payload = impl_->options.check_payload}).program, method));
   } catch (const Error& error) { throw error.with_context(escaped(path.string())); }
   impl_->load(path, impl_->method.name);
   return impl_->method;

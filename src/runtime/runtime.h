@@ -8,9 +8,11 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -44,6 +46,7 @@ struct RunnerOptions {
   int threads = 0;                             // of the runtime's pool; 0: its own choice (the number of cores)
   std::chrono::milliseconds timeout{300'000};  // for one request: load, or one run with its repetitions
   int64_t memory_limit = 0;                    // address space of the child in bytes; 0: twice the machine's memory
+  std::function<void(std::string_view backend_id, std::span<const std::byte> payload)> check_payload = {};  // of the verification
 };
 
 // Wall-clock milliseconds inside the child: the method's execution, inputs already in place, outputs not yet copied.

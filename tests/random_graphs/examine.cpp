@@ -79,6 +79,7 @@ class Examiner {
   std::vector<Tensor> run_watched(const ExportedProgram& program, NoiseMap& noise) {
     return Interpreter(program, {.threads = 1}).run(inputs_, [&](const Value* value, const Tensor& tensor) {
       if (tensor.dtype() == DType::float32) noise[value->name()].amplitude = kFloatNoise * largest(tensor);
+      return std::nullopt;
     });
   }
 
@@ -132,6 +133,7 @@ class Examiner {
     std::map<std::string, double> ranges;
     Interpreter(converted, {.threads = 1}).run(inputs_, [&](const Value* value, const Tensor& tensor) {
       if (tensor.dtype() == DType::float32) ranges[value->name()] = range_with_zero(tensor);
+      return std::nullopt;
     });
     NoiseMap noise;
     for (const Node* node : converted.graph().node_list()) {

@@ -42,17 +42,26 @@ PayloadGraph lower_partition(const ExportedProgram& partition, const Features& f
 
 void XnnpackPartitioner::check(std::span<const std::byte> payload) const { check_payload_header(payload); }
 
-Delegate XnnpackPartitioner::preprocess(ExportedProgram partition) const {
-  const PayloadGraph graph = lower_partition(partition, Features::of(options_.compat));
+static Delegate delegate_of(ExportedProgram partition, const Features& features) {
+  const PayloadGraph graph = lower_partition(partition, features);
   WrittenPayload payload = write_payload(graph);
   // Read back as the runtime would: the container's own check does not look inside payloads.
   if (read_payload(payload.bytes).nodes.size() != graph.nodes.size()) throw_bug("an XNNPACK payload does not read back as it was written");
   Delegate delegate;
-  delegate.backend_id = backend_id();
+  delegate.backend_id = delegate_id;
   delegate.payload = std::move(payload.bytes);
   delegate.named_data = std::move(payload.named_data);
+  delegate.input_slack = 64;  // its microkernels read whole vectors
   delegate.program = std::make_unique<ExportedProgram>(std::move(partition));
   return delegate;
+}
+
+// Delegates share weights by the digest of their bytes, so that each can be made without the others.
+std::vector<Delegate> XnnpackPartitioner::preprocess(std::vector<MethodPartition> partitions) const {
+  std::vector<Delegate> delegates;
+  for (MethodPartition& partition : partitions)
+    delegates.push_back(delegate_of(std::move(partition.program), Features::of(options_.compat)));
+  return delegates;
 }
 
 }  // namespace intaglio::xnnpack

@@ -289,8 +289,9 @@ TEST(Emission, DelegateCallsHoldInputsThenOutputs) {
   EdgeBuilder b;
   Value* x = b.input("x", {4});
   Delegate delegate;
-  delegate.backend_id = "XnnpackBackend";
+  delegate.backend_id = "AnyBackend";
   delegate.payload.resize(48);
+  delegate.input_slack = 64;
   delegate.named_data.push_back({"b", std::vector<std::byte>(5, std::byte{1}), {}});
   delegate.named_data.push_back({"a", std::vector<std::byte>(5, std::byte{1}), {}});
   delegate.named_data.push_back({"c", std::vector<std::byte>(5, std::byte{2}), {}});
@@ -298,7 +299,7 @@ TEST(Emission, DelegateCallsHoldInputsThenOutputs) {
   const pte::ParsedProgram file = parsed(b);
   const pte::ExecutionPlan& plan = file.program.execution_plan[0];
   ASSERT_EQ(plan.delegates.size(), 1u);
-  EXPECT_EQ(plan.delegates[0].id, "XnnpackBackend");
+  EXPECT_EQ(plan.delegates[0].id, "AnyBackend");
   EXPECT_EQ(plan.delegates[0].index, 1u);  // behind the empty constant segment
   EXPECT_EQ(std::get<pte::DelegateCall>(plan.chains[0][0]).args, (std::vector<int32_t>{plan.inputs[0], plan.outputs[0]}));
   EXPECT_EQ(plan.non_const_buffer_sizes[1], 32 + 64);

@@ -1,7 +1,6 @@
 #include "edge/emit/emitter.h"
 
 #include <algorithm>
-#include <cctype>
 #include <limits>
 #include <numeric>
 #include <unordered_set>
@@ -17,15 +16,6 @@
 
 namespace intaglio {
 namespace {
-
-// XNNPACK reads up to so many bytes behind its inputs.
-constexpr uint64_t kXnnpackSlack = 64;
-
-bool contains_xnnpack(std::string_view id) {
-  static constexpr std::string_view kName = "xnnpack";
-  return std::search(id.begin(), id.end(), kName.begin(), kName.end(),
-                     [](char a, char b) { return std::tolower(static_cast<unsigned char>(a)) == b; }) != id.end();
-}
 
 bool all_zero(const Tensor& tensor) {
   const Tensor dense = tensor.contiguous();
@@ -44,9 +34,9 @@ class Emitter {
     emit_inputs();
     emit_nodes(program_.graph());
     for (const Argument& output : program_.graph().outputs()) builder_.add_output(emit_output(output));
-    const bool xnnpack =
-        std::any_of(method_.delegates.begin(), method_.delegates.end(), [](const Delegate& d) { return contains_xnnpack(d.backend_id); });
-    pte::ExecutionPlan plan = builder_.finish(xnnpack ? kXnnpackSlack : 0);
+    uint64_t slack = 0;
+    for (const Delegate& delegate : method_.delegates) slack = std::max(slack, delegate.input_slack);
+    pte::ExecutionPlan plan = builder_.finish(slack);
     plan.name = method_.name;
     plan.encoded_inp_str = to_json(program_.in_spec);
     plan.encoded_out_str = to_json(program_.out_spec);

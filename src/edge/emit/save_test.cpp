@@ -41,7 +41,7 @@ class FixedSizePartitioner : public Partitioner {
   std::unique_ptr<Partitioner> clone() const override { return std::make_unique<FixedSizePartitioner>(*this); }
   std::string_view backend_id() const override { return "FixedSizeBackend"; }
   PartitionResult partition(const ExportedProgram&) const override { return {}; }
-  Delegate preprocess(ExportedProgram) const override { return {}; }
+  std::vector<Delegate> preprocess(std::vector<MethodPartition>) const override { return {}; }
   void check(std::span<const std::byte> payload) const override {
     if (payload.size() != 48) throw_bad_input(fmt::format("a payload of {} bytes", payload.size()));
   }

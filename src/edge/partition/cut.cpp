@@ -17,25 +17,67 @@ namespace {
 
 struct Boundary {
   std::vector<Value*> constants, inputs, outputs;
+  std::vector<std::pair<std::string, Value*>> states;  // owned buffers by name, and the value each gets
 };
 
+std::unordered_set<const Node*> node_set(const Partition& partition) { return {partition.nodes.begin(), partition.nodes.end()}; }
+
+bool owns(const Partition& partition, const Value* value) {
+  return std::find(partition.owned_buffers.begin(), partition.owned_buffers.end(), value) != partition.owned_buffers.end();
+}
+
+// Which results of the graph are the new values of owned buffers: empty names for the others.
+std::vector<std::string> owned_results(const ExportedProgram& program, const Partition& partition) {
+  std::vector<std::string> targets(program.output_specs.size());
+  for (const Value* buffer : partition.owned_buffers)
+    for (size_t i = 0; i < targets.size(); ++i) {
+      const OutputSpec& result = program.output_specs[i];
+      const std::string* name = program.target_of(buffer);
+      if (result.kind == OutputSpec::Kind::buffer_mutation && name != nullptr && result.target == *name) targets[i] = *name;
+    }
+  return targets;
+}
+
 Boundary boundary_of(const ExportedProgram& program, const Partition& partition) {
-  const std::unordered_set<const Node*> inside(partition.nodes.begin(), partition.nodes.end());
-  std::unordered_set<const Value*> seen;
+  const std::unordered_set<const Node*> inside = node_set(partition);
   Boundary boundary;
+  std::unordered_set<const Value*> returned;
+  const std::vector<std::string> owned = owned_results(program, partition);
+  const std::vector<Argument> results = program.graph().outputs();
+  for (size_t i = 0; i < results.size(); ++i)
+    for (Value* value : values_in(results[i])) {
+      if (i < owned.size() && !owned[i].empty()) boundary.states.emplace_back(owned[i], value);
+      else returned.insert(value);
+    }
+  std::unordered_set<const Value*> seen;
   for (const Node* node : partition.nodes) {
     for (Value* input : node->inputs()) {
       if ((input->producer() && inside.contains(input->producer())) || !seen.insert(input).second) continue;
-      (program.is_constant(input) ? boundary.constants : boundary.inputs).push_back(input);
+      (program.is_constant(input) || owns(partition, input) ? boundary.constants : boundary.inputs).push_back(input);
     }
-    for (Value* output : node->outputs())
-      if (std::any_of(output->users().begin(), output->users().end(), [&](const Node* user) { return !inside.contains(user); }))
-        boundary.outputs.push_back(output);
+    for (Value* output : node->outputs()) {
+      const auto is_outside = [&](const Node* user) { return !inside.contains(user) && user != &program.graph().output_node(); };
+      if (returned.contains(output) || std::ranges::any_of(output->users(), is_outside)) boundary.outputs.push_back(output);
+    }
   }
   // Parameters, buffers, constants: the order of every signature.
   std::stable_sort(boundary.constants.begin(), boundary.constants.end(),
                    [&](const Value* a, const Value* b) { return program.spec_of(a)->kind < program.spec_of(b)->kind; });
   return boundary;
+}
+
+void check_ownership(const ExportedProgram& program, const Partition& partition) {
+  const std::unordered_set<const Node*> inside = node_set(partition);
+  const Boundary boundary = boundary_of(program, partition);
+  const bool read_inside = std::ranges::all_of(partition.owned_buffers, [&](const Value* buffer) {
+    return std::ranges::all_of(buffer->users(), [&](const Node* user) { return inside.contains(user); });
+  });
+  const bool written_inside =
+      std::ranges::all_of(boundary.states, [&](const auto& state) { return inside.contains(state.second->producer()); });
+  if (!read_inside || !written_inside || boundary.states.size() != partition.owned_buffers.size())
+    throw_bug(fmt::format("the partition of '{}' owns a buffer that is read or written outside of it", partition.nodes.front()->name()));
+  if (boundary.outputs.empty())
+    throw_bug(fmt::format("the partition of '{}' has no result that anyone uses", partition.nodes.front()->name()));
 }
 
 TreeSpec flat_tuple(size_t leaves) {
@@ -62,6 +104,10 @@ ExportedProgram extract(const ExportedProgram& program, const Partition& partiti
   for (const Value* value : boundary.inputs) add(value, {InputSpec::Kind::user_input, nullptr, "", true});
   for (const Node* node : partition.nodes) copy_node(sub.graph(), nullptr, *node, mapping);
   std::vector<Argument> outputs;
+  for (const auto& [target, value] : boundary.states) {
+    outputs.push_back(mapping.at(value));
+    sub.output_specs.push_back({OutputSpec::Kind::buffer_mutation, target});
+  }
   for (const Value* value : boundary.outputs) {
     outputs.push_back(mapping.at(value));
     sub.output_specs.push_back({OutputSpec::Kind::user_output, ""});
@@ -87,7 +133,42 @@ void reorder(ExportedProgram& program, const std::vector<Partition>& partitions)
     for (size_t index : order.nodes[unit]) program.graph().move_before(nodes[index], nullptr);
 }
 
-void cut(ExportedProgram& program, const Partition& partition, const Boundary& boundary, size_t delegate) {
+// The mutations of what the partition owns are the delegate's business from here on.
+void drop_owned_results(ExportedProgram& program, const Partition& partition) {
+  if (partition.owned_buffers.empty()) return;
+  const std::vector<std::string> owned = owned_results(program, partition);
+  const std::vector<Argument> results = program.graph().outputs();
+  const std::vector<OutputSpec> specs = std::move(program.output_specs);
+  std::vector<Argument> kept;
+  program.output_specs.clear();
+  for (size_t i = 0; i < results.size(); ++i) {
+    if (!owned[i].empty()) continue;
+    kept.push_back(results[i]);
+    program.output_specs.push_back(specs[i]);
+  }
+  program.graph().set_outputs(std::move(kept));
+}
+
+}  // namespace
+
+void arrange_partitions(ExportedProgram& program, std::vector<Partition>& partitions) {
+  if (partitions.empty()) return;
+  reorder(program, partitions);
+  std::unordered_map<const Node*, size_t> position;
+  for (const Node* node : program.graph().node_list()) position.emplace(node, position.size());
+  for (Partition& partition : partitions) {
+    std::ranges::sort(partition.nodes, {}, [&](const Node* node) { return position.at(node); });
+    check_ownership(program, partition);
+  }
+}
+
+ExportedProgram extract_partition(const ExportedProgram& program, const Partition& partition) {
+  return extract(program, partition, boundary_of(program, partition));
+}
+
+void cut_partition(ExportedProgram& program, const Partition& partition, size_t delegate) {
+  const Boundary boundary = boundary_of(program, partition);
+  drop_owned_results(program, partition);
   Graph& graph = program.graph();
   std::vector<NamedArgument> arguments = {{"delegate", static_cast<int64_t>(delegate), ArgKind::positional}};
   for (Value* input : boundary.inputs) arguments.push_back({"", input, ArgKind::positional});
@@ -98,7 +179,7 @@ void cut(ExportedProgram& program, const Partition& partition, const Boundary& b
   }
   Node& call = graph.insert_before(partition.nodes.front(), Op::get(delegate_call), std::move(arguments), std::move(outputs));
   call.metadata = inherited_metadata(*partition.nodes.front());
-  const std::unordered_set<const Node*> inside(partition.nodes.begin(), partition.nodes.end());
+  const std::unordered_set<const Node*> inside = node_set(partition);
   std::vector<std::string> names;
   for (size_t i = 0; i < boundary.outputs.size(); ++i) {
     names.push_back(boundary.outputs[i]->name());
@@ -106,41 +187,6 @@ void cut(ExportedProgram& program, const Partition& partition, const Boundary& b
   }
   for (auto node = partition.nodes.rbegin(); node != partition.nodes.rend(); ++node) graph.erase(*node);
   for (size_t i = 0; i < names.size(); ++i) graph.rename(call.output(i), names[i]);
-}
-
-Partition in_graph_order(const Graph& graph, const Partition& partition) {
-  const std::unordered_set<const Node*> inside(partition.nodes.begin(), partition.nodes.end());
-  Partition sorted;
-  for (Node* node : graph.node_list())
-    if (inside.contains(node)) sorted.nodes.push_back(node);
-  return sorted;
-}
-
-}  // namespace
-
-ExportedProgram extract_partition(const ExportedProgram& program, const Partition& partition) {
-  const Partition sorted = in_graph_order(program.graph(), partition);
-  return extract(program, sorted, boundary_of(program, sorted));
-}
-
-void delegate_partitions(ExportedProgram& program, const Partitioner& partitioner, const std::vector<Partition>& partitions,
-                         std::vector<Delegate>& delegates) {
-  if (partitions.empty()) return;
-  reorder(program, partitions);
-  std::vector<Partition> sorted;
-  for (const Partition& partition : partitions) sorted.push_back(in_graph_order(program.graph(), partition));
-  for (const Partition& partition : sorted) {
-    const Boundary boundary = boundary_of(program, partition);
-    if (boundary.outputs.empty())
-      throw_bug(fmt::format("the partition of '{}' has no result that anyone uses", partition.nodes.front()->name()));
-    ExportedProgram sub = extract(program, partition, boundary);
-    auto kept = std::make_unique<ExportedProgram>(sub.clone());
-    Delegate made = partitioner.preprocess(std::move(sub));
-    if (!made.program) made.program = std::move(kept);
-    cut(program, partition, boundary, delegates.size());
-    delegates.push_back(std::move(made));
-  }
-  program.remove_unused_constants();
 }
 
 }  // namespace intaglio

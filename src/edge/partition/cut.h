@@ -9,15 +9,17 @@ namespace intaglio {
 
 constexpr std::string_view delegate_call = "executorch_call_delegate";
 
-// The partition as a program of its own: same names, the constants it uses as its constants, other values from outside as
-// user inputs in the order of their first use, results used outside as outputs in the order they are computed.
-// The program it comes from is not changed.
+// Moves nodes so that those of each partition stand together, and brings each partition's list into that order.
+// A bug error when partitions overlap, are not convex, or own a buffer that others use.
+void arrange_partitions(ExportedProgram& program, std::vector<Partition>& partitions);
+
+// An arranged partition as a program of its own: same names, the constants it uses as its constants, the buffers it owns as
+// its mutated buffers, other values from outside as user inputs in the order of their first use, results used outside as user
+// outputs in the order they are computed. The program it comes from is not changed.
 ExportedProgram extract_partition(const ExportedProgram& program, const Partition& partition);
 
-// Lets `partitioner` preprocess every partition and puts one call node in the place of each: op `executorch_call_delegate`,
-// first argument "delegate" the index into `delegates`, then the inputs. Nodes are reordered where a partition needs it.
-// A bug error when partitions overlap or are not convex. Constants that only partitions used leave the program.
-void delegate_partitions(ExportedProgram& program, const Partitioner& partitioner, const std::vector<Partition>& partitions,
-                         std::vector<Delegate>& delegates);
+// Puts one call node in the place of an arranged partition: op `executorch_call_delegate`, first argument "delegate" the
+// given index, then the inputs. Mutations of owned buffers leave the program.
+void cut_partition(ExportedProgram& program, const Partition& partition, size_t delegate);
 
 }  // namespace intaglio

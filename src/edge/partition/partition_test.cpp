@@ -1,5 +1,6 @@
 #include "edge/partition/cut.h"
 
+#include <fmt/format.h>
 #include <intaglio/edge.h>
 
 #include "decompose/programs_for_tests.h"
@@ -10,7 +11,7 @@ namespace {
 
 using test::TestProgram;
 
-// Takes every relu, neg and mul, one group each.
+// Takes every relu, neg and mul, one group each, and keeps the buffers that they write.
 class Picky : public Partitioner {
  public:
   std::unique_ptr<Partitioner> clone() const override { return std::make_unique<Picky>(*this); }
@@ -24,17 +25,26 @@ class Picky : public Partitioner {
       else result.refusals.push_back({node, "picky: only relu, neg and mul"});
     }
     result.partitions = merge_partitions(program.graph(), groups);
+    for (const InputSpec& spec : program.input_specs)
+      if (spec.kind == InputSpec::Kind::buffer && program.is_mutated(spec.value))
+        result.partitions.at(0).owned_buffers.push_back(spec.value);
     return result;
   }
-  Delegate preprocess(ExportedProgram partition) const override {
-    verify(partition);
-    Delegate delegate;
-    delegate.backend_id = "Picky";
-    const std::string text = to_string(partition);
-    for (char c : text) delegate.payload.push_back(static_cast<std::byte>(c));
-    return delegate;
+  // The payload says where the partition comes from.
+  std::vector<Delegate> preprocess(std::vector<MethodPartition> partitions) const override {
+    std::vector<Delegate> delegates;
+    for (const MethodPartition& partition : partitions) {
+      verify(partition.program);
+      Delegate& delegate = delegates.emplace_back();
+      delegate.backend_id = "Picky";
+      const std::string text = fmt::format("{} {} of {}", partition.method, partition.index, partitions.size());
+      for (const char c : text) delegate.payload.push_back(static_cast<std::byte>(c));
+    }
+    return delegates;
   }
 };
+
+std::string payload(const Delegate& delegate) { return {reinterpret_cast<const char*>(delegate.payload.data()), delegate.payload.size()}; }
 
 TEST(MergePartitions, OneGroupPerBreak) {
   TestProgram t;
@@ -98,10 +108,59 @@ TEST(Partition, RefusesWhatIsNotConvex) {
   Value* b = t.op("aten.mul.Tensor", {a, t.op("aten.sigmoid.default", {a})});
   t.returns({b});
   const std::vector<Node*> nodes = t.program.graph().node_list();
-  std::vector<Delegate> delegates;
-  const std::string message =
-      test::refusal_of(ErrorKind::bug, [&] { delegate_partitions(t.program, Picky(), {{{nodes[0], nodes[2]}}}, delegates); });
+  std::vector<Partition> partitions = {{{nodes[0], nodes[2]}, {}}};
+  const std::string message = test::refusal_of(ErrorKind::bug, [&] { arrange_partitions(t.program, partitions); });
   EXPECT_NE(message.find("not convex"), std::string::npos);
+}
+
+TEST(Partition, AllMethodsAreSeenAtOnce) {
+  const auto program = [] {
+    TestProgram t;
+    Value* x = t.input("x", {2});
+    t.returns({t.op("aten.relu.default", {t.op("aten.sigmoid.default", {t.op("aten.relu.default", {x})})})});
+    return std::move(t.program);
+  };
+  std::vector<std::pair<std::string, ExportedProgram>> methods;
+  methods.emplace_back("prefill", program());
+  methods.emplace_back("decode", program());
+  const EdgeProgram edge = to_edge_transform_and_lower(std::move(methods), {Picky()});
+  ASSERT_EQ(edge.methods.size(), 2u);
+  ASSERT_EQ(edge.methods[1].delegates.size(), 2u);
+  EXPECT_EQ(payload(edge.methods[0].delegates[1]), "prefill 1 of 4");
+  EXPECT_EQ(payload(edge.methods[1].delegates[0]), "decode 0 of 4");
+}
+
+// state = relu(x) * state; returns -state.
+ExportedProgram running_product() {
+  TestProgram t;
+  Value* state = t.program.add_buffer("state", Tensor::zeros(DType::float32, {2}));
+  Value* x = t.input("x", {2});
+  Value* next = t.op("aten.mul.Tensor", {t.op("aten.relu.default", {x}), state});
+  t.returns({next, t.op("aten.neg.default", {next})});
+  t.program.output_specs[0] = {OutputSpec::Kind::buffer_mutation, "state"};
+  return std::move(t.program);
+}
+
+TEST(Partition, ADelegateMayKeepABufferAsItsState) {
+  const EdgeProgram edge = to_edge_transform_and_lower(running_product(), {Picky()});
+  const EdgeMethod& method = edge.methods.at(0);
+  verify(method.program);
+  EXPECT_EQ(method.program.output_specs.size(), 1u);
+  EXPECT_EQ(method.program.state.find("state"), nullptr);
+  const ExportedProgram& inside = *method.delegates.at(0).program;
+  EXPECT_NE(inside.state.find("state"), nullptr);
+  ASSERT_EQ(inside.output_specs.size(), 2u);
+  EXPECT_EQ(inside.output_specs[0].kind, OutputSpec::Kind::buffer_mutation);
+  EXPECT_EQ(inside.output_specs[0].target, "state");
+  EXPECT_EQ(inside.user_inputs().size(), 1u);
+}
+
+TEST(Partition, ABufferThatOthersReadIsNobodysOwn) {
+  ExportedProgram program = running_product();
+  const std::vector<Node*> nodes = program.graph().node_list();
+  Value* state = program.graph().find_value("b_state");
+  std::vector<Partition> partitions = {{{nodes[0]}, {state}}};
+  EXPECT_NE(test::refusal_of(ErrorKind::bug, [&] { arrange_partitions(program, partitions); }).find("owns a buffer"), std::string::npos);
 }
 
 TEST(Lower, MethodNamesAreUnique) {

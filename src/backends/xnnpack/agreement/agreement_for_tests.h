@@ -81,7 +81,9 @@ inline EdgeProgram delegated(TestProgram& t) {
   Node& call = graph.insert_before(nullptr, Op::get("executorch_call_delegate"), arguments, outputs);
   graph.set_outputs({call.outputs().begin(), call.outputs().end()});
   method.program.output_specs.assign(outputs.size(), OutputSpec{});
-  method.delegates.push_back(partitioner.preprocess(std::move(t.program)));
+  std::vector<MethodPartition> partitions;
+  partitions.push_back({"forward", 0, std::move(t.program)});
+  method.delegates = partitioner.preprocess(std::move(partitions));
   edge.methods.push_back(std::move(method));
   return edge;
 }

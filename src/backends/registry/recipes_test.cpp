@@ -38,18 +38,19 @@ std::string usage_message(const std::string& name, const RecipeSettings& setting
 }
 
 TEST(Recipes, KnownNames) {
-  EXPECT_EQ(make_recipe("xnnpack_fp32").quantizer, nullptr);
+  EXPECT_TRUE(make_recipe("xnnpack_fp32").steps.empty());
   const Recipe recipe = make_recipe("xnnpack_pt2e_int8_static_per_channel", {{"compat", "torchao"}});
-  EXPECT_NE(recipe.quantizer, nullptr);
+  EXPECT_EQ(std::get<Pt2eStep>(recipe.steps.at(0)).compat, Compat::torchao);
   EXPECT_TRUE(recipe.info.needs_calibration);
-  EXPECT_EQ(recipe.prepare.compat, Compat::torchao);
+  EXPECT_EQ(recipe.settings.word("compat"), "torchao");
+  EXPECT_FALSE(recipe.settings.flag("is_qat"));
   EXPECT_EQ(recipe.partitioners.items().size(), 1u);
 }
 
 TEST(Recipes, DynamicNeedsNoCalibration) {
   for (const char* name : {"xnnpack_pt2e_int8_dynamic_per_channel", "xnnpack_pt2e_int8_dynamic_per_tensor"}) {
     const Recipe recipe = make_recipe(name);
-    EXPECT_NE(recipe.quantizer, nullptr);
+    EXPECT_EQ(recipe.steps.size(), 1u);
     EXPECT_FALSE(recipe.info.needs_calibration);
   }
 }
@@ -68,7 +69,7 @@ TEST_F(RecipeFile, QatIsRefusedWithTheReason) {
   const std::string reason = "training";
   for (const char* name : {"xnnpack_pt2e_int8_static_per_channel", "xnnpack_pt2e_int8_dynamic_per_channel"}) {
     EXPECT_NE(refusal(name, {{"is_qat", "true"}}).find(reason), std::string::npos);
-    EXPECT_NE(make_recipe(name, {{"is_qat", "false"}}).quantizer, nullptr);
+    EXPECT_EQ(make_recipe(name, {{"is_qat", "false"}}).steps.size(), 1u);
   }
   const std::string head = R"({"schema": "intaglio-recipe/1", "backend": "xnnpack", "rules": [{"config": )";
   EXPECT_NE(refusal(write(head + R"({"is_qat": true}}]})"), {}).find("rules[0].config: is_qat"), std::string::npos);
@@ -89,7 +90,7 @@ TEST_F(RecipeFile, ReadsRules) {
                 {"config": {"scheme": "symmetric_int8", "weight_qmin": -127}}]})"));
   EXPECT_EQ(recipe.info.name, "mixed");
   EXPECT_TRUE(recipe.info.needs_calibration);
-  EXPECT_NE(recipe.quantizer, nullptr);
+  EXPECT_EQ(recipe.steps.size(), 1u);
 }
 
 TEST_F(RecipeFile, NamesThePlaceOfAnError) {

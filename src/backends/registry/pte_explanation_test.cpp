@@ -2,13 +2,18 @@
 
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
 
 #include <intaglio/edge.h>
 #include <intaglio/error.h>
 #include <intaglio/xnnpack.h>
 
 #include "pt2e/test_programs.h"
+#include "report/executable.h"
 #include "report/memory_use.h"
 
 namespace intaglio {
@@ -39,7 +44,7 @@ TEST(PteContents, DecodesDelegates) {
   const DelegateContents& delegate = method.delegates[0];
   EXPECT_EQ(delegate.kinds, (Counts{{"FullyConnected", 1}}));
   EXPECT_EQ(delegate.types, (Counts{{"fp32", 1}}));
-  EXPECT_EQ(delegate.fused_clamps, 1u);
+  EXPECT_EQ(delegate.payload->fused_clamps, 1u);
   EXPECT_EQ(delegate.work, 4u * 16 * 8);
   EXPECT_DOUBLE_EQ(delegate.share, 512.0 / (512 + 2 * 64));
 
@@ -105,6 +110,22 @@ TEST(PteContents, DamageInsideAPayloadIsNamed) {
     EXPECT_EQ(error.kind(), ErrorKind::bad_input);
     EXPECT_NE(std::string(error.what()).find("method 'forward', delegate 0"), std::string::npos) << error.what();
   }
+}
+
+TEST(Executable, APayloadOfAnUnknownVersionIsRefusedBeforeItRuns) {
+  std::vector<std::byte> file = file_of(two_layers(), {xnnpack::XnnpackPartitioner()});
+  const std::string_view text(reinterpret_cast<const char*>(file.data()), file.size());
+  file[text.find("XN01") + 3] = std::byte{'9'};
+  const auto path = std::filesystem::temp_directory_path() / ("unknown_version_" + std::to_string(::getpid()) + ".pte");
+  std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(file.data()), static_cast<std::streamsize>(file.size()));
+  try {
+    Executable::open(path);
+    ADD_FAILURE() << "a payload of an unknown version was loaded";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::bad_input);
+    EXPECT_NE(std::string(error.what()).find("neither of version XN00 nor XN01"), std::string::npos) << error.what();
+  }
+  std::filesystem::remove(path);
 }
 
 }  // namespace

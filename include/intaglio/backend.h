@@ -1,0 +1,114 @@
+// A backend is one row: what recipes, `lower`, `inspect` and the check of a file need to know of it.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include <intaglio/partitioner.h>
+#include <intaglio/pattern_quantizer.h>
+#include <intaglio/pt2e.h>
+#include <intaglio/settings.h>
+
+#pragma GCC visibility push(default)
+
+namespace intaglio {
+
+// ---- recipes: a list of steps from the float program to the one that is lowered
+
+struct TransformStep {
+  std::string name;
+  std::function<void(ExportedProgram&)> run;
+};
+// prepare, calibrate, convert.
+struct Pt2eStep {
+  std::shared_ptr<const Quantizer> quantizer;
+  Compat compat = Compat::intaglio;
+};
+using RecipeStep = std::variant<TransformStep, Pt2eStep>;
+
+struct BackendRecipe {
+  std::string name;
+  std::string summary;
+  bool needs_calibration = false;                                           // samples or a plan
+  std::vector<Setting> settings = {};                                       // beside the backend's own
+  std::function<std::vector<RecipeStep>(const SettingValues&)> steps = {};  // none: the program stays in float
+};
+
+// ---- what a delegate's payload holds, for `inspect`
+
+struct DecodedValue {
+  std::string dtype;  // in the backend's words
+  Sizes sizes;
+  std::string key;  // of the named data that it is; "" for anything else
+};
+
+struct DecodedNode {
+  std::string kind;                  // in the backend's words: "Conv2d"
+  std::string text;                  // all of it, on one line
+  std::vector<DecodedValue> inputs;  // without those that are absent
+  DecodedValue output;
+  std::optional<std::pair<float, float>> range;  // that its results are clamped to
+  // What its work is counted as: an op of ATen with a contraction ("convolution", "linear", "bmm"), else its elements.
+  std::string op;
+  bool transposed = false;  // of convolutions
+  Sizes weight;             // of convolutions: [output channels, ...] for one group
+};
+
+struct DecodedPayload {
+  std::vector<DecodedNode> nodes;  // in execution order
+  size_t fused_clamps = 0;         // nodes that took in an activation
+};
+
+// ---- the row
+
+struct Backend {
+  std::string name;               // as `--backend` says
+  std::string title;              // in texts
+  std::string delegate_id;        // in the runtime; "" for one without delegates
+  std::vector<Setting> settings;  // of its partitioner: taken by each of its recipes; `compat` is one of them
+  std::vector<BackendRecipe> recipes = {};
+  std::function<std::unique_ptr<Partitioner>(const SettingValues&)> partitioner = {};  // none: portable kernels run everything
+
+  // Rules of a user's recipe file: what a rule's configuration may say, and the quantizer that is given it.
+  std::vector<Setting> config_settings = {};
+  std::vector<Setting> file_settings = {};  // of the whole file, beside `settings`: a default for the rules' of that name
+  std::function<QuantizationConfig(const SettingValues&)> config = {};
+  std::function<PatternQuantizer(Compat)> quantizer = {};
+
+  // Bytes from a file. Bad-input errors on damage; `check` looks at no more than the runtime does before it trusts them.
+  std::function<void(std::span<const std::byte> payload)> check = {};
+  std::function<DecodedPayload(std::span<const std::byte> payload)> decode = {};  // none: `inspect` shows sizes only
+};
+
+// Every backend there is, in the order in which they are named; the first is the default.
+std::span<const Backend> backends();
+
+// Null when there is none of that name, or that delegate id.
+const Backend* find_backend(std::span<const Backend> known, std::string_view name);
+const Backend* find_delegate_backend(std::span<const Backend> known, std::string_view delegate_id);
+
+// Has each payload of a file checked by its backend: what verification asks. `known` outlives it.
+std::function<void(std::string_view delegate_id, std::span<const std::byte> payload)> payload_check(
+    std::span<const Backend> known = backends());
+
+// `compat=intaglio|torchao`, which every backend has.
+inline Setting compat_setting() {
+  return {"compat",
+          Setting::Type::word,
+          "intaglio",
+          "`torchao` reproduces torchao's and ExecuTorch's choices exactly, bugs included",
+          {"intaglio", "torchao"}};
+}
+inline Compat compat_of(const SettingValues& settings) { return settings.word("compat") == "torchao" ? Compat::torchao : Compat::intaglio; }
+
+}  // namespace intaglio
+
+#pragma GCC visibility pop

@@ -1,0 +1,103 @@
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <intaglio/error.h>
+#include <intaglio/recipes.h>
+
+#include "pt2e/uncalibrated.h"
+#include "qdq/op_table.h"
+
+namespace intaglio {
+namespace {
+
+class Flow {
+ public:
+  Flow(ExportedProgram program, const Recipe& recipe, const FlowOptions& options) : recipe_(recipe), options_(options) {
+    result_.program = std::move(program);
+  }
+
+  FlowResult run() && {
+    if (recipe_.steps.empty()) return std::move(result_);
+    const std::string source = result_.program.source;
+    for (const RecipeStep& step : recipe_.steps) std::visit(*this, step);
+    for (const Node* node : result_.program.graph().node_list()) result_.quantized_tensors += qdq::is_dequantize(*node);
+    if (result_.quantized_tensors == 0)
+      warn(fmt::format("recipe '{}' quantized nothing in {}: no operator matched its rules", recipe_.info.name, escaped(source)));
+    return std::move(result_);
+  }
+
+  void operator()(const TransformStep& step) {
+    step.run(result_.program);
+    done(step.name);
+  }
+
+  void operator()(const Pt2eStep& step) {
+    PreparedProgram prepared = prepare_pt2e(std::move(result_.program), *step.quantizer,
+                                            {.compat = step.compat, .threads = options_.threads, .warn = options_.warn});
+    done("prepare");
+    if (options_.calibrate) options_.calibrate(prepared);
+    result_.calibration_samples += prepared.calibrated_samples();
+    done("calibrate");
+    result_.program = options_.allow_uncalibrated ? convert_uncalibrated(std::move(prepared)) : convert_pt2e(std::move(prepared));
+    done("convert");
+  }
+
+ private:
+  void warn(const std::string& message) const {
+    if (options_.warn) options_.warn(message);
+  }
+  void done(std::string_view step) const {
+    if (options_.observe) options_.observe(step);
+  }
+
+  const Recipe& recipe_;
+  const FlowOptions& options_;
+  FlowResult result_;
+};
+
+DType scalar_dtype(ValueKind kind) {
+  switch (kind) {
+    case ValueKind::sym_float: return DType::float64;
+    case ValueKind::sym_bool: return DType::boolean;
+    default: return DType::int64;
+  }
+}
+
+std::pair<int64_t, int64_t> size_range(const SymInt& size, const SymRanges& ranges) {
+  if (size.is_static()) return {size.value(), size.value()};
+  const SymRange range = bounds(*size.expression(), ranges);
+  return {range.min.value_or(0), range.max.value_or(INT64_MAX)};
+}
+
+}  // namespace
+
+std::vector<InputSlot> input_slots(const ExportedProgram& program) {
+  std::vector<InputSlot> slots;
+  for (const Value* input : program.user_inputs()) {
+    if (input->kind() == ValueKind::literal || input->kind() == ValueKind::none) continue;
+    InputSlot slot;
+    slot.name = input->name();
+    slot.scalar = !input->is_tensor();
+    slot.dtype = slot.scalar ? scalar_dtype(input->kind()) : input->dtype();
+    if (!slot.scalar)
+      for (const SymInt& size : input->sizes()) slot.sizes.push_back(size_range(size, program.range_constraints));
+    slots.push_back(std::move(slot));
+  }
+  return slots;
+}
+
+void calibrate(PreparedProgram& prepared, const SampleSource& samples, const std::function<void()>& advance) {
+  for (size_t i = 0; i < samples.size(); ++i) {
+    const Sample sample = samples.load(i);
+    try {
+      prepared(sample.inputs);
+    } catch (const Error& error) { throw error.with_context(escaped(sample.file.string())); }
+    if (advance) advance();
+  }
+}
+
+FlowResult run_recipe(ExportedProgram program, const Recipe& recipe, const FlowOptions& options) {
+  return Flow(std::move(program), recipe, options).run();
+}
+
+}  // namespace intaglio

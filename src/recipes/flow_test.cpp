@@ -1,0 +1,75 @@
+#include <gtest/gtest.h>
+
+#include <intaglio/error.h>
+#include <intaglio/recipes.h>
+
+#include "pt2e/test_programs.h"
+
+namespace intaglio {
+namespace {
+
+// Quantizes the result of every op of one name.
+class OneOpQuantizer : public Quantizer {
+ public:
+  explicit OneOpQuantizer(std::string op) : op_(std::move(op)) {}
+  void annotate(const ExportedProgram& program, Annotations& annotations) const override {
+    QuantizationSpec spec;
+    spec.quant_min = -128;
+    spec.quant_max = 127;
+    spec.observer = min_max_observer();
+    for (const Node* node : program.graph().node_list())
+      if (node->is(op_)) annotations.of(node) = {.output_qspec = spec, .annotated = true, .rule = "test"};
+  }
+
+ private:
+  std::string op_;
+};
+
+ExportedProgram relu() {
+  test::ProgramBuilder b;
+  Value* x = b.input("x", {2});
+  ExportedProgram program = b.finish({b.call("aten.relu.default", {{"self", x}}, {2}, "y")});
+  program.source = "model.pt2";
+  return program;
+}
+
+Recipe quantizing(const char* op) {
+  Recipe recipe;
+  recipe.info.name = "test";
+  recipe.steps.emplace_back(Pt2eStep{std::make_shared<OneOpQuantizer>(op)});
+  return recipe;
+}
+
+void one_sample(PreparedProgram& prepared) { prepared({Tensor::of<float>({-1, 3}, {2})}); }
+
+TEST(Flow, RunsTheStepsInTheirOrder) {
+  Recipe recipe = quantizing("aten.exp.default");
+  const auto to_exp = [](ExportedProgram& program) {
+    Node* node = program.graph().node_list().at(0);
+    program.graph().set_op(*node, Op::get("aten.exp.default"));
+  };
+  recipe.steps.insert(recipe.steps.begin(), TransformStep{"relu to exp", to_exp});
+  std::vector<std::string> steps;
+  FlowOptions options = {.calibrate = one_sample};
+  options.observe = [&](std::string_view step) { steps.emplace_back(step); };
+  const FlowResult result = run_recipe(relu(), recipe, options);
+  EXPECT_EQ(steps, (std::vector<std::string>{"relu to exp", "prepare", "calibrate", "convert"}));
+  EXPECT_EQ(result.calibration_samples, 1u);
+  EXPECT_EQ(result.quantized_tensors, 1u);
+}
+
+TEST(Flow, NothingQuantizedIsAWarning) {
+  std::vector<std::string> warnings;
+  FlowOptions options = {.warn = [&](const std::string& warning) { warnings.push_back(warning); }};
+  run_recipe(relu(), quantizing("aten.exp.default"), options);
+  EXPECT_EQ(warnings.back(), "recipe 'test' quantized nothing in model.pt2: no operator matched its rules");
+}
+
+TEST(Flow, WithoutSamplesOnlyExplanationsGoOn) {
+  EXPECT_THROW(run_recipe(relu(), quantizing("aten.relu.default")), Error);
+  const FlowResult result = run_recipe(relu(), quantizing("aten.relu.default"), {.allow_uncalibrated = true});
+  EXPECT_EQ(result.quantized_tensors, 1u);
+}
+
+}  // namespace
+}  // namespace intaglio
