@@ -1,6 +1,7 @@
 // Everything a user of the library needs.
 #pragma once
 
+#include <intaglio/blob.h>
 #include <intaglio/data.h>
 #include <intaglio/edge.h>
 #include <intaglio/error.h>

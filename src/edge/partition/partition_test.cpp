@@ -30,8 +30,7 @@ class Picky : public Partitioner {
     verify(partition);
     Delegate delegate;
     delegate.backend_id = "Picky";
-    const std::string text = to_string(partition);
-    for (char c : text) delegate.payload.push_back(static_cast<std::byte>(c));
+    delegate.payload = Blob(to_string(partition));
     return delegate;
   }
 };
