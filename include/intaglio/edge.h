@@ -2,7 +2,6 @@
 #pragma once
 
 #include <filesystem>
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -13,12 +12,13 @@
 namespace intaglio {
 
 struct LowerOptions {
-  int threads = 0;
+  int threads = 0;  // for what is spread over threads; 0: one for each processor
   // Called after each named step with the program; for golden tests and `--dump`.
   std::function<void(std::string_view step, const ExportedProgram&)> observe;
 };
 
 struct ExecutorchOptions {
+  int threads = 0;          // as LowerOptions::threads
   bool plan_inputs = true;  // memory for inputs and outputs is planned inside the program
   bool plan_outputs = true;
 };
@@ -32,20 +32,18 @@ struct LeftoverOp {
   std::string node;    // its name in the lowered program
 };
 
-// A finished `.pte` in memory, weights still in their storages.
+// A finished `.pte`, weights still in their storages.
 class ExecutorchProgram {
  public:
-  ExecutorchProgram(ExecutorchProgram&&) noexcept;
-  ~ExecutorchProgram();
+  // `partitioners` check the payloads in the written file.
+  ExecutorchProgram(Blob file, PartitionerList partitioners) : file_(std::move(file)), partitioners_(std::move(partitioners)) {}
   // Writes beside the target, verifies the whole file, renames.
   void save(const std::filesystem::path& path) const;
   std::vector<std::byte> bytes() const;
 
-  struct Impl;
-  explicit ExecutorchProgram(std::unique_ptr<Impl> impl);
-
  private:
-  std::unique_ptr<Impl> impl_;
+  Blob file_;
+  PartitionerList partitioners_;
 };
 
 // A program in the edge dialect with its delegates taken out.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <intaglio/backend.h>
+#include <intaglio/blob.h>
 #include <intaglio/data.h>
 #include <intaglio/edge.h>
 #include <intaglio/error.h>

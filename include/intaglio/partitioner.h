@@ -10,6 +10,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include <intaglio/blob.h>
 #include <intaglio/program.h>
 
 #pragma GCC visibility push(default)
@@ -22,19 +23,17 @@ struct CompileSpec {
 };
 
 // Named data of a delegate: weights, shared between delegates by key.
-struct NamedBlob {
+struct NamedData {
   std::string key;
-  std::vector<std::byte> owned;  // bytes made by the backend, or
-  Tensor tensor;                 // a contiguous tensor whose bytes are written as they are
-  std::span<const std::byte> bytes() const;
+  Blob data;
 };
 
 // One delegate: the sub-program that left the graph, and what the backend made of it.
 struct Delegate {
   std::string backend_id;  // under which the runtime knows the backend
-  std::vector<std::byte> payload;
+  Blob payload;
   std::vector<CompileSpec> compile_specs;
-  std::vector<NamedBlob> named_data;
+  std::vector<NamedData> named_data;
   uint64_t input_slack = 0;                  // bytes that its runtime may read behind each of its inputs
   std::unique_ptr<ExportedProgram> program;  // for `inspect` and tests; empty: the partition as it was cut out
 };

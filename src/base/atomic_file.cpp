@@ -95,6 +95,13 @@ void AtomicFile::pad_to(uint64_t position) {
   while (position_ < position) write(std::span(zeros, std::min<uint64_t>(sizeof zeros, position - position_)));
 }
 
+void AtomicFile::overwrite(uint64_t position, std::span<const std::byte> bytes) {
+  flush();
+  if (::lseek(fd_, static_cast<off_t>(position), SEEK_SET) < 0) fail("writing failed");
+  drain(bytes);
+  if (::lseek(fd_, static_cast<off_t>(position_), SEEK_SET) < 0) fail("writing failed");
+}
+
 void AtomicFile::flush() {
   drain(buffer_);
   buffer_.clear();

@@ -17,6 +17,7 @@
 #include "base/mapped_file.h"
 #include "base/sha256.h"
 #include "base/test_errors.h"
+#include "base/thread_limit.h"
 #include "base/threads.h"
 
 namespace intaglio {
@@ -202,6 +203,20 @@ TEST(AtomicFile, LeavesTheTargetAloneUntilCommit) {
   std::filesystem::remove_all(path.parent_path());
 }
 
+TEST(AtomicFile, OverwritesWhatWasWritten) {
+  const auto path = scratch("overwritten");
+  AtomicFile file(path);
+  file.write("one two ");
+  file.overwrite(4, std::as_bytes(std::span("2", 1)));
+  file.write("three");
+  EXPECT_EQ(file.position(), 13u);
+  file.commit();
+  std::string text;
+  std::getline(std::ifstream(path), text);
+  EXPECT_EQ(text, "one 2wo three");
+  std::filesystem::remove_all(path.parent_path());
+}
+
 TEST(Crc32, EqualsZlibAtEveryLength) {
   std::vector<std::byte> bytes(700);
   for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::byte>(i * i * 31 + i / 7);
@@ -230,6 +245,21 @@ TEST(ParallelFor, VisitsEachIndexOnceAndReportsTheFirstFailure) {
                 });
               }),
               "7");
+}
+
+TEST(ThreadLimit, StandsForTheProcessorsWhileItLives) {
+  const int all = thread_count(0);
+  {
+    const ThreadLimit limit(3);
+    EXPECT_EQ(thread_count(0), 3);
+    EXPECT_EQ(thread_count(5), 5);
+    {
+      const ThreadLimit none(0), inner(2);
+      EXPECT_EQ(thread_count(0), 2);
+    }
+    EXPECT_EQ(thread_count(0), 3);
+  }
+  EXPECT_EQ(thread_count(0), all);
 }
 
 }  // namespace

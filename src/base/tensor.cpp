@@ -317,8 +317,9 @@ namespace {
 
 // Calls body(source element pointer) for each element in row-major order of the sizes.
 template <typename Body>
-void for_each_element(const Tensor& source, Body body) {
-  if (source.numel() == 0) return;
+void for_each_element(const Tensor& tensor, Body body) {
+  if (tensor.numel() == 0) return;
+  const Tensor source = tensor.for_one_use();
   const size_t width = item_size(source.dtype());
   const std::byte* base = static_cast<const std::byte*>(source.raw());
   const Sizes& sizes = source.sizes();
@@ -401,7 +402,7 @@ void with_reader(DType dtype, Body body) {
 void copy_to_contiguous(const Tensor& source, void* destination) {
   if (source.numel() == 0) return;
   if (source.is_contiguous()) {
-    std::memcpy(destination, source.raw(), source.nbytes());
+    std::memcpy(destination, source.for_one_use().raw(), source.nbytes());
     return;
   }
   switch (item_size(source.dtype())) {
@@ -447,7 +448,7 @@ Tensor converted(const Tensor& source, DType dtype) {
 bool bit_equal(const Tensor& a, const Tensor& b) {
   if (a.dtype() != b.dtype() || a.sizes() != b.sizes()) return false;
   if (a.numel() == 0) return true;
-  const Tensor x = a.contiguous(), y = b.contiguous();
+  const Tensor x = a.for_one_use().contiguous(), y = b.for_one_use().contiguous();
   return std::memcmp(x.raw(), y.raw(), x.nbytes()) == 0;
 }
 

@@ -46,12 +46,8 @@ std::string wide_field(uint64_t size, uint64_t offset) {
 
 }  // namespace
 
-void ZipWriter::add(std::string_view name, std::initializer_list<std::span<const std::byte>> parts) {
-  Entry entry{prefix_ + std::string(name), 0, 0, file_.position()};
-  for (const std::span<const std::byte> part : parts) {
-    entry.crc = crc32_of(part, entry.crc);
-    entry.size += part.size();
-  }
+void ZipWriter::add(std::string_view name, const Blob& contents) {
+  Entry entry{prefix_ + std::string(name), 0, contents.size(), file_.position()};
   if (entry.name.size() > 0xffff) throw_unsupported(fmt::format("the entry name '{}' is too long for an archive", escaped(name, 60)));
   std::string extra = wide_field(entry.size, 0);
   const uint64_t unpadded = entry.offset + zip::local_size + entry.name.size() + extra.size() + 4;
@@ -60,10 +56,15 @@ void ZipWriter::add(std::string_view name, std::initializer_list<std::span<const
 
   Record header;
   header.put(zip::local_signature).put(version_needed).put(zip::flag_utf8).put(zip::method_stored).put<uint16_t>(0).put(dos_date);
+  const uint64_t crc_position = entry.offset + header.text().size();
   header.put(entry.crc).put(narrow(entry.size)).put(narrow(entry.size));
   header.put(static_cast<uint16_t>(entry.name.size())).put(static_cast<uint16_t>(extra.size())).text(entry.name).text(extra);
   file_.write(header.text());
-  for (const std::span<const std::byte> part : parts) file_.write(part);
+  contents.write([&](std::span<const std::byte> piece) {
+    entry.crc = crc32_of(piece, entry.crc);
+    file_.write(piece);
+  });
+  file_.overwrite(crc_position, std::as_bytes(std::span(&entry.crc, 1)));  // known only now
   entries_.push_back(std::move(entry));
 }
 

@@ -1,11 +1,11 @@
 // Writes ZIP archives (.pt2, .npz) as torch does: stored, data on 64-byte boundaries, 64-bit end records always.
 #pragma once
 
-#include <initializer_list>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include <intaglio/blob.h>
 
 #include "base/atomic_file.h"
 
@@ -18,10 +18,9 @@ class ZipWriter {
     if (!prefix_.empty()) prefix_ += '/';
   }
 
-  // Names must be new; the order of calls is the order in the file. The entry is the parts one behind the other.
-  void add(std::string_view name, std::initializer_list<std::span<const std::byte>> parts);
-  void add(std::string_view name, std::span<const std::byte> bytes) { add(name, {bytes}); }
-  void add(std::string_view name, std::string_view text) { add(name, std::as_bytes(std::span(text))); }
+  // Names must be new; the order of calls is the order in the file.
+  void add(std::string_view name, const Blob& contents);
+  void add(std::string_view name, std::string_view text) { add(name, Blob(text)); }
   // The central directory; nothing may be added afterwards.
   void finish();
 

@@ -16,7 +16,7 @@ void build(const FlowArguments& options, const CommonOptions& common) {
   EdgeProgram edge = to_edge_transform_and_lower(std::move(flow.result.program), flow.recipe.partitioners, {.threads = common.threads});
   clock.step("lower");
   Json lowering = lowering_json(edge);
-  std::move(edge).to_executorch().save(options.out);
+  std::move(edge).to_executorch({.threads = common.threads}).save(options.out);
   clock.step("write");
 
   const uint64_t bytes = std::filesystem::file_size(options.out);

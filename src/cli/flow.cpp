@@ -104,7 +104,7 @@ Json lowering_json(const EdgeProgram& edge) {
     for (size_t i = 0; i < method.delegates.size(); ++i) {
       const Delegate& delegate = method.delegates[i];
       size_t named_bytes = 0;
-      for (const NamedBlob& blob : delegate.named_data) named_bytes += blob.bytes().size();
+      for (const NamedData& named : delegate.named_data) named_bytes += named.data.size();
       delegates.push_back({{"backend", delegate.backend_id},
                            {"nodes", explained.delegates[i].nodes},
                            {"payload_bytes", delegate.payload.size()},

@@ -45,7 +45,7 @@ void lower(const LowerArguments& arguments, const CommonOptions& common) {
   EdgeProgram edge = to_edge_transform_and_lower(std::move(methods), partitioners, {.threads = common.threads});
   clock.step("lower");
   Json lowering = lowering_json(edge);
-  std::move(edge).to_executorch().save(arguments.out);
+  std::move(edge).to_executorch({.threads = common.threads}).save(arguments.out);
   clock.step("write");
 
   const uint64_t bytes = std::filesystem::file_size(arguments.out);

@@ -51,8 +51,7 @@ void write_npz(const std::filesystem::path& path, std::span<const NamedArray> ar
   for (const auto& array : arrays) {
     const Tensor dense = array.tensor.contiguous();
     const std::string header = data::make_npy_header(dense.dtype(), dense.sizes());
-    const std::span<const std::byte> elements{dense.nbytes() > 0 ? static_cast<const std::byte*>(dense.raw()) : nullptr, dense.nbytes()};
-    zip.add(array.name + ".npy", {std::as_bytes(std::span(header)), elements});
+    zip.add(array.name + ".npy", Blob::of_pieces({{0, Blob(header)}, {header.size(), Blob(dense)}}, header.size() + dense.nbytes()));
   }
   zip.finish();
   file.commit();

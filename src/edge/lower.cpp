@@ -11,6 +11,7 @@
 #include <intaglio/edge.h>
 #include <intaglio/error.h>
 
+#include "base/thread_limit.h"
 #include "decompose/decompose.h"
 #include "edge/branches.h"
 #include "edge/partition/cut.h"
@@ -289,6 +290,7 @@ EdgeProgram to_edge_transform_and_lower(ExportedProgram program, const Partition
 
 EdgeProgram to_edge_transform_and_lower(std::vector<std::pair<std::string, ExportedProgram>> methods, const PartitionerList& partitioners,
                                         const LowerOptions& options) {
+  const ThreadLimit limit(options.threads);
   std::set<std::string_view> names;
   for (const auto& [name, program] : methods)
     if (name.empty() || !names.insert(name).second) throw_usage(fmt::format("the method name '{}' is empty or used twice", escaped(name)));

@@ -7,6 +7,7 @@
 
 #include "base/atomic_file.h"
 #include "base/mapped_file.h"
+#include "base/thread_limit.h"
 #include "edge/branches.h"
 #include "edge/emit/emitter.h"
 #include "edge/lower_checks.h"
@@ -16,14 +17,6 @@
 #include "pte/writer.h"
 
 namespace intaglio {
-
-struct ExecutorchProgram::Impl {
-  // Own the bytes that the image points to.
-  std::vector<EdgeMethod> methods;
-  PartitionerList partitioners;
-  EmissionPools pools;
-  pte::FileImage image;
-};
 
 namespace {
 
@@ -40,8 +33,8 @@ void prepare(ExportedProgram& program, const ExecutorchOptions& options) {
 
 // Numbers from the pools are provisional until every method has added its constants.
 void settle_constants(std::vector<pte::ExecutionPlan>& plans, EmissionPools& pools) {
-  pools.constants.settle(0);
-  pools.mutable_state.settle(0);
+  pools.constants.settle();
+  pools.mutable_state.settle();
   for (pte::ExecutionPlan& plan : plans)
     for (pte::EValue& value : plan.values) {
       auto* tensor = std::get_if<pte::TensorValue>(&value);
@@ -58,7 +51,7 @@ pte::SegmentData segment_data(const std::vector<EdgeMethod>& methods, const Emis
   data.payloads = pools.payloads;
   for (const EdgeMethod& method : methods)
     for (const Delegate& delegate : method.delegates)
-      for (const NamedBlob& blob : delegate.named_data) data.named_data.emplace_back(blob.key, blob.bytes());
+      for (const NamedData& named : delegate.named_data) data.named_data.emplace_back(named.key, named.data);
   return data;
 }
 
@@ -76,45 +69,38 @@ void check_written(std::span<const std::byte> file, const PartitionerList& parti
 }  // namespace
 
 ExecutorchProgram EdgeProgram::to_executorch(const ExecutorchOptions& options) && {
-  auto impl = std::make_unique<ExecutorchProgram::Impl>();
-  impl->methods = std::move(methods);
-  impl->partitioners = std::move(partitioners);
-  if (impl->methods.empty()) throw_usage("the program has no method to write");
-  std::sort(impl->methods.begin(), impl->methods.end(), [](const EdgeMethod& a, const EdgeMethod& b) { return a.name < b.name; });
-  for (size_t i = 1; i < impl->methods.size(); ++i)
-    if (impl->methods[i].name == impl->methods[i - 1].name)
-      throw_usage(fmt::format("two methods are called '{}'; names must differ", impl->methods[i].name));
+  const ThreadLimit limit(options.threads);
+  if (methods.empty()) throw_usage("the program has no method to write");
+  std::sort(methods.begin(), methods.end(), [](const EdgeMethod& a, const EdgeMethod& b) { return a.name < b.name; });
+  for (size_t i = 1; i < methods.size(); ++i)
+    if (methods[i].name == methods[i - 1].name) throw_usage(fmt::format("two methods are called '{}'; names must differ", methods[i].name));
 
   pte::Program program;
-  for (EdgeMethod& method : impl->methods) {
+  EmissionPools pools;
+  for (EdgeMethod& method : methods) {
     try {
       prepare(method.program, options);
-      program.execution_plan.push_back(emit_method(method, options, impl->pools));
+      program.execution_plan.push_back(emit_method(method, options, pools));
     } catch (const Error& error) {
-      if (impl->methods.size() == 1) throw;
+      if (methods.size() == 1) throw;
       throw error.with_context(fmt::format("method '{}'", method.name));
     }
   }
-  settle_constants(program.execution_plan, impl->pools);
-  impl->image = pte::assemble(program, segment_data(impl->methods, impl->pools));
-  return ExecutorchProgram(std::move(impl));
+  settle_constants(program.execution_plan, pools);
+  return ExecutorchProgram(pte::assemble(program, segment_data(methods, pools)), std::move(partitioners));
 }
-
-ExecutorchProgram::ExecutorchProgram(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-ExecutorchProgram::ExecutorchProgram(ExecutorchProgram&&) noexcept = default;
-ExecutorchProgram::~ExecutorchProgram() = default;
 
 void ExecutorchProgram::save(const std::filesystem::path& path) const {
   AtomicFile file(path);
-  pte::write_image(impl_->image, [&](std::span<const std::byte> bytes) { file.write(bytes); });
+  file_.write([&](std::span<const std::byte> bytes) { file.write(bytes); });
   file.flush();
-  check_written(MappedFile::open(file.temporary_path())->bytes(), impl_->partitioners, escaped(path.string()));
+  check_written(MappedFile::open(file.temporary_path())->bytes(), partitioners_, escaped(path.string()));
   file.commit();
 }
 
 std::vector<std::byte> ExecutorchProgram::bytes() const {
-  std::vector<std::byte> bytes = pte::image_bytes(impl_->image);
-  check_written(bytes, impl_->partitioners, "memory");
+  std::vector<std::byte> bytes = file_.bytes();
+  check_written(bytes, partitioners_, "memory");
   return bytes;
 }
 

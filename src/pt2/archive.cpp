@@ -28,8 +28,14 @@ constexpr OtherKind other_kinds[] = {
     {"data.pkl", "this is a torch.save file, not an exported program; use torch.export.export and torch.export.save"},
 };
 
-// Element types are at most 16 bytes; memory that is not aligned so is copied.
+// Element types are at most 16 bytes; memory that is not aligned so is copied whenever it is read.
 constexpr size_t alignment = 16;
+
+std::shared_ptr<Storage> copy_of(std::span<const std::byte> bytes) {
+  std::shared_ptr<Storage> copy = Storage::allocate(bytes.size());
+  if (!bytes.empty()) std::memcpy(copy->writable(), bytes.data(), bytes.size());
+  return copy;
+}
 
 }  // namespace
 
@@ -101,7 +107,11 @@ std::shared_ptr<Storage> Archive::record(std::string_view name) {
   const ZipEntry& entry = get(name);
   const std::span<const std::byte> bytes = zip_.stored(entry);
   std::shared_ptr<Storage> storage;
-  if (!entry.deflated && reinterpret_cast<uintptr_t>(bytes.data()) % alignment == 0) {
+  if (entry.deflated) {
+    const std::vector<std::byte> inflated = zip_.inflated(entry);
+    check_crc(entry, inflated);
+    storage = copy_of(inflated);
+  } else {
     storage = Storage::mapped(
         keep_alive_, bytes,
         [entry, source = source_](std::span<const std::byte> all) {
@@ -110,13 +120,8 @@ std::shared_ptr<Storage> Archive::record(std::string_view name) {
           } catch (const Error& error) { throw error.with_context(escaped(source)); }
         },
         backing_);
-  } else {
-    std::vector<std::byte> inflated;
-    if (entry.deflated) inflated = zip_.inflated(entry);
-    const std::span<const std::byte> contents = entry.deflated ? std::span<const std::byte>(inflated) : bytes;
-    check_crc(entry, contents);
-    storage = Storage::allocate(contents.size());
-    if (!contents.empty()) std::memcpy(storage->writable(), contents.data(), contents.size());
+    if (reinterpret_cast<uintptr_t>(bytes.data()) % alignment != 0)
+      storage = Storage::computed(bytes.size(), [mapped = storage] { return copy_of(mapped->bytes()); });
   }
   records_.emplace(name, storage);
   return storage;

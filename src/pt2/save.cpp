@@ -171,7 +171,7 @@ class StateWriter {
     const Tensor& tensor = entry.tensor;
     const auto [record, is_new] =
         records_.try_emplace({tensor.storage().get(), tensor.dtype()}, fmt::format("{}_{}", stem_, records_.size()));
-    if (is_new) zip_.add(place_.folder + record->second, Storage::for_one_use(tensor.storage())->bytes());
+    if (is_new) zip_.add(place_.folder + record->second, Blob(tensor.storage()));
     TensorMeta meta;
     meta.dtype = tensor.dtype();
     meta.sizes.assign(tensor.sizes().begin(), tensor.sizes().end());
@@ -190,7 +190,7 @@ class StateWriter {
     const json::Document document(entry);
     const std::string file = place_.folder + std::string(document.root().at("path_name").string("path_name"));
     const auto found = program.carried_files.find(file);
-    if (found != program.carried_files.end() && files_.insert(file).second) zip_.add(file, found->second->bytes());
+    if (found != program.carried_files.end() && files_.insert(file).second) zip_.add(file, Blob(found->second));
   }
 
   void finish() { zip_.add(place_.config, config_.end_object().end_object().text()); }
@@ -247,7 +247,7 @@ void save_exported_program(const ExportedProgram& program, const std::filesystem
     pt2::write_state(zip, program, specs, false);
     if (!program.carried_files.contains(std::string(pt2::sample_inputs))) zip.add(pt2::sample_inputs, "");
     for (const auto& [name, contents] : program.carried_files)
-      if (!name.starts_with(pt2::constants_place().folder)) zip.add(name, contents->bytes());
+      if (!name.starts_with(pt2::constants_place().folder)) zip.add(name, Blob(contents));
     zip.add(".data/version", "6\n");
     zip.finish();
     file.commit();

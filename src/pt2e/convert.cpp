@@ -5,6 +5,7 @@
 #include <intaglio/error.h>
 #include <intaglio/pt2e.h>
 
+#include "base/thread_limit.h"
 #include "pt2e/fold_quantize.h"
 #include "pt2e/prepared.h"
 #include "pt2e/quantize_nodes.h"
@@ -48,6 +49,7 @@ void check_ranges(const PreparedProgram::State& state) {
 }
 
 ExportedProgram converted(PreparedProgram::State& state, const ConvertOptions& options) {
+  const ThreadLimit limit(state.options.threads);
   state.interpreter.reset();  // it refers to the float graph
   insert_quantize_nodes(state);
   verify(state.program);

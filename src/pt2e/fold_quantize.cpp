@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "base/computed.h"
 #include "interpreter/constant_values.h"
 #include "qdq/reader.h"
 #include "quant/affine.h"
@@ -19,7 +20,8 @@ Tensor quantized(const Node& node, ConstantValues& constants) {
   if (input == nullptr) return {};
   const auto params = qdq::params_of(node, [&](const Value* value) { return constants.find(value); });
   if (!params) return {};
-  return quant::quantize(input->for_one_use(), *params);  // the float weight goes right afterwards
+  return computed_from(*input, params->dtype, input->sizes(),
+                       [params = *params](const Tensor& floats) { return quant::quantize(floats, params); });
 }
 
 std::string free_name(const ExportedProgram& program, size_t& next) {

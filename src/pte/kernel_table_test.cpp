@@ -21,7 +21,8 @@ TEST(KernelTable, EveryRowParsesAndIsFound) {
     const OpSchema* functional = kernel.functional.empty() ? nullptr : find_schema(kernel.functional);
     if (functional == nullptr) continue;
     for (const ArgSchema& argument : schema.arguments) {
-      EXPECT_TRUE(is_out(argument) || functional->find(argument.name) != nullptr || argument.default_text) << kernel.key << " " << argument.name;
+      EXPECT_TRUE(is_out(argument) || functional->find(argument.name) != nullptr || argument.default_text)
+          << kernel.key << " " << argument.name;
     }
   }
   EXPECT_EQ(runtime_kernel_for("aten.add.Tensor")->key, "aten::add.out");

@@ -99,8 +99,9 @@ std::vector<std::byte> sample_file() {
   const std::vector<std::byte> sixteen(16, std::byte{1}), payload(48), weight(7, std::byte{1});
   Program program;
   program.execution_plan.push_back(b.plan());
-  return image_bytes(assemble(
-      program, {.constants = {sixteen, sixteen}, .mutable_state = {sixteen}, .payloads = {payload}, .named_data = {{"w", weight}}}));
+  return assemble(program,
+                  {.constants = {sixteen, sixteen}, .mutable_state = {sixteen}, .payloads = {payload}, .named_data = {{"w", weight}}})
+      .bytes();
 }
 
 // The sample's program with one thing changed, written again.

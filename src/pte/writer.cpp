@@ -1,7 +1,6 @@
 #include "pte/writer.h"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <map>
 #include <numeric>
@@ -10,7 +9,6 @@
 #include <fmt/format.h>
 #include <intaglio/error.h>
 
-#include "base/sha256.h"
 #include "base/threads.h"
 #include "pte/flatbuffer.h"
 
@@ -30,17 +28,17 @@ class SegmentBuilder {
  public:
   explicit SegmentBuilder(Program& program) : program_(program) {}
 
-  uint32_t add(Bytes bytes) {
+  uint32_t add(const Blob& blob) {
     begin();
-    append(bytes);
+    append(blob);
     return end();
   }
   // Buffers one after the other, each but the last padded.
-  SubsegmentOffsets add_buffers(const std::vector<Bytes>& buffers, uint64_t alignment) {
+  SubsegmentOffsets add_buffers(const std::vector<Blob>& buffers, uint64_t alignment) {
     SubsegmentOffsets result;
     result.offsets.push_back(0);
     begin();
-    for (const Bytes buffer : buffers) {
+    for (const Blob& buffer : buffers) {
       position_ = start_ + align_up(position_ - start_, alignment);
       result.offsets.push_back(position_ - start_);
       append(buffer);
@@ -49,14 +47,19 @@ class SegmentBuilder {
     return result;
   }
 
-  std::vector<FileImage::Chunk> take_chunks() { return std::move(chunks_); }
+  // The file's pieces behind its head, which ends before `base`.
+  std::vector<Blob::Piece> take_pieces(uint64_t base) {
+    for (Blob::Piece& piece : pieces_) piece.offset += base;
+    return std::move(pieces_);
+  }
   uint64_t size() const { return position_; }
 
  private:
   void begin() { start_ = position_ = align_up(position_, kSegmentAlignment); }
-  void append(Bytes bytes) {
-    if (!bytes.empty()) chunks_.push_back({position_, bytes});
-    position_ += bytes.size();
+  void append(const Blob& blob) {
+    if (blob.empty()) return;
+    pieces_.push_back({position_, blob});
+    position_ += blob.size();
   }
   uint32_t end() {
     program_.segments.push_back({start_, position_ - start_});
@@ -65,32 +68,31 @@ class SegmentBuilder {
   }
 
   Program& program_;
-  std::vector<FileImage::Chunk> chunks_;
+  std::vector<Blob::Piece> pieces_;
   uint64_t start_ = 0;
   uint64_t position_ = 0;
 };
 
-std::vector<std::pair<std::string, Bytes>> sorted_named_data(const SegmentData& data) {
-  std::map<std::string, Bytes> by_key;
-  for (const auto& [key, bytes] : data.named_data) {
-    const auto [found, added] = by_key.emplace(key, bytes);
-    const Bytes first = found->second;
-    if (!added && first.data() != bytes.data() && !std::equal(first.begin(), first.end(), bytes.begin(), bytes.end()))
+std::vector<std::pair<std::string, Blob>> sorted_named_data(const SegmentData& data) {
+  std::map<std::string, Blob> by_key;
+  for (const auto& [key, blob] : data.named_data) {
+    const auto [found, added] = by_key.emplace(key, blob);
+    if (!added && found->second.digest() != blob.digest())
       throw_bug(fmt::format("delegates hold different data under the key '{}'", escaped(key)));
   }
   return {by_key.begin(), by_key.end()};
 }
 
 // Entries of equal bytes get one segment.
-std::vector<uint32_t> add_shared(SegmentBuilder& segments, const std::vector<Bytes>& entries, int threads) {
-  const std::vector<size_t> first = first_equal(entries, threads);
+std::vector<uint32_t> add_shared(SegmentBuilder& segments, const std::vector<Blob>& entries) {
+  const std::vector<size_t> first = first_equal(entries);
   std::vector<uint32_t> result(entries.size());
   for (size_t i = 0; i < entries.size(); ++i) result[i] = first[i] == i ? segments.add(entries[i]) : result[first[i]];
   return result;
 }
 
 // Entries in their order, but the one that would need the most padding comes last, where none is written.
-std::vector<size_t> least_padded_order(const std::vector<std::pair<std::string, Bytes>>& entries) {
+std::vector<size_t> least_padded_order(const std::vector<std::pair<std::string, Blob>>& entries) {
   std::vector<size_t> order(entries.size());
   std::iota(order.begin(), order.end(), size_t{0});
   const auto padding = [&](size_t i) {
@@ -124,7 +126,7 @@ std::vector<std::byte> with_header(const std::vector<std::byte>& flatbuffer, Fil
 
 }  // namespace
 
-std::vector<size_t> first_equal(std::span<const Bytes> entries, int threads) {
+std::vector<size_t> first_equal(const std::vector<Blob>& entries) {
   std::unordered_map<size_t, std::vector<size_t>> by_size;
   for (size_t i = 0; i < entries.size(); ++i) by_size[entries[i].size()].push_back(i);
   std::vector<size_t> candidates;
@@ -132,17 +134,15 @@ std::vector<size_t> first_equal(std::span<const Bytes> entries, int threads) {
     if (indices.size() > 1) candidates.insert(candidates.end(), indices.begin(), indices.end());
   std::sort(candidates.begin(), candidates.end());
 
-  std::vector<Sha256> digests(candidates.size());
-  parallel_for(candidates.size(), thread_count(threads), [&](size_t i) { digests[i] = sha256(entries[candidates[i]]); });
-
+  parallel_for(candidates.size(), 0, [&](size_t i) { entries[candidates[i]].digest(); });
   std::vector<size_t> result(entries.size());
   for (size_t i = 0; i < entries.size(); ++i) result[i] = i;
   std::map<Sha256, size_t> first;
-  for (size_t i = 0; i < candidates.size(); ++i) result[candidates[i]] = first.emplace(digests[i], candidates[i]).first->second;
+  for (const size_t i : candidates) result[i] = first.emplace(entries[i].digest(), i).first->second;
   return result;
 }
 
-FileImage assemble(Program& program, const SegmentData& data, int threads) {
+Blob assemble(Program& program, const SegmentData& data) {
   program.segments.clear();
   program.mutable_data_segments.clear();
   program.named_data.clear();
@@ -151,7 +151,7 @@ FileImage assemble(Program& program, const SegmentData& data, int threads) {
   if (data.constants.empty()) program.constant_segment->offsets = {0};
   if (!data.mutable_state.empty()) program.mutable_data_segments.push_back(segments.add_buffers(data.mutable_state, 1));
 
-  const std::vector<uint32_t> payloads = add_shared(segments, data.payloads, threads);
+  const std::vector<uint32_t> payloads = add_shared(segments, data.payloads);
   size_t next_payload = 0;
   for (ExecutionPlan& plan : program.execution_plan)
     for (BackendDelegate& delegate : plan.delegates) {
@@ -163,53 +163,21 @@ FileImage assemble(Program& program, const SegmentData& data, int threads) {
 
   const auto named = sorted_named_data(data);
   const std::vector<size_t> order = least_padded_order(named);
-  std::vector<Bytes> named_bytes;
-  for (const size_t i : order) named_bytes.push_back(named[i].second);
-  const std::vector<uint32_t> placed = add_shared(segments, named_bytes, threads);
+  std::vector<Blob> blobs;
+  for (const size_t i : order) blobs.push_back(named[i].second);
+  const std::vector<uint32_t> placed = add_shared(segments, blobs);
   std::vector<uint32_t> named_segments(named.size());
   for (size_t i = 0; i < order.size(); ++i) named_segments[order[i]] = placed[i];
   for (size_t i = 0; i < named.size(); ++i) program.named_data.push_back({named[i].first, named_segments[i]});
 
-  FileImage image;
-  const std::vector<std::byte> flatbuffer = build_flatbuffer(program);
-  if (segments.size() == 0) {
-    image.head = flatbuffer;
-    image.layout.program_size = flatbuffer.size();
-  } else {
-    image.head = with_header(flatbuffer, image.layout, segments.size());
-  }
-  image.chunks = segments.take_chunks();
-  for (FileImage::Chunk& chunk : image.chunks) chunk.offset += image.layout.segment_base_offset;
-  image.file_size = std::max(
-      {kSmallestFile, static_cast<uint64_t>(image.head.size()), image.layout.segment_base_offset + image.layout.segment_data_size});
-  return image;
-}
-
-void write_image(const FileImage& image, const std::function<void(Bytes)>& write) {
-  static constexpr std::array<std::byte, kSegmentAlignment> kZeros{};
-  uint64_t position = 0;
-  const auto pad_to = [&](uint64_t target) {
-    for (; position < target;) {
-      const size_t count = std::min<uint64_t>(target - position, kZeros.size());
-      write(Bytes(kZeros.data(), count));
-      position += count;
-    }
-  };
-  write(image.head);
-  position = image.head.size();
-  for (const FileImage::Chunk& chunk : image.chunks) {
-    pad_to(chunk.offset);
-    write(chunk.bytes);
-    position += chunk.bytes.size();
-  }
-  pad_to(image.file_size);
-}
-
-std::vector<std::byte> image_bytes(const FileImage& image) {
-  std::vector<std::byte> result;
-  result.reserve(image.file_size);
-  write_image(image, [&](Bytes bytes) { result.insert(result.end(), bytes.begin(), bytes.end()); });
-  return result;
+  std::vector<std::byte> head = build_flatbuffer(program);
+  FileLayout layout;
+  if (segments.size() > 0) head = with_header(head, layout, segments.size());
+  std::vector<Blob::Piece> pieces = segments.take_pieces(layout.segment_base_offset);
+  const uint64_t size =
+      std::max({kSmallestFile, static_cast<uint64_t>(head.size()), layout.segment_base_offset + layout.segment_data_size});
+  pieces.insert(pieces.begin(), {0, std::move(head)});
+  return Blob::of_pieces(std::move(pieces), size);
 }
 
 }  // namespace intaglio::pte

@@ -13,11 +13,6 @@ bool is_identity(const std::vector<uint8_t>& order) {
   return true;
 }
 
-std::span<const std::byte> bytes_of(const Tensor& tensor) {
-  if (tensor.numel() == 0) return {};
-  return {static_cast<const std::byte*>(tensor.raw()), tensor.nbytes()};
-}
-
 }  // namespace
 
 ConstantPool::Entry ConstantPool::add(const Tensor& tensor) {
@@ -30,20 +25,18 @@ ConstantPool::Entry ConstantPool::add(const Tensor& tensor) {
   // The same view of the same storage needs no look at its bytes.
   const auto [found, added] = known_.emplace(
       std::tuple(static_cast<const void*>(stored.storage().get()), stored.storage_offset(), stored.nbytes(), entry.dim_order),
-      static_cast<uint32_t>(tensors_.size()));
-  if (added) tensors_.push_back(std::move(stored));
+      static_cast<uint32_t>(blobs_.size()));
+  if (added) blobs_.emplace_back(stored.permuted(std::vector<int64_t>(entry.dim_order.begin(), entry.dim_order.end())));
   entry.index = found->second;
   return entry;
 }
 
-void ConstantPool::settle(int threads) {
-  std::vector<std::span<const std::byte>> all;
-  for (const Tensor& tensor : tensors_) all.push_back(bytes_of(tensor));
-  const std::vector<size_t> first = pte::first_equal(all, threads);
-  final_.assign(tensors_.size(), 0);
+void ConstantPool::settle() {
+  const std::vector<size_t> first = pte::first_equal(blobs_);
+  final_.assign(blobs_.size(), 0);
   contents_.clear();
-  for (size_t i = 0; i < tensors_.size(); ++i) {
-    if (first[i] == i) contents_.push_back(all[i]);
+  for (size_t i = 0; i < blobs_.size(); ++i) {
+    if (first[i] == i) contents_.push_back(blobs_[i]);
     final_[i] = first[i] == i ? static_cast<uint32_t>(contents_.size()) : final_[first[i]];
   }
 }

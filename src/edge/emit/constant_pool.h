@@ -3,11 +3,10 @@
 
 #include <cstdint>
 #include <map>
-#include <span>
 #include <tuple>
 #include <vector>
 
-#include <intaglio/tensor.h>
+#include <intaglio/blob.h>
 
 #include "pte/program.h"
 
@@ -24,15 +23,15 @@ class ConstantPool {
   Entry add(const Tensor& tensor);
 
   // Finds equal contents (SHA-256 where sizes are equal) and numbers what is left from 1, in order of first use.
-  void settle(int threads);
+  void settle();
   uint32_t final_index(uint32_t provisional) const { return final_[provisional]; }
-  const std::vector<std::span<const std::byte>>& contents() const { return contents_; }
+  const std::vector<Blob>& contents() const { return contents_; }
 
  private:
-  std::vector<Tensor> tensors_;
+  std::vector<Blob> blobs_;
   std::map<std::tuple<const void*, int64_t, size_t, std::vector<uint8_t>>, uint32_t> known_;
   std::vector<uint32_t> final_;
-  std::vector<std::span<const std::byte>> contents_;
+  std::vector<Blob> contents_;
 };
 
 }  // namespace intaglio

@@ -290,11 +290,11 @@ TEST(Emission, DelegateCallsHoldInputsThenOutputs) {
   Value* x = b.input("x", {4});
   Delegate delegate;
   delegate.backend_id = "AnyBackend";
-  delegate.payload.resize(48);
+  delegate.payload = std::vector<std::byte>(48);
   delegate.input_slack = 64;
-  delegate.named_data.push_back({"b", std::vector<std::byte>(5, std::byte{1}), {}});
-  delegate.named_data.push_back({"a", std::vector<std::byte>(5, std::byte{1}), {}});
-  delegate.named_data.push_back({"c", std::vector<std::byte>(5, std::byte{2}), {}});
+  delegate.named_data.push_back({"b", std::vector<std::byte>(5, std::byte{1})});
+  delegate.named_data.push_back({"a", std::vector<std::byte>(5, std::byte{1})});
+  delegate.named_data.push_back({"c", std::vector<std::byte>(5, std::byte{2})});
   b.output(b.delegate_call(std::move(delegate), {x}, {{4}})[0]);
   const pte::ParsedProgram file = parsed(b);
   const pte::ExecutionPlan& plan = file.program.execution_plan[0];

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <map>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -16,12 +15,12 @@ namespace intaglio {
 // What all methods of a file share.
 struct EmissionPools {
   ConstantPool constants;
-  ConstantPool mutable_state;                        // initial contents of mutated buffers, where not zero
-  std::vector<std::span<const std::byte>> payloads;  // in the order of the plans' delegates
+  ConstantPool mutable_state;  // initial contents of mutated buffers, where not zero
+  std::vector<Blob> payloads;  // in the order of the plans' delegates
 };
 
 // Needs: edge dialect, kernels checked (check_kernels), write-backs inserted. data_buffer_idx of the plan's tensors are
-// the pools' provisional numbers. The method must outlive the pools.
+// the pools' provisional numbers.
 pte::ExecutionPlan emit_method(const EdgeMethod& method, const ExecutorchOptions& options, EmissionPools& pools);
 
 }  // namespace intaglio

@@ -64,7 +64,7 @@ void write_unchecked(const KernelCase& c, const Types& types, const std::filesys
   EmissionPools pools;
   pte::Program program;
   program.execution_plan.push_back(emit_method(method, {}, pools));
-  const std::vector<std::byte> bytes = pte::image_bytes(pte::assemble(program, {}));
+  const std::vector<std::byte> bytes = pte::assemble(program, {}).bytes();
   write_file_atomically(path, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
 }
 

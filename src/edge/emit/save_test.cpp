@@ -52,7 +52,7 @@ ExecutorchProgram one_delegate(const std::string& backend_id, size_t payload_siz
   Value* x = b.input("x", {4});
   Delegate delegate;
   delegate.backend_id = backend_id;
-  delegate.payload.resize(payload_size);
+  delegate.payload = std::vector<std::byte>(payload_size);
   b.output(b.delegate_call(std::move(delegate), {x}, {{4}})[0]);
   return std::move(b).lower({}, {FixedSizePartitioner()});
 }

@@ -37,8 +37,7 @@ class Picky : public Partitioner {
       verify(partition.program);
       Delegate& delegate = delegates.emplace_back();
       delegate.backend_id = "Picky";
-      const std::string text = fmt::format("{} {} of {}", partition.method, partition.index, partitions.size());
-      for (const char c : text) delegate.payload.push_back(static_cast<std::byte>(c));
+      delegate.payload = Blob(fmt::format("{} {} of {}", partition.method, partition.index, partitions.size()));
     }
     return delegates;
   }

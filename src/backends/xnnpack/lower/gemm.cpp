@@ -5,6 +5,7 @@
 
 #include "backends/common/gemm_operands.h"
 #include "backends/xnnpack/lower/lowering.h"
+#include "base/computed.h"
 #include "quant/affine.h"
 
 namespace intaglio::xnnpack::lower {
@@ -117,7 +118,8 @@ LaidOut lay_out(const Tensor& weight, bool transposed, int64_t groups, int64_t i
   if (transposed) return {NodeKind::ConvTranspose2d, transposed_layout(weight, groups), 0};
   const bool depthwise = may_be_depthwise && input_channels / groups == 1;
   if (depthwise) return {NodeKind::DepthwiseConv2d, weight.permuted(ihwo).contiguous(), 3};
-  return {NodeKind::Conv2d, weight.permuted(ohwi).contiguous(), 0};
+  const auto permuted = [](const Tensor& source) { return source.permuted(ohwi).contiguous(); };
+  return {NodeKind::Conv2d, computed_from(weight, weight.dtype(), weight.permuted(ohwi).sizes(), permuted), 0};
 }
 
 Tensor with_trailing_one(const Tensor& weight) {
@@ -147,8 +149,7 @@ void convolution(Lowering& lowering, const Node& node, NodeKind) {
   const bool one_dimensional = lowering.value(input).dims.size() == 3;
   ConvolutionAttributes attributes = attributes_of(node, one_dimensional);
 
-  // Laid out anew below, nearly always.
-  const Tensor raw = (has_int8_weight(lowering) ? weight.data : float_weight(weight)).for_one_use();
+  const Tensor raw = has_int8_weight(lowering) ? weight.data : float_weight(weight);
   const Tensor square = one_dimensional ? with_trailing_one(raw) : raw;
   const int64_t input_channels = lowering.value(input).dims[1];
   const int64_t output_channels = operands.transposed ? square.size(1) * operands.groups : square.size(0);

@@ -32,7 +32,7 @@ TEST(Payload, ReadsWhatWasWritten) {
   const WrittenPayload written = write_payload(graph);
   EXPECT_EQ(to_string(read_payload(written.bytes)), to_string(graph));
   ASSERT_EQ(written.named_data.size(), 2u);
-  for (const NamedBlob& blob : written.named_data) EXPECT_EQ(blob.key, key_of(blob.bytes()));
+  for (const NamedData& named : written.named_data) EXPECT_EQ(named.key, key_of(named.data.bytes()));
   EXPECT_EQ(written.bytes, write_payload(small_graph()).bytes);
 }
 

@@ -8,6 +8,7 @@
 
 #include "backends/xnnpack/payload/payload_header.h"
 #include "base/sha256.h"
+#include "base/threads.h"
 
 namespace intaglio::xnnpack {
 namespace {
@@ -23,26 +24,24 @@ class Constants {
     entries_.push_back(fb::CreateConstantDataOffset(builder_, 0, 0, builder_.CreateString("")));
   }
 
-  uint32_t index_of(const Tensor& data) {
-    if (!data.is_contiguous()) throw_bug("a constant of an XNNPACK payload is not contiguous");
-    const std::span<const std::byte> bytes(static_cast<const std::byte*>(data.raw()), data.nbytes());
-    std::string key = key_of(bytes);
+  uint32_t index_of(const Blob& data) {
+    std::string key = lowercase_hex(data.digest());
     const auto [known, is_new] = indices_.try_emplace(key, static_cast<uint32_t>(entries_.size()));
     if (is_new) {
-      entries_.push_back(fb::CreateConstantDataOffset(builder_, ~uint64_t{0}, bytes.size(), builder_.CreateString(key)));
-      blobs_.push_back(NamedBlob{.key = std::move(key), .owned = {}, .tensor = data});
+      entries_.push_back(fb::CreateConstantDataOffset(builder_, ~uint64_t{0}, data.size(), builder_.CreateString(key)));
+      named_data_.push_back({std::move(key), data});
     }
     return known->second;
   }
 
   auto table() { return builder_.CreateVector(entries_); }
-  std::vector<NamedBlob> take_blobs() { return std::move(blobs_); }
+  std::vector<NamedData> take_named_data() { return std::move(named_data_); }
 
  private:
   Builder& builder_;
   std::vector<flatbuffers::Offset<fb::ConstantDataOffset>> entries_;
   std::map<std::string, uint32_t> indices_;
-  std::vector<NamedBlob> blobs_;
+  std::vector<NamedData> named_data_;
 };
 
 struct QuantizationWriter {
@@ -75,14 +74,26 @@ struct QuantizationWriter {
 
 std::vector<uint32_t> unsigned_dims(const std::vector<int64_t>& dims) { return {dims.begin(), dims.end()}; }
 
-flatbuffers::Offset<fb::XValue> write_value(Builder& builder, Constants& constants, const PayloadValue& value, ValueId id) {
+// The bytes of each value that is constant, their digests computed on all threads.
+std::vector<Blob> constant_blobs(const PayloadGraph& graph) {
+  std::vector<Blob> blobs(graph.values.size());
+  parallel_for(blobs.size(), 0, [&](size_t id) {
+    if (!graph.values[id].is_constant()) return;
+    blobs[id] = Blob(graph.values[id].data);
+    blobs[id].digest();
+  });
+  return blobs;
+}
+
+flatbuffers::Offset<fb::XValue> write_value(Builder& builder, Constants& constants, const PayloadValue& value, const Blob& data,
+                                            ValueId id) {
   constexpr uint32_t external_input = 1, external_output = 2;
   uint32_t value_flags = 0;
   if (value.role == PayloadValue::Role::input) value_flags = external_input;
   if (value.role == PayloadValue::Role::output) value_flags = external_output;
   // XNNPACK has no rank 0.
   const std::vector<uint32_t> dims = value.dims.empty() ? std::vector<uint32_t>{1} : unsigned_dims(value.dims);
-  const uint32_t buffer = value.is_constant() ? constants.index_of(value.data) : 0;
+  const uint32_t buffer = value.is_constant() ? constants.index_of(data) : 0;
   const auto dims_offset = builder.CreateVector(dims);
   const auto tensor = fb::CreateXNNTensorValue(builder, static_cast<fb::XNNDatatype>(value.type), static_cast<uint32_t>(dims.size()),
                                                dims_offset, buffer, value.is_external() ? value.external_id : invalid_id, value_flags, id);
@@ -92,7 +103,7 @@ flatbuffers::Offset<fb::XValue> write_value(Builder& builder, Constants& constan
   if (const auto* group = std::get_if<PerGroup>(&value.quantization)) {
     const Tensor scales =
         Tensor::of<uint16_t>(std::span<const uint16_t>(group->scale_bf16), {static_cast<int64_t>(group->scale_bf16.size())});
-    writer.scale_buffer = constants.index_of(scales);
+    writer.scale_buffer = constants.index_of(Blob(scales));
   }
   const auto [type, params] = std::visit(writer, value.quantization);
   const auto quantized = fb::CreateXNNQuantizedTensorValue(builder, tensor, type, params);
@@ -185,7 +196,8 @@ WrittenPayload write_payload(const PayloadGraph& graph) {
   Builder builder(64 * 1024);
   Constants constants(builder);
   std::vector<flatbuffers::Offset<fb::XValue>> values;
-  for (ValueId id = 0; id < graph.values.size(); ++id) values.push_back(write_value(builder, constants, graph.values[id], id));
+  const std::vector<Blob> data = constant_blobs(graph);
+  for (ValueId id = 0; id < graph.values.size(); ++id) values.push_back(write_value(builder, constants, graph.values[id], data[id], id));
   std::vector<flatbuffers::Offset<fb::XNode>> nodes;
   for (const PayloadNode& node : graph.nodes) nodes.push_back(write_node(builder, node));
 
@@ -201,7 +213,7 @@ WrittenPayload write_payload(const PayloadGraph& graph) {
 
   WrittenPayload result;
   result.bytes = with_payload_header(std::as_bytes(std::span(builder.GetBufferPointer(), builder.GetSize())));
-  result.named_data = constants.take_blobs();
+  result.named_data = constants.take_named_data();
   return result;
 }
 

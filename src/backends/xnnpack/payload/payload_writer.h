@@ -12,7 +12,7 @@ namespace intaglio::xnnpack {
 
 struct WrittenPayload {
   std::vector<std::byte> bytes;
-  std::vector<NamedBlob> named_data;  // one for each distinct constant, in order of first use; keys are SHA-256
+  std::vector<NamedData> named_data;  // one for each distinct constant, in order of first use; keys are SHA-256
 };
 
 // Expects a graph that `check_payload` accepts.

@@ -1,0 +1,106 @@
+#include <intaglio/blob.h>
+
+#include <algorithm>
+#include <mutex>
+
+#include <fmt/format.h>
+#include <intaglio/error.h>
+
+#include "base/sha256.h"
+
+namespace intaglio {
+namespace {
+
+void write_zeros(uint64_t count, const Blob::Sink& sink) {
+  static constexpr std::array<std::byte, 256> zeros{};
+  while (count > 0) {
+    const size_t step = std::min<uint64_t>(count, zeros.size());
+    sink(std::span(zeros).first(step));
+    count -= step;
+  }
+}
+
+}  // namespace
+
+struct Blob::Content {
+  uint64_t size;
+  std::function<void(const Sink&)> produce;
+  std::once_flag hashed = {};
+  Sha256 digest = {};
+};
+
+Blob::Blob(uint64_t size, std::function<void(const Sink&)> produce) {
+  if (size > 0) content_ = std::make_shared<Content>(size, std::move(produce));
+}
+
+Blob::Blob(std::vector<std::byte> bytes) {
+  const auto shared = std::make_shared<const std::vector<std::byte>>(std::move(bytes));
+  *this = Blob(shared->size(), [shared](const Sink& sink) { sink(*shared); });
+}
+
+Blob::Blob(std::string_view text) {
+  const std::span<const std::byte> bytes = std::as_bytes(std::span(text));
+  *this = Blob(std::vector(bytes.begin(), bytes.end()));
+}
+
+Blob::Blob(Tensor tensor) {
+  if (!tensor.is_contiguous()) throw_bug("a tensor whose bytes are written is not contiguous");
+  const size_t size = tensor.nbytes();
+  *this = Blob(size, [tensor = std::move(tensor), size](const Sink& sink) {
+    const Tensor once = tensor.for_one_use();
+    sink({static_cast<const std::byte*>(once.raw()), size});
+  });
+}
+
+Blob::Blob(std::shared_ptr<Storage> storage) : Blob(Tensor(DType::uint8, {static_cast<int64_t>(storage->size())}, {1}, 0, storage)) {}
+
+Blob Blob::of_pieces(std::vector<Piece> pieces, uint64_t size) {
+  uint64_t end = 0;
+  for (const Piece& piece : pieces) {
+    if (piece.offset < end) throw_bug(fmt::format("a piece at {} stands before the last one's end, {}", piece.offset, end));
+    end = piece.offset + piece.blob.size();
+  }
+  if (end > size) throw_bug(fmt::format("pieces end at {}, behind the end at {}", end, size));
+  return Blob(size, [size, pieces = std::move(pieces)](const Sink& sink) {
+    uint64_t position = 0;
+    for (const Piece& piece : pieces) {
+      write_zeros(piece.offset - position, sink);
+      piece.blob.write(sink);
+      position = piece.offset + piece.blob.size();
+    }
+    write_zeros(size - position, sink);
+  });
+}
+
+uint64_t Blob::size() const { return content_ ? content_->size : 0; }
+
+void Blob::write(const Sink& sink) const {
+  if (!content_) return;
+  uint64_t left = content_->size;
+  content_->produce([&](std::span<const std::byte> piece) {
+    if (piece.size() > left) throw_bug(fmt::format("a producer of {} bytes gives more", content_->size));
+    left -= piece.size();
+    sink(piece);
+  });
+  if (left > 0) throw_bug(fmt::format("a producer of {} bytes gives {} too few", content_->size, left));
+}
+
+std::vector<std::byte> Blob::bytes() const {
+  std::vector<std::byte> result;
+  result.reserve(size());
+  write([&](std::span<const std::byte> piece) { result.insert(result.end(), piece.begin(), piece.end()); });
+  return result;
+}
+
+const Sha256& Blob::digest() const {
+  static const Sha256 of_nothing = sha256({});
+  if (!content_) return of_nothing;
+  std::call_once(content_->hashed, [&] {
+    Sha256Hasher hasher;
+    write([&](std::span<const std::byte> piece) { hasher.add(piece); });
+    content_->digest = hasher.digest();
+  });
+  return content_->digest;
+}
+
+}  // namespace intaglio

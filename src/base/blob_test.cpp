@@ -1,0 +1,133 @@
+#include <intaglio/blob.h>
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <functional>
+#include <numeric>
+#include <string>
+
+#include <intaglio/error.h>
+
+#include "base/computed.h"
+#include "base/sha256.h"
+#include "base/threads.h"
+
+namespace intaglio {
+namespace {
+
+std::string text_of(const Blob& blob) {
+  const std::vector<std::byte> bytes = blob.bytes();
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+std::string message_of(const std::function<void()>& run) {
+  try {
+    run();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::bug);
+    return error.what();
+  }
+  return "";
+}
+
+TEST(Blob, HoldsBytesTextAndTensors) {
+  EXPECT_EQ(Blob().size(), 0u);
+  EXPECT_EQ(Blob().bytes().size(), 0u);
+  EXPECT_EQ(text_of(Blob("abc")), "abc");
+  EXPECT_EQ(Blob(std::vector<std::byte>{std::byte{7}}).bytes(), std::vector<std::byte>{std::byte{7}});
+  const Tensor matrix = Tensor::of<uint8_t>({1, 2, 3, 4, 5, 6}, {3, 2});
+  EXPECT_EQ(text_of(Blob(matrix)), "\1\2\3\4\5\6");
+  EXPECT_EQ(text_of(Blob(matrix.narrowed(0, 1, 1))), "\3\4");
+  EXPECT_EQ(text_of(Blob(matrix.storage())), "\1\2\3\4\5\6");
+  EXPECT_EQ(Blob(Tensor::scalar(1.0f)).size(), 4u);
+  EXPECT_EQ(Blob(Tensor::empty(DType::float32, {0, 3})).size(), 0u);
+  EXPECT_EQ(message_of([&] { Blob(matrix.narrowed(1, 0, 1)); }), "a tensor whose bytes are written is not contiguous");
+}
+
+TEST(Blob, PiecesStandAtTheirOffsetsBetweenZeros) {
+  const Blob blob = Blob::of_pieces({{0, Blob("ab")}, {4, Blob("c")}, {5, Blob("d")}}, 8);
+  EXPECT_EQ(text_of(blob), std::string("ab\0\0cd\0\0", 8));
+  EXPECT_EQ(text_of(Blob::of_pieces({{300, blob}}, 308)), std::string(300, '\0') + text_of(blob));
+  EXPECT_EQ(message_of([] { Blob::of_pieces({{0, Blob("ab")}, {1, Blob("c")}}, 8); }), "a piece at 1 stands before the last one's end, 2");
+  EXPECT_EQ(message_of([] { Blob::of_pieces({{2, Blob("ab")}}, 3); }), "pieces end at 4, behind the end at 3");
+}
+
+TEST(Blob, DigestsAreThoseOfTheBytesAndComputedOnce) {
+  EXPECT_EQ(lowercase_hex(Blob("abc").digest()), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  EXPECT_EQ(Blob().digest(), Blob("").digest());
+  std::atomic<int> calls = 0;
+  const Blob blob(6, [&](const Blob::Sink& sink) {
+    ++calls;
+    for (int i = 0; i < 2; ++i) sink(std::as_bytes(std::span("abc", 3)));
+  });
+  const Blob copy = blob;
+  parallel_for(8, 4, [&](size_t i) { EXPECT_EQ((i % 2 == 0 ? blob : copy).digest(), Blob("abcabc").digest()); });
+  EXPECT_EQ(calls, 1);
+  EXPECT_EQ(text_of(blob), "abcabc");
+  EXPECT_EQ(calls, 2);
+}
+
+TEST(Blob, ProducersKeepTheirWord) {
+  const auto producer = [](std::string_view text) {
+    return Blob(3, [text](const Blob::Sink& sink) { sink(std::as_bytes(std::span(text))); });
+  };
+  EXPECT_EQ(message_of([&] { producer("ab").bytes(); }), "a producer of 3 bytes gives 1 too few");
+  EXPECT_EQ(message_of([&] { producer("abcd").digest(); }), "a producer of 3 bytes gives more");
+  bool fails = true;
+  const Blob blob(1, [&](const Blob::Sink& sink) {
+    if (fails) throw_bug("damaged");
+    sink(std::as_bytes(std::span("x", 1)));
+  });
+  EXPECT_EQ(message_of([&] { blob.digest(); }), "damaged");
+  fails = false;
+  EXPECT_EQ(blob.digest(), Blob("x").digest());
+}
+
+TEST(Blob, KeepsNoComputedBytes) {
+  int calls = 0;
+  const auto storage = Storage::computed(3, [&] {
+    ++calls;
+    return Tensor::of<uint8_t>({'a', 'b', 'c'}, {3}).storage();
+  });
+  const Blob blob(storage);
+  EXPECT_EQ(blob.size(), 3u);
+  EXPECT_EQ(calls, 0);
+  EXPECT_EQ(blob.digest(), Blob("abc").digest());
+  EXPECT_EQ(text_of(blob), "abc");
+  EXPECT_EQ(calls, 2);
+}
+
+TEST(ComputedFrom, ComputesLargeTensorsAtEachReadWhereThatSavesMemory) {
+  constexpr int64_t size = 1 << 20;
+  int calls = 0;
+  const auto next = [&](const Tensor& source) {
+    ++calls;
+    Tensor result = source.clone();
+    for (int64_t i = 0; i < result.numel(); ++i) ++result.mutable_data<uint8_t>()[i];
+    return result;
+  };
+  const Tensor owned = Tensor::zeros(DType::uint8, {size});
+  const Tensor mapped(DType::uint8, {size}, {1}, 0, Storage::mapped(owned.storage(), owned.storage()->bytes()));
+
+  const Tensor now = computed_from(owned, DType::uint8, {size}, next);
+  EXPECT_EQ(calls, 1);
+  EXPECT_EQ(now.data<uint8_t>()[9], 1);
+  const Tensor small = computed_from(mapped.narrowed(0, 1, 10), DType::uint8, {10}, next);
+  EXPECT_EQ(calls, 2);
+  EXPECT_EQ(small.data<uint8_t>()[9], 1);
+  EXPECT_EQ(calls, 2);
+
+  const Tensor once = computed_from(mapped, DType::uint8, {size}, next), twice = computed_from(once, DType::uint8, {size}, next);
+  calls = 0;
+  EXPECT_EQ(twice.clone().data<uint8_t>()[9], 2);  // copying is one use
+  EXPECT_EQ(calls, 2);
+  EXPECT_TRUE(bit_equal(once, now));
+  EXPECT_EQ(calls, 3);
+  EXPECT_EQ(once.data<uint8_t>()[9], 1);  // kept from here on
+  EXPECT_EQ(once.clone().data<uint8_t>()[9], 1);
+  EXPECT_EQ(calls, 4);
+}
+
+}  // namespace
+}  // namespace intaglio
