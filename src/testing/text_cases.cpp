@@ -115,10 +115,13 @@ class CaseTest : public testing::Test {
 
 }  // namespace
 
-bool register_text_cases(const std::string& suite, const std::string& folder, RunCase run) {
+bool register_text_cases(const std::string& suite, const std::string& place, RunCase run) {
+  const std::filesystem::path path_of_place = source_dir() / place;
   std::vector<std::filesystem::path> files;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(source_dir() / folder))
-    if (entry.path().extension() == ".test") files.push_back(entry.path());
+  if (path_of_place.extension() == ".test") files.push_back(path_of_place);
+  else
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(path_of_place))
+      if (entry.path().extension() == ".test") files.push_back(entry.path());
   std::ranges::sort(files);
   for (const std::filesystem::path& path : files)
     for (const Case& one : cases_of(path))

@@ -29,9 +29,9 @@ namespace intaglio::test {
 // Gives a case's result; errors may leave it.
 using RunCase = std::function<std::string(const std::vector<std::string>& passes, const std::string& input)>;
 
-// One GoogleTest `SUITE.file: name of the case` for every case in the `.test` files under `folder` (from the top of the
-// checkout). To be called before main: `const bool registered = register_text_cases(...)`.
-bool register_text_cases(const std::string& suite, const std::string& folder, RunCase run);
+// One GoogleTest `SUITE.file: name of the case` for every case of a `.test` file, or of those under a folder; `place`
+// is written from the top of the checkout. To be called before main: `const bool registered = register_text_cases(...)`.
+bool register_text_cases(const std::string& suite, const std::string& place, RunCase run);
 
 // Runs named passes on the parsed program, verifies it, and prints it.
 using ProgramPass = std::function<void(ExportedProgram&)>;
