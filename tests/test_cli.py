@@ -238,6 +238,20 @@ def test_inspect_of_a_program_that_cannot_be_lowered(document, intaglio, tmp_pat
     assert "no .pte can be written" in intaglio("inspect", tmp_path / "custom.pt2").stdout
 
 
+def test_dump_shows_the_program_after_each_step(intaglio, tmp_path):
+    steps = tmp_path / "steps"
+    intaglio("build", DIGITS / "digits.pt2", "-o", tmp_path / "a.pte", *STATIC, "--dump", steps)
+    names = leftovers(steps)
+    assert names[0] == "01_refuse_complex.txt" and any(name.endswith("_delegate_to_XnnpackBackend.txt") for name in names)
+    first, last = ((steps / name).read_text().splitlines() for name in (names[0], names[-1]))
+    assert re.fullmatch(r"# refuse_complex: \d+\.\d\d ms", first[0])
+    assert any("aten.conv2d.default" in line for line in first) and any("executorch_call_delegate" in line for line in last)
+    intaglio("build", DIGITS / "digits.pt2", "-o", tmp_path / "b.pte", *STATIC)
+    assert (tmp_path / "a.pte").read_bytes() == (tmp_path / "b.pte").read_bytes()
+    no_folder = ("--backend", "portable", "--dump", tmp_path / "a.pte")
+    fails(intaglio("lower", DIGITS / "digits.pt2", "-o", tmp_path / "c.pte", *no_folder, check=False), 1, "a.pte")
+
+
 def test_build_says_where_to_look(intaglio, shared_model, tmp_path):
     model = shared_model("small_encoder") / "small_encoder.pt2"
     done = intaglio("lower", model, "-o", tmp_path / "m.pte", "--backend", "portable")

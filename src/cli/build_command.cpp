@@ -5,15 +5,18 @@
 
 #include "cli/explanation_text.h"
 #include "cli/flow.h"
+#include "cli/step_dump.h"
 
 namespace intaglio::cli {
 namespace {
 
-void build(const FlowArguments& options, const CommonOptions& common) {
+void build(const FlowArguments& options, const std::string& dump_folder, const CommonOptions& common) {
   require_extension(options.out, ".pte", "the output of `build`");
   StepClock clock;
   Flow flow = run_flow(options, common, clock);
-  EdgeProgram edge = to_edge_transform_and_lower(std::move(flow.result.program), flow.recipe.partitioners, {.threads = common.threads});
+  StepDump dump(dump_folder);
+  EdgeProgram edge = to_edge_transform_and_lower(std::move(flow.result.program), flow.recipe.partitioners,
+                                                 {.threads = common.threads, .observe = dump.observer()});
   clock.step("lower");
   Json lowering = lowering_json(edge);
   std::move(edge).to_executorch({.threads = common.threads}).save(options.out);
@@ -39,7 +42,9 @@ void add_build(CLI::App& app, CommonOptions& common) {
   CLI::App* command = app.add_subcommand("build", "quantize and lower: a .pt2 in, a .pte out");
   const auto options = std::make_shared<FlowArguments>();
   add_flow_options(*command, *options);
-  command->callback([options, &common] { build(*options, common); });
+  const auto dump = std::make_shared<std::string>();
+  command->add_option("--dump", *dump, "a folder for the program after each step of lowering, as text");
+  command->callback([options, dump, &common] { build(*options, *dump, common); });
 }
 
 }  // namespace intaglio::cli

@@ -8,6 +8,7 @@
 
 #include "cli/explanation_text.h"
 #include "cli/flow.h"
+#include "cli/step_dump.h"
 
 namespace intaglio::cli {
 namespace {
@@ -17,6 +18,7 @@ struct LowerArguments {
   std::string out;
   std::vector<std::string> backends;
   std::string compat = "intaglio";
+  std::string dump;
 };
 
 std::vector<std::pair<std::string, ExportedProgram>> load_methods(const std::vector<std::string>& models) {
@@ -42,7 +44,8 @@ void lower(const LowerArguments& arguments, const CommonOptions& common) {
   std::vector<std::pair<std::string, ExportedProgram>> methods = load_methods(arguments.models);
   const std::string first_model = methods.front().second.source;
   clock.step("load");
-  EdgeProgram edge = to_edge_transform_and_lower(std::move(methods), partitioners, {.threads = common.threads});
+  StepDump dump(arguments.dump);
+  EdgeProgram edge = to_edge_transform_and_lower(std::move(methods), partitioners, {.threads = common.threads, .observe = dump.observer()});
   clock.step("lower");
   Json lowering = lowering_json(edge);
   std::move(edge).to_executorch({.threads = common.threads}).save(arguments.out);
@@ -79,6 +82,7 @@ void add_lower(CLI::App& app, CommonOptions& common) {
       ->allow_extra_args(false);
   command->add_option("--compat", arguments->compat, "torchao: lower exactly as ExecuTorch does, its losses included")
       ->check(CLI::IsMember({"intaglio", "torchao"}));
+  command->add_option("--dump", arguments->dump, "a folder for the program after each step of lowering, as text");
   command->callback([arguments, &common] { lower(*arguments, common); });
 }
 

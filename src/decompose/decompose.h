@@ -4,7 +4,7 @@
 // decomposition left them as they are (they have a kernel for these operands). Where several lowerings are right, the one
 // with fewer or faster kernels is taken, and the one that delegates accept: selects and splits become slices, attention
 // has no guard against masked-out rows that cannot occur, a linear layer stays one op.
-// Shown by decompose_test.cpp and the golden graphs.
+// Shown by decompose.test.
 #pragma once
 
 #include <functional>

@@ -1,5 +1,6 @@
-#include <array>
+#include <algorithm>
 #include <cmath>
+#include <map>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -7,10 +8,10 @@
 #include <intaglio/graph.h>
 #include <intaglio/program.h>
 
-namespace intaglio {
-namespace {
+#include "ir/program_text.h"
 
-// f32, i8, b8: short forms of the printed graph.
+namespace intaglio {
+
 std::string_view short_name(DType dtype) {
   switch (dtype) {
     case DType::uint8: return "u8";
@@ -30,14 +31,33 @@ std::string_view short_name(DType dtype) {
   }
 }
 
+namespace {
+
+// Between single quotes, whole: what reads back as the same bytes.
+std::string quoted(std::string_view text) {
+  std::string marked;
+  for (const char c : text) {
+    if (c == '\'' || c == '\\') marked += '\\';
+    marked += c;
+  }
+  return "'" + escaped(marked, std::string::npos) + "'";
+}
+
+std::string word(std::string_view text) {
+  return !text.empty() && std::ranges::all_of(text, is_word_character) ? std::string(text) : quoted(text);
+}
+
+std::string reference(const Value* value) { return value == nullptr ? "None" : "%" + word(value->name()); }
+
 std::string list_text(const std::vector<Value*>& values) {
   std::vector<std::string> names;
-  for (const Value* value : values) names.push_back(value == nullptr ? "None" : "%" + escaped(value->name()));
+  for (const Value* value : values) names.push_back(reference(value));
   return fmt::format("[{}]", fmt::join(names, ", "));
 }
 
-// The shortest text that reads back as the same double, with a point so that it is not taken for an int.
-std::string float_text(double value) {
+// The shortest text that reads back as the same number, with a point so that it is not taken for an int.
+template <typename T>
+std::string float_text(T value) {
   if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
   if (std::isnan(value)) return "nan";
   std::string text = fmt::format("{}", value);
@@ -49,7 +69,7 @@ std::string sym_text(const SymArg& item) {
   if (const int64_t* number = std::get_if<int64_t>(&item)) return fmt::format("{}", *number);
   if (const double* number = std::get_if<double>(&item)) return float_text(*number);
   if (const bool* flag = std::get_if<bool>(&item)) return *flag ? "True" : "False";
-  return "%" + escaped(std::get<Value*>(item)->name());
+  return reference(std::get<Value*>(item));
 }
 
 template <typename T, typename Text>
@@ -58,9 +78,6 @@ std::string join_text(const std::vector<T>& items, Text text) {
   for (const T& item : items) parts.push_back(text(item));
   return fmt::format("[{}]", fmt::join(parts, ", "));
 }
-
-constexpr std::array kMemoryFormats = {"unknown_format", "contiguous_format", "channels_last", "channels_last_3d", "preserve_format"};
-constexpr std::array kLayouts = {"unknown", "sparse_coo", "sparse_csr", "sparse_csc", "sparse_bsr", "sparse_bsc", "mkldnn", "strided"};
 
 std::string indented(const std::string& text, const char* indent) {
   std::string result;
@@ -76,35 +93,33 @@ std::string indented(const std::string& text, const char* indent) {
 
 struct ArgumentPrinter {
   std::string operator()(std::monostate) const { return "None"; }
-  std::string operator()(const Value* value) const { return "%" + escaped(value->name()); }
+  std::string operator()(const Value* value) const { return reference(value); }
   std::string operator()(const std::vector<Value*>& values) const { return list_text(values); }
   std::string operator()(const std::vector<std::vector<Value*>>& lists) const { return join_text(lists, list_text); }
   std::string operator()(int64_t number) const { return fmt::format("{}", number); }
   std::string operator()(const std::vector<int64_t>& numbers) const { return fmt::format("[{}]", fmt::join(numbers, ", ")); }
   std::string operator()(double number) const { return float_text(number); }
-  std::string operator()(const std::vector<double>& numbers) const { return join_text(numbers, float_text); }
+  std::string operator()(const std::vector<double>& numbers) const { return join_text(numbers, float_text<double>); }
   std::string operator()(bool flag) const { return flag ? "True" : "False"; }
   std::string operator()(const std::vector<bool>& flags) const {
     std::vector<std::string> parts;
     for (const bool flag : flags) parts.push_back(flag ? "True" : "False");
     return fmt::format("[{}]", fmt::join(parts, ", "));
   }
-  std::string operator()(const std::string& text) const { return "'" + escaped(text) + "'"; }
-  std::string operator()(const std::vector<std::string>& texts) const {
-    return join_text(texts, [](const std::string& text) { return "'" + escaped(text) + "'"; });
-  }
+  std::string operator()(const std::string& text) const { return quoted(text); }
+  std::string operator()(const std::vector<std::string>& texts) const { return join_text(texts, quoted); }
   std::string operator()(const std::vector<SymArg>& items) const { return join_text(items, sym_text); }
   std::string operator()(DType dtype) const { return std::string(name(dtype)); }
-  std::string operator()(MemoryFormat format) const { return kMemoryFormats[static_cast<size_t>(format)]; }
-  std::string operator()(Layout layout) const { return kLayouts[static_cast<size_t>(layout)]; }
-  std::string operator()(const Device& device) const {
-    return escaped(device.type) + (device.index ? fmt::format(":{}", *device.index) : "");
-  }
+  std::string operator()(MemoryFormat format) const { return memory_format_words[static_cast<size_t>(format)]; }
+  std::string operator()(Layout layout) const { return layout_words[static_cast<size_t>(layout)]; }
+  std::string operator()(const Device& device) const { return word(device.type) + (device.index ? fmt::format(":{}", *device.index) : ""); }
   std::string operator()(const std::shared_ptr<Subgraph>& subgraph) const {
-    return fmt::format("graph {} {{\n{}}}", escaped(subgraph->name), indented(to_string(*subgraph->graph), "  "));
+    return fmt::format("graph {} {{\n{}}}", word(subgraph->name), indented(to_string(*subgraph->graph), "  "));
   }
-  std::string operator()(const CustomObject& object) const { return "object " + escaped(object.name); }
-  std::string operator()(const OpName& op) const { return escaped(op.target); }
+  std::string operator()(const CustomObject& object) const {
+    return fmt::format("object {} {}", quoted(object.name), quoted(object.class_fqn));
+  }
+  std::string operator()(const OpName& op) const { return "op " + quoted(op.target); }
   std::string operator()(const std::complex<double>& number) const {
     return fmt::format("({} + {}j)", float_text(number.real()), float_text(number.imag()));
   }
@@ -112,26 +127,75 @@ struct ArgumentPrinter {
     return join_text(lists, [](const auto& list) { return fmt::format("[{}]", fmt::join(list, ", ")); });
   }
   std::string operator()(const std::vector<std::vector<double>>& lists) const {
-    return join_text(lists, [](const auto& list) { return join_text(list, float_text); });
+    return join_text(lists, [](const auto& list) { return join_text(list, float_text<double>); });
   }
   std::string operator()(const std::shared_ptr<ArgumentMap>& map) const {
     std::vector<std::string> parts;
-    for (const auto& [key, value] : *map) parts.push_back(escaped(key) + ": " + to_string(value));
+    for (const auto& [key, value] : *map) parts.push_back(word(key) + ": " + to_string(value));
     return fmt::format("{{{}}}", fmt::join(parts, ", "));
   }
 };
 
 std::string value_text(const Value& value) {
-  std::string text = "%" + escaped(value.name());
+  std::string text = reference(&value);
   switch (value.kind()) {
     case ValueKind::tensor: return text + ": " + to_string(value.meta());
     case ValueKind::sym_int: return text + ": int" + (value.sym ? "(" + to_string(*value.sym) + ")" : "");
     case ValueKind::sym_float: return text + ": float";
     case ValueKind::sym_bool: return text + ": bool";
-    case ValueKind::custom_object: return text + ": " + escaped(value.class_fqn);
+    case ValueKind::custom_object: return text + ": object " + quoted(value.class_fqn);
     case ValueKind::none: return text + ": None";
     case ValueKind::literal: return text + ": literal";
   }
+  return text;
+}
+
+// The values of a small constant, "" for others.
+std::string constant_text(const Tensor& tensor) {
+  const bool has_text = !is_complex(tensor.dtype()) && !(is_floating(tensor.dtype()) && item_size(tensor.dtype()) == 1);
+  if (!has_text || tensor.numel() > most_values_shown) return "";
+  std::vector<std::string> values;
+  const auto collect = [&]<typename T>(T, auto text) {
+    const Tensor wide = converted(tensor, dtype_of<T>()).contiguous();
+    for (const T value : wide.span<T>()) values.push_back(text(value));
+  };
+  if (tensor.dtype() == DType::boolean) collect(int64_t{}, [](int64_t flag) { return flag != 0 ? "True" : "False"; });
+  else if (tensor.dtype() == DType::float64) collect(double{}, float_text<double>);
+  else if (is_floating(tensor.dtype())) collect(float{}, float_text<float>);
+  else collect(int64_t{}, [](int64_t number) { return fmt::format("{}", number); });
+  return " = " + (tensor.rank() == 0 ? values[0] : fmt::format("[{}]", fmt::join(values, ", ")));
+}
+
+// The innermost module that the node is from.
+std::string layer_text(const Node& node) {
+  const std::vector<ModuleScope> stack = module_stack(node);
+  if (stack.empty()) return "";
+  return fmt::format(" in {} ({})", quoted(stack.back().path), word(stack.back().type));
+}
+
+// Ranges of symbols and of expressions of them, and the values that the example inputs gave to symbols.
+std::string range_text(const ExportedProgram& program) {
+  std::map<std::string, int64_t> hints;
+  const auto look_at = [&](const Value* value) {
+    if (!value->is_tensor()) return;
+    for (const SymInt& size : value->sizes())
+      if (!size.is_static() && size.expression()->kind == SymExpr::Kind::symbol && size.hint())
+        hints.emplace(size.expression()->name, *size.hint());
+  };
+  for (const Value* input : program.graph().inputs()) look_at(input);
+  for (const Node* node : program.graph().node_list())
+    for (const Value* output : node->outputs()) look_at(output);
+  std::map<std::string, std::string> lines;
+  for (const auto& [expression, range] : program.range_constraints)
+    lines[expression] =
+        fmt::format(": {}..{}", range.min ? fmt::format("{}", *range.min) : "", range.max ? fmt::format("{}", *range.max) : "");
+  for (const auto& [symbol, hint] : hints) {
+    std::string& line = lines[symbol];
+    if (line.empty()) line = ": ..";
+    line += fmt::format(" hint {}", hint);
+  }
+  std::string text;
+  for (const auto& [expression, line] : lines) text += fmt::format("range {}{}\n", escaped(expression, std::string::npos), line);
   return text;
 }
 
@@ -156,10 +220,10 @@ std::string to_string(const Node& node) {
   for (const Value* output : node.outputs()) results.push_back(value_text(*output));
   for (const NamedArgument& argument : node.arguments()) {
     const std::string text = to_string(argument.value);
-    arguments.push_back(argument.name.empty() ? text : escaped(argument.name) + "=" + text);
+    arguments.push_back(argument.name.empty() ? text : word(argument.name) + "=" + text);
   }
   const std::string left = results.empty() ? "" : fmt::format("{} = ", fmt::join(results, ", "));
-  return fmt::format("{}{}({})", left, escaped(node.op().name()), fmt::join(arguments, ", "));
+  return fmt::format("{}{}({})", left, word(node.op().name()), fmt::join(arguments, ", "));
 }
 
 std::string to_string(const Graph& graph) {
@@ -175,22 +239,20 @@ std::string to_string(const Graph& graph) {
 }
 
 std::string to_string(const ExportedProgram& program) {
-  static constexpr std::array kInputs = {"parameter", "buffer", "constant", "object", "user", "literal", "token"};
-  static constexpr std::array kOutputs = {"user",  "mutates buffer", "mutates parameter", "mutates input",
-                                          "token", "loss",           "gradient of",       "gradient of input"};
-  std::string text;
+  std::string text = range_text(program);
   for (const InputSpec& spec : program.input_specs) {
-    text += fmt::format("{} {}", kInputs[static_cast<size_t>(spec.kind)], value_text(*spec.value));
-    if (!spec.target.empty()) text += fmt::format(" '{}'", escaped(spec.target));
+    text += fmt::format("{} {}", input_words[static_cast<size_t>(spec.kind)], value_text(*spec.value));
+    if (!spec.target.empty()) text += " " + quoted(spec.target);
+    if (const Tensor* tensor = program.constant(spec.value)) text += constant_text(*tensor);
     if (const Argument* literal = program.graph().literal_of(spec.value)) text += " = " + to_string(*literal);
     text += "\n";
   }
-  for (const Node* node : program.graph().node_list()) text += to_string(*node) + "\n";
+  for (const Node* node : program.graph().node_list()) text += to_string(*node) + layer_text(*node) + "\n";
   const std::vector<Argument> outputs = program.graph().outputs();
   for (size_t i = 0; i < outputs.size(); ++i) {
     const OutputSpec& spec = program.output_specs.at(i);
-    text += fmt::format("output {} {}", kOutputs[static_cast<size_t>(spec.kind)], to_string(outputs[i]));
-    text += spec.target.empty() ? "\n" : fmt::format(" '{}'\n", escaped(spec.target));
+    text += fmt::format("output {} {}", output_words[static_cast<size_t>(spec.kind)], to_string(outputs[i]));
+    text += spec.target.empty() ? "\n" : fmt::format(" {}\n", quoted(spec.target));
   }
   return text;
 }

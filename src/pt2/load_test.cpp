@@ -21,14 +21,16 @@ TEST(Load, ReadsEveryPartOfTheModel) {
   const ExportedProgram program = load(small_archive());
   verify(program);
   EXPECT_EQ(to_string(program),
-            "parameter %p_w: f32[4, 2] 'fc.weight'\n"
-            "buffer %b_n: i64[] 'n'\n"
-            "constant %c_k: f32[4] 'k'\n"
+            "range 2*s77: 4..\n"
+            "range s77: 2..128 hint 3\n"
+            "parameter %p_w: f32[4, 2] 'fc.weight' = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]\n"
+            "buffer %b_n: i64[] 'n' = 41\n"
+            "constant %c_k: f32[4] 'k' = [0.5, 1.5, 2.5, 3.5]\n"
             "user %x: f32[s77, 2]\n"
             "literal %limit: literal = inf\n"
             "%size: int(s77) = aten.sym_size.int(self=%x, dim=0)\n"
             "%twice: int(2*s77) = _operator.mul(a=%size, b=2)\n"
-            "%linear: f32[s77, 4] = aten.linear.default(input=%x, weight=%p_w)\n"
+            "%linear: f32[s77, 4] = aten.linear.default(input=%x, weight=%p_w) in 'fc' (torch.nn.modules.linear.Linear)\n"
             "%relu: f32[s77, 4] = aten.relu.default(self=%linear)\n"
             "%part_0: f32[2], %part_1: f32[2] = aten.split.Tensor(self=%c_k, split_size=2)\n"
             "%view: f32[2*s77, 2] = aten.view.default(self=%relu, size=[%twice, 2])\n" +

@@ -1,17 +1,16 @@
-// Prepare and convert on whole programs, with statistics fed by hand.
-#include <cstdlib>
-#include <fstream>
-#include <sstream>
+// Prepare and convert on whole programs, with statistics fed by hand; convert.test shows a network.
+#include <cmath>
 
 #include <gtest/gtest.h>
 
 #include <intaglio/error.h>
 #include <intaglio/pt2e.h>
 
+#include "ir/parser.h"
 #include "pt2e/prepared.h"
 #include "pt2e/printer.h"
 #include "pt2e/test_programs.h"
-#include "testing/source_dir.h"
+#include "testing/text_cases.h"
 
 namespace intaglio {
 namespace {
@@ -87,27 +86,14 @@ void feed(PreparedProgram& prepared) {
   state.samples = 1;
 }
 
-void expect_golden(const std::string& name, const std::string& text) {
-  const std::string path = test::source_dir().string() + "/src/pt2e/golden/" + name + ".txt";
-  if (std::getenv("INTAGLIO_UPDATE_GOLDEN") != nullptr) {
-    std::ofstream(path) << text;
-    return;
-  }
-  std::ifstream file(path);
-  std::stringstream golden;
-  golden << file.rdbuf();
-  EXPECT_EQ(text, golden.str()) << "set INTAGLIO_UPDATE_GOLDEN=1 to accept the new text of " << path;
+std::string prepared_text(const std::vector<std::string>& steps, const std::string& input) {
+  PreparedProgram prepared = prepare_pt2e(parse_program(input), TestQuantizer(annotate_all));
+  if (steps == std::vector<std::string>{"prepare"}) return to_string(prepared.program()) + to_string(prepared.internal());
+  feed(prepared);
+  return to_string(convert_pt2e(std::move(prepared)));
 }
 
-TEST(Convert, ResidualNetworkAsGolden) {
-  ExportedProgram program = residual_network();
-  std::string text = "# program\n" + to_string(program.graph());
-  PreparedProgram prepared = prepare_pt2e(std::move(program), TestQuantizer(annotate_all));
-  text += "# prepared\n" + to_string(prepared.program().graph()) + to_string(prepared.internal());
-  feed(prepared);
-  const ExportedProgram converted = convert_pt2e(std::move(prepared));
-  expect_golden("residual_network", text + "# converted\n" + to_string(converted.graph()));
-}
+const bool registered = register_text_cases("Convert", "src/pt2e/convert.test", prepared_text);
 
 TEST(Convert, WeightsBecomeIntegersAndFloatOriginalsGo) {
   PreparedProgram prepared = prepare_pt2e(residual_network(), TestQuantizer(annotate_all));

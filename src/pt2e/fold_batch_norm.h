@@ -6,7 +6,7 @@
 // Afterwards the folded weights stand under their old names, computed when they are read (Storage::computed); a missing bias
 // is a new parameter `<weight>_bias`, and constants that only the batch norm used are gone.
 //
-// Tests: fold_batch_norm_test.cpp.
+// Tests: fold_batch_norm.test; the numbers: fold_batch_norm_test.cpp.
 #pragma once
 
 #include <intaglio/program.h>

@@ -5,12 +5,23 @@
 #include <gtest/gtest.h>
 #include <intaglio/interpreter.h>
 
+#include "pt2e/fold_quantize.h"
 #include "pt2e/test_programs.h"
+#include "testing/text_cases.h"
 
 namespace intaglio {
 namespace {
 
 using namespace test;
+
+const bool registered =
+    register_text_cases("FoldBatchNorm", "src/pt2e/fold_batch_norm.test",
+                        program_passes({
+                            {"fold_batch_norm", [](ExportedProgram& program) { fold_batch_norm(program, Compat::intaglio); }},
+                            {"fold_batch_norm compat=torchao", [](ExportedProgram& program) { fold_batch_norm(program, Compat::torchao); }},
+                        }));
+const bool quantize_registered = register_text_cases("FoldQuantize", "src/pt2e/fold_quantize.test",
+                                                     program_passes({{"fold_quantize", [](ExportedProgram& p) { fold_quantize(p); }}}));
 
 struct ConvBn {
   ProgramBuilder b;
@@ -65,17 +76,6 @@ TEST(FoldBatchNorm, FoldedWeightsAreRunWithoutBeingKept) {
   EXPECT_EQ(weight.for_one_use().raw(), weight.raw());  // from here on
 }
 
-TEST(FoldBatchNorm, MissingBiasBecomesAParameter) {
-  ConvBn t(false);
-  Value* bn = batch_norm(t.b, t.conv, 4, "bn");
-  ExportedProgram program = t.b.finish({bn});
-  EXPECT_EQ(fold_batch_norm(program, Compat::intaglio), 1u);
-  const Node* conv = program.graph().node_list().front();
-  EXPECT_EQ(*program.target_of(conv->tensor("bias")), "c.weight_bias");
-  EXPECT_EQ(program.constant(conv->tensor("bias"))->sizes(), (Sizes{4}));
-  verify(program);
-}
-
 TEST(FoldBatchNorm, TransposedConvolutionScalesItsSecondAxisGroupByGroup) {
   ProgramBuilder b;
   Value* weight = b.parameter("c.weight", ramp({4, 2, 1, 1}, 1.0f, 1.0f));
@@ -100,75 +100,6 @@ TEST(FoldBatchNorm, TransposedConvolutionScalesItsSecondAxisGroupByGroup) {
   for (int row = 0; row < 4; ++row)
     for (int k = 0; k < 2; ++k)
       EXPECT_EQ(values[row * 2 + k], static_cast<float>(1 + row * 2 + k) * factor((row / 2) * 2 + k)) << row << ' ' << k;
-}
-
-TEST(FoldBatchNorm, LinearOnlyOnRankTwo) {
-  for (const int64_t rank : {2, 3}) {
-    ProgramBuilder b;
-    Value* weight = b.parameter("l.weight", ramp({4, 3}, 0.1f, 0.1f));
-    const Sizes in = rank == 2 ? Sizes{2, 3} : Sizes{2, 4, 3};
-    const Sizes out = rank == 2 ? Sizes{2, 4} : Sizes{2, 4, 4};
-    Value* y = b.call("aten.linear.default", {{"input", b.input("x", in)}, {"weight", weight}}, out, "linear");
-    Value* bn = batch_norm(b, y, 4, "bn");
-    ExportedProgram program = b.finish({bn});
-    EXPECT_EQ(fold_batch_norm(program, Compat::torchao), rank == 2 ? 1u : 0u);
-  }
-}
-
-// torchao folds here and changes the second output; by default the batch norm stays.
-TEST(FoldBatchNorm, OtherUsersKeepTheirValues) {
-  for (const Compat compat : {Compat::intaglio, Compat::torchao}) {
-    ConvBn t(true);
-    Value* bn = batch_norm(t.b, t.conv, 4, "bn");
-    ExportedProgram program = t.b.finish({bn, t.conv});
-    EXPECT_EQ(fold_batch_norm(program, compat), compat == Compat::torchao ? 1u : 0u);
-  }
-}
-
-// torchao folds batch statistics as if they were running ones.
-TEST(FoldBatchNorm, TrainingModeStays) {
-  for (const Compat compat : {Compat::intaglio, Compat::torchao}) {
-    ConvBn t(true);
-    Value* bn = batch_norm(t.b, t.conv, 4, "bn", true);
-    ExportedProgram program = t.b.finish({bn});
-    EXPECT_EQ(fold_batch_norm(program, compat), compat == Compat::torchao ? 1u : 0u);
-  }
-}
-
-// A conv and its batch norm called twice: folded once, and both calls keep the folded bias (torchao zeroes it).
-TEST(FoldBatchNorm, ModuleCalledTwiceFoldsOnce) {
-  for (const Compat compat : {Compat::intaglio, Compat::torchao}) {
-    ConvBn t(false);
-    Value* again = t.call("aten.conv2d.default", nullptr, "conv_1");
-    Value* bn = batch_norm(t.b, t.conv, 4, "bn");
-    Node* first = bn->producer();
-    Value* second = t.b.call("aten.batch_norm.default",
-                             {{"input", again},
-                              {"weight", first->tensor("weight")},
-                              {"bias", first->tensor("bias")},
-                              {"running_mean", first->tensor("running_mean")},
-                              {"running_var", first->tensor("running_var")},
-                              {"training", false},
-                              {"momentum", 0.1},
-                              {"eps", 1e-05},
-                              {"cudnn_enabled", true}},
-                             {1, 4, 8, 8}, "bn_1");
-    ExportedProgram program = t.b.finish({bn, second});
-    EXPECT_EQ(fold_batch_norm(program, compat), 2u);
-    const std::vector<Node*> nodes = program.graph().node_list();
-    ASSERT_EQ(nodes.size(), 2u);
-    EXPECT_EQ(nodes[0]->tensor("bias"), nodes[1]->tensor("bias"));
-    const float folded = program.constant(nodes[0]->tensor("bias"))->span<float>()[0];
-    EXPECT_EQ(folded == 0.0f, compat == Compat::torchao);
-  }
-}
-
-TEST(FoldBatchNorm, SharedWeightWithoutBatchNormStays) {
-  ConvBn t(true);
-  Value* other = t.call("aten.conv2d.default", nullptr, "conv_1");
-  Value* bn = batch_norm(t.b, t.conv, 4, "bn");
-  ExportedProgram program = t.b.finish({bn, other});
-  EXPECT_EQ(fold_batch_norm(program, Compat::intaglio), 0u);
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
 // Quantized constants are stored as integers: a static quantize node whose input depends on constants alone becomes a
 // buffer `_frozen_param<i>`. Dequantize nodes stay. Float originals that nothing else reads are dropped.
 //
-// Tests: convert_test.cpp.
+// Tests: fold_quantize.test.
 #pragma once
 
 #include <intaglio/program.h>

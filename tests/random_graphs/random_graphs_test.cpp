@@ -13,6 +13,7 @@
 #include <intaglio/data.h>
 #include <intaglio/pt2.h>
 
+#include "ir/parser.h"
 #include "random_graphs/examine.h"
 #include "random_graphs/random_graph.h"
 
@@ -107,6 +108,13 @@ TEST(RandomGraphs, ASeedGivesTheSameProgram) {
   for (const uint64_t seed : {3, 4, 5}) {
     EXPECT_EQ(to_string(build(generate(seed))), to_string(build(generate(seed))));
     EXPECT_NE(to_string(build(generate(seed))), to_string(build(generate(seed + 100))));
+  }
+}
+
+TEST(RandomGraphs, TheirTextsReadBack) {
+  for (uint64_t seed = 1; seed <= 200; ++seed) {
+    const std::string text = to_string(build(generate(seed)));
+    EXPECT_EQ(to_string(parse_program(text)), text) << "seed " << seed;
   }
 }
 

@@ -1,4 +1,4 @@
-// Kernels that compute on row-major tensors only.
+// Kernels that compute on row-major tensors only. Shown by dim_order_legalization.test.
 #pragma once
 
 #include <intaglio/program.h>

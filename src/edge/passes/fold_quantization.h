@@ -1,6 +1,6 @@
 // A dequantize that is quantized again with the same parameters is the integer tensor it came from.
 //
-// Needs: no-ops between the two already removed. Guarantees: no such pair is left. Shown by passes_test.cpp.
+// Needs: no-ops between the two already removed. Guarantees: no such pair is left. Shown by fold_quantization.test.
 #pragma once
 
 #include <intaglio/program.h>

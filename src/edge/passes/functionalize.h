@@ -2,7 +2,7 @@
 //
 // Needs: training or inference IR without sub-graphs. Guarantees: no in-place op is left; whoever read a tensor, or a
 // view of it, after a write reads the written value; a written buffer, parameter or input has a mutation output, placed
-// before the user outputs in the order of the inputs. Shown by functionalize_test.cpp.
+// before the user outputs in the order of the inputs. Shown by functionalize.test.
 // Refuses writes through views that share elements in ways a scatter cannot express (expand, as_strided, ...).
 #pragma once
 

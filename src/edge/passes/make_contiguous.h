@@ -3,7 +3,7 @@
 // Needs: a functional graph. Guarantees: results and constants are contiguous (constants of other strides are rewritten);
 // user inputs keep the dim order that the export saw and, where that is not row-major, are copied once at the start.
 // Refuses as_strided of a tensor that is not contiguous: its result depends on the strides that go. To be run once.
-// Shown by passes_test.cpp.
+// Shown by make_contiguous.test.
 #pragma once
 
 #include <intaglio/program.h>

@@ -2,7 +2,7 @@
 //
 // Needs: a functional graph. Guarantees: no two `aten` nodes with the same op and arguments are left, random ones and
 // program outputs excepted. Quantization ops are not merged: patterns want their own pair at each use. Shown by
-// passes_test.cpp.
+// merge_duplicates.test.
 #pragma once
 
 #include <intaglio/program.h>

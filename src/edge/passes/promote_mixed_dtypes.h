@@ -1,7 +1,7 @@
 // Arithmetic on tensors of different types: operands are cast to the promoted type first, as the kernels and delegates need.
 //
 // Needs: metadata; run after scalars_to_tensors. Guarantees: add, sub, mul, div, minimum and maximum have operands of one
-// type. Shown by passes_test.cpp.
+// type. Shown by promote_mixed_dtypes.test.
 #pragma once
 
 #include <intaglio/program.h>

@@ -4,7 +4,7 @@
 // several query heads) becomes one product per matrix, over the rows of all those batches.
 //
 // Needs: a functional graph of core ATen. Guarantees: the same numbers; other products are left as they are.
-// Shown by passes_test.cpp (ShareRepeatedHeads) and golden/share_repeated_heads.txt.
+// Shown by share_repeated_heads.test.
 #pragma once
 
 #include <intaglio/program.h>

@@ -1,4 +1,4 @@
-// Mutated buffers and inputs get their new values at the end of the program.
+// Mutated buffers and inputs get their new values at the end of the program. Shown by write_back.test.
 #pragma once
 
 #include <intaglio/program.h>

@@ -1,4 +1,5 @@
-// Rewrites of a payload graph. `preprocess.cpp` lists them in order and says why; tests: passes_test.cpp.
+// Rewrites of a payload graph. `preprocess.cpp` lists them in order and says why; each has a
+// `.test` file of its name beside it.
 #pragma once
 
 #include "backends/xnnpack/features.h"

@@ -1,0 +1,33 @@
+// The `.test` files beside the passes, and payloads.test: payload graphs after the steps that a case names.
+#include <algorithm>
+
+#include "backends/xnnpack/payload/payload_reader.h"
+#include "backends/xnnpack/payload/payload_writer.h"
+#include "backends/xnnpack/preprocess.h"
+#include "ir/parser.h"
+#include "testing/text_cases.h"
+
+namespace intaglio::xnnpack {
+namespace {
+
+// `payload` is what is read back from the written bytes; ` compat=torchao` behind a name holds for the whole case.
+std::string graphs_after(std::vector<std::string> steps, const std::string& input) {
+  constexpr std::string_view torchao = " compat=torchao";
+  const bool as_torchao = steps.at(0).ends_with(torchao);
+  if (as_torchao)
+    for (std::string& step : steps) step.resize(step.size() - torchao.size());
+  const ExportedProgram program = parse_program(input);
+  std::string text;
+  const auto show = [&](std::string_view step, const PayloadGraph& graph) {
+    if (std::ranges::find(steps, step) == steps.end()) return;
+    text += std::string(text.empty() ? "" : "\n") + "# " + std::string(step) + "\n" + to_string(graph);
+  };
+  const PayloadGraph graph = lower_partition(program, Features::of(as_torchao ? Compat::torchao : Compat::intaglio), show);
+  show("payload", read_payload(write_payload(graph).bytes));
+  return text;
+}
+
+const bool registered = test::register_text_cases("XnnpackPasses", "src/backends/xnnpack", graphs_after);
+
+}  // namespace
+}  // namespace intaglio::xnnpack
