@@ -10,6 +10,9 @@ if(NOT EXISTS ${INTAGLIO_EXECUTORCH_DIR}/include)
   message(FATAL_ERROR "The executorch wheel is not there: run `make setup`, or pass -DINTAGLIO_EXECUTORCH_DIR=<folder>")
 endif()
 
+# What the runner links: the runtime, its kernels, and the backends whose delegates it runs.
+set(INTAGLIO_SDK_COMPONENTS runtime kernels_optimized kernels_quantized backend_xnnpack threadpool etdump)
+
 find_program(FLATC flatc REQUIRED)
 
 # intaglio_flatbuffers(TARGET out_var schema...): C++ headers from the wheel's schemas, in their own include folder.

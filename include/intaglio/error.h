@@ -39,7 +39,7 @@ class Error : public std::runtime_error {
 [[noreturn]] inline void throw_bug(const std::string& message) { throw Error(ErrorKind::bug, message); }
 
 // Text from a file made fit to be shown on one line of a terminal: control characters and invalid UTF-8
-// become \xNN, and anything longer than `limit` bytes is cut with an ellipsis.
+// become hexadecimal escapes (`\x1b`), and anything longer than `limit` bytes is cut with an ellipsis.
 std::string escaped(std::string_view text, size_t limit = 200);
 
 }  // namespace intaglio

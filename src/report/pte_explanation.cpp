@@ -188,7 +188,7 @@ MethodContents contents_of(const ParsedProgram& parsed, const ExecutionPlan& pla
 class Weights {
  public:
   explicit Weights(const ParsedProgram& parsed) : program_(parsed.program) {
-    for (const NamedData& named : program_.named_data)
+    for (const pte::NamedData& named : program_.named_data)
       // ExecuTorch stores scales per channel apart, under names of this form.
       weights_.push_back({named.key, program_.segments[named.segment_index].size, "", {}, named.key.starts_with("scale_") ? "scales" : ""});
     for (size_t i = 0; i < weights_.size(); ++i) named_.emplace(weights_[i].key, i);

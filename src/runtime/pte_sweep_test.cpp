@@ -88,11 +88,11 @@ TEST(PteSweep, EveryWordOfAPortableProgram) {
   sweep_words("multi_output.pte", {Tensor::zeros(DType::float32, {2, 3}), Tensor::of<int64_t>({2, 0}, {2})});
 }
 
-TEST(PteSweep, EveryWordOfADelegatedProgram) { sweep_words("conv_xnnpack.pte", {Tensor::zeros(DType::float32, {1, 1, 4, 5})}); }
+TEST(PteSweep, EveryWordOfADelegatedProgram) { sweep_words("conv_delegated.pte", {Tensor::zeros(DType::float32, {1, 1, 4, 5})}); }
 
 TEST(PteSweep, EveryTruncation) {
-  const auto good = read_record("conv_xnnpack.pte");
-  EXPECT_EQ(pte::verify_pte(good).program.execution_plan.at(0).delegates.at(0).id, "XnnpackBackend");
+  const auto good = read_record("conv_delegated.pte");
+  EXPECT_EQ(pte::verify_pte(good).program.execution_plan.at(0).delegates.size(), 1u);
   for (size_t size = 0; size < good.size(); size += size < 256 ? 1 : 64)
     EXPECT_THROW(pte::verify_pte(std::span(good).first(size)), Error) << size;
 }

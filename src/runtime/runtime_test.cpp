@@ -40,7 +40,7 @@ TEST(Runtime, RunsAPortableProgram) {
   EXPECT_EQ(floats(outputs[0]), (std::vector<float>{0, 3.5f, 9, -1.5f, 0, 26}));
 }
 
-TEST(Runtime, RunsAnXnnpackDelegate) {
+TEST(Runtime, RunsADelegate) {
   std::vector<float> image(20);
   for (size_t i = 0; i < image.size(); ++i) image[i] = static_cast<float>(i % 7) - 2;
   std::vector<float> expected;
@@ -56,7 +56,7 @@ TEST(Runtime, RunsAnXnnpackDelegate) {
           }
         expected.push_back(std::max(sum, 0.0f));
       }
-  const auto outputs = run_once("conv_xnnpack", {Tensor::of<float>(std::span<const float>(image), {1, 1, 4, 5})});
+  const auto outputs = run_once("conv_delegated", {Tensor::of<float>(std::span<const float>(image), {1, 1, 4, 5})});
   const auto got = floats(outputs.at(0));
   ASSERT_EQ(got.size(), expected.size());
   for (size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got[i], expected[i], 1e-5) << i;
@@ -124,7 +124,7 @@ TEST(Runtime, SaysWhatAMethodTakesAndGives) {
   EXPECT_EQ(method.inputs[0].sizes, (Sizes{2, 3}));
   EXPECT_EQ(method.outputs.size(), 4u);
   EXPECT_GT(method.planned_bytes, 0);
-  EXPECT_EQ(runner.load(record("conv_xnnpack")).delegates, (std::vector<std::string>{"XnnpackBackend"}));
+  EXPECT_EQ(runner.load(record("conv_delegated")).delegates.size(), 1u);
 }
 
 TEST(Runtime, DamagedFilesAreNamedWithTheCause) {
@@ -135,7 +135,7 @@ TEST(Runtime, DamagedFilesAreNamedWithTheCause) {
     EXPECT_EQ(error.kind(), ErrorKind::bad_input);
     return std::string(error.what());
   };
-  std::ifstream in(record("conv_xnnpack"), std::ios::binary);
+  std::ifstream in(record("conv_delegated"), std::ios::binary);
   const std::string good((std::istreambuf_iterator<char>(in)), {});
   const std::string name = path.string();
   EXPECT_EQ(message(""), name + ": 0 bytes are too few for an ExecuTorch program; give a complete .pte file");

@@ -202,7 +202,7 @@ SIZES = [
 
 
 def main() -> None:
-    program = (TESTS / "records" / "pte" / "conv_xnnpack.pte").read_bytes()
+    program = (TESTS / "records" / "pte" / "conv_delegated.pte").read_bytes()
     # The first byte of a seed of load_fuzz says what the rest is (src/pt2/load_fuzz.cpp).
     seeds = {
         "load_fuzz": {
@@ -219,7 +219,7 @@ def main() -> None:
     }
     programs = {
         f"{name}.pte": (TESTS / "records" / "pte" / f"{name}.pte").read_bytes()
-        for name in ("conv_xnnpack", "multi_output", "dynamic")
+        for name in ("conv_delegated", "multi_output", "dynamic")
     }
     seeds |= {target: programs for target in ("pte_fuzz", "pte_explanation_fuzz")}
     for target, files in seeds.items():

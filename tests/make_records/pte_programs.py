@@ -60,7 +60,7 @@ def lower(name, module, inputs, partitioners=(), dynamic_shapes=None, config=Non
 def main():
     OUT.mkdir(parents=True, exist_ok=True)
     lower("add_mul", AddMul(), (torch.zeros(2, 3),))
-    lower("conv_xnnpack", Conv(), (torch.zeros(1, 1, 4, 5),), [XnnpackPartitioner()])
+    lower("conv_delegated", Conv(), (torch.zeros(1, 1, 4, 5),), [XnnpackPartitioner()])
     batch = torch.export.Dim("batch", min=1, max=8)
     lower("dynamic", Dynamic(), (torch.zeros(3, 4),), dynamic_shapes=({0: batch},))
     lower("multi_output", MultiOutput(), (torch.zeros(2, 3), torch.tensor([2, 0])))

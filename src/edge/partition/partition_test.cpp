@@ -43,7 +43,10 @@ class Picky : public Partitioner {
   }
 };
 
-std::string payload(const Delegate& delegate) { return {reinterpret_cast<const char*>(delegate.payload.data()), delegate.payload.size()}; }
+std::string payload(const Delegate& delegate) {
+  const std::vector<std::byte> bytes = delegate.payload.bytes();
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
 
 TEST(MergePartitions, OneGroupPerBreak) {
   TestProgram t;
