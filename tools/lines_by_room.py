@@ -10,7 +10,7 @@ TEST = re.compile(r"_(test|fuzz|bench)\.cpp$|_for_tests\.|/test_[^/]*$|^src/test
 
 
 def room(path):
-    """`src/edge/passes/views.cpp` belongs to `src/edge`, a backend's file to the backend."""
+    """`src/edge/passes/fold_constants.cpp` belongs to `src/edge`, a backend's file to the backend."""
     parts = path.split("/")[:-1]
     return "/".join(parts[: 3 if parts[:2] == ["src", "backends"] else 2])
 

@@ -1,7 +1,7 @@
 // The program as a graph: nodes in topological order, values between them.
 //
 // Everything is owned by its Graph and referred to by plain pointers, valid until the node or graph is erased.
-// Mutation goes through Graph, so that use lists are always right. `verify` (ir/verifier.h) checks every invariant.
+// Mutation goes through Graph, so that use lists are always right. `verify` checks every invariant.
 #pragma once
 
 #include <complex>
@@ -278,7 +278,6 @@ class Graph {
 
   // Replaces the named argument, or adds it (in schema order) when absent.
   void set_argument(Node& node, std::string_view argument, Argument value);
-  void remove_argument(Node& node, std::string_view argument);
   void set_arguments(Node& node, std::vector<NamedArgument> arguments);
   void set_op(Node& node, Op op);
   void set_outputs(std::vector<Argument> outputs);  // of the graph

@@ -105,6 +105,8 @@ class ExportedProgram {
   const std::string* target_of(const Value* value) const;
   std::vector<Value*> user_inputs() const;  // user_input specs only, in order
   std::vector<Argument> user_outputs() const;
+  // The first of prefix0, prefix1, ..., from that number on, which is no tensor's target.
+  std::string free_target(std::string_view prefix, size_t number = 0) const;
   // True if an in-place op or a mutation output writes to this input.
   bool is_mutated(const Value* value) const;
 

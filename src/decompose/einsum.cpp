@@ -4,11 +4,16 @@
 #include <map>
 #include <string>
 
+#include <fmt/format.h>
+#include <intaglio/error.h>
+
 #include "decompose/tables.h"
 #include "ir/infer.h"
 
 namespace intaglio {
 namespace {
+
+[[noreturn]] void malformed(const Node& node, std::string_view why) { throw_bad_input(fmt::format("{}: {}", describe(node), why)); }
 
 struct Equation {
   std::vector<std::string> operands;
@@ -35,12 +40,12 @@ Equation parse(const Node& n, const Values& tensors) {
   for (size_t comma; (comma = left.find(',')) != std::string::npos; left.erase(0, comma + 1))
     equation.operands.push_back(left.substr(0, comma));
   equation.operands.push_back(left);
-  if (tensors.size() != equation.operands.size()) refuse(n, "the equation has another number of operands");
+  if (tensors.size() != equation.operands.size()) malformed(n, "the equation has another number of operands");
   size_t unnamed = 0;
   for (size_t i = 0; i < tensors.size(); ++i) {
     std::string& letters = equation.operands[i];
     const size_t named = letters.size() - (letters.find("...") == std::string::npos ? 0 : 3), rank = tensors[i]->sizes().size();
-    if (named > rank || rank - named > 10) refuse(n, "the equation does not fit the operands' dimensions");
+    if (named > rank || rank - named > 10) malformed(n, "the equation does not fit the operands' dimensions");
     if (letters.size() != named) unnamed = std::max(unnamed, rank - named);
     name_ellipsis(letters, rank - named);
   }
@@ -81,7 +86,7 @@ Lettered diagonals(GraphBuilder& b, const Node& n, Lettered x) {
       ++first;
       continue;
     }
-    if (!(x.value->sizes()[first] == x.value->sizes()[second])) refuse(n, "a letter stands for different sizes");
+    if (!(x.value->sizes()[first] == x.value->sizes()[second])) malformed(n, "a letter stands for different sizes");
     x.value = b("aten.diagonal.default", x.value, 0, static_cast<int64_t>(first), static_cast<int64_t>(second));
     x.letters.erase(second, 1);
     x.letters.erase(first, 1);
@@ -151,12 +156,12 @@ Values einsum(GraphBuilder& b, const Node& n) {
   std::string letters_of_all;
   for (size_t i = 0; i < tensors.size(); ++i) {
     const std::string& letters = equation.operands[i];
-    if (letters.size() != tensors[i]->sizes().size()) refuse(n, "einsum letters must name each dimension of an operand");
+    if (letters.size() != tensors[i]->sizes().size()) malformed(n, "einsum letters must name each dimension of an operand");
     operands.push_back(diagonals(b, n, {tensors[i], letters}));
     letters_of_all += letters;
   }
   for (char letter : equation.result)
-    if (!has(letters_of_all, letter)) refuse(n, "a letter of the result is in no operand");
+    if (!has(letters_of_all, letter)) malformed(n, "a letter of the result is in no operand");
   std::vector<Lettered> factors;
   for (const Lettered& operand : operands) factors.push_back(without_broadcasts(b, operand, operands));
   Lettered all = factors[0];

@@ -222,12 +222,6 @@ void Graph::set_argument(Node& node, std::string_view argument, Argument value) 
   set_arguments(node, std::move(arguments));
 }
 
-void Graph::remove_argument(Node& node, std::string_view argument) {
-  std::vector<NamedArgument> arguments = node.arguments_;
-  std::erase_if(arguments, [&](const NamedArgument& candidate) { return candidate.name == argument; });
-  set_arguments(node, std::move(arguments));
-}
-
 void Graph::set_op(Node& node, Op op) { node.op_ = op; }
 
 void Graph::set_outputs(std::vector<Argument> outputs) {

@@ -177,6 +177,13 @@ Value* ExportedProgram::add_state_input(InputSpec::Kind kind, std::string target
   return value;
 }
 
+std::string ExportedProgram::free_target(std::string_view prefix, size_t number) const {
+  for (;; ++number) {
+    std::string candidate = fmt::format("{}{}", prefix, number);
+    if (!state.contains(candidate) && !constants.contains(candidate)) return candidate;
+  }
+}
+
 Value* ExportedProgram::add_buffer(std::string target, Tensor tensor) {
   return add_state_input(InputSpec::Kind::buffer, std::move(target), std::move(tensor));
 }

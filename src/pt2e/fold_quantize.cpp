@@ -24,13 +24,6 @@ Tensor quantized(const Node& node, ConstantValues& constants) {
                        [params = *params](const Tensor& floats) { return quant::quantize(floats, params); });
 }
 
-std::string free_name(const ExportedProgram& program, size_t& next) {
-  for (;; ++next) {
-    std::string name = "_frozen_param" + std::to_string(next);
-    if (!program.state.contains(name) && !program.constants.contains(name)) return name;
-  }
-}
-
 }  // namespace
 
 size_t fold_quantize(ExportedProgram& program) {
@@ -46,11 +39,10 @@ size_t fold_quantize(ExportedProgram& program) {
       if (tensor.defined()) folded.push_back({node, std::move(tensor)});
     }
   }
-  size_t next = 0;
-  for (Folded& item : folded) {
-    Value* buffer = program.add_buffer(free_name(program, next), item.tensor.contiguous());
-    program.graph().replace_all_uses(item.node->output(), buffer);
-    program.graph().erase(item.node);
+  for (size_t i = 0; i < folded.size(); ++i) {
+    Value* buffer = program.add_buffer(program.free_target("_frozen_param", i), folded[i].tensor.contiguous());
+    program.graph().replace_all_uses(folded[i].node->output(), buffer);
+    program.graph().erase(folded[i].node);
   }
   program.graph().eliminate_dead_code();
   program.remove_unused_constants();

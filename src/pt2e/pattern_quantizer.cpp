@@ -133,12 +133,6 @@ PatternQuantizer& PatternQuantizer::set_filter_function(std::function<bool(const
 void PatternQuantizer::transform_for_annotation(ExportedProgram& program) const {
   const bool torchao = compat_ == Compat::torchao;
   size_t count = 0;
-  const auto free_name = [&] {
-    for (;; ++count) {
-      std::string name = fmt::format("_tensor_constant_{}", count);
-      if (!program.state.contains(name) && !program.constants.contains(name)) return name;
-    }
-  };
   for (Node* node : program.graph().node_list()) {
     if (!contains(table_->lifted, *node)) continue;
     for (const std::string_view argument : {"self", "other"}) {
@@ -146,7 +140,7 @@ void PatternQuantizer::transform_for_annotation(ExportedProgram& program) const 
       const std::optional<double> number = written == nullptr ? std::nullopt : number_of(*written);
       if (!number) continue;
       if (!torchao && (node->output()->dtype() != DType::float32 || is_large_scalar(*number))) continue;
-      Value* constant = program.add_buffer(free_name(), Tensor::scalar(static_cast<float>(*number)));
+      Value* constant = program.add_buffer(program.free_target("_tensor_constant_", count++), Tensor::scalar(static_cast<float>(*number)));
       program.graph().set_argument(*node, argument, constant);
       if (!is_floating(node->output()->dtype())) node->output()->meta().dtype = DType::float32;
     }

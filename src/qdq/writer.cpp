@@ -7,16 +7,9 @@
 namespace intaglio::qdq {
 namespace {
 
-std::string free_name(const ExportedProgram& program, const std::string& prefix) {
-  for (size_t i = 0;; ++i) {
-    std::string candidate = prefix + std::to_string(i);
-    if (!program.state.contains(candidate) && !program.constants.contains(candidate)) return candidate;
-  }
-}
-
 template <typename T>
 Value* add_list(ExportedProgram& program, const char* prefix, const std::vector<T>& values) {
-  return program.add_buffer(free_name(program, prefix), Tensor::of<T>(std::span<const T>(values), {static_cast<int64_t>(values.size())}));
+  return program.add_buffer(program.free_target(prefix), Tensor::of<T>(std::span<const T>(values), {static_cast<int64_t>(values.size())}));
 }
 
 Form form(Granularity granularity, Variant variant, std::vector<NamedArgument> arguments, int64_t quant_min, int64_t quant_max,
