@@ -32,6 +32,14 @@ bool has_tensor(InputSpec::Kind kind) {
   return kind == InputSpec::Kind::parameter || kind == InputSpec::Kind::buffer || kind == InputSpec::Kind::tensor_constant;
 }
 
+void erase_all(State& state, const std::unordered_set<std::string_view>& names) {
+  if (names.empty()) return;
+  State kept;
+  for (const auto& [name, entry] : state.entries())
+    if (!names.contains(name)) kept.set(name, entry);
+  state = std::move(kept);
+}
+
 // In which of the two states a spec's tensor lives.
 bool in_state_dict(const InputSpec& spec) {
   return spec.kind == InputSpec::Kind::parameter || (spec.kind == InputSpec::Kind::buffer && spec.persistent);
@@ -207,20 +215,23 @@ void ExportedProgram::set_constant(Value* value, Tensor tensor) {
 }
 
 size_t ExportedProgram::remove_unused_constants() {
+  std::unordered_set<std::string_view> mutated;
+  for (const OutputSpec& output : output_specs)
+    if (output.kind == OutputSpec::Kind::buffer_mutation) mutated.insert(output.target);
   const std::vector<InputSpec> specs = std::move(input_specs);
   input_specs.clear();
   std::vector<Value*> unused;
+  std::unordered_set<std::string_view> dropped_state, dropped_constants;
   for (const InputSpec& spec : specs) {
-    const bool mutated = std::any_of(output_specs.begin(), output_specs.end(), [&](const OutputSpec& output) {
-      return output.kind == OutputSpec::Kind::buffer_mutation && output.target == spec.target;
-    });
-    if (has_tensor(spec.kind) && spec.value->users().empty() && !mutated) {
-      (in_state_dict(spec) ? state : constants).erase(spec.target);
+    if (has_tensor(spec.kind) && spec.value->users().empty() && !mutated.contains(spec.target)) {
+      (in_state_dict(spec) ? dropped_state : dropped_constants).insert(spec.target);
       unused.push_back(spec.value);
     } else {
       input_specs.push_back(spec);
     }
   }
+  erase_all(state, dropped_state);
+  erase_all(constants, dropped_constants);
   for (Value* value : std::views::reverse(unused)) graph_->erase_input(value);
   return unused.size();
 }
