@@ -22,8 +22,6 @@ FORMS = ("training", "inference", "core")
 RELATIVE, ABSOLUTE = 2e-5, 2e-6
 # bfloat16 and float16 steps round differently where PyTorch computes a whole expression wider.
 LOOSE = {"half": 1e-2}
-# PyTorch's own decomposition differs from its eager kernel by more than rounding: (form) -> why
-SKIPPED = {}
 
 
 def tensors(outputs) -> list:
@@ -79,8 +77,6 @@ def compare(name, actual, expected):
 def test_operator(results, name, form):
     folder, failed, errors = results
     assert name not in failed, failed[name]
-    if (name, form) in SKIPPED:
-        pytest.skip(SKIPPED[name, form])
     assert f"{name}.{form}" not in errors, errors[f"{name}.{form}"]
     with np.load(folder / f"{name}.{form}.out.npz") as actual:
         compare(name, actual, tensors(COMPUTED[name].expected[0]))

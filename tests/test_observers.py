@@ -47,6 +47,7 @@ def test_new_random_sequences(build, tmp_path):
     seed = 100000 + 100 * (datetime.date.today() - datetime.date(2020, 1, 1)).days
     lines = records.observer_lines(records.random_cases(20, seed))
     (tmp_path / "observers.txt").write_text("\n".join(lines) + "\n")
-    run = subprocess.run([build / "src" / "quant" / "quant_test", "--gtest_filter=Record.Observers"], env={"INTAGLIO_OBSERVER_RECORDS": str(tmp_path)},
-                         capture_output=True, text=True)
+    tool = build / "src" / "quant" / "quant_test"
+    environment = {"INTAGLIO_OBSERVER_RECORDS": str(tmp_path)}
+    run = subprocess.run([tool, "--gtest_filter=Record.Observers"], env=environment, capture_output=True, text=True)
     assert run.returncode == 0, run.stdout

@@ -20,6 +20,15 @@ class WithStates(nn.Module):
         return self.layer(x, states)
 
 
+class Self(nn.Module):
+    def __init__(self, attention):
+        super().__init__()
+        self.attention = attention
+
+    def forward(self, a):
+        return self.attention(a, a, a, need_weights=False)[0]
+
+
 def add(name, module, *inputs):
     assert name not in COMPUTED, name
     COMPUTED[name] = Case(module.eval(), [inputs])
@@ -266,15 +275,6 @@ op("sdpa_causal", lambda a: F.scaled_dot_product_attention(a, a, a, is_causal=Tr
 op("sdpa_mask", lambda a, b, c, m: F.scaled_dot_product_attention(a, b, c, attn_mask=m, scale=0.3), q, k, v, noise(5, 6, seed=3))
 op("sdpa_bool", lambda a, b, c, m: F.scaled_dot_product_attention(a, b, c, attn_mask=m > 0), q, k, v, noise(2, 1, 5, 6, seed=3))
 op("sdpa_grouped", lambda a, b, c: F.scaled_dot_product_attention(a, b[:, :2], c[:, :2], enable_gqa=True), q, k, v)
-class Self(nn.Module):
-    def __init__(self, attention):
-        super().__init__()
-        self.attention = attention
-
-    def forward(self, a):
-        return self.attention(a, a, a, need_weights=False)[0]
-
-
 module("attention", lambda: Self(nn.MultiheadAttention(16, 4, batch_first=True)), noise(2, 6, 16))
 
 

@@ -51,7 +51,8 @@ def drawn(model: nn.Module, draw) -> Case:
 
 
 def carry_signals(model: nn.Module) -> None:
-    """For MobileNetV2 and ResNet-18. Random depthwise filters blot out what is smooth, and residual branches as strong as their trunk drown it in noise."""
+    """For MobileNetV2 and ResNet-18. Random depthwise filters blot out what is smooth, and residual branches as strong as their trunk
+    drown it in noise."""
     for module in model.modules():
         if isinstance(module, nn.Conv2d) and module.groups > 1:
             module.weight.data += module.weight.std()
@@ -253,7 +254,8 @@ FAMILIES = {
 
 
 def enliven(model: nn.Module) -> None:
-    """Gives all that an untrained model keeps near zero a size: matrices keep the variance of what goes through them, layer scales lie near one half."""
+    """Gives a size to all that an untrained model keeps near zero: matrices keep the variance of what goes through them, layer scales
+    lie near one half."""
     generator = torch.Generator().manual_seed(7)
     for module in model.modules():
         norm = isinstance(module, (nn.LayerNorm, nn.GroupNorm)) or type(module).__name__.startswith("LayerNorm")
