@@ -143,7 +143,9 @@ class DeployedExecutable : public Executable {
     const std::filesystem::path pte = folder.path() / "deployed.pte";
     PartitionerList partitioners;
     add_backend(partitioners, backend_.name);
-    to_edge_transform_and_lower(std::move(program), partitioners, {.threads = options.threads}).to_executorch().save(pte);
+    to_edge_transform_and_lower(std::move(program), partitioners, {.threads = options.threads})
+        .to_executorch({.threads = options.threads})
+        .save(pte);
     deployed_ = std::make_unique<PteExecutable>(pte, options);
   }
 

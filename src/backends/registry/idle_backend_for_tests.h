@@ -27,7 +27,7 @@ class IdlePartitioner : public Partitioner {
     std::vector<Delegate> delegates(partitions.size());
     for (Delegate& delegate : delegates) {
       delegate.backend_id = backend_id();
-      for (const char c : idle_payload) delegate.payload.push_back(static_cast<std::byte>(c));
+      delegate.payload = Blob(idle_payload);
     }
     return delegates;
   }
