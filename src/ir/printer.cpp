@@ -34,7 +34,7 @@ std::string_view short_name(DType dtype) {
 namespace {
 
 // Between single quotes, whole: what reads back as the same bytes.
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   std::string marked;
   for (const char c : text) {
     if (c == '\'' || c == '\\') marked += '\\';
@@ -44,7 +44,7 @@ std::string quoted(std::string_view text) {
 }
 
 std::string word(std::string_view text) {
-  return !text.empty() && std::ranges::all_of(text, is_word_character) ? std::string(text) : quoted(text);
+  return !text.empty() && std::ranges::all_of(text, is_word_character) ? std::string(text) : in_quotes(text);
 }
 
 std::string reference(const Value* value) { return value == nullptr ? "None" : "%" + word(value->name()); }
@@ -106,7 +106,7 @@ struct ArgumentPrinter {
     for (const bool flag : flags) parts.push_back(flag ? "True" : "False");
     return fmt::format("[{}]", fmt::join(parts, ", "));
   }
-  std::string operator()(const std::string& text) const { return quoted(text); }
+  std::string operator()(const std::string& text) const { return in_quotes(text); }
   std::string operator()(const std::vector<std::string>& texts) const { return join_text(texts, quoted); }
   std::string operator()(const std::vector<SymArg>& items) const { return join_text(items, sym_text); }
   std::string operator()(DType dtype) const { return std::string(name(dtype)); }
@@ -117,9 +117,9 @@ struct ArgumentPrinter {
     return fmt::format("graph {} {{\n{}}}", word(subgraph->name), indented(to_string(*subgraph->graph), "  "));
   }
   std::string operator()(const CustomObject& object) const {
-    return fmt::format("object {} {}", quoted(object.name), quoted(object.class_fqn));
+    return fmt::format("object {} {}", in_quotes(object.name), in_quotes(object.class_fqn));
   }
-  std::string operator()(const OpName& op) const { return "op " + quoted(op.target); }
+  std::string operator()(const OpName& op) const { return "op " + in_quotes(op.target); }
   std::string operator()(const std::complex<double>& number) const {
     return fmt::format("({} + {}j)", float_text(number.real()), float_text(number.imag()));
   }
@@ -143,7 +143,7 @@ std::string value_text(const Value& value) {
     case ValueKind::sym_int: return text + ": int" + (value.sym ? "(" + to_string(*value.sym) + ")" : "");
     case ValueKind::sym_float: return text + ": float";
     case ValueKind::sym_bool: return text + ": bool";
-    case ValueKind::custom_object: return text + ": object " + quoted(value.class_fqn);
+    case ValueKind::custom_object: return text + ": object " + in_quotes(value.class_fqn);
     case ValueKind::none: return text + ": None";
     case ValueKind::literal: return text + ": literal";
   }
@@ -170,7 +170,7 @@ std::string constant_text(const Tensor& tensor) {
 std::string layer_text(const Node& node) {
   const std::vector<ModuleScope> stack = module_stack(node);
   if (stack.empty()) return "";
-  return fmt::format(" in {} ({})", quoted(stack.back().path), word(stack.back().type));
+  return fmt::format(" in {} ({})", in_quotes(stack.back().path), word(stack.back().type));
 }
 
 // Ranges of symbols and of expressions of them, and the values that the example inputs gave to symbols.
@@ -242,7 +242,7 @@ std::string to_string(const ExportedProgram& program) {
   std::string text = range_text(program);
   for (const InputSpec& spec : program.input_specs) {
     text += fmt::format("{} {}", input_words[static_cast<size_t>(spec.kind)], value_text(*spec.value));
-    if (!spec.target.empty()) text += " " + quoted(spec.target);
+    if (!spec.target.empty()) text += " " + in_quotes(spec.target);
     if (const Tensor* tensor = program.constant(spec.value)) text += constant_text(*tensor);
     if (const Argument* literal = program.graph().literal_of(spec.value)) text += " = " + to_string(*literal);
     text += "\n";
@@ -252,7 +252,7 @@ std::string to_string(const ExportedProgram& program) {
   for (size_t i = 0; i < outputs.size(); ++i) {
     const OutputSpec& spec = program.output_specs.at(i);
     text += fmt::format("output {} {}", output_words[static_cast<size_t>(spec.kind)], to_string(outputs[i]));
-    text += spec.target.empty() ? "\n" : fmt::format(" {}\n", quoted(spec.target));
+    text += spec.target.empty() ? "\n" : fmt::format(" {}\n", in_quotes(spec.target));
   }
   return text;
 }
