@@ -107,7 +107,7 @@ struct ArgumentPrinter {
     return fmt::format("[{}]", fmt::join(parts, ", "));
   }
   std::string operator()(const std::string& text) const { return in_quotes(text); }
-  std::string operator()(const std::vector<std::string>& texts) const { return join_text(texts, quoted); }
+  std::string operator()(const std::vector<std::string>& texts) const { return join_text(texts, in_quotes); }
   std::string operator()(const std::vector<SymArg>& items) const { return join_text(items, sym_text); }
   std::string operator()(DType dtype) const { return std::string(name(dtype)); }
   std::string operator()(MemoryFormat format) const { return memory_format_words[static_cast<size_t>(format)]; }
