@@ -47,3 +47,12 @@ def test_quantized_weights_are_made_while_they_are_written(build, intaglio, fold
             peak = peak_megabytes([build / "intaglio", *arguments])
             assert 0 < peak < 6 + 4.2 * threads, (command, recipe)
             assert (folder / f"out.{kind}").stat().st_size > LAYERS * WIDTH**2
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_calibration_reads_large_weights_where_they_lie(build, folder, threads):
+    out = folder / "calibrated.pte"
+    arguments = ["--recipe", STATIC, "--calibrate", folder / "sample.npy", "--threads", threads]
+    peak = peak_megabytes([build / "intaglio", "build", folder / "model.pt2", "-o", out, *arguments])
+    assert 0 < peak < 10 + 4.2 * threads  # a packed copy of one layer alone is 16.8
+    assert out.stat().st_size > LAYERS * WIDTH**2

@@ -92,6 +92,8 @@ void dnnl_run(const dnnl::primitive& primitive, DnnlArguments arguments, const d
   stream().wait();
 }
 
+bool is_large_weight(const Tensor& weight) { return weight.numel() >= kLargeWeight / static_cast<int64_t>(sizeof(float)); }
+
 PackedWeights dnnl_packed(const dnnl::memory::desc& packed, const dnnl::memory::desc& plain, const Tensor& tensor) {
   const OneThread guard;
   const dnnl::reorder reorder(dnnl::reorder::primitive_desc(dnnl_engine(), plain, dnnl_engine(), packed));

@@ -37,6 +37,14 @@ dnnl::primitive_attr dnnl_attributes(bool bounded, float low, float high);
 using DnnlArguments = std::unordered_map<int, dnnl::memory>;
 // Runs on the calling thread; `scratchpad` is the primitive descriptor's.
 void dnnl_run(const dnnl::primitive& primitive, DnnlArguments arguments, const dnnl::memory::desc& scratchpad);
+
+// Weights of this many bytes and more are read where they lie, in the mapped file, run after run; others are packed once and
+// the packed copy is kept. A copy of each large one would hold a whole model in memory. Measured on one core: packing takes as
+// long as ten runs on one row, and from this size on the weight comes from memory in every run, so that a run in place takes
+// about the same time at 1 and at 128 rows (around 16 rows up to twice); at half of it a packed run is a third faster.
+constexpr int64_t kLargeWeight = int64_t{16} << 20;
+bool is_large_weight(const Tensor& weight);  // as float32
+
 // Weights in a layout that a primitive asks for.
 struct PackedWeights {
   dnnl::memory memory;

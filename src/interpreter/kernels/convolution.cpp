@@ -2,7 +2,8 @@
 //
 // Activations are channels-last (strides on the logical N, C, ... sizes): measured as fast as oneDNN's own blocked
 // layouts here, and every other kernel reads them as they are. A primitive computes a few samples on one thread;
-// threads are given different samples.
+// threads are given different samples. oneDNN reads no plain weight as fast as one it packed; a large weight is packed in
+// panels of output channels, each of which goes when it was used, and threads are given different panels.
 #include <algorithm>
 
 #include <fmt/format.h>
@@ -184,27 +185,28 @@ std::shared_ptr<const Primitive> primitive_for(ConvolutionState& state, const Ge
 
 // ----------------------------------------------------------------------------------------------------------- weights
 
-// weight * scale and bias * scale + shift, a batch norm folded in.
-void fold(const Epilogue& epilogue, const Sizes& weight_sizes, std::vector<float>& weight, std::vector<float>& bias) {
-  const size_t channels = epilogue.scale.size();
-  const size_t per_channel = weight.size() / static_cast<size_t>(weight_sizes[0]);
-  for (size_t c = 0; c < channels; ++c) {
-    for (size_t i = 0; i < per_channel; ++i) weight[c * per_channel + i] *= epilogue.scale[c];
-    bias[c] = bias[c] * epilogue.scale[c] + epilogue.shift[c];
+// weight * scale and bias * scale + shift, a batch norm folded in; they begin at channel `first` of the batch norm.
+void fold(const Epilogue& epilogue, size_t first, std::vector<float>& weight, std::vector<float>& bias) {
+  const size_t per_channel = weight.size() / bias.size();
+  for (size_t c = 0; c < bias.size(); ++c) {
+    const float scale = epilogue.scale[first + c];
+    for (size_t i = 0; i < per_channel; ++i) weight[c * per_channel + i] *= scale;
+    bias[c] = bias[c] * scale + epilogue.shift[first + c];
   }
 }
 
-Weights prepare_weights(Call& call, const Geometry& g, const Primitive& primitive, const Tensor& weight, const Tensor* bias) {
+// `weight` and `bias` of the output channels from `first_channel` on that the primitive computes.
+Weights prepare_weights(Call& call, const Geometry& g, const Primitive& primitive, const Tensor& weight, const Tensor* bias,
+                        int64_t first_channel = 0) {
   Weights result;
   Tensor plain = weight, plain_bias = bias != nullptr ? bias->contiguous() : Tensor();
   const Epilogue* epilogue = call.epilogue();
   if (epilogue != nullptr && !epilogue->scale.empty()) {
     const size_t channels = static_cast<size_t>(primitive.target[1]);
-    call.require(!g.transposed && epilogue->scale.size() == channels, "the batch norm behind it has another number of channels");
     const Tensor dense = weight.for_one_use().contiguous();
     std::vector<float> values(dense.span<float>().begin(), dense.span<float>().end()), shifts(channels, 0.0f);
     if (bias != nullptr) std::copy_n(plain_bias.data<float>(), channels, shifts.begin());
-    fold(*epilogue, weight.sizes(), values, shifts);
+    fold(*epilogue, static_cast<size_t>(first_channel), values, shifts);
     plain = Tensor::of<float>(values, weight.sizes());
     plain_bias = Tensor::of<float>(shifts, {primitive.target[1]});
   }
@@ -245,22 +247,110 @@ Tensor channels_last(const Call& call, const Tensor& tensor) {
   return copy;
 }
 
+void run_primitive(const Primitive& primitive, const Weights& weights, const float* from, float* to) {
+  DnnlArguments arguments = {{DNNL_ARG_SRC, dnnl_memory(primitive.source_desc, from)},
+                             {DNNL_ARG_WEIGHTS, weights.weight.memory},
+                             {DNNL_ARG_DST, dnnl_memory(primitive.target_desc, to)}};
+  if (weights.folded != nullptr) arguments.emplace(DNNL_ARG_BIAS, weights.bias);
+  dnnl_run(primitive.run, std::move(arguments), primitive.scratchpad_desc);
+}
+
+// Output channels of one group whose weights are packed together: as many as kPanelBytes hold, in whole vectors.
+struct Panel {
+  int64_t group, first, channels;  // `first` within the group
+  Tensor weight;
+  std::shared_ptr<const Primitive> whole, rest;  // for a full chunk of samples and for the last one
+};
+
+constexpr int64_t kPanelBytes = int64_t{4} << 20;  // each thread has one
+
+int64_t panel_channels(const Tensor& weight, int64_t outputs) {
+  const int64_t fitting = kPanelBytes / (weight.numel() / outputs * static_cast<int64_t>(sizeof(float)));
+  constexpr int64_t kVector = 16, kBlock = 64;  // floats of a vector; channels that oneDNN computes at once
+  return fitting >= kBlock ? fitting / kBlock * kBlock : std::max(fitting / kVector * kVector, kVector);
+}
+
+void convolve_by_panels(Call& call, ConvolutionState& state, const Geometry& g, const Tensor& source, const Tensor& weight,
+                        const Tensor* bias, const Tensor& out) {
+  Geometry one_group = g;
+  one_group.groups = 1;
+  const int64_t batch = out.size(0), outputs = out.size(1) / g.groups, inputs = source.size(1) / g.groups;
+  const int64_t step = panel_channels(weight, out.size(1)), positions = out.numel() / out.size(0) / out.size(1);
+  const bool has_bias = bias != nullptr || (call.epilogue() != nullptr && !call.epilogue()->scale.empty());
+  Sizes panel_target = out.sizes();
+  panel_target[1] = std::min(step, outputs);
+  const int64_t chunk = samples_per_call(panel_target, weight.sizes(), one_group);
+
+  const Tensor once = weight.for_one_use();
+  std::vector<Tensor> sources;
+  std::vector<Panel> panels;
+  for (int64_t group = 0; group < g.groups; ++group) {
+    sources.push_back(channels_last(call, source.narrowed(1, group * inputs, inputs)));
+    for (int64_t first = 0; first < outputs; first += step) {
+      const int64_t channels = std::min(step, outputs - first);
+      const Tensor part = g.transposed ? once.narrowed(0, group * inputs, inputs).narrowed(1, first, channels)
+                                       : once.narrowed(0, group * outputs + first, channels);
+      const WeightView view = weight_view(part.sizes(), part.strides(), one_group);
+      const auto primitive_of = [&](int64_t samples) {
+        Sizes from = sources.back().sizes();
+        from[0] = samples;
+        panel_target[1] = channels;
+        return primitive_for(state, one_group, from, panel_target, view, has_bias, call.epilogue());
+      };
+      const auto whole = primitive_of(chunk);
+      panels.push_back({group, first, channels, part, whole, batch % chunk != 0 ? primitive_of(batch % chunk) : whole});
+    }
+  }
+
+  float* to = writable<float>(out);
+  parallel_for(panels.size(), call.threads(), [&](size_t index) {
+    const Panel& panel = panels[index];
+    const int64_t channel = panel.group * outputs + panel.first;
+    const Tensor panel_bias = bias != nullptr ? bias->narrowed(0, channel, panel.channels) : Tensor();
+    const auto weights_of = [&](const Primitive& primitive) {
+      return prepare_weights(call, one_group, primitive, panel.weight, bias != nullptr ? &panel_bias : nullptr, channel);
+    };
+    const Weights weights = weights_of(*panel.whole);
+    const bool same = panel.rest->weight_desc == panel.whole->weight_desc;
+    const auto results = std::make_unique_for_overwrite<float[]>(static_cast<size_t>(chunk * positions * panel.channels));
+    const Tensor& from = sources[static_cast<size_t>(panel.group)];
+    for (int64_t first = 0; first < batch; first += chunk) {
+      const bool last = first + chunk > batch;
+      const Primitive& primitive = last ? *panel.rest : *panel.whole;
+      run_primitive(primitive, last && !same ? weights_of(primitive) : weights, from.data<float>() + first * (from.numel() / batch),
+                    results.get());
+      const int64_t rows = std::min(chunk, batch - first) * positions;
+      for (int64_t row = 0; row < rows; ++row)
+        std::copy_n(results.get() + row * panel.channels, panel.channels, to + (first * positions + row) * out.size(1) + channel);
+    }
+  });
+}
+
 Tensor convolve(Call& call, const Tensor& input, const Tensor& weight, const Tensor* bias) {
   const Geometry g = read_geometry(call, Sizes(weight.sizes().begin() + 2, weight.sizes().end()));
   const Sizes target = target_sizes(call, g, input.sizes(), weight.sizes());
   if (bias != nullptr && bias->sizes() != Sizes{target[1]}) call.fail(fmt::format("the bias must have {} entries", target[1]));
+  const Epilogue* epilogue = call.epilogue();
+  const bool scaled = epilogue != nullptr && !epilogue->scale.empty();
+  if (scaled)
+    call.require(!g.transposed && epilogue->scale.size() == static_cast<size_t>(target[1]),
+                 "the batch norm behind it has another number of channels");
   const Tensor out = call.empty(DType::float32, target, channels_last_strides(target));
   if (out.numel() == 0) return out;
 
   const Tensor source = channels_last(call, input);
   ConvolutionState& state = call.state<ConvolutionState>();
+  if (is_large_weight(weight)) {
+    convolve_by_panels(call, state, g, source, weight, bias, out);
+    return out;
+  }
   const WeightView view = weight_view(weight.sizes(), weight.strides(), g);
-  const bool has_bias = bias != nullptr || (call.epilogue() != nullptr && !call.epilogue()->scale.empty());
+  const bool has_bias = bias != nullptr || scaled;
   const int64_t chunk = samples_per_call(target, weight.sizes(), g), batch = target[0];
   const auto primitive_of = [&](int64_t samples) {
     Sizes sizes = source.sizes();
     sizes[0] = samples;
-    return primitive_for(state, g, sizes, target, view, has_bias, call.epilogue());
+    return primitive_for(state, g, sizes, target, view, has_bias, epilogue);
   };
   const auto whole = primitive_of(chunk), rest = batch % chunk != 0 ? primitive_of(batch % chunk) : whole;
   const Weights whole_weights = weights_for(call, state, g, *whole, weight, bias);
@@ -272,13 +362,7 @@ Tensor convolve(Call& call, const Tensor& input, const Tensor& weight, const Ten
   const auto run_chunk = [&](size_t index) {
     const int64_t first = static_cast<int64_t>(index) * chunk;
     const bool last = first + chunk > batch;
-    const Primitive& primitive = last ? *rest : *whole;
-    const Weights& weights = last ? rest_weights : whole_weights;
-    DnnlArguments arguments = {{DNNL_ARG_SRC, dnnl_memory(primitive.source_desc, from + first * source_step)},
-                               {DNNL_ARG_WEIGHTS, weights.weight.memory},
-                               {DNNL_ARG_DST, dnnl_memory(primitive.target_desc, to + first * target_step)}};
-    if (has_bias) arguments.emplace(DNNL_ARG_BIAS, weights.bias);
-    dnnl_run(primitive.run, std::move(arguments), primitive.scratchpad_desc);
+    run_primitive(last ? *rest : *whole, last ? rest_weights : whole_weights, from + first * source_step, to + first * target_step);
   };
   parallel_for(static_cast<size_t>((batch + chunk - 1) / chunk), call.threads(), run_chunk);
   return out;

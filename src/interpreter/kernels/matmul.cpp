@@ -66,17 +66,18 @@ Tensor affine(Call& call, const Tensor& x, const Tensor& b, bool constant_b, con
   const float* bias_data = bias != nullptr ? flat_bias.data<float>() : nullptr;
   call.require(b.size(0) > 0, "a product over nothing");
   const Tensor a = readable_matrix(call, x);
-  const Tensor weight = constant_b ? b : readable_matrix(call, b);
+  const bool large = is_large_weight(b), packed = constant_b && !large;
+  const Tensor weight = packed ? b : readable_matrix(call, large ? b.for_one_use() : b);
   const int64_t chunk = rows > 2 * kRowsPerCall ? kRowsPerCall : rows;
   GemmState& state = call.state<GemmState>();
   const auto entry_of = [&](int64_t count) {
     Matrix part = matrix_of(a);
     part.rows = count;
-    return gemm_entry(state, part, matrix_shape_of(weight), constant_b, bias != nullptr, call.epilogue());
+    return gemm_entry(state, part, matrix_shape_of(weight), packed, bias != nullptr, call.epilogue());
   };
   const auto whole = entry_of(chunk), rest = rows % chunk != 0 ? entry_of(rows % chunk) : whole;
   const auto memory_of = [&](const GemmState::Entry& entry) {
-    return constant_b ? gemm_packed(call, state, entry, weight) : dnnl_memory(entry.b, weight.data<float>());
+    return packed ? gemm_packed(call, state, entry, weight) : dnnl_memory(entry.b, weight.data<float>());
   };
   const dnnl::memory whole_b = memory_of(*whole), rest_b = rest == whole ? whole_b : memory_of(*rest);
   parallel_for(static_cast<size_t>((rows + chunk - 1) / chunk), call.threads(), [&](size_t i) {
