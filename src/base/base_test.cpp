@@ -16,14 +16,14 @@
 #include "base/crc32.h"
 #include "base/mapped_file.h"
 #include "base/sha256.h"
-#include "base/test_errors.h"
 #include "base/thread_limit.h"
 #include "base/threads.h"
+#include "testing/errors.h"
 
 namespace intaglio {
 namespace {
 
-using intaglio::testing::message_of;
+using test::message_of;
 
 std::filesystem::path scratch(const std::string& name) {
   const auto folder = std::filesystem::temp_directory_path() / ("intaglio_base_" + std::to_string(::getpid()));

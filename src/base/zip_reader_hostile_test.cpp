@@ -2,13 +2,14 @@
 
 #include <gtest/gtest.h>
 
-#include "base/test_zip.h"
+#include "testing/errors.h"
+#include "testing/zip.h"
 
 namespace intaglio {
 namespace {
 
-using testing::failure;
-using testing::TestZip;
+using test::failure;
+using test::TestZip;
 
 TestZip two_entries() {
   TestZip zip;

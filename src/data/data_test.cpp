@@ -9,13 +9,13 @@
 #include <intaglio/data.h>
 #include <intaglio/error.h>
 
-#include "base/test_errors.h"
 #include "data/npy.h"
+#include "testing/errors.h"
 
 namespace intaglio {
 namespace {
 
-using intaglio::testing::message_of;
+using test::message_of;
 
 namespace fs = std::filesystem;
 

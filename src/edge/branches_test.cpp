@@ -2,12 +2,13 @@
 
 #include <intaglio/edge.h>
 
-#include "decompose/programs_for_tests.h"
+#include "testing/errors.h"
+#include "testing/program_builder.h"
 
 namespace intaglio {
 namespace {
 
-using test::TestProgram;
+using test::ProgramBuilder;
 
 const TensorMeta two = TensorMeta::contiguous(DType::float32, {2});
 
@@ -23,7 +24,7 @@ std::shared_ptr<Subgraph> branch(const char* first) {
   return std::make_shared<Subgraph>(Subgraph{"branch", std::move(graph)});
 }
 
-Node& condition(TestProgram& t, std::vector<Value*> operands) {
+Node& condition(ProgramBuilder& t, std::vector<Value*> operands) {
   Value* predicate = t.input("p", {}, DType::boolean);
   return t.raw("higher_order.cond",
                {{"", predicate}, {"", branch("aten.relu.default")}, {"", branch("aten.exp.default")}, {"", std::move(operands)}}, {two});
@@ -36,9 +37,9 @@ std::string ops(const Graph& graph) {
 }
 
 TEST(Branches, ConstantsOutsideAreConstantsInside) {
-  TestProgram t;
+  ProgramBuilder t;
   Value* x = t.input("x", {2});
-  Node& cond = condition(t, {x, t.program.add_constant("c", Tensor::of<float>(std::vector<float>{1, -2}, {2}))});
+  Node& cond = condition(t, {x, t.constant("c", Tensor::of<float>(std::vector<float>{1, -2}, {2}))});
   t.returns({cond.output()});
   EdgeProgram edge = to_edge_transform_and_lower(std::move(t.program), {});
   ExportedProgram& program = edge.methods.at(0).program;
@@ -58,7 +59,7 @@ TEST(Branches, ConstantsOutsideAreConstantsInside) {
 }
 
 TEST(Branches, OperandsThatNoBranchUsesGo) {
-  TestProgram t;
+  ProgramBuilder t;
   Value *x = t.input("x", {2}), *y = t.input("y", {2});
   Node& cond = condition(t, {x, y});
   t.returns({cond.output()});
@@ -74,7 +75,7 @@ TEST(Branches, OperandsThatNoBranchUsesGo) {
 }
 
 TEST(Branches, WritingToAnOperandIsRefused) {
-  TestProgram t;
+  ProgramBuilder t;
   Value* x = t.input("x", {2});
   Node& cond = condition(t, {x, x});
   t.returns({cond.output()});
@@ -85,7 +86,7 @@ TEST(Branches, WritingToAnOperandIsRefused) {
 }
 
 TEST(Branches, OneBranchIsDamage) {
-  TestProgram t;
+  ProgramBuilder t;
   Value* x = t.input("x", {2});
   Node& cond = t.raw("higher_order.cond", {{"", x}, {"", branch("aten.relu.default")}, {"", x}}, {two});
   EXPECT_NE(test::refusal_of(ErrorKind::bad_input, [&] { condition_of(cond); }).find("two branches"), std::string::npos);

@@ -1,26 +1,22 @@
 #include "interpreter/constant_values.h"
 
-#include "interpreter/test_support.h"
+#include "interpreter/run_op_for_tests.h"
 
 namespace intaglio {
 namespace {
 
 using namespace test;
 
-struct Constants : ::testing::Test {
-  ExportedProgram program;
-  Value* w = program.add_parameter("w", Tensor::of<float>({1, 2, 3, 4, 5, 6}, {2, 3}));
+struct Constants : ::testing::Test, ProgramBuilder {
+  Value* w = parameter("w", Tensor::of<float>({1, 2, 3, 4, 5, 6}, {2, 3}));
 
-  Value* op(const char* name, std::vector<NamedArgument> arguments, std::vector<SymInt> sizes = {2, 3}) {
-    return program.graph()
-        .insert_before(nullptr, Op::get(name), std::move(arguments), {{TensorMeta::contiguous(DType::float32, std::move(sizes))}})
-        .output();
+  Value* op(const char* name, std::vector<NamedArgument> arguments, Meta result = {2, 3}) {
+    return call(name, std::move(arguments), std::move(result));
   }
 };
 
 TEST_F(Constants, ValuesOfChainsAreRememberedAndInputsAreUnknown) {
-  Value* x = program.graph().add_input(1, {TensorMeta::contiguous(DType::float32, {2, 3}), "x"});
-  program.input_specs.push_back({InputSpec::Kind::user_input, x, ""});
+  Value* x = input("x", {2, 3});
   // Each doubles and adds what it doubles: asked anew, the last would cost 3^40 steps.
   Value* value = w;
   for (int i = 0; i < 40; ++i)

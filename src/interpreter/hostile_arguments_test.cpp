@@ -4,7 +4,7 @@
 #include <random>
 
 #include "interpreter/kernel_table.h"
-#include "interpreter/test_support.h"
+#include "interpreter/run_op_for_tests.h"
 
 namespace intaglio::interp {
 namespace {

@@ -1,5 +1,5 @@
 // Whole graphs: fusion, hooks, in-place ops, buffers, input checks.
-#include "interpreter/test_support.h"
+#include "interpreter/run_op_for_tests.h"
 
 #include <map>
 
@@ -8,44 +8,32 @@ namespace {
 
 using namespace test;
 
-TensorMeta f32(std::vector<SymInt> sizes) { return TensorMeta::contiguous(DType::float32, std::move(sizes)); }
-
 // conv -> batch norm -> relu_ -> mean, with a user input 1x3x6x6.
-struct ConvNet {
-  ExportedProgram program;
+struct ConvNet : ProgramBuilder {
   Value *x, *conv, *norm, *relu, *mean;
   ConvNet() {
-    Graph& graph = program.graph();
-    Value* w = program.add_parameter("conv.weight", noise({4, 3, 3, 3}, 2));
-    Value* b = program.add_parameter("conv.bias", noise({4}, 3));
-    Value* gamma = program.add_parameter("bn.weight", Tensor::of<float>({1, 2, 0.5f, -1}, {4}));
-    Value* beta = program.add_parameter("bn.bias", noise({4}, 4));
-    Value* running_mean = program.add_buffer("bn.running_mean", noise({4}, 5));
-    Value* running_var = program.add_buffer("bn.running_var", Tensor::of<float>({1, 2, 0.25f, 4}, {4}));
-    x = graph.add_input(graph.inputs().size(), {f32({1, 3, 6, 6}), "x"});
-    program.input_specs.push_back({InputSpec::Kind::user_input, x, ""});
-    conv = graph
-               .insert_before(nullptr, Op::get("aten.conv2d.default"),
-                              {{"input", x}, {"weight", w}, {"bias", b}, {"padding", std::vector<int64_t>{1, 1}}}, {{f32({1, 4, 6, 6})}})
-               .output();
-    norm = graph
-               .insert_before(nullptr, Op::get("aten.batch_norm.default"),
-                              {{"input", conv},
-                               {"weight", gamma},
-                               {"bias", beta},
-                               {"running_mean", running_mean},
-                               {"running_var", running_var},
-                               {"training", false},
-                               {"momentum", 0.1},
-                               {"eps", 1e-5},
-                               {"cudnn_enabled", true}},
-                              {{f32({1, 4, 6, 6})}})
-               .output();
-    relu = graph.insert_before(nullptr, Op::get("aten.relu_.default"), {{"self", norm}}, {{f32({1, 4, 6, 6})}}).output();
-    mean = graph.insert_before(nullptr, Op::get("aten.mean.dim"), {{"self", relu}, {"dim", std::vector<int64_t>{2, 3}}}, {{f32({1, 4})}})
-               .output();
-    graph.set_outputs({mean});
-    program.output_specs = {{OutputSpec::Kind::user_output, ""}};
+    Value* w = parameter("conv.weight", noise({4, 3, 3, 3}, 2));
+    Value* b = parameter("conv.bias", noise({4}, 3));
+    Value* gamma = parameter("bn.weight", Tensor::of<float>({1, 2, 0.5f, -1}, {4}));
+    Value* beta = parameter("bn.bias", noise({4}, 4));
+    Value* running_mean = buffer("bn.running_mean", noise({4}, 5));
+    Value* running_var = buffer("bn.running_var", Tensor::of<float>({1, 2, 0.25f, 4}, {4}));
+    x = input("x", {1, 3, 6, 6});
+    conv = call("aten.conv2d.default", {{"input", x}, {"weight", w}, {"bias", b}, {"padding", std::vector<int64_t>{1, 1}}}, {1, 4, 6, 6});
+    norm = call("aten.batch_norm.default",
+                {{"input", conv},
+                 {"weight", gamma},
+                 {"bias", beta},
+                 {"running_mean", running_mean},
+                 {"running_var", running_var},
+                 {"training", false},
+                 {"momentum", 0.1},
+                 {"eps", 1e-5},
+                 {"cudnn_enabled", true}},
+                {1, 4, 6, 6});
+    relu = call("aten.relu_.default", {{"self", norm}}, {1, 4, 6, 6});
+    mean = call("aten.mean.dim", {{"self", relu}, {"dim", std::vector<int64_t>{2, 3}}}, {1, 4});
+    returns({mean});
   }
 };
 
@@ -123,21 +111,14 @@ TEST(Interpreter, ChecksItsInputs) {
 
 // y = x[1:] after x.view(4)[0] += 1 ... : writes go through views into a buffer that lasts.
 TEST(Interpreter, WritesThroughViewsAndKeepsBuffers) {
-  ExportedProgram program;
-  Graph& graph = program.graph();
+  ProgramBuilder b;
   const Tensor initial = Tensor::of<float>({1, 2, 3, 4}, {2, 2});
-  Value* buffer = program.add_buffer("cache", initial);
-  Value* x = graph.add_input(1, {f32({2}), "x"});
-  program.input_specs.push_back({InputSpec::Kind::user_input, x, ""});
-  Value* column =
-      graph.insert_before(nullptr, Op::get("aten.select.int"), {{"self", buffer}, {"dim", 1}, {"index", 0}}, {{f32({2})}}).output();
-  graph.insert_before(nullptr, Op::get("aten.add_.Tensor"), {{"self", column}, {"other", x}}, {{f32({2})}});
-  Value* flat =
-      graph.insert_before(nullptr, Op::get("aten.view.default"), {{"self", buffer}, {"size", std::vector<int64_t>{4}}}, {{f32({4})}})
-          .output();
-  graph.set_outputs({flat});
-  program.output_specs = {{OutputSpec::Kind::user_output, ""}};
-  Interpreter interpreter(program);
+  Value* buffer = b.buffer("cache", initial);
+  Value* column = b.call("aten.select.int", {{"self", buffer}, {"dim", 1}, {"index", 0}}, {2});
+  b.call("aten.add_.Tensor", {{"self", column}, {"other", b.input("x", {2})}}, {2});
+  Value* flat = b.call("aten.view.default", {{"self", buffer}, {"size", std::vector<int64_t>{4}}}, {4});
+  b.output(flat);
+  Interpreter interpreter(b.program);
   const Tensor ten = Tensor::of<float>({10, 20}, {2});
   const Tensor first = interpreter.run({ten})[0];
   expect_values(first, {11, 2, 23, 4});
@@ -147,52 +128,38 @@ TEST(Interpreter, WritesThroughViewsAndKeepsBuffers) {
 }
 
 TEST(Interpreter, BufferMutationOutputsPersist) {
-  ExportedProgram program;
-  Graph& graph = program.graph();
-  Value* count = program.add_buffer("count", Tensor::scalar(int64_t{0}));
-  Value* next =
-      graph
-          .insert_before(nullptr, Op::get("aten.add.Tensor"), {{"self", count}, {"other", 1}}, {{TensorMeta::contiguous(DType::int64, {})}})
-          .output();
-  graph.set_outputs({next, next});
-  program.output_specs = {{OutputSpec::Kind::buffer_mutation, "count"}, {OutputSpec::Kind::user_output, ""}};
-  Interpreter interpreter(program);
+  ProgramBuilder b;
+  Value* count = b.buffer("count", Tensor::scalar(int64_t{0}));
+  Value* next = b.call("aten.add.Tensor", {{"self", count}, {"other", 1}}, {{}, DType::int64});
+  b.mutation("count", next);
+  b.output(next);
+  Interpreter interpreter(b.program);
   expect_values(interpreter.run({})[0], {1});
   expect_values(interpreter.run({})[0], {2});
 }
 
 TEST(Interpreter, UserInputsAreNotWritten) {
-  ExportedProgram program;
-  Graph& graph = program.graph();
-  Value* x = graph.add_input(0, {f32({3}), "x"});
-  program.input_specs = {{InputSpec::Kind::user_input, x, ""}};
-  Value* relu = graph.insert_before(nullptr, Op::get("aten.relu_.default"), {{"self", x}}, {{f32({3})}}).output();
-  graph.set_outputs({relu});
-  program.output_specs = {{OutputSpec::Kind::user_output, ""}};
+  ProgramBuilder b;
+  b.output(b.call("aten.relu_.default", {{"self", b.input("x", {3})}}, {3}));
   const Tensor input = Tensor::of<float>({-1, 0, 2}, {3});
-  expect_values(Interpreter(program).run({input})[0], {0, 0, 2});
+  expect_values(Interpreter(b.program).run({input})[0], {0, 0, 2});
   expect_values(input, {-1, 0, 2});
 }
 
 TEST(Interpreter, SymbolicSizes) {
-  ExportedProgram program;
-  Graph& graph = program.graph();
+  ProgramBuilder b;
   const SymInt s(parse_sym_expr("s0"), "s0", 4);
-  Value* x = graph.add_input(0, {f32({s, 2}), "x"});
-  program.input_specs = {{InputSpec::Kind::user_input, x, ""}};
-  program.range_constraints["s0"] = {2, 8};
+  Value* x = b.input("x", {s, 2});
+  Graph& graph = b.program.graph();
+  b.program.range_constraints["s0"] = {2, 8};
   Value* size =
       graph.insert_before(nullptr, Op::get("aten.sym_size.int"), {{"self", x}, {"dim", 0}}, {{.name = "n", .kind = ValueKind::sym_int}})
           .output();
   Value* doubled =
       graph.insert_before(nullptr, Op::get("_operator.mul"), {{"", size}, {"", 2}}, {{.name = "m", .kind = ValueKind::sym_int}}).output();
-  Value* flat = graph
-                    .insert_before(nullptr, Op::get("aten.view.default"), {{"self", x}, {"size", std::vector<SymArg>{doubled}}},
-                                   {{f32({s * SymInt(2)})}})
-                    .output();
-  graph.set_outputs({flat});
-  program.output_specs = {{OutputSpec::Kind::user_output, ""}};
-  Interpreter interpreter(program);
+  Value* flat = b.call("aten.view.default", {{"self", x}, {"size", std::vector<SymArg>{doubled}}}, {s * SymInt(2)});
+  b.output(flat);
+  Interpreter interpreter(b.program);
   EXPECT_EQ(interpreter.run({noise({3, 2})})[0].sizes(), (Sizes{6}));
   EXPECT_EQ(interpreter.run({noise({8, 2})})[0].sizes(), (Sizes{16}));
   EXPECT_NE(message_of([&] { interpreter.run({noise({9, 2})}); }).find("has size 9 in dimension 0, the program takes 2 to 8"),
@@ -200,13 +167,9 @@ TEST(Interpreter, SymbolicSizes) {
 }
 
 TEST(Interpreter, UnknownOpsAreNamed) {
-  ExportedProgram program;
-  Graph& graph = program.graph();
-  Value* x = graph.add_input(0, {f32({3}), "x"});
-  program.input_specs = {{InputSpec::Kind::user_input, x, ""}};
-  graph.set_outputs({graph.insert_before(nullptr, Op::get("mylib.frobnicate.default"), {{"self", x}}, {{f32({3})}}).output()});
-  program.output_specs = {{OutputSpec::Kind::user_output, ""}};
-  EXPECT_NE(message_of([&] { Interpreter interpreter(program); }).find("mylib.frobnicate.default"), std::string::npos);
+  ProgramBuilder b;
+  b.output(b.call("mylib.frobnicate.default", {{"self", b.input("x", {3})}}, {3}));
+  EXPECT_NE(message_of([&] { Interpreter interpreter(b.program); }).find("mylib.frobnicate.default"), std::string::npos);
 }
 
 }  // namespace

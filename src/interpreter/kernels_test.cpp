@@ -1,5 +1,5 @@
 // Kernels on single nodes, with values in place.
-#include "interpreter/test_support.h"
+#include "interpreter/run_op_for_tests.h"
 
 namespace intaglio {
 namespace {

@@ -1,5 +1,5 @@
 // Indexing, sorting, resampling, attention, quantization, sub-graphs and the registry's kernels, with values in place.
-#include "interpreter/test_support.h"
+#include "interpreter/run_op_for_tests.h"
 
 namespace intaglio {
 namespace {
@@ -103,11 +103,9 @@ TEST(Quantized, RoundsHalfToEvenAndClamps) {
 }
 
 TEST(Control, Condition) {
-  ExportedProgram program;
-  Graph& graph = program.graph();
-  const TensorMeta meta = TensorMeta::contiguous(DType::float32, {2});
-  Value* x = graph.add_input(0, {meta, "x"});
-  program.input_specs = {{InputSpec::Kind::user_input, x, ""}};
+  ProgramBuilder b;
+  const Meta meta = {2};
+  Value* x = b.input("x", meta);
   const auto branch = [&](const char* op) {
     auto region = std::make_shared<Subgraph>();
     region->graph = std::make_unique<Graph>();
@@ -115,38 +113,28 @@ TEST(Control, Condition) {
     region->graph->set_outputs({region->graph->insert_before(nullptr, Op::get(op), {{"self", operand}}, {{meta}}).output()});
     return region;
   };
-  Value* sum =
-      graph.insert_before(nullptr, Op::get("aten.sum.default"), {{"self", x}}, {{TensorMeta::contiguous(DType::float32, {})}}).output();
-  Value* positive =
-      graph.insert_before(nullptr, Op::get("aten.gt.Scalar"), {{"self", sum}, {"other", 0}}, {{TensorMeta::contiguous(DType::boolean, {})}})
-          .output();
-  Value* chosen =
-      graph
-          .insert_before(nullptr, Op::get("higher_order.cond"),
-                         {{"", positive}, {"", branch("aten.neg.default")}, {"", branch("aten.abs.default")}, {"", Values{x}}}, {{meta}})
-          .output();
-  graph.set_outputs({chosen});
-  program.output_specs = {{OutputSpec::Kind::user_output, ""}};
-  Interpreter interpreter(program);
+  Value* sum = b.call("aten.sum.default", {{"self", x}}, {});
+  Value* positive = b.call("aten.gt.Scalar", {{"self", sum}, {"other", 0}}, {{}, DType::boolean});
+  b.output(b.call("higher_order.cond",
+                  {{"", positive}, {"", branch("aten.neg.default")}, {"", branch("aten.abs.default")}, {"", Values{x}}}, meta));
+  Interpreter interpreter(b.program);
   expect_values(interpreter.run({Tensor::of<float>({1, 2}, {2})})[0], {-1, -2});
   expect_values(interpreter.run({Tensor::of<float>({-1, -2}, {2})})[0], {1, 2});
 }
 
 // Ops without a kernel of our own run on the SDK's.
 TEST(Registry, ServesWhatIsMissing) {
-  OpCall call({Tensor::of<float>({0, 3, 4, 0}, {2, 2})});
-  Node& node = call.graph.insert_before(nullptr, Op::get("aten._cdist_forward.default"),
-                                        {{"x1", call.inputs[0]}, {"x2", call.inputs[0]}, {"p", 2.0}, {"compute_mode", Argument()}},
-                                        {{TensorMeta::contiguous(DType::float32, {2, 2})}});
+  ProgramBuilder b;
+  Value* x = b.input({2, 2});
+  const Node& node = b.raw("aten._cdist_forward.default", {{"x1", x}, {"x2", x}, {"p", 2.0}, {"compute_mode", Argument()}}, {{2, 2}});
   const auto result = evaluate_node(node, {Tensor::of<float>({0, 3, 4, 0}, {2, 2})});
   ASSERT_TRUE(result.has_value());
   expect_values((*result)[0], {0, 5, 5, 0}, 1e-6);
 }
 
 TEST(EvaluateNode, UnknownOpsGiveNothing) {
-  OpCall call({Tensor::scalar(1.0f)});
-  Node& node = call.graph.insert_before(nullptr, Op::get("mylib.frobnicate.default"), {{"self", call.inputs[0]}},
-                                        {{TensorMeta::contiguous(DType::float32, {})}});
+  ProgramBuilder b;
+  const Node& node = b.raw("mylib.frobnicate.default", {{"self", b.input({})}}, {{}});
   EXPECT_FALSE(evaluate_node(node, {Tensor::scalar(1.0f)}).has_value());
 }
 

@@ -4,12 +4,12 @@
 #include <intaglio/graph.h>
 #include <intaglio/program.h>
 
-#include "base/test_errors.h"
+#include "testing/errors.h"
 
 namespace intaglio {
 namespace {
 
-using intaglio::testing::message_of;
+using test::message_of;
 
 TensorMeta f32(std::vector<SymInt> sizes) { return TensorMeta::contiguous(DType::float32, std::move(sizes)); }
 

@@ -6,12 +6,12 @@
 #include <gtest/gtest.h>
 #include <intaglio/error.h>
 
-#include "base/test_errors.h"
+#include "testing/errors.h"
 
 namespace intaglio {
 namespace {
 
-using testing::error_of;
+using test::error_of;
 
 // One of everything that the printer writes.
 const char* const everything = R"(range 2*s77: 4..

@@ -1,10 +1,10 @@
 // Whole archives. The first byte says what the rest is: a file as it is, or the model or weight table inside a sound
 // archive, so that checksums do not keep the fuzzer out. What loads must hold together and be writable.
-#include "pt2/test_archive.h"
+#include "testing/archive.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace intaglio;
-  using namespace intaglio::pt2::testing;
+  using namespace intaglio::test;
   if (size == 0) return 0;
   const std::string rest(reinterpret_cast<const char*>(data + 1), size - 1);
   try {

@@ -3,19 +3,20 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "pt2/test_archive.h"
+#include "testing/archive.h"
+#include "testing/errors.h"
 
 namespace intaglio::pt2 {
 namespace {
 
-using testing::constants_json;
-using testing::failure;
-using testing::load;
-using testing::model_json;
-using testing::replaced;
-using testing::small_archive;
-using testing::TestZip;
-using testing::weights_json;
+using test::constants_json;
+using test::failure;
+using test::load;
+using test::model_json;
+using test::replaced;
+using test::small_archive;
+using test::TestZip;
+using test::weights_json;
 
 TEST(Load, ReadsEveryPartOfTheModel) {
   const ExportedProgram program = load(small_archive());

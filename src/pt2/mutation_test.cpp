@@ -4,15 +4,15 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "pt2/test_archive.h"
+#include "testing/archive.h"
 
 namespace intaglio::pt2 {
 namespace {
 
-using testing::load;
-using testing::model_json;
-using testing::small_archive;
-using testing::weights_json;
+using test::load;
+using test::model_json;
+using test::small_archive;
+using test::weights_json;
 
 // Loads, checks every invariant and reads every weight. Returns whether it loaded.
 bool survives(const std::string& bytes) {

@@ -7,16 +7,17 @@
 #include "base/zip_reader.h"
 #include "ir/json.h"
 #include "pt2/read_graph.h"
-#include "pt2/test_archive.h"
+#include "testing/archive.h"
+#include "testing/errors.h"
 
 namespace intaglio::pt2 {
 namespace {
 
-using testing::failure;
-using testing::load;
-using testing::model_json;
-using testing::replaced;
-using testing::small_archive;
+using test::failure;
+using test::load;
+using test::model_json;
+using test::replaced;
+using test::small_archive;
 
 class Save : public ::testing::Test {
  protected:
@@ -201,7 +202,7 @@ TEST_F(Save, RootNamesAreMadeFit) {
 }
 
 TEST_F(Save, AFailureLeavesTheTargetAlone) {
-  testing::TestZip zip = small_archive();
+  test::TestZip zip = small_archive();
   zip.at("m/data/weights/weight_0").crc = 5;
   const std::string bytes = zip.bytes();
   std::ofstream(path("damaged.pt2"), std::ios::binary) << bytes;

@@ -7,9 +7,9 @@
 #include <intaglio/pt2e.h>
 
 #include "ir/parser.h"
+#include "pt2e/networks_for_tests.h"
 #include "pt2e/prepared.h"
 #include "pt2e/printer.h"
-#include "pt2e/test_programs.h"
 #include "testing/text_cases.h"
 
 namespace intaglio {
@@ -268,7 +268,7 @@ TEST(Convert, MissingObserverOrIntegerTensorIsAUsageError) {
 
   ProgramBuilder b;
   Value* x = b.input("x", {2}, DType::int64);
-  Value* y = b.call("aten.relu.default", {{"self", x}}, {2}, "relu", {}, DType::int64);
+  Value* y = b.call("aten.relu.default", {{"self", x}}, {{2}, DType::int64}, "relu");
   const TestQuantizer on_integers([](const ExportedProgram& program, Annotations& annotations) {
     annotations.of(node_named(program, "relu")).output_qspec = activation_spec();
   });

@@ -6,7 +6,7 @@
 #include <intaglio/interpreter.h>
 
 #include "pt2e/fold_quantize.h"
-#include "pt2e/test_programs.h"
+#include "pt2e/networks_for_tests.h"
 #include "testing/text_cases.h"
 
 namespace intaglio {
@@ -36,13 +36,13 @@ struct ConvBn {
   }
   Value* call(const std::string& op, Value* bias, const std::string& name) {
     return b.call(op, {{"input", x}, {"weight", weight}, {"bias", bias != nullptr ? Argument(bias) : Argument()}}, {1, 4, 8, 8}, name,
-                  {module("c", conv2d_type)});
+                  {{"c", conv2d_type}});
   }
 };
 
 TEST(FoldBatchNorm, ConvWeightAndBiasHaveTorchaosBits) {
   ConvBn t(true);
-  const Tensor old = *t.b.program().constant(t.weight);
+  const Tensor old = *t.b.program.constant(t.weight);
   Value* bn = batch_norm(t.b, t.conv, 4, "bn");
   ExportedProgram program = t.b.finish({bn});
   EXPECT_EQ(fold_batch_norm(program, Compat::intaglio), 1u);

@@ -2,7 +2,7 @@
 
 #include <intaglio/pattern_quantizer.h>
 
-#include "pt2e/test_programs.h"
+#include "testing/program_builder.h"
 
 namespace intaglio {
 namespace {

@@ -4,7 +4,7 @@
 #include <intaglio/error.h>
 #include <intaglio/pt2e.h>
 
-#include "pt2e/test_programs.h"
+#include "testing/program_builder.h"
 
 namespace intaglio {
 namespace {

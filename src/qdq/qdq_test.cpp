@@ -2,36 +2,19 @@
 
 #include <gtest/gtest.h>
 
-#include "decompose/builder.h"
 #include "qdq/writer.h"
+#include "testing/program_builder.h"
 
 namespace intaglio::qdq {
 namespace {
 
 using Ints = std::vector<int64_t>;
 
-class Program {
- public:
-  ExportedProgram program;
-  GraphBuilder build{program, nullptr, program.graph().output_node()};
-  Value* x = input("x");
+struct Program : test::ProgramBuilder {
+  Value* x = input("x", {2, 3});
 
-  Value* input(const char* name) {
-    Value* value =
-        program.graph().add_input(program.graph().inputs().size(), {.meta = TensorMeta::contiguous(DType::float32, {2, 3}), .name = name});
-    program.input_specs.push_back({.kind = InputSpec::Kind::user_input, .value = value});
-    return value;
-  }
-  Value* quantize(Value* v, double scale) {
-    return build("quantized_decomposed.quantize_per_tensor.default", v, scale, 4, -128, 127, DType::int8);
-  }
-  // For ops that the builder cannot infer.
-  const Node& node(const char* op, std::vector<NamedArgument> arguments) {
-    return program.graph().insert_before(nullptr, Op::get(op), std::move(arguments), {{TensorMeta::contiguous(DType::float32, {2, 4})}});
-  }
-  Value* dequantize(Value* q, double scale) {
-    return build("quantized_decomposed.dequantize_per_tensor.default", q, scale, 4, -128, 127, DType::int8);
-  }
+  Value* quantize(Value* v, double scale) { return ProgramBuilder::quantize(v, scale, 4); }
+  Value* dequantize(Value* q, double scale) { return ProgramBuilder::dequantize(q, scale, 4); }
 };
 
 bool is_relu(const Node& node) { return node.is("aten.relu.default"); }
@@ -50,10 +33,10 @@ TEST(QdqPatterns, ParametersPerTensorKeepTheDouble) {
 
 TEST(QdqPatterns, ParametersPerChannelComeFromConstants) {
   Program p;
-  Value* data = p.program.add_buffer("w", Tensor::zeros(DType::int8, {2, 3}));
-  Value* scale = p.program.add_buffer("s", Tensor::of<float>({0.5f, 0.25f, 2}, {3}));
-  Value* zero = p.program.add_buffer("z", Tensor::of<int64_t>({0, 1, 2}, {3}));
-  const Value* w = p.build("quantized_decomposed.dequantize_per_channel.default", data, scale, zero, -1, -127, 127, DType::int8);
+  Value* data = p.buffer("w", Tensor::zeros(DType::int8, {2, 3}));
+  Value* scale = p.buffer("s", Tensor::of<float>({0.5f, 0.25f, 2}, {3}));
+  Value* zero = p.buffer("z", Tensor::of<int64_t>({0, 1, 2}, {3}));
+  const Value* w = p("quantized_decomposed.dequantize_per_channel.default", data, scale, zero, -1, -127, 127, DType::int8);
   const auto params = params_of(p.program, *w->producer());
   ASSERT_TRUE(params);
   EXPECT_EQ(params->axis(), 1);
@@ -64,26 +47,27 @@ TEST(QdqPatterns, ParametersPerChannelComeFromConstants) {
 
 TEST(OpTable, RolesOfBothLibraries) {
   Program p;
-  Value* q = p.program.add_buffer("q", Tensor::zeros(DType::int8, {2, 4}));
-  Value* s = p.program.add_buffer("s", Tensor::of<float>({1, 2, 3, 4}, {2, 2}));
-  const Node& affine = p.node("torchao.dequantize_affine.default",
-                              {{"input", q}, {"block_size", Ints{1, 2}}, {"scale", s}, {"zero_point", s}, {"input_dtype", DType::int8}});
+  Value* q = p.buffer("q", Tensor::zeros(DType::int8, {2, 4}));
+  Value* s = p.buffer("s", Tensor::of<float>({1, 2, 3, 4}, {2, 2}));
+  const Node& affine =
+      p.raw("torchao.dequantize_affine.default",
+            {{"input", q}, {"block_size", Ints{1, 2}}, {"scale", s}, {"zero_point", s}, {"input_dtype", DType::int8}}, {{2, 4}});
   EXPECT_TRUE(is_dequantize(affine));
   EXPECT_FALSE(is_quantize(affine));
   EXPECT_FALSE(is_tensor_or_channel_dequantize(affine));
   EXPECT_TRUE(is_tensor_or_channel_dequantize(*p.dequantize(p.quantize(p.x, 0.1), 0.1)->producer()));
-  EXPECT_EQ(find(*p.build("aten.relu.default", p.x)->producer()), nullptr);
+  EXPECT_EQ(find(*p("aten.relu.default", p.x)->producer()), nullptr);
   EXPECT_EQ(op_of(Role::choose, Granularity::tensor, Variant::symmetric), "quantized_decomposed.choose_qparams_symmetric.tensor");
 }
 
 TEST(Reader, BlocksOfTorchaoInTheirShortestForm) {
   Program p;
-  Value* q = p.program.add_buffer("q", Tensor::zeros(DType::int8, {2, 4}));
-  Value* s = p.program.add_buffer("s", Tensor::of<float>({1, 2, 3, 4}, {2, 2}));
+  Value* q = p.buffer("q", Tensor::zeros(DType::int8, {2, 4}));
+  Value* s = p.buffer("s", Tensor::of<float>({1, 2, 3, 4}, {2, 2}));
   const auto read = [&](const Ints& blocks) {
-    return *params_of(p.program,
-                      p.node("torchao.dequantize_affine.default",
-                             {{"input", q}, {"block_size", blocks}, {"scale", s}, {"zero_point", s}, {"input_dtype", DType::int8}}));
+    return *params_of(
+        p.program, p.raw("torchao.dequantize_affine.default",
+                         {{"input", q}, {"block_size", blocks}, {"scale", s}, {"zero_point", s}, {"input_dtype", DType::int8}}, {{2, 4}}));
   };
   const QuantParams groups = read({1, 2});
   EXPECT_EQ(groups.block_size, (Ints{1, 2}));
@@ -97,11 +81,11 @@ TEST(Reader, BlocksOfTorchaoInTheirShortestForm) {
 
 TEST(Reader, RowsAndGroups) {
   Program p;
-  Value* q = p.program.add_buffer("q", Tensor::zeros(DType::int8, {3, 2, 4}));
-  Value* s = p.program.add_buffer("s", Tensor::of<float>({1, 2, 3, 4}, {2, 2}));
+  Value* q = p.buffer("q", Tensor::zeros(DType::int8, {3, 2, 4}));
+  Value* s = p.buffer("s", Tensor::of<float>({1, 2, 3, 4}, {2, 2}));
   std::vector<NamedArgument> arguments = {{"input", q},      {"scales", s},    {"zero_points", s},
                                           {"quant_min", -8}, {"quant_max", 7}, {"dtype", DType::int8}};
-  const auto blocks = [&](const char* op) { return params_of(p.program, p.node(op, arguments))->block_size; };
+  const auto blocks = [&](const char* op) { return params_of(p.program, p.raw(op, arguments, {{2, 4}}))->block_size; };
   EXPECT_EQ(blocks("quantized_decomposed.quantize_per_token.default"), (Ints{1, 1}));
   arguments.push_back({"group_size", 2});
   EXPECT_EQ(blocks("quantized_decomposed.quantize_per_channel_group.default"), (Ints{1, 1, 2}));
@@ -109,10 +93,10 @@ TEST(Reader, RowsAndGroups) {
 
 TEST(Reader, CodeBooks) {
   Program p;
-  Value* codes = p.program.add_buffer("c", Tensor::zeros(DType::uint8, {4, 2}));
-  Value* book = p.program.add_buffer("b", Tensor::zeros(DType::float64, {2, 1, 4, 1}));
-  const Node& node =
-      p.node("quant.dequantize_codebook.default", {{"codes", codes}, {"codebook", book}, {"nbits", 2}, {"block_size", Ints{2, -1}}});
+  Value* codes = p.buffer("c", Tensor::zeros(DType::uint8, {4, 2}));
+  Value* book = p.buffer("b", Tensor::zeros(DType::float64, {2, 1, 4, 1}));
+  const Node& node = p.raw("quant.dequantize_codebook.default",
+                           {{"codes", codes}, {"codebook", book}, {"nbits", 2}, {"block_size", Ints{2, -1}}}, {{2, 4}});
   const auto params = params_of(p.program, node);
   ASSERT_TRUE(params && params->code_book);
   EXPECT_EQ(params->block_size, (Ints{2}));
@@ -140,11 +124,11 @@ TEST(Writer, WhatIsWrittenIsRead) {
 
 TEST(QdqPatterns, DynamicQuantizationIsThreeNodes) {
   Program p;
-  const Node& choose = p.build.node("quantized_decomposed.choose_qparams.tensor", {p.x, -128, 127, 1e-4, DType::int8});
+  const Node& choose = p.node("quantized_decomposed.choose_qparams.tensor", {p.x, -128, 127, 1e-4, DType::int8});
   Value *scale = choose.output(0), *zero = choose.output(1);
-  Value* q = p.build("quantized_decomposed.quantize_per_tensor.tensor", p.x, scale, zero, -128, 127, DType::int8);
-  Value* y = p.build("quantized_decomposed.dequantize_per_tensor.tensor", q, scale, zero, -128, 127, DType::int8);
-  p.build("aten.relu.default", y);
+  Value* q = p("quantized_decomposed.quantize_per_tensor.tensor", p.x, scale, zero, -128, 127, DType::int8);
+  Value* y = p("quantized_decomposed.dequantize_per_tensor.tensor", q, scale, zero, -128, 127, DType::int8);
+  p("aten.relu.default", y);
   const auto seen = dynamic_of(y);
   ASSERT_TRUE(seen);
   EXPECT_EQ(seen->source, p.x);
@@ -154,22 +138,22 @@ TEST(QdqPatterns, DynamicQuantizationIsThreeNodes) {
   EXPECT_TRUE(has_one_reader(*seen));
   EXPECT_FALSE(dynamic_of(q));
   EXPECT_FALSE(dynamic_of(p.x));
-  p.build("aten.relu.default", scale);  // somebody else wants the scale
+  p("aten.relu.default", scale);  // somebody else wants the scale
   EXPECT_FALSE(has_one_reader(*seen));
 
   // Parameters chosen for one tensor and used for another are not dynamic quantization.
-  Value* other = p.input("other");
-  Value* r = p.build("quantized_decomposed.quantize_per_tensor.tensor", other, scale, zero, -128, 127, DType::int8);
-  EXPECT_FALSE(dynamic_of(p.build("quantized_decomposed.dequantize_per_tensor.tensor", r, scale, zero, -128, 127, DType::int8)));
+  Value* other = p.input("other", {2, 3});
+  Value* r = p("quantized_decomposed.quantize_per_tensor.tensor", other, scale, zero, -128, 127, DType::int8);
+  EXPECT_FALSE(dynamic_of(p("quantized_decomposed.dequantize_per_tensor.tensor", r, scale, zero, -128, 127, DType::int8)));
 }
 
 TEST(QdqPatterns, DynamicQuantizationByRows) {
   Program p;
-  const Node& choose = p.build.node("quantized_decomposed.choose_qparams_per_token_asymmetric.default", {p.x, DType::int8});
+  const Node& choose = p.node("quantized_decomposed.choose_qparams_per_token_asymmetric.default", {p.x, DType::int8});
   Value *scale = choose.output(0), *zero = choose.output(1);
-  Value* q = p.build("quantized_decomposed.quantize_per_token.default", p.x, scale, zero, -128, 127, DType::int8);
+  Value* q = p("quantized_decomposed.quantize_per_token.default", p.x, scale, zero, -128, 127, DType::int8);
   const auto seen =
-      dynamic_of(p.build("quantized_decomposed.dequantize_per_token.default", q, scale, zero, -128, 127, DType::int8, DType::float32));
+      dynamic_of(p("quantized_decomposed.dequantize_per_token.default", q, scale, zero, -128, 127, DType::int8, DType::float32));
   ASSERT_TRUE(seen);
   EXPECT_TRUE(seen->per_token);
 }
@@ -179,11 +163,11 @@ TEST(QdqPatterns, CopiesOfADequantizeAreOneSource) {
   Program p;
   Value* stored = p.quantize(p.x, 0.1);
   Value *a = p.dequantize(stored, 0.1), *b = p.dequantize(stored, 0.1), *c = p.dequantize(p.quantize(p.x, 0.2), 0.2);
-  const Node& choose = p.build.node("quantized_decomposed.choose_qparams.tensor", {a, -128, 127, 1e-4, DType::int8});
+  const Node& choose = p.node("quantized_decomposed.choose_qparams.tensor", {a, -128, 127, 1e-4, DType::int8});
   Value *scale = choose.output(0), *zero = choose.output(1);
   const auto chain = [&](Value* read) {
-    Value* q = p.build("quantized_decomposed.quantize_per_tensor.tensor", read, scale, zero, -128, 127, DType::int8);
-    return p.build("quantized_decomposed.dequantize_per_tensor.tensor", q, scale, zero, -128, 127, DType::int8);
+    Value* q = p("quantized_decomposed.quantize_per_tensor.tensor", read, scale, zero, -128, 127, DType::int8);
+    return p("quantized_decomposed.dequantize_per_tensor.tensor", q, scale, zero, -128, 127, DType::int8);
   };
   EXPECT_TRUE(dynamic_of(chain(b)));
   EXPECT_FALSE(dynamic_of(chain(c)));
@@ -191,17 +175,15 @@ TEST(QdqPatterns, CopiesOfADequantizeAreOneSource) {
 
 TEST(QdqPatterns, ParametersFoundAtRunTimeAreNotStatic) {
   Program p;
-  Value* scale = p.program.graph().add_input(1, {.meta = TensorMeta::contiguous(DType::float64, {1}), .name = "scale"});
-  Value* zero = p.program.graph().add_input(2, {.meta = TensorMeta::contiguous(DType::int64, {1}), .name = "zero"});
-  for (Value* value : {scale, zero}) p.program.input_specs.push_back({.kind = InputSpec::Kind::user_input, .value = value});
-  const Value* q = p.build("quantized_decomposed.quantize_per_tensor.tensor", p.x, scale, zero, -128, 127, DType::int8);
+  Value *scale = p.input("scale", {1}, DType::float64), *zero = p.input("zero", {1}, DType::int64);
+  const Value* q = p("quantized_decomposed.quantize_per_tensor.tensor", p.x, scale, zero, -128, 127, DType::int8);
   EXPECT_FALSE(params_of(p.program, *q->producer()));
 }
 
 TEST(QdqPatterns, ChainWithAndWithoutActivation) {
   Program p;
-  Value* sum = p.build("aten.add.Tensor", p.x, p.x);
-  Value* relu = p.build("aten.relu.default", sum);
+  Value* sum = p("aten.add.Tensor", p.x, p.x);
+  Value* relu = p("aten.relu.default", sum);
   p.quantize(relu, 0.1);
   EXPECT_FALSE(find_chain(p.program, *sum->producer()));  // relu stands between
   const auto chain = find_chain(p.program, *sum->producer(), is_relu);
@@ -214,7 +196,7 @@ TEST(QdqPatterns, ChainWithAndWithoutActivation) {
 
 TEST(QdqPatterns, EveryReaderQuantizesAlike) {
   Program p;
-  Value* sum = p.build("aten.add.Tensor", p.x, p.x);
+  Value* sum = p("aten.add.Tensor", p.x, p.x);
   p.quantize(sum, 0.1);
   p.quantize(sum, 0.1);
   const auto chain = find_chain(p.program, *sum->producer());
@@ -223,9 +205,9 @@ TEST(QdqPatterns, EveryReaderQuantizesAlike) {
   p.quantize(sum, 0.2);
   EXPECT_FALSE(find_chain(p.program, *sum->producer()));
 
-  Value* other = p.build("aten.add.Tensor", p.x, p.x);
+  Value* other = p("aten.add.Tensor", p.x, p.x);
   p.quantize(other, 0.1);
-  p.build("aten.relu.default", other);
+  p("aten.relu.default", other);
   EXPECT_FALSE(find_chain(p.program, *other->producer()));  // somebody reads the float
 }
 

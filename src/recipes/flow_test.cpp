@@ -3,7 +3,7 @@
 #include <intaglio/error.h>
 #include <intaglio/recipes.h>
 
-#include "pt2e/test_programs.h"
+#include "testing/program_builder.h"
 
 namespace intaglio {
 namespace {

@@ -5,13 +5,13 @@
 
 #include <intaglio/error.h>
 
-#include "base/test_errors.h"
 #include "report/comparison.h"
+#include "testing/errors.h"
 
 namespace intaglio {
 namespace {
 
-using intaglio::testing::message_of;
+using test::message_of;
 
 TEST(Comparer, SumsOverSamples) {
   Comparer comparer(std::vector<int64_t>{1, 0, 1});

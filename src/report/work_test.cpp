@@ -4,7 +4,7 @@
 
 #include <limits>
 
-#include "pt2e/test_programs.h"
+#include "testing/program_builder.h"
 
 namespace intaglio {
 namespace {
@@ -15,7 +15,7 @@ using test::ramp;
 struct Program {
   ProgramBuilder b;
   Work work(const std::string& op, std::vector<NamedArgument> arguments, Sizes result) {
-    return work_of(b.program(), *b.call(op, std::move(arguments), std::move(result), "node")->producer());
+    return work_of(b.program, *b.call(op, std::move(arguments), std::move(result), "node")->producer());
   }
 };
 
@@ -64,9 +64,9 @@ TEST(Work, SymbolicSizesCountWithTheirBound) {
   x->meta() = TensorMeta::contiguous(DType::float32, {batch, 4});
   Value* y = b.call("aten.relu.default", {{"self", x}}, {1, 4}, "y");
   y->meta() = x->meta();
-  EXPECT_EQ(work_of(b.program(), *y->producer()).amount, 2u * 3 * 4);  // no bound: the exported size
-  b.program().range_constraints["s0"] = {1, 10};
-  EXPECT_EQ(work_of(b.program(), *y->producer()).amount, 2u * 10 * 4);
+  EXPECT_EQ(work_of(b.program, *y->producer()).amount, 2u * 3 * 4);  // no bound: the exported size
+  b.program.range_constraints["s0"] = {1, 10};
+  EXPECT_EQ(work_of(b.program, *y->producer()).amount, 2u * 10 * 4);
 }
 
 }  // namespace

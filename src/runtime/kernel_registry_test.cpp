@@ -1,6 +1,6 @@
 #include "runtime/kernel_registry.h"
-#include "base/test_errors.h"
 #include "pte/kernel_table.h"
+#include "testing/errors.h"
 
 #include <gtest/gtest.h>
 
@@ -13,7 +13,7 @@
 namespace intaglio::runtime {
 namespace {
 
-using intaglio::testing::error_of;
+using test::error_of;
 
 using Arguments = std::vector<KernelArgument>;
 

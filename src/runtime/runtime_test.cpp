@@ -9,14 +9,14 @@
 
 #include <intaglio/error.h>
 
-#include "base/test_errors.h"
 #include "runtime/child_process.h"
+#include "testing/errors.h"
 #include "testing/source_dir.h"
 
 namespace intaglio::runtime {
 namespace {
 
-using intaglio::testing::error_of;
+using test::error_of;
 
 namespace fs = std::filesystem;
 

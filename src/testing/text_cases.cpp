@@ -145,4 +145,12 @@ RunCase program_passes(std::map<std::string, ProgramPass> passes) {
   };
 }
 
+void expect_golden(const std::string& place, const std::string& text) {
+  const std::filesystem::path path = source_dir() / place;
+  if (std::getenv("INTAGLIO_UPDATE_GOLDEN") != nullptr) std::ofstream(path) << text;
+  std::ostringstream golden;
+  golden << std::ifstream(path).rdbuf();
+  EXPECT_EQ(text, golden.str()) << path.string() << "; INTAGLIO_UPDATE_GOLDEN=1 accepts the new text";
+}
+
 }  // namespace intaglio::test

@@ -37,4 +37,7 @@ bool register_text_cases(const std::string& suite, const std::string& place, Run
 using ProgramPass = std::function<void(ExportedProgram&)>;
 RunCase program_passes(std::map<std::string, ProgramPass> passes);
 
+// Compares with a text that has a file of its own, written as `place` above and anew in the same way.
+void expect_golden(const std::string& place, const std::string& text);
+
 }  // namespace intaglio::test

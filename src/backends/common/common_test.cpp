@@ -3,26 +3,22 @@
 #include "backends/common/constraints.h"
 #include "backends/common/gemm_operands.h"
 #include "backends/common/own_readers.h"
-#include "decompose/programs_for_tests.h"
+#include "testing/program_builder.h"
 
 namespace intaglio::common {
 namespace {
 
-struct Net : test::TestProgram {
-  Value* quantize(Value* x, double scale = 0.5) {
-    return op("quantized_decomposed.quantize_per_tensor.default", {x, scale, 0, -128, 127, DType::int8});
-  }
-  Value* dequantize(Value* q, double scale = 0.5) {
-    return op("quantized_decomposed.dequantize_per_tensor.default", {q, scale, 0, -128, 127, DType::int8});
-  }
+struct Net : test::ProgramBuilder {
+  Value* quantize(Value* x, double scale = 0.5) { return ProgramBuilder::quantize(x, scale, 0); }
+  Value* dequantize(Value* q, double scale = 0.5) { return ProgramBuilder::dequantize(q, scale, 0); }
   // [2, 3] int8 with a scale for each row.
   Value* channel_weight() {
-    Value* q = program.add_buffer("q", Tensor::of<int8_t>({1, 2, 3, 4, 5, 6}, {2, 3}));
-    Value* scale = program.add_buffer("s", Tensor::of<float>({0.5f, 2}, {2}));
-    Value* zero = program.add_buffer("z", Tensor::zeros(DType::int64, {2}));
-    return op("quantized_decomposed.dequantize_per_channel.default", {q, scale, zero, 0, -127, 127, DType::int8});
+    Value* q = buffer("q", Tensor::of<int8_t>({1, 2, 3, 4, 5, 6}, {2, 3}));
+    Value* scale = buffer("s", Tensor::of<float>({0.5f, 2}, {2}));
+    Value* zero = buffer("z", Tensor::zeros(DType::int64, {2}));
+    return (*this)("quantized_decomposed.dequantize_per_channel.default", q, scale, zero, 0, -127, 127, DType::int8);
   }
-  Value* permute(Value* x) { return op("aten.permute_copy.default", {x, std::vector<int64_t>{1, 0}}); }
+  Value* permute(Value* x) { return (*this)("aten.permute_copy.default", x, std::vector<int64_t>{1, 0}); }
 };
 
 TEST(ProgramFacts, ConstantsAndWhatIsMadeOfThem) {
@@ -30,7 +26,7 @@ TEST(ProgramFacts, ConstantsAndWhatIsMadeOfThem) {
   Value* x = t.input("x", {2, 3});
   Value* weight = t.channel_weight();
   Value* permuted = t.permute(weight);
-  Value* sum = t.op("aten.add.Tensor", {x, weight});
+  Value* sum = t("aten.add.Tensor", x, weight);
   t.returns({sum, permuted});
   const ProgramFacts facts(t.program);
   EXPECT_FALSE(facts.is_constant(x));
@@ -46,7 +42,7 @@ TEST(ProgramFacts, ConstantsAndWhatIsMadeOfThem) {
 TEST(GemmWeight, PermutationsMoveTheAxisOfTheScales) {
   Net t;
   Value* x = t.input("x", {4, 3});
-  Value* product = t.op("aten.mm.default", {x, t.permute(t.channel_weight())});
+  Value* product = t("aten.mm.default", x, t.permute(t.channel_weight()));
   t.returns({product});
   const ProgramFacts facts(t.program);
   const auto operands = gemm_operands(*product->producer());
@@ -68,8 +64,8 @@ TEST(Constraints, TheFirstBrokenRowIsNamed) {
   constexpr Constraint<Context> rows[] = {
       {"one tensor result", has_tensor_result}, {"float32", has_float32_result}, {"at most 2 dimensions", ranks_at_most<2>}};
   Net t;
-  Value* flat = t.op("aten.neg.default", {t.input("x", {2, 3})});
-  Value* deep = t.op("aten.neg.default", {t.input("y", {2, 3, 4})});
+  Value* flat = t("aten.neg.default", t.input("x", {2, 3}));
+  Value* deep = t("aten.neg.default", t.input("y", {2, 3, 4}));
   t.returns({flat, deep});
   const ProgramFacts facts(t.program);
   const auto broken = [&](const Value* value) {
@@ -83,7 +79,7 @@ TEST(OwnReaders, EveryReaderGetsADequantizeNodeAndAConstantExpression) {
   Net t;
   Value* x = t.dequantize(t.input("x", {3, 3}, DType::int8));
   Value* weight = t.permute(t.dequantize(t.parameter("w", {3, 3}, DType::int8)));
-  t.returns({t.op("aten.mm.default", {x, weight}), t.op("aten.mm.default", {x, weight})});
+  t.returns({t("aten.mm.default", x, weight), t("aten.mm.default", x, weight)});
   give_each_reader_its_own_source(t.program);
   verify(t.program);
   EXPECT_EQ(t.ops(),
@@ -97,9 +93,9 @@ TEST(Candidates, OpsTakeWhatTheyAloneRead) {
   Value* x = t.dequantize(t.quantize(t.input("x", {3, 3})));
   Value* weight = t.permute(t.parameter("w", {3, 3}));
   Value* shared = t.permute(t.parameter("v", {3, 3}));
-  Value* first = t.op("aten.mm.default", {x, weight});
-  Value* second = t.op("aten.mm.default", {t.op("aten.sin.default", {first}), shared});
-  Value* outside = t.op("aten.sin.default", {shared});
+  Value* first = t("aten.mm.default", x, weight);
+  Value* second = t("aten.mm.default", t("aten.sin.default", first), shared);
+  Value* outside = t("aten.sin.default", shared);
   t.returns({second, outside});
   const ProgramFacts facts(t.program);
   Candidates candidates = find_candidates(t.program, [](const Node& node) -> std::optional<std::string> {

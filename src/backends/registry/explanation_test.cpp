@@ -7,7 +7,7 @@
 
 #include <intaglio/xnnpack.h>
 
-#include "pt2e/test_programs.h"
+#include "pt2e/networks_for_tests.h"
 
 namespace intaglio {
 namespace {
@@ -22,10 +22,10 @@ ExportedProgram sums_between_layers() {
   Value* x = b.input("x", {4, 8});
   const auto layer = [&](Value* input, const std::string& name) {
     return b.call("aten.linear.default", {{"input", input}, {"weight", b.parameter(name + ".weight", ramp({8, 8}, 0.1f, 0.1f))}}, {4, 8},
-                  name, {test::module(name, test::linear_type)});
+                  name, {{name, test::linear_type}});
   };
   Value* first = layer(x, "first");
-  Value* sums = b.call("aten.cumsum.default", {{"self", first}, {"dim", 1}}, {4, 8}, "sums", {test::module("middle", "model.Sums")});
+  Value* sums = b.call("aten.cumsum.default", {{"self", first}, {"dim", 1}}, {4, 8}, "sums", {{"middle", "model.Sums"}});
   sums->producer()->metadata["stack_trace"] = "File \"model.py\", line 31, in forward";
   return b.finish({layer(sums, "second")});
 }

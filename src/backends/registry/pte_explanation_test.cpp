@@ -12,9 +12,9 @@
 #include <intaglio/error.h>
 #include <intaglio/xnnpack.h>
 
-#include "pt2e/test_programs.h"
 #include "report/executable.h"
 #include "report/memory_use.h"
+#include "testing/program_builder.h"
 
 namespace intaglio {
 namespace {

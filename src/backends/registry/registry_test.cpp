@@ -3,9 +3,9 @@
 #include <intaglio/recipes.h>
 
 #include "backends/registry/idle_backend_for_tests.h"
-#include "pt2e/test_programs.h"
 #include "report/explanation.h"
 #include "report/pte_explanation.h"
+#include "testing/program_builder.h"
 
 namespace intaglio {
 namespace {

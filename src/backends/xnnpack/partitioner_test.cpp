@@ -6,18 +6,20 @@
 #include <intaglio/error.h>
 #include <intaglio/xnnpack.h>
 
-#include "backends/xnnpack/test_program.h"
 #include "qdq/patterns.h"
+#include "testing/program_builder.h"
 
 namespace intaglio::xnnpack {
 namespace {
 
+using test::ProgramBuilder;
+
 using Ints = std::vector<int64_t>;
-using Build = std::function<std::vector<Value*>(TestProgram&)>;
+using Build = std::function<std::vector<Value*>(ProgramBuilder&)>;
 
 // The first refusal, or "".
 std::string refusal(const Build& build, Compat compat = Compat::intaglio) {
-  TestProgram t;
+  ProgramBuilder t;
   t.returns(build(t));
   const XnnpackPartitioner partitioner({.compat = compat});
   partitioner.transform(t.program);
@@ -34,106 +36,107 @@ struct Row {
 };
 void PrintTo(const Row& row, std::ostream* out) { *out << row.name; }
 
-Build one(std::function<Value*(TestProgram&)> build) {
-  return [build](TestProgram& t) { return std::vector<Value*>{build(t)}; };
+Build one(std::function<Value*(ProgramBuilder&)> build) {
+  return [build](ProgramBuilder& t) { return std::vector<Value*>{build(t)}; };
 }
-Value* image(TestProgram& t) { return t.input({1, 4, 8, 8}); }
+Value* image(ProgramBuilder& t) { return t.input({1, 4, 8, 8}); }
 SymInt symbol(const char* name) { return SymInt(parse_sym_expr(name), name, 3); }
 
 const Row rows[] = {
-    {"softmax_last", one([](TestProgram& t) { return t("aten._softmax.default", image(t), -1, false); }), "", ""},
-    {"softmax_channels", one([](TestProgram& t) { return t("aten._softmax.default", image(t), 1, false); }), "",
+    {"softmax_last", one([](ProgramBuilder& t) { return t("aten._softmax.default", image(t), -1, false); }), "", ""},
+    {"softmax_channels", one([](ProgramBuilder& t) { return t("aten._softmax.default", image(t), 1, false); }), "",
      "_softmax: over the last dimension"},
-    {"pow_2", one([](TestProgram& t) { return t("aten.pow.Tensor_Scalar", image(t), 2); }), "", ""},
-    {"pow_3", one([](TestProgram& t) { return t("aten.pow.Tensor_Scalar", image(t), 3); }), "",
+    {"pow_2", one([](ProgramBuilder& t) { return t("aten.pow.Tensor_Scalar", image(t), 2); }), "", ""},
+    {"pow_3", one([](ProgramBuilder& t) { return t("aten.pow.Tensor_Scalar", image(t), 3); }), "",
      "pow: the exponent is one of -2, -1, -1/2, 1/2, 2, 3, 4"},
-    {"pow_2_and_a_half", one([](TestProgram& t) { return t("aten.pow.Tensor_Scalar", image(t), 2.5); }),
+    {"pow_2_and_a_half", one([](ProgramBuilder& t) { return t("aten.pow.Tensor_Scalar", image(t), 2.5); }),
      "pow: the exponent is one of -2, -1, -1/2, 1/2, 2, 3, 4", "pow: the exponent is one of -2, -1, -1/2, 1/2, 2, 3, 4"},
-    {"add_alpha", one([](TestProgram& t) {
+    {"add_alpha", one([](ProgramBuilder& t) {
        Node& node = t.node("aten.add.Tensor", {image(t), image(t)});
        t.program.graph().set_argument(node, "alpha", 2);
        return node.output();
      }),
      "", "add: alpha is finite"},
-    {"linear_runtime_weight", one([](TestProgram& t) { return t("aten.linear.default", t.input({2, 3}), t.input({4, 3})); }), "",
+    {"linear_runtime_weight", one([](ProgramBuilder& t) { return t("aten.linear.default", t.input({2, 3}), t.input({4, 3})); }), "",
      "linear: the weight is a constant, or computed in float32"},
     {"linear_half_runtime_weight",
-     one([](TestProgram& t) { return t("aten.linear.default", t.input({2, 3}, DType::float16), t.input({4, 3}, DType::float16)); }),
+     one([](ProgramBuilder& t) { return t("aten.linear.default", t.input({2, 3}, DType::float16), t.input({4, 3}, DType::float16)); }),
      "linear: the weight is a constant, or computed in float32", "linear: the weight is a constant, or computed in float32"},
-    {"mean_keepdim", one([](TestProgram& t) { return t("aten.mean.dim", image(t), Ints{2, 3}, true); }), "", ""},
-    {"mean_without_keepdim", one([](TestProgram& t) { return t("aten.mean.dim", image(t), Ints{2, 3}, false); }), "", "mean: keepdim"},
-    {"mean_of_rows", one([](TestProgram& t) { return t("aten.mean.dim", image(t), Ints{3}, true); }), "",
+    {"mean_keepdim", one([](ProgramBuilder& t) { return t("aten.mean.dim", image(t), Ints{2, 3}, true); }), "", ""},
+    {"mean_without_keepdim", one([](ProgramBuilder& t) { return t("aten.mean.dim", image(t), Ints{2, 3}, false); }), "", "mean: keepdim"},
+    {"mean_of_rows", one([](ProgramBuilder& t) { return t("aten.mean.dim", image(t), Ints{3}, true); }), "",
      "mean: over neighbouring dimensions"},
-    {"mean_of_scattered", one([](TestProgram& t) { return t("aten.mean.dim", image(t), Ints{1, 3}, true); }),
+    {"mean_of_scattered", one([](ProgramBuilder& t) { return t("aten.mean.dim", image(t), Ints{1, 3}, true); }),
      "mean: over neighbouring dimensions", "mean: over neighbouring dimensions"},
-    {"mean_of_all", one([](TestProgram& t) { return t("aten.mean.dim", image(t), Ints{}, false); }), "mean: at least one dimension",
+    {"mean_of_all", one([](ProgramBuilder& t) { return t("aten.mean.dim", image(t), Ints{}, false); }), "mean: at least one dimension",
      "mean: at least one dimension"},
-    {"layer_norm", one([](TestProgram& t) {
+    {"layer_norm", one([](ProgramBuilder& t) {
        return t.node("aten.native_layer_norm.default", {image(t), Ints{8}, Argument(), Argument(), 1e-5}).output();
      }),
      "", "aten.native_layer_norm.default: not delegated under compat=torchao"},
     {"where_of_runtime_mask",
-     one([](TestProgram& t) { return t("aten.where.self", t.input({2, 3}, DType::boolean), t.input({2, 3}), t.input({2, 3})); }),
+     one([](ProgramBuilder& t) { return t("aten.where.self", t.input({2, 3}, DType::boolean), t.input({2, 3}), t.input({2, 3})); }),
      "where: all tensors are float32, or all float16", "aten.where.self: not delegated under compat=torchao"},
     {"avg_pool_counting_padding",
-     one([](TestProgram& t) { return t("aten.avg_pool2d.default", image(t), Ints{2, 2}, Ints{2, 2}, Ints{1, 1}, false, true); }), "",
+     one([](ProgramBuilder& t) { return t("aten.avg_pool2d.default", image(t), Ints{2, 2}, Ints{2, 2}, Ints{1, 1}, false, true); }), "",
      "avg_pool2d: padding is not counted"},
     {"max_pool_wide_stride",
-     one([](TestProgram& t) { return t.node("aten.max_pool2d_with_indices.default", {image(t), Ints{2, 2}, Ints{3, 3}}).output(); }),
+     one([](ProgramBuilder& t) { return t.node("aten.max_pool2d_with_indices.default", {image(t), Ints{2, 2}, Ints{3, 3}}).output(); }),
      "max_pool2d_with_indices: the stride is within the window", "max_pool2d_with_indices: the stride is within the window"},
     {"max_pool_indices",
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        Node& node = t.node("aten.max_pool2d_with_indices.default", {image(t), Ints{2, 2}});
        return std::vector<Value*>{node.output(0), node.output(1)};
      },
      "max_pool2d_with_indices: only the first result is used", "max_pool2d_with_indices: only the first result is used"},
-    {"elu", one([](TestProgram& t) { return t("aten.elu.default", image(t)); }), "",
+    {"elu", one([](ProgramBuilder& t) { return t("aten.elu.default", image(t)); }), "",
      "aten.elu.default: not delegated under compat=torchao"},
-    {"gelu_tanh", one([](TestProgram& t) {
+    {"gelu_tanh", one([](ProgramBuilder& t) {
        Node& node = t.node("aten.gelu.default", {image(t)});
        t.program.graph().set_argument(node, "approximate", "tanh");
        return node.output();
      }),
      "", ""},
-    {"slice_step", one([](TestProgram& t) { return t("aten.slice_copy.Tensor", image(t), 1, 0, 4, 2); }), "",
+    {"slice_step", one([](ProgramBuilder& t) { return t("aten.slice_copy.Tensor", image(t), 1, 0, 4, 2); }), "",
      "slice_copy: step is 1, or sizes are static"},
-    {"pad_negative", one([](TestProgram& t) { return t("aten.constant_pad_nd.default", image(t), Ints{-1, 0}, 0.0); }),
+    {"pad_negative", one([](ProgramBuilder& t) { return t("aten.constant_pad_nd.default", image(t), Ints{-1, 0}, 0.0); }),
      "constant_pad_nd: no negative padding", "constant_pad_nd: no negative padding"},
-    {"cat_same_twice", one([](TestProgram& t) {
+    {"cat_same_twice", one([](ProgramBuilder& t) {
        Value* x = image(t);
        return t("aten.cat.default", std::vector<Value*>{x, x}, 1);
      }),
      "", "cat: distinct inputs"},
-    {"upsample_factor_off", one([](TestProgram& t) {
+    {"upsample_factor_off", one([](ProgramBuilder& t) {
        return t("aten.upsample_bilinear2d.vec", t.input({1, 2, 5, 5}), Argument(), false, std::vector<double>{1.5, 1.5});
      }),
      "upsample_bilinear2d: the scale factors are the ratios of the sizes",
      "upsample_bilinear2d: the scale factors are the ratios of the sizes"},
-    {"rank_6", one([](TestProgram& t) { return t("aten.abs.default", t.input({1, 1, 1, 1, 2, 2})); }), "", ""},
-    {"rank_7", one([](TestProgram& t) { return t("aten.abs.default", t.input({1, 1, 1, 1, 1, 2, 2})); }), "abs: at most 6 dimensions",
+    {"rank_6", one([](ProgramBuilder& t) { return t("aten.abs.default", t.input({1, 1, 1, 1, 2, 2})); }), "", ""},
+    {"rank_7", one([](ProgramBuilder& t) { return t("aten.abs.default", t.input({1, 1, 1, 1, 1, 2, 2})); }), "abs: at most 6 dimensions",
      "abs: at most 6 dimensions"},
-    {"empty", one([](TestProgram& t) { return t("aten.abs.default", t.input({0, 2})); }), "abs: no empty tensor", "abs: no empty tensor"},
-    {"integers", one([](TestProgram& t) { return t("aten.abs.default", t.input({2}, DType::int64)); }),
+    {"empty", one([](ProgramBuilder& t) { return t("aten.abs.default", t.input({0, 2})); }), "abs: no empty tensor",
+     "abs: no empty tensor"},
+    {"integers", one([](ProgramBuilder& t) { return t("aten.abs.default", t.input({2}, DType::int64)); }),
      "abs: all tensors are float32, or all float16", "abs: all tensors are float32, or all float16"},
-    {"unknown_op", one([](TestProgram& t) { return t("aten.cumsum.default", image(t), 1); }), "aten.cumsum.default: XNNPACK has no such op",
-     "aten.cumsum.default: XNNPACK has no such op"},
-    {"symbol_with_bound", one([](TestProgram& t) {
+    {"unknown_op", one([](ProgramBuilder& t) { return t("aten.cumsum.default", image(t), 1); }),
+     "aten.cumsum.default: XNNPACK has no such op", "aten.cumsum.default: XNNPACK has no such op"},
+    {"symbol_with_bound", one([](ProgramBuilder& t) {
        t.program.range_constraints["s0"] = {1, 8};
        return t("aten.abs.default", t.input({symbol("s0"), 2}));
      }),
      "", ""},
-    {"symbol_without_bound", one([](TestProgram& t) { return t("aten.abs.default", t.input({symbol("s0"), 2})); }),
+    {"symbol_without_bound", one([](ProgramBuilder& t) { return t("aten.abs.default", t.input({symbol("s0"), 2})); }),
      "abs: every size has an upper bound (give the dynamic dimension a max)",
      "abs: every size has an upper bound (give the dynamic dimension a max)"},
     {"quantize_uint8",
-     one([](TestProgram& t) { return t("quantized_decomposed.quantize_per_tensor.default", image(t), 0.1, 0, 0, 255, DType::uint8); }),
+     one([](ProgramBuilder& t) { return t("quantized_decomposed.quantize_per_tensor.default", image(t), 0.1, 0, 0, 255, DType::uint8); }),
      "quantize_per_tensor: static int8 per tensor over [-128, 127] from and to float32",
      "quantize_per_tensor: static int8 per tensor over [-128, 127] from and to float32"},
-    {"weights_only", one([](TestProgram& t) { return t("aten.linear.default", t.input({3, 9}), t.int8_weight("w", {5, 9})); }), "",
+    {"weights_only", one([](ProgramBuilder& t) { return t("aten.linear.default", t.input({3, 9}), t.int8_weight("w", {5, 9})); }), "",
      "linear: quantized weights need a quantized input and output"},
-    {"lone_view", one([](TestProgram& t) { return t("aten.view_copy.default", image(t), Ints{4, 64}); }),
+    {"lone_view", one([](ProgramBuilder& t) { return t("aten.view_copy.default", image(t), Ints{4, 64}); }),
      "view_copy: alone it costs less outside a delegate", ""},
-    {"view_beside_others", one([](TestProgram& t) { return t("aten.abs.default", t("aten.view_copy.default", image(t), Ints{4, 64})); }),
+    {"view_beside_others", one([](ProgramBuilder& t) { return t("aten.abs.default", t("aten.view_copy.default", image(t), Ints{4, 64})); }),
      "", ""},
 };
 
@@ -145,7 +148,7 @@ TEST_P(Refusals, AreNamed) {
 INSTANTIATE_TEST_SUITE_P(Xnnpack, Refusals, testing::ValuesIn(rows), [](const auto& info) { return std::string(info.param.name); });
 
 TEST(Partitioner, OneUnsupportedOpSplitsOnce) {
-  TestProgram t;
+  ProgramBuilder t;
   Value* x = t.input({2, 8});
   Value* a = t("aten.abs.default", x);
   Value* b = t("aten.cumsum.default", a, 1);
@@ -161,7 +164,7 @@ TEST(Partitioner, OneUnsupportedOpSplitsOnce) {
 
 // int8, not float, crosses from one delegate to the next.
 TEST(Partitioner, DequantizeGoesWithItsReader) {
-  TestProgram t;
+  ProgramBuilder t;
   Value* q = t.quantize(t.input({2, 8}), 0.05, 0);
   Value* x = t.dequantize(q, 0.05, 0);
   Value* outside = t("aten.cumsum.default", x, 1);
@@ -178,7 +181,7 @@ TEST(Partitioner, DequantizeGoesWithItsReader) {
 }
 
 TEST(Partitioner, SymbolicViewIsInferred) {
-  TestProgram t;
+  ProgramBuilder t;
   t.program.range_constraints["s0"] = {1, 8};
   Value* x = t.input({symbol("s0"), 4, 2, 2});
   Node& size = t.program.graph().insert_before(nullptr, Op::get("aten.sym_size.int"), {{"self", x}, {"dim", 0}},
@@ -196,7 +199,7 @@ TEST(Partitioner, SymbolicViewIsInferred) {
 }
 
 TEST(Partitioner, KeepsWhatItTakesWhole) {
-  TestProgram t;
+  ProgramBuilder t;
   Value* x = t.input({2, 3});
   Node& constant = t.node("aten.linear.default", {x, t.weight("w", {4, 3})});
   Node& runtime = t.node("aten.linear.default", {x, t.input({4, 3})});

@@ -1,17 +1,14 @@
-#include <cstdlib>
-#include <fstream>
 #include <set>
-#include <sstream>
 
 #include <gtest/gtest.h>
 
 #include <intaglio/error.h>
 #include <intaglio/xnnpack.h>
 
+#include "pt2e/networks_for_tests.h"
 #include "pt2e/prepared.h"
 #include "pt2e/printer.h"
-#include "pt2e/test_programs.h"
-#include "testing/source_dir.h"
+#include "testing/text_cases.h"
 
 namespace intaglio::xnnpack {
 namespace {
@@ -55,7 +52,7 @@ struct Net : ProgramBuilder {
                  {"padding", std::vector<int64_t>{0, 0}},
                  {"dilation", std::vector<int64_t>{1, 1}},
                  {"groups", groups}},
-                {1, 4, 8, 8}, name, {module(path, conv2d_type)});
+                {1, 4, 8, 8}, name, {{path, conv2d_type}});
   }
   Value* unary(const std::string& op, Value* x, const std::string& name, Sizes sizes = {1, 4, 8, 8}) {
     return call(op, {{"self", x}}, std::move(sizes), name);
@@ -223,7 +220,7 @@ TEST(XnnpackQuantizer, CatSharesOneObserverWithEverythingItJoins) {
 TEST(XnnpackQuantizer, IntegerArithmeticStaysInteger) {
   Net b;
   Value* x = b.input("x", {4}, DType::int64);
-  Value* y = b.call("aten.add.Tensor", {{"self", x}, {"other", 1}}, {4}, "add", {}, DType::int64);
+  Value* y = b.call("aten.add.Tensor", {{"self", x}, {"other", 1}}, {{4}, DType::int64}, "add");
   const Prepared p = prepare_global(b.finish({y}), Compat::intaglio);
   const Node* add = p.program.program().graph().find_value("add")->producer();
   EXPECT_TRUE(add->find("other")->is<int64_t>());
@@ -349,11 +346,7 @@ TEST(XnnpackQuantizer, ResidualNetworkAsGolden) {
     const Prepared p = prepare_global(residual_network(), compat);
     text += (compat == Compat::torchao ? "# torchao\n" : "# intaglio\n") + to_string(p.program.internal());
   }
-  const std::string path = test::source_dir().string() + "/src/backends/xnnpack/golden/quantizer_residual_network.txt";
-  if (std::getenv("INTAGLIO_UPDATE_GOLDEN") != nullptr) std::ofstream(path) << text;
-  std::stringstream golden;
-  golden << std::ifstream(path).rdbuf();
-  EXPECT_EQ(text, golden.str()) << "set INTAGLIO_UPDATE_GOLDEN=1 to accept the new text of " << path;
+  test::expect_golden("src/backends/xnnpack/golden/quantizer_residual_network.txt", text);
 }
 
 TEST(XnnpackQuantizer, NothingQuantizedIsAWarning) {

@@ -6,17 +6,20 @@
 #include <intaglio/edge.h>
 #include <intaglio/error.h>
 
-#include "edge/edge_graphs_for_tests.h"
+#include "edge/edge_programs_for_tests.h"
 #include "edge/emit/memory_planning.h"
 #include "pte/verifier.h"
+#include "testing/errors.h"
 
 namespace intaglio {
 namespace {
 
-using test::EdgeBuilder;
+using test::edge_of;
+using test::method_of;
+using test::ProgramBuilder;
 
-pte::ParsedProgram parsed(EdgeBuilder& builder, const ExecutorchOptions& options = {}) {
-  const std::vector<std::byte> bytes = std::move(builder).lower(options).bytes();
+pte::ParsedProgram parsed(ProgramBuilder& builder, const ExecutorchOptions& options = {}, std::optional<Delegate> delegate = {}) {
+  const std::vector<std::byte> bytes = edge_of(builder, std::move(delegate)).to_executorch(options).bytes();
   return pte::verify_pte(bytes, {.require_known_operators = true});
 }
 
@@ -29,25 +32,18 @@ std::vector<int32_t> args_of(const pte::ExecutionPlan& plan, size_t instruction)
   return std::get<pte::KernelCall>(plan.chains[0][instruction]).args;
 }
 
-std::string expect_error(EdgeBuilder& builder, ErrorKind kind) {
-  try {
-    std::move(builder).lower({});
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), kind);
-    return error.what();
-  }
-  ADD_FAILURE() << "no error";
-  return "";
+std::string expect_error(ProgramBuilder& builder, ErrorKind kind) {
+  return test::refusal_of(kind, [&] { edge_of(builder).to_executorch(); });
 }
 
 // (x + c) * x
 TEST(Emission, AddMulIsByteForByteAsDocumented) {
-  EdgeBuilder b;
+  ProgramBuilder b;
   Value* c = b.constant("c", Tensor::of<float>({10, 20, 30, 40, 50, 60}, {2, 3}));
   Value* x = b.input("x", {2, 3});
-  Value* sum = b.op("aten.add.Tensor", {{"self", x}, {"other", c}}, {2, 3});
-  b.output(b.op("aten.mul.Tensor", {{"self", sum}, {"other", x}}, {2, 3}));
-  const std::vector<std::byte> bytes = std::move(b).lower({}).bytes();
+  Value* sum = b.call("aten.add.Tensor", {{"self", x}, {"other", c}}, {2, 3});
+  b.output(b.call("aten.mul.Tensor", {{"self", sum}, {"other", x}}, {2, 3}));
+  const std::vector<std::byte> bytes = edge_of(b).to_executorch().bytes();
   const pte::ParsedProgram file = pte::verify_pte(bytes, {.require_known_operators = true});
   const pte::ExecutionPlan& plan = file.program.execution_plan.at(0);
 
@@ -81,10 +77,10 @@ TEST(Emission, AddMulIsByteForByteAsDocumented) {
 
 TEST(Emission, SameProgramSameBytes) {
   const auto make = [] {
-    EdgeBuilder b;
+    ProgramBuilder b;
     Value* x = b.input("x", {4});
-    b.output(b.op("aten.relu.default", {{"self", x}}, {4}));
-    return std::move(b).lower({}).bytes();
+    b.output(b.call("aten.relu.default", {{"self", x}}, {4}));
+    return edge_of(b).to_executorch().bytes();
   };
   const std::vector<std::byte> bytes = make();
   EXPECT_EQ(bytes, make());
@@ -94,12 +90,13 @@ TEST(Emission, SameProgramSameBytes) {
 }
 
 TEST(Emission, SeveralResultsBecomeOutArgumentsAndOneList) {
-  EdgeBuilder b;
+  ProgramBuilder b;
   Value* x = b.input("x", {2, 8});
   const std::vector<Value*> out =
-      b.ops("aten.native_layer_norm.default",
+      b.raw("aten.native_layer_norm.default",
             {{"input", x}, {"normalized_shape", std::vector<int64_t>{8}}, {"weight", Argument()}, {"bias", Argument()}, {"eps", 1e-5}},
-            {{2, 8}, {2, 1}, {2, 1}});
+            {{2, 8}, {2, 1}, {2, 1}})
+          .outputs();
   b.output(out[0]);
   const pte::ParsedProgram file = parsed(b);
   const pte::ExecutionPlan& plan = file.program.execution_plan[0];
@@ -114,10 +111,12 @@ TEST(Emission, SeveralResultsBecomeOutArgumentsAndOneList) {
 }
 
 TEST(Emission, ListOfResultsIsGivenTwice) {
-  EdgeBuilder b;
+  ProgramBuilder b;
   Value* x = b.input("x", {2, 6});
-  const std::vector<Value*> parts = b.list_op("aten.split_with_sizes_copy.default",
-                                              {{"self", x}, {"split_sizes", std::vector<int64_t>{2, 4}}, {"dim", 1}}, {{2, 2}, {2, 4}});
+  const std::vector<Value*> parts =
+      b.raw("aten.split_with_sizes_copy.default", {{"self", x}, {"split_sizes", std::vector<int64_t>{2, 4}}, {"dim", 1}}, {{2, 2}, {2, 4}},
+            {{true, 2}})
+          .outputs();
   b.output(parts[0]);
   b.output(parts[1]);
   const pte::ParsedProgram file = parsed(b);
@@ -130,23 +129,22 @@ TEST(Emission, ListOfResultsIsGivenTwice) {
 }
 
 TEST(Emission, OptionalTensorListHoldsNone) {
-  EdgeBuilder b;
+  ProgramBuilder b;
   Value* x = b.input("x", {3, 4});
   Value* index = b.constant("i", Tensor::of<int64_t>({2, 0}, {2}));
-  b.output(b.op("aten.index.Tensor", {{"self", x}, {"indices", std::vector<Value*>{nullptr, index}}}, {3, 2}));
+  b.output(b.call("aten.index.Tensor", {{"self", x}, {"indices", std::vector<Value*>{nullptr, index}}}, {3, 2}));
   const pte::ParsedProgram file = parsed(b);
   const pte::ExecutionPlan& plan = file.program.execution_plan[0];
   EXPECT_EQ(get<pte::OptionalTensorList>(plan, args_of(plan, 0)[1]).items, (std::vector<int32_t>{-1, 0}));
 }
 
 TEST(Emission, FloatArgumentsBecomeDoublesAndScalarsStay) {
-  EdgeBuilder b;
+  ProgramBuilder b;
   Value* x = b.input("x", {4});
-  Value* clamped = b.op("aten.hardtanh.default", {{"self", x}, {"min_val", 0}, {"max_val", 6}}, {4});
-  Value* q =
-      b.typed_op("quantized_decomposed.quantize_per_tensor.default",
-                 {{"input", clamped}, {"scale", 1}, {"zero_point", 0}, {"quant_min", -128}, {"quant_max", 127}, {"dtype", DType::int8}},
-                 DType::int8, {4});
+  Value* clamped = b.call("aten.hardtanh.default", {{"self", x}, {"min_val", 0}, {"max_val", 6}}, {4});
+  Value* q = b.call("quantized_decomposed.quantize_per_tensor.default",
+                    {{"input", clamped}, {"scale", 1}, {"zero_point", 0}, {"quant_min", -128}, {"quant_max", 127}, {"dtype", DType::int8}},
+                    {{4}, DType::int8});
   b.output(q);
   const pte::ParsedProgram file = parsed(b);
   const pte::ExecutionPlan& plan = file.program.execution_plan[0];
@@ -156,12 +154,12 @@ TEST(Emission, FloatArgumentsBecomeDoublesAndScalarsStay) {
 }
 
 TEST(Emission, ViewsShareMemoryUnlessReturned) {
-  EdgeBuilder b;
+  ProgramBuilder b;
   Value* x = b.input("x", {2, 6});
-  Value* y = b.op("aten.relu.default", {{"self", x}}, {2, 6});
-  Value* v = b.op("aten.view_copy.default", {{"self", y}, {"size", std::vector<int64_t>{3, 4}}}, {3, 4});
-  Value* z = b.op("aten.neg.default", {{"self", v}}, {3, 4});
-  b.output(b.op("aten.view_copy.default", {{"self", z}, {"size", std::vector<int64_t>{12}}}, {12}));
+  Value* y = b.call("aten.relu.default", {{"self", x}}, {2, 6});
+  Value* v = b.call("aten.view_copy.default", {{"self", y}, {"size", std::vector<int64_t>{3, 4}}}, {3, 4});
+  Value* z = b.call("aten.neg.default", {{"self", v}}, {3, 4});
+  b.output(b.call("aten.view_copy.default", {{"self", z}, {"size", std::vector<int64_t>{12}}}, {12}));
   const pte::ParsedProgram file = parsed(b);
   const pte::ExecutionPlan& plan = file.program.execution_plan[0];
   ASSERT_EQ(plan.chains[0].size(), 3u);  // relu, neg, the returned view
@@ -174,11 +172,11 @@ TEST(Emission, ViewsShareMemoryUnlessReturned) {
 }
 
 TEST(Emission, ViewOfAConstantIsAConstant) {
-  EdgeBuilder b;
+  ProgramBuilder b;
   Value* c = b.constant("c", Tensor::of<float>({1, 2, 3, 4}, {2, 2}));
   Value* x = b.input("x", {4});
-  Value* v = b.op("aten.view_copy.default", {{"self", c}, {"size", std::vector<int64_t>{4}}}, {4});
-  b.output(b.op("aten.add.Tensor", {{"self", x}, {"other", v}}, {4}));
+  Value* v = b.call("aten.view_copy.default", {{"self", c}, {"size", std::vector<int64_t>{4}}}, {4});
+  b.output(b.call("aten.add.Tensor", {{"self", x}, {"other", v}}, {4}));
   const pte::ParsedProgram file = parsed(b);
   const pte::ExecutionPlan& plan = file.program.execution_plan[0];
   ASSERT_EQ(plan.chains[0].size(), 1u);
@@ -186,22 +184,22 @@ TEST(Emission, ViewOfAConstantIsAConstant) {
 }
 
 TEST(Emission, EqualConstantsAreStoredOnceAcrossTypesAndMethods) {
-  EdgeBuilder a;
+  ProgramBuilder a;
   Value* x = a.input("x", {2});
   Value* c1 = a.constant("c1", Tensor::of<float>({1, 2}, {2}));
   Value* c2 = a.constant("c2", Tensor::of<float>({1, 2}, {2, 1}));
   Value* c3 = a.constant("c3", Tensor::of<float>({1, 3}, {2}));
-  Value* y = a.op("aten.add.Tensor", {{"self", x}, {"other", c1}}, {2});
-  y = a.op("aten.add.Tensor", {{"self", y}, {"other", c3}}, {2});
-  a.output(a.op("aten.mul.Tensor", {{"self", y}, {"other", c2}}, {2, 2}));
-  EdgeBuilder other;
+  Value* y = a.call("aten.add.Tensor", {{"self", x}, {"other", c1}}, {2});
+  y = a.call("aten.add.Tensor", {{"self", y}, {"other", c3}}, {2});
+  a.output(a.call("aten.mul.Tensor", {{"self", y}, {"other", c2}}, {2, 2}));
+  ProgramBuilder other;
   Value* z = other.input("z", {2});
   Value* c4 = other.constant("c4", Tensor::of<float>({1, 3}, {2}));
-  other.output(other.op("aten.mul.Tensor", {{"self", z}, {"other", c4}}, {2}));
+  other.output(other.call("aten.mul.Tensor", {{"self", z}, {"other", c4}}, {2}));
 
   EdgeProgram edge;
-  edge.methods.push_back(std::move(other).method("second"));
-  edge.methods.push_back(std::move(a).method("first"));
+  edge.methods.push_back(method_of(other, "second"));
+  edge.methods.push_back(method_of(a, "first"));
   const std::vector<std::byte> bytes = std::move(edge).to_executorch().bytes();
   const pte::ParsedProgram file = pte::verify_pte(bytes);
   ASSERT_EQ(file.program.execution_plan.size(), 2u);
@@ -211,12 +209,12 @@ TEST(Emission, EqualConstantsAreStoredOnceAcrossTypesAndMethods) {
 }
 
 TEST(Emission, MutatedBuffersAreWrittenBackAndKeepTheirState) {
-  EdgeBuilder b;
+  ProgramBuilder b;
   Value* state = b.buffer("state", Tensor::of<float>({5, 6}, {2}));
   Value* zero = b.buffer("zero", Tensor::zeros(DType::float32, {2}));
   Value* x = b.input("x", {2});
-  Value* sum = b.op("aten.add.Tensor", {{"self", state}, {"other", x}}, {2});
-  Value* sum2 = b.op("aten.add.Tensor", {{"self", zero}, {"other", sum}}, {2});
+  Value* sum = b.call("aten.add.Tensor", {{"self", state}, {"other", x}}, {2});
+  Value* sum2 = b.call("aten.add.Tensor", {{"self", zero}, {"other", sum}}, {2});
   b.mutation("state", sum);
   b.mutation("zero", sum2);
   b.output(sum2);
@@ -239,7 +237,7 @@ TEST(Emission, MutatedBuffersAreWrittenBackAndKeepTheirState) {
 }
 
 TEST(Emission, BuffersThatChangePlacesAreClonedFirst) {
-  EdgeBuilder b;
+  ProgramBuilder b;
   Value* p = b.buffer("p", Tensor::of<float>({1}, {1}));
   Value* q = b.buffer("q", Tensor::of<float>({2}, {1}));
   b.mutation("p", q);
@@ -253,10 +251,10 @@ TEST(Emission, BuffersThatChangePlacesAreClonedFirst) {
 }
 
 TEST(Emission, MemoryOfTheCallerIsLeftAlone) {
-  EdgeBuilder b;
+  ProgramBuilder b;
   Value* x = b.input("x", {4});
-  Value* y = b.op("aten.relu.default", {{"self", x}}, {4});
-  b.output(b.op("aten.neg.default", {{"self", y}}, {4}));
+  Value* y = b.call("aten.relu.default", {{"self", x}}, {4});
+  b.output(b.call("aten.neg.default", {{"self", y}}, {4}));
   const pte::ParsedProgram file = parsed(b, {.plan_inputs = false, .plan_outputs = false});
   const pte::ExecutionPlan& plan = file.program.execution_plan[0];
   EXPECT_FALSE(get<pte::TensorValue>(plan, plan.inputs[0]).allocation.has_value());
@@ -266,18 +264,18 @@ TEST(Emission, MemoryOfTheCallerIsLeftAlone) {
 
 TEST(Emission, MutatedInputsAreWrittenOnlyInTheCallersMemory) {
   const auto make = [] {
-    EdgeBuilder b;
+    ProgramBuilder b;
     Value* x = b.input("x", {4});
-    Value* y = b.op("aten.relu.default", {{"self", x}}, {4});
-    b.input_mutation("x", y);
-    b.output(b.op("aten.neg.default", {{"self", y}}, {4}));
+    Value* y = b.call("aten.relu.default", {{"self", x}}, {4});
+    b.output(y, {OutputSpec::Kind::user_input_mutation, "x"});
+    b.output(b.call("aten.neg.default", {{"self", y}}, {4}));
     return b;
   };
-  EdgeBuilder planned = make();
+  ProgramBuilder planned = make();
   const pte::ParsedProgram inside = parsed(planned);
   EXPECT_EQ(inside.program.execution_plan[0].chains[0].size(), 2u);
   EXPECT_EQ(inside.program.execution_plan[0].outputs.size(), 1u);
-  EdgeBuilder shared = make();
+  ProgramBuilder shared = make();
   const pte::ParsedProgram outside = parsed(shared, {.plan_inputs = false});
   const pte::ExecutionPlan& plan = outside.program.execution_plan[0];
   ASSERT_EQ(plan.chains[0].size(), 3u);
@@ -286,7 +284,7 @@ TEST(Emission, MutatedInputsAreWrittenOnlyInTheCallersMemory) {
 }
 
 TEST(Emission, DelegateCallsHoldInputsThenOutputs) {
-  EdgeBuilder b;
+  ProgramBuilder b;
   Value* x = b.input("x", {4});
   Delegate delegate;
   delegate.backend_id = "AnyBackend";
@@ -295,8 +293,8 @@ TEST(Emission, DelegateCallsHoldInputsThenOutputs) {
   delegate.named_data.push_back({"b", std::vector<std::byte>(5, std::byte{1})});
   delegate.named_data.push_back({"a", std::vector<std::byte>(5, std::byte{1})});
   delegate.named_data.push_back({"c", std::vector<std::byte>(5, std::byte{2})});
-  b.output(b.delegate_call(std::move(delegate), {x}, {{4}})[0]);
-  const pte::ParsedProgram file = parsed(b);
+  b.output(b.call("executorch_call_delegate", {{"", 0}, {"", x}}, {4}));
+  const pte::ParsedProgram file = parsed(b, {}, std::move(delegate));
   const pte::ExecutionPlan& plan = file.program.execution_plan[0];
   ASSERT_EQ(plan.delegates.size(), 1u);
   EXPECT_EQ(plan.delegates[0].id, "AnyBackend");
@@ -312,10 +310,10 @@ TEST(Emission, DelegateCallsHoldInputsThenOutputs) {
 }
 
 TEST(Emission, OperatorsWithoutKernelAreAllNamed) {
-  EdgeBuilder b;
+  ProgramBuilder b;
   Value* x = b.input("x", {4});
-  const std::vector<Value*> sorted = b.ops("aten.sort.default", {{"self", x}}, {{4}, {4}});
-  b.output(b.op("aten.silu.default", {{"self", sorted[0]}}, {4}));
+  const std::vector<Value*> sorted = b.raw("aten.sort.default", {{"self", x}}, {{4}, {4}}).outputs();
+  b.output(b.call("aten.silu.default", {{"self", sorted[0]}}, {4}));
   const std::string message = expect_error(b, ErrorKind::unsupported);
   EXPECT_NE(message.find("aten.sort.default"), std::string::npos) << message;
   EXPECT_NE(message.find("aten.silu.default"), std::string::npos) << message;
@@ -323,28 +321,28 @@ TEST(Emission, OperatorsWithoutKernelAreAllNamed) {
 }
 
 TEST(Emission, TypesWithoutKernelAreNamed) {
-  EdgeBuilder b;
-  Value* x = b.typed_input("x", DType::int32, {4});
-  b.output(b.typed_op("aten._softmax.default", {{"self", x}, {"dim", 0}, {"half_to_float", false}}, DType::float32, {4}));
+  ProgramBuilder b;
+  Value* x = b.input("x", {4}, DType::int32);
+  b.output(b.call("aten._softmax.default", {{"self", x}, {"dim", 0}, {"half_to_float", false}}, {{4}, DType::float32}));
   const std::string message = expect_error(b, ErrorKind::unsupported);
   EXPECT_NE(message.find("'x' of int32"), std::string::npos) << message;
 }
 
 TEST(Emission, UnboundedSizesAreRefusedAndBoundedOnesPlanned) {
   const auto make = [](std::optional<int64_t> most) {
-    EdgeBuilder b;
+    ProgramBuilder b;
     const SymInt n(parse_sym_expr("s0"), "s0", 3);
-    b.program().range_constraints["s0"] = {1, most};
-    Value* x = b.symbolic_input("x", {n, 4});
-    b.output(b.symbolic_op("aten.relu.default", {{"self", x}}, {n, 4}));
+    b.program.range_constraints["s0"] = {1, most};
+    Value* x = b.input("x", {n, 4});
+    b.output(b.call("aten.relu.default", {{"self", x}}, {n, 4}));
     return b;
   };
-  EdgeBuilder bounded = make(10);
+  ProgramBuilder bounded = make(10);
   const pte::ParsedProgram file = parsed(bounded);
   const auto& tensor = get<pte::TensorValue>(file.program.execution_plan[0], 0);
   EXPECT_EQ(tensor.sizes, (std::vector<int32_t>{10, 4}));
   EXPECT_EQ(tensor.shape_dynamism, pte::ShapeDynamism::bounded);
-  EdgeBuilder unbounded = make(std::nullopt);
+  ProgramBuilder unbounded = make(std::nullopt);
   EXPECT_NE(expect_error(unbounded, ErrorKind::unsupported).find("'x'"), std::string::npos);
 }
 

@@ -9,7 +9,7 @@
 #include <intaglio/error.h>
 
 #include "base/atomic_file.h"
-#include "edge/edge_graphs_for_tests.h"
+#include "edge/edge_programs_for_tests.h"
 #include "edge/emit/emitter.h"
 #include "edge/emit/kernel_cases_for_tests.h"
 #include "pte/kernel_dtypes.h"
@@ -19,8 +19,8 @@
 namespace intaglio {
 namespace {
 
-using test::EdgeBuilder;
 using test::KernelCase;
+using test::ProgramBuilder;
 
 constexpr DType kMeasured[] = {DType::uint8,    DType::int8,    DType::int16,   DType::int32,    DType::int64,
                                DType::uint16,   DType::uint32,  DType::uint64,  DType::boolean,  DType::float16,
@@ -40,12 +40,11 @@ DType output_type(const KernelCase& c, const Types& types, size_t output) {
 
 // The program without the check that is under test.
 void write_unchecked(const KernelCase& c, const Types& types, const std::filesystem::path& path) {
-  EdgeBuilder b;
+  ProgramBuilder b;
   std::vector<NamedArgument> arguments;
   std::vector<Value*> inputs, fixed;
-  for (const auto& [name, sizes] : c.inputs) inputs.push_back(b.typed_input(name, types.inputs, sizes));
-  for (size_t i = 0; i < c.fixed.size(); ++i)
-    fixed.push_back(b.typed_input(std::get<0>(c.fixed[i]), types.fixed[i], std::get<2>(c.fixed[i])));
+  for (const auto& [name, sizes] : c.inputs) inputs.push_back(b.input(name, sizes, types.inputs));
+  for (size_t i = 0; i < c.fixed.size(); ++i) fixed.push_back(b.input(std::get<0>(c.fixed[i]), std::get<2>(c.fixed[i]), types.fixed[i]));
   if (c.list != nullptr) arguments.push_back({c.list, inputs});
   if (c.index_list != nullptr) arguments.push_back({c.index_list, fixed});
   for (size_t i = 0; c.list == nullptr && i < inputs.size(); ++i) arguments.push_back({c.inputs[i].first, inputs[i]});
@@ -53,14 +52,12 @@ void write_unchecked(const KernelCase& c, const Types& types, const std::filesys
   arguments.insert(arguments.end(), c.others.begin(), c.others.end());
   if (c.names_input != nullptr) arguments.push_back({c.names_input, types.inputs});
   if (c.names_result != nullptr) arguments.push_back({c.names_result, output_type(c, types, 0)});
-  std::vector<OutputSpecification> outputs;
-  for (size_t i = 0; i < c.outputs.size(); ++i)
-    outputs.push_back({TensorMeta::contiguous(output_type(c, types, i), {c.outputs[i].begin(), c.outputs[i].end()})});
+  std::vector<test::Meta> outputs;
+  for (size_t i = 0; i < c.outputs.size(); ++i) outputs.emplace_back(c.outputs[i], output_type(c, types, i));
   std::vector<Node::OutputGroup> groups;
   if (c.list_result) groups.push_back({true, outputs.size()});
-  b.output(
-      b.program().graph().insert_before(nullptr, Op::get(c.op), std::move(arguments), std::move(outputs), "", std::move(groups)).output());
-  const EdgeMethod method = std::move(b).method("forward");
+  b.output(b.raw(c.op, std::move(arguments), std::move(outputs), std::move(groups)).output());
+  const EdgeMethod method = test::method_of(b);
   EmissionPools pools;
   pte::Program program;
   program.execution_plan.push_back(emit_method(method, {}, pools));

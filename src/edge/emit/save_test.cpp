@@ -9,13 +9,14 @@
 #include <fmt/format.h>
 #include <intaglio/error.h>
 
-#include "edge/edge_graphs_for_tests.h"
+#include "edge/edge_programs_for_tests.h"
 
 namespace intaglio {
 namespace {
 
 namespace fs = std::filesystem;
-using test::EdgeBuilder;
+using test::edge_of;
+using test::ProgramBuilder;
 
 class Save : public ::testing::Test {
  protected:
@@ -48,13 +49,15 @@ class FixedSizePartitioner : public Partitioner {
 };
 
 ExecutorchProgram one_delegate(const std::string& backend_id, size_t payload_size) {
-  EdgeBuilder b;
+  ProgramBuilder b;
   Value* x = b.input("x", {4});
   Delegate delegate;
   delegate.backend_id = backend_id;
   delegate.payload = std::vector<std::byte>(payload_size);
-  b.output(b.delegate_call(std::move(delegate), {x}, {{4}})[0]);
-  return std::move(b).lower({}, {FixedSizePartitioner()});
+  b.output(b.call("executorch_call_delegate", {{"", 0}, {"", x}}, {4}));
+  EdgeProgram edge = edge_of(b, std::move(delegate));
+  edge.partitioners.add(FixedSizePartitioner().clone());
+  return std::move(edge).to_executorch();
 }
 
 TEST_F(Save, AFileThatFailsItsCheckReplacesNothing) {
@@ -85,10 +88,10 @@ TEST_F(Save, ABackendChecksItsOwnPayloadsOnly) { EXPECT_NO_THROW(one_delegate("A
 
 TEST_F(Save, AnOperatorOrTypeWithoutKernelIsRefusedBeforeAnythingIsWritten) {
   const auto lowered = [](DType dtype, const char* op) {
-    EdgeBuilder b;
-    Value* x = b.typed_input("x", dtype, {4});
-    b.output(b.typed_op(op, {{"self", x}}, dtype, {4}));
-    return std::move(b).lower({});
+    ProgramBuilder b;
+    Value* x = b.input("x", {4}, dtype);
+    b.output(b.call(op, {{"self", x}}, {{4}, dtype}));
+    return edge_of(b).to_executorch();
   };
   EXPECT_NO_THROW(lowered(DType::int64, "aten.relu.default").save(folder / "out.pte"));
   const std::string written = target();

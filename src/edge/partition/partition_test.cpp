@@ -3,13 +3,15 @@
 #include <fmt/format.h>
 #include <intaglio/edge.h>
 
-#include "decompose/programs_for_tests.h"
 #include "edge/partition/groups.h"
+#include "testing/errors.h"
+#include "testing/program_builder.h"
+#include "testing/text_cases.h"
 
 namespace intaglio {
 namespace {
 
-using test::TestProgram;
+using test::ProgramBuilder;
 
 // Takes every relu, neg and mul, one group each, and keeps the buffers that they write.
 class Picky : public Partitioner {
@@ -49,13 +51,13 @@ std::string payload(const Delegate& delegate) {
 }
 
 TEST(MergePartitions, OneGroupPerBreak) {
-  TestProgram t;
+  ProgramBuilder t;
   Value *x = t.input("x", {2}), *y = t.input("y", {2});
-  Value* a = t.op("aten.relu.default", {x});
-  Value* other = t.op("aten.neg.default", {y});  // not connected, same group
-  Value* broken = t.op("aten.sigmoid.default", {a});
-  Value* b = t.op("aten.mul.Tensor", {broken, a});
-  Value* late = t.op("aten.neg.default", {other});
+  Value* a = t("aten.relu.default", x);
+  Value* other = t("aten.neg.default", y);  // not connected, same group
+  Value* broken = t("aten.sigmoid.default", a);
+  Value* b = t("aten.mul.Tensor", broken, a);
+  Value* late = t("aten.neg.default", other);
   t.returns({b, late});
   const std::vector<Node*> nodes = t.program.graph().node_list();
   const std::vector<Partition> merged = merge_partitions(t.program.graph(), {{nodes[0]}, {nodes[1]}, {nodes[3]}, {nodes[4]}});
@@ -65,24 +67,24 @@ TEST(MergePartitions, OneGroupPerBreak) {
 }
 
 TEST(MergePartitions, EntangledGroupsAreGivenUp) {
-  TestProgram t;
+  ProgramBuilder t;
   Value* x = t.input("x", {2});
-  Value* a = t.op("aten.relu.default", {x});
-  Value* outside = t.op("aten.sigmoid.default", {a});
-  Value* b = t.op("aten.mul.Tensor", {a, outside});
+  Value* a = t("aten.relu.default", x);
+  Value* outside = t("aten.sigmoid.default", a);
+  Value* b = t("aten.mul.Tensor", a, outside);
   t.returns({b});
   const std::vector<Node*> nodes = t.program.graph().node_list();
   EXPECT_TRUE(merge_partitions(t.program.graph(), {{nodes[0], nodes[2]}}).empty());
 }
 
 TEST(Partition, CutsDelegatesOut) {
-  TestProgram t;
+  ProgramBuilder t;
   Value* w = t.parameter("w", {2});
   Value* shared = t.parameter("shared", {2});
   Value* x = t.input("x", {2});
-  Value* a = t.op("aten.mul.Tensor", {t.op("aten.relu.default", {x}), w});
-  Value* s = t.op("aten.sigmoid.default", {t.op("aten.add.Tensor", {a, shared})});
-  Value* b = t.op("aten.mul.Tensor", {s, shared});
+  Value* a = t("aten.mul.Tensor", t("aten.relu.default", x), w);
+  Value* s = t("aten.sigmoid.default", t("aten.add.Tensor", a, shared));
+  Value* b = t("aten.mul.Tensor", s, shared);
   t.returns({b, a});
   std::vector<std::string> steps;
   LowerOptions options;
@@ -94,8 +96,8 @@ TEST(Partition, CutsDelegatesOut) {
   const EdgeMethod& method = lowered.methods.at(0);
   ASSERT_EQ(method.delegates.size(), 2u);
   EXPECT_NE(std::find(steps.begin(), steps.end(), "delegate to Picky"), steps.end());
-  test::expect_golden("partition_cut", method.program);
-  test::expect_golden("partition_first_delegate", *method.delegates[0].program);
+  test::expect_golden("src/edge/golden/partition_cut.txt", to_string(method.program));
+  test::expect_golden("src/edge/golden/partition_first_delegate.txt", to_string(*method.delegates[0].program));
   ASSERT_EQ(method.leftovers.size(), 2u);
   EXPECT_EQ(method.leftovers[0].op, "aten.add.Tensor");
   EXPECT_EQ(method.leftovers[0].rule, "picky: only relu, neg and mul");
@@ -104,10 +106,10 @@ TEST(Partition, CutsDelegatesOut) {
 }
 
 TEST(Partition, RefusesWhatIsNotConvex) {
-  TestProgram t;
+  ProgramBuilder t;
   Value* x = t.input("x", {2});
-  Value* a = t.op("aten.relu.default", {x});
-  Value* b = t.op("aten.mul.Tensor", {a, t.op("aten.sigmoid.default", {a})});
+  Value* a = t("aten.relu.default", x);
+  Value* b = t("aten.mul.Tensor", a, t("aten.sigmoid.default", a));
   t.returns({b});
   const std::vector<Node*> nodes = t.program.graph().node_list();
   std::vector<Partition> partitions = {{{nodes[0], nodes[2]}, {}}};
@@ -117,9 +119,9 @@ TEST(Partition, RefusesWhatIsNotConvex) {
 
 TEST(Partition, AllMethodsAreSeenAtOnce) {
   const auto program = [] {
-    TestProgram t;
+    ProgramBuilder t;
     Value* x = t.input("x", {2});
-    t.returns({t.op("aten.relu.default", {t.op("aten.sigmoid.default", {t.op("aten.relu.default", {x})})})});
+    t.returns({t("aten.relu.default", t("aten.sigmoid.default", t("aten.relu.default", x)))});
     return std::move(t.program);
   };
   std::vector<std::pair<std::string, ExportedProgram>> methods;
@@ -134,11 +136,11 @@ TEST(Partition, AllMethodsAreSeenAtOnce) {
 
 // state = relu(x) * state; returns -state.
 ExportedProgram running_product() {
-  TestProgram t;
-  Value* state = t.program.add_buffer("state", Tensor::zeros(DType::float32, {2}));
+  ProgramBuilder t;
+  Value* state = t.buffer("state", Tensor::zeros(DType::float32, {2}));
   Value* x = t.input("x", {2});
-  Value* next = t.op("aten.mul.Tensor", {t.op("aten.relu.default", {x}), state});
-  t.returns({next, t.op("aten.neg.default", {next})});
+  Value* next = t("aten.mul.Tensor", t("aten.relu.default", x), state);
+  t.returns({next, t("aten.neg.default", next)});
   t.program.output_specs[0] = {OutputSpec::Kind::buffer_mutation, "state"};
   return std::move(t.program);
 }

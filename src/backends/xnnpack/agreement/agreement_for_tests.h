@@ -13,14 +13,16 @@
 #include <intaglio/edge.h>
 #include <intaglio/xnnpack.h>
 
-#include "backends/xnnpack/test_program.h"
+#include "edge/edge_programs_for_tests.h"
 #include "runtime/runtime.h"
 
 namespace intaglio::xnnpack::agreement {
 
+using test::ProgramBuilder;
+
 using Results = std::vector<Value*>;
 using Ints = std::vector<int64_t>;
-using Build = std::function<Results(TestProgram&)>;
+using Build = std::function<Results(ProgramBuilder&)>;
 
 struct Case {
   const char* name;
@@ -47,17 +49,8 @@ inline Tensor sample(const TensorMeta& meta, uint32_t seed) {
   return meta.dtype == DType::float32 ? tensor : converted(tensor, meta.dtype);
 }
 
-inline EdgeProgram undelegated(TestProgram& t) {
-  EdgeProgram edge;
-  EdgeMethod method;
-  method.name = "forward";
-  method.program = std::move(t.program);
-  edge.methods.push_back(std::move(method));
-  return edge;
-}
-
 // The whole program as one delegate call.
-inline EdgeProgram delegated(TestProgram& t) {
+inline EdgeProgram delegated(ProgramBuilder& t) {
   const XnnpackPartitioner partitioner;
   partitioner.transform(t.program);
   const PartitionResult result = partitioner.partition(t.program);
@@ -104,7 +97,7 @@ inline std::vector<runtime::RunValue> samples_for(const ExportedProgram& program
   return inputs;
 }
 
-inline void build(TestProgram& t, const Build& builder) { t.returns(builder(t)); }
+inline void build(ProgramBuilder& t, const Build& builder) { t.returns(builder(t)); }
 
 inline void expect_close(const Tensor& got, const Tensor& expected, double tolerance) {
   ASSERT_EQ(got.sizes(), expected.sizes());
@@ -119,11 +112,11 @@ inline void expect_close(const Tensor& got, const Tensor& expected, double toler
 }
 
 inline void expect_agreement(const Case& given) {
-  TestProgram ours, theirs;
+  ProgramBuilder ours, theirs;
   build(ours, given.build);
   build(theirs, given.reference ? given.reference : given.build);
   const auto inputs = samples_for(ours.program);
-  const std::vector<Tensor> expected = run(undelegated(theirs), inputs);
+  const std::vector<Tensor> expected = run(test::edge_of(theirs), inputs);
   const std::vector<Tensor> got = run(delegated(ours), inputs);
   ASSERT_EQ(got.size(), expected.size());
   for (size_t i = 0; i < got.size(); ++i) expect_close(got[i], expected[i], given.tolerance);

@@ -10,20 +10,20 @@ class Beyond : public testing::TestWithParam<Case> {};
 
 TEST_P(Beyond, AgreesWithPortableKernels) { expect_agreement(GetParam()); }
 
-Value* positive(TestProgram& t) { return t("aten.add.Scalar", t("aten.abs.default", t.input({2, 3, 4})), 0.5); }
+Value* positive(ProgramBuilder& t) { return t("aten.add.Scalar", t("aten.abs.default", t.input({2, 3, 4})), 0.5); }
 Build power(double exponent) {
-  return [=](TestProgram& t) { return Results{t("aten.pow.Tensor_Scalar", positive(t), exponent)}; };
+  return [=](ProgramBuilder& t) { return Results{t("aten.pow.Tensor_Scalar", positive(t), exponent)}; };
 }
 Build with_alpha(const char* op, double alpha, bool constant) {
-  return [=](TestProgram& t) {
+  return [=](ProgramBuilder& t) {
     Value* x = t.input({2, 3, 4});
     Node& node = t.node(op, {x, constant ? t.weight("w", {3, 1}) : t.input({2, 3, 4})});
     t.program.graph().set_argument(node, "alpha", alpha);
     return Results{node.output()};
   };
 }
-Value* tanh_gelu(TestProgram& t, Value* x) { return t("aten.gelu.default", x, std::string("tanh")); }
-Results group_norm(TestProgram& t, Value* x, int64_t groups) {
+Value* tanh_gelu(ProgramBuilder& t, Value* x) { return t("aten.gelu.default", x, std::string("tanh")); }
+Results group_norm(ProgramBuilder& t, Value* x, int64_t groups) {
   const std::vector<SymInt> sizes = x->sizes();
   const int64_t channels = sizes[1].value(), area = sizes[2].value() * sizes[3].value();
   return {t.node("aten.native_group_norm.default",
@@ -31,13 +31,13 @@ Results group_norm(TestProgram& t, Value* x, int64_t groups) {
               .output()};
 }
 Build nearest(std::vector<SymInt> sizes, double vertical, double horizontal) {
-  return [=](TestProgram& t) {
+  return [=](ProgramBuilder& t) {
     Value* y = t.convolution(t.input(sizes), t.weight("w", {4, 3, 3, 3}), nullptr);
     return Results{t("aten.upsample_nearest2d.vec", y, Argument(), std::vector<double>{vertical, horizontal})};
   };
 }
 Build average(bool counted, int64_t divisor) {
-  return [=](TestProgram& t) {
+  return [=](ProgramBuilder& t) {
     return Results{t("aten.avg_pool2d.default", t.input({1, 3, 8, 8}), Ints{3, 3}, Ints{2, 2}, Ints{1, 1}, false, counted,
                      divisor == 0 ? Argument() : Argument(divisor))};
   };
@@ -48,49 +48,50 @@ const Case cases[] = {
     {"pow_minus_1", power(-1)},
     {"pow_minus_half", power(-0.5)},
     {"pow_half", power(0.5)},
-    {"pow_3", [](TestProgram& t) { return Results{t("aten.pow.Tensor_Scalar", t.input({2, 3, 4}), 3)}; }},
+    {"pow_3", [](ProgramBuilder& t) { return Results{t("aten.pow.Tensor_Scalar", t.input({2, 3, 4}), 3)}; }},
     {"pow_4", power(4)},
-    {"reciprocal", [](TestProgram& t) { return Results{t("aten.reciprocal.default", positive(t))}; }},
+    {"reciprocal", [](ProgramBuilder& t) { return Results{t("aten.reciprocal.default", positive(t))}; }},
     {"add_alpha", with_alpha("aten.add.Tensor", 2.5, false)},
     {"sub_alpha", with_alpha("aten.sub.Tensor", -3, false)},
     {"add_alpha_constant", with_alpha("aten.add.Tensor", 2, true)},
     {"int8_add_alpha",  // in float, between converts
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        Value* x = t.qdq(t.input({2, 3, 4}), 0.024, 5);
        Node& node = t.node("aten.add.Tensor", {x, t.qdq(t.input({2, 3, 4}), 0.024, 5)});
        t.program.graph().set_argument(node, "alpha", 2);
        return Results{t.qdq(node.output(), 0.05, 3)};
      },
      0.051},
-    {"gelu_tanh", [](TestProgram& t) { return Results{tanh_gelu(t, t.input({2, 3, 40}))}; }},
-    {"half_gelu_tanh", [](TestProgram& t) { return Results{tanh_gelu(t, t.input({2, 3, 40}, DType::float16))}; }, 4e-3},
-    {"int8_gelu_tanh", [](TestProgram& t) { return Results{t.qdq(tanh_gelu(t, t.qdq(t.input({2, 30}), 0.024, 5)), 0.02, -120)}; }, 0.021},
-    {"selu", [](TestProgram& t) { return Results{t("aten.elu.default", t.input({2, 3, 4}), 1.6732632, 1.0507009, 1.0)}; }},
-    {"celu", [](TestProgram& t) { return Results{t("aten.elu.default", t.input({2, 3, 4}), 1.5, 1.0, 1 / 1.5)}; }},
-    {"softmax_rows", [](TestProgram& t) { return Results{t("aten._softmax.default", t.input({2, 3, 4, 5}), 2, false)}; }},
-    {"softmax_first", [](TestProgram& t) { return Results{t("aten._softmax.default", t.input({3, 4}), 0, false)}; }},
-    {"softmax_middle", [](TestProgram& t) { return Results{t("aten._softmax.default", t.input({2, 3, 4}), -2, false)}; }},
-    {"mm_of_values", [](TestProgram& t) { return Results{t("aten.mm.default", t.input({3, 4}), t.input({4, 5}))}; }},
+    {"gelu_tanh", [](ProgramBuilder& t) { return Results{tanh_gelu(t, t.input({2, 3, 40}))}; }},
+    {"half_gelu_tanh", [](ProgramBuilder& t) { return Results{tanh_gelu(t, t.input({2, 3, 40}, DType::float16))}; }, 4e-3},
+    {"int8_gelu_tanh", [](ProgramBuilder& t) { return Results{t.qdq(tanh_gelu(t, t.qdq(t.input({2, 30}), 0.024, 5)), 0.02, -120)}; },
+     0.021},
+    {"selu", [](ProgramBuilder& t) { return Results{t("aten.elu.default", t.input({2, 3, 4}), 1.6732632, 1.0507009, 1.0)}; }},
+    {"celu", [](ProgramBuilder& t) { return Results{t("aten.elu.default", t.input({2, 3, 4}), 1.5, 1.0, 1 / 1.5)}; }},
+    {"softmax_rows", [](ProgramBuilder& t) { return Results{t("aten._softmax.default", t.input({2, 3, 4, 5}), 2, false)}; }},
+    {"softmax_first", [](ProgramBuilder& t) { return Results{t("aten._softmax.default", t.input({3, 4}), 0, false)}; }},
+    {"softmax_middle", [](ProgramBuilder& t) { return Results{t("aten._softmax.default", t.input({2, 3, 4}), -2, false)}; }},
+    {"mm_of_values", [](ProgramBuilder& t) { return Results{t("aten.mm.default", t.input({3, 4}), t.input({4, 5}))}; }},
     {"linear_of_values",
-     [](TestProgram& t) { return Results{t("aten.linear.default", t.input({2, 3, 4}), t.input({5, 4}), t.weight("b", {5}))}; }},
+     [](ProgramBuilder& t) { return Results{t("aten.linear.default", t.input({2, 3, 4}), t.input({5, 4}), t.weight("b", {5}))}; }},
     {"linear_of_values_and_bias",
-     [](TestProgram& t) { return Results{t("aten.linear.default", t.input({3, 4}), t.input({5, 4}), t.input({5}))}; }},
-    {"addmm_of_values", [](TestProgram& t) { return Results{t("aten.addmm.default", t.input({5}), t.input({3, 4}), t.input({4, 5}))}; }},
-    {"bmm_with_constant", [](TestProgram& t) { return Results{t("aten.bmm.default", t.input({2, 3, 4}), t.weight("w", {2, 4, 5}))}; }},
+     [](ProgramBuilder& t) { return Results{t("aten.linear.default", t.input({3, 4}), t.input({5, 4}), t.input({5}))}; }},
+    {"addmm_of_values", [](ProgramBuilder& t) { return Results{t("aten.addmm.default", t.input({5}), t.input({3, 4}), t.input({4, 5}))}; }},
+    {"bmm_with_constant", [](ProgramBuilder& t) { return Results{t("aten.bmm.default", t.input({2, 3, 4}), t.weight("w", {2, 4, 5}))}; }},
     {"cat_of_same",
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        Value* x = t("aten.sin.default", t.input({2, 3}));
        return Results{t("aten.cat.default", Results{x, x, t.input({2, 3}), x}, 1)};
      }},
-    {"cat_of_one", [](TestProgram& t) { return Results{t("aten.sin.default", t("aten.cat.default", Results{t.input({2, 3})}, 1))}; }},
+    {"cat_of_one", [](ProgramBuilder& t) { return Results{t("aten.sin.default", t("aten.cat.default", Results{t.input({2, 3})}, 1))}; }},
     {"avg_pool_counted", average(true, 0)},
     {"avg_pool_divisor", average(false, 5)},
     {"avg_pool_counted_and_divisor", average(true, 4)},
-    {"amin", [](TestProgram& t) { return Results{t("aten.amin.default", t.input({2, 5, 7}), Ints{1}, false)}; }},
-    {"group_norm", [](TestProgram& t) { return group_norm(t, t.input({2, 6, 3, 5}), 2); }},
-    {"group_norm_long", [](TestProgram& t) { return group_norm(t, t.input({1, 4, 50, 50}), 1); }},
+    {"amin", [](ProgramBuilder& t) { return Results{t("aten.amin.default", t.input({2, 5, 7}), Ints{1}, false)}; }},
+    {"group_norm", [](ProgramBuilder& t) { return group_norm(t, t.input({2, 6, 3, 5}), 2); }},
+    {"group_norm_long", [](ProgramBuilder& t) { return group_norm(t, t.input({1, 4, 50, 50}), 1); }},
     {"instance_norm",
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        return Results{t.node("aten._native_batch_norm_legit.no_stats",
                              {t.input({1, 4, 3, 5}), t.weight("w", {4}), t.weight("b", {4}), true, 0.1, 1e-5})
                           .output()};

@@ -10,31 +10,32 @@ class Blocks : public testing::TestWithParam<Case> {};
 
 TEST_P(Blocks, AgreeWithPortableKernels) { expect_agreement(GetParam()); }
 
-SymInt batch(TestProgram& t) {
+SymInt batch(ProgramBuilder& t) {
   t.program.range_constraints["s0"] = {1, 8};
   return SymInt(parse_sym_expr("s0"), "s0", 3);
 }
-Value* half(TestProgram& t, std::vector<SymInt> sizes) { return t.input(std::move(sizes), DType::float16); }
+Value* half(ProgramBuilder& t, std::vector<SymInt> sizes) { return t.input(std::move(sizes), DType::float16); }
 
 // mean, sum or amax: of a tensor over dimensions.
 Build reduction(const char* op, std::vector<SymInt> sizes, Ints dims, bool keepdim) {
-  return [=](TestProgram& t) { return Results{t(op, t.input(sizes), dims, keepdim)}; };
+  return [=](ProgramBuilder& t) { return Results{t(op, t.input(sizes), dims, keepdim)}; };
 }
-Results layer_norm(TestProgram& t, Value* x, const Sizes& normalized, bool affine) {
+Results layer_norm(ProgramBuilder& t, Value* x, const Sizes& normalized, bool affine) {
   const Argument weight = affine ? Argument(t.weight("w", normalized)) : Argument();
   const Argument bias = affine ? Argument(t.weight("b", normalized)) : Argument();
   return {t.node("aten.native_layer_norm.default", {x, Ints(normalized.begin(), normalized.end()), weight, bias, 1e-5}).output()};
 }
-Value* far_from_zero(TestProgram& t) { return t("aten.add.Scalar", t.input({2, 5, 12}), 1000); }
+Value* far_from_zero(ProgramBuilder& t) { return t("aten.add.Scalar", t.input({2, 5, 12}), 1000); }
 Build slices(std::vector<SymInt> sizes, int64_t dim, int64_t start, int64_t end, int64_t step) {
-  return [=](TestProgram& t) { return Results{t("aten.slice_copy.Tensor", t("aten.sin.default", t.input(sizes)), dim, start, end, step)}; };
+  return
+      [=](ProgramBuilder& t) { return Results{t("aten.slice_copy.Tensor", t("aten.sin.default", t.input(sizes)), dim, start, end, step)}; };
 }
 Build chosen(std::vector<bool> mask, double fill, bool fill_first) {
-  return [=](TestProgram& t) {
+  return [=](ProgramBuilder& t) {
     Tensor tensor = Tensor::empty(DType::boolean, {static_cast<int64_t>(mask.size())});
     std::copy(mask.begin(), mask.end(), tensor.mutable_data<bool>());
-    Value* condition = t.constant("mask", tensor);
-    Value* number = t.constant("fill", Tensor::scalar(static_cast<float>(fill)));
+    Value* condition = t.buffer("mask", tensor);
+    Value* number = t.buffer("fill", Tensor::scalar(static_cast<float>(fill)));
     Value* x = t.input({3, 4});
     Value* y = fill_first ? t("aten.where.self", condition, number, x) : t("aten.where.self", condition, x, number);
     return Results{std::isinf(fill) ? t("aten._softmax.default", y, -1, false) : y};
@@ -51,22 +52,23 @@ const Case cases[] = {
     {"mean_first", reduction("aten.mean.dim", {5, 7}, {0}, true)},
     {"mean_of_all", reduction("aten.mean.dim", {5, 7}, {}, true)},
     {"mean_channels", reduction("aten.mean.dim", {2, 5, 3, 4}, {1}, true)},
-    {"mean_last_symbolic", [](TestProgram& t) { return Results{t("aten.mean.dim", t.input({batch(t), 3, 7}), Ints{-1}, true)}; }},
-    {"mean_half", [](TestProgram& t) { return Results{t("aten.mean.dim", half(t, {3, 64}), Ints{-1}, true)}; }, 2e-3},
+    {"mean_last_symbolic", [](ProgramBuilder& t) { return Results{t("aten.mean.dim", t.input({batch(t), 3, 7}), Ints{-1}, true)}; }},
+    {"mean_half", [](ProgramBuilder& t) { return Results{t("aten.mean.dim", half(t, {3, 64}), Ints{-1}, true)}; }, 2e-3},
     {"sum_last", reduction("aten.sum.dim_IntList", {2, 3, 7}, {-1}, true)},
     {"sum_middle", reduction("aten.sum.dim_IntList", {2, 5, 7}, {1}, false)},
     {"amax_last", reduction("aten.amax.default", {2, 3, 7}, {-1}, true)},
     {"amax_middle", reduction("aten.amax.default", {2, 5, 7}, {1}, false)},
     {"amax_image", reduction("aten.amax.default", {2, 5, 7, 4}, {2, 3}, true)},
-    {"max_rows", [](TestProgram& t) { return Results{t.node("aten.max.dim", {t.input({2, 3, 5, 7}), int64_t{2}, true}).output()}; }},
-    {"max_columns", [](TestProgram& t) { return Results{t.node("aten.max.dim", {t.input({2, 3, 5, 7}), int64_t{-1}, false}).output()}; }},
-    {"layer_norm", [](TestProgram& t) { return layer_norm(t, t.input({2, 5, 12}), {12}, true); }},
-    {"layer_norm_plain", [](TestProgram& t) { return layer_norm(t, t.input({2, 5, 12}), {12}, false); }},
-    {"layer_norm_of_two", [](TestProgram& t) { return layer_norm(t, t.input({2, 5, 12}), {5, 12}, true); }},
-    {"layer_norm_symbolic", [](TestProgram& t) { return layer_norm(t, t.input({batch(t), 5, 12}), {12}, true); }},
-    {"layer_norm_far_from_zero", [](TestProgram& t) { return layer_norm(t, far_from_zero(t), {12}, false); }, 5e-4,
+    {"max_rows", [](ProgramBuilder& t) { return Results{t.node("aten.max.dim", {t.input({2, 3, 5, 7}), int64_t{2}, true}).output()}; }},
+    {"max_columns",
+     [](ProgramBuilder& t) { return Results{t.node("aten.max.dim", {t.input({2, 3, 5, 7}), int64_t{-1}, false}).output()}; }},
+    {"layer_norm", [](ProgramBuilder& t) { return layer_norm(t, t.input({2, 5, 12}), {12}, true); }},
+    {"layer_norm_plain", [](ProgramBuilder& t) { return layer_norm(t, t.input({2, 5, 12}), {12}, false); }},
+    {"layer_norm_of_two", [](ProgramBuilder& t) { return layer_norm(t, t.input({2, 5, 12}), {5, 12}, true); }},
+    {"layer_norm_symbolic", [](ProgramBuilder& t) { return layer_norm(t, t.input({batch(t), 5, 12}), {12}, true); }},
+    {"layer_norm_far_from_zero", [](ProgramBuilder& t) { return layer_norm(t, far_from_zero(t), {12}, false); }, 5e-4,
      // The portable kernel subtracts squares of what is far from zero, and is off by a hundredth.
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        Value* x = far_from_zero(t);
        Value* centered = t("aten.sub.Tensor", x, t("aten.mean.dim", x, Ints{-1}, true));
        Value* variance = t("aten.mean.dim", t("aten.mul.Tensor", centered, centered), Ints{-1}, true);
@@ -74,7 +76,7 @@ const Case cases[] = {
      }},
     // A thousand equal squares, added one by one, are all rounded the same way.
     {"layer_norm_half_zeros",
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        Value* x = t("aten.add.Scalar", t.input({2, 768}), 3);
        return layer_norm(t, t("aten.constant_pad_nd.default", x, Ints{0, 768}, 0), {1536}, false);
      },
@@ -87,25 +89,27 @@ const Case cases[] = {
     {"slice_image_rows", slices({2, 3, 9, 4}, 2, 1, 8, 3)},
     {"slice_first", slices({8, 3}, 0, -7, 8, 4)},
     {"expand",
-     [](TestProgram& t) { return Results{t("aten.sin.default", t("aten.expand_copy.default", t.input({2, 1, 3, 4}), Ints{2, 5, 3, 4}))}; }},
+     [](ProgramBuilder& t) {
+       return Results{t("aten.sin.default", t("aten.expand_copy.default", t.input({2, 1, 3, 4}), Ints{2, 5, 3, 4}))};
+     }},
     {"expand_in_front",
-     [](TestProgram& t) { return Results{t("aten.sin.default", t("aten.expand_copy.default", t.input({3, 1}), Ints{2, -1, 5}))}; }},
+     [](ProgramBuilder& t) { return Results{t("aten.sin.default", t("aten.expand_copy.default", t.input({3, 1}), Ints{2, -1, 5}))}; }},
     {"expand_of_five",
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        return Results{t("aten.sin.default", t("aten.expand_copy.default", t.input({1, 2, 1, 3, 4}), Ints{1, 2, 4, 3, 4}))};
      }},
     {"expand_then_add",
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        Value* wide = t("aten.expand_copy.default", t.input({2, 1, 4}), Ints{2, 3, 4});
        return Results{t("aten.add.Tensor", wide, t.input({2, 3, 4})), t("aten.mul.Tensor", t.input({2, 3, 4}), wide)};
      }},
     {"expand_then_add_itself",
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        Value* wide = t("aten.expand_copy.default", t.input({2, 1, 4}), Ints{2, 3, 4});
        return Results{t("aten.add.Tensor", wide, wide)};
      }},
     {"expand_symbolic",
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        const SymInt n = batch(t);
        Value* wide = t("aten.expand_copy.default", t.input({n, 1, 4}), Ints{-1, 3, 4});
        return Results{t("aten.sin.default", wide)};

@@ -12,81 +12,82 @@ using namespace agreement;
 class DynamicAgreement : public testing::TestWithParam<Case> {};
 TEST_P(DynamicAgreement, WithPortableKernels) { expect_agreement(GetParam()); }
 
-using Quantize = Value* (TestProgram::*)(Value*);
-constexpr Quantize by_tensor = &TestProgram::dynamic_qdq, by_row = &TestProgram::dynamic_rows;
+using Quantize = Value* (ProgramBuilder::*)(Value*);
+constexpr Quantize by_tensor = &ProgramBuilder::dynamic_qdq, by_row = &ProgramBuilder::dynamic_rows;
 
-Value* bias(TestProgram& t, const char* name, int64_t channels) { return t.weight(name, {channels}); }
-Value* relu(TestProgram& t, Value* x) { return t("aten.relu.default", x); }
-Value* relu6(TestProgram& t, Value* x) { return t("aten.hardtanh.default", x, 0.0, 6.0); }
+Value* bias(ProgramBuilder& t, const char* name, int64_t channels) { return t.weight(name, {channels}); }
+Value* relu(ProgramBuilder& t, Value* x) { return t("aten.relu.default", x); }
+Value* relu6(ProgramBuilder& t, Value* x) { return t("aten.hardtanh.default", x, 0.0, 6.0); }
 
-Value* linear(TestProgram& t, Value* x, const char* name, Sizes weight) {
+Value* linear(ProgramBuilder& t, Value* x, const char* name, Sizes weight) {
   return t("aten.linear.default", x, t.int8_weight(name, weight), bias(t, (std::string(name) + "_b").c_str(), weight[0]));
 }
 Build linear_of(Sizes input, Quantize quantize) {
-  return [=](TestProgram& t) { return Results{linear(t, (t.*quantize)(t.input({input.begin(), input.end()})), "w", {5, input.back()})}; };
+  return [=](ProgramBuilder& t) { return Results{linear(t, (t.*quantize)(t.input(input)), "w", {5, input.back()})}; };
 }
 // The reshape of an image to rows stays in front of their quantization.
 Build behind_a_reshape(Quantize quantize) {
-  return [=](TestProgram& t) {
+  return [=](ProgramBuilder& t) {
     Value* rows = t("aten.view_copy.default", t.input({2, 3, 4, 9}), Ints{2, 12, 9});
     return Results{linear(t, (t.*quantize)(rows), "w", {5, 9})};
   };
 }
 // Two linears on one input, whose parameters are found once.
 Build pair(Quantize quantize) {
-  return [=](TestProgram& t) {
+  return [=](ProgramBuilder& t) {
     Value* x = (t.*quantize)(t.input({3, 9}));
     return Results{linear(t, x, "v", {5, 9}), relu(t, linear(t, x, "w", {4, 9}))};
   };
 }
 Build chain(Quantize quantize) {
-  return [=](TestProgram& t) {
+  return [=](ProgramBuilder& t) {
     Value* hidden = relu6(t, linear(t, (t.*quantize)(t.input({3, 9})), "v", {7, 9}));
     return Results{linear(t, (t.*quantize)(hidden), "w", {4, 7})};
   };
 }
 // Behind a static linear: what the dynamic one reads was int8 already.
 Build static_then(Quantize quantize) {
-  return [=](TestProgram& t) {
+  return [=](ProgramBuilder& t) {
     Value* hidden = t.qdq(relu(t, linear(t, t.qdq(t.input({3, 9}), 0.024, 5), "v", {7, 9})), 0.04, -128);
     return Results{linear(t, (t.*quantize)(hidden), "w", {4, 7})};
   };
 }
 Build then_static(Quantize quantize) {
-  return [=](TestProgram& t) {
+  return [=](ProgramBuilder& t) {
     Value* hidden = t.qdq(linear(t, (t.*quantize)(t.input({3, 9})), "v", {7, 9}), 0.04, 3);
     return Results{t.qdq(relu(t, linear(t, hidden, "w", {4, 7})), 0.05, -128)};
   };
 }
 // One tensor read by a static, a dynamic and a float operator.
 Build three_readers(Quantize quantize) {
-  return [=](TestProgram& t) {
+  return [=](ProgramBuilder& t) {
     Value* x = t.input({3, 9});
     return Results{linear(t, (t.*quantize)(x), "v", {5, 9}), t.qdq(linear(t, t.qdq(x, 0.024, 5), "w", {4, 9}), 0.05, 0), relu(t, x)};
   };
 }
-Value* per_tensor_weight(TestProgram& t, Sizes sizes) {
+Value* per_tensor_weight(ProgramBuilder& t, Sizes sizes) {
   Tensor data = Tensor::empty(DType::int8, sizes);
   for (int64_t i = 0; i < data.numel(); ++i) data.mutable_data<int8_t>()[i] = static_cast<int8_t>(i * 37 % 255 - 127);
-  return t("quantized_decomposed.dequantize_per_tensor.default", t.constant("w", data), 0.004, 0, -127, 127, DType::int8);
+  return t("quantized_decomposed.dequantize_per_tensor.default", t.buffer("w", data), 0.004, 0, -127, 127, DType::int8);
 }
 Build per_tensor_linear(Quantize quantize) {
-  return [=](TestProgram& t) {
+  return [=](ProgramBuilder& t) {
     return Results{t("aten.linear.default", (t.*quantize)(t.input({3, 9})), per_tensor_weight(t, {5, 9}), bias(t, "b", 5))};
   };
 }
 Build transposed_linear(Quantize quantize) {
-  return [=](TestProgram& t) {
+  return [=](ProgramBuilder& t) {
     Value* w = t("aten.permute_copy.default", t.int8_weight("w", {5, 9}), Ints{1, 0});
     return Results{t("aten.addmm.default", bias(t, "b", 5), (t.*quantize)(t.input({3, 9})), w)};
   };
 }
 
-Value* convolution(TestProgram& t, Value* x, const char* name, Sizes weight, int64_t stride = 1, int64_t padding = 1, int64_t groups = 1) {
+Value* convolution(ProgramBuilder& t, Value* x, const char* name, Sizes weight, int64_t stride = 1, int64_t padding = 1,
+                   int64_t groups = 1) {
   return t.convolution(t.dynamic_qdq(x), t.int8_weight(name, weight), bias(t, (std::string(name) + "_b").c_str(), weight[0]), stride,
                        padding, groups);
 }
-Results transposed(TestProgram& t, int64_t rank) {
+Results transposed(ProgramBuilder& t, int64_t rank) {
   const std::vector<SymInt> sizes = rank == 4 ? std::vector<SymInt>{1, 4, 5, 6} : std::vector<SymInt>{1, 4, 5};
   Value* w = t.int8_weight("w", rank == 4 ? Sizes{4, 3, 3, 2} : Sizes{4, 3, 3}, 1);
   const size_t n = rank - 2;
@@ -95,16 +96,16 @@ Results transposed(TestProgram& t, int64_t rank) {
 }
 
 // Float16 programs keep int8 weights; what is behind the dequantize nodes is float16.
-Value* half_weight(TestProgram& t, Sizes sizes) {
+Value* half_weight(ProgramBuilder& t, Sizes sizes) {
   Value* w = t.int8_weight("w", std::move(sizes));
   t.program.graph().set_argument(*w->producer(), "out_dtype", DType::float16);
   w->meta().dtype = DType::float16;
   return w;
 }
-Value* half_bias(TestProgram& t, int64_t channels) {
-  return t.constant("w_b", converted(*t.program.constant(bias(t, "b", channels)), DType::float16));
+Value* half_bias(ProgramBuilder& t, int64_t channels) {
+  return t.buffer("w_b", converted(*t.program.constant(bias(t, "b", channels)), DType::float16));
 }
-Value* floats(TestProgram& t, Value* x) {
+Value* floats(ProgramBuilder& t, Value* x) {
   Node& cast = t.node("dim_order_ops._to_dim_order_copy.default", {x});
   t.program.graph().set_argument(cast, "dtype", DType::float32);
   cast.output()->meta().dtype = DType::float32;
@@ -119,7 +120,7 @@ const Case cases[] = {
     {"linear_one_row", linear_of({1, 9}, by_tensor), near},
     {"linear_by_tensor_runs_by_row", linear_of({3, 9}, by_tensor), near, linear_of({3, 9}, by_row)},
     {"linear_vector", linear_of({9}, by_tensor), near,
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        Value* x = t("aten.view_copy.default", t.dynamic_qdq(t.input({9})), Ints{1, 9});
        return Results{t("aten.view_copy.default", linear(t, x, "w", {5, 9}), Ints{5})};
      }},
@@ -134,68 +135,70 @@ const Case cases[] = {
     {"dynamic_then_static", then_static(by_tensor), 0.06, then_static(by_row)},
     {"three_readers", three_readers(by_tensor), 0.06, three_readers(by_row)},
     {"half_linear",
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        return Results{t("aten.linear.default", t.dynamic_qdq(t.input({3, 9}, DType::float16)), half_weight(t, {5, 9}), half_bias(t, 5))};
      },
-     near, [](TestProgram& t) { return Results{linear(t, t.dynamic_rows(floats(t, t.input({3, 9}, DType::float16))), "w", {5, 9})}; }},
+     near, [](ProgramBuilder& t) { return Results{linear(t, t.dynamic_rows(floats(t, t.input({3, 9}, DType::float16))), "w", {5, 9})}; }},
     {"half_conv",
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        return Results{t.convolution(t.dynamic_qdq(t.input({1, 3, 8, 9}, DType::float16)), half_weight(t, {4, 3, 3, 3}), half_bias(t, 4))};
      },
      0.06,
-     [](TestProgram& t) { return Results{convolution(t, floats(t, t.input({1, 3, 8, 9}, DType::float16)), "w", {4, 3, 3, 3}, 1, 0)}; }},
-    {"conv", [](TestProgram& t) { return Results{convolution(t, t.input({1, 3, 8, 9}), "w", {4, 3, 3, 3})}; }, near},
-    {"conv_relu", [](TestProgram& t) { return Results{relu(t, convolution(t, t.input({1, 3, 8, 9}), "w", {4, 3, 3, 3}, 2))}; }, near},
-    {"conv_grouped", [](TestProgram& t) { return Results{convolution(t, t.input({1, 4, 8, 9}), "w", {4, 2, 3, 3}, 1, 1, 2)}; }, near},
+     [](ProgramBuilder& t) { return Results{convolution(t, floats(t, t.input({1, 3, 8, 9}, DType::float16)), "w", {4, 3, 3, 3}, 1, 0)}; }},
+    {"conv", [](ProgramBuilder& t) { return Results{convolution(t, t.input({1, 3, 8, 9}), "w", {4, 3, 3, 3})}; }, near},
+    {"conv_relu", [](ProgramBuilder& t) { return Results{relu(t, convolution(t, t.input({1, 3, 8, 9}), "w", {4, 3, 3, 3}, 2))}; }, near},
+    {"conv_grouped", [](ProgramBuilder& t) { return Results{convolution(t, t.input({1, 4, 8, 9}), "w", {4, 2, 3, 3}, 1, 1, 2)}; }, near},
     {"conv_depthwise_runs_as_grouped",
-     [](TestProgram& t) { return Results{convolution(t, t.input({1, 4, 8, 9}), "w", {8, 1, 3, 3}, 1, 1, 4)}; }, near},
-    {"conv_one_channel", [](TestProgram& t) { return Results{convolution(t, t.input({1, 1, 8, 9}), "w", {4, 1, 3, 3})}; }, near},
+     [](ProgramBuilder& t) { return Results{convolution(t, t.input({1, 4, 8, 9}), "w", {8, 1, 3, 3}, 1, 1, 4)}; }, near},
+    {"conv_one_channel", [](ProgramBuilder& t) { return Results{convolution(t, t.input({1, 1, 8, 9}), "w", {4, 1, 3, 3})}; }, near},
     {"conv_per_tensor_weight",
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        return Results{t.convolution(t.dynamic_qdq(t.input({1, 3, 8, 9})), per_tensor_weight(t, {4, 3, 3, 3}), nullptr)};
      },
      near},
-    {"conv1d", [](TestProgram& t) { return Results{relu(t, convolution(t, t.input({1, 3, 20}), "w", {4, 3, 5}, 2, 2))}; }, near},
+    {"conv1d", [](ProgramBuilder& t) { return Results{relu(t, convolution(t, t.input({1, 3, 20}), "w", {4, 3, 5}, 2, 2))}; }, near},
     {"conv1d_chain",
-     [](TestProgram& t) { return Results{convolution(t, relu(t, convolution(t, t.input({1, 3, 20}), "v", {4, 3, 5})), "w", {4, 4, 3})}; },
+     [](ProgramBuilder& t) {
+       return Results{convolution(t, relu(t, convolution(t, t.input({1, 3, 20}), "v", {4, 3, 5})), "w", {4, 4, 3})};
+     },
      0.06},
-    {"conv_transpose", [](TestProgram& t) { return transposed(t, 4); }, near},
-    {"conv_transpose1d", [](TestProgram& t) { return transposed(t, 3); }, near},
+    {"conv_transpose", [](ProgramBuilder& t) { return transposed(t, 4); }, near},
+    {"conv_transpose1d", [](ProgramBuilder& t) { return transposed(t, 3); }, near},
     {"pad_conv",
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        Value* x = t("aten.constant_pad_nd.default", t.input({1, 3, 8, 8}), Ints{0, 1, 0, 1}, 0.0);
        return Results{convolution(t, x, "w", {4, 3, 3, 3}, 2, 0)};
      },
      near},
     {"conv_relu6_conv_linear",  // images, then rows: transposes stay in float
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        Value* x = relu6(t, convolution(t, t.input({1, 3, 8, 8}), "u", {4, 3, 3, 3}));
        x = t("aten.mean.dim", relu(t, convolution(t, x, "v", {6, 4, 1, 1}, 1, 0)), Ints{2, 3}, false);
        return Results{linear(t, t.dynamic_qdq(x), "w", {5, 6})};
      },
      0.06},
     {"linear_over_channels",
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        Value* rows = t("aten.permute_copy.default", convolution(t, t.input({1, 3, 6, 6}), "v", {4, 3, 3, 3}), Ints{0, 2, 3, 1});
        return Results{linear(t, t.dynamic_rows(rows), "w", {5, 4})};
      },
      0.06},
     {"wide_convs_of_one_image",
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        Value* x = t.dynamic_qdq(t.input({1, 3, 8, 8}));
        return Results{t.convolution(x, t.int8_weight("v", {4, 3, 3, 3}), nullptr),
                       t.convolution(x, t.int8_weight("w", {2, 3, 2, 3}), nullptr)};
      },
      near},
     {"pointwise_convs_of_one_image",
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        Value* x = t.dynamic_qdq(t.input({1, 3, 8, 8}));
        return Results{t.convolution(x, t.int8_weight("v", {4, 3, 1, 1}), nullptr, 2),
                       t.convolution(x, t.int8_weight("w", {2, 3, 1, 1}), nullptr)};
      },
      near},
     {"wide_and_pointwise_conv_of_one_image",
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        Value* x = t.dynamic_qdq(t.input({1, 3, 8, 8}));
        return Results{t.convolution(x, t.int8_weight("v", {4, 3, 3, 3}), nullptr),
                       t.convolution(x, t.int8_weight("w", {2, 3, 1, 1}), nullptr)};

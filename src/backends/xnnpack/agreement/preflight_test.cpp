@@ -13,7 +13,7 @@
 
 #include "backends/xnnpack/payload/check_payload.h"
 #include "backends/xnnpack/payload/payload_writer.h"
-#include "edge/edge_graphs_for_tests.h"
+#include "edge/edge_programs_for_tests.h"
 #include "runtime/runtime.h"
 
 namespace intaglio::xnnpack {
@@ -89,32 +89,28 @@ bool passes_check(const PayloadGraph& graph) {
 // As a program of one delegate call, on zeros.
 bool runs(runtime::PteRunner& runner, const PayloadGraph& graph) {
   WrittenPayload payload = write_payload(graph);
-  test::EdgeBuilder b;
+  test::ProgramBuilder b;
   std::vector<NamedArgument> arguments = {{"", int64_t{0}}};
   std::vector<runtime::RunValue> samples;
   for (const ValueId id : graph.inputs) {
     const PayloadValue& value = graph.values[id];
-    arguments.push_back({"", b.typed_input(fmt::format("x{}", id), dtype_of(value.type), value.dims)});
+    arguments.push_back({"", b.input(fmt::format("x{}", id), value.dims, dtype_of(value.type))});
     samples.emplace_back(Tensor::zeros(dtype_of(value.type), value.dims));
   }
-  std::vector<OutputSpecification> outputs;
+  std::vector<test::Meta> outputs;
   for (const ValueId id : graph.outputs) {
     const PayloadValue& value = graph.values[id];
-    outputs.push_back({TensorMeta::contiguous(dtype_of(value.type), {value.dims.begin(), value.dims.end()})});
+    outputs.emplace_back(value.dims, dtype_of(value.type));
   }
-  Node& call = b.program().graph().insert_before(nullptr, Op::get("executorch_call_delegate"), std::move(arguments), std::move(outputs));
-  for (Value* output : call.outputs()) b.output(output);
-  EdgeProgram edge;
-  edge.methods.push_back(std::move(b).method("forward"));
+  for (Value* output : b.raw("executorch_call_delegate", std::move(arguments), std::move(outputs)).outputs()) b.output(output);
   Delegate delegate;
   delegate.backend_id = "XnnpackBackend";
   delegate.payload = std::move(payload.bytes);
   delegate.named_data = std::move(payload.named_data);
-  edge.methods[0].delegates.push_back(std::move(delegate));
   const std::filesystem::path path = std::filesystem::temp_directory_path() / fmt::format("intaglio_preflight_{}.pte", getpid());
   bool result = true;
   try {
-    std::move(edge).to_executorch().save(path);
+    test::edge_of(b, std::move(delegate)).to_executorch().save(path);
     runner.load(path);
     runner.run(samples);
   } catch (const Error& error) {

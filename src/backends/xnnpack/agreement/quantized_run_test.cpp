@@ -9,7 +9,7 @@
 #include <intaglio/interpreter.h>
 #include <intaglio/xnnpack.h>
 
-#include "pt2e/test_programs.h"
+#include "pt2e/networks_for_tests.h"
 #include "runtime/runtime.h"
 
 namespace intaglio::xnnpack {
@@ -96,10 +96,10 @@ ExportedProgram called_twice() {
                    {"bias", Argument()},
                    {"stride", std::vector<int64_t>{1, 1}},
                    {"padding", std::vector<int64_t>{1, 1}}},
-                  {1, 4, 6, 6}, name, {module("c", conv2d_type)});
+                  {1, 4, 6, 6}, name, {{"c", conv2d_type}});
   };
   const auto linear = [&](Value* from, const char* name) {
-    return b.call("aten.linear.default", {{"input", from}, {"weight", v}}, {1, 4}, name, {module("fc", linear_type)});
+    return b.call("aten.linear.default", {{"input", from}, {"weight", v}}, {1, 4}, name, {{"fc", linear_type}});
   };
   Value* images = conv(conv(x, "first"), "second");
   // Called as a function: torchao knows pools by their module only.
@@ -161,8 +161,8 @@ TEST(QuantizedRun, AModuleCalledTwiceIsQuantizedTwice) {
 TEST(QuantizedRun, IntegerSumsStayIntegers) {
   const auto program = [] {
     ProgramBuilder b;
-    Value* counted = b.call("aten.add.Tensor", {{"self", b.input("x", {2, 3}, DType::int64)}, {"other", int64_t{3}}}, {2, 3}, "counted", {},
-                            DType::int64);
+    Value* counted =
+        b.call("aten.add.Tensor", {{"self", b.input("x", {2, 3}, DType::int64)}, {"other", int64_t{3}}}, {{2, 3}, DType::int64}, "counted");
     return b.finish({counted});
   };
   for (const Compat compat : {Compat::torchao, Compat::intaglio}) {

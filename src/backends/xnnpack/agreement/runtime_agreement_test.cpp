@@ -14,21 +14,21 @@ TEST_P(Agreement, WithPortableKernels) { expect_agreement(GetParam()); }
 // ---- builders
 
 Build unary(const char* op) {
-  return [op](TestProgram& t) { return Results{t(op, t.input({2, 3, 4, 5}))}; };
+  return [op](ProgramBuilder& t) { return Results{t(op, t.input({2, 3, 4, 5}))}; };
 }
 Build unary_positive(const char* op) {
-  return [op](TestProgram& t) { return Results{t(op, t("aten.add.Scalar", t("aten.abs.default", t.input({2, 3, 4})), 0.5))}; };
+  return [op](ProgramBuilder& t) { return Results{t(op, t("aten.add.Scalar", t("aten.abs.default", t.input({2, 3, 4})), 0.5))}; };
 }
 Build binary(const char* op, std::vector<SymInt> left, std::vector<SymInt> right) {
-  return [=](TestProgram& t) { return Results{t(op, t.input(left), t.input(right))}; };
+  return [=](ProgramBuilder& t) { return Results{t(op, t.input(left), t.input(right))}; };
 }
 Build convolution(Sizes input, Sizes weight, int64_t stride, int64_t padding, int64_t groups, bool bias = true) {
-  return [=](TestProgram& t) {
-    Value* x = t.input({input.begin(), input.end()});
+  return [=](ProgramBuilder& t) {
+    Value* x = t.input(input);
     return Results{t.convolution(x, t.weight("w", weight), bias ? t.weight("b", {weight[0]}) : nullptr, stride, padding, groups)};
   };
 }
-Results transposed(TestProgram& t, int64_t groups, bool int8) {
+Results transposed(ProgramBuilder& t, int64_t groups, bool int8) {
   Value* x = t.input({1, 4, 5, 6});
   Value* w = int8 ? t.int8_weight("w", {4, 3, 3, 2}, 1) : t.weight("w", {4, 3, 3, 2});
   Value* b = t.weight("b", {3 * groups});
@@ -36,39 +36,39 @@ Results transposed(TestProgram& t, int64_t groups, bool int8) {
   Value* y = t("aten.convolution.default", x, w, b, Ints{2, 2}, Ints{1, 0}, Ints{1, 1}, true, Ints{1, 0}, groups);
   return {int8 ? t.qdq(y, 0.05, 2) : y};
 }
-Value* relu(TestProgram& t, Value* x) { return t("aten.relu.default", x); }
-Value* relu6(TestProgram& t, Value* x) { return t("aten.hardtanh.default", x, 0.0, 6.0); }
+Value* relu(ProgramBuilder& t, Value* x) { return t("aten.relu.default", x); }
+Value* relu6(ProgramBuilder& t, Value* x) { return t("aten.hardtanh.default", x, 0.0, 6.0); }
 
 // A batch of 1 to 8; samples have 3.
-SymInt batch(TestProgram& t) {
+SymInt batch(ProgramBuilder& t) {
   t.program.range_constraints["s0"] = {1, 8};
   return SymInt(parse_sym_expr("s0"), "s0", 3);
 }
-Value* half(TestProgram& t, std::vector<SymInt> sizes) { return t.input(std::move(sizes), DType::float16); }
-Value* half_weight(TestProgram& t, const char* name, const Sizes& sizes) {
-  return t.constant(name, converted(*t.program.constant(t.weight(std::string(name) + "32", sizes)), DType::float16));
+Value* half(ProgramBuilder& t, std::vector<SymInt> sizes) { return t.input(std::move(sizes), DType::float16); }
+Value* half_weight(ProgramBuilder& t, const char* name, const Sizes& sizes) {
+  return t.buffer(name, converted(*t.program.constant(t.weight(std::string(name) + "32", sizes)), DType::float16));
 }
-Value* channels_last(TestProgram& t, Sizes sizes) {
+Value* channels_last(ProgramBuilder& t, Sizes sizes) {
   TensorMeta meta = TensorMeta::contiguous(DType::float32, {sizes.begin(), sizes.end()});
   const std::vector<uint8_t> order = {0, 2, 3, 1};
   const Sizes strides = strides_of_dim_order(sizes, order);
   meta.strides.assign(strides.begin(), strides.end());
-  Value* x = t.input({sizes.begin(), sizes.end()});
+  Value* x = t.input(sizes);
   x->meta() = meta;
   return x;
 }
 
 // One op between quantize and dequantize nodes, int8 in and out; the tolerance is one step.
-Build int8(std::function<Value*(TestProgram&, Value*)> op, double out_scale = 0.03, int64_t out_zero = -3) {
-  return [=](TestProgram& t) {
+Build int8(std::function<Value*(ProgramBuilder&, Value*)> op, double out_scale = 0.03, int64_t out_zero = -3) {
+  return [=](ProgramBuilder& t) {
     Value* x = t.qdq(t.input({2, 4, 6, 6}), 0.024, 5);
     return Results{t.qdq(op(t, x), out_scale, out_zero)};
   };
 }
 Build int8_unary(const char* op, double out_scale = 0.03, int64_t out_zero = -3) {
-  return int8([op](TestProgram& t, Value* x) { return t(op, x); }, out_scale, out_zero);
+  return int8([op](ProgramBuilder& t, Value* x) { return t(op, x); }, out_scale, out_zero);
 }
-Value* int8_convolution(TestProgram& t, Value* x, const char* name, Sizes weight, int64_t stride, int64_t padding, int64_t groups) {
+Value* int8_convolution(ProgramBuilder& t, Value* x, const char* name, Sizes weight, int64_t stride, int64_t padding, int64_t groups) {
   return t.convolution(x, t.int8_weight(name, weight), t.weight(std::string(name) + "_b", {weight[0]}), stride, padding, groups);
 }
 
@@ -82,54 +82,54 @@ const Case cases[] = {
     {"conv1d", convolution({2, 3, 20}, {4, 3, 5}, 2, 2, 1)},
     {"conv1d_depthwise", convolution({2, 4, 20}, {4, 1, 5}, 1, 2, 4)},
     {"conv1d_chain",
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        Value* x = relu(t, t.convolution(t.input({1, 3, 20}), t.weight("w", {4, 3, 5}), t.weight("b", {4}), 1, 2));
        return Results{t("aten.tanh.default", t.convolution(t("aten.sigmoid.default", x), t.weight("v", {4, 4, 3}), nullptr))};
      }},
-    {"conv_transpose", [](TestProgram& t) { return transposed(t, 1, false); }},
-    {"conv_transpose_grouped", [](TestProgram& t) { return transposed(t, 2, false); }},
+    {"conv_transpose", [](ProgramBuilder& t) { return transposed(t, 1, false); }},
+    {"conv_transpose_grouped", [](ProgramBuilder& t) { return transposed(t, 2, false); }},
     {"conv_relu6_conv",
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        Value* y = relu6(t, t.convolution(t.input({1, 3, 8, 8}), t.weight("w", {4, 3, 3, 3}), t.weight("b", {4})));
        return Results{relu(t, t.convolution(y, t.weight("v", {2, 4, 1, 1}), nullptr))};
      }},
     {"conv_batch_norm",
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        Value* y = t.convolution(t.input({1, 3, 8, 8}), t.weight("w", {4, 3, 3, 3}), nullptr);
-       Value* variance = t.constant("v", Tensor::of<float>({0.5f, 1, 2, 3}, {4}));
+       Value* variance = t.buffer("v", Tensor::of<float>({0.5f, 1, 2, 3}, {4}));
        Node& norm = t.node("aten._native_batch_norm_legit_no_training.default",
                            {y, t.weight("g", {4}), t.weight("h", {4}), t.weight("m", {4}), variance, 0.1, 1e-5});
        return Results{relu(t, norm.output())};
      }},
     {"batch_norm_alone",
-     [](TestProgram& t) {
-       Value* variance = t.constant("v", Tensor::of<float>({0.5f, 1, 2, 3}, {4}));
+     [](ProgramBuilder& t) {
+       Value* variance = t.buffer("v", Tensor::of<float>({0.5f, 1, 2, 3}, {4}));
        Node& norm = t.node("aten._native_batch_norm_legit_no_training.default",
                            {t.input({2, 4, 3, 3}), t.weight("g", {4}), t.weight("h", {4}), t.weight("m", {4}), variance, 0.1, 1e-5});
        return Results{norm.output()};
      }},
     {"batch_norm_vector",
-     [](TestProgram& t) {
-       Value* variance = t.constant("v", Tensor::of<float>({0.5f, 1, 2, 3}, {4}));
+     [](ProgramBuilder& t) {
+       Value* variance = t.buffer("v", Tensor::of<float>({0.5f, 1, 2, 3}, {4}));
        Node& norm = t.node("aten._native_batch_norm_legit_no_training.default",
                            {t.input({2, 4}), Argument(), Argument(), t.weight("m", {4}), variance, 0.1, 1e-5});
        return Results{norm.output()};
      }},
     {"pad_conv",
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        Value* x = t("aten.constant_pad_nd.default", t.input({1, 3, 8, 8}), Ints{0, 1, 2, 1}, 0.0);
        return Results{t.convolution(x, t.weight("w", {4, 3, 3, 3}), t.weight("b", {4}), 2)};
      }},
     {"pad_value",
-     [](TestProgram& t) { return Results{t("aten.constant_pad_nd.default", t.input({2, 3, 4}), Ints{1, 2, 0, 3}, 1.5)}; }},
+     [](ProgramBuilder& t) { return Results{t("aten.constant_pad_nd.default", t.input({2, 3, 4}), Ints{1, 2, 0, 3}, 1.5)}; }},
     {"linear",
-     [](TestProgram& t) { return Results{t("aten.linear.default", t.input({3, 7}), t.weight("w", {5, 7}), t.weight("b", {5}))}; }},
+     [](ProgramBuilder& t) { return Results{t("aten.linear.default", t.input({3, 7}), t.weight("w", {5, 7}), t.weight("b", {5}))}; }},
     {"linear_rank3",
-     [](TestProgram& t) { return Results{t("aten.linear.default", t.input({2, 3, 7}), t.weight("w", {5, 7}))}; }},
+     [](ProgramBuilder& t) { return Results{t("aten.linear.default", t.input({2, 3, 7}), t.weight("w", {5, 7}))}; }},
     {"addmm",
-     [](TestProgram& t) { return Results{t("aten.addmm.default", t.weight("b", {5}), t.input({3, 7}), t.weight("w", {7, 5}))}; }},
+     [](ProgramBuilder& t) { return Results{t("aten.addmm.default", t.weight("b", {5}), t.input({3, 7}), t.weight("w", {7, 5}))}; }},
     {"mm_of_permuted",
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        return Results{t("aten.mm.default", t.input({3, 7}), t("aten.permute_copy.default", t.weight("w", {5, 7}), Ints{1, 0}))};
      }},
     {"bmm", binary("aten.bmm.default", {2, 3, 4}, {2, 4, 5})},
@@ -140,29 +140,29 @@ const Case cases[] = {
     {"minimum", binary("aten.minimum.default", {2, 3}, {2, 3})},
     {"maximum", binary("aten.maximum.default", {2, 3}, {3})},
     {"div",
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        return Results{t("aten.div.Tensor", t.input({2, 3}), t("aten.add.Scalar", t("aten.abs.default", t.input({2, 3})), 0.5))};
      }},
-    {"add_itself", [](TestProgram& t) { Value* x = t.input({2, 3}); return Results{t("aten.add.Tensor", x, x)}; }},
+    {"add_itself", [](ProgramBuilder& t) { Value* x = t.input({2, 3}); return Results{t("aten.add.Tensor", x, x)}; }},
     {"conv_times_low_rank_constant",
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        Value* y = t.convolution(t.input({1, 3, 8, 8}), t.weight("w", {4, 3, 3, 3}), nullptr);
        return Results{t.convolution(t("aten.mul.Tensor", y, t.weight("s", {4, 1, 1})), t.weight("v", {2, 4, 1, 1}), nullptr)};
      }},
     {"conv_times_low_rank_value",
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        Value* y = t.convolution(t.input({1, 3, 8, 8}), t.weight("w", {4, 3, 3, 3}), nullptr);
        return Results{t.convolution(t("aten.mul.Tensor", y, t.input({4, 1, 1})), t.weight("v", {2, 4, 1, 1}), nullptr)};
      }},
     {"scalars",
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        Value* x = t("aten.mul.Scalar", t("aten.add.Scalar", t.input({2, 3}), 1), 0.3);
        return Results{t("aten.div.Scalar", t("aten.sub.Scalar", x, 2.5), 3)};
      }},
     {"relu", unary("aten.relu.default")},
-    {"hardtanh", [](TestProgram& t) { return Results{t("aten.hardtanh.default", t.input({2, 3}))}; }},
-    {"clamp_min", [](TestProgram& t) { return Results{t("aten.clamp.default", t.input({2, 3}), 0.5)}; }},
-    {"clamp_max", [](TestProgram& t) { return Results{t("aten.clamp.default", t.input({2, 3}), Argument(), 0.5)}; }},
+    {"hardtanh", [](ProgramBuilder& t) { return Results{t("aten.hardtanh.default", t.input({2, 3}))}; }},
+    {"clamp_min", [](ProgramBuilder& t) { return Results{t("aten.clamp.default", t.input({2, 3}), 0.5)}; }},
+    {"clamp_max", [](ProgramBuilder& t) { return Results{t("aten.clamp.default", t.input({2, 3}), Argument(), 0.5)}; }},
     {"sigmoid", unary("aten.sigmoid.default")},
     {"tanh", unary("aten.tanh.default")},
     {"gelu", unary("aten.gelu.default")},
@@ -173,72 +173,72 @@ const Case cases[] = {
     {"neg", unary("aten.neg.default")},
     {"sin", unary("aten.sin.default")},
     {"cos", unary("aten.cos.default")},
-    {"elu", [](TestProgram& t) { return Results{t("aten.elu.default", t.input({2, 3, 4}), 0.7)}; }},
-    {"leaky_relu", [](TestProgram& t) { return Results{t("aten.leaky_relu.default", t.input({2, 3, 4}), 0.2)}; }},
+    {"elu", [](ProgramBuilder& t) { return Results{t("aten.elu.default", t.input({2, 3, 4}), 0.7)}; }},
+    {"leaky_relu", [](ProgramBuilder& t) { return Results{t("aten.leaky_relu.default", t.input({2, 3, 4}), 0.2)}; }},
     {"log", unary_positive("aten.log.default")},
     {"sqrt", unary_positive("aten.sqrt.default")},
     {"rsqrt", unary_positive("aten.rsqrt.default")},
-    {"square", [](TestProgram& t) { return Results{t("aten.pow.Tensor_Scalar", t.input({2, 3}), 2)}; }},
+    {"square", [](ProgramBuilder& t) { return Results{t("aten.pow.Tensor_Scalar", t.input({2, 3}), 2)}; }},
     {"hardswish", unary("aten.hardswish.default"), 1e-5,
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        Value* x = t.input({2, 3, 4, 5});
        Value* gate = t("aten.hardtanh.default", t("aten.add.Scalar", x, 3), 0.0, 6.0);
        return Results{t("aten.div.Scalar", t("aten.mul.Tensor", x, gate), 6)};
      }},
     {"prelu",
-     [](TestProgram& t) { return Results{t("aten.prelu.default", t.input({1, 3, 4, 5}), t.weight("w", {3}))}; }, 1e-5,
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) { return Results{t("aten.prelu.default", t.input({1, 3, 4, 5}), t.weight("w", {3}))}; }, 1e-5,
+     [](ProgramBuilder& t) {
        Value* x = t.input({1, 3, 4, 5});
        Value* negative = t("aten.mul.Tensor", t("aten.hardtanh.default", x, -1e6, 0.0), t.weight("w", {1, 3, 1, 1}));
        return Results{t("aten.add.Tensor", relu(t, x), negative)};
      }},
-    {"softmax", [](TestProgram& t) { return Results{t("aten._softmax.default", t.input({2, 3, 7}), -1, false)}; }},
+    {"softmax", [](ProgramBuilder& t) { return Results{t("aten._softmax.default", t.input({2, 3, 7}), -1, false)}; }},
     {"softmax_channels",
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        Value* y = t.convolution(t.input({1, 3, 8, 8}), t.weight("w", {4, 3, 3, 3}), nullptr);
        return Results{t("aten._softmax.default", y, 1, false)};
      }},
     {"avg_pool",
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        return Results{t("aten.avg_pool2d.default", t.input({1, 3, 8, 8}), Ints{3, 3}, Ints{2, 2}, Ints{1, 1}, false, false)};
      }},
     {"max_pool",
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        return Results{t("aten.max_pool2d_with_indices.default", t.input({1, 3, 9, 9}), Ints{3, 3}, Ints{2, 2}, Ints{1, 1})};
      }},
     {"max_pool_ceil",
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        return Results{t("aten.max_pool2d_with_indices.default", t.input({1, 3, 8, 10}), Ints{3, 2}, Ints{2, 2}, Ints{0, 0},
                         Ints{1, 1}, true)};
      }},
-    {"mean", [](TestProgram& t) { return Results{t("aten.mean.dim", t.input({2, 3, 5, 7}), Ints{-1, -2}, true)}; }},
+    {"mean", [](ProgramBuilder& t) { return Results{t("aten.mean.dim", t.input({2, 3, 5, 7}), Ints{-1, -2}, true)}; }},
     {"mean_without_keepdim",
-     [](TestProgram& t) { return Results{t("aten.mean.dim", t.input({2, 3, 5, 7}), Ints{2, 3}, false)}; }},
+     [](ProgramBuilder& t) { return Results{t("aten.mean.dim", t.input({2, 3, 5, 7}), Ints{2, 3}, false)}; }},
     {"upsample",
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        return Results{t("aten.upsample_bilinear2d.vec", t.input({1, 3, 5, 7}), Argument(), false, std::vector<double>{2.0, 2.0})};
      }},
     {"upsample_aligned",
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        return Results{t("aten.upsample_bilinear2d.vec", t.input({1, 3, 5, 7}), Ints{9, 20}, true, Argument())};
      }},
     {"view_add",
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        Value* x = relu(t, t("aten.view_copy.default", t.input({2, 3, 4}), Ints{4, -1}));
        return Results{t("aten.unsqueeze_copy.default", x, 1), t("aten.squeeze_copy.dims", t("aten.unsqueeze_copy.default", x, 0), Ints{0})};
      }},
-    {"permute", [](TestProgram& t) { return Results{t("aten.permute_copy.default", t.input({2, 3, 4}), Ints{2, 0, 1})}; }},
+    {"permute", [](ProgramBuilder& t) { return Results{t("aten.permute_copy.default", t.input({2, 3, 4}), Ints{2, 0, 1})}; }},
     {"permute_of_image",
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        Value* y = t.convolution(t.input({1, 3, 8, 6}), t.weight("w", {4, 3, 3, 3}), nullptr);
        Value* rows = t("aten.permute_copy.default", y, Ints{0, 2, 3, 1});
        Value* back = t("aten.permute_copy.default", t("aten.linear.default", rows, t.weight("v", {4, 4})), Ints{0, 3, 1, 2});
        return Results{t.convolution(back, t.weight("u", {2, 4, 1, 1}), nullptr), t("aten.permute_copy.default", y, Ints{3, 1, 0, 2})};
      }},
     {"slice",
-     [](TestProgram& t) { return Results{relu(t, t("aten.slice_copy.Tensor", t.input({2, 5, 4}), 1, -3, 100))}; }},
+     [](ProgramBuilder& t) { return Results{relu(t, t("aten.slice_copy.Tensor", t.input({2, 5, 4}), 1, -3, 100))}; }},
     {"conv_slice_cat",
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        Value* y = t.convolution(t.input({1, 3, 8, 8}), t.weight("w", {4, 3, 3, 3}), nullptr);
        Value* a = t("aten.slice_copy.Tensor", y, 1, 0, 2);
        Value* b = t("aten.slice_copy.Tensor", y, 1, 2, 4);
@@ -246,108 +246,108 @@ const Case cases[] = {
        return Results{t.convolution(c, t.weight("v", {2, 8, 1, 1}), nullptr), c};
      }},
     {"cat_of_seven",
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        Results parts;
        for (int64_t i = 1; i <= 7; ++i) parts.push_back(t.input({2, i}));
        return Results{t("aten.cat.default", parts, 1)};
      }},
-    {"clone_of_input", [](TestProgram& t) {
+    {"clone_of_input", [](ProgramBuilder& t) {
        Value* x = t.input({2, 3});
        return Results{t("dim_order_ops._clone_dim_order.default", x), relu(t, x)};
      }},
     {"two_outputs_of_one_value",
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        Value* y = t.convolution(t.input({1, 3, 8, 8}), t.weight("w", {4, 3, 3, 3}), nullptr);
        return Results{relu(t, y), y, t.convolution(y, t.weight("v", {2, 4, 1, 1}), nullptr)};
      }},
 
     {"dynamic_batch",
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        Value* y = relu6(t, t.convolution(t.input({batch(t), 3, 8, 8}), t.weight("w", {4, 3, 3, 3}), nullptr));
        Value* pooled = t("aten.mean.dim", y, Ints{2, 3}, false);
        return Results{t("aten.linear.default", pooled, t.weight("fc", {5, 4})), t("aten.add.Tensor", y, t.weight("c", {4, 1, 1}))};
      }},
     {"dynamic_length_1d",
-     [](TestProgram& t) { return Results{relu(t, t.convolution(t.input({1, 3, batch(t)}), t.weight("w", {4, 3, 3}), nullptr, 1, 1))}; }},
+     [](ProgramBuilder& t) { return Results{relu(t, t.convolution(t.input({1, 3, batch(t)}), t.weight("w", {4, 3, 3}), nullptr, 1, 1))}; }},
     {"dynamic_slice",
-     [](TestProgram& t) { return Results{relu(t, t("aten.slice_copy.Tensor", t.input({batch(t), 5, 4}), 1, 1, 3))}; }},
+     [](ProgramBuilder& t) { return Results{relu(t, t("aten.slice_copy.Tensor", t.input({batch(t), 5, 4}), 1, 1, 3))}; }},
     {"dynamic_softmax_cat",
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        Value* x = t.input({2, batch(t), 4});
        return Results{t("aten._softmax.default", t("aten.cat.default", Results{x, relu(t, x)}, 2), -1, false)};
      }},
     {"channels_last_input",
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        return Results{t.convolution(channels_last(t, {1, 3, 8, 8}), t.weight("w", {4, 3, 3, 3}), nullptr)};
      }, 1e-5,
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        return Results{t.convolution(t.input({1, 3, 8, 8}), t.weight("w", {4, 3, 3, 3}), nullptr)};
      }},
     {"half_linear",
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        return Results{relu(t, t("aten.linear.default", half(t, {3, 7}), half_weight(t, "w", {5, 7}), half_weight(t, "b", {5})))};
      }, 0.01},
     {"half_conv",
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        return Results{t.convolution(half(t, {1, 3, 8, 8}), half_weight(t, "w", {4, 3, 3, 3}), half_weight(t, "b", {4}))};
      }, 0.1},
     {"half_prelu",
-     [](TestProgram& t) { return Results{t("aten.prelu.default", half(t, {1, 3, 4, 5}), half_weight(t, "w", {3}))}; }, 0.01,
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) { return Results{t("aten.prelu.default", half(t, {1, 3, 4, 5}), half_weight(t, "w", {3}))}; }, 0.01,
+     [](ProgramBuilder& t) {
        Value* x = half(t, {1, 3, 4, 5});
        Value* negative = t("aten.mul.Tensor", t("aten.hardtanh.default", x, -1e4, 0.0), half_weight(t, "w", {1, 3, 1, 1}));
        return Results{t("aten.add.Tensor", relu(t, x), negative)};
      }},
-    {"half_add", [](TestProgram& t) { return Results{t("aten.add.Tensor", half(t, {3, 7}), half(t, {7}))}; }, 0.01},
+    {"half_add", [](ProgramBuilder& t) { return Results{t("aten.add.Tensor", half(t, {3, 7}), half(t, {7}))}; }, 0.01},
 
-    {"int8_conv_relu", int8([](TestProgram& t, Value* x) { return relu(t, int8_convolution(t, x, "w", {3, 4, 3, 3}, 1, 1, 1)); }, 0.02, -128), 0.021},
-    {"int8_conv_relu6", int8([](TestProgram& t, Value* x) { return relu6(t, int8_convolution(t, x, "w", {3, 4, 3, 3}, 1, 0, 1)); }, 0.02, -128), 0.021},
-    {"int8_conv_grouped", int8([](TestProgram& t, Value* x) { return int8_convolution(t, x, "w", {4, 2, 3, 3}, 2, 1, 2); }, 0.02, 0), 0.021},
-    {"int8_depthwise", int8([](TestProgram& t, Value* x) { return int8_convolution(t, x, "w", {8, 1, 3, 3}, 1, 1, 4); }, 0.02, 0), 0.021},
-    {"int8_conv_transpose", [](TestProgram& t) { return transposed(t, 1, true); }, 0.051},
+    {"int8_conv_relu", int8([](ProgramBuilder& t, Value* x) { return relu(t, int8_convolution(t, x, "w", {3, 4, 3, 3}, 1, 1, 1)); }, 0.02, -128), 0.021},
+    {"int8_conv_relu6", int8([](ProgramBuilder& t, Value* x) { return relu6(t, int8_convolution(t, x, "w", {3, 4, 3, 3}, 1, 0, 1)); }, 0.02, -128), 0.021},
+    {"int8_conv_grouped", int8([](ProgramBuilder& t, Value* x) { return int8_convolution(t, x, "w", {4, 2, 3, 3}, 2, 1, 2); }, 0.02, 0), 0.021},
+    {"int8_depthwise", int8([](ProgramBuilder& t, Value* x) { return int8_convolution(t, x, "w", {8, 1, 3, 3}, 1, 1, 4); }, 0.02, 0), 0.021},
+    {"int8_conv_transpose", [](ProgramBuilder& t) { return transposed(t, 1, true); }, 0.051},
     {"int8_conv1d",
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        Value* x = t.qdq(t.input({1, 3, 20}), 0.024, 5);
        return Results{t.qdq(relu(t, int8_convolution(t, x, "w", {4, 3, 5}, 1, 2, 1)), 0.02, -128)};
      }, 0.021},
     {"int8_linear",
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        Value* x = t.qdq(t.input({3, 9}), 0.024, 5);
        return Results{t.qdq(t("aten.linear.default", x, t.int8_weight("w", {5, 9}), t.weight("b", {5})), 0.02, 1)};
      }, 0.021},
     {"int8_linear_per_tensor",
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        Value* x = t.qdq(t.input({3, 9}), 0.024, 5);
        Tensor data = Tensor::empty(DType::int8, {5, 9});
        for (int64_t i = 0; i < 45; ++i) data.mutable_data<int8_t>()[i] = static_cast<int8_t>(i * 37 % 255 - 127);
-       Value* w = t("quantized_decomposed.dequantize_per_tensor.default", t.constant("w", data), 0.004, 0, -127, 127, DType::int8);
+       Value* w = t("quantized_decomposed.dequantize_per_tensor.default", t.buffer("w", data), 0.004, 0, -127, 127, DType::int8);
        return Results{t.qdq(t("aten.linear.default", x, w, t.weight("b", {5})), 0.02, 1)};
      }, 0.021},
     {"int8_linear_transposed",
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        Value* x = t.qdq(t.input({3, 9}), 0.024, 5);
        Value* w = t("aten.permute_copy.default", t.int8_weight("w", {5, 9}), Ints{1, 0});
        return Results{t.qdq(t("aten.addmm.default", t.weight("b", {5}), x, w), 0.02, 1)};
      }, 0.021},
     {"int8_weights_only",
-     [](TestProgram& t) { return Results{t("aten.linear.default", t.input({3, 9}), t.int8_weight("w", {5, 9}))}; }},
+     [](ProgramBuilder& t) { return Results{t("aten.linear.default", t.input({3, 9}), t.int8_weight("w", {5, 9}))}; }},
     {"int8_add_relu6",
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        Value* sum = t("aten.add.Tensor", t.qdq(t.input({2, 3}), 0.024, 5), t.qdq(t.input({2, 3}), 0.03, -7));
        return Results{t.qdq(relu6(t, sum), 0.04, -128)};
      }, 0.041},
     {"int8_sub",
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        Value* sum = t("aten.sub.Tensor", t.qdq(t.input({2, 3}), 0.024, 5), t.qdq(t.input({2, 3}), 0.03, -7));
        return Results{t.qdq(sum, 0.04, 3)};
      }, 0.041},
     {"int8_mul_relu",
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        Value* product = t("aten.mul.Tensor", t.qdq(t.input({2, 3}), 0.024, 5), t.qdq(t.input({2, 3}), 0.03, -7));
        return Results{t.qdq(relu(t, product), 0.06, -128)};
      }, 0.061},
-    {"int8_clamp", int8([](TestProgram& t, Value* x) { return relu6(t, x); }, 0.024, -128), 0.0241},
-    {"int8_clamp_of_other_scale", int8([](TestProgram& t, Value* x) { return t("aten.hardtanh.default", x); }, 0.01, 0), 0.011},
+    {"int8_clamp", int8([](ProgramBuilder& t, Value* x) { return relu6(t, x); }, 0.024, -128), 0.0241},
+    {"int8_clamp_of_other_scale", int8([](ProgramBuilder& t, Value* x) { return t("aten.hardtanh.default", x); }, 0.01, 0), 0.011},
     {"int8_sigmoid", int8_unary("aten.sigmoid.default", 1.0 / 256, -128), 0.004},
     {"int8_tanh", int8_unary("aten.tanh.default", 1.0 / 128, 0), 0.008},
     {"int8_gelu", int8_unary("aten.gelu.default"), 0.031},
@@ -355,34 +355,34 @@ const Case cases[] = {
     {"int8_abs", int8_unary("aten.abs.default", 0.024, -128), 0.025},
     {"int8_elu", int8_unary("aten.elu.default"), 0.031},
     {"int8_leaky_relu", int8_unary("aten.leaky_relu.default"), 0.031},
-    {"int8_square", int8([](TestProgram& t, Value* x) { return t("aten.pow.Tensor_Scalar", x, 2); }, 0.04, -128), 0.041},
-    {"int8_mean", int8([](TestProgram& t, Value* x) { return t("aten.mean.dim", x, Ints{2, 3}, false); }, 0.01, 4), 0.011},
+    {"int8_square", int8([](ProgramBuilder& t, Value* x) { return t("aten.pow.Tensor_Scalar", x, 2); }, 0.04, -128), 0.041},
+    {"int8_mean", int8([](ProgramBuilder& t, Value* x) { return t("aten.mean.dim", x, Ints{2, 3}, false); }, 0.01, 4), 0.011},
     {"int8_max_pool",
-     int8([](TestProgram& t, Value* x) { return t.node("aten.max_pool2d_with_indices.default", {x, Ints{2, 2}}).output(); }, 0.024, 5), 0.0241},
-    {"int8_avg_pool", int8([](TestProgram& t, Value* x) { return t("aten.avg_pool2d.default", x, Ints{2, 2}); }, 0.02, 4), 0.021},
-    {"int8_view", int8([](TestProgram& t, Value* x) { return t("aten.view_copy.default", x, Ints{2, -1}); }, 0.024, 5), 0.0241},
-    {"int8_view_of_other_scale", int8([](TestProgram& t, Value* x) { return t("aten.view_copy.default", x, Ints{2, -1}); }, 0.02, 5), 0.021},
-    {"int8_pad", int8([](TestProgram& t, Value* x) { return t("aten.constant_pad_nd.default", x, Ints{1, 2}, 0.0); }, 0.024, 5), 0.0241},
+     int8([](ProgramBuilder& t, Value* x) { return t.node("aten.max_pool2d_with_indices.default", {x, Ints{2, 2}}).output(); }, 0.024, 5), 0.0241},
+    {"int8_avg_pool", int8([](ProgramBuilder& t, Value* x) { return t("aten.avg_pool2d.default", x, Ints{2, 2}); }, 0.02, 4), 0.021},
+    {"int8_view", int8([](ProgramBuilder& t, Value* x) { return t("aten.view_copy.default", x, Ints{2, -1}); }, 0.024, 5), 0.0241},
+    {"int8_view_of_other_scale", int8([](ProgramBuilder& t, Value* x) { return t("aten.view_copy.default", x, Ints{2, -1}); }, 0.02, 5), 0.021},
+    {"int8_pad", int8([](ProgramBuilder& t, Value* x) { return t("aten.constant_pad_nd.default", x, Ints{1, 2}, 0.0); }, 0.024, 5), 0.0241},
     {"int8_cat",
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        Results parts;
        for (int64_t i = 1; i <= 7; ++i) parts.push_back(t.qdq(t.input({2, i, 2, 2}), 0.024, 5));
        return Results{t.qdq(t("aten.cat.default", parts, 1), 0.024, 5)};
      }, 0.0241},
     {"int8_pad_conv",  // TensorFlow's "same": other parameters on both sides of the padding
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        Value* x = t.qdq(t.input({1, 3, 8, 8}), 0.024, 5);
        Value* padded = t.qdq(t("aten.constant_pad_nd.default", x, Ints{0, 1, 0, 1}, 0.0), 0.025, 7);
        return Results{t.qdq(int8_convolution(t, padded, "w", {4, 3, 3, 3}, 2, 0, 1), 0.02, 0)};
      }, 0.021},
     {"int8_residual",
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        Value* x = t.qdq(t.input({1, 4, 6, 6}), 0.024, 5);
        Value* y = t.qdq(relu(t, int8_convolution(t, x, "w", {4, 4, 3, 3}, 1, 1, 1)), 0.02, -128);
        return Results{t.qdq(t("aten.add.Tensor", y, x), 0.05, -20)};
      }, 0.051},
     {"int8_and_float_readers",
-     [](TestProgram& t) {
+     [](ProgramBuilder& t) {
        Value* q = t.quantize(t.input({1, 4, 6, 6}), 0.024, 5);
        Value* x = t.dequantize(q, 0.024, 5);
        return Results{t.qdq(int8_convolution(t, x, "w", {4, 4, 3, 3}, 1, 1, 1), 0.02, 0), t("aten.sin.default", x), q};

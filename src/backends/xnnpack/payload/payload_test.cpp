@@ -13,13 +13,15 @@
 #include "backends/xnnpack/payload/payload_reader.h"
 #include "backends/xnnpack/payload/payload_writer.h"
 #include "backends/xnnpack/preprocess.h"
-#include "backends/xnnpack/test_program.h"
+#include "testing/program_builder.h"
 
 namespace intaglio::xnnpack {
 namespace {
 
+using test::ProgramBuilder;
+
 PayloadGraph small_graph() {
-  TestProgram t;
+  ProgramBuilder t;
   Value* x = t.qdq(t.input({1, 3, 8, 8}), 0.05, 3);
   Value* y = t.convolution(x, t.int8_weight("w", {4, 3, 3, 3}), t.weight("b", {4}), 1, 1);
   Value* z = t.qdq(t("aten.relu.default", y), 0.03, -128);

@@ -6,12 +6,9 @@
 
 #include <intaglio/pt2.h>
 
-#include "base/test_zip.h"
+#include "testing/zip.h"
 
-namespace intaglio::pt2::testing {
-
-using intaglio::testing::failure;
-using intaglio::testing::TestZip;
+namespace intaglio::test {
 
 // A program with one of most things: y = relu(linear(x)) with symbolic rows, a literal input, a mutated buffer, a
 // lifted constant, a list result, a branch.
@@ -96,4 +93,4 @@ inline std::string replaced(std::string text, std::string_view from, std::string
   return text.replace(at, from.size(), to);
 }
 
-}  // namespace intaglio::pt2::testing
+}  // namespace intaglio::test

@@ -10,11 +10,9 @@
 
 #include <zlib.h>
 
-#include <intaglio/error.h>
-
 #include "base/zip_format.h"
 
-namespace intaglio::testing {
+namespace intaglio::test {
 
 struct TestEntry {
   std::string name;
@@ -158,15 +156,4 @@ struct TestZip {
   }
 };
 
-// The message of the error, with its kind in front; "no error" when there is none.
-inline std::string failure(const std::function<void()>& body) {
-  try {
-    body();
-  } catch (const Error& error) {
-    const char* kinds[] = {"bad input: ", "unsupported: ", "usage: ", "bug: "};
-    return kinds[static_cast<int>(error.kind())] + std::string(error.what());
-  }
-  return "no error";
-}
-
-}  // namespace intaglio::testing
+}  // namespace intaglio::test

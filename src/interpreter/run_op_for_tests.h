@@ -1,4 +1,4 @@
-// Small graphs for tests.
+// Single nodes, run on tensors.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -10,36 +10,22 @@
 #include <intaglio/error.h>
 #include <intaglio/interpreter.h>
 
-#include "base/test_errors.h"
+#include "testing/errors.h"
+#include "testing/program_builder.h"
 
 namespace intaglio::test {
-
-using testing::message_of;
-
-// A node on its own, run on tensors: `arguments` refer to them by name.
-struct OpCall {
-  Graph graph;
-  std::vector<Value*> inputs;
-
-  explicit OpCall(const std::vector<Tensor>& tensors) {
-    for (size_t i = 0; i < tensors.size(); ++i) {
-      std::vector<SymInt> sizes(tensors[i].sizes().begin(), tensors[i].sizes().end());
-      inputs.push_back(graph.add_input(i, {TensorMeta::contiguous(tensors[i].dtype(), sizes), "x" + std::to_string(i)}));
-    }
-  }
-};
 
 using MakeArguments = std::function<std::vector<NamedArgument>(const std::vector<Value*>&)>;
 
 inline std::vector<Tensor> run_op(const char* op, const std::vector<Tensor>& tensors, const MakeArguments& arguments, size_t outputs = 1) {
-  OpCall call(tensors);
-  std::vector<OutputSpecification> specifications(outputs, OutputSpecification{TensorMeta::contiguous(DType::float32, {}), ""});
-  Node& node = call.graph.insert_before(nullptr, Op::get(op), arguments(call.inputs), specifications, "",
-                                        outputs == 1 ? std::vector<Node::OutputGroup>{} : std::vector<Node::OutputGroup>(outputs));
+  ProgramBuilder b;
+  std::vector<Value*> inputs;
+  for (const Tensor& tensor : tensors) inputs.push_back(b.input({tensor.sizes(), tensor.dtype()}));
+  Node& node = b.raw(op, arguments(inputs), std::vector<Meta>(outputs), std::vector<Node::OutputGroup>(outputs == 1 ? 0 : outputs));
   std::vector<Tensor> used;
   for (const Value* value : node.inputs())
-    for (size_t i = 0; i < call.inputs.size(); ++i)
-      if (call.inputs[i] == value) used.push_back(tensors[i]);
+    for (size_t i = 0; i < inputs.size(); ++i)
+      if (inputs[i] == value) used.push_back(tensors[i]);
   auto result = evaluate_node(node, used);
   if (!result) throw_bug(std::string("no kernel for ") + op);
   return *result;
