@@ -1,6 +1,6 @@
 // Weights too large for a packed copy: the same values as the packed path gives, whatever the number of threads.
 #include "interpreter/dnnl_support.h"
-#include "interpreter/test_support.h"
+#include "interpreter/run_op_for_tests.h"
 
 namespace intaglio::interp {
 namespace {
