@@ -230,6 +230,7 @@ constexpr DecompositionRow rows[] = {
     {"aten.concatenate.default", cat},
     {"aten.stack.default", stack},
     {"aten.channel_shuffle.default", channel_shuffle},
+    {"aten.native_channel_shuffle.default", channel_shuffle},
     {"aten.pixel_shuffle.default", pixel_shuffle},
     {"aten.pixel_unshuffle.default", pixel_unshuffle},
     {"aten.meshgrid.indexing", meshgrid},

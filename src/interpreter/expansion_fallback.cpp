@@ -14,7 +14,9 @@
 namespace intaglio::interp {
 namespace {
 
-bool has_kernel(const Node& node) { return find_kernel(node.op()).kernel != nullptr || registry_kernel(node) != nullptr; }
+bool has_kernel(const Node& node) {
+  return find_kernel(node.op()).kernel != nullptr || (!has_decomposition(node.op()) && registry_kernel(node) != nullptr);
+}
 
 // The node alone in a program, its operands' sizes and numbers those of one call.
 class Expansion {

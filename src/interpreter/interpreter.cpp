@@ -117,9 +117,10 @@ std::optional<std::vector<Tensor>> evaluate_node(const Node& node, const std::ve
   const std::vector<Value*> values = node.inputs();
   if (values.size() != inputs.size()) throw_bug("evaluate_node: tensors and inputs of the node differ in number");
   const FoundKernel found = find_kernel(node.op());
-  const Kernel* kernel = found.kernel != nullptr ? found.kernel : registry_kernel(node);
+  const Kernel* kernel = found.kernel;
   const bool expands = kernel == nullptr && node.op().schema() != nullptr && !node.op().schema()->is_view();
   if (expands) kernel = expansion_kernel(node);
+  if (kernel == nullptr) kernel = registry_kernel(node);
   if (kernel == nullptr || !written_argument(node).empty()) return std::nullopt;
   Step step;
   step.node = &node;

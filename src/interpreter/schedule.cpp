@@ -175,8 +175,10 @@ Step make_step(const Node& node, const Slots& slots) {
   Step step;
   step.node = &node;
   const FoundKernel found = find_kernel(node.op());
-  step.kernel = found.kernel != nullptr ? found.kernel : registry_kernel(node);
+  step.kernel = found.kernel;
+  // Before the registry, whose kernels need results of fixed size.
   if (step.kernel == nullptr && written_argument(node).empty()) step.kernel = expansion_kernel(node);
+  if (step.kernel == nullptr) step.kernel = registry_kernel(node);
   if (step.kernel == nullptr) no_kernel(node);
   step.in_place = found.in_place;
   step.written_argument = written_argument(node);

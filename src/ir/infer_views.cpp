@@ -275,6 +275,7 @@ constexpr Rule rules[] = {
     {"aten.concatenate.default", cat},
     {"aten.stack.default", stack},
     {"aten.channel_shuffle.default", channel_shuffle},
+    {"aten.native_channel_shuffle.default", channel_shuffle},
     {"aten.pixel_shuffle.default", pixel_shuffle},
     {"aten.pixel_unshuffle.default", pixel_unshuffle},
 };

@@ -64,21 +64,6 @@ void cat(Call& call) {
   call.set(joined(call, parts, call.dimension("dim", parts[0].rank()), dtype));
 }
 
-void stack(Call& call) {
-  DType dtype{};
-  std::vector<Tensor> parts = list_of(call, dtype);
-  const int64_t dim = call.dimension("dim", parts[0].rank() + 1);
-  for (Tensor& part : parts) {
-    call.require(part.rank() == parts[0].rank() || part.rank() == parts[0].rank() - 1, "the tensors differ in rank");
-    Sizes sizes = part.sizes(), strides = part.strides();
-    if (dim > part.rank()) call.fail("the tensors differ in rank");
-    sizes.insert(sizes.begin() + dim, 1);
-    strides.insert(strides.begin() + dim, 0);
-    part = part.view_as(std::move(sizes), std::move(strides), part.storage_offset());
-  }
-  call.set(joined(call, parts, dim, dtype));
-}
-
 void repeat(Call& call) {
   const Tensor& self = call.tensor("self");
   Sizes repeats = call.integers(call.has("dims") ? "dims" : "repeats");
@@ -205,38 +190,6 @@ void border_pad(Call& call) {
 
 // ---------------------------------------------------------------------------------------------------------- shuffles
 
-// The tensor read as `sizes`, its dimensions permuted, and read as `result`.
-void rearrange(Call& call, const Tensor& self, const Sizes& sizes, const Sizes& order, const Sizes& result) {
-  const Tensor source = self.is_contiguous() ? self : self.clone();
-  const Tensor moved = source.reshaped(sizes).permuted(order);
-  const Tensor out = call.empty(self.dtype(), moved.sizes());
-  copy_into(out, moved, call.threads());
-  call.set(out.reshaped(result));
-}
-
-enum : int { kShuffle, kUnshuffle };
-void pixel_shuffle(Call& call) {
-  const Tensor& self = call.tensor("self");
-  const bool down = call.variant() == kUnshuffle;
-  const int64_t r = call.integer(down ? "downscale_factor" : "upscale_factor");
-  call.require(self.rank() >= 3 && r > 0 && r < (1 << 20), "needs three dimensions and a positive factor");
-  const int64_t c = self.size(-3), h = self.size(-2), w = self.size(-1);
-  call.require(down ? h % r == 0 && w % r == 0 : c % (r * r) == 0, "the factor does not divide the sizes");
-  Sizes lead(self.sizes().begin(), self.sizes().end() - 3);
-  const int64_t batch = element_count(lead);
-  lead.insert(lead.end(),
-              down ? std::initializer_list<int64_t>{c * r * r, h / r, w / r} : std::initializer_list<int64_t>{c / (r * r), h * r, w * r});
-  if (down) rearrange(call, self, {batch, c, h / r, r, w / r, r}, {0, 1, 3, 5, 2, 4}, lead);
-  else rearrange(call, self, {batch, c / (r * r), r, r, h, w}, {0, 1, 4, 2, 5, 3}, lead);
-}
-
-void channel_shuffle(Call& call) {
-  const Tensor& self = call.tensor("self");
-  const int64_t groups = call.integer("groups");
-  call.require(self.rank() >= 2 && groups > 0 && self.size(1) % groups == 0, "the groups do not divide the channels");
-  const int64_t batch = self.size(0), channels = self.size(1), spatial = batch * channels == 0 ? 0 : self.numel() / (batch * channels);
-  rearrange(call, self, {batch, groups, channels / groups, spatial}, {0, 2, 1, 3}, self.sizes());
-}
 
 Tensor flipped(const Call& call, Tensor self, int64_t dim) {
   const Tensor out = call.empty(self.dtype(), self.sizes());
@@ -248,23 +201,6 @@ void flip(Call& call) {
   for (const int64_t given : call.integers("dims"))
     if (const int64_t dim = call.wrap_dimension(given, result.rank()); result.rank() > 0) result = flipped(call, result, dim);
   call.set(result);
-}
-
-// A quarter turn is a transposition and a reversal.
-void rotate(Call& call) {
-  const Tensor& self = call.tensor("self");
-  const Sizes dims = call.integers("dims");
-  call.require(dims.size() == 2 && self.rank() >= 2, "rot90 turns two dimensions");
-  const int64_t a = call.wrap_dimension(dims[0], self.rank()), b = call.wrap_dimension(dims[1], self.rank());
-  call.require(a != b, "rot90 turns two different dimensions");
-  const int64_t turns = (call.integer("k") % 4 + 4) % 4;
-  if (turns == 0) return call.set(self);
-  if (turns == 2) return call.set(flipped(call, flipped(call, self, a), b));
-  Sizes order(static_cast<size_t>(self.rank()));
-  std::iota(order.begin(), order.end(), int64_t{0});
-  std::swap(order[static_cast<size_t>(a)], order[static_cast<size_t>(b)]);
-  const Tensor turned = self.permuted(order);
-  call.set(flipped(call, turned, turns == 1 ? a : b));
 }
 
 // A vector along the diagonal of two new dimensions.
@@ -321,25 +257,6 @@ void image_to_columns(Call& call) {
   call.set(out.reshaped(given.rank() == 4 ? result : Sizes(result.begin() + 1, result.end())));
 }
 
-void roll(Call& call) {
-  const Tensor& self = call.tensor("self");
-  const Sizes shifts = call.integers("shifts"), dims = call.integers("dims");
-  const bool flat = dims.empty();
-  call.require(flat ? shifts.size() == 1 : dims.size() == shifts.size(), "shifts and dims differ in length");
-  Tensor source = flat ? self.reshaped({self.numel()}) : self;
-  for (size_t i = 0; i < shifts.size(); ++i) {
-    const int64_t dim = flat ? 0 : call.wrap_dimension(dims[i], self.rank());
-    const int64_t size = source.rank() == 0 ? 0 : source.size(dim);
-    if (size == 0) continue;
-    const int64_t shift = (shifts[i] % size + size) % size;
-    const Tensor out = call.empty(self.dtype(), source.sizes());
-    copy_into(out.narrowed(dim, shift, size - shift), source.narrowed(dim, 0, size - shift), call.threads());
-    if (shift > 0) copy_into(out.narrowed(dim, 0, shift), source.narrowed(dim, size - shift, shift), call.threads());
-    source = out;
-  }
-  call.set(flat ? source.reshaped(self.sizes()) : source);
-}
-
 void meshgrid(Call& call) {
   const std::vector<const Tensor*> tensors = call.tensors("tensors");
   const bool xy = call.has("indexing") && call.string("indexing") == "xy" && tensors.size() >= 2;
@@ -365,7 +282,6 @@ std::span<const Kernel> joining_kernels() {
       {"aten.cat.default", cat},
       {"aten.concat.default", cat},
       {"aten.concatenate.default", cat},
-      {"aten.stack.default", stack},
       {"aten.repeat.default", repeat},
       {"aten.tile.default", repeat},
       {"aten.repeat_interleave.self_int", repeat_interleave},
@@ -377,15 +293,9 @@ std::span<const Kernel> joining_kernels() {
       {"aten.replication_pad1d.default", border_pad, static_cast<int>(Border::replicate)},
       {"aten.replication_pad2d.default", border_pad, static_cast<int>(Border::replicate)},
       {"aten.replication_pad3d.default", border_pad, static_cast<int>(Border::replicate)},
-      {"aten.pixel_shuffle.default", pixel_shuffle, kShuffle},
-      {"aten.pixel_unshuffle.default", pixel_shuffle, kUnshuffle},
-      {"aten.channel_shuffle.default", channel_shuffle},
-      {"aten.native_channel_shuffle.default", channel_shuffle},
       {"aten.flip.default", flip},
-      {"aten.rot90.default", rotate},
       {"aten.diag_embed.default", diagonal_embed},
       {"aten.im2col.default", image_to_columns},
-      {"aten.roll.default", roll},
       {"aten.meshgrid.default", meshgrid, 0, true},
       {"aten.meshgrid.indexing", meshgrid, 0, true},
   };

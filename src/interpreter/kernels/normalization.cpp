@@ -169,16 +169,6 @@ void group_norm(Call& call) {
   call.set(statistics.inverse.reshaped({input.size(0), groups}), 2);
 }
 
-void instance_norm(Call& call) {
-  const Tensor& input = call.tensor("input");
-  require_float(call, input);
-  if (!call.boolean("use_input_stats")) return call.set(evaluated_batch_norm(call));
-  call.require(input.rank() >= 2, "the input needs a channel dimension");
-  Tensor out;
-  normalize_groups(call, input, std::max<int64_t>(input.size(1), 1), call.floating("eps"), out);
-  call.set(in_type(out, input.dtype()));
-}
-
 // Statistics of the batch itself; with one sample this is what instance norm decomposes to.
 void batch_norm_no_stats(Call& call) {
   const Tensor& input = call.tensor("input");
@@ -202,23 +192,6 @@ void batch_norm_no_stats(Call& call) {
   call.set(statistics.inverse, 2);
 }
 
-void rms_norm(Call& call) {
-  const Tensor& input = call.tensor("input");
-  require_float(call, input);
-  const int64_t length = normalized_length(call, input);
-  const std::vector<float> weight = parameter(call, "weight", length);
-  const auto given = call.optional_number("eps");
-  const double eps = given ? given->as_double() : std::numeric_limits<float>::epsilon();
-  const Tensor x = dense_rows(call, input), out = call.empty(DType::float32, input.sizes());
-  float* to = writable<float>(out);
-  for (int64_t at = 0; at < x.numel(); at += length) {
-    const double mean_square = row_square_sum(x.data<float>() + at, length, 0) / static_cast<double>(length);
-    row_affine(x.data<float>() + at, 0, static_cast<float>(1.0 / std::sqrt(mean_square + eps)), weight.empty() ? nullptr : weight.data(),
-               nullptr, length, to + at);
-  }
-  call.set(in_type(out, input.dtype()));
-}
-
 }  // namespace
 
 std::span<const Kernel> normalization_kernels() {
@@ -230,8 +203,6 @@ std::span<const Kernel> normalization_kernels() {
       {"aten.native_layer_norm.default", layer_norm, 1},
       {"aten.group_norm.default", group_norm, 0},
       {"aten.native_group_norm.default", group_norm, 1},
-      {"aten.instance_norm.default", instance_norm},
-      {"aten.rms_norm.default", rms_norm},
   };
   return table;
 }

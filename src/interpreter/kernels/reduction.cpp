@@ -68,7 +68,7 @@ void for_rows(const Call& call, const Tensor& rows, int64_t count, int64_t lengt
                  [&](size_t i) { body(static_cast<int64_t>(i), data + static_cast<int64_t>(i) * length); });
 }
 
-enum class Kind : int { sum, mean, product, maximum, minimum, any, all, euclidean, logsumexp };
+enum class Kind : int { sum, mean, product, maximum, minimum, any, all };
 
 template <typename T>
 T row_product(const T* x, int64_t n) {
@@ -101,15 +101,6 @@ T row_extreme(const T* x, int64_t n, bool maximum) {
 }
 
 template <typename T>
-double row_logsumexp(const T* x, int64_t n) {
-  const double top = static_cast<double>(row_extreme(x, n, true));
-  if (std::isinf(top)) return top;
-  double total = 0;
-  for (int64_t i = 0; i < n; ++i) total += std::exp(static_cast<double>(x[i]) - top);
-  return top + std::log(total);
-}
-
-template <typename T>
 T reduce_row(Kind kind, const T* x, int64_t n) {
   switch (kind) {
     case Kind::sum: return row_total(x, n);
@@ -120,13 +111,7 @@ T reduce_row(Kind kind, const T* x, int64_t n) {
     case Kind::maximum: return row_extreme(x, n, true);
     case Kind::minimum: return row_extreme(x, n, false);
     case Kind::any: return std::any_of(x, x + n, [](T v) { return v != T{0}; });
-    case Kind::all: return std::all_of(x, x + n, [](T v) { return v != T{0}; });
-    case Kind::euclidean: {
-      double total = 0;
-      for (int64_t i = 0; i < n; ++i) total += static_cast<double>(x[i]) * static_cast<double>(x[i]);
-      return static_cast<T>(std::sqrt(total));
-    }
-    default: return static_cast<T>(row_logsumexp(x, n));
+    default: return std::all_of(x, x + n, [](T v) { return v != T{0}; });
   }
 }
 
@@ -176,11 +161,7 @@ void reduce(Call& call) {
   if (kind == Kind::any || kind == Kind::all) target = DType::boolean;
   else if (asked) source = target = *asked;
   else if (counts && !is_floating(source)) target = DType::int64;
-  const bool floating = kind == Kind::mean || kind == Kind::euclidean || kind == Kind::logsumexp;
-  if (floating && !is_floating(source)) {
-    if (kind == Kind::mean) call.fail(fmt::format("the mean of a {} tensor", name(source)));
-    source = target = DType::float32;
-  }
+  if (kind == Kind::mean && !is_floating(source)) call.fail(fmt::format("the mean of a {} tensor", name(source)));
   const bool needs_element = kind == Kind::maximum || kind == Kind::minimum;
   call.require(!needs_element || shape.length > 0 || self.numel() > 0 || element_count(shape.kept) == 0, "the extreme of no elements");
 
@@ -246,22 +227,6 @@ void extreme_along(Call& call) {
   call.set(indices, 1);
 }
 
-void both_extremes(Call& call) {
-  const Tensor& self = call.tensor("self");
-  const Shape shape = read_shape(call, self);
-  call.require(shape.length > 0, "the extreme of no elements");
-  const DType dtype = row_type(self.dtype());
-  const Tensor rows = rows_of(call, self, shape, dtype);
-  with_row_type(dtype, [&]<typename T>(T) {
-    for (const bool maximum : {false, true}) {
-      const Tensor out = call.empty(dtype, shape.result);
-      for_rows<T>(call, rows, out.numel(), shape.length,
-                  [&](int64_t row, const T* x) { writable<T>(out)[row] = row_extreme(x, shape.length, maximum); });
-      call.set(converted(out, self.dtype()), maximum ? 1 : 0);
-    }
-  });
-}
-
 // ----------------------------------------------------------------------------------------------------------- variance
 
 enum : int { kVariance, kDeviation, kVarianceAndMean, kDeviationAndMean };
@@ -306,33 +271,6 @@ void variance(Call& call) {
   if (call.variant() >= kVarianceAndMean) call.set(converted(means, self.dtype()), 1);
 }
 
-// --------------------------------------------------------------------------------------------------------------- norms
-
-double row_norm(const float* x, int64_t n, double order) {
-  double total = 0, largest = 0, smallest = std::numeric_limits<double>::infinity();
-  for (int64_t i = 0; i < n; ++i) {
-    const double v = std::fabs(static_cast<double>(x[i]));
-    largest = v > largest || v != v ? v : largest;
-    smallest = v < smallest || v != v ? v : smallest;
-    total += order == 0 ? (v != 0) : order == 1 ? v : order == 2 ? v * v : std::isinf(order) ? 0 : std::pow(v, order);
-  }
-  if (std::isinf(order)) return order > 0 ? largest : smallest;
-  return order == 0 || order == 1 ? total : order == 2 ? std::sqrt(total) : std::pow(total, 1 / order);
-}
-
-void norm(Call& call) {
-  const Tensor& self = call.tensor("self");
-  if (!is_floating(self.dtype()) || self.dtype() == DType::float64)
-    call.unsupported(fmt::format("the norm of {} tensors", name(self.dtype())));
-  const auto given = call.optional_number(call.has("ord") ? "ord" : "p");
-  const double order = given ? given->as_double() : 2;
-  const Shape shape = read_shape(call, self);
-  const Tensor rows = rows_of(call, self, shape, DType::float32), out = call.empty(DType::float32, shape.result);
-  for_rows<float>(call, rows, out.numel(), shape.length,
-                  [&](int64_t row, const float* x) { writable<float>(out)[row] = static_cast<float>(row_norm(x, shape.length, order)); });
-  call.set(converted(out, call.optional_dtype("dtype").value_or(self.dtype())));
-}
-
 constexpr int code(Kind kind) { return static_cast<int>(kind); }
 
 }  // namespace
@@ -355,12 +293,10 @@ std::span<const Kernel> reduction_kernels() {
       {"aten.all.default", reduce, code(Kind::all)},
       {"aten.all.dim", reduce, code(Kind::all)},
       {"aten.all.dims", reduce, code(Kind::all)},
-      {"aten.logsumexp.default", reduce, code(Kind::logsumexp)},
       {"aten.argmax.default", arg_extreme, kMaximum},
       {"aten.argmin.default", arg_extreme, kMinimum},
       {"aten.max.dim", extreme_along, kMaximum},
       {"aten.min.dim", extreme_along, kMinimum},
-      {"aten.aminmax.default", both_extremes},
       {"aten.var.default", variance, kVariance},
       {"aten.var.dim", variance, kVariance},
       {"aten.var.correction", variance, kVariance},
@@ -370,9 +306,6 @@ std::span<const Kernel> reduction_kernels() {
       {"aten.var_mean.correction", variance, kVarianceAndMean},
       {"aten.var_mean.dim", variance, kVarianceAndMean},
       {"aten.std_mean.correction", variance, kDeviationAndMean},
-      {"aten.linalg_vector_norm.default", norm},
-      {"aten.norm.ScalarOpt_dim", norm},
-      {"aten.norm.Scalar", norm},
   };
   return table;
 }
