@@ -271,6 +271,33 @@ void variance(Call& call) {
   if (call.variant() >= kVarianceAndMean) call.set(converted(means, self.dtype()), 1);
 }
 
+// --------------------------------------------------------------------------------------------------------------- norms
+
+double row_norm(const float* x, int64_t n, double order) {
+  double total = 0, largest = 0, smallest = std::numeric_limits<double>::infinity();
+  for (int64_t i = 0; i < n; ++i) {
+    const double v = std::fabs(static_cast<double>(x[i]));
+    largest = v > largest || v != v ? v : largest;
+    smallest = v < smallest || v != v ? v : smallest;
+    total += order == 0 ? (v != 0) : order == 1 ? v : order == 2 ? v * v : std::isinf(order) ? 0 : std::pow(v, order);
+  }
+  if (std::isinf(order)) return order > 0 ? largest : smallest;
+  return order == 0 || order == 1 ? total : order == 2 ? std::sqrt(total) : std::pow(total, 1 / order);
+}
+
+void norm(Call& call) {
+  const Tensor& self = call.tensor("self");
+  if (!is_floating(self.dtype()) || self.dtype() == DType::float64)
+    call.unsupported(fmt::format("the norm of {} tensors", name(self.dtype())));
+  const auto given = call.optional_number(call.has("ord") ? "ord" : "p");
+  const double order = given ? given->as_double() : 2;
+  const Shape shape = read_shape(call, self);
+  const Tensor rows = rows_of(call, self, shape, DType::float32), out = call.empty(DType::float32, shape.result);
+  for_rows<float>(call, rows, out.numel(), shape.length,
+                  [&](int64_t row, const float* x) { writable<float>(out)[row] = static_cast<float>(row_norm(x, shape.length, order)); });
+  call.set(converted(out, call.optional_dtype("dtype").value_or(self.dtype())));
+}
+
 constexpr int code(Kind kind) { return static_cast<int>(kind); }
 
 }  // namespace
@@ -306,6 +333,9 @@ std::span<const Kernel> reduction_kernels() {
       {"aten.var_mean.correction", variance, kVarianceAndMean},
       {"aten.var_mean.dim", variance, kVarianceAndMean},
       {"aten.std_mean.correction", variance, kDeviationAndMean},
+      {"aten.linalg_vector_norm.default", norm},
+      {"aten.norm.ScalarOpt_dim", norm},
+      {"aten.norm.Scalar", norm},
   };
   return table;
 }
