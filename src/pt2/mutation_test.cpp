@@ -121,8 +121,8 @@ TEST(Mutation, ManyOfEverythingTakesLittleTime) {
   }
   nodes += R"({"target": "torch.ops.my.op.default", "inputs": [)" + arguments.substr(0, arguments.size() - 2) +
            R"(], "outputs": [], "metadata": {}, "name": "last"}, )";
-  std::string model = testing::replaced(model_json, "\"nodes\": [\n", "\"nodes\": [\n" + nodes);
-  model = testing::replaced(model, "\"tensor_values\": {\n", "\"tensor_values\": {\n" + values);
+  std::string model = test::replaced(model_json, "\"nodes\": [\n", "\"nodes\": [\n" + nodes);
+  model = test::replaced(model, "\"tensor_values\": {\n", "\"tensor_values\": {\n" + values);
   const auto start = std::chrono::steady_clock::now();
   EXPECT_TRUE(survives(small_archive(model).bytes()));
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20));  // half a second, but for hangs

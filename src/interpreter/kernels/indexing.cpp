@@ -241,7 +241,6 @@ void index_select(Call& call) {
   call.set(self.rank() == 0 ? out.reshaped({}) : out);
 }
 
-
 // Calls body(offset in the indexed tensor, position in the index) for each entry of `index` along `dim`.
 template <typename Body>
 void along_dimension(Call& call, const Tensor& target, int64_t dim, const Tensor& index, Body body) {

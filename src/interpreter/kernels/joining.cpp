@@ -190,7 +190,6 @@ void border_pad(Call& call) {
 
 // ---------------------------------------------------------------------------------------------------------- shuffles
 
-
 Tensor flipped(const Call& call, Tensor self, int64_t dim) {
   const Tensor out = call.empty(self.dtype(), self.sizes());
   for (int64_t i = 0; i < self.size(dim); ++i) copy_into(out.narrowed(dim, i, 1), self.narrowed(dim, self.size(dim) - 1 - i, 1));
