@@ -1,4 +1,6 @@
 // The parts that backends share, on small edge programs. What a backend makes of them is in its own tests.
+#include <gtest/gtest.h>
+
 #include "backends/common/candidates.h"
 #include "backends/common/constraints.h"
 #include "backends/common/gemm_operands.h"
