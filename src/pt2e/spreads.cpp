@@ -90,6 +90,11 @@ class Warner {
   }
 
  private:
+  std::string name_of(const Value* value) const {
+    const std::string* target = state_.program.target_of(value);
+    return target != nullptr ? *target : value->name();
+  }
+
   double width_of(const Value* value) const {
     if (const auto watched = state_.spreads.find(value); watched != state_.spreads.end()) return watched->second.width();
     const auto own = own_observers_.find(value);
@@ -109,7 +114,7 @@ class Warner {
     state_.warn(fmt::format(
         "{}: one step of its range [{:.4g}, {:.4g}] in {} is {:.4g}, and all of '{}' spans {:.4g}, which is lost; "
         "leave the layer in float (a rule with \"config\": null) or keep far values out of the range",
-        place, bound(params.quant_min), bound(params.quant_max), name(params.dtype), params.scale.front(), escaped(value->name()), width));
+        place, bound(params.quant_min), bound(params.quant_max), name(params.dtype), params.scale.front(), escaped(name_of(value)), width));
   }
 
   const PreparedProgram::State& state_;

@@ -67,7 +67,7 @@ ExportedProgram joined(const std::string& op, const std::string& layer) {
 }
 
 TEST(Spreads, AnOperandBelowOneStepOfTheResultIsNamed) {
-  for (const char* op : {"aten.add.Tensor", "aten.sub.Tensor", "aten.maximum.default", "aten.cat.default"}) {
+  for (const char* op : {"aten.add.Tensor", "aten.sub.Tensor", "aten.minimum.default", "aten.cat.default"}) {
     const auto warnings = warnings_of(joined(op, "inner.join"), {near(), far()});
     ASSERT_EQ(warnings.size(), 1u) << op;
     expect_parts(warnings[0], {op, "inner.join", "'x' spans 2", "\"config\": null"});
@@ -125,11 +125,11 @@ TEST(Spreads, EachLayerIsNamedOnce) {
   Value* first = b.call("aten.add.Tensor", {{"self", x}, {"other", y}}, sizes, "first", {module("a", "A")});
   Value* z = b.input("z", sizes);
   Value* second = b.call("aten.add.Tensor", {{"self", first}, {"other", z}}, sizes, "second", {module("a", "A")});
-  Value* third = b.call("aten.add.Tensor", {{"self", second}, {"other", b.buffer("w", near())}}, sizes, "third", {module("b", "B")});
+  Value* third = b.call("aten.add.Tensor", {{"self", second}, {"other", b.buffer("b.w", near())}}, sizes, "third", {module("b", "B")});
   const auto warnings = warnings_of(b.finish({third}), {near(), far(), near()});
   ASSERT_EQ(warnings.size(), 2u);
   expect_parts(warnings[0], {"'a'", "'x'"});
-  expect_parts(warnings[1], {"'b'", "'w'"});
+  expect_parts(warnings[1], {"'b'", "'b.w'"});
 }
 
 TEST(Spreads, WhatIsNotFiniteDoesNotCount) {

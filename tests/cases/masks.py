@@ -65,7 +65,7 @@ class Library(nn.Module):
 
     def forward(self, x, keep):
         mixed, weights = self.inside(x, x, x, attn_mask=self.mask, need_weights=self.weights)
-        return (x + mixed, weights) if self.weights else x + mixed
+        return x + mixed if weights is None else x + mixed + weights.amax(-1, keepdim=True)
 
 
 class Shared(nn.Module):

@@ -230,8 +230,9 @@ TEST(XnnpackQuantizer, WhatOnlyASoftmaxReadsStaysFloat) {
       Value* relu = b.unary("aten.relu.default", sum, "relu");
       Value* padded = b.call("aten.cat.default", {{"tensors", std::vector<Value*>{relu, relu}}, {"dim", 3}}, {1, 4, 8, 16}, "padded");
       Value* softmax = b.call("aten.softmax.int", {{"self", padded}, {"dim", -1}}, {1, 4, 8, 16}, "softmax");
-      Value* other = b.unary("aten.sigmoid.default", padded, "other", {1, 4, 8, 16});
-      const Prepared p = prepare_global(b.finish(only ? std::vector{softmax} : std::vector{softmax, other}), compat);
+      std::vector<Value*> outputs = {softmax};
+      if (!only) outputs.push_back(b.unary("aten.sigmoid.default", padded, "other", {1, 4, 8, 16}));
+      const Prepared p = prepare_global(b.finish(outputs), compat);
       const bool taken = !only || compat == Compat::torchao;
       EXPECT_EQ(p.rule("scaled"), taken ? "xnnpack.mul" : "");
       EXPECT_EQ(p.rule("sum"), taken ? "xnnpack.add_relu" : "");
