@@ -148,6 +148,7 @@ WEIGHED = {
     "added_in_place": added_in_place,
     "written_out": written_out,
     "sink": with_a_sink,
+    "safe": lambda m, s, keep: torch.ops.aten._safe_softmax(s + m.infinite, -1),
     "log_softmax": lambda m, s, keep: F.log_softmax(s + m.far, -1).exp(),
     "exponential": lambda m, s, keep: exponential(s + m.far),
     "returned_weights": lambda m, s, keep: F.dropout(F.softmax(s + m.far, -1), 0.1, m.training),
