@@ -63,12 +63,16 @@ bool is_of_constants(const ExportedProgram& program, const Value* value, std::se
   return std::ranges::all_of(node->inputs(), [&](const Value* input) { return is_of_constants(program, input, seen); });
 }
 
+// Where nothing but minus infinity lies along a dimension.
+Value* all_masked(GraphBuilder& b, Value* scores, int64_t dim) {
+  Value* alive = b("aten.logical_not.default", b("aten.eq.Scalar", scores, minus_infinity));
+  return b("aten.logical_not.default", b("aten.any.dim", alive, dim, true));
+}
+
 // Rows of attention weights that no key takes part in. A known mask is asked itself, so that the answer is a constant.
 Value* dead_rows(GraphBuilder& b, Value* mask, Value* masked_scores) {
   std::set<const Value*> seen;
-  Value* asked = is_of_constants(b.program(), mask, seen) ? mask : masked_scores;
-  Value* alive = b("aten.logical_not.default", b("aten.eq.Scalar", asked, minus_infinity));
-  return b("aten.logical_not.default", b("aten.any.dim", alive, -1, true));
+  return all_masked(b, is_of_constants(b.program(), mask, seen) ? mask : masked_scores, -1);
 }
 
 Values attention(GraphBuilder& b, const Node& n) {
@@ -101,7 +105,14 @@ Values attention(GraphBuilder& b, const Node& n) {
   return {b("aten.matmul.default", weights, value)};
 }
 
+Values safe_softmax(GraphBuilder& b, const Node& n) {
+  Value* x = b.cast(self(n), n.output()->dtype());
+  Value* weights = b("aten._softmax.default", x, n.integer("dim"), false);
+  return {b("aten.where.self", all_masked(b, x, n.integer("dim")), b.number(0, weights->dtype()), weights)};
+}
+
 constexpr DecompositionRow rows[] = {
+    {"aten._safe_softmax.default", safe_softmax},
     {"aten.scaled_dot_product_attention.default", attention},
 };
 

@@ -14,16 +14,10 @@
 namespace intaglio {
 namespace {
 
-bool is_converted(const PreparedProgram::State& state, const Insertion& insertion) {
-  const auto& spec = state.specs.groups[insertion.group].spec;
-  const auto* plain = spec ? std::get_if<QuantizationSpec>(&*spec) : nullptr;
-  return plain == nullptr || (!plain->is_dynamic && !is_floating(plain->dtype));
-}
-
 // Nothing is quantized on guesses: every static group has seen values, and they were finite.
 void check_ranges(const PreparedProgram::State& state) {
   for (const Insertion& insertion : state.insertions.items) {
-    if (!is_converted(state, insertion)) continue;
+    if (!has_static_params(state, insertion)) continue;
     if (!is_calibrated(state, insertion.group)) {
       if (state.options.compat == Compat::torchao) {
         state.warn(place_of(insertion) + ": never observed; its scale is 1");
@@ -67,6 +61,7 @@ ExportedProgram convert_pt2e(PreparedProgram prepared, const ConvertOptions& opt
   PreparedProgram::State& state = prepared.internal();
   observe_without_samples(state);
   check_ranges(state);
+  warn_of_lost_tensors(state);
   return converted(state, options);
 }
 

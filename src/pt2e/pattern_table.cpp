@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <unordered_set>
+
+#include "pt2e/softmax_operands.h"
 
 namespace intaglio {
 namespace {
@@ -71,6 +72,11 @@ bool PatternRun::has_quantized_source(const Value* value) {
   }
   for (const Value* passed : path) quantized_sources_[passed] = found;
   return found;
+}
+
+bool PatternRun::is_softmax_operand(const OperatorMatch& match) {
+  if (!softmax_operands_) softmax_operands_ = softmax_operands(program.graph());
+  return softmax_operands_->contains(match.last().output());
 }
 
 void annotate_operands(PatternRun& run, const OperatorMatch& match, const std::string& rule) {

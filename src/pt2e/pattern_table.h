@@ -9,6 +9,7 @@
 #include <span>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include <intaglio/pattern_quantizer.h>
@@ -62,10 +63,13 @@ class PatternRun {
   bool is_dynamic() const { return config.input_activation && config.input_activation->is_dynamic; }
   // Does the tensor come, through operators that keep parameters, from a node whose output is quantized?
   bool has_quantized_source(const Value* value);
+  // Does nothing but a softmax see the match's result? (softmax_operands.h)
+  bool is_softmax_operand(const OperatorMatch& match);
   void start_row() { quantized_sources_.clear(); }
 
  private:
-  std::unordered_map<const Value*, bool> quantized_sources_;  // nodes come in order: what is behind a node stays as it is
+  std::optional<std::unordered_set<const Value*>> softmax_operands_;  // once asked for
+  std::unordered_map<const Value*, bool> quantized_sources_;          // nodes come in order: what is behind a node stays as it is
 };
 
 struct PatternConstraint {

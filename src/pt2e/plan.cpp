@@ -48,9 +48,7 @@ Plan PreparedProgram::plan() const {
   for (const size_t index : graph_order(state)) {
     const Insertion& insertion = state.insertions.items[index];
     const ObservedGroup& group = state.groups[insertion.group];
-    const auto& spec = state.specs.groups[insertion.group].spec;
-    const auto* plain = spec ? std::get_if<QuantizationSpec>(&*spec) : nullptr;
-    if (plain != nullptr && (plain->is_dynamic || is_floating(plain->dtype))) continue;  // nothing is decided ahead
+    if (!has_static_params(state, insertion)) continue;
     if (!is_calibrated(state, insertion.group)) continue;
     PlanEntry entry;
     entry.tensor = insertion.value->name();

@@ -15,7 +15,7 @@ std::vector<const Value*> watched_values(const PreparedProgram::State& state) {
   std::vector<const Value*> watched;
   for (const Node* node : state.program.graph().node_list())
     for (const Value* output : node->outputs())
-      if (!state.insertions.at(output).empty()) watched.push_back(output);
+      if (!state.insertions.at(output).empty() || state.spreads.contains(output)) watched.push_back(output);
   return watched;
 }
 
@@ -46,6 +46,7 @@ PreparedProgram prepare_pt2e(ExportedProgram program, const Quantizer& quantizer
   check_targets(*state);
   for (const QuantizationGroup& group : state->specs.groups)
     state->groups.push_back({group.spec ? make_observer(*group.spec) : nullptr, std::nullopt});
+  state->spreads = spreads_to_watch(*state);
   state->watched = watched_values(*state);
   if (state->insertions.items.empty())
     state->warn("the quantizer annotated nothing: the program stays in float; check its configuration and module names");

@@ -103,6 +103,7 @@ std::unique_ptr<Observer> make_observer(const AnyQuantizationSpec& any) {
 }
 
 std::optional<Tensor> observe_value(PreparedProgram::State& state, const Value* value, const Tensor& tensor) {
+  if (const auto spread = state.spreads.find(value); spread != state.spreads.end()) spread->second.extend(tensor);
   std::optional<Tensor> passed_on;
   for (const size_t index : state.insertions.at(value)) {
     const Insertion& insertion = state.insertions.items[index];
@@ -162,6 +163,12 @@ void observe_without_samples(PreparedProgram::State& state) {
 void observe_known_values(PreparedProgram::State& state) {
   ConstantValues constants(state.program);
   observe_known_values(state, constants);
+}
+
+bool has_static_params(const PreparedProgram::State& state, const Insertion& insertion) {
+  const auto& spec = state.specs.groups[insertion.group].spec;
+  const auto* plain = spec ? std::get_if<QuantizationSpec>(&*spec) : nullptr;
+  return plain == nullptr || (!plain->is_dynamic && !is_floating(plain->dtype));
 }
 
 bool is_calibrated(const PreparedProgram::State& state, size_t group) { return is_calibrated(state, group, 0); }

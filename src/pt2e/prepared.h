@@ -10,6 +10,7 @@
 
 #include "pt2e/insertions.h"
 #include "pt2e/spec_map.h"
+#include "pt2e/spreads.h"
 
 namespace intaglio {
 
@@ -28,7 +29,8 @@ struct PreparedProgram::State {
   std::vector<ObservedGroup> groups;  // of specs.groups
   size_t samples = 0;
   bool constants_observed = false;
-  std::vector<const Value*> watched;         // values of nodes that have observers
+  Spreads spreads;                           // of what `spreads_to_watch` names
+  std::vector<const Value*> watched;         // values of nodes that have observers or whose spread is asked for
   std::unique_ptr<Interpreter> interpreter;  // made at the first call; refers to `program`
 
   void warn(const std::string& message) const {
@@ -50,6 +52,8 @@ void observe_without_samples(PreparedProgram::State& state);
 // What needs no sample: constants, and values that follow from constants alone.
 void observe_known_values(PreparedProgram::State& state);
 
+// Are its parameters decided ahead of run time? Not those of dynamic specs and of float ones, which only observe.
+bool has_static_params(const PreparedProgram::State& state, const Insertion& insertion);
 // True when the parameters of a group are known: observed, decided, fixed, or derived from known ones.
 bool is_calibrated(const PreparedProgram::State& state, size_t group);
 // Decided, derived or calculated parameters; a usage error when derivations go in a circle.

@@ -193,6 +193,7 @@ def of_operators() -> dict[str, Case]:
         "any_all": (f(lambda x: ((x > 0).any(1), (x > -9).all())), row),
         "logsumexp": (f(lambda x: x.logsumexp(1)), row),
         "softmax": (nn.Softmax(-1), row),
+        "softmax_safe": (f(lambda x: torch.ops.aten._safe_softmax(x.masked_fill(x[:, :1] > 0, -torch.inf), -1)), row),
         "softmax_double": (f(lambda x: F.softmax(x, 1, dtype=torch.float64)), row),
         "log_softmax": (nn.LogSoftmax(-1), row),
         "flatten": (nn.Flatten(), image),

@@ -1,4 +1,5 @@
 // The operators XNNPACK has integer kernels for, and how each is annotated.
+#include <algorithm>
 #include <array>
 
 #include <intaglio/error.h>
@@ -85,6 +86,15 @@ bool float_operands(PatternRun& run, Match match) {
 // A number that is still a number at this point was left alone on purpose.
 bool two_float_operands(PatternRun& run, Match match) { return match.operands.size() == 2 && float_operands(run, match); }
 
+// torchao gives them integers, and one step of a mask's range swallows every score.
+bool is_no_softmax_operand(PatternRun& run, Match match) { return !run.is_softmax_operand(match); }
+
+// Concatenations that no mask can have entered stay integer: all parts come from quantized layers.
+bool joins_no_masks(PatternRun& run, Match match) {
+  return !run.is_softmax_operand(match) ||
+         std::ranges::all_of(match.node->tensors("tensors"), [&](const Value* part) { return run.has_quantized_source(part); });
+}
+
 // torchao finds pools by the module or (strict export) the function they come from, and takes the first of each module.
 bool is_module_pool(PatternRun& run, Match match) {
   const Node& node = *match.node;
@@ -117,8 +127,10 @@ constexpr PatternConstraint linear_rows[] = {weight_row};
 constexpr PatternConstraint conv_rows[] = {dynamic_row, weight_row};
 constexpr PatternConstraint conv_transpose_rows[] = {one_group_row, dynamic_row, weight_row};
 constexpr PatternConstraint pool_rows[] = {{pool_text, float_output}};
-constexpr PatternConstraint binary_rows[] = {{operands_text, two_float_operands}};
-constexpr PatternConstraint cat_rows[] = {{"the tensors are float", float_output}};
+constexpr std::string_view softmax_text =
+    "its result goes to more than a softmax, whose operands stay in float: a mask would take their range";
+constexpr PatternConstraint binary_rows[] = {{operands_text, two_float_operands}, {softmax_text, is_no_softmax_operand}};
+constexpr PatternConstraint cat_rows[] = {{"the tensors are float", float_output}, {softmax_text, joins_no_masks}};
 constexpr PatternConstraint clip_rows[] = {{"what it clips is quantized", clips_quantized}};
 
 // Activation rows stand before the plain ones of the same operator.

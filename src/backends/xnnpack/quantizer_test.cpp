@@ -216,6 +216,41 @@ TEST(XnnpackQuantizer, CatSharesOneObserverWithEverythingItJoins) {
   EXPECT_EQ(groups.size(), 1u);
 }
 
+// Integers leave a softmax no precision, and a mask's numbers (-1e4, -inf) would take the range of what they are added to.
+TEST(XnnpackQuantizer, WhatOnlyASoftmaxReadsStaysFloat) {
+  for (const bool only : {true, false}) {
+    for (const Compat compat : {Compat::torchao, Compat::intaglio}) {
+      Net b;
+      Value* scaled = b.call("aten.mul.Tensor", {{"self", b.image()}, {"other", 0.5}}, {1, 4, 8, 8}, "scaled");
+      Value* mask = b.buffer("mask", ramp({8, 8}, -1e4f, 1e3f));
+      Value* sum = b.call("aten.add.Tensor", {{"self", scaled}, {"other", mask}}, {1, 4, 8, 8}, "sum");
+      Value* relu = b.unary("aten.relu.default", sum, "relu");
+      Value* padded = b.call("aten.cat.default", {{"tensors", std::vector<Value*>{relu, relu}}, {"dim", 3}}, {1, 4, 8, 16}, "padded");
+      Value* softmax = b.call("aten.softmax.int", {{"self", padded}, {"dim", -1}}, {1, 4, 8, 16}, "softmax");
+      std::vector<Value*> outputs = {softmax};
+      if (!only) outputs.push_back(b.unary("aten.sigmoid.default", padded, "other", {1, 4, 8, 16}));
+      const Prepared p = prepare_global(b.finish(outputs), compat);
+      const bool taken = !only || compat == Compat::torchao;
+      EXPECT_EQ(p.rule("scaled"), taken ? "xnnpack.mul" : "");
+      EXPECT_EQ(p.rule("sum"), taken ? "xnnpack.add_relu" : "");
+      EXPECT_EQ(p.rule("padded"), taken ? "xnnpack.cat" : "");
+      if (taken) continue;
+      const Node* add = p.program.program().graph().find_value("sum")->producer();
+      EXPECT_NE(p.program.internal().annotations.refusal(add)->find("goes to more than a softmax"), std::string::npos);
+    }
+  }
+}
+
+// Heads of a detector: integers all the way, and no mask among them.
+TEST(XnnpackQuantizer, QuantizedLayersAreJoinedBeforeASoftmax) {
+  Net b;
+  Value* x = b.image();
+  const std::vector<Value*> heads = {b.conv(x, b.weight("a"), "a"), b.conv(x, b.weight("b"), "b")};
+  Value* cat = b.call("aten.cat.default", {{"tensors", heads}, {"dim", 1}}, {1, 8, 8, 8}, "cat");
+  Value* softmax = b.call("aten.softmax.int", {{"self", cat}, {"dim", 1}}, {1, 8, 8, 8}, "softmax");
+  EXPECT_EQ(prepare_global(b.finish({softmax}), Compat::intaglio).rule("cat"), "xnnpack.cat");
+}
+
 // torchao makes `arange + 1` a float tensor.
 TEST(XnnpackQuantizer, IntegerArithmeticStaysInteger) {
   Net b;

@@ -1,0 +1,19 @@
+// Values that reach nothing but a softmax: scores of attention, and what masks are made of.
+//
+// A mask's numbers (-1e4, the lowest float, -inf) say "not here" and have no size. One of them in a range leaves a single
+// step to all scores, and a softmax needs differences of scores finely, so integers have no place before it.
+//
+// Tests: softmax_operands_test.cpp.
+#pragma once
+
+#include <unordered_set>
+
+#include <intaglio/graph.h>
+
+namespace intaglio {
+
+// Values that every reader hands on, through arithmetic and moves, to a softmax (or to the mask of an attention, or to an
+// exponential). What returns or compares them is no other reader.
+std::unordered_set<const Value*> softmax_operands(const Graph& graph);
+
+}  // namespace intaglio

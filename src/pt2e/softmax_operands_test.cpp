@@ -1,0 +1,88 @@
+#include "pt2e/softmax_operands.h"
+
+#include <set>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "pt2e/test_programs.h"
+
+namespace intaglio {
+namespace {
+
+using namespace test;
+
+const Sizes sizes = {2, 4, 4};
+
+struct Net : ProgramBuilder {
+  Value* x = input("x", sizes);
+  Value* y = input("y", sizes);
+
+  Value* unary(const std::string& op, Value* value, const std::string& name) { return call(op, {{"self", value}}, sizes, name); }
+  Value* sum(Value* a, Value* b, const std::string& name) { return call("aten.add.Tensor", {{"self", a}, {"other", b}}, sizes, name); }
+  Value* softmax(Value* value) { return call("aten.softmax.int", {{"self", value}, {"dim", -1}}, sizes, "softmax"); }
+  Value* bmm(Value* a, Value* b, const std::string& name) { return call("aten.bmm.default", {{"self", a}, {"mat2", b}}, sizes, name); }
+};
+
+std::set<std::string> operands(const ExportedProgram& program) {
+  std::set<std::string> found;
+  for (const Value* value : softmax_operands(program.graph())) found.insert(value->name());
+  return found;
+}
+
+using Names = std::set<std::string>;
+
+TEST(SoftmaxOperands, ReachThroughArithmeticAndMoves) {
+  Net b;
+  Value* sum = b.sum(b.bmm(b.x, b.x, "scores"), b.y, "sum");
+  Value* scaled = b.call("aten.mul.Tensor", {{"self", sum}, {"other", 0.5}}, sizes, "scaled");
+  Value* viewed = b.call("aten.view.default", {{"self", scaled}, {"size", std::vector<int64_t>(sizes)}}, sizes, "viewed");
+  Value* clamped = b.call("aten.clamp_.default", {{"self", viewed}, {"min", -1.0}}, sizes, "clamped");
+  EXPECT_EQ(operands(b.finish({b.softmax(clamped)})), (Names{"y", "scores", "sum", "scaled", "viewed", "clamped"}));
+}
+
+TEST(SoftmaxOperands, OneOtherReaderIsEnough) {
+  Net b;
+  Value* sum = b.sum(b.x, b.y, "sum");
+  Value* mixed = b.bmm(b.softmax(sum), sum, "mixed");
+  EXPECT_EQ(operands(b.finish({mixed})), Names());
+}
+
+TEST(SoftmaxOperands, BeingReturnedOrComparedIsNoReader) {
+  Net b;
+  Value* sum = b.sum(b.x, b.y, "sum");
+  Value* below = b.call("aten.eq.Scalar", {{"self", sum}, {"other", 0.0}}, sizes, "below", {}, DType::boolean);
+  EXPECT_EQ(operands(b.finish({b.softmax(sum), sum, below})), (Names{"x", "y", "sum"}));
+}
+
+TEST(SoftmaxOperands, WithoutASoftmaxThereAreNone) {
+  Net b;
+  EXPECT_EQ(operands(b.finish({b.sum(b.x, b.y, "sum")})), Names());
+}
+
+TEST(SoftmaxOperands, AttentionTakesTheMaskInOneArgument) {
+  Net b;
+  Value* mask = b.sum(b.y, b.y, "mask");
+  Value* query = b.sum(b.x, b.x, "query");
+  Value* mixed = b.call("aten.scaled_dot_product_attention.default",
+                        {{"query", query}, {"key", query}, {"value", query}, {"attn_mask", mask}}, sizes, "mixed");
+  EXPECT_EQ(operands(b.finish({mixed})), (Names{"y", "mask"}));
+}
+
+TEST(SoftmaxOperands, ProductsAddTheirMask) {
+  Net b;
+  Value* mask = b.sum(b.y, b.y, "mask");
+  Value* scores = b.call("aten.baddbmm.default", {{"self", mask}, {"batch1", b.x}, {"batch2", b.x}}, sizes, "scores");
+  EXPECT_EQ(operands(b.finish({b.softmax(scores)})), (Names{"y", "mask", "scores"}));
+}
+
+TEST(SoftmaxOperands, EverySoftmaxCounts) {
+  for (const char* op : {"aten._softmax.default", "aten._safe_softmax.default", "aten.log_softmax.int", "aten._log_softmax.default",
+                         "aten.exp.default", "aten.logsumexp.default"}) {
+    Net b;
+    EXPECT_EQ(operands(b.finish({b.unary(op, b.sum(b.x, b.y, "sum"), "softmax")})), (Names{"x", "y", "sum"})) << op;
+  }
+}
+
+}  // namespace
+}  // namespace intaglio
