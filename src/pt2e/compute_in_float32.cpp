@@ -123,6 +123,10 @@ class Widening {
     if (!is_narrow(input)) return;
     const std::vector<Node*> readers = input->users();
     const bool is_constant = program_.constant(input) != nullptr;
+    if (!is_constant && is_written_in_place(input))
+      throw_unsupported(
+          fmt::format("input '{}' is {} and written in place, but the program is quantized as one in float32; write to a copy",
+                      escaped(input->name()), name(input->dtype())));
     const auto keeps = [&](const Node& reader) {
       if (&reader == &graph_.output_node()) return !is_constant;
       return is_constant && !program_.is_mutated(input) && is_embedding_table(reader, input);
@@ -131,6 +135,13 @@ class Widening {
     if (std::ranges::all_of(readers, [&](const Node* reader) { return keeps(*reader); })) return;
     const Node& widened = cast(first_, input, DType::float32);
     graph_.replace_uses_if(input, widened.output(), [&](const Node& reader) { return &reader != &widened && !keeps(reader); });
+  }
+
+  // By a node; what an output of the program writes to it is cast like other outputs.
+  bool is_written_in_place(const Value* input) const {
+    return program_.is_mutated(input) && std::ranges::none_of(program_.output_specs, [&](const OutputSpec& output) {
+             return output.kind == OutputSpec::Kind::user_input_mutation && output.target == input->name();
+           });
   }
 
   void widen_constant(Value* input) {

@@ -1,6 +1,6 @@
 #include "pt2e/keep_sums_in_int32.h"
 
-#include <cmath>
+#include <algorithm>
 
 #include <gtest/gtest.h>
 

@@ -89,10 +89,10 @@ std::optional<RaisedScales> raise_scales(const SummedLayer& layer, const QuantPa
   SummedLayer integers = layer;
   integers.weight = quantize(layer.weight, params);
   if (!rows_keep_their_bits(integers)) return std::nullopt;
-  // Rounding moves a row's sum a little with each new scale.
-  constexpr int rounds = 16;
-  constexpr double spare = 1 + 1e-6;
-  for (int round = 0; round < rounds; ++round) {
+  // Equal weights all stay where they are until the scale has grown by half a step of theirs, so what is spared grows.
+  constexpr int rounds = 12;
+  double spare = 1e-6;
+  for (int round = 0; round < rounds; ++round, spare *= 4) {
     const std::vector<double> factor = factors(shares_of_int32(integers, result.params), result.params);
     if (std::ranges::all_of(factor, [](double f) { return f <= 1; })) {
       for (size_t i = 0; i < params.scale.size(); ++i) {
@@ -102,7 +102,7 @@ std::optional<RaisedScales> raise_scales(const SummedLayer& layer, const QuantPa
       return result;
     }
     for (size_t i = 0; i < factor.size(); ++i)
-      if (factor[i] > 1) result.params.scale[i] = static_cast<float>(result.params.scale[i] * factor[i] * spare);
+      if (factor[i] > 1) result.params.scale[i] = static_cast<float>(result.params.scale[i] * factor[i] * (1 + spare));
     if (!std::ranges::all_of(result.params.scale, [](double scale) { return std::isfinite(scale); })) return std::nullopt;
     integers.weight = quantize(layer.weight, result.params);
   }

@@ -91,6 +91,10 @@ TEST(Int32Sums, LongRowsLoseTwoBitsAtMost) {
   };
   ASSERT_TRUE(raised_row(longest));
   EXPECT_EQ(raised_row(longest)->raised, 0u);
+  const auto little = raised_row(longest + 1);
+  ASSERT_TRUE(little);
+  EXPECT_GT(little->largest, 1);
+  EXPECT_LT(little->largest, 1.02);
   const auto twice = raised_row(2 * longest);
   ASSERT_TRUE(twice);
   EXPECT_NEAR(twice->largest, 2, 0.03);

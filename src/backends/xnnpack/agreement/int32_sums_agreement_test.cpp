@@ -234,7 +234,10 @@ struct LongRow {
 };
 
 TEST(RowsAroundInt32, AreCoarserOrInFloat) {
-  for (const LongRow& row : {LongRow{longest_row, false, true}, {longest_row * 2, true, true}, {longest_row * 5, true, false}})
+  for (const LongRow& row : {LongRow{longest_row - 10, false, true},
+                             {longest_row + 10, true, true},
+                             {longest_row * 2, true, true},
+                             {longest_row * 5, true, false}})
     for (const bool dynamic : {false, true}) {
       SCOPED_TRACE(fmt::format("{} products, dynamic={}", row.length, dynamic));
       const Tensor input = noise({1, row.length}, 0.5f, 1.0f, 5);
