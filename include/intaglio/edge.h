@@ -15,6 +15,8 @@ struct LowerOptions {
   int threads = 0;  // for what is spread over threads; 0: one for each processor
   // Called after each named step with the program; for golden tests and `--dump`.
   std::function<void(std::string_view step, const ExportedProgram&)> observe;
+  // Receives one line, naming the layer, for what runs otherwise than the program says.
+  std::function<void(const std::string&)> warn;
 };
 
 struct ExecutorchOptions {

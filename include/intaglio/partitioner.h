@@ -63,6 +63,7 @@ struct Refusal {
 struct PartitionResult {
   std::vector<Partition> partitions;
   std::vector<Refusal> refusals;
+  std::vector<Refusal> warnings;  // nodes that are taken, but run otherwise than they are written
 };
 
 class Partitioner {

@@ -45,6 +45,8 @@ class PatternQuantizer : public Quantizer {
   // Nodes it says no to are left to nobody's configuration.
   PatternQuantizer& set_filter_function(std::function<bool(const Node&)> filter);
 
+  // Static int8 stands beside float32, int8 at run time beside float16 too. None under Compat::torchao.
+  std::vector<DType> widened_types() const override;
   void transform_for_annotation(ExportedProgram& program) const override;
   void annotate(const ExportedProgram& program, Annotations& annotations) const override;
 
@@ -53,6 +55,7 @@ class PatternQuantizer : public Quantizer {
     NodeSelector nodes;
     std::optional<QuantizationConfig> config;
   };
+  std::vector<const QuantizationConfig*> configs() const;
   static void set(std::vector<Choice>& choices, NodeSelector nodes, std::optional<QuantizationConfig> config);
 
   const PatternTable* table_;

@@ -106,6 +106,9 @@ struct QuantizationConfig {
 class Quantizer {
  public:
   virtual ~Quantizer() = default;
+  // Element types that what is quantized cannot compute in: the program is prepared in float32 instead, and its inputs and outputs
+  // are cast.
+  virtual std::vector<DType> widened_types() const { return {}; }
   // Graph changes that annotation needs (scalars to tensors, for example).
   virtual void transform_for_annotation(ExportedProgram&) const {}
   virtual void annotate(const ExportedProgram& program, Annotations& annotations) const = 0;

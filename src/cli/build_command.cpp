@@ -15,8 +15,9 @@ void build(const FlowArguments& options, const std::string& dump_folder, const C
   StepClock clock;
   Flow flow = run_flow(options, common, clock);
   StepDump dump(dump_folder);
+  const auto warn = [&](const std::string& warning) { flow.warnings.push_back(warning); };
   EdgeProgram edge = to_edge_transform_and_lower(std::move(flow.result.program), flow.recipe.partitioners,
-                                                 {.threads = common.threads, .observe = dump.observer()});
+                                                 {.threads = common.threads, .observe = dump.observer(), .warn = warn});
   clock.step("lower");
   Json lowering = lowering_json(edge);
   std::move(edge).to_executorch({.threads = common.threads}).save(options.out);

@@ -45,13 +45,17 @@ void lower(const LowerArguments& arguments, const CommonOptions& common) {
   const std::string first_model = methods.front().second.source;
   clock.step("load");
   StepDump dump(arguments.dump);
-  EdgeProgram edge = to_edge_transform_and_lower(std::move(methods), partitioners, {.threads = common.threads, .observe = dump.observer()});
+  std::vector<std::string> warnings;
+  const auto warn = [&](const std::string& warning) { warnings.push_back(warning); };
+  EdgeProgram edge =
+      to_edge_transform_and_lower(std::move(methods), partitioners, {.threads = common.threads, .observe = dump.observer(), .warn = warn});
   clock.step("lower");
   Json lowering = lowering_json(edge);
   std::move(edge).to_executorch({.threads = common.threads}).save(arguments.out);
   clock.step("write");
 
   const uint64_t bytes = std::filesystem::file_size(arguments.out);
+  print_warnings(warnings, common);
   if (common.json) {
     Json result = document("intaglio.lower/1");
     result["models"] = arguments.models;
@@ -59,6 +63,7 @@ void lower(const LowerArguments& arguments, const CommonOptions& common) {
     result["bytes"] = bytes;
     result["methods"] = std::move(lowering);
     result["steps"] = clock.to_json();
+    result["warnings"] = warnings;
     return print(result);
   }
   if (common.quiet) return;

@@ -149,12 +149,14 @@ void for_each_body(Body& body, const Step& step) {
 // What a backend takes of all bodies.
 class Delegation {
  public:
-  explicit Delegation(const Partitioner& partitioner) : partitioner_(partitioner) {}
+  Delegation(const Partitioner& partitioner, const LowerOptions& options) : partitioner_(partitioner), options_(options) {}
 
   void partition(Body& body) {
     partitioner_.transform(body.program());
     PartitionResult result = partitioner_.partition(body.program());
     for (const Refusal& refusal : result.refusals) refusal.node->metadata[refusal_key] = refusal.rule;
+    for (const Refusal& warning : result.warnings)
+      if (options_.warn) options_.warn(fmt::format("{}: {}", describe(*warning.node), warning.rule));
     arrange_partitions(body.program(), result.partitions);
     for (const Partition& partition : result.partitions)
       cut_out_.push_back({body.method, taken_[body.method]++, extract_partition(body.program(), partition)});
@@ -182,6 +184,7 @@ class Delegation {
 
  private:
   const Partitioner& partitioner_;
+  const LowerOptions& options_;
   std::vector<std::vector<Partition>> partitions_;  // by body
   std::map<std::string, size_t> taken_;             // by method
   std::vector<MethodPartition> cut_out_;
@@ -227,7 +230,7 @@ class ProgramLowering {
   }
 
   void delegate_to(const Partitioner& partitioner) {
-    Delegation delegation(partitioner);
+    Delegation delegation(partitioner, options_);
     for (Body& body : bodies_) for_each_body(body, [&](Body& each) { delegation.partition(each); });
     within_file(bodies_.size() == 1 ? bodies_[0].program().source : "", [&] { delegation.preprocess(); });
     const std::string step = fmt::format("delegate to {}", partitioner.backend_id());

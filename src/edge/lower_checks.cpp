@@ -24,6 +24,13 @@ constexpr std::string_view kSymbolSources[] = {
     "aten.item.default",
 };
 
+// One message holds a few of the nodes it is about.
+std::string listed(const std::vector<std::string>& nodes) {
+  constexpr size_t most = 3;
+  if (nodes.size() <= most) return fmt::format("{}", fmt::join(nodes, "; "));
+  return fmt::format("{}; and {} more", fmt::join(nodes.begin(), nodes.begin() + most, "; "), nodes.size() - most);
+}
+
 struct Findings {
   std::vector<std::string> missing;
   std::vector<std::string> refused;
@@ -83,9 +90,9 @@ void check_kernels(const ExportedProgram& program) {
     throw_unsupported(
         fmt::format("the ExecuTorch runtime has no kernel for {} operator call{}: {}; let a backend take "
                     "them, or change the model",
-                    findings.missing.size(), findings.missing.size() == 1 ? "" : "s", fmt::join(findings.missing, "; ")));
+                    findings.missing.size(), findings.missing.size() == 1 ? "" : "s", listed(findings.missing)));
   if (!findings.refused.empty())
-    throw_unsupported(fmt::format("the ExecuTorch runtime's kernels do not take these types: {}", fmt::join(findings.refused, "; ")));
+    throw_unsupported(fmt::format("the ExecuTorch runtime's kernels do not take these types: {}", listed(findings.refused)));
 }
 
 }  // namespace intaglio

@@ -7,6 +7,7 @@
 
 #include "base/thread_limit.h"
 #include "pt2e/fold_quantize.h"
+#include "pt2e/keep_sums_in_int32.h"
 #include "pt2e/prepared.h"
 #include "pt2e/quantize_nodes.h"
 #include "pt2e/uncalibrated.h"
@@ -62,6 +63,8 @@ ExportedProgram convert_pt2e(PreparedProgram prepared, const ConvertOptions& opt
   observe_without_samples(state);
   check_ranges(state);
   warn_of_lost_tensors(state);
+  // torchao decides each scale by itself, and integer kernels wrap.
+  if (state.options.compat == Compat::intaglio) keep_sums_in_int32(state);
   return converted(state, options);
 }
 

@@ -128,6 +128,26 @@ PatternQuantizer& PatternQuantizer::set_filter_function(std::function<bool(const
   return *this;
 }
 
+std::vector<const QuantizationConfig*> PatternQuantizer::configs() const {
+  std::vector<const QuantizationConfig*> list;
+  if (global_) list.push_back(&*global_);
+  for (const auto* choices : {&module_names_, &module_types_, &operators_})
+    for (const Choice& choice : *choices)
+      if (choice.config) list.push_back(&*choice.config);
+  return list;
+}
+
+std::vector<DType> PatternQuantizer::widened_types() const {
+  const auto any = [&](bool dynamic) {
+    return std::ranges::any_of(configs(), [&](const QuantizationConfig* config) {
+      return config->input_activation && config->input_activation->is_dynamic == dynamic;
+    });
+  };
+  if (compat_ == Compat::torchao) return {};
+  if (any(false)) return {DType::float16, DType::bfloat16};
+  return any(true) ? std::vector<DType>{DType::bfloat16} : std::vector<DType>{};
+}
+
 // On integers (and float64) a float32 tensor in place of a number would change the result's type, so only torchao's
 // behaviour does it there.
 void PatternQuantizer::transform_for_annotation(ExportedProgram& program) const {

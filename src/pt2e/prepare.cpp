@@ -5,6 +5,7 @@
 #include <intaglio/error.h>
 #include <intaglio/pt2e.h>
 
+#include "pt2e/compute_in_float32.h"
 #include "pt2e/fold_batch_norm.h"
 #include "pt2e/prepared.h"
 
@@ -24,6 +25,13 @@ void check_targets(const PreparedProgram::State& state) {
     if (!is_floating(insertion.value->dtype()))
       throw_usage(fmt::format("{} is {}; only float tensors can be quantized, leave it out of the annotation", place_of(insertion),
                               name(insertion.value->dtype())));
+  for (const Insertion& insertion : state.insertions.items) {
+    if (insertion.value->dtype() != DType::float64) continue;
+    // The layer that is quantized, rather than what it reads.
+    const bool of_layer = !insertion.of_output && !insertion.users.empty();
+    throw_unsupported(fmt::format("{}: '{}' is float64, and integer kernels stand beside float32; export `model.float()`",
+                                  of_layer ? describe(*insertion.users.front()) : place_of(insertion), escaped(insertion.value->name())));
+  }
 }
 
 }  // namespace
@@ -33,6 +41,11 @@ PreparedProgram prepare_pt2e(ExportedProgram program, const Quantizer& quantizer
   state->program = std::move(program);
   state->options = options;
 
+  // Before batch norms are folded: their products would be rounded to the narrow type.
+  if (compute_in_float32(state->program, quantizer.widened_types()))
+    state->warn(
+        "the program is in float16 or bfloat16 and is quantized as one in float32: what stays in float computes in float32, inputs and "
+        "outputs keep their types");
   // Quantized weights must be those of deployment, where no batch norm is left.
   fold_batch_norm(state->program, options.compat);
   // The quantizer sees the folded program, and may rewrite it before it says what is quantized.

@@ -32,8 +32,7 @@ class Flow {
   }
 
   void operator()(const Pt2eStep& step) {
-    PreparedProgram prepared = prepare_pt2e(std::move(result_.program), *step.quantizer,
-                                            {.compat = step.compat, .threads = options_.threads, .warn = options_.warn});
+    PreparedProgram prepared = prepare(step);
     done("prepare");
     if (options_.calibrate) options_.calibrate(prepared);
     result_.calibration_samples += prepared.calibrated_samples();
@@ -43,6 +42,18 @@ class Flow {
   }
 
  private:
+  // What a program is refused for is its own fault: errors name its file.
+  PreparedProgram prepare(const Pt2eStep& step) {
+    const std::string source = result_.program.source;
+    try {
+      return prepare_pt2e(std::move(result_.program), *step.quantizer,
+                          {.compat = step.compat, .threads = options_.threads, .warn = options_.warn});
+    } catch (const Error& error) {
+      if (source.empty()) throw;
+      throw error.with_context(escaped(source));
+    }
+  }
+
   void warn(const std::string& message) const {
     if (options_.warn) options_.warn(message);
   }

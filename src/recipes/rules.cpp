@@ -5,6 +5,18 @@
 
 namespace intaglio {
 
+std::vector<DType> RuleQuantizer::widened_types() const {
+  std::vector<DType> types;
+  for (const RecipeRule& rule : rules_) {
+    if (!rule.config) continue;
+    PatternQuantizer quantizer = quantizer_;
+    quantizer.set_global(*rule.config);
+    for (const DType type : quantizer.widened_types())
+      if (std::ranges::find(types, type) == types.end()) types.push_back(type);
+  }
+  return types;
+}
+
 void RuleQuantizer::annotate(const ExportedProgram& program, Annotations& annotations) const {
   std::unordered_map<const Node*, const RecipeRule*> deciding;
   for (const Node* node : program.graph().node_list()) {

@@ -18,6 +18,8 @@ class RuleQuantizer : public Quantizer {
  public:
   RuleQuantizer(PatternQuantizer quantizer, std::vector<RecipeRule> rules) : quantizer_(std::move(quantizer)), rules_(std::move(rules)) {}
 
+  // Those of all rules: a program is prepared as a whole.
+  std::vector<DType> widened_types() const override;
   void transform_for_annotation(ExportedProgram& program) const override { quantizer_.transform_for_annotation(program); }
   void annotate(const ExportedProgram& program, Annotations& annotations) const override;
 

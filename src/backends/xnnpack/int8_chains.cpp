@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "backends/common/gemm_operands.h"
+#include "quant/int32_sums.h"
 
 namespace intaglio::xnnpack {
 
@@ -92,7 +93,30 @@ bool may_fuse(const OpRule& rule, const Features& features, const Node& activati
   return rule.int8_activation == Int8Activation::relu && activation.is("aten.relu.default");
 }
 
+// What is added to the integer sums: the bias of a layer whose input has known parameters.
+std::vector<float> integer_bias(const ProgramFacts& facts, const GemmOperands& operands, size_t outputs) {
+  const std::optional<Tensor> bias = facts.constant_value(operands.bias);
+  if (!bias) return {};
+  const Tensor floats = converted(*bias, DType::float32).contiguous();
+  std::vector<float> values(floats.span<float>().begin(), floats.span<float>().end());
+  if (values.size() == 1) values.resize(outputs, values[0]);
+  return values.size() == outputs ? values : std::vector<float>();
+}
+
 }  // namespace
+
+bool leaves_int32(const ProgramFacts& facts, const Node& node) {
+  const auto operands = common::gemm_operands(node);
+  const auto weight = operands ? int8_weight(facts, *operands) : std::nullopt;
+  if (!weight) return false;
+  quant::SummedLayer layer{.weight = weight->data, .channel_axis = operands->channel_axis, .groups = operands->groups};
+  const QuantParams* input = operand_params(facts, operands->input);
+  if (input && operands->bias) {
+    layer.bias = integer_bias(facts, *operands, layer.outputs());
+    layer.input_scale = input->scale[0];
+  }
+  return !quant::fits_int32(layer, *weight->params);
+}
 
 bool is_int8_activation(const QuantParams& params) {
   if (!params.is_per_tensor() || params.dtype != DType::int8 || params.quant_min != -128 || params.quant_max != 127) return false;
@@ -137,6 +161,7 @@ Int8Chains find_int8_chains(const ProgramFacts& facts, const Features& features,
     if (!rule || rule->int8 == Int8::none || chains.absorbed.contains(node)) continue;
     if (!features.int8_unary && rule->beyond == Beyond::int8) continue;
     if (refused.contains(node)) continue;
+    if (features.checked_sums && rule->int8 == Int8::gemm && leaves_int32(facts, *node)) continue;
     if (const auto dynamic = rule->int8 == Int8::gemm ? dynamic_gemm(facts, features, *node) : std::nullopt) {
       chains.dynamic_by_op.emplace(node, *dynamic);
       chains.dynamic_parts.insert({dynamic->choose, dynamic->quantize, dynamic->dequantize});

@@ -32,6 +32,9 @@ struct Int8Chains {
 // `refused` nodes have none.
 Int8Chains find_int8_chains(const common::ProgramFacts& facts, const Features& features, const RuleRefusals& refused);
 
+// True for a convolution or linear with an int8 weight whose bias and sums, in integers, could leave int32.
+bool leaves_int32(const common::ProgramFacts& facts, const Node& node);
+
 // int8, per tensor, full range, a scale and zero point that the runtime takes.
 bool is_int8_activation(const QuantParams& params);
 // A dequantize node with such parameters, the same that its source was quantized with.

@@ -54,6 +54,19 @@ struct Verdicts {
   }
 };
 
+// A layer whose integers could leave int32 runs in float, so nothing needs to find its input's range.
+void read_float_where_sums_wrap(ExportedProgram& program) {
+  std::vector<std::pair<Node*, qdq::Dynamic>> layers;
+  const ProgramFacts facts(program);
+  for (Node* node : program.graph().node_list()) {
+    const auto operands = common::gemm_operands(*node);
+    const auto dynamic = operands ? qdq::dynamic_of(operands->input) : std::nullopt;
+    if (dynamic && leaves_int32(facts, *node)) layers.emplace_back(node, *dynamic);
+  }
+  for (const auto& [node, dynamic] : layers) program.graph().replace_uses_in(*node, dynamic.dequantize->output(), dynamic.source);
+  if (!layers.empty()) program.graph().eliminate_dead_code();
+}
+
 // `view(x, [s0, 1280])`: a size computed at run time cannot enter a delegate, but one size can be inferred.
 void infer_symbolic_view_sizes(ExportedProgram& program) {
   Graph& graph = program.graph();
@@ -78,6 +91,7 @@ bool XnnpackPartitioner::keeps(const ExportedProgram& program, const Node& node)
 void XnnpackPartitioner::transform(ExportedProgram& program) const {
   common::give_each_reader_its_own_source(program);
   common::give_each_reader_its_own_dynamic_chain(program);
+  if (Features::of(options_.compat).checked_sums) read_float_where_sums_wrap(program);
   if (Features::of(options_.compat).symbolic_views) infer_symbolic_view_sizes(program);
 }
 
@@ -92,6 +106,10 @@ PartitionResult XnnpackPartitioner::partition(const ExportedProgram& program) co
     return facts.makes_constant(*node) || (rule && rule->only_moves);
   };
   PartitionResult result;
+  if (features.checked_sums)
+    for (Node* node : program.graph().node_list())
+      if (leaves_int32(facts, *node))
+        result.warnings.push_back({node, "runs in float, since its bias and sums could leave int32; give its weight larger scales"});
   result.refusals = std::move(candidates.refusals);
   for (Partition& partition : common::partition_candidates(facts, candidates)) {
     if (features.drop_lone_views && std::ranges::all_of(partition.nodes, only_moves)) {
