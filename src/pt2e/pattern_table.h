@@ -50,7 +50,12 @@ struct OperatorMatch {
 class PatternRun {
  public:
   PatternRun(const ExportedProgram& program, const PatternTable& table, const QuantizationConfig& config, Annotations& annotations)
-      : program(program), table(table), config(config), annotations(annotations), constants(program) {}
+      : program(program),
+        table(table),
+        config(config),
+        annotations(annotations),
+        constants(program),
+        known_(program, is_pure, Creations::constant) {}
 
   const ExportedProgram& program;
   const PatternTable& table;
@@ -62,9 +67,12 @@ class PatternRun {
   bool is_dynamic() const { return config.input_activation && config.input_activation->is_dynamic; }
   // Does the tensor come, through operators that keep parameters, from a node whose output is quantized?
   bool has_quantized_source(const Value* value);
+  // Is every tensor that the operator reads known ahead? Lowering computes it once.
+  bool reads_constants_only(const OperatorMatch& match);
   void start_row() { quantized_sources_.clear(); }
 
  private:
+  ConstantValues known_;
   std::unordered_map<const Value*, bool> quantized_sources_;  // nodes come in order: what is behind a node stays as it is
 };
 
