@@ -1,6 +1,7 @@
-// decompose.test, beside this file.
+// The `.test` files beside this file.
 #include "decompose/decompose.h"
 
+#include "decompose/regions.h"
 #include "testing/text_cases.h"
 
 namespace intaglio {
@@ -12,6 +13,7 @@ const bool registered = test::register_text_cases(
         {"decompose", [](ExportedProgram& program) { decompose(program); }},
         {"decompose all but hardswish",
          [](ExportedProgram& program) { decompose(program, [](const Node& node) { return node.is("aten.hardswish.default"); }); }},
+        {"inline_regions", inline_regions},
     }));
 
 }  // namespace

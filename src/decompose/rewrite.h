@@ -22,6 +22,7 @@ inline Node& copy_node(Graph& graph, Node* position, const Node& node, std::unor
   for (const Value* output : node.outputs()) outputs.push_back(description(*output));
   Node& copy = graph.insert_before(position, node.op(), std::move(arguments), std::move(outputs), node.name(), node.output_groups());
   copy.metadata = node.metadata;
+  copy.carried = node.carried;
   for (size_t i = 0; i < node.outputs().size(); ++i) mapping[node.output(i)] = copy.output(i);
   return copy;
 }

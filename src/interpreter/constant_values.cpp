@@ -15,10 +15,46 @@ bool is_pure(const Node& node) {
   return !random && base != "empty";
 }
 
+// The tensors that an operator writes into.
+static std::vector<const Value*> written_by(const Node& node) {
+  std::vector<const Value*> written;
+  const OpSchema* schema = node.op().schema();
+  if (schema == nullptr || !schema->is_inplace()) return written;
+  for (const ArgSchema& formal : schema->arguments)
+    if (const Argument* argument = formal.mutated ? node.find(formal.name) : nullptr)
+      for (const Value* value : values_in(*argument)) written.push_back(value);
+  return written;
+}
+
+// The tensor whose memory the results are; null when they have their own.
+static const Value* viewed_by(const Node& node) {
+  const OpSchema* schema = node.op().schema();
+  if (schema == nullptr || !(schema->is_inplace() || schema->is_view())) return nullptr;
+  for (const ArgSchema& formal : schema->arguments)
+    if (const Argument* argument = formal.aliased ? node.find(formal.name) : nullptr; argument != nullptr && argument->is<Value*>())
+      return *argument->get_if<Value*>();
+  return nullptr;
+}
+
+ConstantValues::ConstantValues(const ExportedProgram& program, std::function<bool(const Node&)> takes, Creations creations)
+    : program_(program), takes_(std::move(takes)), creations_(creations) {
+  if (creations == Creations::unknown) return;
+  for (const Node* node : program.graph().node_list())
+    for (const Value* value : written_by(*node))
+      while (value != nullptr && written_.insert(value).second) value = value->producer() ? viewed_by(*value->producer()) : nullptr;
+}
+
 // What makes the value constant when all of it is: nothing for inputs and for results of ops that are not taken.
 std::vector<Value*> ConstantValues::operands_of(const Value* value) const {
   const Node* producer = value->producer();
   return producer != nullptr && takes_(*producer) ? producer->inputs() : std::vector<Value*>();
+}
+
+bool ConstantValues::is_source(const Value* value) const {
+  const Node* producer = value->producer();
+  if (producer == nullptr) return program_.is_constant(value) && !written_.contains(value);
+  return creations_ == Creations::constant && producer->inputs().empty() && takes_(*producer) && value->is_tensor() &&
+         value->meta().is_static() && !written_.contains(value);
 }
 
 // Not recursive: chains may be as long as the graph.
@@ -47,8 +83,9 @@ void ConstantValues::visit_operands_first(const Value* value, const Known& known
 
 bool ConstantValues::is_constant(const Value* value) {
   visit_operands_first(value, constant_, [&](const Value* v, const std::vector<Value*>& operands) {
-    constant_[v] =
-        operands.empty() ? program_.is_constant(v) : std::ranges::all_of(operands, [&](const Value* o) { return constant_.at(o); });
+    constant_[v] = operands.empty()
+                       ? is_source(v)
+                       : !written_.contains(v) && std::ranges::all_of(operands, [&](const Value* o) { return constant_.at(o); });
   });
   return constant_.at(value);
 }

@@ -55,6 +55,22 @@ TEST_F(Constants, StateRandomnessAndFactoriesAreNone) {
   for (const Value* value : {counter, next, noise, ones}) EXPECT_FALSE(constants.is_constant(value)) << value->name();
 }
 
+TEST_F(Constants, CreatedTensorsAreConstantsWhereThatIsAskedForAndNothingWritesIntoThem) {
+  Value* ones = op("aten.ones.default", {{"size", std::vector<int64_t>{2, 3}}});
+  Value* sum = op("aten.add.Tensor", {{"self", ones}, {"other", w}});
+  Value* noise = op("aten.rand.default", {{"size", std::vector<int64_t>{2, 3}}});
+  Value* filled = op("aten.zeros.default", {{"size", std::vector<int64_t>{2, 3}}});
+  Value* row = op("aten.select.int", {{"self", filled}, {"dim", 0}, {"index", 1}}, {3});
+  Value* copied = op("aten.clone.default", {{"self", w}});
+  op("aten.fill_.Scalar", {{"self", row}, {"value", 2.0}}, {3});
+  op("aten.relu_.default", {{"self", copied}});
+  Value* after = op("aten.neg.default", {{"self", filled}});
+  ConstantValues constants(program, is_pure, Creations::constant);
+  EXPECT_TRUE(constants.is_constant(ones));
+  expect_values(*constants.find(sum), {2, 3, 4, 5, 6, 7});
+  for (const Value* value : {noise, filled, row, copied, after}) EXPECT_FALSE(constants.is_constant(value)) << value->name();
+}
+
 TEST_F(Constants, OnlyTheOpsThatAreAskedFor) {
   Value* negated = op("aten.neg.default", {{"self", w}});
   Value* raised = op("aten.exp.default", {{"self", negated}});

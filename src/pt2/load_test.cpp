@@ -365,6 +365,23 @@ TEST(Load, AcceptsWhatTorchAccepts) {
     EXPECT_EQ(failure([&] { verify(load(small_archive(replaced(model_json, edit.from, edit.to)))); }), "no error") << edit.to;
 }
 
+// PyTorch before 2.11 writes no names of nodes: one with a list or a tuple of one must not take its element's.
+TEST(Load, NodesWithoutNamesGetTheirOwn) {
+  std::string model = model_json;
+  for (const char* name : {R"(, "name": "size"})", R"(, "name": "split"})", R"(, "name": "branch"})", R"({}, "name": "relu"})"})
+    model = replaced(model, name, name[2] == '"' ? "}" : "{}}");
+  model = replaced(model, R"([{"name": "part_0"}, {"name": "part_1"}])", R"([{"name": "part_1"}])");
+  // What an unnamed node would be called by its operator.
+  for (int i = 0; i < 2; ++i) model = replaced(model, R"("name": "view")", R"("name": "split")");
+  model = replaced(model, R"("view": {"dtype")", R"("split": {"dtype")");
+  const ExportedProgram program = load(small_archive(model));
+  verify(program);
+  const auto node_of = [&](const char* value) { return program.graph().find_value(value)->producer()->name(); };
+  EXPECT_EQ(node_of("relu"), "relu");
+  EXPECT_EQ(node_of("part_1"), "split_1");
+  EXPECT_EQ(node_of("branch_0"), "cond");
+}
+
 TEST(Load, KeepsIntegersAndFloatsApart) {
   const auto other = [](const char* text) {
     const ExportedProgram program = load(small_archive(replaced(model_json, R"("as_float": 1.5)", text)));

@@ -232,7 +232,8 @@ class GraphReader {
     check_distinct_results(results);
 
     std::string name;
-    if (const auto given = source.find("name")) name = given->string("name");
+    if (const auto given = source.find("name"); given && !given->is_null()) name = given->string("name");
+    if (name.empty() && !shares_name_with_result(source, op, results)) name = free_node_name(op.base());
     // A name that an earlier value has is fine for the value of its own only.
     const bool own = results.values.size() == 1 && results.values[0].name == name;
     if (!name.empty() && !own && graph_.find_value(name) != nullptr)
@@ -249,6 +250,24 @@ class GraphReader {
       node.metadata.emplace(field.key, json::Value(field.value).string(field.key));
     for (auto& [field, text] : source.others("target inputs outputs metadata name"))
       if (text != "null") node.carried.emplace(field, std::move(text));
+  }
+
+  // PyTorch has one name for a node and its one result, unless the result is an element of a tuple or a list.
+  static bool shares_name_with_result(const json::Value& source, Op op, const Results& results) {
+    if (results.groups.size() != 1 || results.groups[0].is_list) return false;
+    if (op.name_space() != "higher_order") return true;
+    const auto single = source.find("is_hop_single_tensor_return");
+    return single && !single->is_null() && single->boolean("is_hop_single_tensor_return");
+  }
+
+  // A name that no value of the graph has, also none that comes later.
+  std::string free_node_name(std::string_view stem) {
+    size_t& count = unnamed_[std::string(stem)];
+    for (;;) {
+      const std::string name = count == 0 ? std::string(stem) : fmt::format("{}_{}", stem, count);
+      ++count;
+      if (!tensors_.contains(name) && !symbols_.contains(name) && graph_.unique_name(name) == name) return name;
+    }
   }
 
   static std::vector<std::string> names_of(const Results& results) {
@@ -271,6 +290,7 @@ class GraphReader {
   ArgumentScope scope_;
   std::unordered_map<std::string_view, json::Value> tensors_;
   std::unordered_map<std::string_view, json::Value> symbols_;
+  std::unordered_map<std::string, size_t> unnamed_;  // nodes named here, by stem
 };
 
 }  // namespace

@@ -49,7 +49,8 @@ ExportedProgram converted(PreparedProgram::State& state, const ConvertOptions& o
   insert_quantize_nodes(state);
   verify(state.program);
   // After the nodes are in place, so that weights that several layers share fold once.
-  if (options.fold_quantize) fold_quantize(state.program);
+  if (options.fold_quantize)
+    fold_quantize(state.program, state.options.compat == Compat::torchao ? Creations::unknown : Creations::constant);
   verify(state.program);
   return std::move(state.program);
 }

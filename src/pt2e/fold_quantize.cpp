@@ -26,14 +26,14 @@ Tensor quantized(const Node& node, ConstantValues& constants) {
 
 }  // namespace
 
-size_t fold_quantize(ExportedProgram& program) {
+size_t fold_quantize(ExportedProgram& program, Creations creations) {
   struct Folded {
     Node* node;
     Tensor tensor;
   };
   std::vector<Folded> folded;
   {
-    ConstantValues constants(program);
+    ConstantValues constants(program, is_pure, creations);
     for (Node* node : program.graph().node_list()) {
       Tensor tensor = quantized(*node, constants);
       if (tensor.defined()) folded.push_back({node, std::move(tensor)});

@@ -6,9 +6,11 @@
 
 #include <intaglio/program.h>
 
+#include "interpreter/constant_values.h"
+
 namespace intaglio {
 
 // Returns how many nodes were folded.
-size_t fold_quantize(ExportedProgram& program);
+size_t fold_quantize(ExportedProgram& program, Creations creations = Creations::unknown);
 
 }  // namespace intaglio

@@ -39,7 +39,8 @@ bool passes(const NodeFilter& filter, const PatternRow& row, const OperatorMatch
 }
 
 // Annotates every match of every row, in the table's order. `op`: the operator that is asked for, or null.
-void annotate_rows(PatternRun run, const NodeFilter& filter, const NodeSelector* op = nullptr) {
+// torchao also quantizes what is computed from constants alone, and so makes it run at every call.
+void annotate_rows(PatternRun run, Compat compat, const NodeFilter& filter, const NodeSelector* op = nullptr) {
   for (const PatternRow& row : run.table.rows) {
     if (run.is_dynamic() && !row.dynamic) continue;
     if (op != nullptr && !row.targets.empty() && std::ranges::find(row.targets, *op->op_family) == row.targets.end()) continue;
@@ -48,6 +49,10 @@ void annotate_rows(PatternRun run, const NodeFilter& filter, const NodeSelector*
       const auto match = match_operator(row.pattern, *node);
       if (!match || (op != nullptr && row.targets.empty() && !op->matches(*node))) continue;
       if (!is_free(run.annotations, row, *match) || !passes(filter, row, *match)) continue;
+      if (compat != Compat::torchao && run.reads_constants_only(*match)) {
+        run.annotations.refuse(node, fmt::format("{}: it reads constants only, and is computed ahead in float", row.pattern.name));
+        continue;
+      }
       const auto broken = std::ranges::find_if(row.constraints, [&](const auto& constraint) { return !constraint.holds(run, *match); });
       if (broken == row.constraints.end()) row.annotate(run, *match, fmt::format("{}.{}", run.table.name, row.pattern.name));
       else if (!broken->text.empty()) run.annotations.refuse(node, fmt::format("{}: {}", row.pattern.name, broken->text));
@@ -183,18 +188,18 @@ void PatternQuantizer::annotate(const ExportedProgram& program, Annotations& ann
 
   for (const Choice& choice : module_names_) {
     const auto named = [&](const Node& n) { return choice.nodes.matches(n) && accepted(n); };
-    if (choice.config) annotate_rows(run(*choice.config), {named, false});
+    if (choice.config) annotate_rows(run(*choice.config), compat_, {named, false});
   }
   for (const Choice& choice : module_types_) {
     // An empty configuration of a module's name holds for everything in it, whatever its type says.
     const auto typed = [&](const Node& n) { return choice.nodes.matches(n) && !in_float(module_names_, n) && accepted(n); };
-    if (choice.config) annotate_rows(run(*choice.config), {typed, false});
+    if (choice.config) annotate_rows(run(*choice.config), compat_, {typed, false});
   }
   const NodeFilter rest{
       [&](const Node& n) { return !chosen(module_names_, n) && !chosen(module_types_, n) && !op_in_float(n) && accepted(n); }};
   for (const Choice& choice : operators_)
-    if (choice.config) annotate_rows(run(*choice.config), rest, &choice.nodes);
-  if (global_) annotate_rows(run(*global_), rest);
+    if (choice.config) annotate_rows(run(*choice.config), compat_, rest, &choice.nodes);
+  if (global_) annotate_rows(run(*global_), compat_, rest);
 
   // What the user keeps in float is not drawn in through its neighbours.
   const auto keeps_float = [&](const Node& node) {

@@ -1,8 +1,8 @@
 // The driver on a table of its own: what each backend's table may ask of it. The quantizer_test.cpp of a backend has the rest.
 #include <gtest/gtest.h>
 
-#include "testing/program_builder.h"
 #include "pt2e/pattern_table.h"
+#include "testing/program_builder.h"
 
 namespace intaglio {
 namespace {

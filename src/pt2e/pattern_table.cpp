@@ -79,6 +79,14 @@ bool PatternRun::is_softmax_operand(const OperatorMatch& match) {
   return softmax_operands_->contains(match.last().output());
 }
 
+bool PatternRun::reads_constants_only(const OperatorMatch& match) {
+  const auto read_by = [&](const Node& node) {
+    return std::ranges::all_of(node.inputs(),
+                               [&](const Value* value) { return value == match.node->output() || known_.is_constant(value); });
+  };
+  return read_by(*match.node) && read_by(match.last());
+}
+
 void annotate_operands(PatternRun& run, const OperatorMatch& match, const std::string& rule) {
   QuantizationAnnotation inputs;
   for (const auto& [value, operand] : match.operands) {

@@ -51,7 +51,12 @@ struct OperatorMatch {
 class PatternRun {
  public:
   PatternRun(const ExportedProgram& program, const PatternTable& table, const QuantizationConfig& config, Annotations& annotations)
-      : program(program), table(table), config(config), annotations(annotations), constants(program) {}
+      : program(program),
+        table(table),
+        config(config),
+        annotations(annotations),
+        constants(program),
+        known_(program, is_pure, Creations::constant) {}
 
   const ExportedProgram& program;
   const PatternTable& table;
@@ -65,9 +70,12 @@ class PatternRun {
   bool has_quantized_source(const Value* value);
   // Does nothing but a softmax see the match's result? (softmax_operands.h)
   bool is_softmax_operand(const OperatorMatch& match);
+  // Is every tensor that the operator reads known ahead? Lowering computes it once.
+  bool reads_constants_only(const OperatorMatch& match);
   void start_row() { quantized_sources_.clear(); }
 
  private:
+  ConstantValues known_;
   std::optional<std::unordered_set<const Value*>> softmax_operands_;  // once asked for
   std::unordered_map<const Value*, bool> quantized_sources_;          // nodes come in order: what is behind a node stays as it is
 };

@@ -5,9 +5,12 @@
 #include <intaglio/error.h>
 #include <intaglio/pt2e.h>
 
+#include "decompose/regions.h"
+#include "ir/work.h"
 #include "pt2e/compute_in_float32.h"
 #include "pt2e/fold_batch_norm.h"
 #include "pt2e/prepared.h"
+#include "pt2e/uncalibrated.h"
 
 namespace intaglio {
 namespace {
@@ -34,6 +37,20 @@ void check_targets(const PreparedProgram::State& state) {
   }
 }
 
+// Observers stand in the program's own graph: what works inside a sub-graph stays in float.
+void warn_of_subgraphs(const PreparedProgram::State& state) {
+  uint64_t all = 0;
+  for (const Node* node : state.program.graph().node_list())
+    if (computes_on_floats(*node)) all = saturating_add(all, work_of(state.program, *node).amount);
+  for (const Node* node : state.program.graph().node_list()) {
+    if (subgraphs_of(*node).empty() || !computes_on_floats(*node)) continue;
+    const double share = static_cast<double>(work_of(state.program, *node).amount) / static_cast<double>(std::max<uint64_t>(all, 1));
+    state.warn(fmt::format("{}: {}, and stays in float ({:.1f}% of the work); {}", describe_region(*node), subgraph_refusal, 100 * share,
+                           node->is("higher_order.cond") ? "write the layers outside the branches to quantize them"
+                                                         : "export the model without it to quantize the layers in it"));
+  }
+}
+
 }  // namespace
 
 PreparedProgram prepare_pt2e(ExportedProgram program, const Quantizer& quantizer, const PrepareOptions& options) {
@@ -41,6 +58,8 @@ PreparedProgram prepare_pt2e(ExportedProgram program, const Quantizer& quantizer
   state->program = std::move(program);
   state->options = options;
 
+  // The operators of a region are the program's own for lowering, so they are for observers; torchao passes them over.
+  if (options.compat != Compat::torchao) inline_regions(state->program);
   // Before batch norms are folded: their products would be rounded to the narrow type.
   if (compute_in_float32(state->program, quantizer.widened_types()))
     state->warn(
@@ -61,6 +80,7 @@ PreparedProgram prepare_pt2e(ExportedProgram program, const Quantizer& quantizer
     state->groups.push_back({group.spec ? make_observer(*group.spec) : nullptr, std::nullopt});
   state->spreads = spreads_to_watch(*state);
   state->watched = watched_values(*state);
+  warn_of_subgraphs(*state);
   if (state->insertions.items.empty())
     state->warn("the quantizer annotated nothing: the program stays in float; check its configuration and module names");
   return PreparedProgram(std::move(state));

@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-#include "pt2e/test_programs.h"
+#include "pt2e/networks_for_tests.h"
 
 namespace intaglio {
 namespace {

@@ -6,8 +6,8 @@
 
 #include <gtest/gtest.h>
 
+#include "pt2e/networks_for_tests.h"
 #include "pt2e/prepared.h"
-#include "pt2e/test_programs.h"
 
 namespace intaglio {
 namespace {

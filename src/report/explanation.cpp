@@ -6,6 +6,8 @@
 #include <fmt/format.h>
 #include <intaglio/error.h>
 
+#include "decompose/regions.h"
+#include "interpreter/constant_values.h"
 #include "pt2e/uncalibrated.h"
 #include "qdq/op_table.h"
 
@@ -23,12 +25,10 @@ void finish(std::vector<ExplainedOp>& ops, uint64_t whole) {
   std::ranges::stable_sort(ops, std::greater(), &ExplainedOp::share);
 }
 
-// Operators that compute: float tensors in and out, and not from constants alone.
-bool computes_on_floats(const ExportedProgram& program, const Node& node) {
-  if (qdq::find(node) || node.outputs().empty() || !node.output()->is_tensor()) return false;
-  if (!is_floating(node.output()->dtype())) return false;
-  return std::ranges::any_of(node.inputs(), [&](const Value* input) {
-    return input->is_tensor() && is_floating(input->dtype()) && program.constant(input) == nullptr;
+// Operators that compute at every call: float tensors in and out, and not from constants alone.
+bool computes_at_run_time(const Node& node, ConstantValues& constants) {
+  return !qdq::find(node) && computes_on_floats(node) && std::ranges::any_of(node.inputs(), [&](const Value* input) {
+    return input->is_tensor() && is_floating(input->dtype()) && !constants.is_constant(input);
   });
 }
 
@@ -48,12 +48,13 @@ template <typename Quantized, typename Rule>
 QuantizationExplanation explain(const ExportedProgram& program, Quantized quantized, Rule rule) {
   QuantizationExplanation result;
   uint64_t integer_work = 0;
+  ConstantValues constants(program, is_pure, Creations::constant);
   for (const Node* node : program.graph().node_list()) {
-    if (!computes_on_floats(program, *node)) continue;
+    if (!computes_at_run_time(*node, constants)) continue;
     const uint64_t work = work_of(program, *node).amount;
     result.work = saturating_add(result.work, work);
     if (quantized(*node)) integer_work = saturating_add(integer_work, work);
-    else result.in_float.push_back(explained(program, *node, rule(*node)));
+    else result.in_float.push_back(explained(program, *node, subgraphs_of(*node).empty() ? rule(*node) : std::string(subgraph_refusal)));
   }
   result.quantized_share = share_of(integer_work, result.work);
   finish(result.in_float, result.work);
@@ -127,7 +128,7 @@ Explanation explain(const ExportedProgram& program, const Recipe& recipe, const 
 }
 
 bool is_quantized(const ExportedProgram& program, const Node& node) {
-  if (qdq::find(node)) return false;
+  if (qdq::find(node) || !subgraphs_of(node).empty()) return false;
   bool any = false;
   for (const Value* input : node.inputs()) {
     if (!input->is_tensor()) continue;

@@ -9,7 +9,7 @@
 #include <intaglio/pt2e.h>
 #include <intaglio/recipes.h>
 
-#include "report/work.h"
+#include "ir/work.h"
 
 namespace intaglio {
 

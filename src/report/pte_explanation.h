@@ -13,8 +13,8 @@
 
 #include <intaglio/backend.h>
 
+#include "ir/work.h"
 #include "pte/summary.h"
-#include "report/work.h"
 
 namespace intaglio {
 

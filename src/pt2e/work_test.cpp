@@ -1,4 +1,4 @@
-#include "report/work.h"
+#include "ir/work.h"
 
 #include <gtest/gtest.h>
 

@@ -27,7 +27,10 @@ struct CallShapes {
   uint64_t elements = 0;  // read and written
 };
 Work work_of(const CallShapes& call);
+// What a node with sub-graphs holds counts as often as it stands there; of a condition's branches the longer one counts.
 Work work_of(const ExportedProgram& program, const Node& node);
+// Float tensors in and out.
+bool computes_on_floats(const Node& node);
 
 // Of sizes as they are; saturates.
 uint64_t element_count(const Sizes& sizes);

@@ -1,4 +1,4 @@
-#include "report/work.h"
+#include "ir/work.h"
 
 #include <algorithm>
 #include <limits>
@@ -60,6 +60,21 @@ Sizes largest_sizes(const ExportedProgram& program, const Value& value) {
   return sizes;
 }
 
+std::optional<Work> work_of_subgraphs(const ExportedProgram& program, const Node& node) {
+  std::optional<Work> most_of;
+  for (const NamedArgument& argument : node.arguments()) {
+    const auto* subgraph = argument.value.get_if<std::shared_ptr<Subgraph>>();
+    if (subgraph == nullptr) continue;
+    Work inside;
+    for (const Node* inner : (*subgraph)->graph->node_list()) {
+      const Work work = work_of(program, *inner);
+      inside = {saturating_add(inside.amount, work.amount), inside.is_macs || work.is_macs};
+    }
+    if (!most_of || inside.amount > most_of->amount) most_of = inside;
+  }
+  return most_of;
+}
+
 }  // namespace
 
 uint64_t element_count(const Sizes& sizes) {
@@ -76,6 +91,7 @@ Work work_of(const CallShapes& call) {
 }
 
 Work work_of(const ExportedProgram& program, const Node& node) {
+  if (const auto inside = work_of_subgraphs(program, node)) return *inside;
   CallShapes call;
   call.op = node.op().base();
   if (const Argument* transposed = node.find("transposed")) call.transposed = transposed->get_if<bool>() && *transposed->get_if<bool>();
@@ -93,6 +109,11 @@ Work work_of(const ExportedProgram& program, const Node& node) {
   count(node.outputs());
   if (!node.outputs().empty() && node.output()->is_tensor()) call.result = largest_sizes(program, *node.output());
   return work_of(call);
+}
+
+bool computes_on_floats(const Node& node) {
+  const auto is_float = [](const Value* value) { return value->is_tensor() && is_floating(value->dtype()); };
+  return !node.outputs().empty() && is_float(node.output()) && std::ranges::any_of(node.inputs(), is_float);
 }
 
 }  // namespace intaglio

@@ -1,0 +1,24 @@
+// Regions: operators that a wrapper holds in a sub-graph only because something was switched around them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <intaglio/program.h>
+
+namespace intaglio {
+
+// Puts the bodies of `wrap_with_set_grad_enabled` and of switched-off `wrap_with_autocast` in their place, nested ones too.
+//
+// Needs: nothing. Guarantees: no such wrapper is left, except in sub-graphs that stay: those of conditions, loops and
+// autocast that is on. Shown by inline_regions.test.
+void inline_regions(ExportedProgram& program);
+
+// The bodies that a node holds; empty for all but higher-order ops.
+std::vector<const Graph*> subgraphs_of(const Node& node);
+
+// As `describe`; a node that holds sub-graphs and has no line of the model itself is found by the first operator inside
+// that has one.
+std::string describe_region(const Node& node);
+
+}  // namespace intaglio
