@@ -106,6 +106,25 @@ void eye(Call& call) {
 }
 
 // Zero above (tril) or below (triu) a diagonal.
+enum : int { kLower, kUpper };
+void triangle(Call& call) {
+  const Tensor& self = call.tensor("self");
+  call.require(self.rank() >= 2, "needs at least two dimensions");
+  const int64_t rows = self.size(-2), columns = self.size(-1),
+                diagonal = std::clamp<int64_t>(call.integer("diagonal"), -rows - 1, columns + 1);
+  const Tensor out = call.empty(self.dtype(), self.sizes());
+  copy_into(out, self, call.threads());
+  const size_t width = item_size(self.dtype());
+  std::byte* to = writable_bytes(out);
+  for (int64_t r = 0; rows * columns > 0 && r < out.numel() / columns; ++r) {
+    const int64_t border = std::clamp<int64_t>(r % rows + diagonal + (call.variant() == kLower ? 1 : 0), 0, columns);
+    std::byte* row = to + static_cast<size_t>(r * columns) * width;
+    if (call.variant() == kLower)
+      std::fill(row + static_cast<size_t>(border) * width, row + static_cast<size_t>(columns) * width, std::byte{0});
+    else std::fill(row, row + static_cast<size_t>(border) * width, std::byte{0});
+  }
+  call.set(out);
+}
 
 }  // namespace
 
@@ -135,6 +154,8 @@ std::span<const Kernel> creation_kernels() {
       {"aten.linspace.default", linspace},
       {"aten.eye.default", eye},
       {"aten.eye.m", eye},
+      {"aten.tril.default", triangle, kLower},
+      {"aten.triu.default", triangle, kUpper},
   };
   return table;
 }

@@ -241,6 +241,33 @@ void index_select(Call& call) {
   call.set(self.rank() == 0 ? out.reshaped({}) : out);
 }
 
+enum : int { kCopyRows, kAddRows, kFillRows };
+void index_write(Call& call) {
+  const Tensor out = copy_of(call, call.tensor("self"));
+  const std::vector<int64_t> places = integers_of(call, call.tensor("index"));
+  const int64_t dim = call.dimension("dim", out.rank());
+  call.require(out.rank() > 0, "a 0-d tensor");
+  for (size_t i = 0; i < places.size(); ++i) {
+    const Tensor row = out.narrowed(dim, checked(call, places[i], out.size(dim)), 1);
+    if (call.variant() == kFillRows) {
+      copy_into(row, scalar_tensor(call.number("value"), out.dtype()));
+      continue;
+    }
+    const Tensor& source = call.tensor("source");
+    call.require(source.rank() == out.rank() && source.size(dim) == static_cast<int64_t>(places.size()),
+                 "the source does not fit the indices");
+    const Tensor piece = source.narrowed(dim, static_cast<int64_t>(i), 1);
+    if (call.variant() == kCopyRows) {
+      copy_into(row, piece);
+      continue;
+    }
+    const Tensor* const operands[] = {&row, &piece};
+    call.require(piece.sizes() == row.sizes(), "the source does not fit");
+    run_elementwise(call, addition_functions(), out.dtype(), row, operands, {call.floating("alpha")});
+  }
+  call.set(out);
+}
+
 // Calls body(offset in the indexed tensor, position in the index) for each entry of `index` along `dim`.
 template <typename Body>
 void along_dimension(Call& call, const Tensor& target, int64_t dim, const Tensor& index, Body body) {
@@ -391,6 +418,9 @@ std::span<const Kernel> indexing_kernels() {
       {"aten.index_put_.default", index_put, kInPlace},
       {"aten.embedding.default", embedding},
       {"aten.index_select.default", index_select},
+      {"aten.index_copy.default", index_write, kCopyRows},
+      {"aten.index_add.default", index_write, kAddRows},
+      {"aten.index_fill.int_Scalar", index_write, kFillRows},
       {"aten.gather.default", gather},
       {"aten.take_along_dim.default", take_along},
       {"aten.scatter.src", scatter, kScatter},
