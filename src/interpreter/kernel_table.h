@@ -45,6 +45,7 @@ std::span<const Kernel> matmul_kernels();
 std::span<const Kernel> normalization_kernels();
 std::span<const Kernel> pooling_kernels();
 std::span<const Kernel> quantized_kernels();
+std::span<const Kernel> recurrent_kernels();
 std::span<const Kernel> reduction_kernels();
 std::span<const Kernel> resampling_kernels();
 std::span<const Kernel> scalar_kernels();
