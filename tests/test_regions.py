@@ -247,7 +247,10 @@ class Parts(Network):
 
 class Conditions(Network):
     def forward(self, x):
-        y = torch.cond(x.sum() > 0, lambda x: torch.cond(x.mean() > 1, lambda x: x * 2, lambda x: x + 1, (x,)), lambda x: x - 1, (x,))
+        def positive(x):
+            return torch.cond(x.mean() > 1, lambda x: x * 2, lambda x: x + 1, (x,))
+
+        y = torch.cond(x.sum() > 0, positive, lambda x: x - 1, (x,))
         z, w = torch.cond(x.sum() > 0, lambda x: (x * 2, x.sin()), lambda x: (x + 1, x.cos()), (y,))
         with torch.no_grad():
             z = z + w
