@@ -51,7 +51,7 @@ TEST(SoftmaxOperands, OneOtherReaderIsEnough) {
 TEST(SoftmaxOperands, BeingReturnedOrComparedIsNoReader) {
   Net b;
   Value* sum = b.sum(b.x, b.y, "sum");
-  Value* below = b.call("aten.eq.Scalar", {{"self", sum}, {"other", 0.0}}, sizes, "below", {}, DType::boolean);
+  Value* below = b.call("aten.eq.Scalar", {{"self", sum}, {"other", 0.0}}, {sizes, DType::boolean}, "below");
   EXPECT_EQ(operands(b.finish({b.softmax(sum), sum, below})), (Names{"x", "y", "sum"}));
 }
 

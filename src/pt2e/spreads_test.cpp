@@ -63,7 +63,7 @@ ExportedProgram joined(const std::string& op, const std::string& layer) {
   const bool list = op == "aten.cat.default";
   std::vector<NamedArgument> arguments = {{"self", x}, {"other", y}};
   if (list) arguments = {{"tensors", std::vector<Value*>{x, y}}, {"dim", 0}};
-  return b.finish({b.call(op, std::move(arguments), list ? Sizes{34} : sizes, "joined", {module(layer, "Join")})});
+  return b.finish({b.call(op, std::move(arguments), list ? Sizes{34} : sizes, "joined", {{layer, "Join"}})});
 }
 
 TEST(Spreads, AnOperandBelowOneStepOfTheResultIsNamed) {
@@ -86,11 +86,10 @@ TEST(Spreads, MaskedValuesAreSeenBehindViewsAndClips) {
   ProgramBuilder b;
   Value* x = b.input("x", sizes);
   Value* mask = b.buffer("mask", ramp(sizes, 0.0f, 1.0f));
-  Value* off = b.call("aten.gt.Scalar", {{"self", mask}, {"other", 12.0}}, sizes, "off", {}, DType::boolean);
-  Value* filled =
-      b.call("aten.masked_fill.Scalar", {{"self", x}, {"mask", off}, {"value", -1e4}}, sizes, "filled", {module("mask", "Mask")});
+  Value* off = b.call("aten.gt.Scalar", {{"self", mask}, {"other", 12.0}}, {sizes, DType::boolean}, "off");
+  Value* filled = b.call("aten.masked_fill.Scalar", {{"self", x}, {"mask", off}, {"value", -1e4}}, sizes, "filled", {{"mask", "Mask"}});
   Value* clamped =
-      b.call("aten.clamp.default", {{"self", filled}, {"min", -9000.0}, {"max", 9000.0}}, sizes, "clamped", {module("mask", "Mask")});
+      b.call("aten.clamp.default", {{"self", filled}, {"min", -9000.0}, {"max", 9000.0}}, sizes, "clamped", {{"mask", "Mask"}});
 
   // Only the clip is quantized.
   struct ClampQuantizer : Quantizer {
@@ -111,7 +110,7 @@ TEST(Spreads, MaskedValuesAreSeenBehindViewsAndClips) {
 TEST(Spreads, ATensorInTheRangeOfAnotherIsNamed) {
   ProgramBuilder b;
   Value* x = b.input("x", sizes);
-  Value* scaled = b.call("aten.mul.Tensor", {{"self", x}, {"other", b.buffer("s", far())}}, sizes, "scaled", {module("m", "Mul")});
+  Value* scaled = b.call("aten.mul.Tensor", {{"self", x}, {"other", b.buffer("s", far())}}, sizes, "scaled", {{"m", "Mul"}});
   const auto warnings = warnings_of(b.finish({scaled}), {near()}, true);
   ASSERT_EQ(warnings.size(), 1u);
   expect_parts(warnings[0], {"tensor 'x'", "spans 2"});
@@ -122,10 +121,10 @@ TEST(Spreads, EachLayerIsNamedOnce) {
   ProgramBuilder b;
   Value* x = b.input("x", sizes);
   Value* y = b.input("y", sizes);
-  Value* first = b.call("aten.add.Tensor", {{"self", x}, {"other", y}}, sizes, "first", {module("a", "A")});
+  Value* first = b.call("aten.add.Tensor", {{"self", x}, {"other", y}}, sizes, "first", {{"a", "A"}});
   Value* z = b.input("z", sizes);
-  Value* second = b.call("aten.add.Tensor", {{"self", first}, {"other", z}}, sizes, "second", {module("a", "A")});
-  Value* third = b.call("aten.add.Tensor", {{"self", second}, {"other", b.buffer("b.w", near())}}, sizes, "third", {module("b", "B")});
+  Value* second = b.call("aten.add.Tensor", {{"self", first}, {"other", z}}, sizes, "second", {{"a", "A"}});
+  Value* third = b.call("aten.add.Tensor", {{"self", second}, {"other", b.buffer("b.w", near())}}, sizes, "third", {{"b", "B"}});
   const auto warnings = warnings_of(b.finish({third}), {near(), far(), near()});
   ASSERT_EQ(warnings.size(), 2u);
   expect_parts(warnings[0], {"'a'", "'x'"});
