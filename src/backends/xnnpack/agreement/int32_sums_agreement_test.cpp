@@ -167,8 +167,11 @@ Tensor interpreted(const ExportedProgram& program, const Tensor& input) {
   return Interpreter(program, {.threads = 1}).run({input}).front();
 }
 
+// One warning of this kind; others may say that all outputs lie within one step.
 bool names_the_layer(const std::vector<std::string>& warnings) {
-  return warnings.size() == 1 && warnings[0].find("layer 'c'") != std::string::npos && warnings[0].find("int32") != std::string::npos;
+  std::vector<std::string> of_sums = warnings;
+  std::erase_if(of_sums, [](const std::string& warning) { return warning.find("int32") == std::string::npos; });
+  return of_sums.size() == 1 && of_sums[0].find("layer 'c'") != std::string::npos;
 }
 
 class BiasesAroundInt32 : public testing::TestWithParam<Layer> {};
