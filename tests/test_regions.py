@@ -159,7 +159,7 @@ def test_what_stays_a_region_is_named_with_its_share(document, intaglio, tmp_pat
     if kind is Condition:
         said, _ = quantized(document, path, data, STATIC)
         share = float(said["warnings"][0].split("(")[-1].split("%")[0])
-        assert len(said["warnings"]) == 1 and share > 90 and "test_regions.py" in said["warnings"][0]
+        assert len(said["warnings"]) == 1 and share > 90 and "higher_order.cond" in said["warnings"][0]
     listed = document("inspect", path, "--recipe", DYNAMIC)
     assert "sub-graph gets no observers" in json.dumps(listed)
 
@@ -252,9 +252,7 @@ class Conditions(Network):
 
         y = torch.cond(x.sum() > 0, positive, lambda x: x - 1, (x,))
         z, w = torch.cond(x.sum() > 0, lambda x: (x * 2, x.sin()), lambda x: (x + 1, x.cos()), (y,))
-        with torch.no_grad():
-            z = z + w
-        return self.head(self.features(z))
+        return self.head(self.features(z + w))  # the exporter takes no region beside nested conditions
 
 
 @pytest.mark.parametrize("compat", ["intaglio", "torchao"])
