@@ -209,7 +209,7 @@ TEST_P(BiasesAroundInt32, TorchaosProgramsRunInFloatWhereTheyDoNotFit) {
       EXPECT_TRUE(ours.leftovers.empty());
       EXPECT_EQ(names_the_layer(ours.warnings), share > 1);
       EXPECT_GT(sqnr(converted, ours.output), 45);
-      if (share > 1) EXPECT_LT(sqnr(converted, lower_and_run(theirs.program, Compat::torchao, input).output), 10);
+      if (share > 1) { EXPECT_LT(sqnr(converted, lower_and_run(theirs.program, Compat::torchao, input).output), 10); }
     }
 }
 
