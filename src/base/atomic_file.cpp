@@ -15,7 +15,7 @@
 namespace intaglio {
 namespace {
 
-constexpr size_t kBufferBytes = 1 << 16;
+constexpr size_t buffer_bytes = 1 << 16;
 
 std::filesystem::path beside(const std::filesystem::path& target) {
   static std::atomic<unsigned> counter{0};
@@ -45,7 +45,7 @@ AtomicFile::AtomicFile(std::filesystem::path target) : target_(resolved(target))
     named_ = true;
   }
   if (fd_ < 0) fail("cannot be written");
-  buffer_.reserve(kBufferBytes);
+  buffer_.reserve(buffer_bytes);
 }
 
 AtomicFile::~AtomicFile() {
@@ -79,11 +79,11 @@ void AtomicFile::drain(std::span<const std::byte> bytes) {
 }
 
 void AtomicFile::write(std::span<const std::byte> bytes) {
-  if (buffer_.size() + bytes.size() > kBufferBytes) {
+  if (buffer_.size() + bytes.size() > buffer_bytes) {
     drain(buffer_);
     buffer_.clear();
   }
-  if (bytes.size() > kBufferBytes) drain(bytes);
+  if (bytes.size() > buffer_bytes) drain(bytes);
   else buffer_.insert(buffer_.end(), bytes.begin(), bytes.end());
   position_ += bytes.size();
 }

@@ -3,13 +3,13 @@
 namespace intaglio {
 namespace {
 
-constexpr size_t kLarge = 1 << 20;  // bytes; below that the second computation costs more than they do
+constexpr size_t large = 1 << 20;  // bytes; below that the second computation costs more than they do
 
 }  // namespace
 
 Tensor computed_from(const Tensor& source, DType dtype, Sizes sizes, std::function<Tensor(const Tensor& source)> compute) {
   const size_t bytes = static_cast<size_t>(element_count(sizes)) * item_size(dtype);
-  if (bytes < kLarge || source.storage()->writable() != nullptr) return compute(source.for_one_use()).contiguous();
+  if (bytes < large || source.storage()->writable() != nullptr) return compute(source.for_one_use()).contiguous();
   source.for_one_use().raw();  // a damaged record is told now
   auto storage = Storage::computed(bytes, [source, compute = std::move(compute)] {
     const Tensor made = compute(source.for_one_use()).contiguous();

@@ -18,7 +18,7 @@ struct Row {
   bool is_signed;
 };
 
-constexpr std::array<Row, 21> kTable{{
+constexpr std::array<Row, 21> table{{
     {DType::uint8, "uint8", 1, Family::integral, false},
     {DType::int8, "int8", 1, Family::integral, true},
     {DType::int16, "int16", 2, Family::integral, true},
@@ -42,7 +42,7 @@ constexpr std::array<Row, 21> kTable{{
     {DType::float8_e8m0fnu, "float8_e8m0fnu", 1, Family::floating, false},
 }};
 
-const Row& row(DType dtype) { return kTable[static_cast<size_t>(dtype)]; }
+const Row& row(DType dtype) { return table[static_cast<size_t>(dtype)]; }
 
 DType promote_integers(DType a, DType b) {
   const Row& x = row(a);
@@ -72,7 +72,7 @@ DType complex_of(DType floating) {
 size_t item_size(DType dtype) { return row(dtype).bytes; }
 std::string_view name(DType dtype) { return row(dtype).name; }
 std::optional<DType> dtype_from_name(std::string_view name) {
-  for (const Row& entry : kTable)
+  for (const Row& entry : table)
     if (entry.name == name) return entry.dtype;
   return std::nullopt;
 }

@@ -27,9 +27,9 @@ void Progress::advance(size_t steps) {
 }
 
 void Progress::draw() {
-  constexpr size_t kWidth = 30;
-  const size_t filled = total_ == 0 ? 0 : kWidth * std::min(done_, total_) / total_;
-  fmt::print(stderr, "\r\x1b[K{} [{}{}] {}/{}", label_, std::string(filled, '#'), std::string(kWidth - filled, '.'), done_, total_);
+  constexpr size_t column_width = 30;
+  const size_t filled = total_ == 0 ? 0 : column_width * std::min(done_, total_) / total_;
+  fmt::print(stderr, "\r\x1b[K{} [{}{}] {}/{}", label_, std::string(filled, '#'), std::string(column_width - filled, '.'), done_, total_);
   std::fflush(stderr);
   drawn_ = true;
 }

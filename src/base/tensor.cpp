@@ -41,16 +41,16 @@ std::shared_ptr<Storage> Storage::mapped(std::shared_ptr<const void> keep_alive,
 }
 
 std::shared_ptr<Storage> Storage::allocate(size_t bytes) {
-  constexpr size_t kAlignment = 64;
-  if (bytes > SIZE_MAX - 2 * kAlignment) throw_bad_input("a tensor is larger than the address space");
+  constexpr size_t alignment = 64;
+  if (bytes > SIZE_MAX - 2 * alignment) throw_bad_input("a tensor is larger than the address space");
   // Aligned here: aligned_alloc looks for more than it needs, so a block that was just freed would not fit the next tensor of
   // its size, and the heap would grow by one hole for each layer.
-  size_t room = std::max(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment) + kAlignment;
+  size_t room = std::max(alignment, (bytes + alignment - 1) / alignment * alignment) + alignment;
   void* data = std::malloc(room);
   if (data == nullptr) throw_bad_input(fmt::format("not enough memory for a tensor of {} bytes", bytes));
   std::shared_ptr<Storage> result(new Storage);
   result->keep_alive_ = std::shared_ptr<const void>(data, [](const void* block) { std::free(const_cast<void*>(block)); });
-  result->owned_ = static_cast<std::byte*>(std::align(kAlignment, room - kAlignment, data, room));
+  result->owned_ = static_cast<std::byte*>(std::align(alignment, room - alignment, data, room));
   result->data_ = result->owned_;
   result->size_ = bytes;
   return result;
@@ -341,12 +341,12 @@ void for_each_element(const Tensor& tensor, Body body) {
   }
 }
 
-template <size_t kWidth>
+template <size_t column_width>
 void copy_elements(const Tensor& source, void* destination) {
   std::byte* out = static_cast<std::byte*>(destination);
   for_each_element(source, [&](const std::byte* in) {
-    std::memcpy(out, in, kWidth);
-    out += kWidth;
+    std::memcpy(out, in, column_width);
+    out += column_width;
   });
 }
 

@@ -56,10 +56,10 @@ std::string message_of(const std::string& text) {
 }
 
 // "hello hello hello hello" by zlib's raw deflate.
-const std::string kDeflated("\xcb\x48\xcd\xc9\xc9\x57\xc8\x40\x27\x01", 10);
+const std::string deflated_bytes("\xcb\x48\xcd\xc9\xc9\x57\xc8\x40\x27\x01", 10);
 
 TEST(ZipReader, StoredAndDeflated) {
-  const std::string text = archive({{"a.npy", "contents"}, {"b/c", kDeflated, 23, 8, crc32_of(bytes_of("hello hello hello hello"))}});
+  const std::string text = archive({{"a.npy", "contents"}, {"b/c", deflated_bytes, 23, 8, crc32_of(bytes_of("hello hello hello hello"))}});
   const ZipReader reader(bytes_of(text));
   ASSERT_EQ(reader.entries().size(), 2u);
   const ZipEntry& a = reader.entries()[0];
@@ -86,7 +86,7 @@ TEST(ZipReader, RefusesWhatIsNoArchive) {
 }
 
 TEST(ZipReader, EveryTruncationAndByteChange) {
-  const std::string good = archive({{"a", "1234"}, {"b", kDeflated, 23, 8, 1}});
+  const std::string good = archive({{"a", "1234"}, {"b", deflated_bytes, 23, 8, 1}});
   for (size_t size = 0; size < good.size(); ++size) EXPECT_NE(message_of(good.substr(0, size)), "accepted") << size;
   for (size_t at = 0; at < good.size(); ++at)
     for (int value : {0, 1, 0x7f, 0x80, 0xff}) {

@@ -10,19 +10,19 @@
 namespace intaglio::cli {
 namespace {
 
-enum ExitStatus { kDone = 0, kInputAtFault = 1, kCommandLineAtFault = 2, kBug = 3 };
+enum ExitStatus { status_done = 0, status_input_at_fault = 1, status_command_line_at_fault = 2, status_bug = 3 };
 
 void complain(const std::string& message) { fmt::print(stderr, "intaglio: {}\n", message); }
 
 int report(const Error& error) {
   switch (error.kind()) {
     case ErrorKind::bad_input:
-    case ErrorKind::unsupported: complain(error.what()); return kInputAtFault;
-    case ErrorKind::usage: complain(error.what()); return kCommandLineAtFault;
+    case ErrorKind::unsupported: complain(error.what()); return status_input_at_fault;
+    case ErrorKind::usage: complain(error.what()); return status_command_line_at_fault;
     case ErrorKind::bug: break;
   }
   complain(fmt::format("this is a bug in intaglio: {}; please report it with the input file", error.what()));
-  return kBug;
+  return status_bug;
 }
 
 // The parser's message as one line, with the way to the help.
@@ -55,19 +55,19 @@ int main(int argc, const char* const* argv) {
     app.parse(argc, argv);
     if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
       complain("writing to standard output failed");
-      return kInputAtFault;
+      return status_input_at_fault;
     }
-    return kDone;
+    return status_done;
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help and --version
     complain(one_line(error));
-    return kCommandLineAtFault;
+    return status_command_line_at_fault;
   } catch (const Error& error) { return report(error); } catch (const std::bad_alloc&) {
     complain("out of memory; a smaller model or fewer threads may fit");
-    return kInputAtFault;
+    return status_input_at_fault;
   } catch (const std::exception& error) {
     complain(fmt::format("this is a bug in intaglio: {}; please report it with the input file", escaped(error.what())));
-    return kBug;
+    return status_bug;
   }
 }
 

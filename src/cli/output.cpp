@@ -45,12 +45,12 @@ std::string table(const std::vector<std::vector<std::string>>& rows, const std::
 }
 
 std::string bytes_text(uint64_t bytes) {
-  static constexpr std::array kUnits = {"kB", "MB", "GB", "TB"};
+  static constexpr std::array unit_names = {"kB", "MB", "GB", "TB"};
   if (bytes < 1000) return fmt::format("{} B", bytes);
   double value = static_cast<double>(bytes);
   size_t unit = 0;
-  for (value /= 1000; value >= 999.95 && unit + 1 < kUnits.size(); value /= 1000) ++unit;
-  return fmt::format("{:.1f} {}", value, kUnits[unit]);
+  for (value /= 1000; value >= 999.95 && unit + 1 < unit_names.size(); value /= 1000) ++unit;
+  return fmt::format("{:.1f} {}", value, unit_names[unit]);
 }
 
 }  // namespace intaglio::cli

@@ -22,9 +22,9 @@ bool is_jpeg(std::span<const std::byte> bytes) { return starts_with(bytes, "\xff
 bool is_png(std::span<const std::byte> bytes) { return starts_with(bytes, "\x89PNG\r\n\x1a\n"); }
 
 void require_image_size(uint64_t height, uint64_t width) {
-  if (height == 0 || width == 0 || height > 65535 || width > 65535 || height * width > uint64_t{kLargestPixels})
+  if (height == 0 || width == 0 || height > 65535 || width > 65535 || height * width > uint64_t{largest_pixels})
     throw_bad_input(
-        fmt::format("an image of {} x {} pixels; from 1 up to {} million are taken, shrink it", width, height, kLargestPixels / 1'000'000));
+        fmt::format("an image of {} x {} pixels; from 1 up to {} million are taken, shrink it", width, height, largest_pixels / 1'000'000));
 }
 
 }  // namespace data

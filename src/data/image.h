@@ -8,7 +8,7 @@
 namespace intaglio::data {
 
 // Larger images are refused before memory is taken; it is also more than any file of `bytes` bytes can hold.
-inline constexpr int64_t kLargestPixels = 100'000'000;
+inline constexpr int64_t largest_pixels = 100'000'000;
 
 bool is_jpeg(std::span<const std::byte> bytes);
 bool is_png(std::span<const std::byte> bytes);

@@ -15,15 +15,15 @@
 namespace intaglio::data {
 namespace {
 
-constexpr std::string_view kMagic = "\x93NUMPY";
-constexpr size_t kLongestHeader = 10'000;  // NumPy's own limit
-constexpr size_t kMaximumRank = 64;
+constexpr std::string_view magic = "\x93NUMPY";
+constexpr size_t longest_header = 10'000;  // NumPy's own limit
+constexpr size_t maximum_rank = 64;
 
 struct TypeCode {
   std::string_view code;  // kind and bytes of `descr`
   DType dtype;
 };
-constexpr TypeCode kTypeCodes[] = {
+constexpr TypeCode type_codes[] = {
     {"b1", DType::boolean}, {"i1", DType::int8},    {"i2", DType::int16},     {"i4", DType::int32},       {"i8", DType::int64},
     {"u1", DType::uint8},   {"u2", DType::uint16},  {"u4", DType::uint32},    {"u8", DType::uint64},      {"f2", DType::float16},
     {"f4", DType::float32}, {"f8", DType::float64}, {"c8", DType::complex64}, {"c16", DType::complex128}, {"V2", DType::bfloat16},
@@ -109,7 +109,7 @@ class HeaderParser {
     const char order = descr.empty() ? ' ' : descr.front();
     if (std::string_view("<>|=").find(order) == std::string_view::npos) fail("a byte order expected in descr");
     header_.big_endian = order == '>';
-    for (const auto& row : kTypeCodes) {
+    for (const auto& row : type_codes) {
       if (row.code != descr.substr(1)) continue;
       header_.dtype = row.dtype;
       return;
@@ -126,7 +126,7 @@ class HeaderParser {
       if (error != std::errc() || size < 0) fail("a size expected in shape");
       text_.remove_prefix(static_cast<size_t>(end - text_.data()));
       header_.sizes.push_back(size);
-      if (header_.sizes.size() > kMaximumRank) fail("too many dimensions");
+      if (header_.sizes.size() > maximum_rank) fail("too many dimensions");
       if (take(')')) break;
       expect(',');
     }
@@ -145,14 +145,14 @@ void swap_bytes(std::byte* data, size_t count, size_t width) {
 
 NpyHeader parse_npy_header(std::span<const std::byte> bytes) {
   ByteReader reader(bytes, "it");
-  if (bytes.size() < kMagic.size() || reader.take_text(kMagic.size()) != kMagic)
+  if (bytes.size() < magic.size() || reader.take_text(magic.size()) != magic)
     throw_bad_input("not a NumPy file; give a .npy written by numpy.save");
   const auto major = reader.read<uint8_t>();
   const auto minor = reader.read<uint8_t>();
   if (major < 1 || major > 3 || minor != 0)
     throw_bad_input(fmt::format("NumPy format {}.{} is not known; write it again with numpy.save", major, minor));
   const size_t length = major == 1 ? reader.read<uint16_t>() : reader.read<uint32_t>();
-  if (length > kLongestHeader) throw_bad_input(fmt::format("a header of {} bytes is too long for an array", length));
+  if (length > longest_header) throw_bad_input(fmt::format("a header of {} bytes is too long for an array", length));
   NpyHeader header = HeaderParser(reader.take_text(length)).parse();
   header.data_offset = reader.position();
   return header;
@@ -188,18 +188,18 @@ Tensor read_npy(std::span<const std::byte> bytes) {
 
 std::string make_npy_header(DType dtype, std::span<const int64_t> sizes) {
   const auto* row =
-      std::find_if(std::begin(kTypeCodes), std::end(kTypeCodes), [&](const TypeCode& candidate) { return candidate.dtype == dtype; });
-  if (row == std::end(kTypeCodes)) throw_unsupported(fmt::format("NumPy files hold no {}; convert the output", name(dtype)));
+      std::find_if(std::begin(type_codes), std::end(type_codes), [&](const TypeCode& candidate) { return candidate.dtype == dtype; });
+  if (row == std::end(type_codes)) throw_unsupported(fmt::format("NumPy files hold no {}; convert the output", name(dtype)));
   std::string shape;
   for (int64_t size : sizes) shape += fmt::format("{}, ", size);
   if (sizes.size() > 1) shape.resize(shape.size() - 2);
   if (sizes.size() == 1) shape.pop_back();
   const bool has_order = item_size(dtype) > 1 && dtype != DType::bfloat16;
   std::string text = fmt::format("{{'descr': '{}{}', 'fortran_order': False, 'shape': ({}), }}", has_order ? '<' : '|', row->code, shape);
-  const size_t prefix = kMagic.size() + 4;
+  const size_t prefix = magic.size() + 4;
   text.append((64 - (prefix + text.size() + 1) % 64) % 64, ' ');
   text += '\n';
-  std::string header(kMagic);
+  std::string header(magic);
   header += {'\x01', '\x00', static_cast<char>(text.size() & 0xff), static_cast<char>(text.size() >> 8)};
   return header + text;
 }

@@ -9,7 +9,7 @@
 namespace intaglio {
 namespace {
 
-constexpr int64_t kLargestSide = 16384;
+constexpr int64_t largest_side = 16384;
 
 std::vector<std::string_view> split(std::string_view text, char separator) {
   std::vector<std::string_view> parts;
@@ -55,7 +55,7 @@ std::vector<int64_t> parse_sides(std::string_view key, std::string_view text) {
   for (auto part : split(text, 'x')) {
     int64_t side = 0;
     const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), side);
-    if (error != std::errc() || end != part.data() + part.size() || side < 1 || side > kLargestSide || sides.size() == 2)
+    if (error != std::errc() || end != part.data() + part.size() || side < 1 || side > largest_side || sides.size() == 2)
       fail(key, text, "a side such as 224, or HEIGHTxWIDTH,");
     sides.push_back(side);
   }

@@ -9,7 +9,7 @@
 namespace intaglio {
 namespace {
 
-constexpr int kPrecision = 32 - 8 - 2;
+constexpr int precision = 32 - 8 - 2;
 
 struct Filter {
   double support;
@@ -60,14 +60,14 @@ std::vector<Window> make_windows(int64_t in_size, int64_t out_size, const Filter
     Window& window = windows[static_cast<size_t>(out)];
     window.first = first;
     for (double weight : weights) {
-      const double fixed = (sum != 0 ? weight / sum : weight) * (1 << kPrecision);
+      const double fixed = (sum != 0 ? weight / sum : weight) * (1 << precision);
       window.weights.push_back(static_cast<int32_t>(fixed < 0 ? fixed - 0.5 : fixed + 0.5));
     }
   }
   return windows;
 }
 
-uint8_t rounded(int32_t sum) { return static_cast<uint8_t>(std::clamp(sum >> kPrecision, 0, 255)); }
+uint8_t rounded(int32_t sum) { return static_cast<uint8_t>(std::clamp(sum >> precision, 0, 255)); }
 
 // One output line from input elements that stand `step` apart; `lines` neighbours are done alike, `line_step` apart.
 struct Pass {
@@ -80,7 +80,7 @@ void resample(const uint8_t* in, uint8_t* out, const Pass& pass, const std::vect
   std::vector<int32_t> sums(static_cast<size_t>(pass.run));
   for (int64_t line = 0; line < pass.lines; ++line)
     for (size_t at = 0; at < windows.size(); ++at) {
-      std::fill(sums.begin(), sums.end(), 1 << (kPrecision - 1));
+      std::fill(sums.begin(), sums.end(), 1 << (precision - 1));
       const uint8_t* source = in + line * pass.in_line_step + windows[at].first * pass.in_step;
       for (int32_t weight : windows[at].weights) {
         for (size_t i = 0; i < sums.size(); ++i) sums[i] += source[i] * weight;

@@ -47,11 +47,11 @@ std::vector<fs::path> files_of_folder(const fs::path& folder) {
 template <typename Bits>
 int64_t first_nan(const void* elements, int64_t count, Bits infinity) {
   const auto* bits = static_cast<const Bits*>(elements);
-  constexpr Bits kWithoutSign = std::numeric_limits<Bits>::max() >> 1;
+  constexpr Bits without_sign = std::numeric_limits<Bits>::max() >> 1;
   bool any = false;
-  for (int64_t i = 0; i < count; ++i) any |= (bits[i] & kWithoutSign) > infinity;
+  for (int64_t i = 0; i < count; ++i) any |= (bits[i] & without_sign) > infinity;
   if (!any) return -1;
-  return std::find_if(bits, bits + count, [&](Bits value) { return (value & kWithoutSign) > infinity; }) - bits;
+  return std::find_if(bits, bits + count, [&](Bits value) { return (value & without_sign) > infinity; }) - bits;
 }
 
 int64_t first_nan(const Tensor& tensor) {

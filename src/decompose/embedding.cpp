@@ -8,7 +8,7 @@
 namespace intaglio {
 namespace {
 
-enum Mode : int64_t { kSum = 0, kMean = 1, kMax = 2 };
+enum Mode : int64_t { kind_sum = 0, kind_mean = 1, kind_max = 2 };
 
 // The length of every bag when the offsets are a range, as they are for bags that come as rows of a matrix.
 std::optional<int64_t> equal_length(const Node& n, int64_t indices) {
@@ -63,12 +63,12 @@ Values embedding_bag(GraphBuilder& b, const Node& n) {
     counted = valid ? b.view(valid, {number, *length, 1}) : b.full({number, *length, 1}, true, DType::boolean);
   } else {
     // Where a last offset comes before the end of the indices, PyTorch stops there to add, and nowhere else.
-    counted = membership(b, n, count.value(), mode == kMax);
+    counted = membership(b, n, count.value(), mode == kind_max);
     if (valid) counted = b("aten.logical_and.default", counted, valid);
-    if (mode != kMax) {
+    if (mode != kind_max) {
       Value* chosen = b.cast(counted, dtype);
       Value* sum = b("aten.mm.default", chosen, rows);
-      if (mode == kSum) return {sum, nullptr, nullptr, nullptr};
+      if (mode == kind_sum) return {sum, nullptr, nullptr, nullptr};
       if (n.boolean("include_last_offset") && !valid) chosen = b.cast(membership(b, n, count.value(), true), dtype);
       Value* size = b("aten.clamp.default", b("aten.sum.dim_IntList", chosen, Ints{1}, true), 1);
       return {b("aten.div.Tensor", sum, size), nullptr, nullptr, nullptr};
@@ -77,17 +77,17 @@ Values embedding_bag(GraphBuilder& b, const Node& n) {
     counted = b.unsqueeze(counted, 2);
   }
   const bool all_count = !valid && bags != rows;
-  if (mode == kMax) {
+  if (mode == kind_max) {
     Value* lowest = b.number(-std::numeric_limits<double>::infinity(), dtype);
     Value* largest = b("aten.amax.default", all_count ? bags : b("aten.where.self", counted, bags, lowest), Ints{1});
     if (all_count) return {largest, nullptr, nullptr, nullptr};
     Value* empty = b("aten.logical_not.default", b("aten.any.dim", counted, 1));
     return {b("aten.where.self", empty, b.number(0, dtype), largest), nullptr, nullptr, nullptr};
   }
-  if (all_count && mode == kMean) return {b("aten.mean.dim", bags, Ints{1}), nullptr, nullptr, nullptr};
+  if (all_count && mode == kind_mean) return {b("aten.mean.dim", bags, Ints{1}), nullptr, nullptr, nullptr};
   if (all_count) return {b("aten.sum.dim_IntList", bags, Ints{1}), nullptr, nullptr, nullptr};
   Value* sum = b("aten.sum.dim_IntList", b("aten.where.self", counted, bags, b.number(0, dtype)), Ints{1});
-  if (mode == kSum) return {sum, nullptr, nullptr, nullptr};
+  if (mode == kind_sum) return {sum, nullptr, nullptr, nullptr};
   Value* size = b("aten.clamp.default", b("aten.sum.dim_IntList", b.cast(counted, dtype), Ints{1}), 1);
   return {b("aten.div.Tensor", sum, size), nullptr, nullptr, nullptr};
 }

@@ -8,7 +8,7 @@
 namespace intaglio {
 namespace {
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double positive_infinity = std::numeric_limits<double>::infinity();
 
 Value* is_nan(GraphBuilder& b, Value* x) { return b("aten.ne.Tensor", x, x); }
 Value* choose(GraphBuilder& b, Value* condition, Value* yes, Value* no) { return b("aten.where.self", condition, yes, no); }
@@ -33,7 +33,7 @@ Values copy_sign(GraphBuilder& b, const Node& n) {
 template <bool positive>
 Values is_signed_infinity(GraphBuilder& b, const Node& n) {
   if (!is_floating(self(n)->dtype())) return {b.full(self(n)->sizes(), false, DType::boolean, self(n))};
-  return {b("aten.eq.Scalar", self(n), positive ? kInfinity : -kInfinity)};
+  return {b("aten.eq.Scalar", self(n), positive ? positive_infinity : -positive_infinity)};
 }
 
 // sin(pi x) / (pi x), 1 at 0
@@ -65,7 +65,7 @@ Values is_close(GraphBuilder& b, const Node& n) {
   Value *x = self(n), *y = n.tensor("other");
   Value* distance = b("aten.abs.default", b("aten.sub.Tensor", x, y));
   Value* allowed = b("aten.add.Tensor", b("aten.mul.Tensor", b("aten.abs.default", y), n.number("rtol")), n.number("atol"));
-  Value* finite = b("aten.lt.Scalar", distance, kInfinity);
+  Value* finite = b("aten.lt.Scalar", distance, positive_infinity);
   Value* close = b("aten.logical_and.default", finite, b("aten.le.Tensor", distance, allowed));
   close = b("aten.logical_or.default", close, b("aten.eq.Tensor", x, y));
   if (!n.boolean("equal_nan")) return {close};

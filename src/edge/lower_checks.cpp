@@ -11,13 +11,13 @@
 namespace intaglio {
 namespace {
 
-constexpr std::string_view kErasedOps[] = {
+constexpr std::string_view erased_ops[] = {
     "aten._assert_scalar.default",          "aten._assert_async.msg",           "aten._assert_async.default",
     "aten._assert_tensor_metadata.default", "aten.sym_constrain_range.default", "aten.sym_constrain_range_for_size.default",
 };
 
 // Ops of the front half's own: what they become is decided here, not in the table.
-constexpr std::string_view kSymbolSources[] = {
+constexpr std::string_view symbol_sources[] = {
     "aten.sym_size.int",
     "aten.sym_numel.default",
     "aten._local_scalar_dense.default",
@@ -62,7 +62,7 @@ void check_node(const Node& node, Findings& findings) {
   for (const NamedArgument& argument : node.arguments())
     for (const Value* value : values_in(argument.value))
       if (!check(argument.name, value)) return;
-  if (!node.outputs().empty()) check(pte::kResultArgument, node.output());
+  if (!node.outputs().empty()) check(pte::result_argument, node.output());
 }
 
 }  // namespace
@@ -72,12 +72,12 @@ bool is_delegate_call(const Node& node) {
 }
 
 bool is_erased(const Node& node) {
-  return std::find(std::begin(kErasedOps), std::end(kErasedOps), node.op().name()) != std::end(kErasedOps);
+  return std::find(std::begin(erased_ops), std::end(erased_ops), node.op().name()) != std::end(erased_ops);
 }
 
 bool is_symbolic_op(const Node& node) {
   const std::string_view name = node.op().name();
-  if (std::find(std::begin(kSymbolSources), std::end(kSymbolSources), name) != std::end(kSymbolSources)) return true;
+  if (std::find(std::begin(symbol_sources), std::end(symbol_sources), name) != std::end(symbol_sources)) return true;
   return !pte::primitive_for_symbolic_op(name).empty();
 }
 

@@ -5,12 +5,12 @@
 namespace intaglio {
 namespace {
 
-constexpr std::string_view kReshapes[] = {
+constexpr std::string_view reshapes[] = {
     "aten.view_copy.default", "aten.unsqueeze_copy.default", "aten.squeeze_copy.dim",
     "aten.squeeze_copy.dims", "aten.squeeze_copy.default",   "aten._unsafe_view.default",
 };
 // Their results may differ from the argument; when sizes, type and order agree they do not.
-constexpr std::string_view kCopies[] = {
+constexpr std::string_view copies[] = {
     "aten.alias_copy.default",  "aten.detach_copy.default", "dim_order_ops._clone_dim_order.default",
     "aten.expand_copy.default", "aten.clone.default",       "dim_order_ops._to_dim_order_copy.default",
     "aten._to_copy.default",
@@ -29,8 +29,8 @@ bool is_contiguous(const TensorMeta& meta) {
 }  // namespace
 
 Value* same_bytes_as(const Node& node) {
-  const bool reshape = is_one_of(kReshapes, node);
-  if (!reshape && !is_one_of(kCopies, node)) return nullptr;
+  const bool reshape = is_one_of(reshapes, node);
+  if (!reshape && !is_one_of(copies, node)) return nullptr;
   if (node.outputs().size() != 1 || !node.output()->is_tensor()) return nullptr;
   Value* self = node.tensor("self");
   const TensorMeta& in = self->meta();

@@ -40,8 +40,8 @@ void* scratch(size_t bytes) {
 // Bytes that stay while others of about their size come and go, one after the other as layers are packed: in the heap they
 // would leave a hole for each of these.
 std::shared_ptr<void> lasting_bytes(size_t bytes) {
-  constexpr size_t kWorthPages = 32 * 1024;
-  if (bytes < kWorthPages) {
+  constexpr size_t worth_pages = 32 * 1024;
+  if (bytes < worth_pages) {
     void* small = std::aligned_alloc(64, (bytes + 63) / 64 * 64);
     if (small == nullptr && bytes != 0) throw std::bad_alloc();
     return std::shared_ptr<void>(small, std::free);
@@ -92,7 +92,7 @@ void dnnl_run(const dnnl::primitive& primitive, DnnlArguments arguments, const d
   stream().wait();
 }
 
-bool is_large_weight(const Tensor& weight) { return weight.numel() >= kLargeWeight / static_cast<int64_t>(sizeof(float)); }
+bool is_large_weight(const Tensor& weight) { return weight.numel() >= large_weight / static_cast<int64_t>(sizeof(float)); }
 
 PackedWeights dnnl_packed(const dnnl::memory::desc& packed, const dnnl::memory::desc& plain, const Tensor& tensor) {
   const OneThread guard;

@@ -42,7 +42,7 @@ void dnnl_run(const dnnl::primitive& primitive, DnnlArguments arguments, const d
 // the packed copy is kept. A copy of each large one would hold a whole model in memory. Measured on one core: packing takes as
 // long as ten runs on one row, and from this size on the weight comes from memory in every run, so that a run in place takes
 // about the same time at 1 and at 128 rows (around 16 rows up to twice); at half of it a packed run is a third faster.
-constexpr int64_t kLargeWeight = int64_t{16} << 20;
+constexpr int64_t large_weight = int64_t{16} << 20;
 bool is_large_weight(const Tensor& weight);  // as float32
 
 // Weights in a layout that a primitive asks for.

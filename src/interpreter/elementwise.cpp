@@ -18,22 +18,22 @@ void run_typed(const Call& call, BlockFunction<T> function, DType compute, const
   if (out.numel() == 0) return;
   const RowLoop loop = make_row_loop(out.sizes(), strides);
 
-  constexpr size_t kMaxOperands = 4;
-  std::array<const std::byte*, kMaxOperands> bases{};
-  std::array<DType, kMaxOperands> dtypes{};
+  constexpr size_t max_operands = 4;
+  std::array<const std::byte*, max_operands> bases{};
+  std::array<DType, max_operands> dtypes{};
   for (size_t k = 0; k < operands.size(); ++k) {
     bases[k] = static_cast<const std::byte*>(operands[k]->raw());
     dtypes[k] = operands[k]->dtype();
   }
   std::byte* const target = writable_bytes(out);
-  constexpr DType kNative = std::is_same_v<T, float> ? DType::float32 : std::is_same_v<T, double> ? DType::float64 : DType::int64;
-  const bool direct_out = out.dtype() == kNative && loop.steps[0] == 1;
+  constexpr DType native = std::is_same_v<T, float> ? DType::float32 : std::is_same_v<T, double> ? DType::float64 : DType::int64;
+  const bool direct_out = out.dtype() == native && loop.steps[0] == 1;
 
-  for_blocks(loop, kElementBlock, call.threads(), [&](const int64_t* offsets, const int64_t* steps, int64_t count) {
-    alignas(64) T buffers[kMaxOperands + 1][kElementBlock];
-    std::array<const T*, kMaxOperands> in{};
+  for_blocks(loop, element_block, call.threads(), [&](const int64_t* offsets, const int64_t* steps, int64_t count) {
+    alignas(64) T buffers[max_operands + 1][element_block];
+    std::array<const T*, max_operands> in{};
     for (size_t k = 0; k < operands.size(); ++k) {
-      if (dtypes[k] == kNative && steps[k + 1] == 1) {
+      if (dtypes[k] == native && steps[k + 1] == 1) {
         in[k] = reinterpret_cast<const T*>(bases[k]) + offsets[k + 1];
       } else {
         load_block<T>(dtypes[k], bases[k], offsets[k + 1], steps[k + 1], count, buffers[k]);
@@ -43,8 +43,8 @@ void run_typed(const Call& call, BlockFunction<T> function, DType compute, const
     if (direct_out) {
       function(in.data(), reinterpret_cast<T*>(target) + offsets[0], count, parameters);
     } else {
-      function(in.data(), buffers[kMaxOperands], count, parameters);
-      store_block<T>(out.dtype(), target, offsets[0], steps[0], count, buffers[kMaxOperands]);
+      function(in.data(), buffers[max_operands], count, parameters);
+      store_block<T>(out.dtype(), target, offsets[0], steps[0], count, buffers[max_operands]);
     }
   });
 }

@@ -11,7 +11,7 @@
 
 namespace intaglio::interp {
 
-constexpr int64_t kElementBlock = 1024;
+constexpr int64_t element_block = 1024;
 using Parameters = std::array<double, 4>;
 
 // `in` holds one array per operand, `out` the result; all have `count` elements.

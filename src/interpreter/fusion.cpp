@@ -8,9 +8,9 @@
 namespace intaglio::interp {
 namespace {
 
-constexpr std::array kHeads = {"aten.conv1d.default", "aten.conv1d.padding", "aten.conv2d.default", "aten.conv2d.padding",
-                               "aten.conv3d.default", "aten.conv3d.padding", "aten.linear.default", "aten.convolution.default"};
-constexpr std::array kBatchNorms = {"aten.batch_norm.default", "aten._native_batch_norm_legit_no_training.default"};
+constexpr std::array heads = {"aten.conv1d.default", "aten.conv1d.padding", "aten.conv2d.default", "aten.conv2d.padding",
+                              "aten.conv3d.default", "aten.conv3d.padding", "aten.linear.default", "aten.convolution.default"};
+constexpr std::array batch_norms = {"aten.batch_norm.default", "aten._native_batch_norm_legit_no_training.default"};
 
 template <size_t N>
 bool is_one_of(const Node& node, const std::array<const char*, N>& names) {
@@ -34,7 +34,7 @@ const Node* sole_user(const Value* value, const FusionQuery& query) {
 }
 
 bool fold_batch_norm(const Node& node, const Value* input, const FusionQuery& query, Epilogue& epilogue) {
-  if (!is_one_of(node, kBatchNorms) || node.tensor("input") != input) return false;
+  if (!is_one_of(node, batch_norms) || node.tensor("input") != input) return false;
   if (node.find("training") != nullptr && node.boolean("training")) return false;
   for (size_t i = 1; i < node.outputs().size(); ++i)
     if (!node.output(i)->users().empty() || query.is_observed(node.output(i))) return false;
@@ -65,22 +65,22 @@ struct BoundedOp {
   const char *low, *high;  // argument names, null: the constants below
   double low_value, high_value;
 };
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr BoundedOp kBoundedOps[] = {
-    {"aten.relu.default", nullptr, nullptr, 0, kInfinity},
-    {"aten.relu_.default", nullptr, nullptr, 0, kInfinity},
+constexpr double positive_infinity = std::numeric_limits<double>::infinity();
+constexpr BoundedOp bounded_ops[] = {
+    {"aten.relu.default", nullptr, nullptr, 0, positive_infinity},
+    {"aten.relu_.default", nullptr, nullptr, 0, positive_infinity},
     {"aten.relu6.default", nullptr, nullptr, 0, 6},
     {"aten.relu6_.default", nullptr, nullptr, 0, 6},
     {"aten.hardtanh.default", "min_val", "max_val", 0, 0},
     {"aten.hardtanh_.default", "min_val", "max_val", 0, 0},
-    {"aten.clamp.default", "min", "max", -kInfinity, kInfinity},
-    {"aten.clamp_.default", "min", "max", -kInfinity, kInfinity},
-    {"aten.clamp_min.default", "min", nullptr, 0, kInfinity},
-    {"aten.clamp_max.default", nullptr, "max", -kInfinity, 0},
+    {"aten.clamp.default", "min", "max", -positive_infinity, positive_infinity},
+    {"aten.clamp_.default", "min", "max", -positive_infinity, positive_infinity},
+    {"aten.clamp_min.default", "min", nullptr, 0, positive_infinity},
+    {"aten.clamp_max.default", nullptr, "max", -positive_infinity, 0},
 };
 
 bool fold_bounds(const Node& node, const Value* input, Epilogue& epilogue) {
-  for (const BoundedOp& op : kBoundedOps) {
+  for (const BoundedOp& op : bounded_ops) {
     if (!node.is(op.op)) continue;
     if (node.tensor("self") != input) return false;
     const auto bound = [&](const char* name, double otherwise) -> std::optional<double> {
@@ -107,7 +107,7 @@ bool has_constant_weights(const Node& node, const FusionQuery& query) {
 std::unordered_map<const Node*, Fusion> find_fusions(const Graph& graph, const FusionQuery& query) {
   std::unordered_map<const Node*, Fusion> result;
   for (const Node* node : graph.node_list()) {
-    if (!is_one_of(*node, kHeads) || node->outputs().size() != 1 || node->output()->dtype() != DType::float32) continue;
+    if (!is_one_of(*node, heads) || node->outputs().size() != 1 || node->output()->dtype() != DType::float32) continue;
     Fusion fusion;
     fusion.result = node->output();
     const Node* next = sole_user(fusion.result, query);

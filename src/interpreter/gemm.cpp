@@ -6,7 +6,7 @@
 namespace intaglio::interp {
 namespace {
 
-constexpr size_t kMaxEntries = 32;
+constexpr size_t max_entries = 32;
 
 Sizes strides_of(const Matrix& m) { return {m.row_stride, m.column_stride}; }
 
@@ -18,7 +18,7 @@ std::shared_ptr<const GemmState::Entry> gemm_entry(GemmState& state, const Matri
   if (!packed_b) key.insert(key.end(), {b.row_stride, b.column_stride});
   for (const auto& entry : state.entries)
     if (entry->key == key) return entry;
-  if (state.entries.size() == kMaxEntries) state.entries.erase(state.entries.begin());
+  if (state.entries.size() == max_entries) state.entries.erase(state.entries.begin());
 
   const OneThread guard;
   auto entry = std::make_shared<GemmState::Entry>();

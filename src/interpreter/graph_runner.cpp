@@ -31,8 +31,8 @@ Schedule& GraphRunner::schedule_for(const ValueHook* hook, const std::vector<con
     std::swap(schedules_[i], schedules_.back());
     return schedules_.back()->schedule;
   }
-  constexpr size_t kMaxSchedules = 4;
-  if (schedules_.size() == kMaxSchedules) schedules_.erase(schedules_.begin());
+  constexpr size_t max_schedules = 4;
+  if (schedules_.size() == max_schedules) schedules_.erase(schedules_.begin());
   auto prepared = std::make_unique<Prepared>();
   prepared->hooked = hook != nullptr;
   prepared->watched = std::move(wanted);

@@ -24,22 +24,22 @@ class Dice {
 };
 
 int64_t random_integer(Dice& dice) {
-  static constexpr int64_t kExtremes[] = {INT64_MAX, INT64_MIN, int64_t{1} << 40, -(int64_t{1} << 40), 1 << 20};
-  return dice.one_in(12) ? dice.of(kExtremes) : dice.below(9) - 3;
+  static constexpr int64_t extremes[] = {INT64_MAX, INT64_MIN, int64_t{1} << 40, -(int64_t{1} << 40), 1 << 20};
+  return dice.one_in(12) ? dice.of(extremes) : dice.below(9) - 3;
 }
 
 double random_number(Dice& dice) {
-  static constexpr double kNumbers[] = {0, 1, -1, 0.5, 2.5, 1e-5, 1e30, INFINITY, -INFINITY, NAN};
-  return dice.of(kNumbers);
+  static constexpr double numbers[] = {0, 1, -1, 0.5, 2.5, 1e-5, 1e30, INFINITY, -INFINITY, NAN};
+  return dice.of(numbers);
 }
 
 Tensor random_tensor(Dice& dice) {
-  static constexpr DType kTypes[] = {DType::float32, DType::float32, DType::float32, DType::float32, DType::int64,   DType::int64,
-                                     DType::int32,   DType::boolean, DType::uint8,   DType::int8,    DType::float16, DType::float64};
-  static constexpr int64_t kSizes[] = {1, 2, 3, 4, 4, 6, 8, 0};
+  static constexpr DType types[] = {DType::float32, DType::float32, DType::float32, DType::float32, DType::int64,   DType::int64,
+                                    DType::int32,   DType::boolean, DType::uint8,   DType::int8,    DType::float16, DType::float64};
+  static constexpr int64_t size_choices[] = {1, 2, 3, 4, 4, 6, 8, 0};
   Sizes sizes(static_cast<size_t>(dice.below(6)));
   const bool square = dice.one_in(2);
-  for (int64_t& size : sizes) size = square ? 4 : dice.of(kSizes);
+  for (int64_t& size : sizes) size = square ? 4 : dice.of(size_choices);
   Sizes order(sizes.size());
   for (size_t i = 0; i < order.size(); ++i) order[i] = static_cast<int64_t>(i);
   for (size_t i = 1; i < order.size(); ++i)
@@ -48,7 +48,7 @@ Tensor random_tensor(Dice& dice) {
   Tensor result = converted(values, DType::float64);
   double* data = result.mutable_data<double>();
   for (int64_t i = 0; i < result.numel(); ++i) data[i] = dice.one_in(40) ? 1e12 : data[i] * 4;
-  return converted(result, dice.of(kTypes)).permuted(order);
+  return converted(result, dice.of(types)).permuted(order);
 }
 
 struct Attempt {
@@ -89,15 +89,15 @@ struct Attempt {
         if (dice.one_in(2)) return random_number(dice);
         return random_integer(dice);
       case ArgType::string: {
-        static constexpr const char* kTexts[] = {"none",     "tanh",         "same",  "valid", "reflect", "replicate",
-                                                 "circular", "constant",     "floor", "trunc", "xy",      "ij,jk->ik",
-                                                 "ii->i",    "bij,bjk->bik", "ab",    "->",    ",",       "zzz"};
-        return dice.of(kTexts);
+        static constexpr const char* texts[] = {"none",     "tanh",         "same",  "valid", "reflect", "replicate",
+                                                "circular", "constant",     "floor", "trunc", "xy",      "ij,jk->ik",
+                                                "ii->i",    "bij,bjk->bik", "ab",    "->",    ",",       "zzz"};
+        return dice.of(texts);
       }
       case ArgType::scalar_type: {
-        static constexpr DType kTypes[] = {DType::float32, DType::int8,    DType::uint8,   DType::int32,     DType::int64,
-                                           DType::boolean, DType::float16, DType::float64, DType::complex64, DType::float8_e5m2};
-        return dice.of(kTypes);
+        static constexpr DType types[] = {DType::float32, DType::int8,    DType::uint8,   DType::int32,     DType::int64,
+                                          DType::boolean, DType::float16, DType::float64, DType::complex64, DType::float8_e5m2};
+        return dice.of(types);
       }
       default: return Argument();
     }

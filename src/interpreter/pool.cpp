@@ -11,8 +11,8 @@ namespace intaglio::interp {
 namespace {
 
 // Larger blocks are only given to requests that fill at least this part of them.
-constexpr size_t kLargestWaste = 8;
-constexpr size_t kSmall = 4096;
+constexpr size_t largest_waste = 8;
+constexpr size_t small = 4096;
 
 // More than the machine holds would be promised by the system and taken back by killing the process.
 int64_t physical_memory() {
@@ -46,7 +46,7 @@ Tensor Pool::empty(DType dtype, Sizes sizes, Sizes strides) {
 std::shared_ptr<Storage> Pool::take(size_t bytes) {
   const auto smaller = [](const std::shared_ptr<Storage>& block, size_t size) { return block->size() < size; };
   for (auto it = std::lower_bound(blocks_.begin(), blocks_.end(), bytes, smaller); it != blocks_.end(); ++it) {
-    if ((*it)->size() > std::max(kSmall, bytes * kLargestWaste)) break;
+    if ((*it)->size() > std::max(small, bytes * largest_waste)) break;
     if (it->use_count() == 1) return *it;
   }
   // The new block takes the place of the largest that is free and too small: what that one served fits the new one too.
@@ -56,7 +56,7 @@ std::shared_ptr<Storage> Pool::take(size_t bytes) {
     break;
   }
   // Some room, so that the next request of about this size fits too.
-  std::shared_ptr<Storage> fresh = Storage::allocate((bytes + kSmall - 1) / kSmall * kSmall);
+  std::shared_ptr<Storage> fresh = Storage::allocate((bytes + small - 1) / small * small);
   blocks_.insert(std::lower_bound(blocks_.begin(), blocks_.end(), fresh->size(), smaller), fresh);
   return fresh;
 }

@@ -9,29 +9,29 @@
 namespace intaglio::interp {
 namespace {
 
-constexpr int kLanes = 16;
+constexpr int lane_count = 16;
 
 INTAGLIO_INLINE double lanes_total(const double* lanes) {
   double total = 0;
-  for (int l = 0; l < kLanes; ++l) total += lanes[l];
+  for (int l = 0; l < lane_count; ++l) total += lanes[l];
   return total;
 }
 
 INTAGLIO_INLINE void sum_body(const float* x, int64_t count, double* result) {
-  double lanes[kLanes] = {};
+  double lanes[lane_count] = {};
   int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes)
-    for (int l = 0; l < kLanes; ++l) lanes[l] += static_cast<double>(x[i + l]);
+  for (; i + lane_count <= count; i += lane_count)
+    for (int l = 0; l < lane_count; ++l) lanes[l] += static_cast<double>(x[i + l]);
   for (int l = 0; i < count; ++i, ++l) lanes[l] += static_cast<double>(x[i]);
   *result = lanes_total(lanes);
 }
 INTAGLIO_VERSIONS(sum, (const float* x, int64_t count, double* result), (x, count, result))
 
 INTAGLIO_INLINE void square_sum_body(const float* x, int64_t count, double center, double* result) {
-  double lanes[kLanes] = {};
+  double lanes[lane_count] = {};
   int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes)
-    for (int l = 0; l < kLanes; ++l) {
+  for (; i + lane_count <= count; i += lane_count)
+    for (int l = 0; l < lane_count; ++l) {
       const double d = static_cast<double>(x[i + l]) - center;
       lanes[l] += d * d;
     }
@@ -43,24 +43,24 @@ INTAGLIO_INLINE void square_sum_body(const float* x, int64_t count, double cente
 }
 INTAGLIO_VERSIONS(square_sum, (const float* x, int64_t count, double center, double* result), (x, count, center, result))
 
-template <bool kMaximum>
+template <bool kind_maximum>
 INTAGLIO_INLINE float better(float a, float b) {
-  return (kMaximum ? b > a : b < a) || b != b ? b : a;
+  return (kind_maximum ? b > a : b < a) || b != b ? b : a;
 }
-template <bool kMaximum>
+template <bool kind_maximum>
 INTAGLIO_INLINE void extreme_body(const float* x, int64_t count, float* result) {
-  constexpr float kWorst = kMaximum ? -std::numeric_limits<float>::infinity() : std::numeric_limits<float>::infinity();
-  float lanes[kLanes];
-  for (int l = 0; l < kLanes; ++l) lanes[l] = kWorst;
+  constexpr float worst = kind_maximum ? -std::numeric_limits<float>::infinity() : std::numeric_limits<float>::infinity();
+  float lanes[lane_count];
+  for (int l = 0; l < lane_count; ++l) lanes[l] = worst;
   int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes)
-    for (int l = 0; l < kLanes; ++l) lanes[l] = better<kMaximum>(lanes[l], x[i + l]);
-  for (int l = 0; i < count; ++i, ++l) lanes[l] = better<kMaximum>(lanes[l], x[i]);
-  float best = kWorst;
+  for (; i + lane_count <= count; i += lane_count)
+    for (int l = 0; l < lane_count; ++l) lanes[l] = better<kind_maximum>(lanes[l], x[i + l]);
+  for (int l = 0; i < count; ++i, ++l) lanes[l] = better<kind_maximum>(lanes[l], x[i]);
+  float best = worst;
   bool nan = false;
-  for (int l = 0; l < kLanes; ++l) {
+  for (int l = 0; l < lane_count; ++l) {
     nan = nan || lanes[l] != lanes[l];
-    best = better<kMaximum>(best, lanes[l]);
+    best = better<kind_maximum>(best, lanes[l]);
   }
   *result = nan ? std::numeric_limits<float>::quiet_NaN() : best;
 }
@@ -123,11 +123,11 @@ void row_affine(const float* x, float shift, float factor, const float* weight, 
 void row_softmax(const float* x, int64_t count, bool logarithm, float* out) {
   const float top = row_maximum(x, count);
   if (logarithm) {
-    constexpr int64_t kBlock = 256;
-    float buffer[kBlock];
+    constexpr int64_t block_elements = 256;
+    float buffer[block_elements];
     double total = 0;
-    for (int64_t i = 0; i < count; i += kBlock) {
-      const int64_t n = count - i < kBlock ? count - i : kBlock;
+    for (int64_t i = 0; i < count; i += block_elements) {
+      const int64_t n = count - i < block_elements ? count - i : block_elements;
       exponentials(x + i, top, n, buffer);
       total += row_sum(buffer, n);
     }

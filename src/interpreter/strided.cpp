@@ -104,13 +104,13 @@ RowLoop make_row_loop(const Sizes& shape, const std::vector<Sizes>& strides) {
 
 namespace {
 
-constexpr size_t kMaxOperands = 8;
+constexpr size_t max_operands = 8;
 
 // Walks pieces [begin, end), counting pieces row by row.
 void walk(const RowLoop& loop, int64_t block, int64_t per_row, int64_t begin, int64_t end, const RowBody& body) {
   const size_t count = loop.steps.size();
   Sizes index(loop.outer.size(), 0);
-  std::array<int64_t, kMaxOperands> row{}, offsets{};
+  std::array<int64_t, max_operands> row{}, offsets{};
   int64_t remaining = begin / per_row;
   for (size_t d = loop.outer.size(); d-- > 0;) {
     index[d] = remaining % loop.outer[d];
@@ -137,12 +137,12 @@ void walk(const RowLoop& loop, int64_t block, int64_t per_row, int64_t begin, in
 
 void for_blocks(const RowLoop& loop, int64_t block, int threads, const RowBody& body) {
   if (loop.rows == 0) return;
-  if (loop.steps.size() > kMaxOperands) throw_bug("too many operands in one loop");
+  if (loop.steps.size() > max_operands) throw_bug("too many operands in one loop");
   const int64_t per_row = (loop.length + block - 1) / block;
   const int64_t pieces = loop.rows * per_row;
   // Threads are worth their start only above about a million elements.
-  constexpr int64_t kElementsPerTask = 1 << 19;
-  const int64_t per_task = std::max<int64_t>(1, kElementsPerTask / std::min(block, loop.length));
+  constexpr int64_t elements_per_task = 1 << 19;
+  const int64_t per_task = std::max<int64_t>(1, elements_per_task / std::min(block, loop.length));
   const int64_t tasks = (pieces + per_task - 1) / per_task;
   if (threads == 1 || tasks < 2) return walk(loop, block, per_row, 0, pieces, body);
   parallel_for(static_cast<size_t>(tasks), threads, [&](size_t task) {
@@ -257,10 +257,10 @@ struct Wide {
 // A two-dimensional transposition reads and writes whole cache lines when it goes by tiles.
 template <typename T>
 void transpose_run(T* out, int64_t out_row, const T* in, int64_t in_column, int64_t rows, int64_t columns) {
-  constexpr int64_t kTile = 16;
-  for (int64_t r = 0; r < rows; r += kTile)
-    for (int64_t c = 0; c < columns; c += kTile) {
-      const int64_t r_end = std::min(rows, r + kTile), c_end = std::min(columns, c + kTile);
+  constexpr int64_t tile = 16;
+  for (int64_t r = 0; r < rows; r += tile)
+    for (int64_t c = 0; c < columns; c += tile) {
+      const int64_t r_end = std::min(rows, r + tile), c_end = std::min(columns, c + tile);
       for (int64_t i = r; i < r_end; ++i)
         for (int64_t j = c; j < c_end; ++j) out[i * out_row + j] = in[j * in_column + i];
     }
@@ -308,13 +308,13 @@ void copy_into(const Tensor& destination, const Tensor& source, int threads) {
   }
   std::byte* out = writable_bytes(destination);
   const std::byte* in = static_cast<const std::byte*>(source.raw());
-  constexpr int64_t kBlock = 1024;
+  constexpr int64_t block_elements = 1024;
   const bool wide = source.dtype() == DType::float64;
   const bool floating = is_floating(source.dtype());
   // writable_bytes and raw point at the first element; offsets count from there.
-  for_blocks(loop, kBlock, threads, [&](const int64_t* offset, const int64_t* step, int64_t count) {
+  for_blocks(loop, block_elements, threads, [&](const int64_t* offset, const int64_t* step, int64_t count) {
     const auto run = [&]<typename T>(T) {
-      T buffer[kBlock];
+      T buffer[block_elements];
       load_block<T>(source.dtype(), in, offset[1], step[1], count, buffer);
       store_block<T>(destination.dtype(), out, offset[0], step[0], count, buffer);
     };

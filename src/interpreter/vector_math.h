@@ -12,7 +12,7 @@
 namespace intaglio::interp::math {
 
 // Adding and taking away 1.5 * 2^23 rounds to the nearest integer, halves to even, for |x| < 2^22.
-constexpr float kRound = 12582912.0f;
+constexpr float round = 12582912.0f;
 
 // Round half to even for any x: larger magnitudes are integers already.
 INTAGLIO_INLINE float round_even(float x) {
@@ -26,9 +26,9 @@ INTAGLIO_INLINE float power_of_two(int32_t n) { return std::bit_cast<float>((n +
 INTAGLIO_INLINE float exp(float x) {
   float t = x < -104.0f ? -104.0f : x;
   t = t > 89.0f ? 89.0f : t;
-  const float shifted = t * 1.44269504f + kRound;
-  const float n = shifted - kRound;
-  const int32_t k = std::bit_cast<int32_t>(shifted) - std::bit_cast<int32_t>(kRound);
+  const float shifted = t * 1.44269504f + round;
+  const float n = shifted - round;
+  const int32_t k = std::bit_cast<int32_t>(shifted) - std::bit_cast<int32_t>(round);
   const float r = (t - n * 0.693115234375f) - n * 3.194618329871446e-05f;
   const float p =
       1.0f +

@@ -190,8 +190,8 @@ std::vector<ModuleScope> module_stack(const Node& node) {
     if (c == ';') {
       if (parts.size() != 3) return {};
       std::string path = parts[1];
-      constexpr std::string_view kRoot = "L['self']";
-      if (path.starts_with(kRoot)) path.erase(0, kRoot.size());
+      constexpr std::string_view root = "L['self']";
+      if (path.starts_with(root)) path.erase(0, root.size());
       if (path.starts_with('.')) path.erase(0, 1);
       result.push_back({std::move(path), parts[2]});
       parts.assign(1, "");

@@ -14,7 +14,7 @@ struct SchemaRow {
   std::string_view name;
   std::string_view text;
 };
-constexpr SchemaRow kSchemas[] = {
+constexpr SchemaRow schema_rows[] = {
 #include "ir/op_schemas.inc"
 };
 
@@ -51,7 +51,7 @@ struct TypeRow {
   ArgType plain;
   ArgType list;
 };
-constexpr TypeRow kTypes[] = {
+constexpr TypeRow types[] = {
     {"Tensor", ArgType::tensor, ArgType::tensor_list},
     {"int", ArgType::integer, ArgType::integer_list},
     {"SymInt", ArgType::integer, ArgType::integer_list},
@@ -101,7 +101,7 @@ ParsedType parse_type(std::string_view text) {
       rest.remove_prefix(close + 1);
     }
   }
-  for (const TypeRow& row : kTypes)
+  for (const TypeRow& row : types)
     if (row.name == base) result.type = is_list ? row.list : row.plain;
   if (result.type == ArgType::tensor && result.optional) result.type = ArgType::optional_tensor;
   if (result.type == ArgType::tensor_list && optional_element) result.type = ArgType::optional_tensor_list;
@@ -145,9 +145,9 @@ Registry& registry() {
 
 const OpSchema* find_schema_locked(Registry& all, std::string_view name) {
   if (const auto found = all.schemas.find(name); found != all.schemas.end()) return found->second.get();
-  const SchemaRow* row =
-      std::lower_bound(std::begin(kSchemas), std::end(kSchemas), name, [](const SchemaRow& a, std::string_view b) { return a.name < b; });
-  if (row == std::end(kSchemas) || row->name != name) return nullptr;
+  const SchemaRow* row = std::lower_bound(std::begin(schema_rows), std::end(schema_rows), name,
+                                          [](const SchemaRow& a, std::string_view b) { return a.name < b; });
+  if (row == std::end(schema_rows) || row->name != name) return nullptr;
   auto schema = std::make_unique<OpSchema>(parse_schema(row->text));
   return all.schemas.emplace(row->name, std::move(schema)).first->second.get();
 }

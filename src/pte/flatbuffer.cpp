@@ -13,18 +13,18 @@ using flatbuffers::FlatBufferBuilder;
 using flatbuffers::Offset;
 
 // flatbuffers::Verifier's default, which the runtime uses.
-constexpr size_t kMostTables = 1'000'000;
-constexpr size_t kMostBytes = (size_t{1} << 31) - (size_t{1} << 20);
+constexpr size_t most_tables = 1'000'000;
+constexpr size_t most_bytes = (size_t{1} << 31) - (size_t{1} << 20);
 
 class Builder {
  public:
   std::vector<std::byte> build(const Program& program) {
     const auto root = program_of(program);
     fbb_.Finish(root, fb::ProgramIdentifier());
-    if (tables_ > kMostTables)
+    if (tables_ > most_tables)
       throw_unsupported(
           fmt::format("the program needs {} flatbuffer tables and the runtime reads at most {}; delegate more of it or split it", tables_,
-                      kMostTables));
+                      most_tables));
     const auto* data = reinterpret_cast<const std::byte*>(fbb_.GetBufferPointer());
     return {data, data + fbb_.GetSize()};
   }
@@ -34,7 +34,7 @@ class Builder {
   template <typename T>
   Offset<T> table(Offset<T> offset) {
     ++tables_;
-    if (fbb_.GetSize() > kMostBytes) throw_unsupported("the program's flatbuffer would exceed 2 GiB; delegate more of it or split it");
+    if (fbb_.GetSize() > most_bytes) throw_unsupported("the program's flatbuffer would exceed 2 GiB; delegate more of it or split it");
     return offset;
   }
   template <typename Out, typename In, typename F>

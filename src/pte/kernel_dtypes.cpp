@@ -20,17 +20,17 @@ struct Row {
   Set types;
   std::initializer_list<std::string_view> arguments;  // "KERNEL" for all operands, "KERNEL:argument" for one
 };
-constexpr Set kFloating = of(DType::float16, DType::bfloat16, DType::float32, DType::float64);
-constexpr Set kIntegers = of(DType::uint8, DType::int8, DType::int16, DType::int32, DType::int64);
-constexpr Set kNumbers = kIntegers | kFloating;
-constexpr Set kArithmetic = kNumbers | of(DType::boolean);
-constexpr Set kBits = kIntegers | of(DType::boolean);
-constexpr Set kMoved = kArithmetic | of(DType::uint16, DType::uint32, DType::uint64);
-constexpr Set kIndices = of(DType::int32, DType::int64);
-constexpr Set kMasks = of(DType::uint8, DType::boolean);
+constexpr Set floating = of(DType::float16, DType::bfloat16, DType::float32, DType::float64);
+constexpr Set integers = of(DType::uint8, DType::int8, DType::int16, DType::int32, DType::int64);
+constexpr Set numbers = integers | floating;
+constexpr Set arithmetic = numbers | of(DType::boolean);
+constexpr Set bits = integers | of(DType::boolean);
+constexpr Set moved = arithmetic | of(DType::uint16, DType::uint32, DType::uint64);
+constexpr Set indices = of(DType::int32, DType::int64);
+constexpr Set masks = of(DType::uint8, DType::boolean);
 
-const Row kRows[] = {
-    {kArithmetic,
+const Row dtype_rows[] = {
+    {arithmetic,
      {"aten::_to_copy.out",
       "aten::_to_copy.out:out",
       "aten::acos.out",
@@ -149,7 +149,7 @@ const Row kRows[] = {
       "aten::where.self_out",
       "dim_order_ops::_to_dim_order_copy.out",
       "dim_order_ops::_to_dim_order_copy.out:out"}},
-    {kNumbers,
+    {numbers,
      {"aten::_upsample_bilinear2d_aa.out",
       "aten::abs.out",
       "aten::add.Scalar_out",
@@ -183,7 +183,7 @@ const Row kRows[] = {
       "aten::trunc.out",
       "aten::upsample_bilinear2d.vec_out",
       "aten::upsample_nearest2d.vec_out"}},
-    {kMoved,
+    {moved,
      {"aten::alias_copy.out",
       "aten::clone.out",
       "aten::detach_copy.out",
@@ -208,7 +208,7 @@ const Row kRows[] = {
       "aten::zeros.out:out",
       "dim_order_ops::_clone_dim_order.out",
       "dim_order_ops::_empty_dim_order.out:out"}},
-    {kFloating,
+    {floating,
      {"aten::_cdist_forward.out",
       "aten::_native_batch_norm_legit.no_stats_out",
       "aten::_native_batch_norm_legit_no_training.out",
@@ -237,7 +237,7 @@ const Row kRows[] = {
       "quantized_decomposed::embedding_4bit.out:weight_scales", "quantized_decomposed::embedding_byte.dtype_out:out",
       "quantized_decomposed::embedding_byte.dtype_out:weight_scales", "quantized_decomposed::embedding_byte.out:out",
       "quantized_decomposed::embedding_byte.out:weight_scales"}},
-    {kBits,
+    {bits,
      {"aten::bitwise_and.Scalar_out", "aten::bitwise_and.Tensor_out", "aten::bitwise_left_shift.Tensor_Scalar_out",
       "aten::bitwise_left_shift.Tensor_out", "aten::bitwise_not.out", "aten::bitwise_or.Scalar_out", "aten::bitwise_or.Tensor_out",
       "aten::bitwise_right_shift.Tensor_Scalar_out", "aten::bitwise_right_shift.Tensor_out", "aten::bitwise_xor.Scalar_out",
@@ -248,7 +248,7 @@ const Row kRows[] = {
       "quantized_decomposed::embedding_byte.dtype_out:indices", "quantized_decomposed::embedding_byte.out:indices",
       "quantized_decomposed::quantize_per_channel.out:zero_points", "quantized_decomposed::quantize_per_tensor.Tensor_out:zero_point",
       "quantized_decomposed::quantize_per_token.out:zero_points"}},
-    {kIndices,
+    {indices,
      {"aten::embedding.out:indices", "aten::index_put_:indices", "aten::index_select.out:index", "aten::repeat_interleave.Tensor_out",
       "quantized_decomposed::dequantize_per_channel.out:zero_points", "quantized_decomposed::dequantize_per_token.out:zero_points",
       "quantized_decomposed::embedding_2bit.dtype_out:indices", "quantized_decomposed::embedding_2bit.out:indices",
@@ -276,7 +276,7 @@ const Row kRows[] = {
     {of(DType::boolean), {"aten::masked_fill.Scalar_out:mask", "aten::masked_scatter.out:mask", "aten::masked_select.out:mask"}},
     {of(DType::int64, DType::float16, DType::bfloat16, DType::float32, DType::float64),
      {"aten::_adaptive_avg_pool2d.out", "aten::avg_pool2d.out"}},
-    {kMasks, {"aten::any.out:out", "aten::where.self_out:condition"}},
+    {masks, {"aten::any.out:out", "aten::where.self_out:condition"}},
     {of(DType::uint8, DType::int32, DType::int64, DType::boolean), {"aten::index.Tensor_out:indices", "aten::index_put.out:indices"}},
     {of(DType::float32, DType::float64),
      {"quantized_decomposed::dequantize_per_channel.out:scales", "quantized_decomposed::dequantize_per_token.out:scales"}},
@@ -284,13 +284,13 @@ const Row kRows[] = {
     {of(DType::int8), {"quantized_decomposed::mixed_linear.out:weight", "quantized_decomposed::mixed_mm.out:weight"}},
     {of(DType::uint8, DType::int8, DType::int16, DType::int32, DType::int64, DType::boolean, DType::float32, DType::float64),
      {"aten::logit.out"}},
-    {kIntegers, {"quantized_decomposed::add.out"}},
+    {integers, {"quantized_decomposed::add.out"}},
 };
 
 const std::unordered_map<std::string_view, Set>& table() {
   static const std::unordered_map<std::string_view, Set> rows = [] {
     std::unordered_map<std::string_view, Set> map;
-    for (const Row& row : kRows)
+    for (const Row& row : dtype_rows)
       for (const std::string_view argument : row.arguments) map.emplace(argument, row.types);
     return map;
   }();
@@ -300,12 +300,12 @@ const std::unordered_map<std::string_view, Set>& table() {
 }  // namespace
 
 bool has_measured_dtypes(const RuntimeKernel& kernel) {
-  return table().contains(kernel.key) || table().contains(fmt::format("{}:{}", kernel.key, kResultArgument));
+  return table().contains(kernel.key) || table().contains(fmt::format("{}:{}", kernel.key, result_argument));
 }
 
 std::string refused_dtype(const RuntimeKernel& kernel, std::string_view argument, DType dtype) {
   auto row = table().find(fmt::format("{}:{}", kernel.key, argument));
-  if (row == table().end() && argument != kResultArgument) row = table().find(kernel.key);
+  if (row == table().end() && argument != result_argument) row = table().find(kernel.key);
   if (row == table().end() || (row->second & of(dtype)) != 0) return {};
   std::vector<std::string_view> taken;
   for (int type = 0; type < 32; ++type)

@@ -12,9 +12,9 @@
 namespace intaglio::pte {
 
 // The name that a kernel's first result goes by.
-inline constexpr std::string_view kResultArgument = "out";
+inline constexpr std::string_view result_argument = "out";
 
-// Empty when the kernel takes the type for this argument (by the schema's name, or kResultArgument); otherwise the
+// Empty when the kernel takes the type for this argument (by the schema's name, or result_argument); otherwise the
 // types that it does take. Kernels that no lowered program holds take everything.
 std::string refused_dtype(const RuntimeKernel& kernel, std::string_view argument, DType dtype);
 bool has_measured_dtypes(const RuntimeKernel& kernel);

@@ -10,7 +10,7 @@
 namespace intaglio::pte {
 namespace {
 
-constexpr RuntimeKernel kKernels[] = {
+constexpr RuntimeKernel kernels[] = {
 #define KERNEL(group, key, functional, schema) RuntimeKernel{key, functional, schema, KernelGroup::group},
 #include "pte/kernel_table.inc"
 #undef KERNEL
@@ -20,7 +20,7 @@ struct Index {
   std::unordered_map<std::string_view, const RuntimeKernel*> by_key;
   std::unordered_map<std::string_view, const RuntimeKernel*> by_functional;
   Index() {
-    for (const RuntimeKernel& kernel : kKernels) {
+    for (const RuntimeKernel& kernel : kernels) {
       by_key.emplace(kernel.key, &kernel);
       if (!kernel.functional.empty()) by_functional.emplace(kernel.functional, &kernel);
     }
@@ -40,7 +40,7 @@ struct SymbolicRow {
   std::string_view target;
   std::string_view key;
 };
-constexpr SymbolicRow kSymbolicOps[] = {
+constexpr SymbolicRow symbolic_ops[] = {
     {"_operator.add", "executorch_prim::add.Scalar"},
     {"_operator.sub", "executorch_prim::sub.Scalar"},
     {"_operator.mul", "executorch_prim::mul.Scalar"},
@@ -73,7 +73,7 @@ std::string_view RuntimeKernel::overload() const {
   return dot == std::string_view::npos ? std::string_view() : key.substr(dot + 1);
 }
 
-std::span<const RuntimeKernel> runtime_kernels() { return kKernels; }
+std::span<const RuntimeKernel> runtime_kernels() { return kernels; }
 const RuntimeKernel* find_runtime_kernel(std::string_view key) { return look_up(index().by_key, key); }
 const RuntimeKernel* runtime_kernel_for(std::string_view functional_op) { return look_up(index().by_functional, functional_op); }
 
@@ -102,7 +102,7 @@ std::span<const ArgSchema> outs_of(const RuntimeKernel& kernel) {
 }
 
 std::string_view primitive_for_symbolic_op(std::string_view target) {
-  for (const SymbolicRow& row : kSymbolicOps)
+  for (const SymbolicRow& row : symbolic_ops)
     if (row.target == target) return row.key;
   return {};
 }

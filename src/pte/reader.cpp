@@ -13,10 +13,10 @@ namespace {
 
 namespace fb = executorch_flatbuffer;
 
-constexpr uint64_t kSmallestFile = 64;
-constexpr uint64_t kHeaderPosition = 8;
-constexpr uint32_t kSmallestHeader = 24;  // older files: without the size of the segment data
-constexpr uint32_t kHeaderSize = 32;
+constexpr uint64_t smallest_file = 64;
+constexpr uint64_t header_position = 8;
+constexpr uint32_t smallest_header = 24;  // older files: without the size of the segment data
+constexpr uint32_t header_size = 32;
 
 template <typename T>
 T number_at(std::span<const std::byte> bytes, uint64_t position) {
@@ -30,18 +30,18 @@ bool text_at(std::span<const std::byte> bytes, uint64_t position, std::string_vi
 }
 
 FileLayout read_layout(std::span<const std::byte> file) {
-  if (file.size() < kSmallestFile)
+  if (file.size() < smallest_file)
     throw_bad_input(fmt::format("{} bytes are too few for an ExecuTorch program; give a complete .pte file", file.size()));
   if (!text_at(file, 4, "ET12")) throw_bad_input("not an ExecuTorch program: `ET12` expected at byte 4; give a .pte file");
   FileLayout layout{file.size(), 0, 0};
-  if (!text_at(file, kHeaderPosition, "eh00")) return layout;
+  if (!text_at(file, header_position, "eh00")) return layout;
 
   const uint32_t header = number_at<uint32_t>(file, 12);
-  if (header < kSmallestHeader || header > kSmallestFile - kHeaderPosition)
-    throw_bad_input(fmt::format("the extended header says it has {} bytes; {} are expected", header, kHeaderSize));
+  if (header < smallest_header || header > smallest_file - header_position)
+    throw_bad_input(fmt::format("the extended header says it has {} bytes; {} are expected", header, header_size));
   layout.program_size = number_at<uint64_t>(file, 16);
   layout.segment_base_offset = number_at<uint64_t>(file, 24);
-  if (layout.program_size < kHeaderPosition + header || layout.program_size > file.size())
+  if (layout.program_size < header_position + header || layout.program_size > file.size())
     throw_bad_input(
         fmt::format("the header states a program of {} bytes, the file has {}; copy the file again", layout.program_size, file.size()));
   if (layout.segment_base_offset == 0) return layout;
@@ -49,7 +49,7 @@ FileLayout read_layout(std::span<const std::byte> file) {
     throw_bad_input(fmt::format("segments start at byte {}, outside {} to {}; copy the file again", layout.segment_base_offset,
                                 layout.program_size, file.size()));
   const uint64_t behind = file.size() - layout.segment_base_offset;
-  layout.segment_data_size = header >= kHeaderSize ? number_at<uint64_t>(file, 32) : behind;
+  layout.segment_data_size = header >= header_size ? number_at<uint64_t>(file, 32) : behind;
   if (layout.segment_data_size > behind)
     throw_bad_input(
         fmt::format("{} bytes of segments expected, {} are there; the file is cut, copy it again", layout.segment_data_size, behind));

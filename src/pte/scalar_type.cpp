@@ -11,7 +11,7 @@ struct Row {
   const char* name;  // in the program's schema; null when only kernels know the type
   std::optional<DType> dtype;
 };
-const Row kScalarTypes[] = {
+const Row scalar_types[] = {
     {0, "BYTE", DType::uint8},
     {1, "CHAR", DType::int8},
     {2, "SHORT", DType::int16},
@@ -43,7 +43,7 @@ const Row kScalarTypes[] = {
 // The row whose `member` is `value`, or null.
 template <typename T>
 const Row* row_with(T Row::*member, const T& value) {
-  for (const Row& row : kScalarTypes)
+  for (const Row& row : scalar_types)
     if (row.*member == value) return &row;
   return nullptr;
 }

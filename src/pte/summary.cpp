@@ -16,9 +16,9 @@ PteTensor describe_tensor(const TensorValue& tensor) {
 
 PteTensor describe_value(const EValue& value) {
   if (const auto* tensor = std::get_if<TensorValue>(&value)) return describe_tensor(*tensor);
-  static constexpr const char* kKinds[] = {"none", "int", "bool", "float", "tensor", "string", "list", "list", "list", "list", "list"};
+  static constexpr const char* kinds[] = {"none", "int", "bool", "float", "tensor", "string", "list", "list", "list", "list", "list"};
   PteTensor result;
-  result.kind = kKinds[value.index()];
+  result.kind = kinds[value.index()];
   return result;
 }
 

@@ -11,9 +11,9 @@
 namespace intaglio::pte {
 namespace {
 
-constexpr size_t kMostDimensions = 16;
+constexpr size_t most_dimensions = 16;
 // No machine has more; keeps sums of offsets and sizes from wrapping.
-constexpr uint64_t kMostBytes = uint64_t{1} << 40;
+constexpr uint64_t most_bytes = uint64_t{1} << 40;
 
 template <typename... Args>
 [[noreturn]] void bad(fmt::format_string<Args...> format, Args&&... args) {
@@ -25,7 +25,7 @@ uint64_t bytes_of(const TensorValue& tensor, size_t index) {
   uint64_t bytes = dtype ? item_size(*dtype) : 4;  // quantized types: at most 4
   for (const int32_t size : tensor.sizes) {
     if (size < 0) bad("value {} is a tensor with the negative size {}", index, size);
-    if (__builtin_mul_overflow(bytes, static_cast<uint64_t>(size), &bytes) || bytes > kMostBytes)
+    if (__builtin_mul_overflow(bytes, static_cast<uint64_t>(size), &bytes) || bytes > most_bytes)
       bad("value {} is a tensor of more than 2^40 bytes", index);
   }
   return bytes;
@@ -106,9 +106,9 @@ class PlanCheck {
     if (plan_.non_const_buffer_sizes.empty()) bad("non_const_buffer_sizes is empty; its first entry is always there");
     uint64_t together = 0;
     for (const int64_t size : plan_.non_const_buffer_sizes) {
-      if (size < 0 || static_cast<uint64_t>(size) > kMostBytes) bad("a planned memory block has {} bytes", size);
+      if (size < 0 || static_cast<uint64_t>(size) > most_bytes) bad("a planned memory block has {} bytes", size);
       together += static_cast<uint64_t>(size);
-      if (together > kMostBytes) bad("the planned memory blocks have more than 2^40 bytes together");
+      if (together > most_bytes) bad("the planned memory blocks have more than 2^40 bytes together");
     }
   }
 
@@ -140,7 +140,7 @@ class PlanCheck {
 
   void tensor(const TensorValue& t, size_t index) const {
     if (!is_program_scalar_type(t.scalar_type)) bad("value {} has the unknown element type {}", index, t.scalar_type);
-    if (t.sizes.size() > kMostDimensions) bad("value {} has {} dimensions; the runtime takes {}", index, t.sizes.size(), kMostDimensions);
+    if (t.sizes.size() > most_dimensions) bad("value {} has {} dimensions; the runtime takes {}", index, t.sizes.size(), most_dimensions);
     if (t.dim_order.size() != t.sizes.size())
       bad("value {} has {} sizes and {} entries of dim_order", index, t.sizes.size(), t.dim_order.size());
     uint32_t seen = 0;

@@ -15,11 +15,11 @@
 namespace intaglio::pte {
 namespace {
 
-constexpr uint64_t kSegmentAlignment = 128;
-constexpr uint64_t kConstantAlignment = 16;
-constexpr uint64_t kSmallestFile = 64;  // the runtime refuses less
-constexpr size_t kHeaderSize = 32;
-constexpr size_t kHeaderPosition = 8;
+constexpr uint64_t segment_alignment = 128;
+constexpr uint64_t constant_alignment = 16;
+constexpr uint64_t smallest_file = 64;  // the runtime refuses less
+constexpr size_t header_size = 32;
+constexpr size_t header_position = 8;
 
 uint64_t align_up(uint64_t value, uint64_t alignment) { return (value + alignment - 1) / alignment * alignment; }
 
@@ -55,7 +55,7 @@ class SegmentBuilder {
   uint64_t size() const { return position_; }
 
  private:
-  void begin() { start_ = position_ = align_up(position_, kSegmentAlignment); }
+  void begin() { start_ = position_ = align_up(position_, segment_alignment); }
   void append(const Blob& blob) {
     if (blob.empty()) return;
     pieces_.push_back({position_, blob});
@@ -97,7 +97,7 @@ std::vector<size_t> least_padded_order(const std::vector<std::pair<std::string, 
   std::iota(order.begin(), order.end(), size_t{0});
   const auto padding = [&](size_t i) {
     const uint64_t size = entries[i].second.size();
-    return align_up(size, kSegmentAlignment) - size;
+    return align_up(size, segment_alignment) - size;
   };
   const auto last = std::max_element(order.begin(), order.end(), [&](size_t a, size_t b) { return padding(a) < padding(b); });
   if (last != order.end()) std::rotate(last, last + 1, order.end());
@@ -108,16 +108,16 @@ void put(std::vector<std::byte>& bytes, size_t position, const auto& value) { st
 
 // The flatbuffer with the header behind its identifier: everything moves by 32, only the root's offset counts from 0.
 std::vector<std::byte> with_header(const std::vector<std::byte>& flatbuffer, FileLayout& layout, uint64_t segment_bytes) {
-  std::vector<std::byte> head(flatbuffer.size() + kHeaderSize);
-  std::copy_n(flatbuffer.begin(), kHeaderPosition, head.begin());
-  std::copy(flatbuffer.begin() + kHeaderPosition, flatbuffer.end(), head.begin() + kHeaderPosition + kHeaderSize);
+  std::vector<std::byte> head(flatbuffer.size() + header_size);
+  std::copy_n(flatbuffer.begin(), header_position, head.begin());
+  std::copy(flatbuffer.begin() + header_position, flatbuffer.end(), head.begin() + header_position + header_size);
   uint32_t root = 0;
   std::memcpy(&root, flatbuffer.data(), sizeof root);
-  put(head, 0, static_cast<uint32_t>(root + kHeaderSize));
+  put(head, 0, static_cast<uint32_t>(root + header_size));
 
-  layout = {head.size(), align_up(head.size(), kSegmentAlignment), segment_bytes};
-  std::memcpy(head.data() + kHeaderPosition, "eh00", 4);
-  put(head, 12, static_cast<uint32_t>(kHeaderSize));
+  layout = {head.size(), align_up(head.size(), segment_alignment), segment_bytes};
+  std::memcpy(head.data() + header_position, "eh00", 4);
+  put(head, 12, static_cast<uint32_t>(header_size));
   put(head, 16, layout.program_size);
   put(head, 24, layout.segment_base_offset);
   put(head, 32, layout.segment_data_size);
@@ -147,7 +147,7 @@ Blob assemble(Program& program, const SegmentData& data) {
   program.mutable_data_segments.clear();
   program.named_data.clear();
   SegmentBuilder segments(program);
-  program.constant_segment = segments.add_buffers(data.constants, kConstantAlignment);
+  program.constant_segment = segments.add_buffers(data.constants, constant_alignment);
   if (data.constants.empty()) program.constant_segment->offsets = {0};
   if (!data.mutable_state.empty()) program.mutable_data_segments.push_back(segments.add_buffers(data.mutable_state, 1));
 
@@ -175,7 +175,7 @@ Blob assemble(Program& program, const SegmentData& data) {
   if (segments.size() > 0) head = with_header(head, layout, segments.size());
   std::vector<Blob::Piece> pieces = segments.take_pieces(layout.segment_base_offset);
   const uint64_t size =
-      std::max({kSmallestFile, static_cast<uint64_t>(head.size()), layout.segment_base_offset + layout.segment_data_size});
+      std::max({smallest_file, static_cast<uint64_t>(head.size()), layout.segment_base_offset + layout.segment_data_size});
   pieces.insert(pieces.begin(), {0, std::move(head)});
   return Blob::of_pieces(std::move(pieces), size);
 }

@@ -15,7 +15,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::string_view kSchema = "intaglio-recipe/1";
+constexpr std::string_view schema = "intaglio-recipe/1";
 
 class RecipeReader {
  public:
@@ -24,7 +24,7 @@ class RecipeReader {
 
   Recipe read(const json& document) {
     check_keys(document, "", {"schema", "name", "backend", "settings", "rules"});
-    if (text(document, "", "schema") != kSchema) fail("schema", fmt::format("must be \"{}\"", kSchema));
+    if (text(document, "", "schema") != schema) fail("schema", fmt::format("must be \"{}\"", schema));
     Recipe recipe;
     recipe.info.name = document.contains("name") ? text(document, "", "name") : file_;
     recipe.info.summary = "a user's recipe";
@@ -160,8 +160,8 @@ std::vector<Setting> both(std::vector<Setting> settings, const std::vector<Setti
 }
 
 Recipe parse_recipe(std::string_view text, const std::string& name, const RecipeSettings& settings, std::span<const Backend> known) {
-  constexpr size_t kLimit = 1 << 20;
-  if (text.size() > kLimit) throw_bad_input(name + ": is too large for a recipe (1 MiB)");
+  constexpr size_t limit = 1 << 20;
+  if (text.size() > limit) throw_bad_input(name + ": is too large for a recipe (1 MiB)");
   return RecipeReader(name, settings, known).read(parse_unique(text, name));
 }
 

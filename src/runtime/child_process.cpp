@@ -23,16 +23,16 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr size_t kStderrKept = 64 * 1024;
-constexpr int kLinesKept = 2;  // of standard error, for a message: the first say what failed, later ones only where
-constexpr size_t kReceiveStep = 1 << 20;
-constexpr milliseconds kGrace{2000};  // for a child that closed its socket to exit by itself
+constexpr size_t stderr_kept = 64 * 1024;
+constexpr int lines_kept = 2;  // of standard error, for a message: the first say what failed, later ones only where
+constexpr size_t receive_step = 1 << 20;
+constexpr milliseconds grace{2000};  // for a child that closed its socket to exit by itself
 
 struct SignalWords {
   int number;
   const char* words;
 };
-constexpr SignalWords kSignalWords[] = {
+constexpr SignalWords signal_words[] = {
     {SIGSEGV, "SIGSEGV, an invalid memory access"}, {SIGABRT, "SIGABRT, a failed check"},
     {SIGBUS, "SIGBUS, an invalid memory access"},   {SIGFPE, "SIGFPE, an arithmetic error"},
     {SIGILL, "SIGILL, an illegal instruction"},     {SIGKILL, "SIGKILL, perhaps for lack of memory"},
@@ -41,7 +41,7 @@ constexpr SignalWords kSignalWords[] = {
 std::string describe_end(int status) {
   if (status == -1) return "ended";
   if (WIFEXITED(status)) return fmt::format("exited with status {}", WEXITSTATUS(status));
-  for (const auto& row : kSignalWords)
+  for (const auto& row : signal_words)
     if (row.number == WTERMSIG(status)) return fmt::format("was stopped by {}", row.words);
   return fmt::format("was stopped by signal {}", WTERMSIG(status));
 }
@@ -129,7 +129,7 @@ int ChildProcess::reap() {
 }
 
 void ChildProcess::throw_dead() {
-  const auto deadline = Clock::now() + kGrace;
+  const auto deadline = Clock::now() + grace;
   siginfo_t info{};
   while (Clock::now() < deadline) {
     info.si_pid = 0;
@@ -154,7 +154,7 @@ void ChildProcess::collect_stderr() {
       return;
     }
     stderr_text_.append(buffer, static_cast<size_t>(got));
-    if (stderr_text_.size() > 2 * kStderrKept) stderr_text_.erase(0, stderr_text_.size() - kStderrKept);
+    if (stderr_text_.size() > 2 * stderr_kept) stderr_text_.erase(0, stderr_text_.size() - stderr_kept);
   }
   close_if_open(stderr_);  // end of file
 }
@@ -163,7 +163,7 @@ std::string ChildProcess::take_words() {
   collect_stderr();
   std::string words;
   std::string_view text = stderr_text_;
-  for (int kept = 0; !text.empty() && kept < kLinesKept;) {
+  for (int kept = 0; !text.empty() && kept < lines_kept;) {
     const std::string_view line = text.substr(0, text.find('\n'));
     text.remove_prefix(std::min(text.size(), line.size() + 1));
     if (is_noise(line)) continue;
@@ -208,7 +208,7 @@ void ChildProcess::receive(std::vector<std::byte>& into, uint64_t size, Clock::t
   while (size > 0) {
     wait_for(POLLIN, deadline, timeout);
     const size_t old_size = into.size();
-    const size_t step = static_cast<size_t>(std::min<uint64_t>(size, kReceiveStep));
+    const size_t step = static_cast<size_t>(std::min<uint64_t>(size, receive_step));
     if (into.capacity() < old_size + step) into.reserve(std::max(old_size + step, 2 * old_size));
     into.resize(old_size + step);
     const ssize_t got = ::recv(socket_, into.data() + old_size, step, 0);
@@ -223,7 +223,7 @@ Message ChildProcess::exchange(std::span<const std::byte> message, milliseconds 
   const auto deadline = Clock::now() + timeout;
   send_all(message, deadline, timeout);
   std::vector<std::byte> bytes;
-  receive(bytes, kMessageHeaderSize, deadline, timeout);
+  receive(bytes, message_header_size, deadline, timeout);
   const MessageHeader header = parse_header(bytes);
   bytes.clear();
   receive(bytes, header.length, deadline, timeout);

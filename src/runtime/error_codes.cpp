@@ -11,7 +11,7 @@ struct ErrorWords {
 };
 
 // Codes of ExecuTorch 1.5; the numbers are part of its interface.
-constexpr ErrorWords kErrorWords[] = {
+constexpr ErrorWords error_words[] = {
     {0x00, "no error"},
     {0x01, "internal error"},
     {0x02, "invalid state"},
@@ -38,7 +38,7 @@ constexpr ErrorWords kErrorWords[] = {
 }  // namespace
 
 std::string describe_error_code(uint32_t code) {
-  for (const auto& row : kErrorWords)
+  for (const auto& row : error_words)
     if (row.code == code) return fmt::format("{} (0x{:02x})", row.words, code);
   return fmt::format("unknown error (0x{:02x})", code);
 }

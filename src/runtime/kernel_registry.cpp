@@ -18,8 +18,8 @@
 namespace intaglio::runtime {
 namespace {
 
-constexpr size_t kMaximumRank = 16;
-constexpr uint32_t kGaveUp = 0xffff;
+constexpr size_t maximum_rank = 16;
+constexpr uint32_t gave_up = 0xffff;
 
 template <typename Function>
 void bind_symbol(void* library, const char* name, Function& function) {
@@ -47,7 +47,7 @@ class Library {
     bind_symbol(library, "intaglio_kernel_names", calls.kernel_names);
     bind_symbol(library, "intaglio_has_kernel", calls.has_kernel);
     bind_symbol(library, "intaglio_call_kernel", calls.call_kernel);
-    if (calls.abi() != kIntaglioAbi)
+    if (calls.abi() != kernel_abi_version)
       throw_bad_input(fmt::format("{} belongs to another version; reinstall Intaglio", escaped(path.string())));
     std::vector<const char*> found(calls.kernel_names(nullptr, 0));
     found.resize(std::min(found.size(), calls.kernel_names(found.data(), found.size())));
@@ -87,7 +87,7 @@ class Marshaller {
     parameter_ = &parameter;
     if (std::holds_alternative<std::monostate>(argument)) {
       if (!parameter.optional) reject("a value");
-      push(kTagNone);
+      push(tag_none);
     } else if (is_tensor(parameter.type)) {
       add_tensors(argument);
     } else if (is_list(parameter.type)) {
@@ -108,17 +108,17 @@ class Marshaller {
       if (!outs[i].defined() || !outs[i].is_contiguous()) reject("an allocated, contiguous tensor");
       tensors_.push_back(describe(outs[i], outs[i].numel() > 0 ? outs[i].mutable_raw() : &nothing_));
     }
-    if (as_list) push(kTagTensorList).count = outs.size();
+    if (as_list) push(tag_tensor_list).count = outs.size();
     else
-      for (size_t i = 0; i < outs.size(); ++i) push(kTagTensor);
+      for (size_t i = 0; i < outs.size(); ++i) push(tag_tensor);
   }
 
   // Pointers are set last: the vectors they point into have stopped growing.
   std::vector<IntaglioValue>& finish() {
     size_t next = 0;
     for (auto& value : values_) {
-      if (value.tag == kTagTensor) value.items = &tensors_[next++];
-      if (value.tag == kTagTensorList || value.tag == kTagOptionalTensors) {
+      if (value.tag == tag_tensor) value.items = &tensors_[next++];
+      if (value.tag == tag_tensor_list || value.tag == tag_optional_tensors) {
         value.items = tensors_.data() + next;
         next += value.count;
       }
@@ -158,7 +158,7 @@ class Marshaller {
   IntaglioTensor describe(const Tensor& tensor, void* data) {
     const auto scalar_type = pte::kernel_scalar_type(tensor.dtype());
     if (!scalar_type) throw_unsupported(fmt::format("kernel {}: ExecuTorch has no {}", kernel_.key, name(tensor.dtype())));
-    if (tensor.sizes().size() > kMaximumRank)
+    if (tensor.sizes().size() > maximum_rank)
       throw_unsupported(fmt::format("kernel {}: a tensor of {} dimensions; ExecuTorch takes 16", kernel_.key, tensor.rank()));
     Shape& shape = shapes_.emplace_back();
     for (int64_t size : tensor.sizes()) shape.sizes.push_back(narrow(size));
@@ -179,16 +179,16 @@ class Marshaller {
     const bool as_list = is_list(parameter_->type), optional_items = parameter_->type == ArgType::optional_tensor_list;
     if (auto* tensor = std::get_if<Tensor>(&argument); tensor && !as_list) {
       add_tensor(*tensor);
-      push(kTagTensor);
+      push(tag_tensor);
     } else if (auto* list = std::get_if<std::vector<Tensor>>(&argument); list && as_list) {
       for (const auto& member : *list) add_tensor(member);
-      push(optional_items ? kTagOptionalTensors : kTagTensorList).count = list->size();
+      push(optional_items ? tag_optional_tensors : tag_tensor_list).count = list->size();
     } else if (auto* items = std::get_if<std::vector<std::optional<Tensor>>>(&argument); items && optional_items) {
       for (const auto& member : *items) {
         if (member) add_tensor(*member);
         else tensors_.push_back({nullptr, nullptr, nullptr, nullptr, -1, 0});
       }
-      push(kTagOptionalTensors).count = items->size();
+      push(tag_optional_tensors).count = items->size();
     } else {
       reject(as_list ? "a list of tensors" : "a tensor");
     }
@@ -202,12 +202,12 @@ class Marshaller {
       else if (auto* single = std::get_if<int64_t>(&argument); single && fixed > 0) items.assign(1, *single);
       else reject("a list of integers");
       if (items.size() == 1 && fixed > 1) items.assign(fixed, items[0]);
-      set_items(push(kTagIntList), items.data(), items.size());
+      set_items(push(tag_int_list), items.data(), items.size());
     } else if (auto* numbers = std::get_if<std::vector<double>>(&argument); numbers && parameter_->type == ArgType::floating_list) {
-      set_items(push(kTagDoubleList), numbers->data(), numbers->size());
+      set_items(push(tag_double_list), numbers->data(), numbers->size());
     } else if (auto* flags = std::get_if<std::vector<bool>>(&argument); flags && parameter_->type == ArgType::boolean_list) {
       auto& bytes = flags_.emplace_back(flags->begin(), flags->end());
-      set_items(push(kTagBoolList), bytes.data(), bytes.size());
+      set_items(push(tag_bool_list), bytes.data(), bytes.size());
     } else {
       reject("a list of numbers of its kind");
     }
@@ -222,18 +222,18 @@ class Marshaller {
     const ArgType type = parameter_->type;
     const bool is_scalar = type == ArgType::scalar;
     if (auto* integer = std::get_if<int64_t>(&argument)) {
-      if (type == ArgType::floating) push(kTagDouble).number = static_cast<double>(*integer);
-      else if (is_integer(type) || is_scalar) push(kTagInt).integer = *integer;
+      if (type == ArgType::floating) push(tag_double).number = static_cast<double>(*integer);
+      else if (is_integer(type) || is_scalar) push(tag_int).integer = *integer;
       else reject(type == ArgType::boolean ? "a bool" : "text");
     } else if (auto* number = std::get_if<double>(&argument)) {
       if (type != ArgType::floating && !is_scalar) reject("of another kind than a floating-point number");
-      push(kTagDouble).number = *number;
+      push(tag_double).number = *number;
     } else if (auto* flag = std::get_if<bool>(&argument)) {
       if (type != ArgType::boolean && !is_scalar) reject("of another kind than a bool");
-      push(kTagBool).integer = *flag;
+      push(tag_bool).integer = *flag;
     } else if (auto* text = std::get_if<std::string>(&argument)) {
       if (type != ArgType::string) reject("of another kind than text");
-      set_items(push(kTagString), text->data(), text->size());
+      set_items(push(tag_string), text->data(), text->size());
     } else {
       reject("a single value");
     }
@@ -304,7 +304,7 @@ void call_kernel(std::string_view name, std::span<const KernelArgument> argument
       Library::get().calls.call_kernel(std::string(name).c_str(), values.data(), values.size(), out_values, message, sizeof message);
   if (code != 0)
     throw_unsupported(fmt::format("kernel {} refused the call: {}{}{}", name,
-                                  code == kGaveUp ? "a failed check" : describe_error_code(code), message[0] == '\0' ? "" : ": ",
+                                  code == gave_up ? "a failed check" : describe_error_code(code), message[0] == '\0' ? "" : ": ",
                                   escaped(message)));
   marshaller.read_back_sizes(outs);
 }

@@ -9,7 +9,7 @@
 namespace intaglio::runtime {
 namespace {
 
-constexpr size_t kMaximumRank = 16;  // the runtime's own
+constexpr size_t maximum_rank = 16;  // the runtime's own
 
 [[noreturn]] void throw_garbled(const char* what) {
   throw_bad_input(std::string("the answer of intaglio-runner is garbled (") + what + ")");
@@ -18,7 +18,7 @@ constexpr size_t kMaximumRank = 16;  // the runtime's own
 }  // namespace
 
 MessageWriter::MessageWriter(MessageKind kind) {
-  put_u32(kMessageMagic);
+  put_u32(message_magic);
   put_u32(static_cast<uint32_t>(kind));
   put_u64(0);
 }
@@ -40,7 +40,7 @@ void MessageWriter::put_value(const RunValue& value) {
     const Tensor dense = tensor->contiguous();
     const auto scalar_type = pte::kernel_scalar_type(dense.dtype());
     if (!scalar_type) throw_unsupported("ExecuTorch has no element type " + std::string(name(dense.dtype())));
-    if (dense.sizes().size() > kMaximumRank) throw_unsupported("ExecuTorch takes tensors of at most 16 dimensions");
+    if (dense.sizes().size() > maximum_rank) throw_unsupported("ExecuTorch takes tensors of at most 16 dimensions");
     put_u8(static_cast<uint8_t>(ValueKind::tensor));
     put_u8(static_cast<uint8_t>(*scalar_type));
     put_u8(static_cast<uint8_t>(dense.sizes().size()));
@@ -62,14 +62,14 @@ void MessageWriter::put_value(const RunValue& value) {
 }
 
 std::vector<std::byte> MessageWriter::finish() && {
-  const uint64_t length = bytes_.size() - kMessageHeaderSize;
+  const uint64_t length = bytes_.size() - message_header_size;
   std::memcpy(bytes_.data() + 8, &length, sizeof length);
   return std::move(bytes_);
 }
 
 MessageHeader parse_header(std::span<const std::byte> bytes) {
   MessageReader reader(bytes);
-  if (reader.get_u32() != kMessageMagic) throw_garbled("no message header");
+  if (reader.get_u32() != message_magic) throw_garbled("no message header");
   const uint32_t kind = reader.get_u32();
   if (kind < 1 || kind > static_cast<uint32_t>(MessageKind::failed)) throw_garbled("unknown message");
   return {static_cast<MessageKind>(kind), reader.get_u64()};
@@ -102,7 +102,7 @@ Tensor MessageReader::get_tensor() {
   const auto dtype = pte::dtype_of_scalar_type(get_u8());
   if (!dtype) throw_garbled("unknown element type");
   Sizes sizes(get_u8());
-  if (sizes.size() > kMaximumRank) throw_garbled("a tensor of too many dimensions");
+  if (sizes.size() > maximum_rank) throw_garbled("a tensor of too many dimensions");
   for (auto& size : sizes) size = static_cast<int64_t>(get_u64());
   const int64_t count = element_count(sizes);
   if (static_cast<uint64_t>(count) > left_.size()) throw_garbled("a tensor larger than the message");

@@ -23,8 +23,8 @@ namespace intaglio::runtime {
 
 enum class MessageKind : uint32_t { load = 1, run = 2, loaded = 3, outputs = 4, failed = 5 };
 
-inline constexpr uint32_t kMessageMagic = 0x314e5249;
-inline constexpr size_t kMessageHeaderSize = 16;
+inline constexpr uint32_t message_magic = 0x314e5249;
+inline constexpr size_t message_header_size = 16;
 
 class MessageWriter {
  public:

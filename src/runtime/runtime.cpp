@@ -17,7 +17,7 @@
 namespace intaglio::runtime {
 namespace {
 
-constexpr const char* kKindNames[] = {"None", "a tensor", "an integer", "a number", "a bool", "a string", "a list"};
+constexpr const char* kind_names[] = {"None", "a tensor", "an integer", "a number", "a bool", "a string", "a list"};
 
 int64_t default_memory_limit() {
   const int64_t pages = sysconf(_SC_PHYS_PAGES);
@@ -28,13 +28,13 @@ int64_t default_memory_limit() {
 ValueKind kind_of(const RunValue& value) { return static_cast<ValueKind>(value.index()); }
 
 std::string describe(const ValueInfo& info) {
-  if (info.kind != ValueKind::tensor) return kKindNames[static_cast<size_t>(info.kind)];
+  if (info.kind != ValueKind::tensor) return kind_names[static_cast<size_t>(info.kind)];
   return fmt::format("{} [{}]{}", name(info.dtype), fmt::join(info.sizes, ", "), info.dynamic ? " at most" : "");
 }
 
 std::string describe(const RunValue& value) {
   const auto* tensor = std::get_if<Tensor>(&value);
-  if (!tensor) return kKindNames[static_cast<size_t>(kind_of(value))];
+  if (!tensor) return kind_names[static_cast<size_t>(kind_of(value))];
   return fmt::format("{} [{}]", name(tensor->dtype()), fmt::join(tensor->sizes(), ", "));
 }
 
@@ -51,10 +51,10 @@ bool fits(const ValueInfo& info, const RunValue& value) {
 ValueInfo info_of(const pte::ExecutionPlan& plan, int32_t index) {
   const pte::EValue& value = plan.values[static_cast<size_t>(index)];
   // In the order of EValue's alternatives; lists are none of them.
-  static constexpr ValueKind kKinds[] = {ValueKind::none,     ValueKind::integer, ValueKind::boolean,
-                                         ValueKind::floating, ValueKind::tensor,  ValueKind::string};
+  static constexpr ValueKind kinds[] = {ValueKind::none,     ValueKind::integer, ValueKind::boolean,
+                                        ValueKind::floating, ValueKind::tensor,  ValueKind::string};
   ValueInfo info;
-  info.kind = value.index() < std::size(kKinds) ? kKinds[value.index()] : ValueKind::other;
+  info.kind = value.index() < std::size(kinds) ? kinds[value.index()] : ValueKind::other;
   if (const auto* tensor = std::get_if<pte::TensorValue>(&value)) {
     const std::optional<DType> dtype = pte::dtype_of_scalar_type(tensor->scalar_type);
     if (!dtype)

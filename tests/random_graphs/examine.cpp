@@ -20,9 +20,9 @@ namespace intaglio::random_graphs {
 namespace {
 
 // Engines sum in different orders and approximate functions differently: this share of a tensor's largest value.
-constexpr double kFloatNoise = 2e-6;
+constexpr double float_noise = 2e-6;
 // The noise is random, a rounding need not be: this many times the answer to it is still explained by rounding.
-constexpr double kFactor = 2.5;
+constexpr double factor = 2.5;
 
 std::filesystem::path scratch(const char* ending) {
   const std::filesystem::path memory = "/dev/shm";
@@ -78,7 +78,7 @@ class Examiner {
   // The outputs, and for every float value the noise that stands for another engine's last bits.
   std::vector<Tensor> run_watched(const ExportedProgram& program, NoiseMap& noise) {
     return Interpreter(program, {.threads = 1}).run(inputs_, [&](const Value* value, const Tensor& tensor) {
-      if (tensor.dtype() == DType::float32) noise[value->name()].amplitude = kFloatNoise * largest(tensor);
+      if (tensor.dtype() == DType::float32) noise[value->name()].amplitude = float_noise * largest(tensor);
       return std::nullopt;
     });
   }
@@ -95,20 +95,19 @@ class Examiner {
     return outputs;
   }
 
-  // Within kFactor times what the noise did; the last bits of the output itself come on top.
+  // Within factor times what the noise did; the last bits of the output itself come on top.
   void compare(const std::string& name, const std::vector<Tensor>& expected, const std::vector<Tensor>& got,
                const std::vector<Distance>& answer) {
     const std::vector<Distance> found = distances(expected, got);
     for (size_t i = 0; i < found.size(); ++i) {
-      const double bits = kFloatNoise * largest(expected[i]);
-      const double used =
-          std::max(found[i].rms / (kFactor * answer[i].rms + bits), found[i].largest / (kFactor * answer[i].largest + bits));
+      const double bits = float_noise * largest(expected[i]);
+      const double used = std::max(found[i].rms / (factor * answer[i].rms + bits), found[i].largest / (factor * answer[i].largest + bits));
       double& worst = result_.used[name];
       if (!(used <= worst)) worst = used;
       if (used <= 1) continue;
       result_.outcome = Outcome::differs;
       result_.text += fmt::format("{}: output {} differs by {:.3g} (rms {:.3g}); rounding explains {:.3g} (rms {:.3g})\n", name, i,
-                                  found[i].largest, found[i].rms, kFactor * answer[i].largest, kFactor * answer[i].rms);
+                                  found[i].largest, found[i].rms, factor * answer[i].largest, factor * answer[i].rms);
     }
   }
 

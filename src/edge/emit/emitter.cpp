@@ -102,14 +102,14 @@ class Emitter {
     tensor.sizes = sizes32(data.sizes(), "a constant");
     tensor.dim_order = std::move(entry.dim_order);
     tensor.data_buffer_idx = entry.index + 1;
-    return builder_.tensor(std::move(tensor), PlanBuilder::kNoStorage);
+    return builder_.tensor(std::move(tensor), PlanBuilder::no_storage);
   }
 
   void emit_user_input(Value& value) {
     int32_t id = -1;
     if (value.is_tensor()) {
       pte::TensorValue tensor = tensor_value(value.meta(), program_.range_constraints, value.name());
-      const size_t storage = options_.plan_inputs ? builder_.new_storage(planned_bytes(tensor)) : PlanBuilder::kNoStorage;
+      const size_t storage = options_.plan_inputs ? builder_.new_storage(planned_bytes(tensor)) : PlanBuilder::no_storage;
       if (options_.plan_inputs) builder_.keep_from_start(storage);
       id = builder_.tensor(std::move(tensor), storage);
     } else if (const Argument* literal = program_.graph().literal_of(&value)) {
@@ -179,7 +179,7 @@ class Emitter {
       if (value.producer() && value.output_index() > 0 && value.users().empty() && is_floating(meta.dtype))
         meta.dtype = value.producer()->output(0)->dtype();
       pte::TensorValue tensor = tensor_value(meta, program_.range_constraints, value.name());
-      const size_t storage = is_planned_output(&value) ? builder_.new_storage(planned_bytes(tensor)) : PlanBuilder::kNoStorage;
+      const size_t storage = is_planned_output(&value) ? builder_.new_storage(planned_bytes(tensor)) : PlanBuilder::no_storage;
       id = builder_.tensor(std::move(tensor), storage);
     } else {
       id = new_symbol(value);
@@ -200,8 +200,8 @@ class Emitter {
     const int32_t base_id = id_of(&base);
     const auto& base_tensor = std::get<pte::TensorValue>(builder_.value(base_id));
     const size_t storage = builder_.storage_of(base_id);
-    const bool constant = base_tensor.data_buffer_idx > 0 && storage == PlanBuilder::kNoStorage;
-    if (storage == PlanBuilder::kNoStorage && !constant) return false;
+    const bool constant = base_tensor.data_buffer_idx > 0 && storage == PlanBuilder::no_storage;
+    if (storage == PlanBuilder::no_storage && !constant) return false;
     // A clone that saves an old value from a write-back has to be one.
     for (const Node* user : node.output()->users())
       if (user->is("aten.copy_.default") && is_mutable_input(origin(&base))) return false;
@@ -216,7 +216,7 @@ class Emitter {
   bool emit_dynamic_view(const Node& node) {
     const int32_t self = id_of(node.tensor("self"));
     const size_t storage = builder_.storage_of(self);
-    if (storage == PlanBuilder::kNoStorage || is_mutable_input(origin(node.tensor("self")))) return false;
+    if (storage == PlanBuilder::no_storage || is_mutable_input(origin(node.tensor("self")))) return false;
     pte::TensorValue tensor = tensor_value(node.output()->meta(), program_.range_constraints, node.output()->name());
     const int32_t size = emit_argument(node, {"size", ArgType::integer_list}, node.argument("size"));
     const int32_t out = builder_.tensor(std::move(tensor), storage);

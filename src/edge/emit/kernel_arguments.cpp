@@ -117,7 +117,7 @@ int32_t ArgumentEmitter::emit(const ArgSchema& argument, const Argument& value) 
   if (value.is_none()) {
     // The kernel reads a tensor all the same: an empty one stands for none.
     if (argument.type == ArgType::tensor)
-      return builder.tensor({.scalar_type = 0, .sizes = {0}, .dim_order = {0}}, PlanBuilder::kNoStorage);
+      return builder.tensor({.scalar_type = 0, .sizes = {0}, .dim_order = {0}}, PlanBuilder::no_storage);
     return builder.none();
   }
   switch (argument.type) {

@@ -12,7 +12,7 @@
 namespace intaglio::test {
 
 using Ints = std::vector<int64_t>;
-const Argument kNone;
+const Argument none;
 
 // Types of the results, where they differ from the inputs'.
 enum class Result { same, floating, boolean, int64, int8, same_and_int64, same_and_bool, with_number, product };
@@ -73,7 +73,7 @@ inline void add_scalar_forms(std::vector<KernelCase>& all) {
   binary(Result::boolean, {"ne.Tensor", "ge.Tensor", "le.Tensor", "gt.Tensor"});
   all.push_back({"aten.pow.Tensor_Tensor", {{"self", {4}}, {"exponent", {4}}}, {}, {{4}}});
   all.push_back({"aten.pow.Scalar", {{"exponent", {4}}}, {{"self", 2}}, {{4}}});
-  all.push_back({"aten.clamp.Tensor", {{"self", {4}}, {"min", {4}}}, {{"max", kNone}}, {{4}}});
+  all.push_back({"aten.clamp.Tensor", {{"self", {4}}, {"min", {4}}}, {{"max", none}}, {{4}}});
 }
 
 inline void add_more_reductions(std::vector<KernelCase>& all) {
@@ -337,7 +337,7 @@ inline std::vector<KernelCase> kernel_cases() {
   all.push_back({"aten.linear.default", {{"input", {2, 3}}, {"weight", {2, 3}}}, {}, {{2, 2}}});
   all.push_back({"aten.convolution.default",
                  {{"input", {1, 1, 3, 3}}, {"weight", {1, 1, 2, 2}}},
-                 {{"bias", kNone},
+                 {{"bias", none},
                   {"stride", Ints{1, 1}},
                   {"padding", Ints{0, 0}},
                   {"dilation", Ints{1, 1}},
@@ -347,11 +347,11 @@ inline std::vector<KernelCase> kernel_cases() {
                  {{1, 1, 2, 2}}});
   all.push_back({"aten.native_layer_norm.default",
                  {{"input", {2, 4}}},
-                 {{"normalized_shape", Ints{4}}, {"weight", kNone}, {"bias", kNone}, {"eps", 1e-5}},
+                 {{"normalized_shape", Ints{4}}, {"weight", none}, {"bias", none}, {"eps", 1e-5}},
                  {{2, 4}, {2, 1}, {2, 1}}});
   all.push_back({"aten.native_group_norm.default",
                  {{"input", {1, 2, 4}}},
-                 {{"weight", kNone}, {"bias", kNone}, {"N", 1}, {"C", 2}, {"HxW", 4}, {"group", 1}, {"eps", 1e-5}},
+                 {{"weight", none}, {"bias", none}, {"N", 1}, {"C", 2}, {"HxW", 4}, {"group", 1}, {"eps", 1e-5}},
                  {{1, 2, 4}, {1, 1}, {1, 1}}});
   all.push_back({"aten._native_batch_norm_legit_no_training.default",
                  {{"input", {1, 2, 4}}, {"weight", {2}}, {"bias", {2}}, {"running_mean", {2}}, {"running_var", {2}}},
@@ -365,10 +365,10 @@ inline std::vector<KernelCase> kernel_cases() {
   for (const char* name : {"aten.reflection_pad2d.default", "aten.replication_pad2d.default"})
     all.push_back({name, image, {{"padding", Ints{1, 1, 1, 1}}}, {{1, 1, 6, 6}}});
   all.push_back(
-      {"aten.upsample_nearest2d.vec", {{"input", {1, 1, 2, 2}}}, {{"output_size", Ints{4, 4}}, {"scale_factors", kNone}}, {{1, 1, 4, 4}}});
+      {"aten.upsample_nearest2d.vec", {{"input", {1, 1, 2, 2}}}, {{"output_size", Ints{4, 4}}, {"scale_factors", none}}, {{1, 1, 4, 4}}});
   all.push_back({"aten.upsample_bilinear2d.vec",
                  {{"input", {1, 1, 2, 2}}},
-                 {{"output_size", Ints{4, 4}}, {"align_corners", false}, {"scale_factors", kNone}},
+                 {{"output_size", Ints{4, 4}}, {"align_corners", false}, {"scale_factors", none}},
                  {{1, 1, 4, 4}}});
   all.push_back({"aten.grid_sampler_2d.default",
                  {{"input", {1, 1, 2, 2}}, {"grid", {1, 2, 2, 2}}},
@@ -384,7 +384,7 @@ inline std::vector<KernelCase> kernel_cases() {
   all.push_back({"aten.max.dim", rows, {{"dim", 1}}, {{2}, {2}}, Result::same_and_int64});
   all.push_back({"aten.topk.default", rows, {{"k", 2}}, {{2, 2}, {2, 2}}, Result::same_and_int64});
   all.push_back({"aten.prod.dim_int", rows, {{"dim", 1}}, {{2}}, Result::int64});
-  all.push_back({"aten._cdist_forward.default", {{"x1", {2, 3}}, {"x2", {2, 3}}}, {{"p", 2.0}, {"compute_mode", kNone}}, {{2, 2}}});
+  all.push_back({"aten._cdist_forward.default", {{"x1", {2, 3}}, {"x2", {2, 3}}}, {{"p", 2.0}, {"compute_mode", none}}, {{2, 2}}});
   all.push_back({"quantized_decomposed.quantize_per_tensor.default",
                  {{"input", {4}}},
                  {{"scale", 0.1}, {"zero_point", 0}, {"quant_min", -128}, {"quant_max", 127}, {"dtype", DType::int8}},

@@ -22,9 +22,9 @@ namespace {
 using test::KernelCase;
 using test::ProgramBuilder;
 
-constexpr DType kMeasured[] = {DType::uint8,    DType::int8,    DType::int16,   DType::int32,    DType::int64,
-                               DType::uint16,   DType::uint32,  DType::uint64,  DType::boolean,  DType::float16,
-                               DType::bfloat16, DType::float32, DType::float64, DType::complex64};
+constexpr DType measured_types[] = {DType::uint8,    DType::int8,    DType::int16,   DType::int32,    DType::int64,
+                                    DType::uint16,   DType::uint32,  DType::uint64,  DType::boolean,  DType::float16,
+                                    DType::bfloat16, DType::float32, DType::float64, DType::complex64};
 
 // The types of one call: those of the inputs, of each fixed operand and of the first result.
 struct Types {
@@ -98,7 +98,7 @@ TEST(KernelDtypes, TheTableSaysWhatTheRuntimeTakes) {
     const auto compare = [&](std::string_view argument, const auto& types_with) {
       std::string taken;
       bool wrong = false;
-      for (const DType dtype : kMeasured) {
+      for (const DType dtype : measured_types) {
         const bool accepted = runs(runner, c, types_with(dtype));
         taken += accepted ? fmt::format(" {}", name(dtype)) : "";
         wrong |= accepted != pte::refused_dtype(*kernel, argument, dtype).empty();

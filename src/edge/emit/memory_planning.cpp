@@ -8,11 +8,11 @@
 namespace intaglio {
 namespace {
 
-constexpr uint64_t kAlignment = 16;
+constexpr uint64_t alignment = 16;
 // Beyond this many tensors only two orders are tried: planning is quadratic.
-constexpr size_t kManyTensors = 6000;
+constexpr size_t many_tensors = 6000;
 
-uint64_t padded(uint64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+uint64_t padded(uint64_t bytes) { return (bytes + alignment - 1) / alignment * alignment; }
 
 bool live_together(const Lifetime& a, const Lifetime& b) { return a.first <= b.last && b.first <= a.last; }
 
@@ -135,7 +135,7 @@ MemoryPlan plan_memory(std::span<const Lifetime> tensors, std::span<const Lifeti
   const auto earlier = [&](size_t a, size_t b) { return tensors[a].first < tensors[b].first; };
 
   if (best.total > least) keep_smaller(plan_gaps(tensors, sorted_order(tensors.size(), larger)));
-  if (tensors.size() > kManyTensors) return best;
+  if (tensors.size() > many_tensors) return best;
   if (best.total > least) keep_smaller(plan_gaps(tensors, sorted_order(tensors.size(), longer)));
   if (best.total > least) keep_smaller(plan_gaps(tensors, sorted_order(tensors.size(), earlier)));
   return best;
@@ -144,7 +144,7 @@ MemoryPlan plan_memory(std::span<const Lifetime> tensors, std::span<const Lifeti
 bool is_sound(const MemoryPlan& plan, std::span<const Lifetime> tensors) {
   if (plan.offsets.size() != tensors.size()) return false;
   for (size_t i = 0; i < tensors.size(); ++i) {
-    if (plan.offsets[i] % kAlignment != 0 || plan.offsets[i] + tensors[i].bytes > plan.total) return false;
+    if (plan.offsets[i] % alignment != 0 || plan.offsets[i] + tensors[i].bytes > plan.total) return false;
     for (size_t j = 0; j < i; ++j) {
       const bool apart = plan.offsets[i] + tensors[i].bytes <= plan.offsets[j] || plan.offsets[j] + tensors[j].bytes <= plan.offsets[i];
       if (!apart && tensors[i].bytes > 0 && tensors[j].bytes > 0 && live_together(tensors[i], tensors[j])) return false;

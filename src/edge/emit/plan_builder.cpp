@@ -65,7 +65,7 @@ void PlanBuilder::keep_to_end(size_t storage) { to_end_[storage] = true; }
 
 int32_t PlanBuilder::tensor(pte::TensorValue tensor, size_t storage) {
   const int32_t id = add(std::move(tensor));
-  if (storage != kNoStorage) storages_of_value_[id].push_back(storage);
+  if (storage != no_storage) storages_of_value_[id].push_back(storage);
   return id;
 }
 
@@ -75,7 +75,7 @@ void PlanBuilder::share(int32_t value, int32_t other) {
     if (std::find(mine.begin(), mine.end(), storage) == mine.end()) mine.push_back(storage);
 }
 
-size_t PlanBuilder::storage_of(int32_t id) const { return storages_of_value_[id].size() == 1 ? storages_of_value_[id][0] : kNoStorage; }
+size_t PlanBuilder::storage_of(int32_t id) const { return storages_of_value_[id].size() == 1 ? storages_of_value_[id][0] : no_storage; }
 
 void PlanBuilder::touch(int32_t id) {
   for (const size_t storage : storages_of_value_[id]) {

@@ -14,7 +14,7 @@ namespace intaglio {
 
 class PlanBuilder {
  public:
-  static constexpr size_t kNoStorage = SIZE_MAX;
+  static constexpr size_t no_storage = SIZE_MAX;
 
   // ---- values. Constants of one kind and value are one value: nothing writes to them.
   int32_t add(pte::EValue value);  // always a new one
@@ -38,7 +38,7 @@ class PlanBuilder {
   int32_t tensor(pte::TensorValue tensor, size_t storage);
   // Touching `value` touches the storages of `other` too (the value may come to stand for either).
   void share(int32_t value, int32_t other);
-  // The one storage of a tensor; kNoStorage when it has none or may have several.
+  // The one storage of a tensor; no_storage when it has none or may have several.
   size_t storage_of(int32_t id) const;
   void add_phantom(uint64_t bytes) { phantoms_.push_back(bytes); }
 

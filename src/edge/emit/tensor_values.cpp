@@ -10,7 +10,7 @@
 namespace intaglio {
 namespace {
 
-constexpr uint64_t kMostBytes = uint64_t{1} << 40;
+constexpr uint64_t most_bytes = uint64_t{1} << 40;
 
 int64_t upper_bound(const SymInt& size, const SymRanges& ranges, std::string_view name) {
   if (size.is_static()) return size.value();
@@ -37,9 +37,9 @@ std::vector<int32_t> sizes32(const Sizes& sizes, std::string_view name) {
 
 std::vector<uint8_t> stored_dim_order(const TensorMeta& meta) {
   const std::vector<uint8_t> order = meta.dim_order();
-  static const std::vector<uint8_t> kChannelsLast = {0, 2, 3, 1};
-  static const std::vector<uint8_t> kChannelsLast3d = {0, 2, 3, 4, 1};
-  if (order == kChannelsLast || order == kChannelsLast3d) return order;
+  static const std::vector<uint8_t> channels_last = {0, 2, 3, 1};
+  static const std::vector<uint8_t> channels_last3d = {0, 2, 3, 4, 1};
+  if (order == channels_last || order == channels_last3d) return order;
   std::vector<uint8_t> identity(order.size());
   std::iota(identity.begin(), identity.end(), uint8_t{0});
   return identity;
@@ -53,7 +53,7 @@ pte::TensorValue tensor_value(const TensorMeta& meta, const SymRanges& ranges, s
   tensor.sizes = sizes32(sizes, name);
   tensor.dim_order = stored_dim_order(meta);
   tensor.shape_dynamism = meta.is_static() ? pte::ShapeDynamism::fixed : pte::ShapeDynamism::bounded;
-  if (planned_bytes(tensor) > kMostBytes) throw_unsupported(fmt::format("'{}' would need more than 2^40 bytes of memory", name));
+  if (planned_bytes(tensor) > most_bytes) throw_unsupported(fmt::format("'{}' would need more than 2^40 bytes of memory", name));
   return tensor;
 }
 

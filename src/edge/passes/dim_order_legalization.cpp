@@ -8,7 +8,7 @@
 namespace intaglio {
 namespace {
 
-constexpr std::string_view kRowMajorOnly[] = {
+constexpr std::string_view row_major_ops[] = {
     "aten._adaptive_avg_pool2d.default", "aten.avg_pool2d.default", "aten.expand_copy.default", "aten.mean.dim", "aten.sum.dim_IntList",
 };
 
@@ -31,7 +31,7 @@ bool sets_its_order(const Node& node) {
 void legalize_dim_order(Graph& graph) {
   std::unordered_set<const Value*> changed;
   for (Node* node : graph.node_list()) {
-    const bool row_major_only = std::find(std::begin(kRowMajorOnly), std::end(kRowMajorOnly), node->op().name()) != std::end(kRowMajorOnly);
+    const bool row_major_only = std::find(std::begin(row_major_ops), std::end(row_major_ops), node->op().name()) != std::end(row_major_ops);
     const std::vector<Value*> inputs = node->inputs();
     bool becomes_row_major =
         !sets_its_order(*node) && std::any_of(inputs.begin(), inputs.end(), [&](const Value* input) { return changed.contains(input); });

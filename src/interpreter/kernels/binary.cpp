@@ -234,12 +234,12 @@ void binary(Call& call) {
   run_operands(call, row.functions, row.result, {call.tensor_or_number(row.first), call.tensor_or_number(row.second)}, {});
 }
 
-enum : int { kAdd, kSub, kReverseSub };
+enum : int { kind_add, kind_sub, kind_reverse_sub };
 void add_scaled(Call& call) {
   const double alpha = call.has("alpha") ? call.floating("alpha") : 1;
-  const BlockFunctions functions = call.variant() == kReverseSub ? all_types<ReverseSub>()
-                                   : call.variant() == kAdd      ? (alpha == 1 ? all_types<Add>() : all_types<AddScaled>())
-                                                                 : (alpha == 1 ? all_types<Sub>() : all_types<SubScaled>());
+  const BlockFunctions functions = call.variant() == kind_reverse_sub ? all_types<ReverseSub>()
+                                   : call.variant() == kind_add       ? (alpha == 1 ? all_types<Add>() : all_types<AddScaled>())
+                                                                      : (alpha == 1 ? all_types<Sub>() : all_types<SubScaled>());
   run_operands(call, functions, Result::promoted, {call.tensor_or_number("self"), call.tensor_or_number("other")}, {alpha});
 }
 
@@ -294,10 +294,10 @@ void clamp_tensors(Call& call) {
   run_operands(call, low ? all_types<Maximum>() : all_types<Minimum>(), Result::promoted, {self, low ? *low : *high}, {});
 }
 
-enum : int { kAddCMul, kAddCDiv };
+enum : int { kind_addcmul, kind_addcdiv };
 void add_product(Call& call) {
   const double value = call.floating("value");
-  run_operands(call, call.variant() == kAddCMul ? float_only<AddCMul>() : float_only<AddCDiv>(), Result::promoted,
+  run_operands(call, call.variant() == kind_addcmul ? float_only<AddCMul>() : float_only<AddCDiv>(), Result::promoted,
                {call.tensor("self"), call.tensor("tensor1"), call.tensor("tensor2")}, {value});
 }
 
@@ -334,16 +334,16 @@ std::span<const Kernel> binary_kernels() {
     const auto add = [&](KernelFunction run, int variant, std::initializer_list<std::string_view> ops) {
       for (const std::string_view op : ops) kernels.push_back({op, run, variant, false, true});
     };
-    add(add_scaled, kAdd, {"aten.add.Tensor", "aten.add.Scalar"});
-    add(add_scaled, kSub, {"aten.sub.Tensor", "aten.sub.Scalar", "aten.subtract.Tensor"});
-    add(add_scaled, kReverseSub, {"aten.rsub.Tensor", "aten.rsub.Scalar"});
+    add(add_scaled, kind_add, {"aten.add.Tensor", "aten.add.Scalar"});
+    add(add_scaled, kind_sub, {"aten.sub.Tensor", "aten.sub.Scalar", "aten.subtract.Tensor"});
+    add(add_scaled, kind_reverse_sub, {"aten.rsub.Tensor", "aten.rsub.Scalar"});
     add(divide_rounding, 0, {"aten.div.Tensor_mode", "aten.div.Scalar_mode"});
     add(where, 0, {"aten.where.self", "aten.where.ScalarOther", "aten.where.ScalarSelf", "aten.where.Scalar"});
     add(masked_fill, 0, {"aten.masked_fill.Scalar", "aten.masked_fill.Tensor"});
     add(prelu, 0, {"aten.prelu.default"});
     add(clamp_tensors, 0, {"aten.clamp.Tensor", "aten.clip.Tensor"});
-    add(add_product, kAddCMul, {"aten.addcmul.default"});
-    add(add_product, kAddCDiv, {"aten.addcdiv.default"});
+    add(add_product, kind_addcmul, {"aten.addcmul.default"});
+    add(add_product, kind_addcdiv, {"aten.addcdiv.default"});
     add(glu, 0, {"aten.glu.default"});
     add(outer, 0, {"aten.outer.default", "aten.ger.default"});
     add(lerp, 0, {"aten.lerp.Scalar", "aten.lerp.Tensor"});

@@ -12,11 +12,11 @@ struct RegionState : NodeState {
 };
 
 // The deepest nesting a file may ask for.
-constexpr int kMaxDepth = 32;
+constexpr int max_depth = 32;
 thread_local int depth = 0;
 struct DepthGuard {
   explicit DepthGuard(const Call& call) {
-    if (++depth > kMaxDepth) {
+    if (++depth > max_depth) {
       --depth;
       call.fail("sub-graphs are nested too deeply");
     }
@@ -69,12 +69,12 @@ void wrapped(Call& call) {
 }  // namespace
 
 std::span<const Kernel> control_kernels() {
-  constexpr bool kAliases = true;
+  constexpr bool result_aliases = true;
   static const Kernel table[] = {
-      {"higher_order.cond", cond, 0, kAliases},
-      {"higher_order.wrap_with_set_grad_enabled", wrapped, 1, kAliases},
-      {"torch.ops.higher_order.cond", cond, 0, kAliases},
-      {"torch.ops.higher_order.wrap_with_set_grad_enabled", wrapped, 1, kAliases},
+      {"higher_order.cond", cond, 0, result_aliases},
+      {"higher_order.wrap_with_set_grad_enabled", wrapped, 1, result_aliases},
+      {"torch.ops.higher_order.cond", cond, 0, result_aliases},
+      {"torch.ops.higher_order.wrap_with_set_grad_enabled", wrapped, 1, result_aliases},
   };
   return table;
 }

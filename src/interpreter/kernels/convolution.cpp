@@ -56,7 +56,7 @@ Sizes spatial_list(Call& call, std::string_view name, size_t dims, int64_t small
   return list;
 }
 
-enum : int { kForward, kTransposed, kGeneral };
+enum : int { kind_forward, kind_transposed, kind_general };
 
 Geometry read_geometry(Call& call, const Sizes& kernel) {
   const size_t dims = kernel.size();
@@ -66,8 +66,8 @@ Geometry read_geometry(Call& call, const Sizes& kernel) {
   geometry.groups = call.integer("groups");
   call.require(geometry.groups > 0, "groups must be positive");
   geometry.output_padding.assign(dims, 0);
-  geometry.transposed = call.variant() == kTransposed || (call.variant() == kGeneral && call.boolean("transposed"));
-  if (call.variant() != kForward) geometry.output_padding = spatial_list(call, "output_padding", dims, 0);
+  geometry.transposed = call.variant() == kind_transposed || (call.variant() == kind_general && call.boolean("transposed"));
+  if (call.variant() != kind_forward) geometry.output_padding = spatial_list(call, "output_padding", dims, 0);
   if (call.node().op().overload() != "padding") {
     geometry.pad_before = geometry.pad_after = spatial_list(call, "padding", dims, 0);
     return geometry;
@@ -171,13 +171,13 @@ std::shared_ptr<const Primitive> build_primitive(const Geometry& g, const Sizes&
   return result;
 }
 
-constexpr size_t kMaxPrimitives = 16;  // for programs of ever new sizes
+constexpr size_t max_primitives = 16;  // for programs of ever new sizes
 
 std::shared_ptr<const Primitive> primitive_for(ConvolutionState& state, const Geometry& g, const Sizes& source, Sizes target,
                                                const WeightView& weight, bool has_bias, const Epilogue* epilogue) {
   for (const auto& primitive : state.primitives)
     if (primitive->source == source && primitive->weight == weight.sizes && primitive->geometry == g) return primitive;
-  if (state.primitives.size() == kMaxPrimitives) state.primitives.erase(state.primitives.begin());
+  if (state.primitives.size() == max_primitives) state.primitives.erase(state.primitives.begin());
   target[0] = source[0];
   state.primitives.push_back(build_primitive(g, source, target, weight, has_bias, epilogue));
   return state.primitives.back();
@@ -236,8 +236,8 @@ int64_t samples_per_call(const Sizes& target, const Sizes& weight, const Geometr
   double work = static_cast<double>(weight[1]) * (g.transposed ? static_cast<double>(weight[0]) : 1.0);
   for (size_t i = 1; i < target.size(); ++i) work *= static_cast<double>(target[i]);
   for (size_t i = 2; i < weight.size(); ++i) work *= static_cast<double>(weight[i]);
-  constexpr double kWorthwhile = 4e6;  // multiply-adds
-  return std::clamp<int64_t>(static_cast<int64_t>(kWorthwhile / std::max(work, 1.0)), 1, target[0]);
+  constexpr double worthwhile = 4e6;  // multiply-adds
+  return std::clamp<int64_t>(static_cast<int64_t>(worthwhile / std::max(work, 1.0)), 1, target[0]);
 }
 
 Tensor channels_last(const Call& call, const Tensor& tensor) {
@@ -255,19 +255,20 @@ void run_primitive(const Primitive& primitive, const Weights& weights, const flo
   dnnl_run(primitive.run, std::move(arguments), primitive.scratchpad_desc);
 }
 
-// Output channels of one group whose weights are packed together: as many as kPanelBytes hold, in whole vectors.
+// Output channels of one group whose weights are packed together: as many as panel_bytes hold, in whole vectors.
 struct Panel {
   int64_t group, first, channels;  // `first` within the group
   Tensor weight;
   std::shared_ptr<const Primitive> whole, rest;  // for a full chunk of samples and for the last one
 };
 
-constexpr int64_t kPanelBytes = int64_t{4} << 20;  // each thread has one
+constexpr int64_t panel_bytes = int64_t{4} << 20;  // each thread has one
 
 int64_t panel_channels(const Tensor& weight, int64_t outputs) {
-  const int64_t fitting = kPanelBytes / (weight.numel() / outputs * static_cast<int64_t>(sizeof(float)));
-  constexpr int64_t kVector = 16, kBlock = 64;  // floats of a vector; channels that oneDNN computes at once
-  return fitting >= kBlock ? fitting / kBlock * kBlock : std::max(fitting / kVector * kVector, kVector);
+  const int64_t fitting = panel_bytes / (weight.numel() / outputs * static_cast<int64_t>(sizeof(float)));
+  constexpr int64_t vector_floats = 16, block_elements = 64;  // floats of a vector; channels that oneDNN computes at once
+  return fitting >= block_elements ? fitting / block_elements * block_elements
+                                   : std::max(fitting / vector_floats * vector_floats, vector_floats);
 }
 
 void convolve_by_panels(Call& call, ConvolutionState& state, const Geometry& g, const Tensor& source, const Tensor& weight,
@@ -403,17 +404,17 @@ void convolution(Call& call) {
 
 std::span<const Kernel> convolution_kernels() {
   static const Kernel table[] = {
-      {"aten.conv1d.default", convolution, kForward},
-      {"aten.conv1d.padding", convolution, kForward},
-      {"aten.conv2d.default", convolution, kForward},
-      {"aten.conv2d.padding", convolution, kForward},
-      {"aten.conv3d.default", convolution, kForward},
-      {"aten.conv3d.padding", convolution, kForward},
-      {"aten.convolution.default", convolution, kGeneral},
-      {"aten._convolution.default", convolution, kGeneral},
-      {"aten.conv_transpose1d.default", convolution, kTransposed},
-      {"aten.conv_transpose2d.input", convolution, kTransposed},
-      {"aten.conv_transpose3d.input", convolution, kTransposed},
+      {"aten.conv1d.default", convolution, kind_forward},
+      {"aten.conv1d.padding", convolution, kind_forward},
+      {"aten.conv2d.default", convolution, kind_forward},
+      {"aten.conv2d.padding", convolution, kind_forward},
+      {"aten.conv3d.default", convolution, kind_forward},
+      {"aten.conv3d.padding", convolution, kind_forward},
+      {"aten.convolution.default", convolution, kind_general},
+      {"aten._convolution.default", convolution, kind_general},
+      {"aten.conv_transpose1d.default", convolution, kind_transposed},
+      {"aten.conv_transpose2d.input", convolution, kind_transposed},
+      {"aten.conv_transpose3d.input", convolution, kind_transposed},
   };
   return table;
 }

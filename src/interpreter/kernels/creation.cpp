@@ -17,15 +17,15 @@ Tensor filled(const Call& call, DType dtype, Sizes sizes, const Number& value) {
 }
 
 // What the op fills with.
-enum : int { kZero, kOne, kGiven };
+enum : int { fill_zero, fill_one, fill_given };
 Number fill_value(Call& call) {
-  if (call.variant() == kGiven) return call.number("fill_value");
-  return Number(int64_t{call.variant() == kOne});
+  if (call.variant() == fill_given) return call.number("fill_value");
+  return Number(int64_t{call.variant() == fill_one});
 }
 
 DType default_type(Call& call, const Number& value) {
   if (const auto dtype = call.optional_dtype("dtype")) return *dtype;
-  return call.variant() == kGiven ? number_type(value) : DType::float32;
+  return call.variant() == fill_given ? number_type(value) : DType::float32;
 }
 
 void full(Call& call) {
@@ -55,7 +55,7 @@ void scalar(Call& call) {
   call.set(out);
 }
 
-constexpr int64_t kMostElements = int64_t{1} << 40;
+constexpr int64_t most_elements = int64_t{1} << 40;
 
 void arange(Call& call) {
   const Number start = call.has("start") ? call.number("start") : Number(int64_t{0});
@@ -65,7 +65,7 @@ void arange(Call& call) {
   const DType dtype = call.optional_dtype("dtype").value_or(integers ? DType::int64 : DType::float32);
   call.require(step.as_double() != 0, "the step is 0");
   const double count = std::ceil((end.as_double() - start.as_double()) / step.as_double());
-  call.require(count >= 0 && count < static_cast<double>(kMostElements), "the range is empty the wrong way, or too long");
+  call.require(count >= 0 && count < static_cast<double>(most_elements), "the range is empty the wrong way, or too long");
   const Tensor out = call.empty(dtype, {static_cast<int64_t>(count)});
   std::byte* to = writable_bytes(out);
   for (int64_t i = 0; i < out.numel(); ++i) {
@@ -83,7 +83,7 @@ void arange(Call& call) {
 void linspace(Call& call) {
   const double start = call.floating("start"), end = call.floating("end");
   const int64_t steps = call.integer("steps");
-  call.require(steps >= 0 && steps < kMostElements, "the number of steps is out of range");
+  call.require(steps >= 0 && steps < most_elements, "the number of steps is out of range");
   const Tensor out = call.empty(call.optional_dtype("dtype").value_or(DType::float32), {steps});
   const float step = steps > 1 ? (static_cast<float>(end) - static_cast<float>(start)) / static_cast<float>(steps - 1) : 0;
   for (int64_t i = 0; i < steps; ++i) {
@@ -106,7 +106,7 @@ void eye(Call& call) {
 }
 
 // Zero above (tril) or below (triu) a diagonal.
-enum : int { kLower, kUpper };
+enum : int { kind_lower, kind_upper };
 void triangle(Call& call) {
   const Tensor& self = call.tensor("self");
   call.require(self.rank() >= 2, "needs at least two dimensions");
@@ -117,9 +117,9 @@ void triangle(Call& call) {
   const size_t width = item_size(self.dtype());
   std::byte* to = writable_bytes(out);
   for (int64_t r = 0; rows * columns > 0 && r < out.numel() / columns; ++r) {
-    const int64_t border = std::clamp<int64_t>(r % rows + diagonal + (call.variant() == kLower ? 1 : 0), 0, columns);
+    const int64_t border = std::clamp<int64_t>(r % rows + diagonal + (call.variant() == kind_lower ? 1 : 0), 0, columns);
     std::byte* row = to + static_cast<size_t>(r * columns) * width;
-    if (call.variant() == kLower)
+    if (call.variant() == kind_lower)
       std::fill(row + static_cast<size_t>(border) * width, row + static_cast<size_t>(columns) * width, std::byte{0});
     else std::fill(row, row + static_cast<size_t>(border) * width, std::byte{0});
   }
@@ -130,20 +130,20 @@ void triangle(Call& call) {
 
 std::span<const Kernel> creation_kernels() {
   static const Kernel table[] = {
-      {"aten.full.default", full, kGiven},
-      {"aten.zeros.default", full, kZero},
-      {"aten.ones.default", full, kOne},
-      {"aten.empty.memory_format", full, kZero},
-      {"dim_order_ops._empty_dim_order.default", full, kZero},
-      {"aten.full_like.default", full_like, kGiven},
-      {"aten.zeros_like.default", full_like, kZero},
-      {"aten.ones_like.default", full_like, kOne},
-      {"aten.empty_like.default", full_like, kZero},
-      {"aten.new_full.default", new_full, kGiven},
-      {"aten.new_zeros.default", new_full, kZero},
-      {"aten.new_ones.default", new_full, kOne},
-      {"aten.new_empty.default", new_full, kZero},
-      {"aten.new_empty_strided.default", new_full, kZero},
+      {"aten.full.default", full, fill_given},
+      {"aten.zeros.default", full, fill_zero},
+      {"aten.ones.default", full, fill_one},
+      {"aten.empty.memory_format", full, fill_zero},
+      {"dim_order_ops._empty_dim_order.default", full, fill_zero},
+      {"aten.full_like.default", full_like, fill_given},
+      {"aten.zeros_like.default", full_like, fill_zero},
+      {"aten.ones_like.default", full_like, fill_one},
+      {"aten.empty_like.default", full_like, fill_zero},
+      {"aten.new_full.default", new_full, fill_given},
+      {"aten.new_zeros.default", new_full, fill_zero},
+      {"aten.new_ones.default", new_full, fill_one},
+      {"aten.new_empty.default", new_full, fill_zero},
+      {"aten.new_empty_strided.default", new_full, fill_zero},
       {"aten.fill.Scalar", fill},
       {"aten.fill.Tensor", fill},
       {"aten.zero.default", zero},
@@ -154,8 +154,8 @@ std::span<const Kernel> creation_kernels() {
       {"aten.linspace.default", linspace},
       {"aten.eye.default", eye},
       {"aten.eye.m", eye},
-      {"aten.tril.default", triangle, kLower},
-      {"aten.triu.default", triangle, kUpper},
+      {"aten.tril.default", triangle, kind_lower},
+      {"aten.triu.default", triangle, kind_upper},
   };
   return table;
 }

@@ -183,9 +183,9 @@ void put(const Tensor& target, int64_t offset, const std::byte* value, bool accu
   }
 }
 
-enum : int { kFunctional, kInPlace };
+enum : int { functional_variant, in_place_variant };
 void index_put(Call& call) {
-  const Tensor self = call.variant() == kInPlace ? call.tensor("self") : copy_of(call, call.tensor("self"));
+  const Tensor self = call.variant() == in_place_variant ? call.tensor("self") : copy_of(call, call.tensor("self"));
   const Tensor& given = call.tensor("values");
   const bool accumulate = call.boolean("accumulate");
   const Selection selection = select(call, self);
@@ -241,7 +241,7 @@ void index_select(Call& call) {
   call.set(self.rank() == 0 ? out.reshaped({}) : out);
 }
 
-enum : int { kCopyRows, kAddRows, kFillRows };
+enum : int { kind_copy_rows, kind_add_rows, kind_fill_rows };
 void index_write(Call& call) {
   const Tensor out = copy_of(call, call.tensor("self"));
   const std::vector<int64_t> places = integers_of(call, call.tensor("index"));
@@ -249,7 +249,7 @@ void index_write(Call& call) {
   call.require(out.rank() > 0, "a 0-d tensor");
   for (size_t i = 0; i < places.size(); ++i) {
     const Tensor row = out.narrowed(dim, checked(call, places[i], out.size(dim)), 1);
-    if (call.variant() == kFillRows) {
+    if (call.variant() == kind_fill_rows) {
       copy_into(row, scalar_tensor(call.number("value"), out.dtype()));
       continue;
     }
@@ -257,7 +257,7 @@ void index_write(Call& call) {
     call.require(source.rank() == out.rank() && source.size(dim) == static_cast<int64_t>(places.size()),
                  "the source does not fit the indices");
     const Tensor piece = source.narrowed(dim, static_cast<int64_t>(i), 1);
-    if (call.variant() == kCopyRows) {
+    if (call.variant() == kind_copy_rows) {
       copy_into(row, piece);
       continue;
     }
@@ -318,7 +318,7 @@ void take_along(Call& call) {
   call.set(out);
 }
 
-enum : int { kScatter, kScatterAdd };
+enum : int { kind_scatter, kind_scatter_add };
 void scatter(Call& call) {
   const Tensor out = copy_of(call, call.tensor("self"));
   const Tensor& index = call.tensor("index");
@@ -337,8 +337,9 @@ void scatter(Call& call) {
     source = value.view_as(index.sizes(), Sizes(index.sizes().size(), 0), 0).contiguous();
   }
   const auto* from = static_cast<const std::byte*>(source.raw());
-  along_dimension(call, out, call.dimension("dim", out.rank()), index,
-                  [&](int64_t offset, size_t i) { put(out, offset, from + i * item_size(out.dtype()), call.variant() == kScatterAdd); });
+  along_dimension(call, out, call.dimension("dim", out.rank()), index, [&](int64_t offset, size_t i) {
+    put(out, offset, from + i * item_size(out.dtype()), call.variant() == kind_scatter_add);
+  });
   call.set(out);
 }
 
@@ -412,20 +413,20 @@ void one_hot(Call& call) {
 std::span<const Kernel> indexing_kernels() {
   static const Kernel table[] = {
       {"aten.index.Tensor", index},
-      {"aten.index_put.default", index_put, kFunctional},
+      {"aten.index_put.default", index_put, functional_variant},
       {"aten._unsafe_index.Tensor", index},
-      {"aten._unsafe_index_put.default", index_put, kFunctional},
-      {"aten.index_put_.default", index_put, kInPlace},
+      {"aten._unsafe_index_put.default", index_put, functional_variant},
+      {"aten.index_put_.default", index_put, in_place_variant},
       {"aten.embedding.default", embedding},
       {"aten.index_select.default", index_select},
-      {"aten.index_copy.default", index_write, kCopyRows},
-      {"aten.index_add.default", index_write, kAddRows},
-      {"aten.index_fill.int_Scalar", index_write, kFillRows},
+      {"aten.index_copy.default", index_write, kind_copy_rows},
+      {"aten.index_add.default", index_write, kind_add_rows},
+      {"aten.index_fill.int_Scalar", index_write, kind_fill_rows},
       {"aten.gather.default", gather},
       {"aten.take_along_dim.default", take_along},
-      {"aten.scatter.src", scatter, kScatter},
-      {"aten.scatter.value", scatter, kScatter},
-      {"aten.scatter_add.default", scatter, kScatterAdd},
+      {"aten.scatter.src", scatter, kind_scatter},
+      {"aten.scatter.value", scatter, kind_scatter},
+      {"aten.scatter_add.default", scatter, kind_scatter_add},
       {"aten.slice_scatter.default", slice_scatter},
       {"aten.select_scatter.default", select_scatter},
       {"aten.masked_select.default", masked_select},

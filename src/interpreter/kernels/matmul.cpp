@@ -54,7 +54,7 @@ Tensor as_rows(const Call& call, const Tensor& x, int64_t features) {
 }
 
 // Rows that one primitive takes; more are spread over threads.
-constexpr int64_t kRowsPerCall = 256;
+constexpr int64_t rows_per_call = 256;
 
 // out = x B + bias for x [m, k], B [k, n].
 Tensor affine(Call& call, const Tensor& x, const Tensor& b, bool constant_b, const Tensor* bias) {
@@ -68,7 +68,7 @@ Tensor affine(Call& call, const Tensor& x, const Tensor& b, bool constant_b, con
   const Tensor a = readable_matrix(call, x);
   const bool large = is_large_weight(b), packed = constant_b && !large;
   const Tensor weight = packed ? b : readable_matrix(call, large ? b.for_one_use() : b);
-  const int64_t chunk = rows > 2 * kRowsPerCall ? kRowsPerCall : rows;
+  const int64_t chunk = rows > 2 * rows_per_call ? rows_per_call : rows;
   GemmState& state = call.state<GemmState>();
   const auto entry_of = [&](int64_t count) {
     Matrix part = matrix_of(a);

@@ -89,8 +89,8 @@ Statistics normalize_rows(const Call& call, const Tensor& input, int64_t length,
     inverses[row] = static_cast<float>(1.0 / std::sqrt(variance + eps));
     finish(row, means[row], inverses[row]);
   };
-  constexpr int64_t kWorthThreads = 1 << 20;
-  if (input.numel() < kWorthThreads)
+  constexpr int64_t worth_threads = 1 << 20;
+  if (input.numel() < worth_threads)
     for (int64_t i = 0; i < rows; ++i) run(static_cast<size_t>(i));
   else parallel_for(static_cast<size_t>(rows), call.threads(), run);
   return statistics;

@@ -137,8 +137,8 @@ void for_windows(const Call& call, const Pooling& pooling, Body body) {
            source + static_cast<int64_t>(n) * sample);
   };
   const size_t count = static_cast<size_t>(pooling.batch) * depth * rows;
-  constexpr int64_t kWorthThreads = 1 << 20;
-  if (pooling.source.numel() < kWorthThreads)
+  constexpr int64_t worth_threads = 1 << 20;
+  if (pooling.source.numel() < worth_threads)
     for (size_t i = 0; i < count; ++i) run_row(i);
   else parallel_for(count, call.threads(), run_row);
 }

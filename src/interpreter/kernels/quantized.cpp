@@ -23,12 +23,12 @@ double scale_of(Call& call) {
   return scale;
 }
 
-constexpr size_t kTask = 1 << 19;  // elements a thread takes
+constexpr size_t task = 1 << 19;  // elements a thread takes
 template <typename Body>
 void in_parts(const Call& call, int64_t count, Body body) {
-  const size_t total = static_cast<size_t>(count), tasks = (total + kTask - 1) / kTask;
+  const size_t total = static_cast<size_t>(count), tasks = (total + task - 1) / task;
   if (tasks < 2) return body(size_t{0}, total);
-  parallel_for(tasks, call.threads(), [&](size_t i) { body(i * kTask, std::min(kTask, total - i * kTask)); });
+  parallel_for(tasks, call.threads(), [&](size_t i) { body(i * task, std::min(task, total - i * task)); });
 }
 
 void quantize_per_tensor(Call& call) {
@@ -95,14 +95,14 @@ void dequantize_per_channel(Call& call) {
                                          call.optional_dtype("out_dtype").value_or(DType::float32)));
 }
 
-enum : int { kAffine, kSymmetric };
+enum : int { kind_affine, kind_symmetric };
 void choose_qparams(Call& call) {
   const Tensor& input = call.tensor("input");
   const quant::QuantRange range = range_of(call);
   const double eps = call.floating("eps");
   const DType dtype = dtype_of(call, "dtype");
-  const quant::ScaleZeroPoint chosen = call.variant() == kAffine ? quant::choose_qparams(input, range, eps, dtype)
-                                                                 : quant::choose_qparams_symmetric(input, range, eps, dtype);
+  const quant::ScaleZeroPoint chosen = call.variant() == kind_affine ? quant::choose_qparams(input, range, eps, dtype)
+                                                                     : quant::choose_qparams_symmetric(input, range, eps, dtype);
   call.set(Tensor::scalar(static_cast<double>(chosen.scale)).reshaped({1}), 0);
   call.set(Tensor::scalar(chosen.zero_point).reshaped({1}), 1);
 }
@@ -121,8 +121,8 @@ std::span<const Kernel> quantized_kernels() {
       {"quantized_decomposed.dequantize_per_tensor.tensor2", dequantize_per_tensor},
       {"quantized_decomposed.quantize_per_channel.default", quantize_per_channel},
       {"quantized_decomposed.dequantize_per_channel.default", dequantize_per_channel},
-      {"quantized_decomposed.choose_qparams.tensor", choose_qparams, kAffine},
-      {"quantized_decomposed.choose_qparams_symmetric.tensor", choose_qparams, kSymmetric},
+      {"quantized_decomposed.choose_qparams.tensor", choose_qparams, kind_affine},
+      {"quantized_decomposed.choose_qparams_symmetric.tensor", choose_qparams, kind_symmetric},
       {"quantized_decomposed.convert_element_type.no_fuse", convert_element_type},
   };
   return table;

@@ -71,7 +71,7 @@ struct CellKind {
   bool has_cell;
 };
 constexpr CellKind kinds[] = {{4, lstm_step, true}, {3, gru_step, false}, {1, tanh_step, false}, {1, relu_step, false}};
-enum : int { kLstm, kGru, kTanh, kRelu };
+enum : int { cell_lstm, cell_gru, cell_tanh, cell_relu };
 
 // [steps, batch, features] in memory.
 struct Sequence {
@@ -155,10 +155,10 @@ void recurrent(Call& call) {
 
 std::span<const Kernel> recurrent_kernels() {
   static const Kernel table[] = {
-      {"aten.lstm.input", recurrent, kLstm},
-      {"aten.gru.input", recurrent, kGru},
-      {"aten.rnn_tanh.input", recurrent, kTanh},
-      {"aten.rnn_relu.input", recurrent, kRelu},
+      {"aten.lstm.input", recurrent, cell_lstm},
+      {"aten.gru.input", recurrent, cell_gru},
+      {"aten.rnn_tanh.input", recurrent, cell_tanh},
+      {"aten.rnn_relu.input", recurrent, cell_relu},
   };
   return table;
 }

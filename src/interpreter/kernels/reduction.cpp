@@ -60,8 +60,8 @@ Tensor rows_of(const Call& call, const Tensor& self, const Shape& shape, DType d
 template <typename T, typename Body>
 void for_rows(const Call& call, const Tensor& rows, int64_t count, int64_t length, Body body) {
   const T* data = rows.data<T>();
-  constexpr int64_t kWorthThreads = 1 << 20;
-  if (rows.numel() < kWorthThreads)
+  constexpr int64_t worth_threads = 1 << 20;
+  if (rows.numel() < worth_threads)
     for (int64_t i = 0; i < count; ++i) body(i, data + i * length);
   else
     parallel_for(static_cast<size_t>(count), call.threads(),
@@ -181,7 +181,7 @@ void reduce(Call& call) {
 
 // ------------------------------------------------------------------------------------------------ extremes with places
 
-enum : int { kMaximum, kMinimum };
+enum : int { kind_maximum, kind_minimum };
 
 template <typename T>
 int64_t place_of_extreme(const T* x, int64_t n, bool maximum) {
@@ -204,7 +204,7 @@ void extreme_places(Call& call, const Shape& shape, Tensor* values, const Tensor
     const Tensor best = call.empty(dtype, shape.result);
     T* to = writable<T>(best);
     for_rows<T>(call, rows, indices.numel(), shape.length, [&](int64_t row, const T* x) {
-      places[row] = place_of_extreme(x, shape.length, call.variant() == kMaximum);
+      places[row] = place_of_extreme(x, shape.length, call.variant() == kind_maximum);
       to[row] = x[places[row]];
     });
     if (values != nullptr) *values = converted(best, self.dtype());
@@ -229,7 +229,7 @@ void extreme_along(Call& call) {
 
 // ----------------------------------------------------------------------------------------------------------- variance
 
-enum : int { kVariance, kDeviation, kVarianceAndMean, kDeviationAndMean };
+enum : int { kind_variance, kind_deviation, kind_variance_and_mean, kind_deviation_and_mean };
 
 double correction_of(Call& call) {
   if (call.has("unbiased")) return call.boolean("unbiased") ? 1 : 0;
@@ -256,7 +256,7 @@ void variance(Call& call) {
   if (!is_floating(self.dtype())) call.fail(fmt::format("the variance of a {} tensor", name(self.dtype())));
   const Shape shape = read_shape(call, self);
   const double divisor = std::max(0.0, static_cast<double>(shape.length) - correction_of(call));
-  const bool root = call.variant() == kDeviation || call.variant() == kDeviationAndMean;
+  const bool root = call.variant() == kind_deviation || call.variant() == kind_deviation_and_mean;
   const DType dtype = row_type(self.dtype());
   const Tensor rows = rows_of(call, self, shape, dtype);
   const Tensor out = call.empty(dtype, shape.result), means = call.empty(dtype, shape.result);
@@ -268,7 +268,7 @@ void variance(Call& call) {
     });
   });
   call.set(converted(out, self.dtype()), 0);
-  if (call.variant() >= kVarianceAndMean) call.set(converted(means, self.dtype()), 1);
+  if (call.variant() >= kind_variance_and_mean) call.set(converted(means, self.dtype()), 1);
 }
 
 // --------------------------------------------------------------------------------------------------------------- norms
@@ -320,19 +320,19 @@ std::span<const Kernel> reduction_kernels() {
       {"aten.all.default", reduce, code(Kind::all)},
       {"aten.all.dim", reduce, code(Kind::all)},
       {"aten.all.dims", reduce, code(Kind::all)},
-      {"aten.argmax.default", arg_extreme, kMaximum},
-      {"aten.argmin.default", arg_extreme, kMinimum},
-      {"aten.max.dim", extreme_along, kMaximum},
-      {"aten.min.dim", extreme_along, kMinimum},
-      {"aten.var.default", variance, kVariance},
-      {"aten.var.dim", variance, kVariance},
-      {"aten.var.correction", variance, kVariance},
-      {"aten.std.default", variance, kDeviation},
-      {"aten.std.dim", variance, kDeviation},
-      {"aten.std.correction", variance, kDeviation},
-      {"aten.var_mean.correction", variance, kVarianceAndMean},
-      {"aten.var_mean.dim", variance, kVarianceAndMean},
-      {"aten.std_mean.correction", variance, kDeviationAndMean},
+      {"aten.argmax.default", arg_extreme, kind_maximum},
+      {"aten.argmin.default", arg_extreme, kind_minimum},
+      {"aten.max.dim", extreme_along, kind_maximum},
+      {"aten.min.dim", extreme_along, kind_minimum},
+      {"aten.var.default", variance, kind_variance},
+      {"aten.var.dim", variance, kind_variance},
+      {"aten.var.correction", variance, kind_variance},
+      {"aten.std.default", variance, kind_deviation},
+      {"aten.std.dim", variance, kind_deviation},
+      {"aten.std.correction", variance, kind_deviation},
+      {"aten.var_mean.correction", variance, kind_variance_and_mean},
+      {"aten.var_mean.dim", variance, kind_variance_and_mean},
+      {"aten.std_mean.correction", variance, kind_deviation_and_mean},
       {"aten.linalg_vector_norm.default", norm},
       {"aten.norm.ScalarOpt_dim", norm},
       {"aten.norm.Scalar", norm},

@@ -83,9 +83,9 @@ std::vector<Resize> read_resizes(Call& call, const Sizes& sizes, size_t dims) {
     call.require(given->size() == dims, "output_size has the wrong length");
     for (size_t i = 0; i < dims; ++i) result[i].output = (*given)[i];
   }
-  static constexpr std::string_view kScaleNames[2][2] = {{"scales", ""}, {"scales_h", "scales_w"}};
+  static constexpr std::string_view scale_names[2][2] = {{"scales", ""}, {"scales_h", "scales_w"}};
   for (size_t i = 0; i < dims; ++i) {
-    if (const auto scale = call.optional_number(kScaleNames[dims - 1][i])) result[i].scale = scale->as_double();
+    if (const auto scale = call.optional_number(scale_names[dims - 1][i])) result[i].scale = scale->as_double();
     call.require(result[i].output > 0 && result[i].output < (1 << 24) && result[i].input > 0, "a size is out of range");
   }
   return result;

@@ -32,7 +32,7 @@ Rows rows_along(Call& call, const Tensor& self, int64_t dim, DType dtype) {
   return rows;
 }
 
-enum : int { kSum, kProduct };
+enum : int { kind_sum, kind_product };
 template <typename T>
 void accumulate(T* x, int64_t length, bool sum) {
   using Wide = std::conditional_t<std::is_integral_v<T>, uint64_t, double>;
@@ -56,7 +56,7 @@ void cumulate(Call& call) {
   const DType dtype = call.optional_dtype("dtype").value_or(is_floating(self.dtype()) ? self.dtype() : DType::int64);
   const Rows rows = rows_along(call, self, call.dimension("dim", self.rank()), row_type(dtype));
   with_row_type(rows.data.dtype(), [&]<typename T>(T) {
-    for (int64_t r = 0; r < rows.count; ++r) accumulate(writable<T>(rows.data) + r * rows.length, rows.length, call.variant() == kSum);
+    for (int64_t r = 0; r < rows.count; ++r) accumulate(writable<T>(rows.data) + r * rows.length, rows.length, call.variant() == kind_sum);
   });
   call.set(converted(rows.data, dtype).permuted(rows.back));
 }
@@ -90,11 +90,11 @@ void ordered(Call& call, int64_t dim, int64_t keep, bool descending, bool values
   call.set(indices.permuted(rows.back), values_wanted ? 1 : 0);
 }
 
-enum : int { kSort, kArgsort };
+enum : int { kind_sort, kind_argsort };
 void sort(Call& call) {
   const Tensor& self = call.tensor("self");
   const int64_t dim = call.dimension("dim", self.rank());
-  ordered(call, dim, self.rank() == 0 ? 1 : self.size(dim), call.boolean("descending"), call.variant() == kSort);
+  ordered(call, dim, self.rank() == 0 ? 1 : self.size(dim), call.boolean("descending"), call.variant() == kind_sort);
 }
 void topk(Call& call) {
   const Tensor& self = call.tensor("self");
@@ -147,12 +147,12 @@ void median(Call& call) {
 
 std::span<const Kernel> scan_kernels() {
   static const Kernel table[] = {
-      {"aten.cumsum.default", cumulate, kSum},
-      {"aten.cumprod.default", cumulate, kProduct},
-      {"aten.sort.default", sort, kSort},
-      {"aten.sort.stable", sort, kSort},
-      {"aten.argsort.default", sort, kArgsort},
-      {"aten.argsort.stable", sort, kArgsort},
+      {"aten.cumsum.default", cumulate, kind_sum},
+      {"aten.cumprod.default", cumulate, kind_product},
+      {"aten.sort.default", sort, kind_sort},
+      {"aten.sort.stable", sort, kind_sort},
+      {"aten.argsort.default", sort, kind_argsort},
+      {"aten.argsort.stable", sort, kind_argsort},
       {"aten.topk.default", topk},
       {"aten.median.default", median},
       {"aten.median.dim", median},

@@ -12,7 +12,7 @@
 namespace intaglio::interp {
 namespace {
 
-enum : int { kSoftmax, kLogSoftmax, kSafe };
+enum : int { kind_softmax, kind_log_softmax, kind_safe };
 
 float largest(const float* x, int64_t length) { return row_maximum(x, length); }
 double largest(const double* x, int64_t length) { return length == 0 ? -INFINITY : *std::max_element(x, x + length); }
@@ -34,20 +34,20 @@ void softmax_rows(Call& call, const Tensor& rows, bool logarithm) {
   const auto run = [&](size_t row) {
     T* x = data + static_cast<int64_t>(row) * length;
     // A row of nothing but -inf: the safe form gives zeros.
-    if (call.variant() == kSafe && largest(x, length) == -INFINITY) std::fill_n(x, length, T{0});
+    if (call.variant() == kind_safe && largest(x, length) == -INFINITY) std::fill_n(x, length, T{0});
     else softmax_row(x, length, logarithm);
   };
-  constexpr int64_t kWorthThreads = 1 << 19;
-  if (rows.numel() < kWorthThreads)
+  constexpr int64_t worth_threads = 1 << 19;
+  if (rows.numel() < worth_threads)
     for (int64_t i = 0; i < count; ++i) run(static_cast<size_t>(i));
   else parallel_for(static_cast<size_t>(count), call.threads(), run);
 }
 
 void softmax(Call& call) {
   const Tensor& self = call.tensor("self");
-  const bool logarithm = call.variant() == kLogSoftmax;
+  const bool logarithm = call.variant() == kind_log_softmax;
   const DType given = call.optional_dtype("dtype").value_or(self.dtype());
-  const bool to_float32 = call.node().op().base().starts_with("_") && call.variant() != kSafe && call.boolean("half_to_float");
+  const bool to_float32 = call.node().op().base().starts_with("_") && call.variant() != kind_safe && call.boolean("half_to_float");
   const DType dtype = to_float32 ? DType::float32 : given;
   if (!is_floating(dtype)) call.unsupported(fmt::format("softmax of {} tensors", name(dtype)));
   const int64_t dim = call.dimension("dim", self.rank());
@@ -72,9 +72,9 @@ void softmax(Call& call) {
 
 std::span<const Kernel> softmax_kernels() {
   static const Kernel table[] = {
-      {"aten.softmax.int", softmax, kSoftmax},        {"aten._softmax.default", softmax, kSoftmax},
-      {"aten.log_softmax.int", softmax, kLogSoftmax}, {"aten._log_softmax.default", softmax, kLogSoftmax},
-      {"aten._safe_softmax.default", softmax, kSafe},
+      {"aten.softmax.int", softmax, kind_softmax},         {"aten._softmax.default", softmax, kind_softmax},
+      {"aten.log_softmax.int", softmax, kind_log_softmax}, {"aten._log_softmax.default", softmax, kind_log_softmax},
+      {"aten._safe_softmax.default", softmax, kind_safe},
   };
   return table;
 }

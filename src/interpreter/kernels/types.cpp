@@ -66,20 +66,20 @@ void copy(Call& call) {
 }  // namespace
 
 std::span<const Kernel> type_kernels() {
-  constexpr bool kAliases = true;
+  constexpr bool result_aliases = true;
   static const Kernel table[] = {
       {"aten.clone.default", clone},
       {"aten.lift_fresh_copy.default", clone},
       {"dim_order_ops._clone_dim_order.default", clone},
-      {"aten.contiguous.default", contiguous, 0, kAliases},
-      {"aten.to.dtype", to, 0, kAliases},
-      {"aten.to.dtype_layout", to, 0, kAliases},
-      {"aten.to.device", to, 0, kAliases},
-      {"aten.to.other", to_other, 0, kAliases},
-      {"aten.type_as.default", to_other, 0, kAliases},
+      {"aten.contiguous.default", contiguous, 0, result_aliases},
+      {"aten.to.dtype", to, 0, result_aliases},
+      {"aten.to.dtype_layout", to, 0, result_aliases},
+      {"aten.to.device", to, 0, result_aliases},
+      {"aten.to.other", to_other, 0, result_aliases},
+      {"aten.type_as.default", to_other, 0, result_aliases},
       {"aten._to_copy.default", to_copy},
       {"dim_order_ops._to_dim_order_copy.default", to_copy},
-      {"aten.float.default", as_type, static_cast<int>(DType::float32), kAliases},
+      {"aten.float.default", as_type, static_cast<int>(DType::float32), result_aliases},
       {"aten.copy_.default", copy_in_place},
       {"aten.copy.default", copy},
   };

@@ -13,7 +13,7 @@
 namespace intaglio::interp {
 namespace {
 
-constexpr int kCopy = 0x100;  // in the variant: a `_copy` op
+constexpr int copy_variant = 0x100;  // in the variant: a `_copy` op
 
 Tensor own_copy(const Call& call, const Tensor& tensor) {
   const Tensor copy = call.empty(tensor.dtype(), tensor.sizes());
@@ -22,7 +22,7 @@ Tensor own_copy(const Call& call, const Tensor& tensor) {
 }
 
 void give(Call& call, Tensor view, size_t index = 0) {
-  const bool copy = (call.variant() & kCopy) != 0 && call.context().has_in_place;
+  const bool copy = (call.variant() & copy_variant) != 0 && call.context().has_in_place;
   call.set(copy ? own_copy(call, view) : std::move(view), index);
 }
 
@@ -153,17 +153,17 @@ void transpose(Call& call) {
   const bool axes = call.has("axis0");
   give(call, transposed(self, call.dimension(axes ? "axis0" : "dim0", self.rank()), call.dimension(axes ? "axis1" : "dim1", self.rank())));
 }
-enum : int { kT, kReversed, kLastTwo };
+enum : int { kind_t, kind_reversed, kind_last_two };
 void transpose_all(Call& call) {
   const Tensor& self = self_of(call);
-  const int kind = call.variant() & ~kCopy;
-  if (kind == kReversed) {
+  const int kind = call.variant() & ~copy_variant;
+  if (kind == kind_reversed) {
     Sizes order(static_cast<size_t>(self.rank()));
     for (size_t i = 0; i < order.size(); ++i) order[i] = self.rank() - 1 - static_cast<int64_t>(i);
     return give(call, self.permuted(order));
   }
-  if (kind == kT) call.require(self.rank() <= 2, "t() of a tensor of more than two dimensions");
-  if (kind == kLastTwo) call.require(self.rank() >= 2, "mT of a tensor of fewer than two dimensions");
+  if (kind == kind_t) call.require(self.rank() <= 2, "t() of a tensor of more than two dimensions");
+  if (kind == kind_last_two) call.require(self.rank() >= 2, "mT of a tensor of fewer than two dimensions");
   give(call, self.rank() < 2 ? self : transposed(self, self.rank() - 2, self.rank() - 1));
 }
 
@@ -409,11 +409,11 @@ std::span<const Kernel> view_kernels() {
         {"aten.transpose.int", transpose},
         {"aten.swapaxes.default", transpose},
         {"aten.swapdims.default", transpose},
-        {"aten.t.default", transpose_all, kT},
-        {"aten.numpy_T.default", transpose_all, kReversed},
-        {"aten.mT.default", transpose_all, kLastTwo},
-        {"aten.adjoint.default", transpose_all, kLastTwo},
-        {"aten.matrix_H.default", transpose_all, kLastTwo},
+        {"aten.t.default", transpose_all, kind_t},
+        {"aten.numpy_T.default", transpose_all, kind_reversed},
+        {"aten.mT.default", transpose_all, kind_last_two},
+        {"aten.adjoint.default", transpose_all, kind_last_two},
+        {"aten.matrix_H.default", transpose_all, kind_last_two},
         {"aten.movedim.int", move_dimension},
         {"aten.movedim.intlist", move_dimension},
         {"aten.moveaxis.int", move_dimension},
@@ -453,7 +453,7 @@ std::span<const Kernel> view_kernels() {
       std::string original = copy;
       original.erase(original.find("_copy"), 5);
       for (size_t i = 0; i < count; ++i)
-        if (kernels[i].op == original) kernels.push_back({copy, kernels[i].run, kernels[i].variant | kCopy});
+        if (kernels[i].op == original) kernels.push_back({copy, kernels[i].run, kernels[i].variant | copy_variant});
     }
     return kernels;
   }();

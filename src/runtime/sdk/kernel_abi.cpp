@@ -23,7 +23,7 @@ using executorch::aten::ArrayRef;
 using executorch::aten::Tensor;
 using executorch::aten::TensorImpl;
 
-constexpr uint32_t kGaveUp = 0xffff;
+constexpr uint32_t gave_up = 0xffff;
 
 // While a kernel runs on this thread: where its failed checks lead, and what it says.
 struct Guard {
@@ -80,17 +80,17 @@ class Arguments {
  private:
   et::EValue make(const IntaglioValue& value) {
     switch (value.tag) {
-      case kTagNone: return {};
-      case kTagTensor: return et::EValue(tensor(*static_cast<const IntaglioTensor*>(value.items)));
-      case kTagInt: return et::EValue(value.integer);
-      case kTagDouble: return et::EValue(value.number);
-      case kTagBool: return et::EValue(value.integer != 0);
-      case kTagString: return et::EValue(&texts_.emplace_back(static_cast<const char*>(value.items), value.count));
-      case kTagIntList: return int_list(static_cast<const int64_t*>(value.items), value.count);
-      case kTagDoubleList: return et::EValue(&doubles_.emplace_back(static_cast<const double*>(value.items), value.count));
-      case kTagBoolList: return et::EValue(&bools_.emplace_back(static_cast<const bool*>(value.items), value.count));
-      case kTagTensorList: return tensor_list(members_of(value));
-      case kTagOptionalTensors: return optional_tensors(members_of(value));
+      case tag_none: return {};
+      case tag_tensor: return et::EValue(tensor(*static_cast<const IntaglioTensor*>(value.items)));
+      case tag_int: return et::EValue(value.integer);
+      case tag_double: return et::EValue(value.number);
+      case tag_bool: return et::EValue(value.integer != 0);
+      case tag_string: return et::EValue(&texts_.emplace_back(static_cast<const char*>(value.items), value.count));
+      case tag_int_list: return int_list(static_cast<const int64_t*>(value.items), value.count);
+      case tag_double_list: return et::EValue(&doubles_.emplace_back(static_cast<const double*>(value.items), value.count));
+      case tag_bool_list: return et::EValue(&bools_.emplace_back(static_cast<const bool*>(value.items), value.count));
+      case tag_tensor_list: return tensor_list(members_of(value));
+      case tag_optional_tensors: return optional_tensors(members_of(value));
     }
     return {};
   }
@@ -161,7 +161,7 @@ bool run_guarded(Guard& guard, et::OpFunction function, et::KernelRuntimeContext
 
 EXPORTED int intaglio_abi() {
   static const bool prepared = prepare_runtime();
-  return prepared ? kIntaglioAbi : 0;
+  return prepared ? kernel_abi_version : 0;
 }
 
 EXPORTED size_t intaglio_kernel_names(const char** names, size_t capacity) {
@@ -189,6 +189,6 @@ EXPORTED uint32_t intaglio_call_kernel(const char* name, IntaglioValue* values, 
   guard.message = message;
   guard.capacity = capacity;
   guard.used = 0;
-  if (!run_guarded(guard, *function, context, {arguments.data(), arguments.size()})) return kGaveUp;
+  if (!run_guarded(guard, *function, context, {arguments.data(), arguments.size()})) return gave_up;
   return static_cast<uint32_t>(context.failure_state());
 }

@@ -7,17 +7,17 @@
 extern "C" {
 
 enum IntaglioTag : int32_t {
-  kTagNone,
-  kTagTensor,          // items: one IntaglioTensor
-  kTagInt,             // integer
-  kTagDouble,          // number
-  kTagBool,            // integer
-  kTagString,          // items: chars
-  kTagIntList,         // items: int64_t
-  kTagDoubleList,      // items: double
-  kTagBoolList,        // items: bytes, 0 or 1
-  kTagTensorList,      // items: IntaglioTensor
-  kTagOptionalTensors  // items: IntaglioTensor; data is null and rank -1 for None
+  tag_none,
+  tag_tensor,           // items: one IntaglioTensor
+  tag_int,              // integer
+  tag_double,           // number
+  tag_bool,             // integer
+  tag_string,           // items: chars
+  tag_int_list,         // items: int64_t
+  tag_double_list,      // items: double
+  tag_bool_list,        // items: bytes, 0 or 1
+  tag_tensor_list,      // items: IntaglioTensor
+  tag_optional_tensors  // items: IntaglioTensor; data is null and rank -1 for None
 };
 
 struct IntaglioTensor {
@@ -37,7 +37,7 @@ struct IntaglioValue {
   size_t count;
 };
 
-constexpr int kIntaglioAbi = 1;
+constexpr int kernel_abi_version = 1;
 
 // Each is exported under its own name with the prefix `intaglio_`.
 struct IntaglioRuntime {

@@ -21,11 +21,11 @@ namespace {
 
 using namespace intaglio::runtime;
 
-constexpr int kSocket = 3;
+constexpr int socket_descriptor = 3;
 
 bool read_exactly(std::byte* into, size_t size) {
   while (size > 0) {
-    const ssize_t got = ::recv(kSocket, into, size, 0);
+    const ssize_t got = ::recv(socket_descriptor, into, size, 0);
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) return false;
     into += got;
@@ -36,7 +36,7 @@ bool read_exactly(std::byte* into, size_t size) {
 
 bool write_all(const std::vector<std::byte>& bytes) {
   for (size_t done = 0; done < bytes.size();) {
-    const ssize_t sent = ::send(kSocket, bytes.data() + done, bytes.size() - done, MSG_NOSIGNAL);
+    const ssize_t sent = ::send(socket_descriptor, bytes.data() + done, bytes.size() - done, MSG_NOSIGNAL);
     if (sent < 0 && errno == EINTR) continue;
     if (sent <= 0) return false;
     done += static_cast<size_t>(sent);
@@ -105,7 +105,7 @@ void limit_resources(const char* address_space) {
 // The parent's end closes when it dies, however it dies; then nobody waits for this process any more.
 void end_with_parent() {
   std::thread([] {
-    pollfd polled{kSocket, 0, 0};
+    pollfd polled{socket_descriptor, 0, 0};
     while (::poll(&polled, 1, -1) < 0 && errno == EINTR) {}
     _exit(0);
   }).detach();
@@ -114,7 +114,7 @@ void end_with_parent() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  pollfd polled{kSocket, POLLIN, 0};
+  pollfd polled{socket_descriptor, POLLIN, 0};
   if (argc != 2 || ::poll(&polled, 1, 0) < 0 || (polled.revents & POLLNVAL) != 0) {
     std::fprintf(stderr, "intaglio-runner is started by intaglio, not by hand\n");
     return 2;
@@ -122,7 +122,7 @@ int main(int argc, char** argv) {
   limit_resources(argv[1]);
   end_with_parent();
   LoadedProgram program;
-  std::byte header_bytes[kMessageHeaderSize];
+  std::byte header_bytes[message_header_size];
   std::vector<std::byte> payload;
   while (read_exactly(header_bytes, sizeof header_bytes)) {
     const MessageHeader header = parse_header(header_bytes);
