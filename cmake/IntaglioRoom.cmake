@@ -1,25 +1,14 @@
-# intaglio_precompile(TARGET HEADER HOST): TARGET's files begin with HEADER, compiled once, for HOST; a target whose compiler
-# options differ from the host's is its own host.
-function(intaglio_precompile TARGET HEADER HOST)
-  if(NOT INTAGLIO_PRECOMPILED_HEADERS)
-    return()
-  endif()
-  if("${TARGET}" STREQUAL "${HOST}")
-    target_precompile_headers(${TARGET} PRIVATE ${PROJECT_SOURCE_DIR}/src/${HEADER})
-  else()
-    target_precompile_headers(${TARGET} REUSE_FROM ${HOST})
-  endif()
-endfunction()
-
-# intaglio_room(NAME [DEPENDS rooms...] [LINK libraries...] [COMPILE_OPTIONS options...])
+# intaglio_room(NAME [COLD] [DEPENDS rooms...] [LINK libraries...] [COMPILE_OPTIONS options...] [SOURCES files...] [EXCLUDE folders...])
 #
 # A static library `intaglio_NAME` from the *.cpp of the folder and of the folders in it (those of EXCLUDE apart), and from
 # the files beside them:
 #   *_test.cpp   one GoogleTest program `NAME_test`
 #   *_fuzz.cpp   one libFuzzer program each (with INTAGLIO_FUZZ)
 #   *_bench.cpp  one Google Benchmark program `NAME_bench` (with INTAGLIO_BENCH)
+#
+# COLD: no loop over elements of tensors is in it, so that a Release build need not wait for more than -O1.
 function(intaglio_room NAME)
-  cmake_parse_arguments(ROOM "" "" "DEPENDS;LINK;COMPILE_OPTIONS;SOURCES;EXCLUDE" ${ARGN})
+  cmake_parse_arguments(ROOM "COLD" "" "DEPENDS;LINK;COMPILE_OPTIONS;SOURCES;EXCLUDE" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS RELATIVE ${CMAKE_CURRENT_SOURCE_DIR} *.cpp)
   foreach(folder ${ROOM_EXCLUDE})
     list(FILTER sources EXCLUDE REGEX "^${folder}/")
@@ -39,17 +28,11 @@ function(intaglio_room NAME)
     target_link_libraries(intaglio_${NAME} PUBLIC intaglio_${dependency})
   endforeach()
   target_link_libraries(intaglio_${NAME} PUBLIC ${ROOM_LINK})
-  set(host intaglio_base)
-  if(ROOM_COMPILE_OPTIONS)
-    target_compile_options(intaglio_${NAME} PRIVATE ${ROOM_COMPILE_OPTIONS})
-    set(host intaglio_${NAME})
-  endif()
-  intaglio_precompile(intaglio_${NAME} precompiled.h ${host})
+  target_compile_options(intaglio_${NAME} PRIVATE ${ROOM_COMPILE_OPTIONS} $<$<AND:$<CONFIG:Release>,$<BOOL:${ROOM_COLD}>>:-O1>)
 
   if(INTAGLIO_TESTS AND tests)
     add_executable(${NAME}_test ${tests})
     target_link_libraries(${NAME}_test PRIVATE intaglio_${NAME} intaglio_testing GTest::gtest GTest::gtest_main)
-    intaglio_precompile(${NAME}_test testing/precompiled.h base_test)
     add_test(NAME ${NAME} COMMAND ${NAME}_test)
   endif()
   if(INTAGLIO_FUZZ)

@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <functional>
 #include <numeric>
 #include <string>
 
@@ -12,23 +11,16 @@
 #include "base/computed.h"
 #include "base/sha256.h"
 #include "base/threads.h"
+#include "testing/errors.h"
 
 namespace intaglio {
 namespace {
 
+using test::refusal_of;
+
 std::string text_of(const Blob& blob) {
   const std::vector<std::byte> bytes = blob.bytes();
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
-std::string message_of(const std::function<void()>& run) {
-  try {
-    run();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::bug);
-    return error.what();
-  }
-  return "";
 }
 
 TEST(Blob, HoldsBytesTextAndTensors) {
@@ -42,15 +34,16 @@ TEST(Blob, HoldsBytesTextAndTensors) {
   EXPECT_EQ(text_of(Blob(matrix.storage())), "\1\2\3\4\5\6");
   EXPECT_EQ(Blob(Tensor::scalar(1.0f)).size(), 4u);
   EXPECT_EQ(Blob(Tensor::empty(DType::float32, {0, 3})).size(), 0u);
-  EXPECT_EQ(message_of([&] { Blob(matrix.narrowed(1, 0, 1)); }), "a tensor whose bytes are written is not contiguous");
+  EXPECT_EQ(refusal_of(ErrorKind::bug, [&] { Blob(matrix.narrowed(1, 0, 1)); }), "a tensor whose bytes are written is not contiguous");
 }
 
 TEST(Blob, PiecesStandAtTheirOffsetsBetweenZeros) {
   const Blob blob = Blob::of_pieces({{0, Blob("ab")}, {4, Blob("c")}, {5, Blob("d")}}, 8);
   EXPECT_EQ(text_of(blob), std::string("ab\0\0cd\0\0", 8));
   EXPECT_EQ(text_of(Blob::of_pieces({{300, blob}}, 308)), std::string(300, '\0') + text_of(blob));
-  EXPECT_EQ(message_of([] { Blob::of_pieces({{0, Blob("ab")}, {1, Blob("c")}}, 8); }), "a piece at 1 stands before the last one's end, 2");
-  EXPECT_EQ(message_of([] { Blob::of_pieces({{2, Blob("ab")}}, 3); }), "pieces end at 4, behind the end at 3");
+  EXPECT_EQ(refusal_of(ErrorKind::bug, [] { Blob::of_pieces({{0, Blob("ab")}, {1, Blob("c")}}, 8); }),
+            "a piece at 1 stands before the last one's end, 2");
+  EXPECT_EQ(refusal_of(ErrorKind::bug, [] { Blob::of_pieces({{2, Blob("ab")}}, 3); }), "pieces end at 4, behind the end at 3");
 }
 
 TEST(Blob, DigestsAreThoseOfTheBytesAndComputedOnce) {
@@ -72,14 +65,14 @@ TEST(Blob, ProducersKeepTheirWord) {
   const auto producer = [](std::string_view text) {
     return Blob(3, [text](const Blob::Sink& sink) { sink(std::as_bytes(std::span(text))); });
   };
-  EXPECT_EQ(message_of([&] { producer("ab").bytes(); }), "a producer of 3 bytes gives 1 too few");
-  EXPECT_EQ(message_of([&] { producer("abcd").digest(); }), "a producer of 3 bytes gives more");
+  EXPECT_EQ(refusal_of(ErrorKind::bug, [&] { producer("ab").bytes(); }), "a producer of 3 bytes gives 1 too few");
+  EXPECT_EQ(refusal_of(ErrorKind::bug, [&] { producer("abcd").digest(); }), "a producer of 3 bytes gives more");
   bool fails = true;
   const Blob blob(1, [&](const Blob::Sink& sink) {
     if (fails) throw_bug("damaged");
     sink(std::as_bytes(std::span("x", 1)));
   });
-  EXPECT_EQ(message_of([&] { blob.digest(); }), "damaged");
+  EXPECT_EQ(refusal_of(ErrorKind::bug, [&] { blob.digest(); }), "damaged");
   fails = false;
   EXPECT_EQ(blob.digest(), Blob("x").digest());
 }

@@ -15,7 +15,7 @@ namespace intaglio {
 namespace {
 
 thread_local bool inside_parallel_for = false;
-thread_local int limit = 0;
+thread_local int current_limit = 0;
 
 struct Scope {
   bool previous = inside_parallel_for;
@@ -26,17 +26,17 @@ struct Scope {
 }  // namespace
 
 int thread_count(int requested) {
-  if (requested <= 0) requested = limit;
+  if (requested <= 0) requested = current_limit;
   if (requested > 0) return std::min(requested, 1024);
   cpu_set_t set;
   if (::sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
   return std::max(1u, std::thread::hardware_concurrency());
 }
 
-ThreadLimit::ThreadLimit(int threads) : previous_(limit) {
-  if (threads > 0) limit = threads;
+ThreadLimit::ThreadLimit(int threads) : previous_(current_limit) {
+  if (threads > 0) current_limit = threads;
 }
-ThreadLimit::~ThreadLimit() { limit = previous_; }
+ThreadLimit::~ThreadLimit() { current_limit = previous_; }
 
 void parallel_for(size_t count, int threads, const std::function<void(size_t)>& body) {
   const size_t workers = std::min<size_t>(count, static_cast<size_t>(thread_count(threads)));

@@ -48,7 +48,7 @@ std::string archive(std::vector<Part> parts) {
 
 std::span<const std::byte> bytes_of(const std::string& text) { return {reinterpret_cast<const std::byte*>(text.data()), text.size()}; }
 
-std::string message_of(const std::string& text) {
+std::string message_about(const std::string& text) {
   try {
     ZipReader reader(bytes_of(text));
     return "accepted";
@@ -74,20 +74,20 @@ TEST(ZipReader, StoredAndDeflated) {
 }
 
 TEST(ZipReader, RefusesWhatIsNoArchive) {
-  EXPECT_NE(message_of("").find("the file is empty"), std::string::npos);
-  EXPECT_NE(message_of(std::string(100, 'x')).find("there is no end record"), std::string::npos);
-  EXPECT_NE(message_of("x" + archive({{"a", "1"}})).find("foreign bytes"), std::string::npos);
-  EXPECT_NE(message_of(archive({{"a", "1"}, {"a", "2"}})).find("twice"), std::string::npos);
-  EXPECT_NE(message_of(archive({{"../a", "1"}})).find("component"), std::string::npos);
-  EXPECT_NE(message_of(archive({{"/a", "1"}})).find("absolute"), std::string::npos);
-  EXPECT_NE(message_of(archive({{"a", "1", 1, 12}})).find("compression method 12"), std::string::npos);
-  EXPECT_NE(message_of(archive({{"a", "12", 1, 0}})).find("two sizes differ"), std::string::npos);
-  EXPECT_NE(message_of(archive({{"a", "1", 0x7fffffff, 8}})).find("inflate to"), std::string::npos);
+  EXPECT_NE(message_about("").find("the file is empty"), std::string::npos);
+  EXPECT_NE(message_about(std::string(100, 'x')).find("there is no end record"), std::string::npos);
+  EXPECT_NE(message_about("x" + archive({{"a", "1"}})).find("foreign bytes"), std::string::npos);
+  EXPECT_NE(message_about(archive({{"a", "1"}, {"a", "2"}})).find("twice"), std::string::npos);
+  EXPECT_NE(message_about(archive({{"../a", "1"}})).find("component"), std::string::npos);
+  EXPECT_NE(message_about(archive({{"/a", "1"}})).find("absolute"), std::string::npos);
+  EXPECT_NE(message_about(archive({{"a", "1", 1, 12}})).find("compression method 12"), std::string::npos);
+  EXPECT_NE(message_about(archive({{"a", "12", 1, 0}})).find("two sizes differ"), std::string::npos);
+  EXPECT_NE(message_about(archive({{"a", "1", 0x7fffffff, 8}})).find("inflate to"), std::string::npos);
 }
 
 TEST(ZipReader, EveryTruncationAndByteChange) {
   const std::string good = archive({{"a", "1234"}, {"b", deflated_bytes, 23, 8, 1}});
-  for (size_t size = 0; size < good.size(); ++size) EXPECT_NE(message_of(good.substr(0, size)), "accepted") << size;
+  for (size_t size = 0; size < good.size(); ++size) EXPECT_NE(message_about(good.substr(0, size)), "accepted") << size;
   for (size_t at = 0; at < good.size(); ++at)
     for (int value : {0, 1, 0x7f, 0x80, 0xff}) {
       std::string bad = good;

@@ -14,7 +14,7 @@ Image gray_ramp(int64_t height, int64_t width) {
   return image;
 }
 
-std::string message_of(const std::string& text) {
+std::string message_about(const std::string& text) {
   try {
     parse_preprocess(text);
   } catch (const Error& error) {
@@ -52,7 +52,7 @@ TEST(Preprocess, RefusesWithTheKey) {
       {"color=gray,mean=1:2:3", "a single mean"},
       {"resize=99999999999", "a side"},
   };
-  for (const auto& [text, part] : cases) EXPECT_NE(message_of(text).find(part), std::string::npos) << message_of(text);
+  for (const auto& [text, part] : cases) EXPECT_NE(message_about(text).find(part), std::string::npos) << message_about(text);
 }
 
 TEST(Resize, HalvesAsPillowDoes) {

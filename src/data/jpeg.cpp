@@ -12,7 +12,7 @@ namespace {
 
 // libjpeg calls error_exit on damage and expects it not to return. A long jump may not skip destructors, so the code
 // between setjmp and the jump owns nothing.
-struct Decoder {
+struct JpegDecoder {
   jpeg_decompress_struct info;
   jpeg_error_mgr errors;
   std::jmp_buf escape;
@@ -20,7 +20,7 @@ struct Decoder {
 };
 
 void leave(j_common_ptr info) {
-  auto* decoder = static_cast<Decoder*>(info->client_data);
+  auto* decoder = static_cast<JpegDecoder*>(info->client_data);
   info->err->format_message(info, decoder->message);
   std::longjmp(decoder->escape, 1);
 }
@@ -32,7 +32,7 @@ void refuse_warning(j_common_ptr info, int level) {
 
 void say_nothing(j_common_ptr) {}
 
-void prepare(Decoder& decoder) {
+void prepare(JpegDecoder& decoder) {
   decoder.info.err = jpeg_std_error(&decoder.errors);
   decoder.info.client_data = &decoder;
   decoder.errors.error_exit = leave;
@@ -42,7 +42,7 @@ void prepare(Decoder& decoder) {
   decoder.info.client_data = &decoder;
 }
 
-bool read_header(Decoder& decoder, std::span<const std::byte> bytes) {
+bool read_header(JpegDecoder& decoder, std::span<const std::byte> bytes) {
   if (setjmp(decoder.escape)) return false;
   jpeg_mem_src(&decoder.info, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size());
   jpeg_read_header(&decoder.info, TRUE);
@@ -50,7 +50,7 @@ bool read_header(Decoder& decoder, std::span<const std::byte> bytes) {
   return true;
 }
 
-bool read_rows(Decoder& decoder, uint8_t* pixels, size_t row_bytes) {
+bool read_rows(JpegDecoder& decoder, uint8_t* pixels, size_t row_bytes) {
   if (setjmp(decoder.escape)) return false;
   jpeg_start_decompress(&decoder.info);
   while (decoder.info.output_scanline < decoder.info.output_height) {
@@ -61,17 +61,17 @@ bool read_rows(Decoder& decoder, uint8_t* pixels, size_t row_bytes) {
   return true;
 }
 
-struct DecoderOwner {
-  Decoder decoder{};
-  DecoderOwner() { prepare(decoder); }
-  ~DecoderOwner() { jpeg_destroy_decompress(&decoder.info); }
+struct JpegDecoderOwner {
+  JpegDecoder decoder{};
+  JpegDecoderOwner() { prepare(decoder); }
+  ~JpegDecoderOwner() { jpeg_destroy_decompress(&decoder.info); }
 };
 
 }  // namespace
 
 Image decode_jpeg(std::span<const std::byte> bytes) {
-  DecoderOwner owner;
-  Decoder& decoder = owner.decoder;
+  JpegDecoderOwner owner;
+  JpegDecoder& decoder = owner.decoder;
   const auto fail = [&] { throw_bad_input(std::string("damaged JPEG: ") + escaped(decoder.message)); };
   if (!read_header(decoder, bytes)) fail();
   require_image_size(decoder.info.image_height, decoder.info.image_width);

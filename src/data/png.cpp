@@ -12,7 +12,7 @@
 namespace intaglio::data {
 namespace {
 
-struct Decoder {
+struct PngDecoder {
   png_structp png = nullptr;
   png_infop info = nullptr;
   std::span<const std::byte> left;
@@ -20,8 +20,8 @@ struct Decoder {
   char message[128] = "";
 };
 
-void leave(png_structp png, png_const_charp message) {
-  auto* decoder = static_cast<Decoder*>(png_get_error_ptr(png));
+void leave_png(png_structp png, png_const_charp message) {
+  auto* decoder = static_cast<PngDecoder*>(png_get_error_ptr(png));
   std::strncpy(decoder->message, message, sizeof decoder->message - 1);
   std::longjmp(decoder->escape, 1);
 }
@@ -29,14 +29,14 @@ void leave(png_structp png, png_const_charp message) {
 void ignore_warning(png_structp, png_const_charp) {}
 
 void read_bytes(png_structp png, png_bytep into, size_t size) {
-  auto* decoder = static_cast<Decoder*>(png_get_io_ptr(png));
+  auto* decoder = static_cast<PngDecoder*>(png_get_io_ptr(png));
   if (size > decoder->left.size()) png_error(png, "the file is cut short");
   std::memcpy(into, decoder->left.data(), size);
   decoder->left = decoder->left.subspan(size);
 }
 
 // As in jpeg.cpp: nothing that owns memory lives between setjmp and the jump.
-bool read_header(Decoder& decoder) {
+bool read_header(PngDecoder& decoder) {
   if (setjmp(decoder.escape)) return false;
   png_set_read_fn(decoder.png, &decoder, read_bytes);
   png_set_user_limits(decoder.png, 65535, 65535);
@@ -45,7 +45,7 @@ bool read_header(Decoder& decoder) {
   return true;
 }
 
-bool set_transforms(Decoder& decoder) {
+bool set_transforms(PngDecoder& decoder) {
   if (setjmp(decoder.escape)) return false;
   png_set_strip_16(decoder.png);
   png_set_strip_alpha(decoder.png);
@@ -56,28 +56,28 @@ bool set_transforms(Decoder& decoder) {
   return true;
 }
 
-bool read_rows(Decoder& decoder, png_bytepp rows) {
+bool read_rows(PngDecoder& decoder, png_bytepp rows) {
   if (setjmp(decoder.escape)) return false;
   png_read_image(decoder.png, rows);
   png_read_end(decoder.png, nullptr);
   return true;
 }
 
-struct DecoderOwner {
-  Decoder decoder;
-  DecoderOwner() {
-    decoder.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &decoder, leave, ignore_warning);
+struct PngDecoderOwner {
+  PngDecoder decoder;
+  PngDecoderOwner() {
+    decoder.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &decoder, leave_png, ignore_warning);
     if (decoder.png) decoder.info = png_create_info_struct(decoder.png);
     if (!decoder.info) throw_bad_input("no memory for a PNG decoder");
   }
-  ~DecoderOwner() { png_destroy_read_struct(&decoder.png, &decoder.info, nullptr); }
+  ~PngDecoderOwner() { png_destroy_read_struct(&decoder.png, &decoder.info, nullptr); }
 };
 
 }  // namespace
 
 Image decode_png(std::span<const std::byte> bytes) {
-  DecoderOwner owner;
-  Decoder& decoder = owner.decoder;
+  PngDecoderOwner owner;
+  PngDecoder& decoder = owner.decoder;
   decoder.left = bytes;
   const auto fail = [&] { throw_bad_input(std::string("damaged PNG: ") + escaped(decoder.message)); };
   if (!read_header(decoder)) fail();

@@ -82,7 +82,7 @@ Values half_softmax(GraphBuilder& b, const Node& n) {
   return {b(n.op().name(), b.cast(self(n), DType::float32), n.integer("dim"), false)};
 }
 
-constexpr DecompositionRow rows[] = {
+constexpr DecompositionRow activation_rows[] = {
     {"aten.relu6.default", relu6},
     {"aten.hardswish.default", hardswish},
     {"aten.hardsigmoid.default", hardsigmoid},
@@ -106,6 +106,6 @@ constexpr DecompositionRow rows[] = {
 
 }  // namespace
 
-std::span<const DecompositionRow> activation_decompositions() { return rows; }
+std::span<const DecompositionRow> activation_decompositions() { return activation_rows; }
 
 }  // namespace intaglio

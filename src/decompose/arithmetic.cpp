@@ -156,7 +156,7 @@ Values lerp(GraphBuilder& b, const Node& n) {
   return {b("aten.add.Tensor", self(n), way)};
 }
 
-constexpr DecompositionRow rows[] = {
+constexpr DecompositionRow arithmetic_rows[] = {
     {"aten.add.Scalar", add_scalar},
     {"aten.sub.Scalar", sub},
     {"aten.subtract.Tensor", sub},
@@ -219,6 +219,6 @@ constexpr DecompositionRow rows[] = {
 
 }  // namespace
 
-std::span<const DecompositionRow> arithmetic_decompositions() { return rows; }
+std::span<const DecompositionRow> arithmetic_decompositions() { return arithmetic_rows; }
 
 }  // namespace intaglio

@@ -111,13 +111,13 @@ Values safe_softmax(GraphBuilder& b, const Node& n) {
   return {b("aten.where.self", all_masked(b, x, n.integer("dim")), b.number(0, weights->dtype()), weights)};
 }
 
-constexpr DecompositionRow rows[] = {
+constexpr DecompositionRow attention_rows[] = {
     {"aten._safe_softmax.default", safe_softmax},
     {"aten.scaled_dot_product_attention.default", attention},
 };
 
 }  // namespace
 
-std::span<const DecompositionRow> attention_decompositions() { return rows; }
+std::span<const DecompositionRow> attention_decompositions() { return attention_rows; }
 
 }  // namespace intaglio

@@ -220,7 +220,7 @@ Values hypot(GraphBuilder& b, const Node& n) {
   return {b("aten.sqrt.default", b("aten.add.Tensor", left, b("aten.mul.Tensor", y, y)))};
 }
 
-constexpr DecompositionRow rows[] = {
+constexpr DecompositionRow composite_rows[] = {
     {"aten._weight_norm.default", weight_norm},
     {"aten._weight_norm_interface.default", weight_norm_interface},
     {"aten.cosine_similarity.default", cosine_similarity},
@@ -250,6 +250,6 @@ constexpr DecompositionRow rows[] = {
 
 }  // namespace
 
-std::span<const DecompositionRow> composite_decompositions() { return rows; }
+std::span<const DecompositionRow> composite_decompositions() { return composite_rows; }
 
 }  // namespace intaglio

@@ -149,7 +149,7 @@ Values col2im(GraphBuilder& b, const Node& n) {
   return {b.view(window_convolution(b, n, image, columns.value() / (window[0] * window[1]), true, rest), n.output()->sizes())};
 }
 
-constexpr DecompositionRow rows[] = {
+constexpr DecompositionRow convolution_rows[] = {
     {"aten.convolution.default", convolution},
     {"aten.im2col.default", im2col},
     {"aten.col2im.default", col2im},
@@ -166,6 +166,6 @@ constexpr DecompositionRow rows[] = {
 
 }  // namespace
 
-std::span<const DecompositionRow> convolution_decompositions() { return rows; }
+std::span<const DecompositionRow> convolution_decompositions() { return convolution_rows; }
 
 }  // namespace intaglio

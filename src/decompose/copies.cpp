@@ -34,7 +34,7 @@ Values quantized_channels(GraphBuilder& b, const Node& n) {
                                  n.integer("quant_min"), n.integer("quant_max"), n.argument("dtype")})};
 }
 
-constexpr DecompositionRow rows[] = {
+constexpr DecompositionRow copy_rows[] = {
     {"quantized_decomposed.quantize_per_channel.default", quantized_channels},
     {"aten.clone.default", copy},
     {"aten.alias.default", copy},
@@ -57,6 +57,6 @@ constexpr DecompositionRow rows[] = {
 
 }  // namespace
 
-std::span<const DecompositionRow> copy_decompositions() { return rows; }
+std::span<const DecompositionRow> copy_decompositions() { return copy_rows; }
 
 }  // namespace intaglio

@@ -72,7 +72,7 @@ Values triangle_indices(GraphBuilder& b, const Node& n) {
   return {b.constant(converted(Tensor::of<int64_t>(row_numbers, {2, count}), n.output()->dtype()))};
 }
 
-constexpr DecompositionRow rows[] = {
+constexpr DecompositionRow creation_rows[] = {
     {"aten.tril_indices.default", triangle_indices},
     {"aten.triu_indices.default", triangle_indices},
     {"aten.zeros.default", zeros},
@@ -98,6 +98,6 @@ constexpr DecompositionRow rows[] = {
 
 }  // namespace
 
-std::span<const DecompositionRow> creation_decompositions() { return rows; }
+std::span<const DecompositionRow> creation_decompositions() { return creation_rows; }
 
 }  // namespace intaglio

@@ -173,12 +173,12 @@ Values einsum(GraphBuilder& b, const Node& n) {
   return {in_order(b, summed(b, all, equation.result), equation.result).value};
 }
 
-constexpr DecompositionRow rows[] = {
+constexpr DecompositionRow einsum_rows[] = {
     {"aten.einsum.default", einsum},
 };
 
 }  // namespace
 
-std::span<const DecompositionRow> einsum_decompositions() { return rows; }
+std::span<const DecompositionRow> einsum_decompositions() { return einsum_rows; }
 
 }  // namespace intaglio

@@ -92,7 +92,7 @@ Values embedding_bag(GraphBuilder& b, const Node& n) {
   return {b("aten.div.Tensor", sum, size), nullptr, nullptr, nullptr};
 }
 
-constexpr DecompositionRow rows[] = {
+constexpr DecompositionRow embedding_rows[] = {
     {"aten.embedding_bag.default", embedding_bag},
     {"aten.embedding_bag.padding_idx", embedding_bag},
     {"aten._embedding_bag.default", embedding_bag},
@@ -101,6 +101,6 @@ constexpr DecompositionRow rows[] = {
 
 }  // namespace
 
-std::span<const DecompositionRow> embedding_decompositions() { return rows; }
+std::span<const DecompositionRow> embedding_decompositions() { return embedding_rows; }
 
 }  // namespace intaglio

@@ -111,7 +111,7 @@ Values randomized_leaky_relu(GraphBuilder& b, const Node& n) {
   return {b("aten.leaky_relu.default", self(n), (n.number("lower") + n.number("upper")) / 2)};
 }
 
-constexpr DecompositionRow rows[] = {
+constexpr DecompositionRow function_rows[] = {
     {"aten.deg2rad.default", degrees_to_radians},
     {"aten.rad2deg.default", radians_to_degrees},
     {"aten.signbit.default", sign_bit},
@@ -138,6 +138,6 @@ constexpr DecompositionRow rows[] = {
 
 }  // namespace
 
-std::span<const DecompositionRow> function_decompositions() { return rows; }
+std::span<const DecompositionRow> function_decompositions() { return function_rows; }
 
 }  // namespace intaglio

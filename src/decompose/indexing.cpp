@@ -264,7 +264,7 @@ Values take_along_dim(GraphBuilder& b, const Node& n) {
   return {b("aten.gather.default", b.expand(x, of_x), dim, b.expand(index, of_index))};
 }
 
-constexpr DecompositionRow rows[] = {
+constexpr DecompositionRow indexing_rows[] = {
     {"aten.slice.Tensor", slice},
     {"aten.narrow.default", narrow},
     {"aten.select.int", select},
@@ -305,6 +305,6 @@ constexpr DecompositionRow rows[] = {
 
 }  // namespace
 
-std::span<const DecompositionRow> indexing_decompositions() { return rows; }
+std::span<const DecompositionRow> indexing_decompositions() { return indexing_rows; }
 
 }  // namespace intaglio

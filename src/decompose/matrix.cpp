@@ -53,7 +53,7 @@ Values matmul(GraphBuilder& b, const Node& n) {
   return {batched(b, n, x, y)};
 }
 
-Values dot(GraphBuilder& b, const Node& n) {
+Values dot_product(GraphBuilder& b, const Node& n) {
   Value* product = b("aten.mul.Tensor", n.tensor("self"), n.tensor("tensor"));
   return {b("aten.sum.dim_IntList", product, Ints{})};
 }
@@ -134,7 +134,7 @@ Values cross(GraphBuilder& b, const Node& n) {
   return {b("aten.sub.Tensor", first, b("aten.mul.Tensor", turned(x, 2), turned(y, 1)))};
 }
 
-constexpr DecompositionRow rows[] = {
+constexpr DecompositionRow matrix_rows[] = {
     {"aten.addmv.default", addmv},
     {"aten.addr.default", addr},
     {"aten.addbmm.default", addbmm},
@@ -147,7 +147,7 @@ constexpr DecompositionRow rows[] = {
     {"aten.cross.default", cross},
     {"aten.linear.default", linear},
     {"aten.matmul.default", matmul},
-    {"aten.dot.default", dot},
+    {"aten.dot.default", dot_product},
     {"aten.mv.default", mv},
     {"aten.baddbmm.default", baddbmm},
     {"aten.outer.default", outer},
@@ -156,6 +156,6 @@ constexpr DecompositionRow rows[] = {
 
 }  // namespace
 
-std::span<const DecompositionRow> matrix_decompositions() { return rows; }
+std::span<const DecompositionRow> matrix_decompositions() { return matrix_rows; }
 
 }  // namespace intaglio

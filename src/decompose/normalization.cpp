@@ -86,7 +86,7 @@ Values rms_norm(GraphBuilder& b, const Node& n) {
   return {b.cast(normal, input->dtype())};
 }
 
-constexpr DecompositionRow rows[] = {
+constexpr DecompositionRow normalization_rows[] = {
     {"aten.batch_norm.default", batch_norm},
     {"aten.instance_norm.default", instance_norm},
     {"aten.layer_norm.default", layer_norm},
@@ -98,6 +98,6 @@ constexpr DecompositionRow rows[] = {
 
 }  // namespace
 
-std::span<const DecompositionRow> normalization_decompositions() { return rows; }
+std::span<const DecompositionRow> normalization_decompositions() { return normalization_rows; }
 
 }  // namespace intaglio

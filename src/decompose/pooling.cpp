@@ -202,7 +202,7 @@ Values adaptive_max_pool3d(GraphBuilder& b, const Node& n) {
   });
 }
 
-constexpr DecompositionRow rows[] = {
+constexpr DecompositionRow pooling_rows[] = {
     {"aten.max_pool2d.default", max_pool2d},
     {"aten.max_pool1d.default", max_pool1d},
     {"aten.max_pool1d_with_indices.default", max_pool1d},
@@ -222,6 +222,6 @@ constexpr DecompositionRow rows[] = {
 
 }  // namespace
 
-std::span<const DecompositionRow> pooling_decompositions() { return rows; }
+std::span<const DecompositionRow> pooling_decompositions() { return pooling_rows; }
 
 }  // namespace intaglio

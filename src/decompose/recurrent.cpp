@@ -155,7 +155,7 @@ Values gru_cell(GraphBuilder& b, const Node& n) { return {one_step(b, n, {3, gru
 Values rnn_tanh_cell(GraphBuilder& b, const Node& n) { return {one_step(b, n, {1, tanh_step}, {n.tensor("hx"), nullptr}).hidden}; }
 Values rnn_relu_cell(GraphBuilder& b, const Node& n) { return {one_step(b, n, {1, relu_step}, {n.tensor("hx"), nullptr}).hidden}; }
 
-constexpr DecompositionRow rows[] = {
+constexpr DecompositionRow recurrent_rows[] = {
     {"aten.lstm_cell.default", lstm_cell},
     {"aten.gru_cell.default", gru_cell},
     {"aten.rnn_tanh_cell.default", rnn_tanh_cell},
@@ -168,6 +168,6 @@ constexpr DecompositionRow rows[] = {
 
 }  // namespace
 
-std::span<const DecompositionRow> recurrent_decompositions() { return rows; }
+std::span<const DecompositionRow> recurrent_decompositions() { return recurrent_rows; }
 
 }  // namespace intaglio

@@ -121,8 +121,8 @@ Value* running(GraphBuilder& b, const Node& n, Value* x, double neutral, Combine
   return x;
 }
 Value* product(GraphBuilder& b, Value* x, Value* y) { return b("aten.mul.Tensor", x, y); }
-Value* maximum(GraphBuilder& b, Value* x, Value* y) { return b("aten.maximum.default", x, y); }
-Value* minimum(GraphBuilder& b, Value* x, Value* y) { return b("aten.minimum.default", x, y); }
+Value* greater_of(GraphBuilder& b, Value* x, Value* y) { return b("aten.maximum.default", x, y); }
+Value* lesser_of(GraphBuilder& b, Value* x, Value* y) { return b("aten.minimum.default", x, y); }
 Value* log_add_exp(GraphBuilder& b, Value* x, Value* y) { return b("aten.logaddexp.default", x, y); }
 Values running_product(GraphBuilder& b, const Node& n) { return {running(b, n, b.cast(self(n), n.output()->dtype()), 1, product)}; }
 template <Combine combine, int sign>
@@ -155,15 +155,15 @@ Values quantile(GraphBuilder& b, const Node& n) {
   return {b.view(result, n.output()->sizes())};
 }
 
-constexpr DecompositionRow rows[] = {
+constexpr DecompositionRow reduction_rows[] = {
     {"aten.nansum.default", nan_sum},
     {"aten.nanmean.default", nan_mean},
     {"aten.aminmax.default", smallest_and_largest},
     {"aten.dist.default", distance},
     {"aten.linalg_matrix_norm.str_ord", matrix_norm},
     {"aten.cumprod.default", running_product},
-    {"aten.cummax.default", running_extreme<maximum, -1>},
-    {"aten.cummin.default", running_extreme<minimum, 1>},
+    {"aten.cummax.default", running_extreme<greater_of, -1>},
+    {"aten.cummin.default", running_extreme<lesser_of, 1>},
     {"aten.logcumsumexp.default", running_logsumexp},
     {"aten.quantile.scalar", quantile},
     {"aten.sum.default", sum},
@@ -187,6 +187,6 @@ constexpr DecompositionRow rows[] = {
 
 }  // namespace
 
-std::span<const DecompositionRow> reduction_decompositions() { return rows; }
+std::span<const DecompositionRow> reduction_decompositions() { return reduction_rows; }
 
 }  // namespace intaglio

@@ -216,7 +216,7 @@ Values affine_grid(GraphBuilder& b, const Node& n) {
   return {b.view(b("aten.matmul.default", b.constant(std::move(base)), b.permute(n.tensor("theta"), {0, 2, 1})), n.output()->sizes())};
 }
 
-constexpr DecompositionRow rows[] = {
+constexpr DecompositionRow resampling_rows[] = {
     {"aten.affine_grid_generator.default", affine_grid},
     {"aten.pad.default", pad},
     {"aten.constant_pad_nd.default", constant_pad},
@@ -237,6 +237,6 @@ constexpr DecompositionRow rows[] = {
 
 }  // namespace
 
-std::span<const DecompositionRow> resampling_decompositions() { return rows; }
+std::span<const DecompositionRow> resampling_decompositions() { return resampling_rows; }
 
 }  // namespace intaglio

@@ -191,7 +191,7 @@ Values flipped(GraphBuilder& b, const Node& n) {
   return {b("aten.flip.default", self(n), Ints{dim})};
 }
 
-constexpr DecompositionRow rows[] = {
+constexpr DecompositionRow view_rows[] = {
     {"aten.rot90.default", rotated},
     {"aten.fliplr.default", flipped<1>},
     {"aten.flipud.default", flipped<0>},
@@ -239,6 +239,6 @@ constexpr DecompositionRow rows[] = {
 
 }  // namespace
 
-std::span<const DecompositionRow> view_decompositions() { return rows; }
+std::span<const DecompositionRow> view_decompositions() { return view_rows; }
 
 }  // namespace intaglio

@@ -15,6 +15,10 @@ namespace infer {
 
 bool surely_differ(const SymInt& a, const SymInt& b) { return a.is_static() && b.is_static() && a.value() != b.value(); }
 
+DType written_dtype(const Inference& in, DType otherwise) {
+  return in.node.op().schema()->find("dtype") ? in.node.optional_dtype("dtype").value_or(otherwise) : otherwise;
+}
+
 DType float_result(DType dtype) { return is_floating(dtype) || is_complex(dtype) ? dtype : DType::float32; }
 
 void Inference::fail(const std::string& what) const {

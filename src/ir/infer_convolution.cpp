@@ -129,7 +129,7 @@ void adaptive_max(Inference& in) {
   adaptive(in, spatial, true);
 }
 
-constexpr Rule rules[] = {
+constexpr Rule convolution_table[] = {
     {"aten.convolution.default", convolution},
     {"aten.conv1d.default", conv},
     {"aten.conv2d.default", conv},
@@ -158,6 +158,6 @@ constexpr Rule rules[] = {
 
 }  // namespace
 
-std::span<const Rule> convolution_rules() { return rules; }
+std::span<const Rule> convolution_rules() { return convolution_table; }
 
 }  // namespace intaglio::infer

@@ -8,8 +8,6 @@
 namespace intaglio::infer {
 namespace {
 
-DType written_dtype(const Inference& in, DType otherwise) { return in.node.optional_dtype("dtype").value_or(otherwise); }
-
 DType number_dtype(const Inference& in, std::string_view argument) {
   const auto operand = promotion_operand(in.node.argument(argument));
   return operand ? operand->dtype : DType::float32;
@@ -23,7 +21,7 @@ void sized(Inference& in) {
 void full(Inference& in) { in.result(written_dtype(in, number_dtype(in, "fill_value")), in.symbols("size")); }
 void new_sized(Inference& in) { in.result(written_dtype(in, in.operand("self").dtype), in.symbols("size")); }
 void like(Inference& in) { in.result(written_dtype(in, in.operand("self").dtype), in.sizes("self")); }
-void same(Inference& in) { in.result(in.operand("self").dtype, in.sizes("self")); }
+void like_self(Inference& in) { in.result(in.operand("self").dtype, in.sizes("self")); }
 void as_other(Inference& in) { in.result(in.operand("other").dtype, in.sizes("self")); }
 void scalar_tensor(Inference& in) { in.result(written_dtype(in, DType::float32), {}); }
 
@@ -92,7 +90,7 @@ void choose_qparams_per_token(Inference& in) {
   in.result(DType::int64, sizes);
 }
 
-constexpr Rule rules[] = {
+constexpr Rule creation_table[] = {
     {"aten.full.default", full},
     {"aten.zeros.default", sized},
     {"aten.ones.default", sized},
@@ -117,15 +115,15 @@ constexpr Rule rules[] = {
     {"aten.to.other", as_other},
     {"aten.type_as.default", as_other},
     {"aten._to_copy.default", like},
-    {"aten.clone.default", same},
-    {"aten.alias.default", same},
-    {"aten.detach.default", same},
-    {"aten.contiguous.default", same},
-    {"aten.lift_fresh_copy.default", same},
-    {"aten.lift_fresh.default", same},
-    {"aten.fill.Scalar", same},
-    {"aten.fill.Tensor", same},
-    {"aten.copy.default", same},
+    {"aten.clone.default", like_self},
+    {"aten.alias.default", like_self},
+    {"aten.detach.default", like_self},
+    {"aten.contiguous.default", like_self},
+    {"aten.lift_fresh_copy.default", like_self},
+    {"aten.lift_fresh.default", like_self},
+    {"aten.fill.Scalar", like_self},
+    {"aten.fill.Tensor", like_self},
+    {"aten.copy.default", like_self},
     {"dim_order_ops._to_dim_order_copy.default", dim_order_copy},
     {"dim_order_ops._clone_dim_order.default", dim_order_copy},
     {"quantized_decomposed.choose_qparams.tensor", choose_qparams},
@@ -143,6 +141,6 @@ constexpr Rule rules[] = {
 
 }  // namespace
 
-std::span<const Rule> creation_rules() { return rules; }
+std::span<const Rule> creation_rules() { return creation_table; }
 
 }  // namespace intaglio::infer

@@ -77,7 +77,7 @@ void three_operands(Inference& in) {
 
 void prelu(Inference& in) { in.result(in.operand("self").dtype, in.sizes("self")); }
 
-constexpr Rule rules[] = {
+constexpr Rule elementwise_table[] = {
     {"aten.abs.default", same},
     {"aten.neg.default", same},
     {"aten.positive.default", same},
@@ -231,6 +231,6 @@ constexpr Rule rules[] = {
 
 }  // namespace
 
-std::span<const Rule> elementwise_rules() { return rules; }
+std::span<const Rule> elementwise_rules() { return elementwise_table; }
 
 }  // namespace intaglio::infer

@@ -181,7 +181,7 @@ void unfold(Inference& in) {
   in.result(in.operand("self").dtype, std::move(sizes));
 }
 
-constexpr Rule rules[] = {
+constexpr Rule indexing_table[] = {
     {"aten.slice.Tensor", slice},
     {"aten.narrow.default", narrow},
     {"aten.select.int", select},
@@ -210,6 +210,6 @@ constexpr Rule rules[] = {
 
 }  // namespace
 
-std::span<const Rule> indexing_rules() { return rules; }
+std::span<const Rule> indexing_rules() { return indexing_table; }
 
 }  // namespace intaglio::infer

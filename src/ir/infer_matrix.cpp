@@ -96,7 +96,7 @@ void attention(Inference& in) {
   in.result(in.operand("query").dtype, std::move(sizes));
 }
 
-constexpr Rule rules[] = {
+constexpr Rule matrix_table[] = {
     {"aten.mm.default", mm},         {"aten.mv.default", mv},
     {"aten.dot.default", dot},       {"aten.bmm.default", bmm},
     {"aten.addmm.default", addmm},   {"aten.baddbmm.default", baddbmm},
@@ -106,6 +106,6 @@ constexpr Rule rules[] = {
 
 }  // namespace
 
-std::span<const Rule> matrix_rules() { return rules; }
+std::span<const Rule> matrix_rules() { return matrix_table; }
 
 }  // namespace intaglio::infer

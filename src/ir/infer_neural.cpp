@@ -121,7 +121,7 @@ void im2col(Inference& in) {
   in.result(in.operand("self").dtype, std::move(sizes));
 }
 
-constexpr Rule rules[] = {
+constexpr Rule neural_table[] = {
     {"aten.batch_norm.default", input_like},
     {"aten.instance_norm.default", input_like},
     {"aten.layer_norm.default", input_like},
@@ -154,6 +154,6 @@ constexpr Rule rules[] = {
 
 }  // namespace
 
-std::span<const Rule> neural_rules() { return rules; }
+std::span<const Rule> neural_rules() { return neural_table; }
 
 }  // namespace intaglio::infer

@@ -31,10 +31,6 @@ SymSizes reduced(const Inference& in) {
   return without(sizes, dims, keep);
 }
 
-DType written_dtype(const Inference& in, DType otherwise) {
-  const OpSchema& schema = *in.node.op().schema();
-  return schema.find("dtype") ? in.node.optional_dtype("dtype").value_or(otherwise) : otherwise;
-}
 DType self_dtype(const Inference& in) { return in.operand("self").dtype; }
 DType sum_dtype(const Inference& in) {
   const DType dtype = self_dtype(in);
@@ -44,10 +40,10 @@ DType sum_dtype(const Inference& in) {
 void sum(Inference& in) { in.result(sum_dtype(in), reduced(in)); }
 void same_type(Inference& in) { in.result(written_dtype(in, self_dtype(in)), reduced(in)); }
 void boolean(Inference& in) { in.result(self_dtype(in) == DType::uint8 ? DType::uint8 : DType::boolean, reduced(in)); }
-void index(Inference& in) { in.result(DType::int64, reduced(in)); }
+void position(Inference& in) { in.result(DType::int64, reduced(in)); }
 void value_and_index(Inference& in) {
   same_type(in);
-  index(in);
+  position(in);
 }
 void both_same(Inference& in) {
   same_type(in);
@@ -89,7 +85,7 @@ void glu(Inference& in) {
   in.result(self_dtype(in), std::move(sizes));
 }
 
-constexpr Rule rules[] = {
+constexpr Rule reduction_table[] = {
     {"aten.sum.default", sum},
     {"aten.sum.dim_IntList", sum},
     {"aten.prod.default", sum},
@@ -118,10 +114,10 @@ constexpr Rule rules[] = {
     {"aten.any.dims", boolean},
     {"aten.all.default", boolean},
     {"aten.all.dim", boolean},
-    {"aten.argmax.default", index},
-    {"aten.argmin.default", index},
-    {"aten.count_nonzero.default", index},
-    {"aten.count_nonzero.dim_IntList", index},
+    {"aten.argmax.default", position},
+    {"aten.argmin.default", position},
+    {"aten.count_nonzero.default", position},
+    {"aten.count_nonzero.dim_IntList", position},
     {"aten.cumsum.default", cumulative},
     {"aten.cumprod.default", cumulative},
     {"aten.softmax.int", same_sizes},
@@ -136,6 +132,6 @@ constexpr Rule rules[] = {
 
 }  // namespace
 
-std::span<const Rule> reduction_rules() { return rules; }
+std::span<const Rule> reduction_rules() { return reduction_table; }
 
 }  // namespace intaglio::infer

@@ -57,6 +57,8 @@ std::span<const Rule> matrix_rules();
 std::span<const Rule> convolution_rules();
 std::span<const Rule> neural_rules();
 
+// What the argument `dtype` says, if the schema has one and it is written.
+DType written_dtype(const Inference& in, DType otherwise);
 // True when both are static and differ: symbolic sizes are taken on trust.
 bool surely_differ(const SymInt& a, const SymInt& b);
 // Floating types as they are, everything else float32: what sqrt, sigmoid and mean return.

@@ -243,7 +243,7 @@ void pixel_unshuffle(Inference& in) {
   keep_type(in, std::move(sizes));
 }
 
-constexpr Rule rules[] = {
+constexpr Rule view_table[] = {
     {"aten.view.default", view},
     {"aten._unsafe_view.default", view},
     {"aten.reshape.default", reshape},
@@ -282,6 +282,6 @@ constexpr Rule rules[] = {
 
 }  // namespace
 
-std::span<const Rule> view_rules() { return rules; }
+std::span<const Rule> view_rules() { return view_table; }
 
 }  // namespace intaglio::infer

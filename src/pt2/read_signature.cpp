@@ -11,8 +11,6 @@ namespace intaglio::pt2 {
 
 namespace {
 
-using json::Value;
-
 constexpr InputRow inputs[] = {
     {"parameter", InputSpec::Kind::parameter, "parameter_name"},
     {"buffer", InputSpec::Kind::buffer, "buffer_name"},
@@ -41,7 +39,7 @@ const auto& row_of(const Rows& rows, std::string_view kind) {
 }
 
 // The name inside an argument or a reference: {"name"}, {"as_tensor": {"name"}}, {"as_sym_int": {"as_name"}}; "" without one.
-std::string name_in(const Value& argument) {
+std::string name_in(const json::Value& argument) {
   for (const char* field : {"name", "as_name"})
     if (const auto name = argument.find(field)) return std::string(name->string(field));
   const auto [kind, content] = argument.only_field("argument");
@@ -51,13 +49,13 @@ std::string name_in(const Value& argument) {
   return "";
 }
 
-std::string input_name(const Value& spec) {
+std::string input_name(const json::Value& spec) {
   const auto [kind, content] = spec.only_field("input spec");
   if (kind == "constant_input") return std::string(content.at("name").string("name"));
   return name_in(content.at("arg"));
 }
 
-void read_input(const Value& source, intaglio::Value* value, ExportedProgram& program,
+void read_input(const json::Value& source, intaglio::Value* value, ExportedProgram& program,
                 std::set<std::pair<InputSpec::Kind, std::string>>& targets) {
   const auto [kind, content] = source.only_field("input spec");
   const InputRow& row = row_of(inputs, kind);
@@ -103,7 +101,7 @@ void check_target(const OutputSpec& spec, const ExportedProgram& program) {
   if (!found) throw_bad_input(fmt::format("it writes to '{}', which is no input of that kind", escaped(spec.target, 60)));
 }
 
-void read_output(const Value& source, const Argument& output, ExportedProgram& program) {
+void read_output(const json::Value& source, const Argument& output, ExportedProgram& program) {
   const auto [kind, content] = source.only_field("output spec");
   const OutputRow& row = row_of(outputs, kind);
   OutputSpec spec{row.spec, ""};
@@ -123,9 +121,9 @@ void read_output(const Value& source, const Argument& output, ExportedProgram& p
 std::span<const InputRow> input_rows() { return inputs; }
 std::span<const OutputRow> output_rows() { return outputs; }
 
-std::vector<std::string> input_names(const Value& signature) {
+std::vector<std::string> input_names(const json::Value& signature) {
   std::vector<std::string> names;
-  for (const Value spec : signature.at("input_specs").array("input_specs")) {
+  for (const json::Value spec : signature.at("input_specs").array("input_specs")) {
     try {
       names.push_back(input_name(spec));
     } catch (const Error& error) { throw error.with_context(fmt::format("input spec {}", names.size())); }
@@ -133,14 +131,14 @@ std::vector<std::string> input_names(const Value& signature) {
   return names;
 }
 
-void read_signature(const Value& signature, ExportedProgram& program) {
+void read_signature(const json::Value& signature, ExportedProgram& program) {
   const simdjson::dom::array input_specs = signature.at("input_specs").array("input_specs");
   const std::vector<intaglio::Value*>& graph_inputs = program.graph().inputs();
   if (input_specs.size() != graph_inputs.size())
     throw_bad_input(fmt::format("the graph has {} inputs, the signature {}", graph_inputs.size(), input_specs.size()));
   std::set<std::pair<InputSpec::Kind, std::string>> targets;
   size_t position = 0;
-  for (const Value spec : input_specs) {
+  for (const json::Value spec : input_specs) {
     try {
       read_input(spec, graph_inputs[position], program, targets);
     } catch (const Error& error) { throw error.with_context(fmt::format("input spec {}", position)); }
@@ -151,7 +149,7 @@ void read_signature(const Value& signature, ExportedProgram& program) {
   if (output_specs.size() != graph_outputs.size())
     throw_bad_input(fmt::format("the graph has {} outputs, the signature {}", graph_outputs.size(), output_specs.size()));
   position = 0;
-  for (const Value spec : output_specs) {
+  for (const json::Value spec : output_specs) {
     try {
       read_output(spec, graph_outputs[position], program);
     } catch (const Error& error) { throw error.with_context(fmt::format("output spec {}", position)); }

@@ -93,7 +93,7 @@ std::string prepared_text(const std::vector<std::string>& steps, const std::stri
   return to_string(convert_pt2e(std::move(prepared)));
 }
 
-const bool registered = register_text_cases("Convert", "src/pt2e/convert.test", prepared_text);
+const bool convert_registered = register_text_cases("Convert", "src/pt2e/convert.test", prepared_text);
 
 TEST(Convert, WeightsBecomeIntegersAndFloatOriginalsGo) {
   PreparedProgram prepared = prepare_pt2e(residual_network(), TestQuantizer(annotate_all));

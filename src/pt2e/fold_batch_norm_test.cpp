@@ -14,7 +14,7 @@ namespace {
 
 using namespace test;
 
-const bool registered =
+const bool fold_registered =
     register_text_cases("FoldBatchNorm", "src/pt2e/fold_batch_norm.test",
                         program_passes({
                             {"fold_batch_norm", [](ExportedProgram& program) { fold_batch_norm(program, Compat::intaglio); }},

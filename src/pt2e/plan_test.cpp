@@ -15,7 +15,7 @@ namespace {
 using namespace test;
 
 // The linear layer: input, weight per channel, output shared with its input's group or not.
-class LinearQuantizer : public Quantizer {
+class OneLinearQuantizer : public Quantizer {
  public:
   void annotate(const ExportedProgram& program, Annotations& annotations) const override {
     Node* linear = program.graph().find_value("linear")->producer();
@@ -36,7 +36,7 @@ class LinearQuantizer : public Quantizer {
 };
 
 PreparedProgram calibrated() {
-  PreparedProgram prepared = prepare_pt2e(residual_network(), LinearQuantizer());
+  PreparedProgram prepared = prepare_pt2e(residual_network(), OneLinearQuantizer());
   PreparedProgram::State& state = prepared.internal();
   observe_constants(state);
   for (const char* name : {"flatten", "linear"})
@@ -75,7 +75,7 @@ TEST(Plan, RoundTripKeepsEveryBit) {
 
 TEST(Plan, TakesThePlaceOfCalibration) {
   const Plan plan = calibrated().plan();
-  PreparedProgram prepared = prepare_pt2e(residual_network(), LinearQuantizer());
+  PreparedProgram prepared = prepare_pt2e(residual_network(), OneLinearQuantizer());
   prepared.apply_plan(plan);
   const ExportedProgram with_plan = convert_pt2e(std::move(prepared));
   const ExportedProgram with_samples = convert_pt2e(calibrated());
@@ -99,7 +99,7 @@ TEST(Plan, EditsReachTheGraph) {
 TEST(Plan, RefusesWhatDoesNotFit) {
   const Plan good = calibrated().plan();
   const auto refuses = [&](auto edit, const std::string& message) {
-    PreparedProgram prepared = prepare_pt2e(residual_network(), LinearQuantizer());
+    PreparedProgram prepared = prepare_pt2e(residual_network(), OneLinearQuantizer());
     Plan plan = good;
     edit(plan);
     try {
@@ -119,7 +119,7 @@ TEST(Plan, RefusesWhatDoesNotFit) {
 
   std::vector<std::string> warnings;
   PrepareOptions options{.warn = [&](const std::string& line) { warnings.push_back(line); }};
-  PreparedProgram prepared = prepare_pt2e(residual_network(), LinearQuantizer(), options);
+  PreparedProgram prepared = prepare_pt2e(residual_network(), OneLinearQuantizer(), options);
   Plan plan = good;
   plan.entries[0].tensor = "add";
   prepared.apply_plan(plan);

@@ -18,7 +18,7 @@ void expect_parts(const std::string& text, std::initializer_list<std::string> pa
   for (const std::string& part : parts) EXPECT_NE(text.find(part), std::string::npos) << part << " in: " << text;
 }
 
-QuantizationSpec int8_spec() {
+QuantizationSpec wide_int8_spec() {
   QuantizationSpec spec;
   spec.quant_min = -128;
   spec.quant_max = 127;
@@ -33,7 +33,7 @@ struct ResultQuantizer : Quantizer {
   void annotate(const ExportedProgram& program, Annotations& annotations) const override {
     for (Node* node : program.graph().node_list()) {
       QuantizationAnnotation& annotation = annotations.of(node);
-      annotation.output_qspec = int8_spec();
+      annotation.output_qspec = wide_int8_spec();
       annotation.annotated = true;
       if (!shared) continue;
       for (Value* input : node->inputs()) annotation.input_qspec_map.emplace_back(input, SharedQuantizationSpec{node->output()});
@@ -52,18 +52,18 @@ std::vector<std::string> warnings_of(ExportedProgram program, const std::vector<
   return warnings;
 }
 
-const Sizes sizes = {17};
-Tensor near() { return ramp(sizes, -1.0f, 0.125f); }    // spans 2
-Tensor far() { return ramp(sizes, -1600.0f, 100.0f); }  // one step is 6.3
+const Sizes vector_sizes = {17};
+Tensor near() { return ramp(vector_sizes, -1.0f, 0.125f); }    // spans 2
+Tensor far() { return ramp(vector_sizes, -1600.0f, 100.0f); }  // one step is 6.3
 
 ExportedProgram joined(const std::string& op, const std::string& layer) {
   ProgramBuilder b;
-  Value* x = b.input("x", sizes);
-  Value* y = b.input("y", sizes);
+  Value* x = b.input("x", vector_sizes);
+  Value* y = b.input("y", vector_sizes);
   const bool list = op == "aten.cat.default";
   std::vector<NamedArgument> arguments = {{"self", x}, {"other", y}};
   if (list) arguments = {{"tensors", std::vector<Value*>{x, y}}, {"dim", 0}};
-  return b.finish({b.call(op, std::move(arguments), list ? Sizes{34} : sizes, "joined", {{layer, "Join"}})});
+  return b.finish({b.call(op, std::move(arguments), list ? Sizes{34} : vector_sizes, "joined", {{layer, "Join"}})});
 }
 
 TEST(Spreads, AnOperandBelowOneStepOfTheResultIsNamed) {
@@ -84,18 +84,19 @@ TEST(Spreads, FactorsAreNotHeldAgainstTheProduct) { EXPECT_TRUE(warnings_of(join
 
 TEST(Spreads, MaskedValuesAreSeenBehindViewsAndClips) {
   ProgramBuilder b;
-  Value* x = b.input("x", sizes);
-  Value* mask = b.buffer("mask", ramp(sizes, 0.0f, 1.0f));
-  Value* off = b.call("aten.gt.Scalar", {{"self", mask}, {"other", 12.0}}, {sizes, DType::boolean}, "off");
-  Value* filled = b.call("aten.masked_fill.Scalar", {{"self", x}, {"mask", off}, {"value", -1e4}}, sizes, "filled", {{"mask", "Mask"}});
+  Value* x = b.input("x", vector_sizes);
+  Value* mask = b.buffer("mask", ramp(vector_sizes, 0.0f, 1.0f));
+  Value* off = b.call("aten.gt.Scalar", {{"self", mask}, {"other", 12.0}}, {vector_sizes, DType::boolean}, "off");
+  Value* filled =
+      b.call("aten.masked_fill.Scalar", {{"self", x}, {"mask", off}, {"value", -1e4}}, vector_sizes, "filled", {{"mask", "Mask"}});
   Value* clamped =
-      b.call("aten.clamp.default", {{"self", filled}, {"min", -9000.0}, {"max", 9000.0}}, sizes, "clamped", {{"mask", "Mask"}});
+      b.call("aten.clamp.default", {{"self", filled}, {"min", -9000.0}, {"max", 9000.0}}, vector_sizes, "clamped", {{"mask", "Mask"}});
 
   // Only the clip is quantized.
   struct ClampQuantizer : Quantizer {
     void annotate(const ExportedProgram& program, Annotations& annotations) const override {
       QuantizationAnnotation& annotation = annotations.of(program.graph().find_value("clamped")->producer());
-      annotation.output_qspec = int8_spec();
+      annotation.output_qspec = wide_int8_spec();
     }
   };
   std::vector<std::string> warnings;
@@ -109,8 +110,8 @@ TEST(Spreads, MaskedValuesAreSeenBehindViewsAndClips) {
 
 TEST(Spreads, ATensorInTheRangeOfAnotherIsNamed) {
   ProgramBuilder b;
-  Value* x = b.input("x", sizes);
-  Value* scaled = b.call("aten.mul.Tensor", {{"self", x}, {"other", b.buffer("s", far())}}, sizes, "scaled", {{"m", "Mul"}});
+  Value* x = b.input("x", vector_sizes);
+  Value* scaled = b.call("aten.mul.Tensor", {{"self", x}, {"other", b.buffer("s", far())}}, vector_sizes, "scaled", {{"m", "Mul"}});
   const auto warnings = warnings_of(b.finish({scaled}), {near()}, true);
   ASSERT_EQ(warnings.size(), 1u);
   expect_parts(warnings[0], {"tensor 'x'", "spans 2"});
@@ -119,12 +120,12 @@ TEST(Spreads, ATensorInTheRangeOfAnotherIsNamed) {
 // Two sums of one layer: one line.
 TEST(Spreads, EachLayerIsNamedOnce) {
   ProgramBuilder b;
-  Value* x = b.input("x", sizes);
-  Value* y = b.input("y", sizes);
-  Value* first = b.call("aten.add.Tensor", {{"self", x}, {"other", y}}, sizes, "first", {{"a", "A"}});
-  Value* z = b.input("z", sizes);
-  Value* second = b.call("aten.add.Tensor", {{"self", first}, {"other", z}}, sizes, "second", {{"a", "A"}});
-  Value* third = b.call("aten.add.Tensor", {{"self", second}, {"other", b.buffer("b.w", near())}}, sizes, "third", {{"b", "B"}});
+  Value* x = b.input("x", vector_sizes);
+  Value* y = b.input("y", vector_sizes);
+  Value* first = b.call("aten.add.Tensor", {{"self", x}, {"other", y}}, vector_sizes, "first", {{"a", "A"}});
+  Value* z = b.input("z", vector_sizes);
+  Value* second = b.call("aten.add.Tensor", {{"self", first}, {"other", z}}, vector_sizes, "second", {{"a", "A"}});
+  Value* third = b.call("aten.add.Tensor", {{"self", second}, {"other", b.buffer("b.w", near())}}, vector_sizes, "third", {{"b", "B"}});
   const auto warnings = warnings_of(b.finish({third}), {near(), far(), near()});
   ASSERT_EQ(warnings.size(), 2u);
   expect_parts(warnings[0], {"'a'", "'x'"});

@@ -16,7 +16,7 @@ constexpr Set of(Types... types) {
   return ((Set{1} << static_cast<int>(types)) | ...);
 }
 
-struct Row {
+struct DTypeRow {
   Set types;
   std::initializer_list<std::string_view> arguments;  // "KERNEL" for all operands, "KERNEL:argument" for one
 };
@@ -29,7 +29,7 @@ constexpr Set moved = arithmetic | of(DType::uint16, DType::uint32, DType::uint6
 constexpr Set indices = of(DType::int32, DType::int64);
 constexpr Set masks = of(DType::uint8, DType::boolean);
 
-const Row dtype_rows[] = {
+const DTypeRow dtype_rows[] = {
     {arithmetic,
      {"aten::_to_copy.out",
       "aten::_to_copy.out:out",
@@ -290,7 +290,7 @@ const Row dtype_rows[] = {
 const std::unordered_map<std::string_view, Set>& table() {
   static const std::unordered_map<std::string_view, Set> rows = [] {
     std::unordered_map<std::string_view, Set> map;
-    for (const Row& row : dtype_rows)
+    for (const DTypeRow& row : dtype_rows)
       for (const std::string_view argument : row.arguments) map.emplace(argument, row.types);
     return map;
   }();

@@ -152,6 +152,10 @@ struct Program {
   std::vector<NamedData> named_data;
 };
 
+inline constexpr uint64_t smallest_file = 64;   // bytes; the runtime refuses less
+inline constexpr uint64_t header_position = 8;  // of the extended header, behind the flatbuffer's root and identifier
+inline constexpr uint32_t header_size = 32;
+
 // Sizes of the container around a program.
 struct FileLayout {
   uint64_t program_size = 0;         // flatbuffer with the header

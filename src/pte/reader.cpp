@@ -13,10 +13,7 @@ namespace {
 
 namespace fb = executorch_flatbuffer;
 
-constexpr uint64_t smallest_file = 64;
-constexpr uint64_t header_position = 8;
 constexpr uint32_t smallest_header = 24;  // older files: without the size of the segment data
-constexpr uint32_t header_size = 32;
 
 template <typename T>
 T number_at(std::span<const std::byte> bytes, uint64_t position) {

@@ -6,12 +6,12 @@
 namespace intaglio::pte {
 namespace {
 
-struct Row {
+struct ScalarTypeRow {
   int number;
   const char* name;  // in the program's schema; null when only kernels know the type
   std::optional<DType> dtype;
 };
-const Row scalar_types[] = {
+const ScalarTypeRow scalar_types[] = {
     {0, "BYTE", DType::uint8},
     {1, "CHAR", DType::int8},
     {2, "SHORT", DType::int16},
@@ -42,40 +42,40 @@ const Row scalar_types[] = {
 
 // The row whose `member` is `value`, or null.
 template <typename T>
-const Row* row_with(T Row::*member, const T& value) {
-  for (const Row& row : scalar_types)
+const ScalarTypeRow* row_with(T ScalarTypeRow::*member, const T& value) {
+  for (const ScalarTypeRow& row : scalar_types)
     if (row.*member == value) return &row;
   return nullptr;
 }
-const Row* row_of(int scalar_type) { return row_with<int>(&Row::number, scalar_type); }
-const Row* row_of(DType dtype) { return row_with<std::optional<DType>>(&Row::dtype, dtype); }
+const ScalarTypeRow* row_of(int scalar_type) { return row_with<int>(&ScalarTypeRow::number, scalar_type); }
+const ScalarTypeRow* row_of(DType dtype) { return row_with<std::optional<DType>>(&ScalarTypeRow::dtype, dtype); }
 
 }  // namespace
 
 int8_t scalar_type_of(DType dtype) {
-  const Row* row = row_of(dtype);
+  const ScalarTypeRow* row = row_of(dtype);
   if (row == nullptr || row->name == nullptr)
     throw_unsupported(fmt::format("ExecuTorch programs cannot hold tensors of type {}", name(dtype)));
   return static_cast<int8_t>(row->number);
 }
 
 std::optional<int8_t> kernel_scalar_type(DType dtype) {
-  const Row* row = row_of(dtype);
+  const ScalarTypeRow* row = row_of(dtype);
   return row == nullptr ? std::nullopt : std::optional(static_cast<int8_t>(row->number));
 }
 
 std::optional<DType> dtype_of_scalar_type(int scalar_type) {
-  const Row* row = row_of(scalar_type);
+  const ScalarTypeRow* row = row_of(scalar_type);
   return row == nullptr ? std::nullopt : row->dtype;
 }
 
 bool is_program_scalar_type(int scalar_type) {
-  const Row* row = row_of(scalar_type);
+  const ScalarTypeRow* row = row_of(scalar_type);
   return row != nullptr && row->name != nullptr;
 }
 
 std::string scalar_type_text(int scalar_type) {
-  const Row* row = row_of(scalar_type);
+  const ScalarTypeRow* row = row_of(scalar_type);
   if (row == nullptr) return fmt::format("type {}", scalar_type);
   return row->dtype ? std::string(name(*row->dtype)) : row->name;
 }

@@ -13,7 +13,7 @@ namespace {
 
 constexpr size_t most_dimensions = 16;
 // No machine has more; keeps sums of offsets and sizes from wrapping.
-constexpr uint64_t most_bytes = uint64_t{1} << 40;
+constexpr uint64_t largest_block = uint64_t{1} << 40;
 
 template <typename... Args>
 [[noreturn]] void bad(fmt::format_string<Args...> format, Args&&... args) {
@@ -25,7 +25,7 @@ uint64_t bytes_of(const TensorValue& tensor, size_t index) {
   uint64_t bytes = dtype ? item_size(*dtype) : 4;  // quantized types: at most 4
   for (const int32_t size : tensor.sizes) {
     if (size < 0) bad("value {} is a tensor with the negative size {}", index, size);
-    if (__builtin_mul_overflow(bytes, static_cast<uint64_t>(size), &bytes) || bytes > most_bytes)
+    if (__builtin_mul_overflow(bytes, static_cast<uint64_t>(size), &bytes) || bytes > largest_block)
       bad("value {} is a tensor of more than 2^40 bytes", index);
   }
   return bytes;
@@ -106,9 +106,9 @@ class PlanCheck {
     if (plan_.non_const_buffer_sizes.empty()) bad("non_const_buffer_sizes is empty; its first entry is always there");
     uint64_t together = 0;
     for (const int64_t size : plan_.non_const_buffer_sizes) {
-      if (size < 0 || static_cast<uint64_t>(size) > most_bytes) bad("a planned memory block has {} bytes", size);
+      if (size < 0 || static_cast<uint64_t>(size) > largest_block) bad("a planned memory block has {} bytes", size);
       together += static_cast<uint64_t>(size);
-      if (together > most_bytes) bad("the planned memory blocks have more than 2^40 bytes together");
+      if (together > largest_block) bad("the planned memory blocks have more than 2^40 bytes together");
     }
   }
 

@@ -17,9 +17,6 @@ namespace {
 
 constexpr uint64_t segment_alignment = 128;
 constexpr uint64_t constant_alignment = 16;
-constexpr uint64_t smallest_file = 64;  // the runtime refuses less
-constexpr size_t header_size = 32;
-constexpr size_t header_position = 8;
 
 uint64_t align_up(uint64_t value, uint64_t alignment) { return (value + alignment - 1) / alignment * alignment; }
 

@@ -7,11 +7,14 @@
 #include <gtest/gtest.h>
 #include <intaglio/error.h>
 
+#include "testing/numbers.h"
+
 namespace intaglio::quant {
 namespace {
 
-constexpr float infinity = std::numeric_limits<float>::infinity();
-constexpr float not_a_number = std::numeric_limits<float>::quiet_NaN();
+using test::infinity;
+using test::not_a_number;
+
 constexpr QuantRange int8_range{-128, 127};
 
 template <typename Q>

@@ -11,15 +11,15 @@ namespace intaglio::quant {
 
 namespace {
 
-constexpr int bins = static_cast<int>(Histogram::bins);
+constexpr int bin_count = static_cast<int>(Histogram::bins);
 
 // What the error of any pair of bins of one histogram has in common.
 class ErrorOfBins {
  public:
   ErrorOfBins(std::span<const float> counts, Range range, int64_t levels)
-      : levels_(levels), bin_width_((static_cast<double>(range.max) - static_cast<double>(range.min)) / bins) {
+      : levels_(levels), bin_width_((static_cast<double>(range.max) - static_cast<double>(range.min)) / bin_count) {
     const float width = static_cast<float>(bin_width_);
-    for (int i = 0; i < bins; ++i) {
+    for (int i = 0; i < bin_count; ++i) {
       density_[i] = counts[i] / width;
       index_[i] = static_cast<float>(i);
       if (counts[i] != 0.0f) rows_ |= uint64_t{1} << (i / 32);
@@ -37,7 +37,7 @@ class ErrorOfBins {
                            static_cast<float>(destination / 2),
                            first,
                            static_cast<int>(std::min<int64_t>(levels_, 1 << 16))};
-    const bool kernel_takes_it = levels_ <= (1 << 16) && input.destination_width >= 0x1p-100f && bin_width_ * bins < 0x1p40;
+    const bool kernel_takes_it = levels_ <= (1 << 16) && input.destination_width >= 0x1p-100f && bin_width_ * bin_count < 0x1p40;
     return kernel_takes_it ? kernels().quantization_error(input) : plain(input);
   }
 
@@ -63,8 +63,8 @@ class ErrorOfBins {
     };
     const float half = in.half_width;
     const float whole_bin = (cube(half) - cube(-half)) / 3.0f;
-    std::array<float, bins> norms;
-    for (int i = 0; i < bins; ++i) {
+    std::array<float, bin_count> norms;
+    for (int i = 0; i < bin_count; ++i) {
       const float begin = static_cast<float>(i - in.start) * in.bin_width;
       const float end = begin + in.bin_width;
       const float first_bin = destination(begin);
@@ -81,8 +81,8 @@ class ErrorOfBins {
   int64_t levels_;
   double bin_width_;
   uint64_t rows_ = 0;
-  alignas(64) std::array<float, bins> density_;
-  alignas(64) std::array<float, bins> index_;
+  alignas(64) std::array<float, bin_count> density_;
+  alignas(64) std::array<float, bin_count> index_;
 };
 
 // The quantiles the search steps through: k steps of 1e-5 up from 0, and down from 1, added one by one in double as the
@@ -111,7 +111,7 @@ Range Histogram::search(int64_t levels) const {
   const double total = kernels().sum_bins(counts_.data());
   const auto count_at = [&](double quantile) { return static_cast<float>(quantile * total); };
 
-  int start = 0, end = bins - 1;
+  int start = 0, end = bin_count - 1;
   size_t alpha = 0, beta = 0;  // steps taken up and down
   float least = std::numeric_limits<float>::infinity();
   while (quantiles.up[alpha] < quantiles.down[beta]) {
@@ -142,7 +142,7 @@ Range Histogram::search(int64_t levels) const {
     start = next_start;
     end = next_end;
   }
-  const float bin_width = (range_.max - range_.min) / static_cast<float>(bins);
+  const float bin_width = (range_.max - range_.min) / static_cast<float>(bin_count);
   return {range_.min + bin_width * static_cast<float>(start), range_.min + bin_width * static_cast<float>(end + 1)};
 }
 

@@ -5,10 +5,13 @@
 #include <intaglio/error.h>
 #include <intaglio/quantization.h>
 
+#include "testing/numbers.h"
+
 namespace intaglio {
 namespace {
 
-constexpr float infinity = std::numeric_limits<float>::infinity();
+using test::infinity;
+
 const ObserverSettings activation{.quant_min = -128, .quant_max = 127, .eps = 0x1p-12};
 const ObserverSettings weight{.qscheme = QScheme::per_channel_symmetric, .quant_min = -127, .quant_max = 127, .eps = 0x1p-12};
 

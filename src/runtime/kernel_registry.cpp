@@ -12,13 +12,13 @@
 
 #include "pte/kernel_table.h"
 #include "pte/scalar_type.h"
+#include "runtime/protocol.h"
 #include "runtime/runtime.h"
 #include "runtime/sdk/kernel_abi.h"
 
 namespace intaglio::runtime {
 namespace {
 
-constexpr size_t maximum_rank = 16;
 constexpr uint32_t gave_up = 0xffff;
 
 template <typename Function>

@@ -9,8 +9,6 @@
 namespace intaglio::runtime {
 namespace {
 
-constexpr size_t maximum_rank = 16;  // the runtime's own
-
 [[noreturn]] void throw_garbled(const char* what) {
   throw_bad_input(std::string("the answer of intaglio-runner is garbled (") + what + ")");
 }

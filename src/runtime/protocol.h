@@ -25,6 +25,7 @@ enum class MessageKind : uint32_t { load = 1, run = 2, loaded = 3, outputs = 4, 
 
 inline constexpr uint32_t message_magic = 0x314e5249;
 inline constexpr size_t message_header_size = 16;
+inline constexpr size_t maximum_rank = 16;  // of the runtime's tensors
 
 class MessageWriter {
  public:

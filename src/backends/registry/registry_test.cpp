@@ -5,6 +5,7 @@
 #include "backends/registry/idle_backend_for_tests.h"
 #include "report/explanation.h"
 #include "report/pte_explanation.h"
+#include "testing/errors.h"
 #include "testing/program_builder.h"
 
 namespace intaglio {
@@ -14,16 +15,6 @@ std::vector<Backend> with_idle() {
   std::vector<Backend> known(backends().begin(), backends().end());
   known.push_back(test::idle_backend());
   return known;
-}
-
-std::string message_of(ErrorKind kind, const std::function<void()>& work) {
-  try {
-    work();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), kind);
-    return error.what();
-  }
-  return "";
 }
 
 ExportedProgram relu_and_exp() {
@@ -57,9 +48,9 @@ TEST(Registry, OneRowMakesABackendKnownToRecipes) {
   const Recipe recipe = make_recipe("idle_fp32", {{"naps", "3"}}, known);
   EXPECT_EQ(recipe.settings.integer("naps"), 3);
   EXPECT_EQ(recipe.partitioners.items().at(0)->backend_id(), "IdleBackend");
-  EXPECT_EQ(message_of(ErrorKind::usage, [&] { make_recipe("idle_fp32", {{"naps", "10"}}, known); }),
+  EXPECT_EQ(test::refusal_of(ErrorKind::usage, [&] { make_recipe("idle_fp32", {{"naps", "10"}}, known); }),
             "setting naps=10: must be an integer from 0 to 9");
-  EXPECT_EQ(message_of(ErrorKind::usage, [] { make_recipe("idle_fp32"); }).substr(0, 26), "unknown recipe 'idle_fp32'");
+  EXPECT_EQ(test::refusal_of(ErrorKind::usage, [] { make_recipe("idle_fp32"); }).substr(0, 26), "unknown recipe 'idle_fp32'");
 }
 
 TEST(Registry, OneRowMakesABackendKnownToLowerAndInspect) {
@@ -82,7 +73,7 @@ TEST(Registry, OneRowMakesABackendKnownToVerification) {
   const std::string_view text(reinterpret_cast<const char*>(file.data()), file.size());
   file[text.rfind(test::idle_payload)] = std::byte{'x'};
   EXPECT_NO_THROW(read_pte_contents(file));
-  const std::string message = message_of(ErrorKind::bad_input, [&] { read_pte_contents(file, with_idle()); });
+  const std::string message = test::refusal_of(ErrorKind::bad_input, [&] { read_pte_contents(file, with_idle()); });
   EXPECT_NE(message.find("an idle payload is not idle"), std::string::npos) << message;
 }
 

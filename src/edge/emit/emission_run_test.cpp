@@ -180,7 +180,7 @@ TEST(EmissionRun, DynamicSizesViewsAndSymbols) {
   EXPECT_EQ(floats(outputs[1][0]), (std::vector<float>{-1, -2, -3, -4, -5, -6, -7, 0}));
 }
 
-std::shared_ptr<Subgraph> branch(const char* op) {
+std::shared_ptr<Subgraph> branch_of(const char* op) {
   auto graph = std::make_unique<Graph>();
   Value* in = graph->add_input(0, {TensorMeta::contiguous(DType::float32, {2}), "a"});
   Node& first = graph->insert_before(nullptr, Op::get(op), {{"self", in}}, {{TensorMeta::contiguous(DType::float32, {2})}});
@@ -197,7 +197,7 @@ TEST(EmissionRun, CondTakesOneBranch) {
   Value* big = b.call("aten.mul.Tensor", {{"self", x}, {"other", x}}, {2});
   const std::vector<Value*> results =
       b.raw("higher_order.cond",
-            {{"", p}, {"", branch("aten.neg.default")}, {"", branch("aten.relu.default")}, {"", std::vector<Value*>{x}}}, {{2}, {2}})
+            {{"", p}, {"", branch_of("aten.neg.default")}, {"", branch_of("aten.relu.default")}, {"", std::vector<Value*>{x}}}, {{2}, {2}})
           .outputs();
   Value* y = b.call("aten.add.Tensor", {{"self", results[0]}, {"other", big}}, {2});
   b.output(y);

@@ -97,6 +97,15 @@ inline std::vector<runtime::RunValue> samples_for(const ExportedProgram& program
   return inputs;
 }
 
+// A batch of 1 to 8; samples have 3.
+inline SymInt batch(ProgramBuilder& t) {
+  t.program.range_constraints["s0"] = {1, 8};
+  return SymInt(parse_sym_expr("s0"), "s0", 3);
+}
+inline Value* half(ProgramBuilder& t, std::vector<SymInt> sizes) { return t.input(std::move(sizes), DType::float16); }
+inline Value* relu(ProgramBuilder& t, Value* x) { return t("aten.relu.default", x); }
+inline Value* relu6(ProgramBuilder& t, Value* x) { return t("aten.hardtanh.default", x, 0.0, 6.0); }
+
 inline void build(ProgramBuilder& t, const Build& builder) { t.returns(builder(t)); }
 
 inline void expect_close(const Tensor& got, const Tensor& expected, double tolerance) {

@@ -43,7 +43,7 @@ Build average(bool counted, int64_t divisor) {
   };
 }
 
-const Case cases[] = {
+const Case beyond_cases[] = {
     {"pow_minus_2", power(-2)},
     {"pow_minus_1", power(-1)},
     {"pow_minus_half", power(-0.5)},
@@ -100,7 +100,7 @@ const Case cases[] = {
     {"nearest_uneven", nearest({2, 3, 6, 7}, 3, 1)},
 };
 
-INSTANTIATE_TEST_SUITE_P(Xnnpack, Beyond, testing::ValuesIn(cases), [](const auto& info) { return std::string(info.param.name); });
+INSTANTIATE_TEST_SUITE_P(Xnnpack, Beyond, testing::ValuesIn(beyond_cases), [](const auto& info) { return std::string(info.param.name); });
 
 }  // namespace
 }  // namespace intaglio::xnnpack

@@ -10,12 +10,6 @@ class Blocks : public testing::TestWithParam<Case> {};
 
 TEST_P(Blocks, AgreeWithPortableKernels) { expect_agreement(GetParam()); }
 
-SymInt batch(ProgramBuilder& t) {
-  t.program.range_constraints["s0"] = {1, 8};
-  return SymInt(parse_sym_expr("s0"), "s0", 3);
-}
-Value* half(ProgramBuilder& t, std::vector<SymInt> sizes) { return t.input(std::move(sizes), DType::float16); }
-
 // mean, sum or amax: of a tensor over dimensions.
 Build reduction(const char* op, std::vector<SymInt> sizes, Ints dims, bool keepdim) {
   return [=](ProgramBuilder& t) { return Results{t(op, t.input(sizes), dims, keepdim)}; };
@@ -43,7 +37,7 @@ Build chosen(std::vector<bool> mask, double fill, bool fill_first) {
 }
 const double infinity = std::numeric_limits<double>::infinity();
 
-const Case cases[] = {
+const Case block_cases[] = {
     {"mean_last", reduction("aten.mean.dim", {2, 3, 7}, {-1}, true)},
     {"mean_last_dropped", reduction("aten.mean.dim", {2, 3, 7}, {2}, false)},
     {"mean_last_two", reduction("aten.mean.dim", {2, 3, 7}, {1, 2}, false)},
@@ -120,7 +114,7 @@ const Case cases[] = {
     {"where_number_first", chosen({true, false, true, false}, -0.75, true)},
 };
 
-INSTANTIATE_TEST_SUITE_P(Xnnpack, Blocks, testing::ValuesIn(cases), [](const auto& info) { return std::string(info.param.name); });
+INSTANTIATE_TEST_SUITE_P(Xnnpack, Blocks, testing::ValuesIn(block_cases), [](const auto& info) { return std::string(info.param.name); });
 
 }  // namespace
 }  // namespace intaglio::xnnpack

@@ -16,9 +16,6 @@ using Quantize = Value* (ProgramBuilder::*)(Value*);
 constexpr Quantize by_tensor = &ProgramBuilder::dynamic_qdq, by_row = &ProgramBuilder::dynamic_rows;
 
 Value* bias(ProgramBuilder& t, const char* name, int64_t channels) { return t.weight(name, {channels}); }
-Value* relu(ProgramBuilder& t, Value* x) { return t("aten.relu.default", x); }
-Value* relu6(ProgramBuilder& t, Value* x) { return t("aten.hardtanh.default", x, 0.0, 6.0); }
-
 Value* linear(ProgramBuilder& t, Value* x, const char* name, Sizes weight) {
   return t("aten.linear.default", x, t.int8_weight(name, weight), bias(t, (std::string(name) + "_b").c_str(), weight[0]));
 }
@@ -115,7 +112,7 @@ Value* floats(ProgramBuilder& t, Value* x) {
 // Absolute: a number between two steps may be rounded to either.
 constexpr double near = 0.02;
 
-const Case cases[] = {
+const Case dynamic_cases[] = {
     {"linear", linear_of({3, 9}, by_row), near},
     {"linear_one_row", linear_of({1, 9}, by_tensor), near},
     {"linear_by_tensor_runs_by_row", linear_of({3, 9}, by_tensor), near, linear_of({3, 9}, by_row)},
@@ -206,7 +203,7 @@ const Case cases[] = {
      near},
 };
 
-INSTANTIATE_TEST_SUITE_P(Xnnpack, DynamicAgreement, testing::ValuesIn(cases),
+INSTANTIATE_TEST_SUITE_P(Xnnpack, DynamicAgreement, testing::ValuesIn(dynamic_cases),
                          [](const auto& info) { return std::string(info.param.name); });
 
 }  // namespace

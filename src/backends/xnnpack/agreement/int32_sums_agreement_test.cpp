@@ -8,9 +8,13 @@
 
 #include "backends/xnnpack/agreement/agreement_for_tests.h"
 #include "ir/parser.h"
+#include "testing/numbers.h"
 
 namespace intaglio::xnnpack::agreement {
 namespace {
+
+using test::noise;
+using test::sqnr;
 
 struct Layer {
   const char* name;
@@ -107,25 +111,6 @@ ExportedProgram program_of(const Layer& layer, double share) {
   std::string text = layer.program;
   const size_t place = text.find("BIAS");
   return parse_program(text.replace(place, 4, fmt::format("[{}, {}, {}, 0.5]", b, -b / 3, b / 7)));
-}
-
-Tensor noise(const Sizes& sizes, float low, float high, uint32_t seed) {
-  Tensor tensor = Tensor::empty(DType::float32, sizes);
-  for (int64_t i = 0; i < tensor.numel(); ++i) {
-    seed = seed * 1664525u + 1013904223u;
-    tensor.mutable_data<float>()[i] = low + (high - low) * static_cast<float>(seed >> 8) / static_cast<float>(1 << 24);
-  }
-  return tensor;
-}
-
-double sqnr(const Tensor& reference, const Tensor& candidate) {
-  double signal = 0, error = 1e-30;
-  for (int64_t i = 0; i < reference.numel(); ++i) {
-    const double r = reference.data<float>()[i];
-    signal += r * r;
-    error += std::pow(r - candidate.data<float>()[i], 2);
-  }
-  return 10 * std::log10(signal / error);
 }
 
 struct Converted {

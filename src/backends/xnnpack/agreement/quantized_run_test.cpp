@@ -11,6 +11,7 @@
 
 #include "pt2e/networks_for_tests.h"
 #include "runtime/runtime.h"
+#include "testing/numbers.h"
 
 namespace intaglio::xnnpack {
 namespace {
@@ -19,25 +20,6 @@ using namespace test;
 
 const QuantizationConfig fixed = get_symmetric_quantization_config({.is_per_channel = true});
 const QuantizationConfig dynamic = get_symmetric_quantization_config({.is_per_channel = true, .is_dynamic = true});
-
-Tensor noise(Sizes sizes, uint32_t seed) {
-  Tensor tensor = Tensor::empty(DType::float32, std::move(sizes));
-  for (int64_t i = 0; i < tensor.numel(); ++i) {
-    seed = seed * 1664525u + 1013904223u;
-    tensor.mutable_data<float>()[i] = static_cast<float>(seed >> 8) / static_cast<float>(1 << 23) - 1;
-  }
-  return tensor;
-}
-
-double sqnr(const Tensor& reference, const Tensor& candidate) {
-  double signal = 0, error = 1e-30;
-  for (int64_t i = 0; i < reference.numel(); ++i) {
-    const double r = reference.data<float>()[i];
-    signal += r * r;
-    error += std::pow(r - candidate.data<float>()[i], 2);
-  }
-  return 10 * std::log10(signal / error);
-}
 
 size_t count(const ExportedProgram& program, std::string_view op) {
   size_t found = 0;
@@ -58,13 +40,13 @@ Outcome run(ExportedProgram (*make)(), const XnnpackQuantizer& quantizer) {
   const ExportedProgram floats = make();
   const Sizes sizes = floats.user_inputs().front()->meta().static_sizes();
   PreparedProgram prepared = prepare_pt2e(make(), quantizer);
-  for (uint32_t seed = 1; seed <= 4; ++seed) prepared({noise(sizes, seed)});
+  for (uint32_t seed = 1; seed <= 4; ++seed) prepared({noise(sizes, -1, 1, seed)});
   ExportedProgram converted = convert_pt2e(std::move(prepared));
 
   Outcome outcome;
   outcome.dynamic_tensors = count(converted, "quantized_decomposed.choose_qparams.tensor");
   outcome.static_tensors = count(converted, "quantized_decomposed.quantize_per_tensor.default");
-  const Tensor input = noise(sizes, 99);
+  const Tensor input = noise(sizes, -1, 1, 99);
   const Tensor reference = Interpreter(floats, {.threads = 1}).run({input}).front();
   EXPECT_GT(std::abs(reference.data<float>()[0]), 1e-2);
   outcome.converted_sqnr = sqnr(reference, Interpreter(converted, {.threads = 1}).run({input}).front());

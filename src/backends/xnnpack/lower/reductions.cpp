@@ -30,7 +30,7 @@ ValueId greatest(Lowering& lowering, ValueId image, NodeKind kind) {
   return lowering.compute(kind, {image}, window, pooled_dims(lowering, image), flags::keep_dims);
 }
 
-void finish(Lowering& lowering, const Node& node, ValueId reduced) {
+void in_result_shape(Lowering& lowering, const Node& node, ValueId reduced) {
   lowering.emit(NodeKind::StaticReshape, {reduced}, reshape_attributes(*node.output()));
 }
 
@@ -44,7 +44,7 @@ void pool_image(Lowering& lowering, const Node& node, NodeKind kind) {
   dims[2] = dims[3] = 1;
   const ValueId pooled = lowering.intermediate(lowering.result(), dims);
   lowering.emit_to(pooled, kind, {input}, {}, flags::keep_dims);
-  finish(lowering, node, pooled);
+  in_result_shape(lowering, node, pooled);
 }
 
 // `total`: the sum, not the mean.
@@ -57,14 +57,14 @@ void add_up(Lowering& lowering, const Node& node, bool total) {
   if (run.is_trailing() && lowering.value(input).type == DataType::fp32) {
     const ValueId sum = row_sums(lowering, merged_last(lowering, input, run.count), total ? 1 : 1 / count);
     if (lowering.dims_of(node.output()) == lowering.value(sum).dims) lowering.alias(sum);
-    else finish(lowering, node, sum);
+    else in_result_shape(lowering, node, sum);
     return;
   }
   const ValueId image = as_image(lowering, input, run);
   const ValueId pooled = lowering.intermediate(lowering.result(), pooled_dims(lowering, image));
   lowering.emit_to(pooled, NodeKind::GlobalAvgPooling2d, {image}, {}, flags::keep_dims);
   const bool scaled = total && count != 1;
-  finish(lowering, node, scaled ? lowering.compute(NodeKind::Multiply, {pooled, lowering.number(count, pooled)}) : pooled);
+  in_result_shape(lowering, node, scaled ? lowering.compute(NodeKind::Multiply, {pooled, lowering.number(count, pooled)}) : pooled);
 }
 
 }  // namespace
@@ -78,14 +78,14 @@ void mean(Lowering& lowering, const Node& node, NodeKind kind) {
 void sum(Lowering& lowering, const Node& node, NodeKind) { add_up(lowering, node, true); }
 
 void maximum_of(Lowering& lowering, const Node& node, NodeKind kind) {
-  finish(lowering, node, greatest(lowering, as_image(lowering, lowering.operand("self"), *reduced_run(node)), kind));
+  in_result_shape(lowering, node, greatest(lowering, as_image(lowering, lowering.operand("self"), *reduced_run(node)), kind));
 }
 
 // The least is the greatest of the negated.
 void minimum_of(Lowering& lowering, const Node& node, NodeKind kind) {
   const ValueId image = as_image(lowering, lowering.operand("self"), *reduced_run(node));
   const ValueId least = lowering.compute(NodeKind::Negate, {greatest(lowering, lowering.compute(NodeKind::Negate, {image}), kind)});
-  finish(lowering, node, least);
+  in_result_shape(lowering, node, least);
 }
 
 }  // namespace intaglio::xnnpack::lower

@@ -1,6 +1,0 @@
-// The same for tests.
-#pragma once
-
-#include <gtest/gtest.h>
-
-#include "../precompiled.h"
