@@ -9,6 +9,9 @@ import pytest
 import torch
 
 LAYERS, WIDTH = 8, 2048  # 134 MB of floats, 34 MB of integers, 4 MB of them in a layer
+LAYER = 4.2  # MB of integers in a layer, of which each thread makes one
+# 3 to 7 MB are the program itself; a machine that gives every allocation huge pages adds some 4.
+SLACK = 12
 DYNAMIC = "xnnpack_pt2e_int8_dynamic_per_channel"
 STATIC = "xnnpack_pt2e_int8_static_per_channel"
 
@@ -45,7 +48,7 @@ def test_quantized_weights_are_made_while_they_are_written(build, intaglio, fold
         for recipe in (["--recipe", DYNAMIC], ["--recipe", STATIC, "--plan", plan]):
             arguments = [command, folder / "model.pt2", "-o", folder / f"out.{kind}", *recipe, "--threads", threads]
             peak = peak_megabytes([build / "intaglio", *arguments])
-            assert 0 < peak < 6 + 4.2 * threads, (command, recipe)
+            assert 0 < peak < SLACK + LAYER * threads, (command, recipe)
             assert (folder / f"out.{kind}").stat().st_size > LAYERS * WIDTH**2
 
 
@@ -54,5 +57,5 @@ def test_calibration_reads_large_weights_where_they_lie(build, folder, threads):
     out = folder / "calibrated.pte"
     arguments = ["--recipe", STATIC, "--calibrate", folder / "sample.npy", "--threads", threads]
     peak = peak_megabytes([build / "intaglio", "build", folder / "model.pt2", "-o", out, *arguments])
-    assert 0 < peak < 10 + 4.2 * threads  # a packed copy of one layer alone is 16.8
+    assert 0 < peak < SLACK + LAYER * threads  # a packed copy of one layer alone is 16.8
     assert out.stat().st_size > LAYERS * WIDTH**2

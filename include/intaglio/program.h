@@ -94,8 +94,11 @@ class ExportedProgram {
   std::string source;  // the file it came from, for messages
   // What the reader does not understand, kept for the writer: place ("", "graph_module", ...) to field to JSON text.
   std::map<std::string, std::map<std::string, std::string>> carried;
-  // Files of the archive that the reader does not look into (sample inputs, extra files), by name below the root.
+  // Files of the archive that the reader does not look into but keeps for the writer (extra files), by name below the root.
   std::map<std::string, std::shared_ptr<Storage>> carried_files;
+  // Files of the archive that no writer repeats, by name below the root: sample inputs and whatever else may be a pickle or
+  // code, which PyTorch would run when it loads them.
+  std::vector<std::string> left_out_files;
 
   // ---- questions
   const InputSpec* spec_of(const Value* input) const;  // null when not a graph input

@@ -41,7 +41,8 @@ class Storage {
 
   std::span<const std::byte> bytes() const;  // runs the pending check or computation
   size_t size() const { return size_; }      // does not
-  std::byte* writable() { return owned_; }   // null unless owned
+  bool is_computed() const { return computation_ != nullptr; }
+  std::byte* writable() { return owned_; }  // null unless owned
 
  private:
   Storage() = default;

@@ -7,55 +7,107 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <charconv>
+#include <csignal>
 #include <cstring>
 
 #include <fmt/format.h>
 #include <intaglio/error.h>
+
+#include "base/mapped_file.h"
 
 namespace intaglio {
 namespace {
 
 constexpr size_t buffer_bytes = 1 << 16;
 
-std::filesystem::path beside(const std::filesystem::path& target) {
-  static std::atomic<unsigned> counter{0};
-  std::filesystem::path folder = target.parent_path();
-  if (folder.empty()) folder = ".";
-  return folder / fmt::format(".{}.{}.{}.tmp", target.filename().string().substr(0, 200), ::getpid(), counter++);
+// `.name.PID.N.tmp` in the target's folder; the name is cut so that the whole stays one that file systems take.
+std::string temporary_prefix(const std::filesystem::path& target) { return fmt::format(".{}.", target.filename().string().substr(0, 200)); }
+
+std::filesystem::path folder_of(const std::filesystem::path& target) {
+  const std::filesystem::path folder = target.parent_path();
+  return folder.empty() ? "." : folder;
 }
 
-// A link is followed, so that what it points to is replaced and the link stays.
-std::filesystem::path resolved(const std::filesystem::path& target) {
-  std::error_code ignored;
-  if (!std::filesystem::is_symlink(target, ignored)) return target;
-  std::filesystem::path real = std::filesystem::weakly_canonical(target, ignored);
-  return ignored ? target : real;
+std::filesystem::path next_temporary(const std::filesystem::path& target) {
+  static std::atomic<unsigned> counter{0};
+  return folder_of(target) / fmt::format("{}{}.{}.tmp", temporary_prefix(target), ::getpid(), counter++);
+}
+
+// The process that wrote a file of this name, 0 if it is none of these names.
+pid_t writer_of(std::string_view name, std::string_view prefix) {
+  if (!name.starts_with(prefix) || !name.ends_with(".tmp")) return 0;
+  name.remove_prefix(prefix.size());
+  pid_t writer = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), writer);
+  return error == std::errc() && end != name.data() + name.size() && *end == '.' && writer > 0 ? writer : 0;
+}
+
+// What killed runs left beside the target: regular files of ours whose process is gone.
+void remove_abandoned(const std::filesystem::path& target) {
+  const std::string prefix = temporary_prefix(target);
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder_of(target), error)) {
+    const pid_t writer = writer_of(entry.path().filename().native(), prefix);
+    if (writer == 0 || ::kill(writer, 0) == 0 || errno != ESRCH) continue;
+    struct stat status {};
+    if (::lstat(entry.path().c_str(), &status) == 0 && S_ISREG(status.st_mode) && status.st_uid == ::geteuid())
+      ::unlink(entry.path().c_str());
+  }
+}
+
+// Links followed to the end, also to a file that does not exist yet.
+std::filesystem::path resolved(std::filesystem::path target) {
+  constexpr int most_links = 40;  // what Linux itself follows
+  std::error_code error;
+  for (int links = 0; std::filesystem::is_symlink(std::filesystem::symlink_status(target, error)); ++links) {
+    if (links == most_links) throw_bad_input(escaped(target.string()) + ": cannot be written: its links lead in a circle");
+    target = target.parent_path() / std::filesystem::read_symlink(target, error);
+  }
+  return target;
+}
+
+void require_regular(const std::filesystem::path& target) {
+  const std::filesystem::file_type type = target.filename().empty() ? std::filesystem::file_type::directory : [&] {
+    std::error_code ignored;
+    return std::filesystem::status(target, ignored).type();
+  }();
+  if (type == std::filesystem::file_type::directory)
+    throw_bad_input(fmt::format("{}: cannot be written: is a directory, name a file", escaped(target.string())));
+  if (type != std::filesystem::file_type::regular && type != std::filesystem::file_type::not_found &&
+      type != std::filesystem::file_type::none)
+    throw_bad_input(fmt::format("{}: cannot be written: is a device or a pipe, name a file", escaped(target.string())));
 }
 
 }  // namespace
 
-AtomicFile::AtomicFile(std::filesystem::path target) : target_(resolved(target)), temporary_(beside(target_)) {
-  std::error_code ignored;
-  if (target_.filename().empty() || std::filesystem::is_directory(target_, ignored))
-    throw_bad_input(fmt::format("{}: cannot be written: is a directory, name a file", escaped(target_.string())));
-  // A file without a name vanishes with its process, however that ends. Not every file system has them.
-  fd_ = ::open(temporary_.parent_path().c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
-  if (fd_ < 0) {
-    fd_ = ::open(temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    named_ = true;
-  }
-  if (fd_ < 0) fail("cannot be written");
+AtomicFile::AtomicFile(std::filesystem::path target) : target_(resolved(std::move(target))) {
+  require_regular(target_);
+  remove_abandoned(target_);
+  // A file without a name vanishes with its process, however that ends. It gets its name through /proc. Not every file system
+  // has them.
+  if (::access("/proc/self/fd", X_OK) == 0) fd_ = ::open(folder_of(target_).c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
+  if (fd_ < 0) open_named();
   buffer_.reserve(buffer_bytes);
 }
 
+// A name that is taken, by whatever, is passed over.
+void AtomicFile::open_named() {
+  for (int tries = 0; tries < 1000 && fd_ < 0; ++tries) {
+    const std::filesystem::path name = next_temporary(target_);
+    fd_ = ::open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd_ >= 0) named_ = Leftover(name);
+    else if (errno != EEXIST) break;
+  }
+  if (fd_ < 0) fail("cannot be written");
+}
+
 AtomicFile::~AtomicFile() {
-  if (fd_ < 0) return;
-  ::close(fd_);
-  if (named_) ::unlink(temporary_.c_str());
+  if (fd_ >= 0) ::close(fd_);
 }
 
 std::filesystem::path AtomicFile::temporary_path() const {
-  return named_ ? temporary_ : std::filesystem::path(fmt::format("/proc/self/fd/{}", fd_));
+  return named_.path().empty() ? std::filesystem::path(fmt::format("/proc/self/fd/{}", fd_)) : named_.path();
 }
 
 void AtomicFile::fail(const char* what) {
@@ -109,14 +161,17 @@ void AtomicFile::flush() {
 
 void AtomicFile::commit() {
   flush();
+  require_mapped_files_unchanged();
   struct stat existing {};
-  if (::stat(target_.c_str(), &existing) == 0) ::fchmod(fd_, existing.st_mode & 07777);
+  if (::stat(target_.c_str(), &existing) == 0) ::fchmod(fd_, existing.st_mode & 0777);
   if (::fsync(fd_) != 0) fail("writing failed");
-  if (!named_) {
-    if (::linkat(AT_FDCWD, temporary_path().c_str(), AT_FDCWD, temporary_.c_str(), AT_SYMLINK_FOLLOW) != 0) fail("cannot be written");
-    named_ = true;
+  for (int tries = 0; named_.path().empty(); ++tries) {
+    const std::filesystem::path name = next_temporary(target_);
+    if (::linkat(AT_FDCWD, temporary_path().c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0) named_ = Leftover(name);
+    else if (errno != EEXIST || tries == 1000) fail("cannot be written");
   }
-  if (::rename(temporary_.c_str(), target_.c_str()) != 0) fail("cannot be replaced");
+  if (::rename(named_.path().c_str(), target_.c_str()) != 0) fail("cannot be replaced");
+  named_.keep();
   ::close(fd_);
   fd_ = -1;
 }

@@ -2,7 +2,8 @@
 //
 // Bytes go to a temporary file in the target's folder; `commit` makes them durable and renames. Without commit, or when
 // anything fails, the temporary file is removed and the target stays as it was. Where the file system can, the file
-// has no name until then, so that not even a killed process leaves it behind.
+// has no name until then, so that not even a killed process leaves it behind; elsewhere the next run removes what a killed
+// one left.
 #pragma once
 
 #include <cstddef>
@@ -13,11 +14,14 @@
 #include <string_view>
 #include <vector>
 
+#include "base/leftovers.h"
+
 namespace intaglio {
 
 class AtomicFile {
  public:
-  // Bad-input error, naming the target, when the folder is missing or cannot be written to.
+  // A link is followed: what it names is replaced, or made, and the link stays. Bad-input error, naming the target, when the
+  // folder is missing or cannot be written to, when links lead in a circle, or when a folder, device or pipe stands there.
   explicit AtomicFile(std::filesystem::path target);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
@@ -33,15 +37,17 @@ class AtomicFile {
   // What was written so far can be read back here (verification before commit).
   std::filesystem::path temporary_path() const;
   void flush();
+  // The mode of a file that is replaced is kept, without set-user and the like. Bad-input error when a file that was mapped
+  // meanwhile has changed: what was written may be made from two states of it.
   void commit();
 
  private:
+  void open_named();
   [[noreturn]] void fail(const char* what);
   void drain(std::span<const std::byte> bytes);
 
   std::filesystem::path target_;
-  std::filesystem::path temporary_;  // where it gets a name just before it takes the target's
-  bool named_ = false;
+  Leftover named_;  // once it has a name of its own, just before it takes the target's
   int fd_ = -1;
   uint64_t position_ = 0;
   std::vector<std::byte> buffer_;

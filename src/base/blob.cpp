@@ -1,6 +1,7 @@
 #include <intaglio/blob.h>
 
 #include <algorithm>
+#include <condition_variable>
 #include <mutex>
 
 #include <fmt/format.h>
@@ -19,6 +20,38 @@ void write_zeros(uint64_t count, const Blob::Sink& sink) {
     count -= step;
   }
 }
+
+// Computed tensors that are written at the same time, together: two layers of 4096 x 4096 int8. More threads than that would
+// only multiply what stands in memory. One that is larger alone is let in alone.
+class ComputedMemory {
+ public:
+  explicit ComputedMemory(const Tensor& tensor) : bytes_(tensor.storage()->is_computed() && !inside ? tensor.storage()->size() : 0) {
+    if (bytes_ == 0) return;
+    std::unique_lock lock(mutex);
+    enough.wait(lock, [&] { return in_use == 0 || in_use + bytes_ <= limit; });
+    in_use += bytes_;
+    inside = true;
+  }
+  ~ComputedMemory() {
+    if (bytes_ == 0) return;
+    {
+      const std::lock_guard lock(mutex);
+      in_use -= bytes_;
+    }
+    inside = false;
+    enough.notify_all();
+  }
+  ComputedMemory(const ComputedMemory&) = delete;
+
+ private:
+  static constexpr size_t limit = size_t{32} << 20;
+  inline static std::mutex mutex;
+  inline static std::condition_variable enough;
+  inline static size_t in_use = 0;
+  inline static thread_local bool inside = false;  // one that is computed from another does not wait for itself
+
+  size_t bytes_;
+};
 
 }  // namespace
 
@@ -47,6 +80,7 @@ Blob::Blob(Tensor tensor) {
   if (!tensor.is_contiguous()) throw_bug("a tensor whose bytes are written is not contiguous");
   const size_t size = tensor.nbytes();
   *this = Blob(size, [tensor = std::move(tensor), size](const Sink& sink) {
+    const ComputedMemory memory(tensor);
     const Tensor once = tensor.for_one_use();
     sink({static_cast<const std::byte*>(once.raw()), size});
   });

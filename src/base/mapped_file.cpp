@@ -2,50 +2,125 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
+#include <csignal>
 #include <cstring>
+#include <string>
 
 #include <fmt/format.h>
 #include <intaglio/error.h>
 
 namespace intaglio {
-namespace {
 
-struct Descriptor {
-  int fd = -1;
-  ~Descriptor() {
-    if (fd >= 0) ::close(fd);
+// All that are mapped. A signal handler reads it, so its lock spins and nothing is allocated under it.
+class MappedFiles {
+ public:
+  static void add(MappedFile& file) {
+    const Lock lock;
+    file.next_ = first;
+    if (first) first->previous_ = &file;
+    first = &file;
   }
+  static void remove(MappedFile& file) {
+    const bool changed = file.changed();
+    const Lock lock;
+    if (changed) was_changed.swap(file.shown_);
+    (file.previous_ ? file.previous_->next_ : first) = file.next_;
+    if (file.next_) file.next_->previous_ = file.previous_;
+  }
+  static std::string take_changed() {
+    const Lock lock;
+    std::string found;
+    found.swap(was_changed);
+    for (const MappedFile* file = first; file && found.empty(); file = file->next_)
+      if (file->changed()) found = file->shown_;
+    return found;
+  }
+  static bool contains(const std::byte* address) {
+    const Lock lock;
+    for (const MappedFile* file = first; file; file = file->next_)
+      if (address >= file->data_ && address < file->data_ + file->size_) return true;
+    return false;
+  }
+
+ private:
+  struct Lock {
+    Lock() {
+      while (taken.test_and_set(std::memory_order_acquire)) {}
+    }
+    ~Lock() { taken.clear(std::memory_order_release); }
+  };
+  inline static std::atomic_flag taken;
+  inline static MappedFile* first = nullptr;
+  inline static std::string was_changed;
 };
 
-}  // namespace
+MappedFile::MappedFile(const std::filesystem::path& path) : shown_(escaped(path.string())) {
+  // Non-blocking: opening a pipe nobody writes to would wait for ever.
+  fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd_ < 0) {
+    if (errno == ENOENT) throw_bad_input(fmt::format("{}: no such file; check the path", shown_));
+    throw_bad_input(fmt::format("{}: cannot be opened: {}", shown_, std::strerror(errno)));
+  }
+  try {
+    if (::fstat(fd_, &opened_) != 0) throw_bad_input(fmt::format("{}: {}", shown_, std::strerror(errno)));
+    if (S_ISDIR(opened_.st_mode)) throw_bad_input(fmt::format("{}: is a directory, a file is needed", shown_));
+    if (!S_ISREG(opened_.st_mode)) throw_bad_input(fmt::format("{}: is not a regular file; write it to one first", shown_));
+    if (opened_.st_size > 0) {
+      void* data = ::mmap(nullptr, static_cast<size_t>(opened_.st_size), PROT_READ, MAP_PRIVATE, fd_, 0);
+      if (data == MAP_FAILED) throw_bad_input(fmt::format("{}: cannot be mapped: {}", shown_, std::strerror(errno)));
+      data_ = static_cast<const std::byte*>(data);
+      size_ = static_cast<size_t>(opened_.st_size);
+    }
+  } catch (...) {
+    ::close(fd_);
+    throw;
+  }
+  MappedFiles::add(*this);
+}
 
 std::shared_ptr<MappedFile> MappedFile::open(const std::filesystem::path& path) {
-  const std::string shown = escaped(path.string());
-  Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
-  if (file.fd < 0) {
-    if (errno == ENOENT) throw_bad_input(fmt::format("{}: no such file; check the path", shown));
-    throw_bad_input(fmt::format("{}: cannot be opened: {}", shown, std::strerror(errno)));
-  }
-  struct stat status {};
-  if (::fstat(file.fd, &status) != 0) throw_bad_input(fmt::format("{}: {}", shown, std::strerror(errno)));
-  if (S_ISDIR(status.st_mode)) throw_bad_input(fmt::format("{}: is a directory, a file is needed", shown));
-  if (!S_ISREG(status.st_mode)) throw_bad_input(fmt::format("{}: is not a regular file", shown));
-
-  std::shared_ptr<MappedFile> result(new MappedFile);
-  if (status.st_size == 0) return result;
-  void* data = ::mmap(nullptr, static_cast<size_t>(status.st_size), PROT_READ, MAP_PRIVATE, file.fd, 0);
-  if (data == MAP_FAILED) throw_bad_input(fmt::format("{}: cannot be mapped: {}", shown, std::strerror(errno)));
-  result->data_ = static_cast<const std::byte*>(data);
-  result->size_ = static_cast<size_t>(status.st_size);
-  return result;
+  return std::shared_ptr<MappedFile>(new MappedFile(path));
 }
 
 MappedFile::~MappedFile() {
+  MappedFiles::remove(*this);
   if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+  ::close(fd_);
+}
+
+bool MappedFile::changed() const {
+  struct stat now {};
+  if (::fstat(fd_, &now) != 0) return false;
+  return now.st_size != opened_.st_size || now.st_mtim.tv_sec != opened_.st_mtim.tv_sec || now.st_mtim.tv_nsec != opened_.st_mtim.tv_nsec;
+}
+
+void require_mapped_files_unchanged() {
+  if (const std::string changed = MappedFiles::take_changed(); !changed.empty())
+    throw_bad_input(changed + ": was changed while it was read, and nothing was written; run again when nothing else writes to it");
+}
+
+namespace {
+
+void put_zeros(int, siginfo_t* info, void*) {
+  const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  void* start = reinterpret_cast<void*>(reinterpret_cast<uintptr_t>(info->si_addr) & ~(page - 1));
+  if (MappedFiles::contains(static_cast<const std::byte*>(info->si_addr)) &&
+      ::mmap(start, page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED)
+    return;
+  std::signal(SIGBUS, SIG_DFL);  // not ours: the same instruction ends the process
+}
+
+}  // namespace
+
+void survive_truncated_files() {
+  struct sigaction action {};
+  action.sa_sigaction = put_zeros;
+  action.sa_flags = SA_SIGINFO;
+  ::sigaction(SIGBUS, &action, nullptr);
 }
 
 }  // namespace intaglio

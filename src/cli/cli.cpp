@@ -7,12 +7,16 @@
 #include <fmt/format.h>
 #include <intaglio/error.h>
 
+#include "base/mapped_file.h"
+#include "cli/output.h"
+#include "cli/signals.h"
+
 namespace intaglio::cli {
 namespace {
 
 enum ExitStatus { status_done = 0, status_input_at_fault = 1, status_command_line_at_fault = 2, status_bug = 3 };
 
-void complain(const std::string& message) { fmt::print(stderr, "intaglio: {}\n", message); }
+void complain(const std::string& message) { fmt::print(stderr, "intaglio: {}\n", escaped(message, std::string::npos)); }
 
 int report(const Error& error) {
   switch (error.kind()) {
@@ -38,6 +42,8 @@ int main(int argc, const char* const* argv) {
   // A closed pipe is an error of the write, not the end of the process; a file size limit likewise.
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);
+  survive_truncated_files();
+  clean_up_on_signals();
 
   CLI::App app("Quantizes PyTorch exported programs (.pt2) and lowers them to ExecuTorch programs (.pte).", "intaglio");
   app.set_version_flag("--version", "intaglio " INTAGLIO_VERSION);
@@ -53,6 +59,7 @@ int main(int argc, const char* const* argv) {
 
   try {
     app.parse(argc, argv);
+    require_mapped_files_unchanged();
     if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
       complain("writing to standard output failed");
       return status_input_at_fault;

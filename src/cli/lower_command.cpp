@@ -7,6 +7,7 @@
 #include <intaglio/pt2.h>
 
 #include "cli/explanation_text.h"
+#include "cli/files.h"
 #include "cli/flow.h"
 #include "cli/step_dump.h"
 
@@ -21,7 +22,7 @@ struct LowerArguments {
   std::string dump;
 };
 
-std::vector<std::pair<std::string, ExportedProgram>> load_methods(const std::vector<std::string>& models) {
+std::vector<std::pair<std::string, ExportedProgram>> load_methods(const std::vector<std::string>& models, const std::string& out) {
   std::vector<std::pair<std::string, ExportedProgram>> methods;
   for (const std::string& model : models) {
     // A path may hold `=`; a method's name is an identifier in front of the first one.
@@ -31,7 +32,9 @@ std::vector<std::pair<std::string, ExportedProgram>> load_methods(const std::vec
     const std::string name = named ? model.substr(0, equals) : "forward";
     for (const auto& [other, program] : methods)
       if (other == name) throw_usage(fmt::format("two programs are the method '{}': name them, as in prefill=A.pt2 decode=B.pt2", name));
-    methods.emplace_back(name, load_exported_program(named ? model.substr(equals + 1) : model));
+    const std::string path = named ? model.substr(equals + 1) : model;
+    require_distinct_files({path}, {out});
+    methods.emplace_back(name, load_exported_program(path));
   }
   return methods;
 }
@@ -41,7 +44,7 @@ void lower(const LowerArguments& arguments, const CommonOptions& common) {
   PartitionerList partitioners;
   for (const std::string& backend : arguments.backends) add_backend(partitioners, backend, {{"compat", arguments.compat}});
   StepClock clock;
-  std::vector<std::pair<std::string, ExportedProgram>> methods = load_methods(arguments.models);
+  std::vector<std::pair<std::string, ExportedProgram>> methods = load_methods(arguments.models, arguments.out);
   const std::string first_model = methods.front().second.source;
   clock.step("load");
   StepDump dump(arguments.dump);

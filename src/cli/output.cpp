@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include <fmt/format.h>
+#include <intaglio/error.h>
 
 namespace intaglio::cli {
 namespace {
@@ -21,7 +22,28 @@ Json document(const char* schema) { return Json{{"schema", schema}}; }
 
 void print(const Json& document) {
   // Strings from files may hold bytes that are not UTF-8: they are replaced, the document stays valid.
-  fmt::print("{}\n", document.dump(2, ' ', false, Json::error_handler_t::replace));
+  // DEL and the C1 controls are the ones that JSON lets through.
+  std::string text = document.dump(2, ' ', false, Json::error_handler_t::replace), printable;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const unsigned char next = i + 1 < text.size() ? static_cast<unsigned char>(text[i + 1]) : 0;
+    if (byte == 0x7F) printable += "\\u007f";
+    else if (byte == 0xC2 && next >= 0x80 && next < 0xA0) printable += fmt::format("\\u{:04x}", next), ++i;
+    else printable += text[i];
+  }
+  fmt::print("{}\n", printable);
+}
+
+void say(std::FILE* stream, std::string_view text) {
+  std::string printable;
+  while (!text.empty()) {
+    const size_t line = text.find('\n');
+    printable += escaped(text.substr(0, line), std::string::npos);
+    if (line == std::string_view::npos) break;
+    printable += '\n';
+    text.remove_prefix(line + 1);
+  }
+  fmt::print(stream, "{}", printable);
 }
 
 std::string table(const std::vector<std::vector<std::string>>& rows, const std::vector<size_t>& right) {

@@ -1,9 +1,12 @@
 // Printing: tables for people, one JSON document for programs.
 #pragma once
 
+#include <cstdio>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 namespace intaglio::cli {
@@ -13,6 +16,14 @@ using Json = nlohmann::ordered_json;
 // A document of the named schema, `intaglio.build/1`.
 Json document(const char* schema);
 void print(const Json& document);
+
+// All that people read goes through here: names and paths from files may hold bytes that a terminal acts on, and are printed
+// escaped, line ends apart.
+void say(std::FILE* stream, std::string_view text);
+template <typename... Arguments>
+void say(fmt::format_string<Arguments...> format, Arguments&&... arguments) {
+  say(stdout, fmt::format(format, std::forward<Arguments>(arguments)...));
+}
 
 // Columns padded to their widest cell, numbers (columns in `right`) to the right.
 std::string table(const std::vector<std::vector<std::string>>& rows, const std::vector<size_t>& right = {});

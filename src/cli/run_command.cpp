@@ -8,6 +8,7 @@
 #include <intaglio/error.h>
 
 #include "cli/cli.h"
+#include "cli/files.h"
 #include "cli/output.h"
 #include "report/executable.h"
 
@@ -40,6 +41,7 @@ Json summary(const Tensor& tensor) {
 void run(const RunArguments& arguments, const CommonOptions& common) {
   if (!arguments.out.empty() && !arguments.out.ends_with(".npz"))
     throw_usage(fmt::format("{}: the output of `run` ends in .npz", escaped(arguments.out)));
+  require_distinct_files({arguments.model, arguments.input}, {arguments.out});
   ExecutableOptions options{.threads = common.threads, .method = arguments.method, .repetitions = arguments.repetitions};
   if (arguments.numerics == "integer") options.numerics = Numerics::integer;
   const std::unique_ptr<Executable> program = Executable::open(arguments.model, options);

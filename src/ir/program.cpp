@@ -96,6 +96,7 @@ ExportedProgram ExportedProgram::clone() const {
   copy.source = source;
   copy.carried = carried;
   copy.carried_files = carried_files;
+  copy.left_out_files = left_out_files;
   return copy;
 }
 

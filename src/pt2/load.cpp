@@ -128,14 +128,6 @@ void read_state(Archive& archive, ExportedProgram& program) {
   StateReader weights = within(weights_place().config, [&] { return StateReader(archive, weights_place()); });
   StateReader constants = within(constants_place().config, [&] { return StateReader(archive, constants_place()); });
   for (const InputSpec& spec : program.input_specs) {
-    if (spec.kind == InputSpec::Kind::custom_object) {
-      if (auto entry = constants.opaque(spec.target)) {
-        program.carried["constants"].emplace(spec.target, std::move(entry->first));
-        const std::string name = constants_place().folder + entry->second;
-        program.carried_files.emplace(name, archive.record(name));
-      }
-      continue;
-    }
     const bool in_weights = spec.kind == InputSpec::Kind::parameter || (spec.kind == InputSpec::Kind::buffer && spec.persistent);
     const bool in_constants = spec.kind == InputSpec::Kind::tensor_constant || (spec.kind == InputSpec::Kind::buffer && !spec.persistent);
     if (in_weights) from_weights.emplace(spec.target, &spec);
@@ -145,13 +137,14 @@ void read_state(Archive& archive, ExportedProgram& program) {
   read_tensors(constants, constants_place(), from_constants, program.constants);
 }
 
-// Everything that is not read here travels on: sample inputs (a pickle, never looked into), extra files.
+// PyTorch hands extra files on as bytes. Anything else that is not rebuilt it may unpickle or load as code: left out.
 void read_carried_files(Archive& archive, ExportedProgram& program) {
   for (const std::string_view name : archive.names()) {
     const bool rebuilt = name.starts_with("models/") || name.starts_with("data/weights/") || name.starts_with("data/constants/") ||
                          name.starts_with(".data/") || name == "version" || name == "archive_format" || name == "archive_version" ||
                          name == "byteorder";
-    if (!rebuilt) program.carried_files.emplace(name, archive.record(name));
+    if (name.starts_with("extra/")) program.carried_files.emplace(name, archive.record(name));
+    else if (!rebuilt) program.left_out_files.emplace_back(name);
   }
 }
 

@@ -53,7 +53,8 @@ TEST(Load, ReadsEveryPartOfTheModel) {
   EXPECT_EQ(program.carried.at("").at("later"), "\"kept\"");
   EXPECT_EQ(program.carried.at("").at("guards_code"), "[\"L['x'].size()[0] <= 128\"]");  // code is not carried
   EXPECT_EQ(program.carried.at("graph_module").at("future"), "{\"a\": 1}");
-  EXPECT_EQ(program.carried_files.size(), 2u);
+  EXPECT_EQ(program.carried_files.size(), 1u);
+  EXPECT_EQ(program.left_out_files, (std::vector<std::string>{"data/sample_inputs/model.pt"}));
   EXPECT_EQ(program.source, "test.pt2");
 }
 

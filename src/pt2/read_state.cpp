@@ -62,11 +62,4 @@ StateEntry StateReader::read_entry(const json::Value& entry) {
   return result;
 }
 
-std::optional<std::pair<std::string, std::string>> StateReader::opaque(const std::string& name) {
-  const auto entry = entries_.find(name);
-  if (entry == entries_.end()) return std::nullopt;
-  const std::string path(entry->second.at("path_name").string("path_name"));
-  return std::pair{entry->second.text(), path};
-}
-
 }  // namespace intaglio::pt2

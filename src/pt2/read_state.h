@@ -28,8 +28,6 @@ class StateReader {
   // The tensor of a name that is there, a view into its record; bad input when it does not fit its record, unsupported
   // for pickled records, meta tensors and sparse layouts.
   StateEntry read(std::string_view name);
-  // The JSON text of an entry without a tensor (custom objects), and the record's name; nothing when absent.
-  std::optional<std::pair<std::string, std::string>> opaque(const std::string& name);
 
  private:
   StateEntry read_entry(const json::Value& entry);

@@ -185,14 +185,6 @@ class StateWriter {
     config_.end_object();
   }
 
-  void add_opaque(const std::string& name, const std::string& entry, const ExportedProgram& program) {
-    config_.key(name).raw(entry);
-    const json::Document document(entry);
-    const std::string file = place_.folder + std::string(document.root().at("path_name").string("path_name"));
-    const auto found = program.carried_files.find(file);
-    if (found != program.carried_files.end() && files_.insert(file).second) zip_.add(file, Blob(found->second));
-  }
-
   void finish() { zip_.add(place_.config, config_.end_object().end_object().text()); }
 
  private:
@@ -213,8 +205,10 @@ void write_state(ZipWriter& zip, const ExportedProgram& program, std::span<const
   for (const auto& [name, entry] : state.entries())
     if (const auto spec = live.find(name); spec != live.end()) writer.add(name, entry, spec->second->value->meta().device);
   for (const InputSpec* spec : specs)
-    if (const std::string* entry = carried(program, "constants", spec->target); entry != nullptr && !weights)
-      writer.add_opaque(spec->target, *entry, program);
+    if (spec->kind == InputSpec::Kind::custom_object)
+      throw_unsupported(
+          fmt::format("the custom object '{}' is a pickle in the archive, which no writer repeats; export the model without it",
+                      escaped(spec->target)));
   writer.finish();
 }
 
@@ -245,7 +239,7 @@ void save_exported_program(const ExportedProgram& program, const std::filesystem
     zip.add("models/model.json", pt2::model_text(program, inputs));
     pt2::write_state(zip, program, specs, true);
     pt2::write_state(zip, program, specs, false);
-    if (!program.carried_files.contains(std::string(pt2::sample_inputs))) zip.add(pt2::sample_inputs, "");
+    zip.add(pt2::sample_inputs, "");
     for (const auto& [name, contents] : program.carried_files)
       if (!name.starts_with(pt2::constants_place().folder)) zip.add(name, Blob(contents));
     zip.add(".data/version", "6\n");

@@ -14,6 +14,8 @@
 #include <intaglio/pt2.h>
 #include <intaglio/recipes.h>
 
+#include "base/leftovers.h"
+#include "base/mapped_file.h"
 #include "report/slots.h"
 #include "runtime/runtime.h"
 
@@ -113,18 +115,12 @@ class ScratchFolder {
     if (mkdtemp(name.data()) == nullptr)
       throw_bad_input(
           fmt::format("{}: no folder can be made there ({}); set TMPDIR to one that can be written", escaped(name), std::strerror(errno)));
-    path_ = name;
+    folder_ = Leftover(name);
   }
-  ~ScratchFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  ScratchFolder(const ScratchFolder&) = delete;
-  ScratchFolder& operator=(const ScratchFolder&) = delete;
-  const std::filesystem::path& path() const { return path_; }
+  const std::filesystem::path& path() const { return folder_.path(); }
 
  private:
-  std::filesystem::path path_;
+  Leftover folder_;
 };
 
 // A `.pt2` as it computes once it is deployed: with the backend's own integer kernels, on the runtime. The inputs keep their names.
@@ -183,10 +179,8 @@ class DeployedExecutable : public Executable {
 enum class FileKind { pt2, pte, other };
 
 FileKind kind_of(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  char head[8] = {};
-  file.read(head, sizeof head);
-  const std::string_view text(head, static_cast<size_t>(file.gcount()));
+  const std::shared_ptr<MappedFile> file = MappedFile::open(path);
+  const std::string_view text(reinterpret_cast<const char*>(file->bytes().data()), std::min<size_t>(file->bytes().size(), 8));
   if (text.starts_with("PK")) return FileKind::pt2;
   if (text.size() == 8 && text.substr(4, 2) == "ET") return FileKind::pte;
   // A damaged file keeps its name: let the reader of that format say what is wrong.

@@ -57,6 +57,21 @@ void close_if_open(int& descriptor) {
   descriptor = -1;
 }
 
+// No signal is blocked in the child, whatever the parent blocks; and it is no member of the terminal's group, whose
+// interrupts are the parent's to answer: it ends when its socket does.
+struct SpawnAttributes {
+  posix_spawnattr_t value;
+  SpawnAttributes() {
+    posix_spawnattr_init(&value);
+    sigset_t none;
+    sigemptyset(&none);
+    posix_spawnattr_setsigmask(&value, &none);
+    posix_spawnattr_setpgroup(&value, 0);
+    posix_spawnattr_setflags(&value, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
+  }
+  ~SpawnAttributes() { posix_spawnattr_destroy(&value); }
+};
+
 // "E 00:00:00.001 executorch:method.cpp:12] text" says "text".
 std::string_view without_log_prefix(std::string_view line) {
   const size_t logger = line.find(" executorch:");
@@ -94,7 +109,8 @@ ChildProcess::ChildProcess(const std::filesystem::path& program, const std::vect
   std::vector<char*> argv{name.data()};
   for (auto& text : texts) argv.push_back(text.data());
   argv.push_back(nullptr);
-  const int failure = posix_spawn(&pid_, name.c_str(), &files.actions, nullptr, argv.data(), environ);
+  const SpawnAttributes attributes;
+  const int failure = posix_spawn(&pid_, name.c_str(), &files.actions, &attributes.value, argv.data(), environ);
   close_if_open(sockets[1]);
   close_if_open(errors[1]);
   if (failure != 0) {

@@ -1,5 +1,6 @@
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <initializer_list>
 
@@ -16,12 +17,13 @@ bool holds_runtime(const fs::path& folder) {
   return fs::exists(folder / "intaglio-runner", ignored);
 }
 
-// A build tree is known by its cache file; its programs stand at different depths.
-fs::path in_build_tree(fs::path folder) {
-  std::error_code ignored;
-  for (int depth = 0; depth < 6 && folder.has_relative_path(); ++depth, folder = folder.parent_path())
-    if (fs::exists(folder / "CMakeCache.txt", ignored)) return folder / "lib/intaglio";
-  return {};
+// The tree this file was built in, for programs that still lie in it. A copy elsewhere looks around itself alone: what stands
+// above it may be anybody's.
+fs::path in_build_tree(const fs::path& folder) {
+  std::error_code error;
+  const fs::path build = fs::canonical(INTAGLIO_BUILD_DIR, error);
+  const auto [end, ignored] = std::mismatch(build.begin(), build.end(), folder.begin(), folder.end());
+  return !error && end == build.end() ? build / "lib/intaglio" : fs::path();
 }
 
 // The folders of the program and of the library this code was linked into.
@@ -46,7 +48,7 @@ fs::path runtime_directory() {
     throw_bad_input("INTAGLIO_RUNTIME_DIR=" + escaped(chosen) + " holds no intaglio-runner; unset it or correct it");
   }
   for (const auto& own : own_folders()) {
-    for (const char* relative : {".", "intaglio", "../lib/intaglio", "../libexec/intaglio"})
+    for (const char* relative : {"intaglio", "../lib/intaglio"})
       if (holds_runtime(own / relative)) return (own / relative).lexically_normal();
     if (auto folder = in_build_tree(own); holds_runtime(folder)) return folder;
   }

@@ -1,0 +1,238 @@
+"""Files as users have them: pipes, links, devices, files that change; nothing foreign runs, nothing is lost."""
+
+import os
+import pickle
+import shutil
+import signal
+import subprocess
+import threading
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+DYNAMIC = ["--recipe", "xnnpack_pt2e_int8_dynamic_per_channel"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("files")
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.ReLU(), torch.nn.Linear(16, 4)).eval()
+    sample = torch.randn(2, 8)
+    torch.export.save(torch.export.export(model, (sample,)), folder / "model.pt2")
+    np.save(folder / "sample.npy", sample.numpy())
+    return folder
+
+
+@pytest.fixture
+def model(folder, tmp_path):
+    return Path(shutil.copy(folder / "model.pt2", tmp_path / "model.pt2"))
+
+
+def refused(done, status, *words):
+    assert done.returncode == status, done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    for word in words:
+        assert word in done.stderr, done.stderr
+
+
+def commands_reading(path, folder):
+    model, sample = folder / "model.pt2", folder / "sample.npy"
+    static = ["--recipe", "xnnpack_pt2e_int8_static_per_channel"]
+    out = folder / "never.pte"
+    yield ["build", path, "-o", out, *DYNAMIC]
+    yield ["lower", path, "-o", out, "--backend", "xnnpack"]
+    yield ["inspect", path]
+    yield ["run", path, "--input", sample]
+    yield ["compare", path, model, "--data", sample]
+    yield ["run", model, "--input", path]
+    yield ["compare", model, model, "--data", path]
+    yield ["compare", model, model, "--data", sample, "--labels", path]
+    yield ["build", model, "-o", out, *static, "--calibrate", path]
+    yield ["build", model, "-o", out, *static, "--plan", path]
+
+
+def test_a_pipe_is_never_waited_for(intaglio, folder, tmp_path):
+    for suffix in (".pt2", ".npy", ".json", ".pte"):
+        pipe = tmp_path / f"pipe{suffix}"
+        os.mkfifo(pipe)
+        for command in commands_reading(pipe, folder):
+            done = intaglio(*command, check=False)
+            assert done.returncode in (1, 2) and done.stderr.count("\n") == 1, (command, done.stderr)
+        recipe = intaglio("build", folder / "model.pt2", "-o", tmp_path / "x.pte", "--recipe", pipe, check=False)
+        assert recipe.returncode in (1, 2), recipe.stderr
+
+
+@pytest.mark.parametrize("command", ["build", "quantize", "lower"])
+def test_outputs_go_onto_regular_files_alone(intaglio, model, tmp_path, command):
+    kind = ".pt2" if command == "quantize" else ".pte"
+    extra = ["--backend", "xnnpack"] if command == "lower" else DYNAMIC
+    pipe, device, circle = tmp_path / f"pipe{kind}", tmp_path / f"null{kind}", tmp_path / f"circle{kind}"
+    os.mkfifo(pipe)
+    device.symlink_to("/dev/null")
+    circle.symlink_to(circle)
+    for target, word in ((pipe, "pipe"), (device, "device"), (circle, "circle")):
+        refused(intaglio(command, model, "-o", target, *extra, check=False), 1, word)
+    assert pipe.is_fifo() and Path("/dev/null").is_char_device() and circle.is_symlink()
+
+
+def test_a_link_stays_and_what_it_names_is_made(intaglio, model, tmp_path):
+    (tmp_path / "real").mkdir()
+    dangling, second = tmp_path / "out.pte", tmp_path / "first.pte"
+    dangling.symlink_to("first.pte")
+    second.symlink_to("real/out.pte")
+    intaglio("build", model, "-o", dangling, *DYNAMIC)
+    assert dangling.is_symlink() and second.is_symlink() and (tmp_path / "real" / "out.pte").is_file()
+
+
+def test_an_output_is_no_input_of_the_same_run(intaglio, folder, model, tmp_path):
+    before = model.read_bytes()
+    link = tmp_path / "link.pt2"
+    link.symlink_to(model)
+    hard = tmp_path / "hard.pt2"
+    os.link(model, hard)
+    sample = Path(shutil.copy(folder / "sample.npy", tmp_path / "sample.npz"))
+    for arguments in (
+        ["quantize", model, "-o", model, *DYNAMIC],
+        ["quantize", model, "-o", link, *DYNAMIC],
+        ["quantize", hard, "-o", model, *DYNAMIC],
+        ["build", model, "-o", tmp_path / "a.pte", *DYNAMIC, "--save-plan", model],
+        ["build", model, "-o", tmp_path / "a.pte", *DYNAMIC, "--save-plan", tmp_path / "a.pte"],
+        ["run", model, "--input", sample, "-o", sample],
+    ):
+        refused(intaglio(*arguments, check=False), 2, "of this command")
+    assert model.read_bytes() == before and not (tmp_path / "a.pte").exists()
+
+
+def test_a_mode_is_kept_without_its_privileges(intaglio, model, tmp_path):
+    target = tmp_path / "out.pte"
+    target.write_bytes(b"")
+    target.chmod(0o6750)
+    intaglio("build", model, "-o", target, *DYNAMIC)
+    assert target.stat().st_mode & 0o7777 == 0o750
+
+
+def test_what_killed_runs_left_is_removed_and_what_others_hold_is_not(intaglio, model, tmp_path):
+    ended = subprocess.run(["sh", "-c", "echo $$"], capture_output=True, text=True).stdout.strip()
+    abandoned = tmp_path / f".out.pte.{ended}.0.tmp"
+    held = tmp_path / f".out.pte.{os.getpid()}.0.tmp"
+    other = tmp_path / ".out.pte.notes.tmp"
+    for path in (abandoned, held, other):
+        path.write_bytes(b"half")
+    intaglio("build", model, "-o", tmp_path / "out.pte", *DYNAMIC)
+    assert not abandoned.exists() and held.exists() and other.exists()
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("large")
+    torch.manual_seed(1)
+    model = torch.nn.Sequential(*[torch.nn.Linear(2048, 2048) for _ in range(12)]).eval()
+    torch.export.save(torch.export.export(model, (torch.randn(1, 2048),)), folder / "model.pt2")
+    return folder / "model.pt2"
+
+
+@pytest.mark.parametrize("change", ["cut", "overwrite"])
+def test_an_input_that_changes_is_found(build, large, tmp_path, change):
+    seen = 0
+    for delay in (0.01, 0.03, 0.06, 0.1):
+        model, out = tmp_path / "model.pt2", tmp_path / "out.pte"
+        shutil.copy(large, model)
+        size = model.stat().st_size
+        process = subprocess.Popen([build / "intaglio", "build", model, "-o", out, *DYNAMIC], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+        time.sleep(delay)
+        if process.poll() is None:
+            with open(model, "r+b") as file:
+                if change == "cut":
+                    file.truncate(size // 3)
+                else:
+                    file.seek(size // 2)
+                    file.write(os.urandom(1 << 16))
+        error = process.communicate()[1]
+        assert process.returncode in (0, 1), (process.returncode, error)
+        if process.returncode == 1:
+            seen += 1
+            assert error.count("\n") == 1 and str(model) in error, error
+            assert not out.exists()
+        out.unlink(missing_ok=True)
+    assert seen >= 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_told_to_end_leaves_nothing(build, large, tmp_path, number):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    np.save(tmp_path / "x.npy", np.zeros((1, 2048), np.float32))
+    command = [build / "intaglio", "run", large, "--input", tmp_path / "x.npy", "--numerics", "integer", "--repeat", "1000000"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env={**os.environ, "TMPDIR": str(scratch)})
+    deadline = time.time() + 20
+    while not list(scratch.iterdir()) and time.time() < deadline and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(number)
+    error = process.communicate(timeout=30)[1]
+    assert process.returncode == -number and error.count("\n") == 1 and number.name in error, error
+    assert not list(scratch.iterdir())
+
+
+class Planted:
+    def __reduce__(self):
+        return os.system, ("touch planted",)
+
+
+def test_pickles_do_not_travel(intaglio, model, tmp_path):
+    source, out = tmp_path / "carrier.pt2", tmp_path / "out.pt2"
+    with zipfile.ZipFile(model) as old, zipfile.ZipFile(source, "w") as new:
+        root = old.namelist()[0].split("/")[0]
+        for name in old.namelist():
+            content = old.read(name)
+            new.writestr(name, pickle.dumps(Planted()) if name.endswith("sample_inputs/model.pt") else content)
+        new.writestr(f"{root}/data/aotinductor/model/code.so", b"\x7fELF")
+        new.writestr(f"{root}/data/more.pkl", pickle.dumps(Planted()))
+        new.writestr(f"{root}/extra/note.txt", "kept")
+    done = intaglio("quantize", source, "-o", out, *DYNAMIC)
+    assert "left out" in done.stdout and "more.pkl" in done.stdout
+    with zipfile.ZipFile(out) as archive:
+        names = [name.split("/", 1)[1] for name in archive.namelist()]
+        assert "extra/note.txt" in names and "data/more.pkl" not in names and not any("aotinductor" in name for name in names)
+        assert not any(b"touch planted" in archive.read(name) for name in archive.namelist())
+    import torch.ao.quantization.fx._decomposed  # noqa: F401: registers the operators
+
+    torch.export.load(out)
+    assert not Path("planted").exists()
+
+
+def test_a_copied_binary_runs_no_foreign_runner(build, folder, tmp_path):
+    planted = tmp_path / "a" / "lib" / "intaglio"
+    planted.mkdir(parents=True)
+    (tmp_path / "a" / "CMakeCache.txt").write_text("")
+    runner = planted / "intaglio-runner"
+    runner.write_text("#!/bin/sh\ntouch \"$(dirname $0)/ran\"\n")
+    runner.chmod(0o755)
+    home = tmp_path / "a" / "b" / "c"
+    home.mkdir(parents=True)
+    copy = Path(shutil.copy(build / "intaglio", home / "intaglio"))
+    shutil.copy(runner, home / "intaglio-runner")
+    pte = tmp_path / "m.pte"
+    subprocess.run([build / "intaglio", "build", folder / "model.pt2", "-o", pte, *DYNAMIC], check=True, capture_output=True)
+    done = subprocess.run([copy, "run", pte, "--input", folder / "sample.npy"], capture_output=True, text=True)
+    assert done.returncode == 1 and "intaglio-runner" in done.stderr
+    assert not (planted / "ran").exists() and not (home / "ran").exists()
+
+
+def test_terminals_get_no_control_bytes(intaglio, model, tmp_path):
+    bad = "x\x1b]0;t\x07\x7f\u0085"
+    out = tmp_path / f"{bad}.pte"
+    for done in (
+        intaglio("build", model, "-o", out, *DYNAMIC),
+        intaglio("build", model, "-o", out, *DYNAMIC, "--json"),
+        intaglio("build", model, "-o", out, "--recipe", bad, check=False),
+        intaglio("inspect", out),
+        intaglio("lower", model, "-o", out, "--backend", "xnnpack"),
+        intaglio("quantize", model, "-o", tmp_path / f"{bad}.pt2", *DYNAMIC),
+    ):
+        text = done.stdout + done.stderr
+        assert text and not any(ord(c) < 0x20 and c != "\n" or 0x7F <= ord(c) < 0xA0 for c in text), repr(text)
