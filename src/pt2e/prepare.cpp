@@ -5,6 +5,8 @@
 #include <intaglio/error.h>
 #include <intaglio/pt2e.h>
 
+#include "decompose/decompose.h"
+#include "decompose/in_place.h"
 #include "decompose/regions.h"
 #include "ir/work.h"
 #include "pt2e/compute_in_float32.h"
@@ -59,7 +61,11 @@ PreparedProgram prepare_pt2e(ExportedProgram program, const Quantizer& quantizer
   state->options = options;
 
   // The operators of a region are the program's own for lowering, so they are for observers; torchao passes them over.
-  if (options.compat != Compat::torchao) inline_regions(state->program);
+  if (options.compat != Compat::torchao) {
+    inline_regions(state->program);
+    replace_in_place_views(state->program);
+    expand_fused_layers(state->program);
+  }
   // Before batch norms are folded: their products would be rounded to the narrow type.
   if (compute_in_float32(state->program, quantizer.widened_types()))
     state->warn(

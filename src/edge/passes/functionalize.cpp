@@ -8,6 +8,7 @@
 #include <intaglio/error.h>
 
 #include "decompose/builder.h"
+#include "decompose/in_place.h"
 #include "decompose/permutation.h"
 #include "decompose/rewrite.h"
 #include "ir/infer.h"
@@ -131,29 +132,38 @@ class Functionalizer {
   // What the in-place op leaves in its operand.
   Value* functional_result(GraphBuilder& build, const Node& node, Value* operand) {
     const std::string_view base = node.op().base();
-    if (base == "copy_") return build.expand(build.cast(node.tensor("src"), operand->dtype()), operand->sizes());
-    if (base == "zero_") return build.full(operand->sizes(), 0, operand->dtype(), operand);
+    if (node.is("aten.copy_.default")) return build.expand(build.cast(node.tensor("src"), operand->dtype()), operand->sizes());
+    if (node.is("aten.copy_.Tensor")) return build.expand(build.cast(node.tensor("other"), operand->dtype()), operand->sizes());
+    if (base == "copy_") return build.full(operand->sizes(), node.argument("other"), operand->dtype(), operand);
+    if (base == "zero_" || base == "_no_grad_zero_") return build.full(operand->sizes(), 0, operand->dtype(), operand);
     if (base == "fill_" && node.op().overload() == "Scalar")
       return build.full(operand->sizes(), node.argument("value"), operand->dtype(), operand);
-    // Powers have two operands that may be numbers, so the functional overloads name both.
-    const bool power = base == "pow_" || base == "float_power_";
-    const std::string name =
-        fmt::format("{}.{}.{}{}", node.op().name_space(), base.substr(0, base.size() - 1), power ? "Tensor_" : "", node.op().overload());
-    const Op functional = Op::get(name);
-    if (!base.ends_with('_') || !functional.schema() || functional.schema()->returns.size() != 1 || functional.schema()->is_view())
-      throw_unsupported(
-          fmt::format("{}: there is no functional form of this in-place op; use the out-of-place op in the model", describe(node)));
-    OutputSpecification output{operand->meta()};
-    std::vector<NamedArgument> arguments = node.arguments();
-    // The two forms take the same arguments, but not always by the same names (dropout_: self, dropout: input).
-    for (NamedArgument& argument : arguments)
-      if (const auto place = node.op().schema()->index_of(argument.name); place && *place < functional.schema()->arguments.size())
-        if (!functional.schema()->find(argument.name)) argument.name = functional.schema()->arguments[*place].name;
-    Node& created = graph_.insert_before(const_cast<Node*>(&node), functional, std::move(arguments), {output});
+    if (base == "fill_diagonal_") return diagonal_filled(build, node, operand);
+    const std::optional<Op> functional = functional_form(node.op());
+    if (!functional || functional->schema()->is_view()) refuse_form(node);
+    Node& created =
+        graph_.insert_before(const_cast<Node*>(&node), *functional, functional_arguments(node, *functional), {{operand->meta()}});
     created.metadata = node.metadata;
     const DType wanted = operand->dtype();
     refresh_metadata(created);
     return build.cast(created.output(), wanted);
+  }
+
+  // Every (columns + 1)th element from the first one, in every block of columns * columns when it wraps.
+  Value* diagonal_filled(GraphBuilder& build, const Node& node, Value* operand) {
+    const std::vector<SymInt>& sizes = operand->sizes();
+    if (!operand->meta().is_static() || sizes.size() < 2) refuse_form(node);
+    int64_t step = 0, elements = 1;
+    for (auto size = sizes.rbegin(); size != sizes.rend(); ++size) {
+      step += elements;
+      elements *= size->value();
+    }
+    const int64_t columns = sizes.back().value();
+    const int64_t end = sizes.size() > 2 || node.boolean("wrap") ? elements : std::min(elements, columns * columns);
+    const int64_t count = end <= 0 ? 0 : (end - 1) / step + 1;
+    Value* flat = build.view(operand, {elements});
+    Value* filling = build.full({count}, node.argument("fill_value"), operand->dtype(), operand);
+    return build.view(build.call("aten.slice_scatter.default", {flat, filling, 0, 0, end, step}), sizes);
   }
 
   // Makes `fresh` the content of `target` and of everything it is a view of.
@@ -213,6 +223,10 @@ class Functionalizer {
     return build.call("aten.slice_scatter.default", {whole, part, dim, start, start + length.value()});
   }
 
+  [[noreturn]] void refuse_form(const Node& node) const {
+    throw_unsupported(
+        fmt::format("{}: there is no functional form of this in-place op; use the out-of-place op in the model", describe(node)));
+  }
   [[noreturn]] void refuse(const Node& node) const {
     throw_unsupported(
         fmt::format("{}: the model writes through this view in place, which cannot be expressed; write to a copy instead", describe(node)));
@@ -257,6 +271,7 @@ class Functionalizer {
 }  // namespace
 
 void functionalize(ExportedProgram& program) {
+  replace_in_place_views(program);
   const std::vector<Node*> nodes = program.graph().node_list();
   if (std::none_of(nodes.begin(), nodes.end(), [](const Node* node) { return mutated_argument(*node) != nullptr; })) return;
   Functionalizer(program).run();
