@@ -6,6 +6,7 @@
 #include <fmt/ranges.h>
 #include <intaglio/error.h>
 
+#include "decompose/advice.h"
 #include "pte/kernel_dtypes.h"
 
 namespace intaglio {
@@ -33,6 +34,7 @@ std::string listed(const std::vector<std::string>& nodes) {
 
 struct Findings {
   std::vector<std::string> missing;
+  std::string advice;  // about the first of them that there is any for
   std::vector<std::string> refused;
 };
 
@@ -49,6 +51,7 @@ void check_node(const Node& node, Findings& findings) {
   const pte::RuntimeKernel* kernel = kernel_of(node);
   if (kernel == nullptr) {
     findings.missing.push_back(describe(node));
+    if (findings.advice.empty()) findings.advice = export_advice(node);
     return;
   }
   const auto check = [&](std::string_view argument, const Value* value) {
@@ -87,10 +90,9 @@ void check_kernels(const ExportedProgram& program) {
   Findings findings;
   check_graph(program.graph(), findings);
   if (!findings.missing.empty())
-    throw_unsupported(
-        fmt::format("the ExecuTorch runtime has no kernel for {} operator call{}: {}; let a backend take "
-                    "them, or change the model",
-                    findings.missing.size(), findings.missing.size() == 1 ? "" : "s", listed(findings.missing)));
+    throw_unsupported(fmt::format("the ExecuTorch runtime has no kernel for {} operator call{}: {}; {}", findings.missing.size(),
+                                  findings.missing.size() == 1 ? "" : "s", listed(findings.missing),
+                                  findings.advice.empty() ? "let a backend take them, or change the model" : findings.advice));
   if (!findings.refused.empty())
     throw_unsupported(fmt::format("the ExecuTorch runtime's kernels do not take these types: {}", listed(findings.refused)));
 }

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <intaglio/error.h>
 
+#include "decompose/advice.h"
 #include "decompose/in_place.h"
 #include "interpreter/expansion_fallback.h"
 #include "interpreter/registry_fallback.h"
@@ -170,7 +171,9 @@ void set_lifetimes(Schedule& schedule, const Graph& graph, const Slots& slots, c
 }
 
 [[noreturn]] void no_kernel(const Node& node) {
-  throw_unsupported(describe(node) + " cannot be run: the interpreter has no kernel for this op");
+  const std::string advice = export_advice(node);
+  throw_unsupported(
+      fmt::format("{} cannot be run: the interpreter has no kernel for this op{}{}", describe(node), advice.empty() ? "" : "; ", advice));
 }
 
 // The kernel of a functional op asks for its arguments by that op's names.
