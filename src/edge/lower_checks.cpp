@@ -7,6 +7,7 @@
 #include <intaglio/error.h>
 
 #include "decompose/advice.h"
+#include "edge/branches.h"
 #include "pte/kernel_dtypes.h"
 
 namespace intaglio {
@@ -47,7 +48,7 @@ void check_graph(const Graph& graph, Findings& findings) {
 void check_node(const Node& node, Findings& findings) {
   for (const NamedArgument& argument : node.arguments())
     if (const auto* subgraph = argument.value.get_if<std::shared_ptr<Subgraph>>()) check_graph(*(*subgraph)->graph, findings);
-  if (is_delegate_call(node) || is_erased(node) || is_symbolic_op(node) || node.is("higher_order.cond")) return;
+  if (is_delegate_call(node) || is_erased(node) || is_symbolic_op(node) || is_control_flow(node)) return;
   const pte::RuntimeKernel* kernel = kernel_of(node);
   if (kernel == nullptr) {
     findings.missing.push_back(describe(node));

@@ -39,17 +39,24 @@ void check_targets(const PreparedProgram::State& state) {
   }
 }
 
+std::string_view advice_for_subgraph(const Node& node) {
+  if (node.is("higher_order.cond")) return "write the layers outside the branches to quantize them";
+  if (node.is("higher_order.scan") || node.is("higher_order.map_impl") || node.is("higher_order.while_loop"))
+    return "write the loop in Python, which the exporter unrolls, to quantize the layers in it";
+  return "export the model without it to quantize the layers in it";
+}
+
 // Observers stand in the program's own graph: what works inside a sub-graph stays in float.
 void warn_of_subgraphs(const PreparedProgram::State& state) {
   uint64_t all = 0;
   for (const Node* node : state.program.graph().node_list())
     if (computes_on_floats(*node)) all = saturating_add(all, work_of(state.program, *node).amount);
   for (const Node* node : state.program.graph().node_list()) {
-    if (subgraphs_of(*node).empty() || !computes_on_floats(*node)) continue;
+    const auto is_float = [](const Value* value) { return value->is_tensor() && is_floating(value->dtype()); };
+    if (subgraphs_of(*node).empty() || std::ranges::none_of(node->outputs(), is_float)) continue;
     const double share = static_cast<double>(work_of(state.program, *node).amount) / static_cast<double>(std::max<uint64_t>(all, 1));
     state.warn(fmt::format("{}: {}, and stays in float ({:.1f}% of the work); {}", describe_region(*node), subgraph_refusal, 100 * share,
-                           node->is("higher_order.cond") ? "write the layers outside the branches to quantize them"
-                                                         : "export the model without it to quantize the layers in it"));
+                           advice_for_subgraph(*node)));
   }
 }
 
