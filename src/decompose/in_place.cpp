@@ -45,11 +45,13 @@ std::string functional_name(Op op) {
   return fmt::format("{}.{}.{}{}", op.name_space(), base.substr(0, base.size() - 1), power ? "Tensor_" : "", op.overload());
 }
 
+bool takes(ArgType wanted, ArgType given) { return wanted == given || (wanted == ArgType::scalar && given == ArgType::floating); }
+
 // Names alone may mislead: `ldexp` is also a function of numbers.
 bool computes_the_same(const OpSchema& in_place, const OpSchema& functional) {
   if (functional.is_inplace() || functional.returns.size() != 1 || functional.returns[0].type != ArgType::tensor) return false;
   for (size_t i = 0; i < std::min(in_place.arguments.size(), functional.arguments.size()); ++i)
-    if (in_place.arguments[i].type != functional.arguments[i].type) return false;
+    if (!takes(functional.arguments[i].type, in_place.arguments[i].type)) return false;
   return in_place.arguments[0].mutated && in_place.arguments[0].type == ArgType::tensor;
 }
 

@@ -6,6 +6,7 @@
 #include <intaglio/pt2e.h>
 
 #include "decompose/decompose.h"
+#include "decompose/functionalize.h"
 #include "decompose/in_place.h"
 #include "decompose/regions.h"
 #include "ir/work.h"
@@ -71,6 +72,7 @@ PreparedProgram prepare_pt2e(ExportedProgram program, const Quantizer& quantizer
   if (options.compat != Compat::torchao) {
     inline_regions(state->program);
     replace_in_place_views(state->program);
+    functionalize_shared_writes(state->program);
     expand_fused_layers(state->program);
   }
   // Before batch norms are folded: their products would be rounded to the narrow type.

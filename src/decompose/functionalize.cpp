@@ -1,7 +1,8 @@
-#include "edge/passes/functionalize.h"
+#include "decompose/functionalize.h"
 
 #include <algorithm>
 #include <unordered_map>
+#include <unordered_set>
 
 #include <fmt/format.h>
 
@@ -49,9 +50,67 @@ bool makes_a_copy(const Node& node, const Value* operand) {
   return false;
 }
 
+// Writes that somebody sees under another name: through a view taken before, or in what the written tensor is a view of. All
+// writes to such memory belong together. Memory of inputs is left out: it is the caller's or the program's state.
+class SharedWrites {
+ public:
+  explicit SharedWrites(const Graph& graph) {
+    for (const Node* node : graph.node_list()) visit(*node);
+    for (const Value* output : graph.output_node().inputs()) read(output);
+  }
+
+  std::unordered_set<const Node*> nodes() const {
+    std::unordered_set<const Node*> found;
+    for (const Write& write : writes_)
+      if (shared_.contains(write.base) && write.base->producer()) found.insert(write.node);
+    return found;
+  }
+
+ private:
+  struct Write {
+    const Node* node;
+    const Value *base, *tensor;
+    size_t position;
+  };
+  struct Place {
+    const Value *base, *tensor;  // whose memory, and which view of it
+    size_t taken = 0;            // at this node
+  };
+
+  Place place_of(const Value* value) const {
+    const auto found = places_.find(value);
+    return found == places_.end() ? Place{value, value} : found->second;
+  }
+
+  void read(const Value* value) {
+    const Place place = place_of(value);
+    for (const Write& write : writes_)
+      if (write.base == place.base && write.tensor != place.tensor && place.taken < write.position) shared_.insert(write.base);
+  }
+
+  void visit(const Node& node) {
+    ++position_;
+    for (const Value* input : node.inputs()) read(input);
+    const ArgSchema *written = mutated_argument(node), *viewed = viewed_argument(node);
+    const ArgSchema* operand = written ? written : viewed;
+    Value* const* value = operand && node.find(operand->name) ? node.find(operand->name)->get_if<Value*>() : nullptr;
+    if (!value || !*value || (!written && makes_a_copy(node, *value))) return;
+    const Place place = place_of(*value);
+    for (const Value* output : node.outputs()) places_[output] = written ? place : Place{place.base, output, position_};
+    if (written) writes_.push_back({&node, place.base, place.tensor, position_});
+  }
+
+  size_t position_ = 0;
+  std::vector<Write> writes_;
+  std::unordered_map<const Value*, Place> places_;
+  std::unordered_set<const Value*> shared_;
+};
+
 class Functionalizer {
  public:
-  explicit Functionalizer(ExportedProgram& program) : program_(program), graph_(program.graph()) {}
+  // `only`: the writes that become functional, null for all.
+  Functionalizer(ExportedProgram& program, const std::unordered_set<const Node*>* only)
+      : program_(program), graph_(program.graph()), only_(only) {}
 
   void run() {
     for (Node* node : graph_.node_list()) visit(*node);
@@ -98,7 +157,7 @@ class Functionalizer {
   }
 
   void visit(Node& node) {
-    const ArgSchema* written = mutated_argument(node);
+    const ArgSchema* written = only_ && !only_->contains(&node) ? nullptr : mutated_argument(node);
     const ArgSchema* viewed = viewed_argument(node);
     Value* target = written ? single(node, *written) : nullptr;
     Value* parent = viewed ? identity(node.tensor(viewed->name)) : nullptr;
@@ -124,7 +183,7 @@ class Functionalizer {
   void write(Node& node, const ArgSchema& written, Value* target) {
     for (Value* output : node.outputs()) identity_[output] = target;
     replaced_.push_back(&node);
-    if (is_one_of(node.op(), {"detach_", "requires_grad_", "lift_fresh"})) return;
+    if (is_one_of(node.op(), {"detach_", "requires_grad_", "lift_fresh", "retain_grad", "record_stream"})) return;
     GraphBuilder build(program_, node);
     store(build, node, target, functional_result(build, node, node.tensor(written.name)));
   }
@@ -262,6 +321,7 @@ class Functionalizer {
 
   ExportedProgram& program_;
   Graph& graph_;
+  const std::unordered_set<const Node*>* only_;
   std::unordered_map<Value*, Value*> identity_, current_;
   std::unordered_map<Value*, View> views_;
   std::unordered_map<Value*, size_t> writes_, seen_;  // writes by base; how many of them a view has seen
@@ -274,7 +334,12 @@ void functionalize(ExportedProgram& program) {
   replace_in_place_views(program);
   const std::vector<Node*> nodes = program.graph().node_list();
   if (std::none_of(nodes.begin(), nodes.end(), [](const Node* node) { return mutated_argument(*node) != nullptr; })) return;
-  Functionalizer(program).run();
+  Functionalizer(program, nullptr).run();
+}
+
+void functionalize_shared_writes(ExportedProgram& program) {
+  const std::unordered_set<const Node*> shared = SharedWrites(program.graph()).nodes();
+  if (!shared.empty()) Functionalizer(program, &shared).run();
 }
 
 }  // namespace intaglio
