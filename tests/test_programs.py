@@ -114,7 +114,24 @@ def under_autocast(x):
         return x @ x.T
 
 
+@torch.library.custom_op("their_library::doubled", mutates_args=())
+def doubled(x: torch.Tensor) -> torch.Tensor:
+    return x * 2
+
+
+@doubled.register_fake
+def _(x):
+    return torch.empty_like(x)
+
+
+def grouped_experts(x):
+    weights = torch.ones(2, 16, 8, dtype=torch.bfloat16)
+    return torch._grouped_mm(x.repeat(1, 3)[:, :16].bfloat16(), weights, offs=torch.tensor([1, 3], dtype=torch.int32))
+
+
 REFUSED = {
+    "library": (doubled, "operator of the library 'their_library', which the exporter cannot look into"),
+    "experts": (grouped_experts, 'after `model.set_experts_implementation("batched_mm")`'),
     "gcd": (lambda x: torch.gcd(x.int(), x.int() + 1), "no kernel for 1 operator call: aten.gcd.default"),
     "complex": (lambda x: torch.fft.rfft(x).abs(), "no kernel takes complex numbers"),
     "autocast": (under_autocast, "autocast cannot be lowered"),

@@ -28,9 +28,36 @@ Value* repeat_heads(GraphBuilder& b, const Node& n, Value* x, const SymInt& head
   return b.view(b.expand(b.unsqueeze(x, -3), grouped), merged);
 }
 
+double lowest(DType dtype) {
+  switch (dtype) {
+    case DType::float16: return -65504;
+    case DType::bfloat16: return -0x1.fep127;
+    case DType::float64: return std::numeric_limits<double>::lowest();
+    default: return std::numeric_limits<float>::lowest();
+  }
+}
+
+// A size that an input has too is read there: all layers then share what is made of it.
+Argument length(GraphBuilder& b, Value* x, int64_t dim) {
+  const SymInt& wanted = x->sizes()[static_cast<size_t>(dim)];
+  for (Value* input : b.program().user_inputs())
+    for (size_t i = 0; input->is_tensor() && i < input->sizes().size(); ++i)
+      if (!wanted.is_static() && input->sizes()[i] == wanted) return b.size(input, static_cast<int64_t>(i));
+  return b.size(x, dim);
+}
+
+// 0 where a key stands at or before the query's own position, else the lowest number, to be added to the scores. Made when
+// the program runs, of arithmetic alone, which backends take: clamp(key - query, 0, 1) * lowest.
+Value* causal_bias(GraphBuilder& b, Value* query, Value* key, DType dtype) {
+  const auto positions = [&](Value* x) {
+    return b.call("aten.arange.default", {length(b, x, x->meta().rank() - 2)}, {{"dtype", DType::float32}});
+  };
+  Value* ahead = b("aten.sub.Tensor", positions(key), b.unsqueeze(positions(query), 1));
+  return b("aten.mul.Tensor", b.cast(b("aten.clamp.default", ahead, 0, 1), dtype), lowest(dtype));
+}
+
 // Keys at or before the query's own position.
 Value* causal_mask(GraphBuilder& b, const Node& n, const SymInt& queries, const SymInt& keys) {
-  if (!queries.is_static() || !keys.is_static()) refuse(n, "a causal mask needs a fixed sequence length");
   constexpr int64_t largest = int64_t{1} << 26;
   if (queries.value() > largest / std::max<int64_t>(1, keys.value())) refuse(n, "the causal mask would be too large");
   Tensor mask = Tensor::empty(DType::boolean, {queries.value(), keys.value()});
@@ -85,13 +112,16 @@ Values attention(GraphBuilder& b, const Node& n) {
   }
   if (!sizes.back().is_static()) refuse(n, "the head size must be fixed");
   const double scale = n.optional_number("scale").value_or(1 / std::sqrt(static_cast<double>(sizes.back().value())));
-  if (n.boolean("is_causal")) mask = causal_mask(b, n, sizes[sizes.size() - 2], key->sizes()[key->sizes().size() - 2]);
+  const SymInt &queries = sizes[sizes.size() - 2], &keys = key->sizes()[key->sizes().size() - 2];
+  const bool any_length = n.boolean("is_causal") && (!queries.is_static() || !keys.is_static());
+  if (n.boolean("is_causal") && !any_length) mask = causal_mask(b, n, queries, keys);
 
   Ints swapped(static_cast<size_t>(key->meta().rank()));
   for (size_t i = 0; i < swapped.size(); ++i) swapped[i] = static_cast<int64_t>(i);
   std::swap(swapped[swapped.size() - 1], swapped[swapped.size() - 2]);
   Value* scaled = b("aten.mul.Tensor", query, scale);
   Value* scores = b("aten.matmul.default", scaled, b.permute(key, swapped));
+  if (any_length) scores = b("aten.add.Tensor", scores, causal_bias(b, query, key, scores->dtype()));
   Value* dead = nullptr;
   if (mask && mask->dtype() == DType::boolean) {
     scores = b("aten.where.self", mask, scores, b.number(minus_infinity, scores->dtype()));

@@ -1,5 +1,6 @@
 #include "decompose/decompose.h"
 
+#include <algorithm>
 #include <unordered_map>
 
 #include <fmt/format.h>
@@ -15,11 +16,12 @@ namespace {
 const std::unordered_map<std::string_view, Decomposition>& table() {
   static const std::unordered_map<std::string_view, Decomposition> rows = [] {
     std::unordered_map<std::string_view, Decomposition> map;
-    for (const auto& family : {activation_decompositions(), arithmetic_decompositions(), attention_decompositions(),
-                               composite_decompositions(), convolution_decompositions(), copy_decompositions(), creation_decompositions(),
-                               einsum_decompositions(), embedding_decompositions(), function_decompositions(), indexing_decompositions(),
-                               matrix_decompositions(), normalization_decompositions(), pooling_decompositions(),
-                               recurrent_decompositions(), reduction_decompositions(), resampling_decompositions(), view_decompositions()})
+    for (const auto& family :
+         {activation_decompositions(), alias_decompositions(),       arithmetic_decompositions(),    attention_decompositions(),
+          composite_decompositions(),  convolution_decompositions(), copy_decompositions(),          creation_decompositions(),
+          einsum_decompositions(),     embedding_decompositions(),   encoder_layer_decompositions(), function_decompositions(),
+          indexing_decompositions(),   matrix_decompositions(),      normalization_decompositions(), pooling_decompositions(),
+          recurrent_decompositions(),  reduction_decompositions(),   resampling_decompositions(),    view_decompositions()})
       for (const DecompositionRow& row : family) map.emplace(row.op, row.function);
     return map;
   }();
@@ -86,6 +88,14 @@ void decompose(ExportedProgram& program, const std::function<bool(const Node&)>&
     node = previous ? graph.next(previous) : first();
   }
   graph.eliminate_dead_code();
+}
+
+void expand_fused_layers(ExportedProgram& program) {
+  const auto is_fused = [](const Node& node) {
+    return std::ranges::any_of(encoder_layer_decompositions(), [&](const DecompositionRow& row) { return node.is(row.op); });
+  };
+  if (std::ranges::any_of(program.graph().node_list(), [&](const Node* node) { return is_fused(*node); }))
+    decompose(program, [&](const Node& node) { return !is_fused(node); });
 }
 
 }  // namespace intaglio

@@ -18,4 +18,7 @@ bool has_decomposition(const Op& op);
 
 void decompose(ExportedProgram& program, const std::function<bool(const Node&)>& keep = {});
 
+// Layers that the exporter left as one op become linear layers, attention and norms, which quantizers know.
+void expand_fused_layers(ExportedProgram& program);
+
 }  // namespace intaglio

@@ -1,6 +1,8 @@
 // The `.test` files beside this file.
 #include "decompose/decompose.h"
 
+#include "decompose/functionalize.h"
+#include "decompose/in_place.h"
 #include "decompose/regions.h"
 #include "testing/text_cases.h"
 
@@ -13,7 +15,12 @@ const bool registered = test::register_text_cases(
         {"decompose", [](ExportedProgram& program) { decompose(program); }},
         {"decompose all but hardswish",
          [](ExportedProgram& program) { decompose(program, [](const Node& node) { return node.is("aten.hardswish.default"); }); }},
+        {"eliminate_dead_code", [](ExportedProgram& program) { program.graph().eliminate_dead_code(); }},
+        {"expand_fused_layers", expand_fused_layers},
+        {"functionalize", functionalize},
+        {"functionalize_shared_writes", functionalize_shared_writes},
         {"inline_regions", inline_regions},
+        {"replace_in_place_views", replace_in_place_views},
     }));
 
 }  // namespace

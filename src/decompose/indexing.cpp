@@ -225,6 +225,13 @@ Values scatter_reduce(GraphBuilder& b, const Node& n) {
   count = b("aten.clamp.default", b("aten.scatter_add.default", count, dim, index, ones), 1);
   return {b("aten.div.Tensor", sum, count)};
 }
+// The older form of the same, which names sums and products only.
+Values scatter_by(GraphBuilder& b, const Node& n) {
+  Value *x = self(n), *index = n.tensor("index");
+  if (n.string("reduce") != "add") refuse(n, "there is no kernel to scatter other than by sum");
+  Value* source = n.is("aten.scatter.reduce") ? n.tensor("src") : b.full(index->sizes(), n.argument("value"), x->dtype(), index);
+  return {b("aten.scatter_add.default", x, n.integer("dim"), index, source)};
+}
 Values max_unpool(GraphBuilder& b, const Node& n) {
   Value *x = self(n), *indices = n.tensor("indices");
   const auto planes = [](const std::vector<SymInt>& sizes) {
@@ -286,6 +293,8 @@ constexpr DecompositionRow indexing_rows[] = {
     {"aten.take.default", take},
     {"aten.argwhere.default", places},
     {"aten.scatter_reduce.two", scatter_reduce},
+    {"aten.scatter.reduce", scatter_by},
+    {"aten.scatter.value_reduce", scatter_by},
     {"aten.max_unpool2d.default", max_unpool},
     {"aten.index_copy.default", index_copy},
     {"aten.index_add.default", index_add},

@@ -18,6 +18,7 @@ struct DecompositionRow {
 };
 
 std::span<const DecompositionRow> activation_decompositions();
+std::span<const DecompositionRow> alias_decompositions();
 std::span<const DecompositionRow> arithmetic_decompositions();
 std::span<const DecompositionRow> attention_decompositions();
 std::span<const DecompositionRow> composite_decompositions();
@@ -26,6 +27,7 @@ std::span<const DecompositionRow> copy_decompositions();
 std::span<const DecompositionRow> creation_decompositions();
 std::span<const DecompositionRow> einsum_decompositions();
 std::span<const DecompositionRow> embedding_decompositions();
+std::span<const DecompositionRow> encoder_layer_decompositions();
 std::span<const DecompositionRow> function_decompositions();
 std::span<const DecompositionRow> indexing_decompositions();
 std::span<const DecompositionRow> matrix_decompositions();

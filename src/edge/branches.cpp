@@ -1,6 +1,7 @@
 #include "edge/branches.h"
 
 #include <algorithm>
+#include <iterator>
 #include <unordered_map>
 
 #include <fmt/format.h>
@@ -17,26 +18,35 @@ Value* tensor_of(const SymArg& operand) {
   return value && (*value)->is_tensor() ? *value : nullptr;
 }
 
-Branch as_program(const ExportedProgram& outer, const Node& node, const Graph& body, const std::vector<SymArg>& operands) {
+// How a body sees an operand: a part of it, or what an iteration made of it, is no constant.
+OutputSpecification seen_inside(const Value& inner, Value* outside, bool is_shared) {
+  OutputSpecification input = description(is_shared && outside ? *outside : inner);
+  if (!is_shared && inner.is_tensor()) input.meta = TensorMeta::contiguous(inner.dtype(), inner.sizes());
+  input.name = inner.name();
+  return input;
+}
+
+Branch as_program(const ExportedProgram& outer, const Node& node, const Graph& body, const ControlFlow& flow) {
+  const std::vector<SymArg> operands = flow.operands();
   if (body.inputs().size() != operands.size())
-    throw_bad_input(fmt::format("{}: a branch takes {} values and gets {}", describe(node), body.inputs().size(), operands.size()));
+    throw_bad_input(
+        fmt::format("{}: what stands inside takes {} values and gets {}", describe(node), body.inputs().size(), operands.size()));
   Branch branch;
-  branch.condition = &node;
+  branch.owner = &node;
   ExportedProgram& program = branch.program;
   std::unordered_map<const Value*, Value*> mapping;
   std::unordered_map<const Value*, Value*> constants;  // by the value outside: an operand may be given twice
   for (size_t i = 0; i < operands.size(); ++i) {
     const Value* inner = body.inputs()[i];
     Value* outside = tensor_of(operands[i]);
-    if (outside && outer.is_constant(outside)) {
+    const bool is_shared = i >= flow.carried.size() + flow.sliced.size();
+    if (is_shared && outside && outer.is_constant(outside)) {
       Value*& constant = constants[outside];
       if (!constant) constant = program.add_constant(*outer.target_of(outside), *outer.constant(outside));
       mapping[inner] = constant;
       continue;
     }
-    OutputSpecification input = description(outside ? *outside : *inner);
-    input.name = inner->name();
-    Value* value = program.graph().add_input(program.graph().inputs().size(), std::move(input));
+    Value* value = program.graph().add_input(program.graph().inputs().size(), seen_inside(*inner, outside, is_shared));
     program.input_specs.push_back({InputSpec::Kind::user_input, value, "", true});
     mapping[inner] = value;
     branch.operand_of[value] = i;
@@ -56,11 +66,11 @@ Branch as_program(const ExportedProgram& outer, const Node& node, const Graph& b
 void check(const Node& node, const ExportedProgram& branch) {
   for (const OutputSpec& output : branch.output_specs)
     if (output.kind != OutputSpec::Kind::user_output)
-      throw_unsupported(fmt::format("{}: a branch writes to its operand '{}' in place; let it return the new value", describe(node),
-                                    escaped(output.target)));
+      throw_unsupported(fmt::format("{}: what stands inside writes to its operand '{}' in place; let it return the new value",
+                                    describe(node), escaped(output.target)));
 }
 
-// The branch as a closed graph whose inputs are the operands in `used`, then the constants of both branches.
+// The body as a closed graph whose inputs are the operands in `used`, then the constants of all bodies.
 std::unique_ptr<Graph> as_graph(const Branch& branch, const std::vector<size_t>& used, const std::vector<const Value*>& constants,
                                 const std::vector<SymArg>& operands) {
   auto graph = std::make_unique<Graph>();
@@ -72,7 +82,7 @@ std::unique_ptr<Graph> as_graph(const Branch& branch, const std::vector<size_t>&
       if (operand == index) own = value;
     if (own) {
       mapping[own] = add(description(*own));
-    } else {  // a constant inside, or what only the other branch uses
+    } else {  // a constant inside, or what only another body uses
       const Value* outside = tensor_of(operands[index]);
       OutputSpecification unused = outside ? description(*outside) : OutputSpecification{{}, "", ValueKind::sym_int, {}, ""};
       unused.name = "unused";
@@ -109,64 +119,131 @@ void append(std::vector<SymArg>& operands, const Node& node, const Argument& arg
   }
 }
 
+struct Form {
+  std::string_view op;
+  ControlFlow::Kind kind;
+  std::string_view parts;  // what its arguments are: p(redicate), b(ody), c(arried), s(liced), o(perands)
+};
+constexpr Form forms[] = {
+    {"higher_order.cond", ControlFlow::Kind::cond, "pbbo"},
+    {"higher_order.scan", ControlFlow::Kind::scan, "bcso"},
+    {"higher_order.map_impl", ControlFlow::Kind::map, "bso"},
+    {"higher_order.while_loop", ControlFlow::Kind::while_loop, "bbco"},
+};
+
+const Form* form_of(const Node& node) {
+  const auto row = std::ranges::find(forms, node.op().name(), &Form::op);
+  return row == std::end(forms) ? nullptr : row;
+}
+
+// The arguments of a node of this form.
+std::vector<NamedArgument> written(const Form& form, const ControlFlow& flow, std::vector<std::shared_ptr<Subgraph>> bodies) {
+  std::vector<NamedArgument> arguments;
+  size_t body = 0;
+  const auto add = [&](Argument argument) { arguments.push_back({"", std::move(argument), ArgKind::positional}); };
+  for (const char part : form.parts) {
+    if (part == 'p') add(flow.predicate);
+    if (part == 'b') add(bodies[body++]);
+    if (part == 'c') add(flow.carried);
+    if (part == 's') add(flow.sliced);
+    if (part == 'o') add(flow.shared);
+  }
+  return arguments;
+}
+
+void check_outputs(const Node& node, const ControlFlow& flow) {
+  const auto fail = [&](std::string_view what) { throw_bad_input(fmt::format("{}: {}", describe(node), what)); };
+  if (!flow.is_loop()) return;
+  if (flow.kind != ControlFlow::Kind::while_loop && flow.sliced.empty()) fail("a loop over nothing");
+  for (const SymArg& sliced : flow.sliced)
+    if (!tensor_of(sliced) || tensor_of(sliced)->meta().rank() == 0) fail("a loop over something else than tensors with dimensions");
+  const size_t results = node.outputs().size();
+  if (flow.bodies.back()->outputs().size() != results || results < flow.carried.size() ||
+      (flow.kind == ControlFlow::Kind::while_loop && (results != flow.carried.size() || flow.bodies[0]->outputs().size() != 1)))
+    fail("the results of the loop are not those of its body");
+  const std::vector<Argument> made = flow.bodies.back()->outputs();
+  for (size_t i = 0; i < results; ++i) {
+    Value* const* value = made[i].get_if<Value*>();
+    const bool is_tensor = value && (*value)->is_tensor();
+    if (is_tensor != node.output(i)->is_tensor() || (i >= flow.carried.size() && !is_tensor) ||
+        (i < flow.carried.size() && is_tensor != (tensor_of(flow.carried[i]) != nullptr)))
+      fail("a result of the loop is no tensor where its body makes one");
+  }
+}
+
 }  // namespace
 
-Condition condition_of(const Node& node) {
-  Condition condition;
-  size_t branches = 0;
-  for (size_t i = 0; i < node.arguments().size(); ++i) {
-    const Argument& argument = node.arguments()[i].value;
-    if (i == 0) {
-      condition.predicate = argument;
-    } else if (const auto* subgraph = argument.get_if<std::shared_ptr<Subgraph>>()) {
-      if (branches < 2) condition.branches[branches] = (*subgraph)->graph.get();
-      ++branches;
-    } else {
-      append(condition.operands, node, argument);
-    }
+std::vector<SymArg> ControlFlow::operands() const {
+  std::vector<SymArg> all = carried;
+  all.insert(all.end(), sliced.begin(), sliced.end());
+  all.insert(all.end(), shared.begin(), shared.end());
+  return all;
+}
+
+bool is_control_flow(const Node& node) { return form_of(node) != nullptr; }
+
+ControlFlow control_flow_of(const Node& node) {
+  const Form* form = form_of(node);
+  if (!form) throw_bug(fmt::format("{} is no control flow", describe(node)));
+  ControlFlow flow;
+  flow.kind = form->kind;
+  const std::vector<NamedArgument>& arguments = node.arguments();
+  for (size_t i = 0; i < form->parts.size(); ++i) {
+    const char part = form->parts[i];
+    const Argument argument = i < arguments.size() ? arguments[i].value : Argument();
+    const auto* subgraph = argument.get_if<std::shared_ptr<Subgraph>>();
+    if ((part == 'b') != (subgraph != nullptr))
+      throw_bad_input(fmt::format("{}: argument {} is {}sub-graph", describe(node), i, part == 'b' ? "no " : "a "));
+    if (part == 'p') flow.predicate = argument;
+    if (part == 'b') flow.bodies.push_back((*subgraph)->graph.get());
+    if (part == 'c') append(flow.carried, node, argument);
+    if (part == 's') append(flow.sliced, node, argument);
+    if (part == 'o') append(flow.shared, node, argument);
   }
-  if (branches != 2) throw_bad_input(fmt::format("{}: a condition has two branches, this one has {}", describe(node), branches));
-  return condition;
+  check_outputs(node, flow);
+  return flow;
 }
 
 std::vector<Branch> take_branches(const ExportedProgram& program) {
   std::vector<Branch> branches;
   for (const Node* node : program.graph().node_list()) {
-    if (!node->is("higher_order.cond")) continue;
-    const Condition condition = condition_of(*node);
-    for (const Graph* body : condition.branches) branches.push_back(as_program(program, *node, *body, condition.operands));
+    if (!is_control_flow(*node)) continue;
+    const ControlFlow flow = control_flow_of(*node);
+    for (const Graph* body : flow.bodies) branches.push_back(as_program(program, *node, *body, flow));
   }
   return branches;
 }
 
-void put_branches(ExportedProgram& outer, Node& node, const Branch& taken, const Branch& other) {
-  const Condition condition = condition_of(node);
-  const Branch* branches[] = {&taken, &other};
-  for (const Branch* branch : branches) check(node, branch->program);
+void put_branches(ExportedProgram& outer, Node& node, std::span<const Branch* const> bodies) {
+  ControlFlow flow = control_flow_of(node);
+  for (const Branch* body : bodies) check(node, body->program);
+  const std::vector<SymArg> operands = flow.operands();
+  const size_t not_shared = flow.carried.size() + flow.sliced.size();
+  const auto is_used = [&](size_t index) {
+    return std::ranges::any_of(bodies, [&](const Branch* body) {
+      return std::ranges::any_of(body->operand_of,
+                                 [&](const auto& entry) { return entry.second == index && !entry.first->users().empty(); });
+    });
+  };
   std::vector<size_t> used;
-  for (size_t i = 0; i < condition.operands.size(); ++i)
-    if (std::any_of(std::begin(branches), std::end(branches), [&](const Branch* branch) {
-          return std::any_of(branch->operand_of.begin(), branch->operand_of.end(),
-                             [&](const auto& entry) { return entry.second == i && !entry.first->users().empty(); });
-        }))
-      used.push_back(i);
-  std::vector<SymArg> operands;
-  for (const size_t index : used) operands.push_back(condition.operands[index]);
+  flow.shared.clear();
+  for (size_t i = 0; i < operands.size(); ++i) {
+    if (i >= not_shared && !is_used(i)) continue;
+    used.push_back(i);
+    if (i >= not_shared) flow.shared.push_back(operands[i]);
+  }
   std::vector<const Value*> constants;
-  for (const Branch* branch : branches)
-    for (const InputSpec& spec : branch->program.input_specs)
-      if (const Tensor* tensor = branch->program.constant(spec.value)) {
+  for (const Branch* body : bodies)
+    for (const InputSpec& spec : body->program.input_specs)
+      if (const Tensor* tensor = body->program.constant(spec.value)) {
         constants.push_back(spec.value);
-        operands.push_back(outer.add_constant(spec.target, *tensor));
+        flow.shared.push_back(outer.add_constant(spec.target, *tensor));
       }
-  std::vector<NamedArgument> arguments = {{"", condition.predicate, ArgKind::positional}};
-  for (size_t i = 0; i < 2; ++i)
-    arguments.push_back({"",
-                         std::make_shared<Subgraph>(
-                             Subgraph{i == 0 ? "true_graph" : "false_graph", as_graph(*branches[i], used, constants, condition.operands)}),
-                         ArgKind::positional});
-  arguments.push_back({"", std::move(operands), ArgKind::positional});
-  outer.graph().set_arguments(node, std::move(arguments));
+  std::vector<std::shared_ptr<Subgraph>> graphs;
+  for (const Branch* body : bodies)
+    graphs.push_back(
+        std::make_shared<Subgraph>(Subgraph{fmt::format("body_graph_{}", graphs.size()), as_graph(*body, used, constants, operands)}));
+  outer.graph().set_arguments(node, written(*form_of(node), flow, std::move(graphs)));
 }
 
 }  // namespace intaglio

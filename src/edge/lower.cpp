@@ -13,13 +13,13 @@
 
 #include "base/thread_limit.h"
 #include "decompose/decompose.h"
+#include "decompose/functionalize.h"
 #include "edge/branches.h"
 #include "edge/partition/cut.h"
 #include "edge/passes/dim_order_ops.h"
 #include "edge/passes/erase_asserts.h"
 #include "edge/passes/fold_constants.h"
 #include "edge/passes/fold_quantization.h"
-#include "edge/passes/functionalize.h"
 #include "edge/passes/inline_subgraphs.h"
 #include "edge/passes/make_contiguous.h"
 #include "edge/passes/merge_duplicates.h"
@@ -102,8 +102,7 @@ constexpr const char* refusal_key = "refusal";
 
 bool is_bookkeeping(const Node& node) {
   const std::string_view space = node.op().name_space();
-  return node.is(delegate_call) || node.is("higher_order.cond") || space == "_operator" || space == "math" ||
-         node.op().base().starts_with("sym_");
+  return node.is(delegate_call) || is_control_flow(node) || space == "_operator" || space == "math" || node.op().base().starts_with("sym_");
 }
 
 void list_leftovers(ExportedProgram& program, std::vector<LeftoverOp>& leftovers) {
@@ -116,10 +115,10 @@ void list_leftovers(ExportedProgram& program, std::vector<LeftoverOp>& leftovers
   }
 }
 
-// The program of a method, or of a branch of a condition in it: a branch is lowered as a method is.
+// The program of a method, or of a body of control flow in it, which is lowered as a method is.
 struct Body {
   std::string method;
-  int depth = 0;  // conditions around it
+  int depth = 0;  // conditions and loops around it
   Branch branch;
   std::vector<Delegate> delegates;  // of this body and, once it is finished, of the branches in it
   std::vector<LeftoverOp> leftovers;
@@ -222,9 +221,9 @@ class ProgramLowering {
     lowering.run(edge);
     constexpr int deepest = 32;
     if (body.depth > deepest)
-      throw_bad_input(
-          fmt::format("method '{}': conditions are nested more than {} deep; write some of them as one", escaped(body.method), deepest));
-    // Only now: what the program knows of a condition's operands, its branches know too.
+      throw_bad_input(fmt::format("method '{}': conditions and loops are nested more than {} deep; write some of them as one",
+                                  escaped(body.method), deepest));
+    // Only now: what the program knows of the operands, those inside know too.
     for (Branch& branch : take_branches(body.program()))
       body.branches.push_back({body.method, body.depth + 1, std::move(branch), {}, {}, {}});
   }
@@ -256,16 +255,18 @@ class ProgramLowering {
   void put_branches_of(Body& body) {
     for (Node* node : body.program().graph().node_list()) {
       std::vector<Body*> sides;
+      std::vector<const Branch*> lowered;
       for (Body& branch : body.branches)
-        if (branch.branch.condition == node) sides.push_back(&branch);
+        if (branch.branch.owner == node) sides.push_back(&branch);
       if (sides.empty()) continue;
       for (Body* side : sides) {
         put_branches_of(*side);
         renumber_delegates(side->program().graph(), body.delegates.size());
         std::ranges::move(side->delegates, std::back_inserter(body.delegates));
         std::ranges::move(side->leftovers, std::back_inserter(body.leftovers));
+        lowered.push_back(&side->branch);
       }
-      put_branches(body.program(), *node, sides[0]->branch, sides[1]->branch);
+      put_branches(body.program(), *node, lowered);
     }
     if (!body.branches.empty()) body.program().remove_unused_constants();  // those that were operands
   }

@@ -6,6 +6,8 @@
 #include <fmt/ranges.h>
 #include <intaglio/error.h>
 
+#include "decompose/advice.h"
+#include "edge/branches.h"
 #include "pte/kernel_dtypes.h"
 
 namespace intaglio {
@@ -33,6 +35,7 @@ std::string listed(const std::vector<std::string>& nodes) {
 
 struct Findings {
   std::vector<std::string> missing;
+  std::string advice;  // about the first of them that there is any for
   std::vector<std::string> refused;
 };
 
@@ -45,10 +48,11 @@ void check_graph(const Graph& graph, Findings& findings) {
 void check_node(const Node& node, Findings& findings) {
   for (const NamedArgument& argument : node.arguments())
     if (const auto* subgraph = argument.value.get_if<std::shared_ptr<Subgraph>>()) check_graph(*(*subgraph)->graph, findings);
-  if (is_delegate_call(node) || is_erased(node) || is_symbolic_op(node) || node.is("higher_order.cond")) return;
+  if (is_delegate_call(node) || is_erased(node) || is_symbolic_op(node) || is_control_flow(node)) return;
   const pte::RuntimeKernel* kernel = kernel_of(node);
   if (kernel == nullptr) {
     findings.missing.push_back(describe(node));
+    if (findings.advice.empty()) findings.advice = export_advice(node);
     return;
   }
   const auto check = [&](std::string_view argument, const Value* value) {
@@ -87,10 +91,9 @@ void check_kernels(const ExportedProgram& program) {
   Findings findings;
   check_graph(program.graph(), findings);
   if (!findings.missing.empty())
-    throw_unsupported(
-        fmt::format("the ExecuTorch runtime has no kernel for {} operator call{}: {}; let a backend take "
-                    "them, or change the model",
-                    findings.missing.size(), findings.missing.size() == 1 ? "" : "s", listed(findings.missing)));
+    throw_unsupported(fmt::format("the ExecuTorch runtime has no kernel for {} operator call{}: {}; {}", findings.missing.size(),
+                                  findings.missing.size() == 1 ? "" : "s", listed(findings.missing),
+                                  findings.advice.empty() ? "let a backend take them, or change the model" : findings.advice));
   if (!findings.refused.empty())
     throw_unsupported(fmt::format("the ExecuTorch runtime's kernels do not take these types: {}", listed(findings.refused)));
 }

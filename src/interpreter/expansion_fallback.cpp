@@ -8,6 +8,7 @@
 #include <intaglio/interpreter.h>
 
 #include "decompose/decompose.h"
+#include "decompose/in_place.h"
 #include "interpreter/registry_fallback.h"
 #include "ir/infer.h"
 
@@ -24,10 +25,12 @@ class Expansion {
   explicit Expansion(Call& call) : call_(call) {
     const Node& node = call.node();
     std::vector<NamedArgument> arguments;
-    for (const NamedArgument& argument : node.arguments()) arguments.push_back({argument.name, actual(argument), argument.kind});
+    const Op op = functional_form(node.op()).value_or(node.op());
+    const std::vector<NamedArgument> written = op == node.op() ? node.arguments() : functional_arguments(node, op);
+    for (const NamedArgument& argument : written) arguments.push_back({argument.name, actual(argument), argument.kind});
     std::vector<OutputSpecification> outputs;
     for (const Value* output : node.outputs()) outputs.push_back({output->is_tensor() ? output->meta() : TensorMeta(), "", output->kind()});
-    Node& copy = program.graph().insert_before(nullptr, node.op(), std::move(arguments), std::move(outputs), "", node.output_groups());
+    Node& copy = program.graph().insert_before(nullptr, op, std::move(arguments), std::move(outputs), "", node.output_groups());
     copy.metadata = node.metadata;
     refresh_metadata(copy);
     std::vector<Argument> results;
@@ -106,7 +109,7 @@ void run_expanded(Call& call) {
   if (!expanded.interpreter || expanded.key != expansion.key) {
     expanded.interpreter.reset();
     expanded.program = std::move(expansion.program);
-    const Op op = node.op();
+    const Op op = functional_form(node.op()).value_or(node.op());
     decompose(expanded.program, [op](const Node& part) { return part.op() != op && has_kernel(part); });
     for (const Node* part : expanded.program.graph().node_list())
       if (part->op() == op || !has_kernel(*part)) call.unsupported(fmt::format("no kernel for {}, which it is made of", part->op().name()));
@@ -121,7 +124,7 @@ void run_expanded(Call& call) {
 
 const Kernel* expansion_kernel(const Node& node) {
   static const Kernel kernel = {"", run_expanded};
-  return has_decomposition(node.op()) ? &kernel : nullptr;
+  return has_decomposition(functional_form(node.op()).value_or(node.op())) ? &kernel : nullptr;
 }
 
 }  // namespace intaglio::interp

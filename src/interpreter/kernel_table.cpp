@@ -3,6 +3,8 @@
 #include <string>
 #include <unordered_map>
 
+#include "decompose/in_place.h"
+
 namespace intaglio::interp {
 namespace {
 
@@ -28,11 +30,9 @@ std::vector<std::span<const Kernel>> kernel_families() {
 FoundKernel find_kernel(const Op& op) {
   const auto& kernels = table();
   if (const auto found = kernels.find(op.name()); found != kernels.end()) return {found->second, false};
-  const std::string_view base = op.base();
-  if (!base.ends_with('_') || base.ends_with("__")) return {};
-  const std::string functional =
-      std::string(op.name_space()) + "." + std::string(base.substr(0, base.size() - 1)) + "." + std::string(op.overload());
-  if (const auto found = kernels.find(functional); found != kernels.end()) return {found->second, true};
+  const std::optional<Op> functional = functional_form(op);
+  if (!functional) return {};
+  if (const auto found = kernels.find(functional->name()); found != kernels.end()) return {found->second, true};
   return {};
 }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "decompose/in_place.h"
 #include "interpreter/promotion.h"
 #include "pte/kernel_table.h"
 #include "pte/scalar_type.h"
@@ -11,6 +12,11 @@ namespace intaglio::interp {
 namespace {
 
 using runtime::KernelArgument;
+
+// An in-place op is computed as its functional form, and then copied over the operand.
+const pte::RuntimeKernel* kernel_for(const Node& node) {
+  return pte::runtime_kernel_for(functional_form(node.op()).value_or(node.op()).name());
+}
 
 KernelArgument tensor_list(Call& call, const ArgSchema& parameter) {
   const std::vector<const Tensor*> given = call.tensors(parameter.name);
@@ -72,7 +78,7 @@ std::vector<Tensor> allocate_results(Call& call) {
 }
 
 void run_registered(Call& call) {
-  const pte::RuntimeKernel* kernel = pte::runtime_kernel_for(call.node().op().name());
+  const pte::RuntimeKernel* kernel = kernel_for(call.node());
   if (kernel == nullptr) call.unsupported("no kernel");
   std::vector<KernelArgument> arguments;
   for (const ArgSchema& parameter : pte::inputs_of(*kernel)) arguments.push_back(argument_of(call, parameter));
@@ -85,7 +91,7 @@ void run_registered(Call& call) {
 
 const Kernel* registry_kernel(const Node& node) {
   static const Kernel row = {"", run_registered};
-  const pte::RuntimeKernel* kernel = pte::runtime_kernel_for(node.op().name());
+  const pte::RuntimeKernel* kernel = kernel_for(node);
   return kernel != nullptr && runtime::has_kernel(kernel->key) ? &row : nullptr;
 }
 

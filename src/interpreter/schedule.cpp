@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 #include <intaglio/error.h>
 
+#include "decompose/advice.h"
+#include "decompose/in_place.h"
 #include "interpreter/expansion_fallback.h"
 #include "interpreter/registry_fallback.h"
 #include "interpreter/strided.h"
@@ -67,6 +69,7 @@ Aliasing analyse_aliasing(const Graph& graph) {
           written.push_back(value);
           for (const Value* output : node->outputs()) sets.merge(output, value);
         }
+      if (is_in_place_view(node->op())) viewed.push_back(node->output());
     } else if (view) {
       for (const Value* output : node->outputs()) {
         viewed.push_back(output);
@@ -168,7 +171,20 @@ void set_lifetimes(Schedule& schedule, const Graph& graph, const Slots& slots, c
 }
 
 [[noreturn]] void no_kernel(const Node& node) {
-  throw_unsupported(describe(node) + " cannot be run: the interpreter has no kernel for this op");
+  const std::string advice = export_advice(node);
+  throw_unsupported(
+      fmt::format("{} cannot be run: the interpreter has no kernel for this op{}{}", describe(node), advice.empty() ? "" : "; ", advice));
+}
+
+// The kernel of a functional op asks for its arguments by that op's names.
+void use_names_of(Op functional, const Node& node, Step& step) {
+  const auto renamed = [&](std::string_view& name) {
+    const auto place = node.op().schema()->index_of(name);
+    if (!functional.schema()->find(name) && place && *place < functional.schema()->arguments.size())
+      name = functional.schema()->arguments[*place].name;
+  };
+  renamed(step.written_argument);
+  for (BoundArgument& argument : step.arguments) renamed(argument.name);
 }
 
 Step make_step(const Node& node, const Slots& slots) {
@@ -177,12 +193,14 @@ Step make_step(const Node& node, const Slots& slots) {
   const FoundKernel found = find_kernel(node.op());
   step.kernel = found.kernel;
   // Before the registry, whose kernels need results of fixed size.
-  if (step.kernel == nullptr && written_argument(node).empty()) step.kernel = expansion_kernel(node);
+  if (step.kernel == nullptr) step.kernel = expansion_kernel(node);
   if (step.kernel == nullptr) step.kernel = registry_kernel(node);
   if (step.kernel == nullptr) no_kernel(node);
-  step.in_place = found.in_place;
   step.written_argument = written_argument(node);
   step.arguments = bind_arguments(node, [&](const Value* value) { return slots.of(value); });
+  const std::optional<Op> functional = functional_form(node.op());
+  step.in_place = found.in_place || (found.kernel == nullptr && functional);
+  if (step.in_place) use_names_of(*functional, node, step);
   for (const Value* output : node.outputs()) {
     step.outputs.push_back(slots.of(output));
     step.values.push_back(output);
@@ -256,6 +274,13 @@ void write_back(Call& call, const Step& step, const Tensor& destination, std::ve
   place = destination;
 }
 
+// An in-place view is what its operand's name stands for from now on.
+void give_other_sizes(const Step& step, std::vector<RuntimeValue>& values) {
+  for (const BoundArgument& argument : step.arguments)
+    if (argument.name == step.written_argument && argument.form == BoundArgument::Form::value)
+      values[static_cast<size_t>(argument.slots.front())] = values[static_cast<size_t>(step.outputs.front())];
+}
+
 void make_row_major(const Step& step, std::vector<RuntimeValue>& values, Context& context) {
   for (const int32_t slot : step.outputs) {
     auto* tensor = std::get_if<Tensor>(&values[static_cast<size_t>(slot)]);
@@ -279,7 +304,8 @@ void run_step(Step& step, std::vector<RuntimeValue>& values, Context& context) {
       const Tensor destination = call.tensor(step.written_argument);
       if (step.kernel->uses_destination) call.set_destination(&destination);
       step.kernel->run(call);
-      if (!step.kernel->aliases) write_back(call, step, destination, values);
+      if (step.kernel->aliases) give_other_sizes(step, values);
+      else write_back(call, step, destination, values);
     }
   } catch (const Error& error) {
     const std::string place = describe(*step.node);

@@ -219,6 +219,7 @@ std::string source_line(const Node& node) {
     const size_t line = text.find("line ", end);
     if (end == std::string::npos || line == std::string::npos) break;
     const std::string path = text.substr(start, end - start);
+    if (path.starts_with('<')) continue;  // code that the exporter made up
     const bool inside_torch = path.starts_with("torch/") || path.find("/torch/") != std::string::npos;
     if (inside_torch && !result.empty()) continue;
     const size_t digits = std::min(text.find_first_not_of("0123456789", line + 5), text.size());

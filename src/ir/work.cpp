@@ -60,6 +60,15 @@ Sizes largest_sizes(const ExportedProgram& program, const Value& value) {
   return sizes;
 }
 
+// How often the body of a loop over tensors runs; where nobody knows, once.
+uint64_t iterations_of(const ExportedProgram& program, const Node& node) {
+  const size_t tensors = node.is("higher_order.scan") ? 2 : node.is("higher_order.map_impl") ? 1 : node.arguments().size();
+  if (tensors >= node.arguments().size()) return 1;
+  const std::vector<Value*> values = values_in(node.arguments()[tensors].value);
+  if (values.empty() || !values[0]->is_tensor() || values[0]->sizes().empty()) return 1;
+  return static_cast<uint64_t>(std::max<int64_t>(largest_sizes(program, *values[0])[0], 1));
+}
+
 std::optional<Work> work_of_subgraphs(const ExportedProgram& program, const Node& node) {
   std::optional<Work> most_of;
   for (const NamedArgument& argument : node.arguments()) {
@@ -72,6 +81,7 @@ std::optional<Work> work_of_subgraphs(const ExportedProgram& program, const Node
     }
     if (!most_of || inside.amount > most_of->amount) most_of = inside;
   }
+  if (most_of) most_of->amount = times(most_of->amount, iterations_of(program, node));
   return most_of;
 }
 

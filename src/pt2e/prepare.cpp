@@ -5,6 +5,9 @@
 #include <intaglio/error.h>
 #include <intaglio/pt2e.h>
 
+#include "decompose/decompose.h"
+#include "decompose/functionalize.h"
+#include "decompose/in_place.h"
 #include "decompose/regions.h"
 #include "ir/work.h"
 #include "pt2e/compute_in_float32.h"
@@ -37,17 +40,24 @@ void check_targets(const PreparedProgram::State& state) {
   }
 }
 
+std::string_view advice_for_subgraph(const Node& node) {
+  if (node.is("higher_order.cond")) return "write the layers outside the branches to quantize them";
+  if (node.is("higher_order.scan") || node.is("higher_order.map_impl") || node.is("higher_order.while_loop"))
+    return "write the loop in Python, which the exporter unrolls, to quantize the layers in it";
+  return "export the model without it to quantize the layers in it";
+}
+
 // Observers stand in the program's own graph: what works inside a sub-graph stays in float.
 void warn_of_subgraphs(const PreparedProgram::State& state) {
   uint64_t all = 0;
   for (const Node* node : state.program.graph().node_list())
     if (computes_on_floats(*node)) all = saturating_add(all, work_of(state.program, *node).amount);
   for (const Node* node : state.program.graph().node_list()) {
-    if (subgraphs_of(*node).empty() || !computes_on_floats(*node)) continue;
+    const auto is_float = [](const Value* value) { return value->is_tensor() && is_floating(value->dtype()); };
+    if (subgraphs_of(*node).empty() || std::ranges::none_of(node->outputs(), is_float)) continue;
     const double share = static_cast<double>(work_of(state.program, *node).amount) / static_cast<double>(std::max<uint64_t>(all, 1));
     state.warn(fmt::format("{}: {}, and stays in float ({:.1f}% of the work); {}", describe_region(*node), subgraph_refusal, 100 * share,
-                           node->is("higher_order.cond") ? "write the layers outside the branches to quantize them"
-                                                         : "export the model without it to quantize the layers in it"));
+                           advice_for_subgraph(*node)));
   }
 }
 
@@ -59,7 +69,12 @@ PreparedProgram prepare_pt2e(ExportedProgram program, const Quantizer& quantizer
   state->options = options;
 
   // The operators of a region are the program's own for lowering, so they are for observers; torchao passes them over.
-  if (options.compat != Compat::torchao) inline_regions(state->program);
+  if (options.compat != Compat::torchao) {
+    inline_regions(state->program);
+    replace_in_place_views(state->program);
+    functionalize_shared_writes(state->program);
+    expand_fused_layers(state->program);
+  }
   // Before batch norms are folded: their products would be rounded to the narrow type.
   if (compute_in_float32(state->program, quantizer.widened_types()))
     state->warn(

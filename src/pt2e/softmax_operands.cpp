@@ -24,6 +24,10 @@ constexpr std::string_view moves[] = {
     "dropout", "native_dropout",  "to",   "type_as", "clone", "lift_fresh", "_unsafe_view", "repeat", "tile",   "cat",  "concat", "stack",
     "pad",     "constant_pad_nd", "roll", "flip",    "tril",  "triu",       "index_select", "index",  "gather", "topk", "sort",   "copy"};
 constexpr std::string_view fills[] = {"scatter", "slice_scatter", "select_scatter", "index_put", "index_fill", "repeat_interleave"};
+// What makes a boolean mask of a numeric one, or one of others.
+constexpr std::string_view logic[] = {"eq",          "ne",          "gt",          "lt",          "ge",         "le",
+                                      "isinf",       "isneginf",    "logical_not", "logical_and", "logical_or", "logical_xor",
+                                      "bitwise_not", "bitwise_and", "bitwise_or",  "__and__",     "__or__"};
 
 // Readers that take scores or masks in one argument alone.
 struct ArgumentRow {
@@ -51,7 +55,7 @@ bool passes_on(Op op) {
   std::string_view base = op.base();
   if ((op.schema() != nullptr && op.schema()->is_view()) || base.ends_with("_copy")) return true;
   if (base.ends_with('_')) base.remove_suffix(1);
-  return names(arithmetic, base) || names(moves, base) || names(fills, base);
+  return names(arithmetic, base) || names(moves, base) || names(fills, base) || names(logic, base);
 }
 
 class Search {
@@ -63,7 +67,7 @@ class Search {
     std::unordered_set<const Value*> found;
     const std::vector<Node*> nodes = graph_.node_list();
     const auto visit = [&](const Value* value) {
-      if ((reach_[value] = of_readers(*value)) == Reach::softmax) found.insert(value);
+      if ((reach_[value] = of_readers(*value)) == Reach::softmax && is_real(value)) found.insert(value);
     };
     for (auto node = nodes.rbegin(); node != nodes.rend(); ++node)
       for (const Value* output : (*node)->outputs()) visit(output);
@@ -81,6 +85,13 @@ class Search {
   Reach through(const Node& reader, const Value& value) const {
     if (&reader == &graph_.output_node()) return Reach::nowhere;
     if (std::ranges::none_of(reader.outputs(), carries_values)) return Reach::nowhere;
+    const Reach reach = through_op(reader, value);
+    // Being compared is no reason for a range, unless it is a mask that is made.
+    const bool is_compared = is_real(&value) && std::ranges::none_of(reader.outputs(), is_real);
+    return is_compared && reach == Reach::elsewhere ? Reach::nowhere : reach;
+  }
+
+  Reach through_op(const Node& reader, const Value& value) const {
     const std::string_view base = reader.op().base();
     for (const ArgumentRow& row : argument_rows)
       if (row.op == base)
@@ -89,7 +100,8 @@ class Search {
     return passes_on(reader.op()) ? of_results(reader) : Reach::elsewhere;
   }
 
-  static bool carries_values(const Value* output) { return output->is_tensor() && is_floating(output->dtype()); }
+  static bool is_real(const Value* output) { return output->is_tensor() && is_floating(output->dtype()); }
+  static bool carries_values(const Value* output) { return is_real(output) || (output->is_tensor() && output->dtype() == DType::boolean); }
 
   static bool reads_only_as(const Node& reader, const Value& value, std::string_view argument) {
     return std::ranges::all_of(reader.arguments(), [&](const NamedArgument& named) {

@@ -69,6 +69,17 @@ TEST(SoftmaxOperands, AttentionTakesTheMaskInOneArgument) {
   EXPECT_EQ(operands(b.finish({mixed})), (Names{"y", "mask"}));
 }
 
+// A mask of numbers from which one of booleans is made.
+TEST(SoftmaxOperands, ComparedMasksAreMasks) {
+  Net b;
+  const TensorMeta booleans = TensorMeta::contiguous(DType::boolean, {2, 4, 4});
+  Value* both = b.sum(b.y, b.y, "both");
+  Value* visible = b.call("aten.eq.Scalar", {{"self", both}, {"other", 0}}, booleans, "visible");
+  Value* hidden = b.call("aten.logical_not.default", {{"self", visible}}, booleans, "hidden");
+  Value* scores = b.call("aten.masked_fill.Scalar", {{"self", b.x}, {"mask", hidden}, {"value", -1e9}}, sizes, "scores");
+  EXPECT_EQ(operands(b.finish({b.softmax(scores)})), (Names{"x", "y", "both", "scores"}));
+}
+
 TEST(SoftmaxOperands, ProductsAddTheirMask) {
   Net b;
   Value* mask = b.sum(b.y, b.y, "mask");

@@ -1,6 +1,6 @@
 """Records what ExecuTorch's own flows make of the operator suite: tests/records/operator_suite.json.
 
-    .venv/bin/python tests/make_records/operator_suite.py [FLOW ...]     about eleven CPU-minutes a flow
+    .venv/bin/python tests/make_records/operator_suite.py [FLOW ...] [--only TEXT]    about eleven CPU-minutes a flow
 
 The suite's `run_test` runs unchanged on the cases of tests/oracle/operator_suite.py; only its random numbers are seeded by
 the case's name. A row is the digest of the case's inputs, then for each flow: the suite's result, how many delegates
@@ -8,6 +8,7 @@ the lowered program calls, how many edge operators they took in, and the operato
 in build/operator_suite/oracle, so an interrupted run goes on where it stopped.
 """
 
+import argparse
 import dataclasses
 import hashlib
 import json
@@ -125,28 +126,35 @@ def record_flow(name: str, keep) -> None:
             lines.write(json.dumps([case.name, [digest, outcome, program]]) + "\n")
             lines.flush()
 
-        operator_suite.each_case(handle, keep)
+        operator_suite.each_case(handle, flow.quantize, keep)
 
 
-def write_record(flows: list[str]) -> None:
-    """From what is kept; a flow that has not come to a case yet has an empty text there."""
+def write_record(flows: list[str], only: str) -> None:
+    """From what is kept; a flow that has not come to a case yet has an empty text there. The digest is one for each flow
+    where they were given different modules. With `only`, what the record has of other cases stays."""
     recorded = [kept_rows(name) for name in flows]
     cases = {}
-    for case in {case: None for rows in recorded for case in rows}:
-        digests = {rows[case][0] for rows in recorded if case in rows}
-        assert len(digests) == 1, f"{case}: the flows were given different inputs"
-        cases[case] = [*digests, *(rows[case][1] if case in rows else "" for rows in recorded)]
+    if only:
+        cases = {case: row for case, row in json.loads(RECORD.read_text())["cases"].items() if only not in case}
+    for case in {case: None for rows in recorded for case in rows if only in case}:
+        digests = [rows[case][0] if case in rows else "" for rows in recorded]
+        known = {digest for digest in digests if digest}
+        cases[case] = [*known] if len(known) == 1 else [digests]
+        cases[case] += [rows[case][1] if case in rows else "" for rows in recorded]
     made = {"made_by": "tests/make_records/operator_suite.py", "versions": VERSIONS, "flows": flows}
     lines = ",\n".join(f" {json.dumps(case)}: {json.dumps(row)}" for case, row in sorted(cases.items()))
     RECORD.write_text(json.dumps(made, indent=1)[:-2] + ',\n "cases": {\n' + lines + "\n }\n}\n")
 
 
 def main() -> None:
-    flows = list(operator_suite.RECIPES)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("flows", nargs="*", default=list(operator_suite.RECIPES))
+    parser.add_argument("--only", default="", help="only the cases whose names contain this; the record keeps the others")
+    arguments = parser.parse_args()
     for in_ci in (True, False):
-        for name in sys.argv[1:] or flows:
-            record_flow(name, lambda case: (operator_suite.fifth(case) == 0) == in_ci)
-            write_record(flows)
+        for name in arguments.flows:
+            record_flow(name, lambda case: arguments.only in case and (operator_suite.fifth(case) == 0) == in_ci)
+            write_record(list(operator_suite.RECIPES), arguments.only)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ name: whoever asks for a case gets the same tensors.
 """
 
 import contextlib
+import dataclasses
 import functools
 import gc
 import hashlib
@@ -35,6 +36,10 @@ RECIPES = {
     "xnnpack_static_int8_per_tensor": "xnnpack_pt2e_int8_static_per_tensor",
     "xnnpack_dynamic_int8_per_channel": "xnnpack_pt2e_int8_dynamic_per_channel",
 }
+
+
+def quantizes(flow: str) -> bool:
+    return flow != "xnnpack"
 
 
 def seed_of(name: str) -> int:
@@ -177,15 +182,27 @@ def quicken_torch() -> None:
     gc.set_threshold(50_000, 20, 100)
 
 
-def each_case(handle: Callable[[SuiteCase], None], keep: Callable[[str], bool] = lambda name: True) -> dict[str, str]:
-    """Calls handle(case) for the cases whose names keep() accepts. Returns the test functions that raised or skipped."""
-    from executorch.backends.test.suite import flow, runner
+@functools.cache
+def _given():
+    """The flow that the suite's conftest hands to its tests, once a process."""
     from executorch.backends.test.suite.flows.xnnpack import XNNPACK_TEST_FLOW
+
+    return dataclasses.replace(XNNPACK_TEST_FLOW)
+
+
+def each_case(
+    handle: Callable[[SuiteCase], None], quantize: bool, keep: Callable[[str], bool] = lambda name: True
+) -> dict[str, str]:
+    """Calls handle(case) for the cases whose names keep() accepts, with the modules that flows are given which quantize, or
+    those that do not: some cases choose theirs by that. Returns the test functions that raised or skipped."""
+    from executorch.backends.test.suite import flow, runner
 
     quicken_torch()
     plugin = _Plugin(handle, keep)
     _current[:] = [plugin]
-    flow.all_flows, runner.run_test = lambda: {"xnnpack": XNNPACK_TEST_FLOW}, _run_test
-    options = ["-p", "no:cacheprovider", "-p", "no:terminal", "-c", "/dev/null", "--capture=no", "--pyargs", SUITE]
+    _given().quantize = quantize
+    flow.all_flows, runner.run_test = lambda: {"xnnpack": _given()}, _run_test
+    # A slow machine is no failure of a case: no time limits.
+    options = ["-p", "no:cacheprovider", "-p", "no:terminal", "-p", "no:timeout", "-c", "/dev/null", "--capture=no", "--pyargs", SUITE]
     pytest.main(options, plugins=[plugin])
     return plugin.unreached

@@ -163,7 +163,7 @@ class Emitter {
   void emit_node(const Node& node) {
     if (is_erased(node)) return;
     if (is_delegate_call(node)) return emit_delegate(node);
-    if (node.is("higher_order.cond")) return emit_cond(node);
+    if (is_control_flow(node)) return emit_control_flow(node);
     if (is_symbolic_op(node)) return emit_symbolic(node);
     if (emit_view(node)) return;
     emit_kernel(node);
@@ -300,37 +300,156 @@ class Emitter {
     builder_.call_delegate(builder_.add_delegate(std::move(entry)), std::move(args));
   }
 
-  // ---- control flow: both branches stand in the one chain, jumped over as the condition says
-  void emit_cond(const Node& node) {
-    const Condition parts = condition_of(node);
-    const int32_t condition = emit_argument(node, {"pred", ArgType::scalar}, parts.predicate);
-    std::vector<int32_t> operand_ids;
-    for (const SymArg& operand : parts.operands) operand_ids.push_back(emit_symbol(operand));
+  // ---- control flow: everything stands in the one chain, jumped over or back to
+  void emit_control_flow(const Node& node) {
+    const ControlFlow flow = control_flow_of(node);
+    switch (flow.kind) {
+      case ControlFlow::Kind::cond: return emit_cond(node, flow);
+      case ControlFlow::Kind::while_loop: return emit_while(node, flow);
+      default: return emit_scan(node, flow);
+    }
+  }
 
+  std::vector<int32_t> emit_symbols(const std::vector<SymArg>& items) {
+    std::vector<int32_t> ids;
+    for (const SymArg& item : items) ids.push_back(emit_symbol(item));
+    return ids;
+  }
+
+  void emit_cond(const Node& node, const ControlFlow& flow) {
+    const int32_t condition = emit_argument(node, {"pred", ArgType::scalar}, flow.predicate);
+    const std::vector<int32_t> operands = emit_symbols(flow.shared);
     std::vector<int32_t> results;
     for (const Value* output : node.outputs()) results.push_back(emit_result(*output));
     const size_t to_false = builder_.jump_if_false(condition);
-    emit_branch(*parts.branches[0], operand_ids, results);
+    emit_branch(*flow.bodies[0], operands, results);
     const size_t to_end = builder_.jump_if_false(builder_.boolean(false));
     builder_.set_jump_target(to_false);
-    emit_branch(*parts.branches[1], operand_ids, results);
+    emit_branch(*flow.bodies[1], operands, results);
     builder_.set_jump_target(to_end);
   }
 
   void emit_branch(const Graph& branch, const std::vector<int32_t>& operands, const std::vector<int32_t>& results) {
-    if (branch.inputs().size() != operands.size()) throw_unsupported("a branch of cond takes other values than are given");
-    for (size_t i = 0; i < operands.size(); ++i) ids_[branch.inputs()[i]] = operands[i];
+    emit_body(branch, operands);
     const std::vector<Argument> outputs = branch.outputs();
-    for (const Argument& output : outputs)
-      for (Value* value : values_in(output))
-        if (value->producer() && !origin(value)->producer()) copies_.insert(value);
-    emit_nodes(branch);
     if (outputs.size() != results.size()) throw_unsupported("a branch of cond returns another number of values");
     for (size_t i = 0; i < outputs.size(); ++i) {
       const int32_t from = emit_output(outputs[i]);
       builder_.share(results[i], from);  // the result stands for the branch's memory from here on
       builder_.move(from, results[i]);
     }
+  }
+
+  void emit_body(const Graph& body, const std::vector<int32_t>& operands) {
+    if (body.inputs().size() != operands.size()) throw_unsupported("what stands in control flow takes other values than are given");
+    for (size_t i = 0; i < operands.size(); ++i) ids_[body.inputs()[i]] = operands[i];
+    for (const Argument& output : body.outputs())
+      for (Value* value : values_in(output))
+        if (value->producer() && !origin(value)->producer()) copies_.insert(value);
+    emit_nodes(body);
+  }
+
+  void emit_while(const Node& node, const ControlFlow& flow) {
+    const Loop loop = begin_loop(node, flow);
+    std::vector<int32_t> operands = loop.carried;
+    for (const SymArg& item : flow.shared) operands.push_back(emit_symbol(item));
+    const size_t top = builder_.next_instruction();
+    emit_body(*flow.bodies[0], operands);
+    const size_t to_end = builder_.jump_if_false(emit_output(flow.bodies[0]->outputs()[0]));
+    emit_body(*flow.bodies[1], operands);
+    hand_on(*flow.bodies[1], loop.carried);
+    builder_.set_jump_target(builder_.jump_if_false(builder_.boolean(false)), top);
+    builder_.set_jump_target(to_end);
+    builder_.end_loop(loop.start);
+  }
+
+  // Scans and maps, which are scans that carry nothing.
+  void emit_scan(const Node& node, const ControlFlow& flow) {
+    const Loop loop = begin_loop(node, flow);
+    const std::vector<int32_t> sliced = emit_symbols(flow.sliced), shared = emit_symbols(flow.shared);
+    const int32_t index = builder_.add(int64_t{0}), length = builder_.add(int64_t{0}), done = builder_.add(false);
+    const int32_t zero = builder_.integer(0);
+    builder_.call_kernel("executorch_prim::sub", "Scalar", {index, index, index});  // programs run more than once
+    builder_.call_kernel("aten::sym_size", "int", {sliced.at(0), zero, length});
+    const size_t top = builder_.next_instruction();
+    const Graph& body = *flow.bodies[0];
+    std::vector<int32_t> operands = loop.carried;
+    for (const int32_t whole : sliced) {
+      const int32_t part = scratch(*body.inputs()[operands.size()]);
+      builder_.call_kernel("aten::select_copy", "int_out", {whole, zero, index, part, part});
+      operands.push_back(part);
+    }
+    operands.insert(operands.end(), shared.begin(), shared.end());
+    emit_body(body, operands);
+    const std::vector<Argument> outputs = body.outputs();
+    for (size_t i = 0; i < loop.stacked.size(); ++i)  // before what is carried changes
+      emit_row(loop.stacked[i], emit_output(outputs[loop.carried.size() + i]), index);
+    hand_on(body, loop.carried);
+    builder_.call_kernel("executorch_prim::add", "Scalar", {index, builder_.integer(1), index});
+    builder_.call_kernel("executorch_prim::eq", "Scalar", {index, length, done});
+    builder_.set_jump_target(builder_.jump_if_false(done), top);
+    builder_.end_loop(loop.start);
+  }
+
+  // et_copy_index grows the stack by its first dimension alone. Where the sizes of a row are not known before there is
+  // one, the first row gives the stack its others.
+  void emit_row(int32_t stacked, int32_t row, int32_t index) {
+    if (std::get<pte::TensorValue>(builder_.value(row)).shape_dynamism != pte::ShapeDynamism::fixed) {
+      const int32_t is_first = builder_.add(false);
+      builder_.call_kernel("executorch_prim::eq", "Scalar", {index, builder_.integer(0), is_first});
+      const size_t to_next = builder_.jump_if_false(is_first);
+      builder_.call_kernel("aten::unsqueeze_copy", "out", {row, builder_.integer(0), stacked, stacked});
+      builder_.set_jump_target(to_next);
+    }
+    builder_.call_kernel("executorch_prim::et_copy_index", "tensor", {stacked, row, index});
+  }
+
+  struct Loop {
+    size_t start = 0;
+    std::vector<int32_t> carried;  // hold their first values
+    std::vector<int32_t> stacked;
+  };
+  Loop begin_loop(const Node& node, const ControlFlow& flow) {
+    Loop loop;
+    const std::vector<int32_t> first = emit_symbols(flow.carried);
+    for (size_t i = 0; i < node.outputs().size(); ++i) {
+      const int32_t id = emit_result(*node.output(i));
+      (i < first.size() ? loop.carried : loop.stacked).push_back(id);
+    }
+    // They grow by a row in each iteration.
+    for (const int32_t id : loop.stacked) std::get<pte::TensorValue>(builder_.value(id)).shape_dynamism = pte::ShapeDynamism::bounded;
+    loop.start = builder_.begin_loop(loop.stacked);
+    for (size_t i = 0; i < first.size(); ++i) copy_value(first[i], loop.carried[i]);
+    return loop;
+  }
+
+  // A tensor for the length of an iteration.
+  int32_t scratch(const Value& value) {
+    pte::TensorValue tensor = tensor_value(value.meta(), program_.range_constraints, value.name());
+    const size_t storage = builder_.new_storage(planned_bytes(tensor));
+    return builder_.tensor(std::move(tensor), storage);
+  }
+
+  void copy_value(int32_t from, int32_t to) {
+    if (std::holds_alternative<pte::TensorValue>(builder_.value(to)))
+      builder_.call_kernel("aten::clone", "out", {from, builder_.none(), to, to});
+    else builder_.move(from, to);
+  }
+
+  // What the body made becomes what the next iteration gets. Values that only change places are put aside first.
+  void hand_on(const Graph& body, const std::vector<int32_t>& carried) {
+    const std::vector<Argument> outputs = body.outputs();
+    std::vector<int32_t> next;
+    for (size_t i = 0; i < carried.size(); ++i) {
+      Value* const* value = outputs[i].get_if<Value*>();
+      const int32_t from = emit_output(outputs[i]);
+      const auto other = std::find(carried.begin(), carried.end(), from);
+      const bool moves = other != carried.end() && other != carried.begin() + static_cast<ptrdiff_t>(i);
+      next.push_back(moves ? (*value)->is_tensor() ? scratch(**value) : new_symbol(**value) : from);
+      if (moves) copy_value(from, next.back());
+    }
+    for (size_t i = 0; i < carried.size(); ++i)
+      if (next[i] != carried[i]) copy_value(next[i], carried[i]);
   }
 
   // ---- arguments

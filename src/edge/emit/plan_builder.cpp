@@ -121,6 +121,21 @@ void PlanBuilder::set_jump_target(size_t instruction) {
   std::get<pte::JumpFalseCall>(instructions_[instruction]).destination_instruction = static_cast<int32_t>(instructions_.size());
 }
 
+void PlanBuilder::set_jump_target(size_t instruction, size_t target) {
+  std::get<pte::JumpFalseCall>(instructions_[instruction]).destination_instruction = static_cast<int32_t>(target);
+}
+
+size_t PlanBuilder::begin_loop(const std::vector<int32_t>& held) {
+  for (const int32_t id : held) touch(id);
+  return step();
+}
+
+void PlanBuilder::end_loop(size_t start) {
+  const size_t last = instructions_.size();  // the jump back
+  for (Lifetime& storage : storages_)
+    if (storage.first <= start && storage.last >= start) storage.last = std::max(storage.last, last);
+}
+
 int32_t PlanBuilder::add_delegate(pte::BackendDelegate delegate) {
   plan_.delegates.push_back(std::move(delegate));
   return static_cast<int32_t>(plan_.delegates.size() - 1);

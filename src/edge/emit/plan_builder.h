@@ -50,6 +50,12 @@ class PlanBuilder {
   void move(int32_t from, int32_t to);
   size_t jump_if_false(int32_t condition);   // returns the instruction, to be given its target
   void set_jump_target(size_t instruction);  // to the next instruction
+  void set_jump_target(size_t instruction, size_t target);
+  size_t next_instruction() const { return instructions_.size(); }
+  // What stands between runs again and again: memory that is touched inside and was filled before stays untouched to the
+  // end, `held` values from the start. `end_loop` gets what `begin_loop` returned.
+  size_t begin_loop(const std::vector<int32_t>& held);
+  void end_loop(size_t start);
   int32_t add_delegate(pte::BackendDelegate delegate);
 
   // ---- ends

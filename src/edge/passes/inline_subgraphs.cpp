@@ -5,18 +5,20 @@
 #include <intaglio/error.h>
 
 #include "decompose/regions.h"
+#include "edge/branches.h"
 
 namespace intaglio {
 
 void inline_subgraphs(ExportedProgram& program) {
   inline_regions(program);
   for (const Node* node : program.graph().node_list()) {
-    // Branches of a condition stay sub-graphs: lowering takes them as it takes methods.
-    if (node->op().name_space() != "higher_order" || node->is("higher_order.cond")) continue;
+    // Branches and loop bodies stay sub-graphs: lowering takes them as it takes methods.
+    if (node->op().name_space() != "higher_order" || is_control_flow(*node)) continue;
     const std::string place = describe_region(*node);
     if (node->is("higher_order.wrap_with_autocast"))
       throw_unsupported(fmt::format("{}: autocast cannot be lowered; cast in the model, or export it without autocast", place));
-    throw_unsupported(fmt::format("{}: of control flow only torch.cond can be lowered; write the model without it", place));
+    throw_unsupported(
+        fmt::format("{}: of control flow only cond, map, scan and while_loop can be lowered; write the model without it", place));
   }
 }
 

@@ -4,7 +4,6 @@
 #include "edge/passes/erase_asserts.h"
 #include "edge/passes/fold_constants.h"
 #include "edge/passes/fold_quantization.h"
-#include "edge/passes/functionalize.h"
 #include "edge/passes/inline_subgraphs.h"
 #include "edge/passes/make_contiguous.h"
 #include "edge/passes/merge_duplicates.h"
@@ -27,7 +26,6 @@ const bool registered = test::register_text_cases(
         {"erase_asserts", erase_asserts},
         {"fold_constants", fold_constants},
         {"fold_quantization", fold_quantization},
-        {"functionalize", functionalize},
         {"inline_subgraphs", inline_subgraphs},
         {"insert_write_back", [](ExportedProgram& program) { insert_write_back(program, false); }},
         {"insert_write_back inputs_are_shared", [](ExportedProgram& program) { insert_write_back(program, true); }},

@@ -1,6 +1,7 @@
 // Reading and writing at places that tensors of indices name. Every index is checked against its dimension.
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -8,6 +9,7 @@
 
 #include "interpreter/elementwise.h"
 #include "interpreter/kernel_table.h"
+#include "interpreter/promotion.h"
 #include "interpreter/strided.h"
 
 namespace intaglio::interp {
@@ -408,6 +410,20 @@ void one_hot(Call& call) {
   call.set(out);
 }
 
+// In place: every (columns + 1)th element, as far as the diagonal goes or, wrapping, to the end.
+void fill_diagonal(Call& call) {
+  const Tensor& self = call.tensor("self");
+  call.require(self.rank() >= 2, "the diagonal of a tensor of fewer than two dimensions");
+  const bool wraps = self.rank() == 2 && call.boolean("wrap");
+  if (wraps && !self.is_contiguous()) call.unsupported("a diagonal that wraps in a tensor that is not contiguous");
+  const int64_t step = std::accumulate(self.strides().begin(), self.strides().end(), int64_t{0});
+  int64_t count = *std::min_element(self.sizes().begin(), self.sizes().end());
+  if (wraps && count > 0) count = (self.numel() - 1) / step + 1;
+  const Tensor value = scalar_tensor(call.number("fill_value"), self.dtype());
+  copy_into(self.view_as({count}, {step}, self.storage_offset()), value.view_as({count}, {0}, 0), call.threads());
+  call.set(self);
+}
+
 }  // namespace
 
 std::span<const Kernel> indexing_kernels() {
@@ -417,6 +433,7 @@ std::span<const Kernel> indexing_kernels() {
       {"aten._unsafe_index.Tensor", index},
       {"aten._unsafe_index_put.default", index_put, functional_variant},
       {"aten.index_put_.default", index_put, in_place_variant},
+      {"aten.fill_diagonal_.default", fill_diagonal},
       {"aten.embedding.default", embedding},
       {"aten.index_select.default", index_select},
       {"aten.index_copy.default", index_write, kind_copy_rows},

@@ -163,7 +163,7 @@ void bmm(Call& call) {
 // beta * self + alpha * (a b)
 void add_product(Call& call) {
   const Tensor& self = call.tensor("self");
-  const bool batched = call.node().op().base() == "baddbmm";
+  const bool batched = call.has("batch1");
   const Tensor &a = call.tensor(batched ? "batch1" : "mat1"), &b = call.tensor(batched ? "batch2" : "mat2");
   call.require(a.rank() == (batched ? 3 : 2) && b.rank() == a.rank(), "the operands have the wrong rank");
   const double beta = call.floating("beta"), alpha = call.floating("alpha");
@@ -214,7 +214,7 @@ void matmul(Call& call) {
 }
 
 void dot(Call& call) {
-  const Tensor &x = call.tensor("self"), &y = call.tensor(call.node().op().base() == "mv" ? "vec" : "tensor");
+  const Tensor &x = call.tensor("self"), &y = call.tensor(call.has("vec") ? "vec" : "tensor");
   const bool matrix = x.rank() == 2;
   call.require(y.rank() == 1 && (matrix || x.rank() == 1), "the operands have the wrong rank");
   const Tensor left = matrix ? as_batch(x) : with_rank(x, {1, 1, x.size(0)}, {0, 0, x.strides()[0]});

@@ -158,7 +158,7 @@ Parameters celu_constants(const Call& call) { return {call.floating("alpha")}; }
 Parameters softplus_constants(const Call& call) { return {call.floating("beta"), call.floating("threshold")}; }
 Parameters threshold_constants(const Call& call) { return {call.floating("threshold"), call.floating("value")}; }
 Parameters lambda(const Call& call) { return {call.floating("lambd")}; }
-Parameters logit_eps(const Call& call) { return {or_else(call, "eps", 0)}; }
+Parameters logit_eps(const Call& call) { return {or_else(call, "eps", -numeric_limits<float>::infinity())}; }
 Parameters nan_constants(const Call& call) {
   return {or_else(call, "nan", 0), or_else(call, "posinf", numeric_limits<float>::max()),
           or_else(call, "neginf", numeric_limits<float>::lowest())};

@@ -353,6 +353,19 @@ void unfold(Call& call) {
   give(call, self.view_as(std::move(sizes), std::move(strides), self.storage_offset()));
 }
 
+// In place, the first elements of the memory under other sizes.
+void resize(Call& call) {
+  const Tensor& self = self_of(call);
+  const Sizes sizes = call.has("size") ? call.integers("size") : call.tensor("the_template").sizes();
+  int64_t count = 1;
+  for (const int64_t size : sizes)
+    if (size < 0 || __builtin_mul_overflow(count, size, &count)) call.fail(fmt::format("sizes [{}]", fmt::join(sizes, ", ")));
+  if (count > self.numel()) call.unsupported("it grows in place, and what it grows by has no values");
+  if (!self.is_contiguous()) call.unsupported("other sizes in place for a tensor that is not contiguous");
+  call.set(self.view_as(sizes, contiguous_strides(sizes), self.storage_offset()));
+}
+void other_memory(Call& call) { call.set(call.tensor("source")); }
+
 void identity(Call& call) { give(call, self_of(call)); }
 void dropout(Call& call) {
   const bool functional = call.node().op().base() == "native_dropout";
@@ -440,6 +453,9 @@ std::span<const Kernel> view_kernels() {
         {"aten.detach.default", identity},
         {"aten.detach_.default", identity},
         {"aten.lift_fresh.default", identity},
+        {"aten.resize_.default", resize},
+        {"aten.resize_as_.default", resize},
+        {"aten.set_.source_Tensor", other_memory},
         {"aten.resolve_conj.default", identity},
         {"aten.resolve_neg.default", identity},
         {"aten.dropout.default", dropout},

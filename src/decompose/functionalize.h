@@ -12,4 +12,8 @@ namespace intaglio {
 
 void functionalize(ExportedProgram& program);
 
+// The same for those writes to computed tensors that are read under another name (a view taken before, the tensor that was
+// written through a view): quantizers part the names, each with a rounded copy of its own, and the write would be lost.
+void functionalize_shared_writes(ExportedProgram& program);
+
 }  // namespace intaglio

@@ -1,13 +1,15 @@
-#include "edge/passes/functionalize.h"
+#include "decompose/functionalize.h"
 
 #include <algorithm>
 #include <unordered_map>
+#include <unordered_set>
 
 #include <fmt/format.h>
 
 #include <intaglio/error.h>
 
 #include "decompose/builder.h"
+#include "decompose/in_place.h"
 #include "decompose/permutation.h"
 #include "decompose/rewrite.h"
 #include "ir/infer.h"
@@ -48,9 +50,67 @@ bool makes_a_copy(const Node& node, const Value* operand) {
   return false;
 }
 
+// Writes that somebody sees under another name: through a view taken before, or in what the written tensor is a view of. All
+// writes to such memory belong together. Memory of inputs is left out: it is the caller's or the program's state.
+class SharedWrites {
+ public:
+  explicit SharedWrites(const Graph& graph) {
+    for (const Node* node : graph.node_list()) visit(*node);
+    for (const Value* output : graph.output_node().inputs()) read(output);
+  }
+
+  std::unordered_set<const Node*> nodes() const {
+    std::unordered_set<const Node*> found;
+    for (const Write& write : writes_)
+      if (shared_.contains(write.base) && write.base->producer()) found.insert(write.node);
+    return found;
+  }
+
+ private:
+  struct Write {
+    const Node* node;
+    const Value *base, *tensor;
+    size_t position;
+  };
+  struct Place {
+    const Value *base, *tensor;  // whose memory, and which view of it
+    size_t taken = 0;            // at this node
+  };
+
+  Place place_of(const Value* value) const {
+    const auto found = places_.find(value);
+    return found == places_.end() ? Place{value, value} : found->second;
+  }
+
+  void read(const Value* value) {
+    const Place place = place_of(value);
+    for (const Write& write : writes_)
+      if (write.base == place.base && write.tensor != place.tensor && place.taken < write.position) shared_.insert(write.base);
+  }
+
+  void visit(const Node& node) {
+    ++position_;
+    for (const Value* input : node.inputs()) read(input);
+    const ArgSchema *written = mutated_argument(node), *viewed = viewed_argument(node);
+    const ArgSchema* operand = written ? written : viewed;
+    Value* const* value = operand && node.find(operand->name) ? node.find(operand->name)->get_if<Value*>() : nullptr;
+    if (!value || !*value || (!written && makes_a_copy(node, *value))) return;
+    const Place place = place_of(*value);
+    for (const Value* output : node.outputs()) places_[output] = written ? place : Place{place.base, output, position_};
+    if (written) writes_.push_back({&node, place.base, place.tensor, position_});
+  }
+
+  size_t position_ = 0;
+  std::vector<Write> writes_;
+  std::unordered_map<const Value*, Place> places_;
+  std::unordered_set<const Value*> shared_;
+};
+
 class Functionalizer {
  public:
-  explicit Functionalizer(ExportedProgram& program) : program_(program), graph_(program.graph()) {}
+  // `only`: the writes that become functional, null for all.
+  Functionalizer(ExportedProgram& program, const std::unordered_set<const Node*>* only)
+      : program_(program), graph_(program.graph()), only_(only) {}
 
   void run() {
     for (Node* node : graph_.node_list()) visit(*node);
@@ -97,7 +157,7 @@ class Functionalizer {
   }
 
   void visit(Node& node) {
-    const ArgSchema* written = mutated_argument(node);
+    const ArgSchema* written = only_ && !only_->contains(&node) ? nullptr : mutated_argument(node);
     const ArgSchema* viewed = viewed_argument(node);
     Value* target = written ? single(node, *written) : nullptr;
     Value* parent = viewed ? identity(node.tensor(viewed->name)) : nullptr;
@@ -123,7 +183,7 @@ class Functionalizer {
   void write(Node& node, const ArgSchema& written, Value* target) {
     for (Value* output : node.outputs()) identity_[output] = target;
     replaced_.push_back(&node);
-    if (is_one_of(node.op(), {"detach_", "requires_grad_", "lift_fresh"})) return;
+    if (is_one_of(node.op(), {"detach_", "requires_grad_", "lift_fresh", "retain_grad", "record_stream"})) return;
     GraphBuilder build(program_, node);
     store(build, node, target, functional_result(build, node, node.tensor(written.name)));
   }
@@ -131,29 +191,38 @@ class Functionalizer {
   // What the in-place op leaves in its operand.
   Value* functional_result(GraphBuilder& build, const Node& node, Value* operand) {
     const std::string_view base = node.op().base();
-    if (base == "copy_") return build.expand(build.cast(node.tensor("src"), operand->dtype()), operand->sizes());
-    if (base == "zero_") return build.full(operand->sizes(), 0, operand->dtype(), operand);
+    if (node.is("aten.copy_.default")) return build.expand(build.cast(node.tensor("src"), operand->dtype()), operand->sizes());
+    if (node.is("aten.copy_.Tensor")) return build.expand(build.cast(node.tensor("other"), operand->dtype()), operand->sizes());
+    if (base == "copy_") return build.full(operand->sizes(), node.argument("other"), operand->dtype(), operand);
+    if (base == "zero_" || base == "_no_grad_zero_") return build.full(operand->sizes(), 0, operand->dtype(), operand);
     if (base == "fill_" && node.op().overload() == "Scalar")
       return build.full(operand->sizes(), node.argument("value"), operand->dtype(), operand);
-    // Powers have two operands that may be numbers, so the functional overloads name both.
-    const bool power = base == "pow_" || base == "float_power_";
-    const std::string name =
-        fmt::format("{}.{}.{}{}", node.op().name_space(), base.substr(0, base.size() - 1), power ? "Tensor_" : "", node.op().overload());
-    const Op functional = Op::get(name);
-    if (!base.ends_with('_') || !functional.schema() || functional.schema()->returns.size() != 1 || functional.schema()->is_view())
-      throw_unsupported(
-          fmt::format("{}: there is no functional form of this in-place op; use the out-of-place op in the model", describe(node)));
-    OutputSpecification output{operand->meta()};
-    std::vector<NamedArgument> arguments = node.arguments();
-    // The two forms take the same arguments, but not always by the same names (dropout_: self, dropout: input).
-    for (NamedArgument& argument : arguments)
-      if (const auto place = node.op().schema()->index_of(argument.name); place && *place < functional.schema()->arguments.size())
-        if (!functional.schema()->find(argument.name)) argument.name = functional.schema()->arguments[*place].name;
-    Node& created = graph_.insert_before(const_cast<Node*>(&node), functional, std::move(arguments), {output});
+    if (base == "fill_diagonal_") return diagonal_filled(build, node, operand);
+    const std::optional<Op> functional = functional_form(node.op());
+    if (!functional || functional->schema()->is_view()) refuse_form(node);
+    Node& created =
+        graph_.insert_before(const_cast<Node*>(&node), *functional, functional_arguments(node, *functional), {{operand->meta()}});
     created.metadata = node.metadata;
     const DType wanted = operand->dtype();
     refresh_metadata(created);
     return build.cast(created.output(), wanted);
+  }
+
+  // Every (columns + 1)th element from the first one, in every block of columns * columns when it wraps.
+  Value* diagonal_filled(GraphBuilder& build, const Node& node, Value* operand) {
+    const std::vector<SymInt>& sizes = operand->sizes();
+    if (!operand->meta().is_static() || sizes.size() < 2) refuse_form(node);
+    int64_t step = 0, elements = 1;
+    for (auto size = sizes.rbegin(); size != sizes.rend(); ++size) {
+      step += elements;
+      elements *= size->value();
+    }
+    const int64_t columns = sizes.back().value();
+    const int64_t end = sizes.size() > 2 || node.boolean("wrap") ? elements : std::min(elements, columns * columns);
+    const int64_t count = end <= 0 ? 0 : (end - 1) / step + 1;
+    Value* flat = build.view(operand, {elements});
+    Value* filling = build.full({count}, node.argument("fill_value"), operand->dtype(), operand);
+    return build.view(build.call("aten.slice_scatter.default", {flat, filling, 0, 0, end, step}), sizes);
   }
 
   // Makes `fresh` the content of `target` and of everything it is a view of.
@@ -213,6 +282,10 @@ class Functionalizer {
     return build.call("aten.slice_scatter.default", {whole, part, dim, start, start + length.value()});
   }
 
+  [[noreturn]] void refuse_form(const Node& node) const {
+    throw_unsupported(
+        fmt::format("{}: there is no functional form of this in-place op; use the out-of-place op in the model", describe(node)));
+  }
   [[noreturn]] void refuse(const Node& node) const {
     throw_unsupported(
         fmt::format("{}: the model writes through this view in place, which cannot be expressed; write to a copy instead", describe(node)));
@@ -248,6 +321,7 @@ class Functionalizer {
 
   ExportedProgram& program_;
   Graph& graph_;
+  const std::unordered_set<const Node*>* only_;
   std::unordered_map<Value*, Value*> identity_, current_;
   std::unordered_map<Value*, View> views_;
   std::unordered_map<Value*, size_t> writes_, seen_;  // writes by base; how many of them a view has seen
@@ -257,9 +331,15 @@ class Functionalizer {
 }  // namespace
 
 void functionalize(ExportedProgram& program) {
+  replace_in_place_views(program);
   const std::vector<Node*> nodes = program.graph().node_list();
   if (std::none_of(nodes.begin(), nodes.end(), [](const Node* node) { return mutated_argument(*node) != nullptr; })) return;
-  Functionalizer(program).run();
+  Functionalizer(program, nullptr).run();
+}
+
+void functionalize_shared_writes(ExportedProgram& program) {
+  const std::unordered_set<const Node*> shared = SharedWrites(program.graph()).nodes();
+  if (!shared.empty()) Functionalizer(program, &shared).run();
 }
 
 }  // namespace intaglio
