@@ -242,9 +242,9 @@ def test_dump_shows_the_program_after_each_step(intaglio, tmp_path):
     steps = tmp_path / "steps"
     intaglio("build", DIGITS / "digits.pt2", "-o", tmp_path / "a.pte", *STATIC, "--dump", steps)
     names = leftovers(steps)
-    assert names[0] == "01_refuse_complex.txt" and any(name.endswith("_delegate_to_XnnpackBackend.txt") for name in names)
+    assert names[0] == "01_check_metadata.txt" and any(name.endswith("_delegate_to_XnnpackBackend.txt") for name in names)
     first, last = ((steps / name).read_text().splitlines() for name in (names[0], names[-1]))
-    assert re.fullmatch(r"# refuse_complex: \d+\.\d\d ms", first[0])
+    assert re.fullmatch(r"# check_metadata: \d+\.\d\d ms", first[0])
     assert any("aten.conv2d.default" in line for line in first) and any("executorch_call_delegate" in line for line in last)
     intaglio("build", DIGITS / "digits.pt2", "-o", tmp_path / "b.pte", *STATIC)
     assert (tmp_path / "a.pte").read_bytes() == (tmp_path / "b.pte").read_bytes()

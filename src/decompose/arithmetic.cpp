@@ -89,6 +89,7 @@ Values round_decimals(GraphBuilder& b, const Node& n) {
   return {b(after, b("aten.round.default", b(before, self(n), power)), power)};
 }
 Values positive(GraphBuilder&, const Node& n) { return {self(n)}; }
+Values negative(GraphBuilder& b, const Node& n) { return {b("aten.neg.default", self(n))}; }
 Values fraction(GraphBuilder& b, const Node& n) { return {b("aten.sub.Tensor", self(n), b("aten.trunc.default", self(n)))}; }
 
 // ---- bounds
@@ -195,6 +196,7 @@ constexpr DecompositionRow arithmetic_rows[] = {
     {"aten.round.decimals", round_decimals},
     {"aten.positive.default", positive},
     {"aten.real.default", positive},
+    {"aten._neg_view.default", negative},  // of the imaginary part of a conjugate
     {"aten.frac.default", fraction},
     {"aten.clamp.default", clamp},
     {"aten.clamp_min.default", clamp},

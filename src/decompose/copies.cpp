@@ -48,6 +48,8 @@ constexpr DecompositionRow copy_rows[] = {
     {"aten.to.other", cast},
     {"aten.type_as.default", cast},
     {"aten._to_copy.default", cast},
+    {"aten.resolve_conj.default", copy},  // complex numbers have no lazy conjugates here, and real ones none at all
+    {"aten.resolve_neg.default", copy},
     {"aten.copy.default", overwritten},
     {"aten.dropout.default", dropout},
     {"aten.feature_dropout.default", dropout},

@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <cmath>
+
 #include "decompose/tables.h"
 #include "ir/infer.h"
 
@@ -72,7 +75,54 @@ Values triangle_indices(GraphBuilder& b, const Node& n) {
   return {b.constant(converted(Tensor::of<int64_t>(row_numbers, {2, count}), n.output()->dtype()))};
 }
 
+// ---- windows: a function of the place between the ends, -1 to 1
+double hann(double x, double alpha, double beta) { return alpha + beta * std::cos(M_PI * x); }
+double blackman(double x, double, double) { return 0.42 + 0.5 * std::cos(M_PI * x) + 0.08 * std::cos(2 * M_PI * x); }
+double bartlett(double x, double, double) { return 1 - std::abs(x); }
+double kaiser(double x, double, double beta) {
+  return std::cyl_bessel_i(0, beta * std::sqrt(std::max(0.0, 1 - x * x))) / std::cyl_bessel_i(0, beta);
+}
+
+struct Window {
+  std::string_view op;
+  double (*function)(double, double, double);
+  double alpha, beta;  // where the call names none
+};
+constexpr Window windows[] = {
+    {"hann_window", hann, 0.5, 0.5},     {"hamming_window", hann, 0.54, 0.46}, {"blackman_window", blackman, 0, 0},
+    {"bartlett_window", bartlett, 0, 0}, {"kaiser_window", kaiser, 0, 12},
+};
+
+Values window(GraphBuilder& b, const Node& n) {
+  const Window& row = *std::ranges::find(windows, n.op().base(), &Window::op);
+  const auto given = [&](const char* name, double otherwise) { return n.op().schema()->find(name) ? n.number(name) : otherwise; };
+  const double alpha = given("alpha", row.alpha), beta = given("beta", row.beta);
+  const bool periodic = !n.op().schema()->find("periodic") || n.boolean("periodic");
+  const int64_t length = n.integer("window_length"), last = periodic ? length : length - 1;
+  constexpr int64_t longest = int64_t{1} << 26;  // a damaged file may say anything
+  if (length < 0 || length > longest) refuse(n, "a window of more than 2^26 elements");
+  Tensor values = Tensor::empty(DType::float64, {length});
+  for (int64_t i = 0; i < length; ++i) {
+    const double place = length > 1 ? 2 * static_cast<double>(i) / static_cast<double>(last) - 1 : 0;
+    values.mutable_data<double>()[i] = row.function(place, alpha, beta);
+  }
+  return {b.constant(converted(values, n.output()->dtype()))};
+}
+
 constexpr DecompositionRow creation_rows[] = {
+    {"aten.hann_window.default", window},
+    {"aten.hann_window.periodic", window},
+    {"aten.hamming_window.default", window},
+    {"aten.hamming_window.periodic", window},
+    {"aten.hamming_window.periodic_alpha", window},
+    {"aten.hamming_window.periodic_alpha_beta", window},
+    {"aten.blackman_window.default", window},
+    {"aten.blackman_window.periodic", window},
+    {"aten.bartlett_window.default", window},
+    {"aten.bartlett_window.periodic", window},
+    {"aten.kaiser_window.default", window},
+    {"aten.kaiser_window.periodic", window},
+    {"aten.kaiser_window.beta", window},
     {"aten.tril_indices.default", triangle_indices},
     {"aten.triu_indices.default", triangle_indices},
     {"aten.zeros.default", zeros},

@@ -3,6 +3,7 @@
 
 #include "decompose/functionalize.h"
 #include "decompose/in_place.h"
+#include "decompose/complex/lower_complex.h"
 #include "decompose/regions.h"
 #include "testing/text_cases.h"
 
@@ -21,6 +22,7 @@ const bool registered = test::register_text_cases(
         {"functionalize_shared_writes", functionalize_shared_writes},
         {"inline_regions", inline_regions},
         {"replace_in_place_views", replace_in_place_views},
+        {"lower_complex", lower_complex},
     }));
 
 }  // namespace

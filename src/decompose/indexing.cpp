@@ -108,6 +108,21 @@ Values roll(GraphBuilder& b, const Node& n) {
   return {b.view(x, sizes)};
 }
 
+// A spectrum in the order of rising frequency, and back.
+Values shifted(GraphBuilder& b, const Node& n) {
+  const int64_t rank = self(n)->meta().rank();
+  Ints dims, shifts;
+  if (n.argument("dim").is_none())
+    for (int64_t dim = 0; dim < rank; ++dim) dims.push_back(dim);
+  else dims = n.integers("dim");
+  for (const int64_t dim : dims) {
+    const SymInt& size = self(n)->sizes().at(static_cast<size_t>(dim < 0 ? dim + rank : dim));
+    if (!size.is_static()) refuse(n, "the shifted dimension must have a fixed size");
+    shifts.push_back((size.value() + (n.op().base() == "fft_ifftshift" ? 1 : 0)) / 2);
+  }
+  return {b("aten.roll.default", self(n), shifts, dims)};
+}
+
 // Writes along one dimension are writes at an index of all the others.
 Value* put_along(GraphBuilder& b, const Node& n, Value* values, bool accumulate) {
   Values indices(static_cast<size_t>(dim_of(n, "dim", self(n)->meta().rank())), nullptr);
@@ -289,6 +304,8 @@ constexpr DecompositionRow indexing_rows[] = {
     {"aten.dsplit.int", split_at<2>},
     {"aten.dsplit.array", split_at<2>},
     {"aten.roll.default", roll},
+    {"aten.fft_fftshift.default", shifted},
+    {"aten.fft_ifftshift.default", shifted},
     {"aten.msort.default", sorted_rows},
     {"aten.take.default", take},
     {"aten.argwhere.default", places},

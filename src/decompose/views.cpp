@@ -191,7 +191,23 @@ Values flipped(GraphBuilder& b, const Node& n) {
   return {b("aten.flip.default", self(n), Ints{dim})};
 }
 
+// No kernel makes complex numbers of pairs. Of a fixed size they are the same bytes; otherwise pairs are multiplied by (1, i),
+// by the one kernel that multiplies complex numbers of different sizes.
+Values as_complex(GraphBuilder& b, const Node& n) {
+  Value* pairs = self(n);
+  if (pairs->meta().is_static()) return {};
+  const DType dtype = n.output()->dtype();
+  const Tensor parts = converted(Tensor::of<float>({1, 0, 0, 1}, {4}), pairs->dtype());
+  const Tensor unit(dtype, {1, 2, 1}, {2, 1, 1}, 0, parts.storage());
+  Value* rows = b.cast(b.view(pairs, {1, size_quotient(pairs->sizes(), {2}), 2}), dtype);
+  Value* numbers = b("aten.bmm.default", rows, b.constant(unit));
+  Value* result = b.call("aten.view.default", {numbers, b.sizes(n.output()->sizes(), {pairs}, true)});
+  result->meta() = TensorMeta::contiguous(dtype, n.output()->sizes());
+  return {result};
+}
+
 constexpr DecompositionRow view_rows[] = {
+    {"aten.view_as_complex.default", as_complex},
     {"aten.rot90.default", rotated},
     {"aten.fliplr.default", flipped<1>},
     {"aten.flipud.default", flipped<0>},

@@ -12,6 +12,7 @@
 #include <intaglio/error.h>
 
 #include "base/thread_limit.h"
+#include "decompose/complex/lower_complex.h"
 #include "decompose/decompose.h"
 #include "decompose/functionalize.h"
 #include "edge/branches.h"
@@ -33,14 +34,6 @@
 namespace intaglio {
 namespace {
 
-void refuse_complex(ExportedProgram& program) {
-  for (const Node* node : program.graph().node_list())
-    for (const Value* output : node->outputs())
-      if (output->is_tensor() && is_complex(output->dtype()))
-        throw_unsupported(fmt::format("{}: '{}' is {}, and no kernel takes complex numbers; compute with real and imaginary parts",
-                                      describe(*node), escaped(output->name()), name(output->dtype())));
-}
-
 struct LoweringStep {
   std::string_view name;
   std::string_view why;
@@ -49,13 +42,13 @@ struct LoweringStep {
 
 // From the exported program to functional ATen without sub-graphs.
 constexpr LoweringStep normalizing[] = {
-    {"refuse_complex", "no kernel takes complex numbers, and no step after this one expects them", refuse_complex},
     {"check_metadata", "the file's claims about its tensors are checked before anything relies on them",
      [](ExportedProgram& program) { check_metadata(program.graph()); }},
     {"remove_unused_constants", "a quantized program still carries its float weights",
      [](ExportedProgram& program) { program.remove_unused_constants(); }},
     {"erase_asserts", "they would keep values alive", erase_asserts},
     {"inline_subgraphs", "everything after sees one flat graph", inline_subgraphs},
+    {"lower_complex", "kernels and delegates compute with real numbers; what writes in place does so in the parts", lower_complex},
     {"functionalize", "from here on a value never changes", functionalize},
     {"make_contiguous", "kernels want one dim order; strides say nothing about values once there are no aliases", make_contiguous},
 };

@@ -9,6 +9,8 @@ constexpr std::string_view reshapes[] = {
     "aten.view_copy.default", "aten.unsqueeze_copy.default", "aten.squeeze_copy.dim",
     "aten.squeeze_copy.dims", "aten.squeeze_copy.default",   "aten._unsafe_view.default",
 };
+// A complex number is two real ones in a row.
+constexpr std::string_view pairs[] = {"aten.view_as_real_copy.default", "aten.view_as_complex_copy.default"};
 // Their results may differ from the argument; when sizes, type and order agree they do not.
 constexpr std::string_view copies[] = {
     "aten.alias_copy.default",  "aten.detach_copy.default", "dim_order_ops._clone_dim_order.default",
@@ -30,12 +32,15 @@ bool is_contiguous(const TensorMeta& meta) {
 
 Value* same_bytes_as(const Node& node) {
   const bool reshape = is_one_of(reshapes, node);
-  if (!reshape && !is_one_of(copies, node)) return nullptr;
+  const bool pair = is_one_of(pairs, node);
+  if (!reshape && !pair && !is_one_of(copies, node)) return nullptr;
   if (node.outputs().size() != 1 || !node.output()->is_tensor()) return nullptr;
   Value* self = node.tensor("self");
   const TensorMeta& in = self->meta();
   const TensorMeta& out = node.output()->meta();
-  if (!in.is_static() || !out.is_static() || in.dtype != out.dtype) return nullptr;
+  if (!in.is_static() || !out.is_static()) return nullptr;
+  if (pair) return is_contiguous(in) && is_contiguous(out) ? self : nullptr;
+  if (in.dtype != out.dtype) return nullptr;
   if (element_count(in.static_sizes()) != element_count(out.static_sizes())) return nullptr;
   if (in.static_sizes() == out.static_sizes()) return in.dim_order() == out.dim_order() ? self : nullptr;
   return reshape && is_contiguous(in) && is_contiguous(out) ? self : nullptr;

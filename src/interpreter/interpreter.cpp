@@ -6,6 +6,8 @@
 #include <intaglio/error.h>
 
 #include "base/threads.h"
+#include "decompose/complex/lower_complex.h"
+#include "decompose/regions.h"
 #include "interpreter/expansion_fallback.h"
 #include "interpreter/graph_runner.h"
 #include "interpreter/inputs.h"
@@ -27,9 +29,43 @@ Tensor detached(const RuntimeValue& value) {
   return Tensor::scalar(number->as_int());
 }
 
+// Kernels compute with real numbers: a program with complex ones is run as the one that lowering makes of it, in which all
+// other values have the names they had.
+class RealForm {
+ public:
+  explicit RealForm(const ExportedProgram& source) : source_(source) {
+    if (!has_complex(source)) return;
+    form_.emplace(source.clone());
+    inline_regions(*form_);
+    lower_complex(*form_);
+  }
+
+  const ExportedProgram& program() const { return form_ ? *form_ : source_; }
+  bool differs() const { return form_.has_value(); }
+
+  // The caller's hook and values, for the program that runs.
+  ValueHook translated(const ValueHook& hook) const {
+    return [this, &hook](const Value* value, const Tensor& tensor) -> std::optional<Tensor> {
+      const Value* known = source_.graph().find_value(value->name());
+      return known != nullptr ? hook(known, tensor) : std::nullopt;
+    };
+  }
+  std::vector<const Value*> translated(const std::vector<const Value*>& values) const {
+    std::vector<const Value*> result;
+    for (const Value* value : values)
+      if (const Value* known = form_->graph().find_value(value->name())) result.push_back(known);
+    return result;
+  }
+
+ private:
+  const ExportedProgram& source_;
+  std::optional<ExportedProgram> form_;
+};
+
 }  // namespace
 
 struct Interpreter::Impl {
+  RealForm form;
   const ExportedProgram& program;
   int threads;
   Pool pool;
@@ -37,7 +73,11 @@ struct Interpreter::Impl {
   std::vector<Value*> user_inputs;
 
   Impl(const ExportedProgram& source, const InterpreterOptions& options)
-      : program(source), threads(thread_count(options.threads)), runner(source.graph()), user_inputs(source.user_inputs()) {
+      : form(source),
+        program(form.program()),
+        threads(thread_count(options.threads)),
+        runner(program.graph()),
+        user_inputs(program.user_inputs()) {
     place_state();
     place_literals();
     runner.prepare(nullptr, nullptr);
@@ -109,13 +149,30 @@ Interpreter::Interpreter(Interpreter&&) noexcept = default;
 
 std::vector<Tensor> Interpreter::run(const std::vector<Tensor>& inputs, const ValueHook& hook, const std::vector<const Value*>* watched) {
   impl_->place_inputs(inputs);
-  const std::vector<RuntimeValue> results = impl_->runner.run(impl_->pool, impl_->threads, hook ? &hook : nullptr, watched);
+  ValueHook translated;
+  std::vector<const Value*> translated_watched;
+  if (hook && impl_->form.differs()) {
+    translated = impl_->form.translated(hook);
+    if (watched != nullptr) translated_watched = impl_->form.translated(*watched);
+  }
+  const ValueHook* used = translated ? &translated : hook ? &hook : nullptr;
+  const std::vector<RuntimeValue> results =
+      impl_->runner.run(impl_->pool, impl_->threads, used, translated && watched ? &translated_watched : watched);
   return impl_->take_outputs(results);
+}
+
+// Of complex numbers only transforms have kernels, and views that show them as pairs.
+static bool computes_with_complex(const Node& node) {
+  const auto is_complex_value = [](const Value* value) { return value->is_tensor() && is_complex(value->dtype()); };
+  const bool any = std::ranges::any_of(node.inputs(), is_complex_value) || std::ranges::any_of(node.outputs(), is_complex_value);
+  const std::string_view base = node.op().base();
+  return any && !base.starts_with("_fft_r2c") && !base.starts_with("_fft_c2r") && !base.starts_with("view_as_");
 }
 
 std::optional<std::vector<Tensor>> evaluate_node(const Node& node, const std::vector<Tensor>& inputs) {
   const std::vector<Value*> values = node.inputs();
   if (values.size() != inputs.size()) throw_bug("evaluate_node: tensors and inputs of the node differ in number");
+  if (computes_with_complex(node)) return std::nullopt;
   const FoundKernel found = find_kernel(node.op());
   const Kernel* kernel = found.kernel;
   const bool expands = kernel == nullptr && node.op().schema() != nullptr && !node.op().schema()->is_view();

@@ -39,6 +39,7 @@ std::span<const Kernel> binary_kernels();
 std::span<const Kernel> control_kernels();
 std::span<const Kernel> convolution_kernels();
 std::span<const Kernel> creation_kernels();
+std::span<const Kernel> fourier_kernels();
 std::span<const Kernel> indexing_kernels();
 std::span<const Kernel> joining_kernels();
 std::span<const Kernel> matmul_kernels();

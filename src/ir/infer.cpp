@@ -69,8 +69,8 @@ using RuleMap = std::unordered_map<std::string_view, Function>;
 const RuleMap& rule_map() {
   static const RuleMap map = [] {
     RuleMap rules;
-    for (const auto& family : {elementwise_rules(), creation_rules(), view_rules(), indexing_rules(), reduction_rules(), matrix_rules(),
-                               convolution_rules(), neural_rules()})
+    for (const auto& family : {elementwise_rules(), complex_rules(), creation_rules(), view_rules(), indexing_rules(), reduction_rules(),
+                               matrix_rules(), convolution_rules(), neural_rules()})
       for (const Rule& rule : family) rules.emplace(rule.op, rule.function);
     return rules;
   }();

@@ -78,7 +78,6 @@ void three_operands(Inference& in) {
 void prelu(Inference& in) { in.result(in.operand("self").dtype, in.sizes("self")); }
 
 constexpr Rule elementwise_table[] = {
-    {"aten.abs.default", same},
     {"aten.neg.default", same},
     {"aten.positive.default", same},
     {"aten.relu.default", same},

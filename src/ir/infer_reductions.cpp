@@ -1,6 +1,7 @@
 // Sums, means, extremes, and what works along one dimension.
 #include <algorithm>
 
+#include "base/complex_types.h"
 #include "ir/infer_rules.h"
 
 namespace intaglio::infer {
@@ -39,6 +40,7 @@ DType sum_dtype(const Inference& in) {
 
 void sum(Inference& in) { in.result(sum_dtype(in), reduced(in)); }
 void same_type(Inference& in) { in.result(written_dtype(in, self_dtype(in)), reduced(in)); }
+void real_type(Inference& in) { in.result(written_dtype(in, real_type_of(self_dtype(in))), reduced(in)); }
 void boolean(Inference& in) { in.result(self_dtype(in) == DType::uint8 ? DType::uint8 : DType::boolean, reduced(in)); }
 void position(Inference& in) { in.result(DType::int64, reduced(in)); }
 void value_and_index(Inference& in) {
@@ -99,15 +101,15 @@ constexpr Rule reduction_table[] = {
     {"aten.max.dim", value_and_index},
     {"aten.min.dim", value_and_index},
     {"aten.logsumexp.default", same_type},
-    {"aten.linalg_vector_norm.default", same_type},
-    {"aten.norm.ScalarOpt_dim", same_type},
-    {"aten.norm.Scalar", same_type},
-    {"aten.var.default", same_type},
-    {"aten.var.dim", same_type},
-    {"aten.var.correction", same_type},
-    {"aten.std.default", same_type},
-    {"aten.std.dim", same_type},
-    {"aten.std.correction", same_type},
+    {"aten.linalg_vector_norm.default", real_type},
+    {"aten.norm.ScalarOpt_dim", real_type},
+    {"aten.norm.Scalar", real_type},
+    {"aten.var.default", real_type},
+    {"aten.var.dim", real_type},
+    {"aten.var.correction", real_type},
+    {"aten.std.default", real_type},
+    {"aten.std.dim", real_type},
+    {"aten.std.correction", real_type},
     {"aten.var_mean.correction", both_same},
     {"aten.any.default", boolean},
     {"aten.any.dim", boolean},

@@ -49,6 +49,7 @@ struct Rule {
 };
 
 std::span<const Rule> elementwise_rules();
+std::span<const Rule> complex_rules();
 std::span<const Rule> creation_rules();
 std::span<const Rule> view_rules();
 std::span<const Rule> indexing_rules();

@@ -158,7 +158,7 @@ TEST(PteVerifier, EveryKindOfWrongReferenceIsNamed) {
       {"lists no offsets", [](Program& p) { p.constant_segment->offsets.clear(); }},
       {"named data", [](Program& p) { p.named_data[0].segment_index = 99; }},
       {"key 'w' occurs twice", [](Program& p) { p.named_data.push_back(p.named_data[0]); }},
-      {"element type", [](Program& p) { first_tensor(p, is_planned).scalar_type = 9; }},
+      {"element type", [](Program& p) { first_tensor(p, is_planned).scalar_type = 99; }},
       {"negative size", [](Program& p) { first_tensor(p, is_planned).sizes[0] = -4; }},
       {"entries of dim_order", [](Program& p) { first_tensor(p, is_planned).dim_order.clear(); }},
       {"no permutation", [](Program& p) { first_tensor(p, is_planned).dim_order[0] = 200; }},

@@ -4,6 +4,8 @@
 #include <fmt/ranges.h>
 #include <intaglio/error.h>
 
+#include "base/complex_view.h"
+
 namespace intaglio {
 
 void Comparer::add_scores(const Tensor& reference, const Tensor& candidate) {
@@ -39,14 +41,19 @@ void Comparer::add(const std::vector<Tensor>& reference, const std::vector<Tenso
     if (!same)
       throw_bad_input(fmt::format("output {}: the reference has sizes [{}], the candidate [{}]", i, fmt::join(reference[i].sizes(), ", "),
                                   fmt::join(candidate[i].sizes(), ", ")));
-    const Tensor expected = converted(reference[i], DType::float32).contiguous();
-    const Tensor found = converted(candidate[i], DType::float32).contiguous();
+    const bool complex = is_complex(reference[i].dtype());
+    if (complex != is_complex(candidate[i].dtype()))
+      throw_bad_input(
+          fmt::format("output {}: the reference is of {}, the candidate of {}", i, name(reference[i].dtype()), name(candidate[i].dtype())));
+    const Tensor expected = converted(complex ? as_pairs(reference[i]) : reference[i], DType::float32).contiguous();
+    const Tensor found = converted(complex ? as_pairs(candidate[i]) : candidate[i], DType::float32).contiguous();
     if (slot == outputs_.size()) {
       outputs_.emplace_back();
       indices_.push_back(i);
     }
     outputs_[slot++].add(expected.span<float>(), found.span<float>());
-    if (first) add_scores(expected, found);
+    if (first && complex) has_scores_ = false;
+    else if (first) add_scores(expected, found);
     first = false;
   }
   ++samples_;

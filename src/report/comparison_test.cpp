@@ -37,6 +37,20 @@ TEST(Comparer, SaysWhatDoesNotFit) {
   EXPECT_NE(message_of([&] { comparer.result(); }).find("the labels are 2, the samples have 1 rows"), std::string::npos);
 }
 
+TEST(Comparer, ComplexOutputsAreTheirParts) {
+  const auto complex = [](std::initializer_list<float> parts) {
+    const Tensor pairs = Tensor::of<float>(parts, {2, 2});
+    return Tensor(DType::complex64, {2}, {1}, 0, pairs.storage());
+  };
+  Comparer comparer;
+  comparer.add({complex({1, 3, 4, 2})}, {complex({1, 2, 2, 4})});
+  const Comparison result = comparer.result();
+  EXPECT_NEAR(result.outputs.at(0).metrics.sqnr_db, 10 * std::log10(30.0 / 9.0), 1e-9);
+  EXPECT_FALSE(result.top1_agreement);
+  EXPECT_EQ(message_of([&] { Comparer().add({complex({1, 3, 4, 2})}, {Tensor::of<float>({1, 2}, {2})}); }),
+            "output 0: the reference is of complex64, the candidate of float32");
+}
+
 TEST(Comparer, LabelsAreClasses) {
   const Tensor two = Tensor::of<float>({1, 2}, {1, 2});
   for (const int64_t label : {-1, 2}) {

@@ -166,6 +166,7 @@ class Emitter {
     if (is_control_flow(node)) return emit_control_flow(node);
     if (is_symbolic_op(node)) return emit_symbolic(node);
     if (emit_view(node)) return;
+    if (node.is("aten.view_as_complex_copy.default")) return emit_complex(node);
     emit_kernel(node);
   }
 
@@ -223,6 +224,25 @@ class Emitter {
     ids_[node.output()] = out;
     builder_.call_kernel("executorch_prim::et_view", "default", {self, size, out});
     return true;
+  }
+
+  // No kernel makes complex numbers of pairs: the bytes are read as such, and copied where they must stand elsewhere.
+  void emit_complex(const Node& node) {
+    Value& pairs = *node.tensor("self");
+    int32_t from = id_of(&pairs);
+    const auto& given = std::get<pte::TensorValue>(builder_.value(from));
+    if (builder_.storage_of(from) == PlanBuilder::no_storage && given.data_buffer_idx == 0) {
+      pte::TensorValue copy = tensor_value(pairs.meta(), program_.range_constraints, pairs.name());
+      const size_t storage = builder_.new_storage(planned_bytes(copy));
+      from = emit_clone(from, builder_.tensor(std::move(copy), storage));
+    }
+    pte::TensorValue whole = tensor_value(node.output()->meta(), program_.range_constraints, node.output()->name());
+    whole.data_buffer_idx = std::get<pte::TensorValue>(builder_.value(from)).data_buffer_idx;
+    emit_clone(builder_.tensor(std::move(whole), builder_.storage_of(from)), emit_result(*node.output()));
+  }
+  int32_t emit_clone(int32_t from, int32_t to) {
+    builder_.call_kernel("dim_order_ops::_clone_dim_order", "out", {from, builder_.boolean(false), builder_.none(), to, to});
+    return to;
   }
 
   void emit_kernel(const Node& node) {

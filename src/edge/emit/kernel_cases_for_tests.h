@@ -9,13 +9,15 @@
 #include <fmt/format.h>
 #include <intaglio/graph.h>
 
+#include "base/complex_types.h"
+
 namespace intaglio::test {
 
 using Ints = std::vector<int64_t>;
 const Argument none;
 
 // Types of the results, where they differ from the inputs'.
-enum class Result { same, floating, boolean, int64, int8, same_and_int64, same_and_bool, with_number, product };
+enum class Result { same, floating, boolean, int64, int8, same_and_int64, same_and_bool, with_number, product, complex, real };
 
 struct KernelCase {
   std::string op;
@@ -43,6 +45,8 @@ inline DType result_type(Result result, DType input, size_t output) {
     case Result::with_number:  // PyTorch promotes a bool beside an integer
       return input == DType::boolean ? DType::int64 : input;
     case Result::product: return is_floating(input) ? input : DType::int64;
+    case Result::complex: return is_complex(complex_type_of(input)) ? complex_type_of(input) : DType::complex64;
+    case Result::real: return real_type_of(input);
     case Result::same_and_int64: return output == 1 ? DType::int64 : input;
     case Result::same_and_bool: return output == 1 ? DType::boolean : input;
     default: return input;
@@ -89,6 +93,21 @@ inline void add_more_reductions(std::vector<KernelCase>& all) {
   all.push_back({"aten.prod.default", rows, {}, {{}}, Result::product});
   all.push_back({"aten.var.dim", rows, {{"dim", Ints{1}}}, {{2}}});
   all.push_back({"aten.tril.default", rows, {{"diagonal", 0}}, {{2, 4}}});
+}
+
+inline void add_complex(std::vector<KernelCase>& all) {
+  all.push_back({"aten._fft_r2c.default",
+                 {{"self", {2, 4}}},
+                 {{"dim", Ints{1}}, {"normalization", 0}, {"onesided", true}},
+                 {{2, 3}},
+                 Result::complex});
+  all.push_back({"aten._fft_c2r.default",
+                 {{"self", {2, 3}}},
+                 {{"dim", Ints{1}}, {"normalization", 0}, {"last_dim_size", 4}},
+                 {{2, 4}},
+                 Result::real});
+  all.push_back({"aten.view_as_real_copy.default", {{"self", {2, 4}}}, {}, {{2, 4, 2}}, Result::real});
+  all.push_back({"aten._conj_physical.default", {{"self", {2, 4}}}, {}, {{2, 4}}});
 }
 
 // Kernels that move elements: most take anything, which is measured too.
@@ -393,6 +412,7 @@ inline std::vector<KernelCase> kernel_cases() {
   add_scalar_forms(all);
   add_more_reductions(all);
   add_moves(all);
+  add_complex(all);
   add_creations(all);
   add_more_moves(all);
   add_quantized(all);

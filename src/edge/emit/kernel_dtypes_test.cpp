@@ -22,9 +22,9 @@ namespace {
 using test::KernelCase;
 using test::ProgramBuilder;
 
-constexpr DType measured_types[] = {DType::uint8,    DType::int8,    DType::int16,   DType::int32,    DType::int64,
-                                    DType::uint16,   DType::uint32,  DType::uint64,  DType::boolean,  DType::float16,
-                                    DType::bfloat16, DType::float32, DType::float64, DType::complex64};
+constexpr DType measured_types[] = {DType::uint8,    DType::int8,    DType::int16,   DType::int32,     DType::int64,
+                                    DType::uint16,   DType::uint32,  DType::uint64,  DType::boolean,   DType::float16,
+                                    DType::bfloat16, DType::float32, DType::float64, DType::complex64, DType::complex128};
 
 // The types of one call: those of the inputs, of each fixed operand and of the first result.
 struct Types {
@@ -114,13 +114,8 @@ TEST(KernelDtypes, TheTableSaysWhatTheRuntimeTakes) {
       });
     if (c.any_result) compare("out", [&](DType dtype) { return Types{c.base, fixed, dtype}; });
   }
-  // No program holds the others: complex numbers and gradients are refused before.
-  const std::set<std::string_view> unused = {"aten::_conj_physical.out",
-                                             "aten::_fft_c2r.out",
-                                             "aten::_fft_r2c.out",
-                                             "aten::view_as_real_copy.out",
-                                             "aten::convolution_backward.out",
-                                             "aten::max_pool2d_with_indices_backward.grad_input"};
+  // No program holds the others: gradients.
+  const std::set<std::string_view> unused = {"aten::convolution_backward.out", "aten::max_pool2d_with_indices_backward.grad_input"};
   for (const pte::RuntimeKernel& kernel : pte::runtime_kernels()) {
     EXPECT_EQ(pte::has_measured_dtypes(kernel), measured.contains(kernel.key)) << kernel.key;
     const bool wanted = !kernel.functional.empty() && !unused.contains(kernel.key);

@@ -7,6 +7,7 @@
 #include <fmt/ranges.h>
 #include <intaglio/error.h>
 
+#include "base/complex_view.h"
 #include "interpreter/kernel_table.h"
 #include "interpreter/strided.h"
 
@@ -379,6 +380,28 @@ void dropout(Call& call) {
   }
 }
 
+// A complex number is two real ones in a row.
+void view_as_real(Call& call) {
+  const Tensor& self = self_of(call);
+  call.require(is_complex(self.dtype()), "the operand is not complex");
+  give(call, as_pairs(self));
+}
+
+void view_as_complex(Call& call) {
+  const Tensor given = self_of(call);
+  call.require(given.rank() > 0 && given.sizes().back() == 2, "the last dimension is not two");
+  call.require(complex_type_of(given.dtype()) != given.dtype(), "the operand's type");
+  const auto is_even = [](int64_t stride) { return stride % 2 == 0; };
+  const bool fits = given.strides().back() == 1 && is_even(given.storage_offset()) &&
+                    std::all_of(given.strides().begin(), given.strides().end() - 1, is_even);
+  const Tensor self = fits ? given : own_copy(call, given);
+  Sizes sizes = self.sizes(), strides = self.strides();
+  sizes.pop_back();
+  strides.pop_back();
+  for (int64_t& stride : strides) stride /= 2;
+  give(call, Tensor(complex_type_of(self.dtype()), std::move(sizes), std::move(strides), self.storage_offset() / 2, self.storage()));
+}
+
 }  // namespace
 
 Tensor sliced(Call& call, const Tensor& self) {
@@ -449,6 +472,8 @@ std::span<const Kernel> view_kernels() {
         {"aten.diagonal.default", diagonal},
         {"aten.as_strided.default", as_strided},
         {"aten.unfold.default", unfold},
+        {"aten.view_as_real.default", view_as_real},
+        {"aten.view_as_complex.default", view_as_complex},
         {"aten.alias.default", identity},
         {"aten.detach.default", identity},
         {"aten.detach_.default", identity},

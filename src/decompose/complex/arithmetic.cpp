@@ -1,0 +1,458 @@
+// Arithmetic of complex numbers, and the ops that make them and take them apart.
+#include <algorithm>
+#include <cmath>
+#include <complex>
+
+#include <intaglio/error.h>
+
+#include "decompose/complex/parts.h"
+
+namespace intaglio::complex_parts {
+namespace {
+
+Results one(Parts z) { return {z}; }
+Results one_real(Value* x) { return {Parts::of(x, nullptr)}; }
+
+// ---- making them and taking them apart
+Results from_parts(PartsBuilder& b) {
+  return one(
+      Parts::of(b.owned(b.build.cast(b.node.tensor("real"), b.real_type())), b.owned(b.build.cast(b.node.tensor("imag"), b.real_type()))));
+}
+Results from_polar(PartsBuilder& b) {
+  Value *size = b.node.tensor("abs"), *angle = b.node.tensor("angle");
+  return one(Parts::of(b.product(size, b.build("aten.cos.default", angle)), b.product(size, b.build("aten.sin.default", angle))));
+}
+Results from_pairs(PartsBuilder& b) { return one(Parts::pair(b.node.tensor("self"))); }
+
+// The result has the node's name, which an operand must not take over.
+Value* alias(PartsBuilder& b, Value* x) { return b.build("aten.alias.default", x); }
+
+Results to_pairs(PartsBuilder& b) { return one_real(alias(b, b.packed(b.operand("self")))); }
+Results real_part(PartsBuilder& b) { return one_real(alias(b, b.real_or_zeros(b.operand("self")))); }
+Results imaginary_part(PartsBuilder& b) { return one_real(alias(b, b.imag_or_zeros(b.operand("self")))); }
+
+Results adjoint(PartsBuilder& b) {
+  const Parts z = b.operand("self");
+  const auto turned = [&](Value* x) { return x ? b.build("aten.transpose.int", x, -2, -1) : nullptr; };
+  return one(Parts::of(turned(b.real(z)), b.negative(turned(b.imag(z)))));
+}
+
+Results conjugate(PartsBuilder& b) {
+  const Parts z = b.operand("self");
+  Value* real = b.real(z);
+  return one(Parts::of(real, b.negative(b.imag(z))));
+}
+
+// Casts: the imaginary part is lost where the result is real.
+Results cast(PartsBuilder& b) {
+  const Parts z = b.operand("self");
+  const DType wanted = real_type_of(b.node.output()->dtype());
+  const auto converted = [&](Value* x) { return b.build.cast(x, wanted); };
+  if (!is_complex_tensor(b.node.output())) return one_real(alias(b, converted(b.real_or_zeros(z))));
+  if (!z.is_real()) return one(b.each(z, converted));
+  return one(Parts::of(b.owned(converted(z.real)), nullptr));
+}
+
+// What is written over: its sizes stay.
+Results overwritten(PartsBuilder& b) {
+  const DType wanted = b.real_type();
+  return one(b.each(b.operand("src"), [&](Value* x) { return b.build.cast(x, wanted); }));
+}
+
+Results ones(PartsBuilder& b) {
+  return one(Parts::of(b.again([](const NamedArgument& argument) { return argument.value; })[0], nullptr));
+}
+
+// ---- sums
+Value* scaled(PartsBuilder& b, Value* x, const Argument& factor) {
+  const auto* number = factor.get_if<int64_t>();
+  return !x || (number && *number == 1) ? x : b.build("aten.mul.Tensor", x, factor);
+}
+
+Results both_packed(PartsBuilder& b) {
+  return one(Parts::pair(b.again(
+      [&](const NamedArgument& argument) -> Argument {
+        Value* const* value = argument.value.get_if<Value*>();
+        return value && is_complex_tensor(*value) ? b.parts(*value).packed : argument.value;
+      },
+      true)[0]));
+}
+
+// One part of `x + y` or `x - y`; `y` may be a number.
+Value* added(PartsBuilder& b, const std::optional<Argument>& x, const std::optional<Argument>& y, bool negated) {
+  const auto tensor = [&](const Argument& argument) {
+    Value* const* value = argument.get_if<Value*>();
+    return value ? *value : b.build.number(argument, b.real_type());
+  };
+  if (!x && !y) return nullptr;
+  if (!y) return tensor(*x);
+  if (!x) return negated ? b.negative(tensor(*y)) : tensor(*y);
+  return b.build(negated ? "aten.sub.Tensor" : "aten.add.Tensor", tensor(*x), *y);
+}
+
+Results add(PartsBuilder& b) {
+  const Node& node = b.node;
+  const bool reversed = node.op().base() == "rsub", negated = node.op().base() != "add";
+  const Argument x = node.argument("self"), y = node.argument("other"), alpha = node.argument("alpha");
+  const auto is_packed = [&](const Argument& argument) {
+    Value* const* value = argument.get_if<Value*>();
+    return value && is_complex_tensor(*value) && b.parts(*value).packed && real_type_of((*value)->dtype()) == b.real_type();
+  };
+  if (is_packed(x) && is_packed(y)) return both_packed(b);
+  const auto part = [&](Part which) {
+    std::optional<Argument> left = b.part(x, which), right = b.part(y, which);
+    std::optional<Argument>& factored = reversed ? left : right;
+    const auto* times = alpha.get_if<int64_t>();
+    if (factored && !(times && *times == 1)) {
+      Value* const* value = factored->get_if<Value*>();
+      factored = scaled(b, value ? *value : b.build.number(*factored, b.real_type()), alpha);
+    }
+    if (reversed) std::swap(left, right);
+    return added(b, left, right, negated);
+  };
+  return one(Parts::of(part(Part::real), part(Part::imag)));
+}
+
+// ---- products: the node once for each pair of parts
+struct Product {
+  std::string_view op;
+  std::string_view left, right;
+};
+constexpr Product products[] = {
+    {"aten.mul.Tensor", "self", "other"},
+    {"aten.mul.Scalar", "self", "other"},
+    {"aten.matmul.default", "self", "other"},
+    {"aten.mm.default", "self", "mat2"},
+    {"aten.bmm.default", "self", "mat2"},
+    {"aten.dot.default", "self", "tensor"},
+    {"aten.mv.default", "self", "vec"},
+    {"aten.outer.default", "self", "vec2"},
+    {"aten.inner.default", "self", "other"},
+    {"aten.tensordot.default", "self", "other"},
+    {"aten.kron.default", "self", "other"},
+    {"aten.linear.default", "input", "weight"},
+    {"aten.conv1d.default", "input", "weight"},
+    {"aten.conv2d.default", "input", "weight"},
+    {"aten.convolution.default", "input", "weight"},
+};
+
+// The product of real tensors: the node with other operands, `bias` where it adds one.
+Value* multiplied(PartsBuilder& b, const Product& row, const std::optional<Argument>& x, const std::optional<Argument>& y,
+                  const Argument& bias = {}) {
+  if (!x || !y) return nullptr;
+  return b.again([&](const NamedArgument& argument) -> Argument {
+    if (argument.name == row.left) return *x;
+    if (argument.name == row.right) return *y;
+    return argument.name == "bias" ? bias : argument.value;
+  })[0];
+}
+
+Parts product_of(PartsBuilder& b, const Product& row, const Argument& x, const Argument& y) {
+  const auto a = b.part(x, Part::real), bi = b.part(x, Part::imag), c = b.part(y, Part::real), d = b.part(y, Part::imag);
+  const Argument* bias = b.node.find("bias");
+  const auto bias_part = [&](Part which) { return bias ? b.part(*bias, which).value_or(Argument()) : Argument(); };
+  Value *ac = multiplied(b, row, a, c, bias_part(Part::real)), *bd = multiplied(b, row, bi, d);
+  Value *ad = multiplied(b, row, a, d, bias_part(Part::imag)), *bc = multiplied(b, row, bi, c);
+  Value* real = b.difference(ac, bd);
+  return Parts::of(real, b.sum(ad, bc));
+}
+
+bool is_real(PartsBuilder& b, const Argument& argument) {
+  if (const auto* number = argument.get_if<std::complex<double>>()) return number->imag() == 0;
+  Value* const* value = argument.get_if<Value*>();
+  return !value || b.parts(*value).is_real();
+}
+
+// A real factor or divisor of pairs: both elements have the same.
+Argument beside_pairs(PartsBuilder& b, const Argument& argument) {
+  const Argument real = *b.part(argument, Part::real);
+  Value* const* value = real.get_if<Value*>();
+  return value && (*value)->meta().rank() > 0 ? Argument(b.build.unsqueeze(*value, -1)) : real;
+}
+
+Results multiply(PartsBuilder& b) {
+  const Product& row = *std::ranges::find(products, b.node.op().name(), &Product::op);
+  const Argument x = b.node.argument(row.left), y = b.node.argument(row.right);
+  Value* const* left = x.get_if<Value*>();
+  if (b.node.op().base() == "mul" && is_real(b, y) && left && b.parts(*left).packed && real_type_of((*left)->dtype()) == b.real_type() &&
+      (*left)->sizes() == b.node.output()->sizes())
+    return one(Parts::pair(b.build("aten.mul.Tensor", b.parts(*left).packed, beside_pairs(b, y))));
+  return one(product_of(b, row, x, y));
+}
+
+// beta * self + alpha * product
+Results add_product(PartsBuilder& b) {
+  const bool batched = b.node.op().base() == "baddbmm";
+  const Argument x = b.node.argument(batched ? "batch1" : "mat1"), y = b.node.argument(batched ? "batch2" : "mat2");
+  const auto product = [&](Part of_x, Part of_y) -> Value* {
+    const auto left = b.part(x, of_x), right = b.part(y, of_y);
+    return left && right ? b.build(batched ? "aten.bmm.default" : "aten.mm.default", *left, *right) : nullptr;
+  };
+  const auto with_self = [&](Part which, Value* sum) {
+    const auto self = b.part(b.node.argument("self"), which);
+    return b.sum(scaled(b, sum, b.node.argument("alpha")), self ? scaled(b, *self->get_if<Value*>(), b.node.argument("beta")) : nullptr);
+  };
+  return one(Parts::of(with_self(Part::real, b.difference(product(Part::real, Part::real), product(Part::imag, Part::imag))),
+                       with_self(Part::imag, b.sum(product(Part::real, Part::imag), product(Part::imag, Part::real)))));
+}
+
+// The sum over all choices of a real or an imaginary part of each operand.
+Results einsum(PartsBuilder& b) {
+  const std::vector<Value*> operands = b.node.tensors("tensors");
+  constexpr size_t most = 6;
+  if (operands.size() > most) refuse(b.node, "an einsum of more than six complex tensors; write it as several");
+  Value *real = nullptr, *imag = nullptr;
+  for (size_t choice = 0; choice < (size_t{1} << operands.size()); ++choice) {
+    std::vector<Value*> chosen;
+    for (size_t i = 0; i < operands.size(); ++i) {
+      const auto part = b.part(Argument(operands[i]), (choice >> i) & 1 ? Part::imag : Part::real);
+      if (part) chosen.push_back(*part->get_if<Value*>());
+    }
+    if (chosen.size() != operands.size()) continue;
+    Value* term = b.again(
+        [&](const NamedArgument& argument) -> Argument { return argument.name == "tensors" ? Argument(chosen) : argument.value; })[0];
+    const int turns = __builtin_popcountll(choice) % 4;  // powers of i
+    Value*& sum = turns % 2 == 0 ? real : imag;
+    sum = turns < 2 ? b.sum(sum, term) : b.difference(sum, term);
+  }
+  return one(Parts::of(real, imag));
+}
+
+// ---- quotients
+// Numerators are products with the conjugate.
+Value* squared_size(PartsBuilder& b, const Parts& z) {
+  Value *real = b.real(z), *imag = b.imag(z);
+  Value *first = b.product(real, real), *second = b.product(imag, imag);
+  return b.sum(first, second);
+}
+
+Parts inverse(PartsBuilder& b, const Parts& z) {
+  Value* size = squared_size(b, z);
+  const auto over = [&](Value* x) { return x ? b.build("aten.div.Tensor", x, size) : nullptr; };
+  return Parts::of(over(b.real(z)), b.negative(over(b.imag(z))));
+}
+Results reciprocal(PartsBuilder& b) { return one(inverse(b, b.operand("self"))); }
+
+Results divide(PartsBuilder& b) {
+  const Argument x = b.node.argument("self"), y = b.node.argument("other");
+  const DType dtype = b.real_type();
+  Value* const* left = x.get_if<Value*>();
+  if (is_real(b, y)) {
+    const Parts z = b.parts(*left);
+    const bool fits = z.packed && real_type_of((*left)->dtype()) == dtype && (*left)->sizes() == b.node.output()->sizes();
+    if (fits) return one(Parts::pair(b.build("aten.div.Tensor", z.packed, beside_pairs(b, y))));
+    const auto over = [&](Part which) -> Value* {
+      const auto part = b.part(x, which);
+      return part ? b.build("aten.div.Tensor", *part, *b.part(y, Part::real)) : nullptr;
+    };
+    return one(Parts::of(over(Part::real), over(Part::imag)));
+  }
+  const auto product = [&](Part xp, Value* w) -> Value* {
+    const auto part = b.part(x, xp);
+    return part && w ? b.build("aten.mul.Tensor", *part, w) : nullptr;
+  };
+  if (const auto* number = y.get_if<std::complex<double>>()) {
+    const std::complex<double> w = 1.0 / *number;
+    Value *c = b.build.number(w.real(), dtype), *d = w.imag() == 0 ? nullptr : b.build.number(w.imag(), dtype);
+    return one(
+        Parts::of(b.difference(product(Part::real, c), product(Part::imag, d)), b.sum(product(Part::real, d), product(Part::imag, c))));
+  }
+  const Parts w = b.each(b.parts(*y.get_if<Value*>()), [&](Value* v) { return b.build.cast(v, dtype); });
+  Value *c = b.real(w), *d = b.imag(w), *size = squared_size(b, w);
+  Value* real = b.sum(product(Part::real, c), product(Part::imag, d));
+  Value* imag = b.difference(product(Part::imag, c), product(Part::real, d));
+  const auto over = [&](Value* v) { return v ? b.build("aten.div.Tensor", v, size) : nullptr; };
+  return one(Parts::of(over(real), over(imag)));
+}
+
+// ---- sizes and angles
+Value* size_of(PartsBuilder& b, const Parts& z) {
+  if (z.is_real()) return b.build("aten.abs.default", z.real);
+  return b.build("aten.sqrt.default", squared_size(b, z));
+}
+Value* angle_of(PartsBuilder& b, const Parts& z) { return b.build("aten.atan2.default", b.imag_or_zeros(z), b.real_or_zeros(z)); }
+
+Results absolute(PartsBuilder& b) { return one_real(size_of(b, b.operand("self"))); }
+Results angle(PartsBuilder& b) { return one_real(angle_of(b, b.operand("self"))); }
+
+// A norm sees nothing but sizes.
+Results norm(PartsBuilder& b) {
+  const Parts z = b.operand("self");
+  return one_real(b.again(
+      [&](const NamedArgument& argument) -> Argument { return argument.name == "self" ? Argument(size_of(b, z)) : argument.value; })[0]);
+}
+
+// The spread of both parts around their means.
+Results spread_of_parts(PartsBuilder& b) {
+  const Parts z = b.operand("self");
+  const bool root = b.node.op().base() == "std";
+  const auto squared = [&](Value* part) -> Value* {
+    if (!part) return nullptr;
+    Value* of_part =
+        b.again([&](const NamedArgument& argument) -> Argument { return argument.name == "self" ? Argument(part) : argument.value; })[0];
+    return root ? b.product(of_part, of_part) : of_part;
+  };
+  Value* sum = b.sum(squared(b.real(z)), squared(b.imag(z)));
+  return one_real(root ? b.build("aten.sqrt.default", sum) : sum);
+}
+
+Results sign(PartsBuilder& b) {
+  const Parts z = b.operand("self");
+  Value* size = size_of(b, z);
+  Value* zero = b.build("aten.eq.Scalar", size, 0);
+  Value* divisor = b.build("aten.where.self", zero, b.build.number(1.0, size->dtype()), size);
+  const auto over = [&](Value* v) { return v ? b.build("aten.div.Tensor", v, divisor) : nullptr; };
+  return one(Parts::of(over(b.real(z)), over(b.imag(z))));
+}
+
+// ---- functions
+Parts polar(PartsBuilder& b, Value* size, Value* angle) {
+  return Parts::of(b.product(size, b.build("aten.cos.default", angle)), b.product(size, b.build("aten.sin.default", angle)));
+}
+Results exponential(PartsBuilder& b) {
+  const Parts z = b.operand("self");
+  Value *real = b.real(z), *imag = b.imag(z);
+  Value* size = real ? b.build("aten.exp.default", real) : nullptr;
+  if (!imag) return one(Parts::of(size, nullptr));
+  Value *cosine = b.build("aten.cos.default", imag), *sine = b.build("aten.sin.default", imag);
+  return one(size ? Parts::of(b.product(size, cosine), b.product(size, sine)) : Parts::of(cosine, sine));
+}
+Results logarithm(PartsBuilder& b) {
+  const Parts z = b.operand("self");
+  return one(Parts::of(b.build("aten.log.default", size_of(b, z)), angle_of(b, z)));
+}
+
+Parts times(PartsBuilder& b, const Parts& x, const Parts& y) {
+  Value *a = b.real(x), *bi = b.imag(x), *c = b.real(y), *d = b.imag(y);
+  Value *ac = b.product(a, c), *bd = b.product(bi, d), *ad = b.product(a, d), *bc = b.product(bi, c);
+  Value* real = b.difference(ac, bd);
+  return Parts::of(real, b.sum(ad, bc));
+}
+Results square(PartsBuilder& b) { return one(times(b, b.operand("self"), b.operand("self"))); }
+
+// Small whole powers are products; others turn the angle.
+Results power(PartsBuilder& b) {
+  const Parts z = b.operand("self");
+  if (b.node.argument("exponent").is<std::complex<double>>()) refuse(b.node, "a complex exponent has no form in real numbers here");
+  const double exponent = b.node.number("exponent");
+  constexpr double largest = 16;
+  if (exponent != std::floor(exponent) || std::abs(exponent) > largest || exponent == 0) {
+    Value* size = b.build("aten.pow.Tensor_Scalar", size_of(b, z), exponent);
+    return one(polar(b, size, b.build("aten.mul.Tensor", angle_of(b, z), exponent)));
+  }
+  std::optional<Parts> result;
+  Parts square = z;
+  for (auto rest = static_cast<int64_t>(std::abs(exponent)); rest > 0; rest /= 2) {
+    if (rest % 2 == 1) result = result ? times(b, *result, square) : square;
+    if (rest > 1) square = times(b, square, square);
+  }
+  return one(exponent < 0 ? inverse(b, *result) : *result);
+}
+Results square_root(PartsBuilder& b) {
+  const Parts z = b.operand("self");
+  Value* half = b.build("aten.mul.Tensor", angle_of(b, z), 0.5);
+  return one(polar(b, b.build("aten.sqrt.default", size_of(b, z)), half));
+}
+
+// ---- relations
+Value* of_both(PartsBuilder& b, std::string_view join, Value* x, Value* y) { return x && y ? b.build(join, x, y) : x ? x : y; }
+
+Results equal(PartsBuilder& b) {
+  const bool same = b.node.op().base() == "eq";
+  const Argument x = b.node.argument("self"), y = b.node.argument("other");
+  const auto compared = [&](Part which) -> Value* {
+    auto left = b.part(x, which), right = b.part(y, which);
+    if (!left && !right) return nullptr;
+    if (!left) std::swap(left, right);
+    return b.build(same ? "aten.eq.Tensor" : "aten.ne.Tensor", *left, right ? *right : Argument(0.0));
+  };
+  return one_real(of_both(b, same ? "aten.logical_and.default" : "aten.logical_or.default", compared(Part::real), compared(Part::imag)));
+}
+// Is it so of either part, or of both?
+Results classified(PartsBuilder& b) {
+  const Parts z = b.operand("self");
+  const auto of = [&](Value* x) { return x ? b.build(b.node.op().name(), x) : nullptr; };
+  const bool both = b.node.op().base() == "isfinite";
+  return one_real(of_both(b, both ? "aten.logical_and.default" : "aten.logical_or.default", of(b.real(z)), of(b.imag(z))));
+}
+
+constexpr RuleRow rows[] = {
+    {"aten.complex.default", from_parts},
+    {"aten.polar.default", from_polar},
+    {"aten.view_as_complex.default", from_pairs},
+    {"aten.view_as_complex_copy.default", from_pairs},
+    {"aten.view_as_real.default", to_pairs},
+    {"aten.view_as_real_copy.default", to_pairs},
+    {"aten.real.default", real_part},
+    {"aten.imag.default", imaginary_part},
+    {"prims.real.default", real_part},
+    {"prims.imag.default", imaginary_part},
+    {"aten._conj.default", conjugate},
+    {"aten._conj_copy.default", conjugate},
+    {"aten.conj.default", conjugate},
+    {"aten._conj_physical.default", conjugate},
+    {"aten.conj_physical.default", conjugate},
+    {"prims.conj_physical.default", conjugate},
+    {"aten._to_copy.default", cast},
+    {"aten.to.dtype", cast},
+    {"aten.to.dtype_layout", cast},
+    {"aten.to.device", cast},
+    {"aten.to.other", cast},
+    {"aten.type_as.default", cast},
+    {"aten.copy.default", overwritten},
+    {"aten.mH.default", adjoint},
+    {"aten.adjoint.default", adjoint},
+    {"aten.matrix_H.default", adjoint},
+    {"aten.addmm.default", add_product},
+    {"aten.baddbmm.default", add_product},
+    {"aten.var.default", spread_of_parts},
+    {"aten.var.dim", spread_of_parts},
+    {"aten.var.correction", spread_of_parts},
+    {"aten.std.default", spread_of_parts},
+    {"aten.std.dim", spread_of_parts},
+    {"aten.std.correction", spread_of_parts},
+    {"aten.ones.default", ones},
+    {"aten.ones_like.default", ones},
+    {"aten.new_ones.default", ones},
+    {"aten.add.Tensor", add},
+    {"aten.add.Scalar", add},
+    {"aten.sub.Tensor", add},
+    {"aten.sub.Scalar", add},
+    {"aten.rsub.Tensor", add},
+    {"aten.rsub.Scalar", add},
+    {"aten.einsum.default", einsum},
+    {"aten.div.Tensor", divide},
+    {"aten.div.Scalar", divide},
+    {"aten.reciprocal.default", reciprocal},
+    {"aten.abs.default", absolute},
+    {"aten.angle.default", angle},
+    {"aten.norm.Scalar", norm},
+    {"aten.norm.ScalarOpt_dim", norm},
+    {"aten.linalg_vector_norm.default", norm},
+    {"aten.sgn.default", sign},
+    {"aten.exp.default", exponential},
+    {"aten.log.default", logarithm},
+    {"aten.square.default", square},
+    {"aten.pow.Tensor_Scalar", power},
+    {"aten.sqrt.default", square_root},
+    {"aten.eq.Tensor", equal},
+    {"aten.eq.Scalar", equal},
+    {"aten.ne.Tensor", equal},
+    {"aten.ne.Scalar", equal},
+    {"aten.isnan.default", classified},
+    {"aten.isinf.default", classified},
+    {"aten.isfinite.default", classified},
+};
+
+}  // namespace
+
+std::span<const RuleRow> arithmetic_rules() {
+  static const std::vector<RuleRow> all = [] {
+    std::vector<RuleRow> result(std::begin(rows), std::end(rows));
+    for (const Product& product : products) result.push_back({product.op, multiply});
+    return result;
+  }();
+  return all;
+}
+
+}  // namespace intaglio::complex_parts
