@@ -1,6 +1,7 @@
 // Sub-graphs: a condition, and regions that only switch something of the exporter's.
 #include <fmt/format.h>
 
+#include "decompose/regions.h"
 #include "interpreter/graph_runner.h"
 #include "interpreter/kernel_table.h"
 
@@ -61,6 +62,7 @@ void cond(Call& call) {
 
 // Variant: the position of the sub-graph; the operands follow it.
 void wrapped(Call& call) {
+  if (!is_transparent(call.node())) call.unsupported("autocast cannot be run; cast in the model, or export it without autocast");
   std::vector<RuntimeValue> operands;
   for (size_t i = static_cast<size_t>(call.variant()) + 1; i < call.argument_count(); ++i) operands.push_back(call.value(i));
   run_region(call, graph_at(call, static_cast<size_t>(call.variant())), operands);
@@ -73,8 +75,7 @@ std::span<const Kernel> control_kernels() {
   static const Kernel table[] = {
       {"higher_order.cond", cond, 0, result_aliases},
       {"higher_order.wrap_with_set_grad_enabled", wrapped, 1, result_aliases},
-      {"torch.ops.higher_order.cond", cond, 0, result_aliases},
-      {"torch.ops.higher_order.wrap_with_set_grad_enabled", wrapped, 1, result_aliases},
+      {"higher_order.wrap_with_autocast", wrapped, 4, result_aliases},
   };
   return table;
 }
