@@ -113,6 +113,12 @@ std::vector<Tensor> Interpreter::run(const std::vector<Tensor>& inputs, const Va
   return impl_->take_outputs(results);
 }
 
+Tensor Interpreter::state_of(const Value* input) const {
+  const auto* tensor = std::get_if<Tensor>(&impl_->runner.place(input));
+  if (tensor == nullptr || !tensor->defined()) throw_bug(fmt::format("'{}' holds no tensor", escaped(input->name())));
+  return tensor->is_dense() ? *tensor : tensor->contiguous();
+}
+
 std::optional<std::vector<Tensor>> evaluate_node(const Node& node, const std::vector<Tensor>& inputs) {
   const std::vector<Value*> values = node.inputs();
   if (values.size() != inputs.size()) throw_bug("evaluate_node: tensors and inputs of the node differ in number");
