@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <intaglio/error.h>
 
+#include "interpreter/constant_values.h"
 #include "interpreter/expansion_fallback.h"
 #include "interpreter/registry_fallback.h"
 #include "interpreter/strided.h"
@@ -188,11 +189,6 @@ Step make_step(const Node& node, const Slots& slots) {
     step.values.push_back(output);
   }
   return step;
-}
-
-bool draws_random_numbers(const Node& node) {
-  const std::string_view base = node.op().base();
-  return base.starts_with("rand") || base.starts_with("bernoulli") || base.starts_with("normal") || base.starts_with("multinomial");
 }
 
 }  // namespace
