@@ -34,6 +34,9 @@ class Interpreter {
   // `watched`, when given, limits the hook to these values, which lets others be fused or skipped.
   std::vector<Tensor> run(const std::vector<Tensor>& inputs, const ValueHook& hook = {},
                           const std::vector<const Value*>* watched = nullptr);
+  // What the next run reads of an input that the program writes to: the buffer as saved, then as the last run left it. Valid until
+  // the next run.
+  Tensor state_of(const Value* input) const;
 
  private:
   struct Impl;

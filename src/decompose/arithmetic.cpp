@@ -1,36 +1,13 @@
 #include <cmath>
 #include <limits>
 
+#include <fmt/format.h>
+
 #include "decompose/tables.h"
 #include "ir/infer.h"
 
 namespace intaglio {
 namespace {
-
-// Ops that are another op under another name, with the same arguments.
-template <const char* const& name>
-Values renamed(GraphBuilder& b, const Node& n) {
-  std::vector<Argument> arguments;
-  for (const ArgSchema& argument : n.op().schema()->arguments) arguments.push_back(n.argument(argument.name));
-  return {b.call(name, std::move(arguments))};
-}
-constexpr const char* mul_tensor = "aten.mul.Tensor";
-constexpr const char* div_tensor = "aten.div.Tensor";
-constexpr const char* maximum = "aten.maximum.default";
-constexpr const char* minimum = "aten.minimum.default";
-constexpr const char* and_tensor = "aten.bitwise_and.Tensor";
-constexpr const char* or_tensor = "aten.bitwise_or.Tensor";
-constexpr const char* xor_tensor = "aten.bitwise_xor.Tensor";
-constexpr const char* and_scalar = "aten.bitwise_and.Scalar";
-constexpr const char* or_scalar = "aten.bitwise_or.Scalar";
-constexpr const char* xor_scalar = "aten.bitwise_xor.Scalar";
-constexpr const char* left_shift = "aten.bitwise_left_shift.Tensor_Scalar";
-constexpr const char* left_shift_tensor = "aten.bitwise_left_shift.Tensor";
-constexpr const char* right_shift = "aten.bitwise_right_shift.Tensor_Scalar";
-constexpr const char* right_shift_tensor = "aten.bitwise_right_shift.Tensor";
-constexpr const char* sigmoid = "aten.sigmoid.default";
-constexpr const char* dot = "aten.dot.default";
-constexpr const char* sign = "aten.sign.default";
 
 // other * alpha, left out when alpha is 1.
 Argument scaled(GraphBuilder& b, const Node& n, const Argument& other) {
@@ -55,9 +32,15 @@ Values floor_divide(GraphBuilder& b, const Node& n) {
   return {b.call("aten.div.Tensor_mode", {self(n), n.argument("other")}, {{"rounding_mode", "floor"}})};
 }
 
+// A number in front of a tensor.
+Values number_first(GraphBuilder& b, const Node& n) {
+  const std::string tensors = fmt::format("aten.{}.Tensor", n.op().base());
+  return {b(tensors, operand(b, n, "self"), operand(b, n, "other"))};
+}
+
 // The runtime's kernel gives integers the sign of the dividend, Python that of the divisor.
 Values remainder(GraphBuilder& b, const Node& n) {
-  if (is_floating(n.output()->dtype()) || n.op().overload() == "Scalar_Tensor") return {};
+  if (is_floating(n.output()->dtype())) return {};
   Value* quotient = b.call("aten.div.Tensor_mode", {self(n), n.argument("other")}, {{"rounding_mode", "floor"}});
   return {b("aten.sub.Tensor", self(n), b("aten.mul.Tensor", quotient, n.argument("other")))};
 }
@@ -160,7 +143,6 @@ Values lerp(GraphBuilder& b, const Node& n) {
 constexpr DecompositionRow arithmetic_rows[] = {
     {"aten.add.Scalar", add_scalar},
     {"aten.sub.Scalar", sub},
-    {"aten.subtract.Tensor", sub},
     {"aten.rsub.Scalar", reversed_sub},
     {"aten.rsub.Tensor", reversed_sub},
     {"aten.mul.Scalar", mul_scalar},
@@ -169,26 +151,14 @@ constexpr DecompositionRow arithmetic_rows[] = {
     {"aten.div.Scalar_mode", div_mode},
     {"aten.floor_divide.default", floor_divide},
     {"aten.floor_divide.Scalar", floor_divide},
+    {"aten.remainder.Scalar_Tensor", number_first},
+    {"aten.bitwise_and.Scalar_Tensor", number_first},
+    {"aten.bitwise_or.Scalar_Tensor", number_first},
+    {"aten.bitwise_xor.Scalar_Tensor", number_first},
+    {"aten.bitwise_left_shift.Scalar_Tensor", number_first},
+    {"aten.bitwise_right_shift.Scalar_Tensor", number_first},
     {"aten.remainder.Scalar", remainder},
     {"aten.remainder.Tensor", remainder},
-    {"aten.true_divide.Tensor", renamed<div_tensor>},
-    {"aten.divide.Tensor", renamed<div_tensor>},
-    {"aten.multiply.Tensor", renamed<mul_tensor>},
-    {"aten.max.other", renamed<maximum>},
-    {"aten.min.other", renamed<minimum>},
-    {"aten.__and__.Tensor", renamed<and_tensor>},
-    {"aten.__or__.Tensor", renamed<or_tensor>},
-    {"aten.__xor__.Tensor", renamed<xor_tensor>},
-    {"aten.__and__.Scalar", renamed<and_scalar>},
-    {"aten.__or__.Scalar", renamed<or_scalar>},
-    {"aten.__xor__.Scalar", renamed<xor_scalar>},
-    {"aten.__lshift__.Scalar", renamed<left_shift>},
-    {"aten.__lshift__.Tensor", renamed<left_shift_tensor>},
-    {"aten.__rshift__.Scalar", renamed<right_shift>},
-    {"aten.__rshift__.Tensor", renamed<right_shift_tensor>},
-    {"aten.special_expit.default", renamed<sigmoid>},
-    {"aten.vdot.default", renamed<dot>},
-    {"aten.sgn.default", renamed<sign>},
     {"aten.pow.Tensor_Scalar", power},
     {"aten.square.default", square},
     {"aten.exp2.default", exp2},
@@ -197,12 +167,16 @@ constexpr DecompositionRow arithmetic_rows[] = {
     {"aten.positive.default", positive},
     {"aten.real.default", positive},
     {"aten._neg_view.default", negative},  // of the imaginary part of a conjugate
+    {"aten.lift.default", positive},
+    {"aten.resolve_conj.default", positive},
+    {"aten.resolve_neg.default", positive},
     {"aten.frac.default", fraction},
     {"aten.clamp.default", clamp},
     {"aten.clamp_min.default", clamp},
     {"aten.clamp_max.default", clamp},
     {"aten.clip.default", clamp},
     {"aten.clamp.Tensor", clamp_tensor},
+    {"aten.clip.Tensor", clamp_tensor},
     {"aten.clamp_min.Tensor", clamp_tensor},
     {"aten.clamp_max.Tensor", clamp_tensor},
     {"aten.where.self", where},

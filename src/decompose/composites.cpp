@@ -242,6 +242,8 @@ constexpr DecompositionRow composite_rows[] = {
     {"aten.pdist.default", pairs_distance},
     {"aten.var_mean.correction", var_mean},
     {"aten.var_mean.dim", var_mean},
+    {"aten.var_mean.default", var_mean},
+    {"aten.std_mean.default", std_mean},
     {"aten.std_mean.correction", std_mean},
     {"aten.std_mean.dim", std_mean},
     {"aten.logaddexp.default", logaddexp},

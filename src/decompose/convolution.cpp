@@ -149,7 +149,15 @@ Values col2im(GraphBuilder& b, const Node& n) {
   return {b.view(window_convolution(b, n, image, columns.value() / (window[0] * window[1]), true, rest), n.output()->sizes())};
 }
 
+// The form that also says which algorithms of a library may be chosen.
+Values convolution_of_a_library(GraphBuilder& b, const Node& n) {
+  std::vector<Argument> arguments;
+  for (const ArgSchema& argument : Op::get("aten.convolution.default").schema()->arguments) arguments.push_back(n.argument(argument.name));
+  return {b.call("aten.convolution.default", std::move(arguments))};
+}
+
 constexpr DecompositionRow convolution_rows[] = {
+    {"aten._convolution.default", convolution_of_a_library},
     {"aten.convolution.default", convolution},
     {"aten.im2col.default", im2col},
     {"aten.col2im.default", col2im},

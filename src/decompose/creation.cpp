@@ -36,6 +36,24 @@ Values arange(GraphBuilder& b, const Node& n) {
   return {b.call("aten.arange.start_step", {start, n.argument("end")}, {{"dtype", n.output()->dtype()}})};
 }
 
+// start + step * i, counted from the nearer end as PyTorch does.
+Values evenly_spaced(GraphBuilder& b, const Node& n) {
+  const int64_t count = n.integer("steps");
+  const double start = n.number("start"), end = n.number("end");
+  const double step = count > 1 ? (end - start) / static_cast<double>(count - 1) : 0;
+  std::vector<double> numbers;
+  for (int64_t i = 0; i < count; ++i)
+    numbers.push_back(i < count / 2 || count == 1 ? start + step * static_cast<double>(i)
+                                                  : end - step * static_cast<double>(count - 1 - i));
+  return {b.constant(converted(Tensor::of<double>(numbers, {count}), n.output()->dtype()))};
+}
+Values identity_matrix(GraphBuilder& b, const Node& n) {
+  const int64_t rows = n.integer("n"), columns = n.op().schema()->find("m") ? n.integer("m") : rows;
+  Tensor matrix = Tensor::zeros(DType::float32, {rows, columns});
+  for (int64_t i = 0; i < std::min(rows, columns); ++i) matrix.mutable_data<float>()[i * columns + i] = 1;
+  return {b.constant(converted(matrix, n.output()->dtype()))};
+}
+
 // Elements above or below a diagonal are set to zero by a constant mask.
 Values triangle(GraphBuilder& b, const Node& n) {
   Value* x = n.tensor("self");
@@ -144,6 +162,13 @@ constexpr DecompositionRow creation_rows[] = {
     {"aten.tril.default", triangle},
     {"aten.triu.default", triangle},
     {"aten.one_hot.default", one_hot},
+    {"aten.linspace.default", evenly_spaced},
+    {"aten.eye.default", identity_matrix},
+    {"aten.eye.m", identity_matrix},
+    {"aten.zero.default", zeros},
+    {"aten.new_empty_strided.default", zeros},
+    {"aten.empty_strided.default", zeros},
+    {"aten.empty_permuted.default", zeros},
 };
 
 }  // namespace

@@ -48,10 +48,10 @@ Values encoder_layer(GraphBuilder& b, const Node& n) {
   return {before ? x : second(x)};
 }
 
-constexpr DecompositionRow rows[] = {{"aten._transformer_encoder_layer_fwd.default", encoder_layer}};
+constexpr DecompositionRow encoder_layer_rows[] = {{"aten._transformer_encoder_layer_fwd.default", encoder_layer}};
 
 }  // namespace
 
-std::span<const DecompositionRow> encoder_layer_decompositions() { return rows; }
+std::span<const DecompositionRow> encoder_layer_decompositions() { return encoder_layer_rows; }
 
 }  // namespace intaglio

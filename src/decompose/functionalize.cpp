@@ -27,6 +27,8 @@ struct View {
 const ArgSchema* mutated_argument(const Node& node) {
   const OpSchema* schema = node.op().schema();
   if (!schema) return nullptr;
+  // It writes its statistics in training alone.
+  if (node.is("aten._native_batch_norm_legit.default") && !node.boolean("training")) return nullptr;
   for (const ArgSchema& argument : schema->arguments)
     if (argument.mutated) return &argument;
   return nullptr;

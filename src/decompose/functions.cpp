@@ -129,6 +129,7 @@ constexpr DecompositionRow function_rows[] = {
     {"aten.isclose.default", is_close},
     {"aten.xlogy.Tensor", x_log_y},
     {"aten.xlogy.Scalar_Other", x_log_y},
+    {"aten.xlogy.Scalar_Self", x_log_y},
     {"aten.logaddexp2.default", log_add_exp_2},
     {"aten.bucketize.Tensor", bucketize},
     {"aten.searchsorted.Tensor", search_sorted},

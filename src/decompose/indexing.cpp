@@ -3,6 +3,8 @@
 #include <limits>
 #include <numeric>
 
+#include <fmt/format.h>
+
 #include <intaglio/error.h>
 
 #include "decompose/rewrite.h"
@@ -141,8 +143,6 @@ Values index_fill(GraphBuilder& b, const Node& n) {
   return {put_along(b, n, tensor ? *tensor : b.number(value, self(n)->dtype()), false)};
 }
 
-Values unsafe_index(GraphBuilder& b, const Node& n) { return {b("aten.index.Tensor", self(n), n.argument("indices"))}; }
-
 // Each element's place is the number of those before it: smaller ones, and equal ones that stood in front.
 Values stable_sort(GraphBuilder& b, const Node& n, int64_t dim, int64_t size) {
   constexpr int64_t most_elements = 1024;  // the comparisons are as many as its square
@@ -247,13 +247,23 @@ Values scatter_by(GraphBuilder& b, const Node& n) {
   Value* source = n.is("aten.scatter.reduce") ? n.tensor("src") : b.full(index->sizes(), n.argument("value"), x->dtype(), index);
   return {b("aten.scatter_add.default", x, n.integer("dim"), index, source)};
 }
+// The sizes of images as rows of pixels.
+std::vector<SymInt> planes(const std::vector<SymInt>& sizes) {
+  return {size_quotient({sizes.begin(), sizes.end() - 2}, {}), size_quotient({sizes.end() - 2, sizes.end()}, {})};
+}
 Values max_unpool(GraphBuilder& b, const Node& n) {
   Value *x = self(n), *indices = n.tensor("indices");
-  const auto planes = [](const std::vector<SymInt>& sizes) {
-    return std::vector<SymInt>{size_quotient({sizes.begin(), sizes.end() - 2}, {}), size_quotient({sizes.end() - 2, sizes.end()}, {})};
-  };
   Value* image = b.full(planes(n.output()->sizes()), 0, x->dtype(), x);
   return {b.view(b("aten.scatter.src", image, 1, b.view(indices, planes(x->sizes())), b.view(x, planes(x->sizes()))), n.output()->sizes())};
+}
+
+// The gradient of each window goes to the place that was its largest. (The runtime's own kernel adds it to what its memory held.)
+Values max_pool_backward(GraphBuilder& b, const Node& n) {
+  Value *gradient = n.tensor("grad_output"), *indices = n.tensor("indices");
+  Value* image = b.full(planes(n.output()->sizes()), 0, gradient->dtype(), gradient);
+  Value* sums =
+      b("aten.scatter_add.default", image, 1, b.view(indices, planes(indices->sizes())), b.view(gradient, planes(gradient->sizes())));
+  return {b.view(sums, n.output()->sizes())};
 }
 
 // One row for each element that is not zero.
@@ -286,6 +296,49 @@ Values take_along_dim(GraphBuilder& b, const Node& n) {
   return {b("aten.gather.default", b.expand(x, of_x), dim, b.expand(index, of_index))};
 }
 
+// ---- each element as often as a tensor of counts says
+// The numbers of the elements: 0 as often as the first count says, then 1. Empty when the counts are not known, or are too large to
+// be written out.
+std::optional<Tensor> repeated_numbers(const ExportedProgram& program, const Node& n, int64_t size) {
+  constexpr size_t most_numbers = 1 << 22;
+  const Value* repeats = n.tensor("repeats");
+  if (!program.is_constant(repeats)) return std::nullopt;
+  const Tensor counts = converted(*program.constant(repeats), DType::int64).contiguous();
+  if (counts.numel() != 1 && counts.numel() != size) refuse(n, "there must be one count, or one for each element");
+  std::vector<int64_t> numbers;
+  for (int64_t i = 0; i < size; ++i) {
+    const int64_t count = counts.span<int64_t>()[static_cast<size_t>(counts.numel() == 1 ? 0 : i)];
+    if (count < 0) throw_bad_input(fmt::format("{}: a count of {}", describe(n), count));
+    if (static_cast<size_t>(count) > most_numbers - numbers.size()) return std::nullopt;
+    numbers.insert(numbers.end(), static_cast<size_t>(count), i);
+  }
+  return Tensor::of<int64_t>(numbers, {static_cast<int64_t>(numbers.size())});
+}
+
+Values repeat_by_counts(GraphBuilder& b, const Node& n) {
+  Value *x = self(n), *repeats = n.tensor("repeats");
+  if (n.argument("dim").is_none()) x = b.view(x, {size_quotient(x->sizes(), {})});
+  const int64_t dim = n.argument("dim").is_none() ? 0 : dim_of(n, "dim", x->meta().rank());
+  const SymInt &size = x->sizes()[static_cast<size_t>(dim)], &length = n.output()->sizes()[static_cast<size_t>(dim)];
+  Value* index = nullptr;
+  if (auto known = size.is_static() ? repeated_numbers(b.program(), n, size.value()) : std::nullopt) {
+    index = b.constant(*std::move(known));
+    // How long the result is does not depend on data after all.
+    const SymInt& count = index->sizes()[0];
+    if (!length.is_static()) b.program().range_constraints[to_string(length)] = {count.value(), count.value()};
+  } else {
+    const TensorMeta meta = TensorMeta::contiguous(DType::int64, {length});
+    std::vector<NamedArgument> arguments = {{"repeats", b.expand(b.cast(repeats, DType::int64), {size}), ArgKind::positional}};
+    Node& numbers =
+        b.graph().insert_before(const_cast<Node*>(&n), Op::get("aten.repeat_interleave.Tensor"), std::move(arguments), {{meta}});
+    numbers.metadata = inherited_metadata(n);
+    index = numbers.output();
+  }
+  Value* chosen = b("aten.index_select.default", x, dim, index);
+  chosen->meta() = TensorMeta::contiguous(x->dtype(), n.output()->sizes());
+  return {chosen};
+}
+
 constexpr DecompositionRow indexing_rows[] = {
     {"aten.slice.Tensor", slice},
     {"aten.narrow.default", narrow},
@@ -313,11 +366,11 @@ constexpr DecompositionRow indexing_rows[] = {
     {"aten.scatter.reduce", scatter_by},
     {"aten.scatter.value_reduce", scatter_by},
     {"aten.max_unpool2d.default", max_unpool},
+    {"aten.max_pool2d_with_indices_backward.default", max_pool_backward},
     {"aten.index_copy.default", index_copy},
     {"aten.index_add.default", index_add},
     {"aten.index_fill.int_Scalar", index_fill},
     {"aten.index_fill.int_Tensor", index_fill},
-    {"aten._unsafe_index.Tensor", unsafe_index},
     {"aten.sort.default", sort},
     {"aten.sort.stable", sort},
     {"aten.argsort.default", argsort},
@@ -327,6 +380,7 @@ constexpr DecompositionRow indexing_rows[] = {
     {"aten.kthvalue.default", kth_value},
     {"aten.where.default", where_true},
     {"aten.take_along_dim.default", take_along_dim},
+    {"aten.repeat_interleave.self_Tensor", repeat_by_counts},
 };
 
 }  // namespace

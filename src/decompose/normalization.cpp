@@ -36,11 +36,12 @@ Value* instance_statistics(GraphBuilder& b, const Node& n, Value* x) {
   return normal;
 }
 
-Value* running_statistics(GraphBuilder& b, const Node& n) {
-  return b.call("aten._native_batch_norm_legit_no_training.default",
+Node& running_statistics_node(GraphBuilder& b, const Node& n) {
+  return b.node("aten._native_batch_norm_legit_no_training.default",
                 {n.tensor("input"), optional(n, "weight"), optional(n, "bias"), n.tensor("running_mean"), n.tensor("running_var"),
                  n.number("momentum"), n.number("eps")});
 }
+Value* running_statistics(GraphBuilder& b, const Node& n) { return running_statistics_node(b, n).output(); }
 
 Values batch_norm(GraphBuilder& b, const Node& n) {
   if (!n.boolean("training")) return {running_statistics(b, n)};
@@ -54,7 +55,19 @@ Values instance_norm(GraphBuilder& b, const Node& n) {
   return {instance_statistics(b, n, n.tensor("input"))};
 }
 
-Values training_batch_norm(GraphBuilder&, const Node& n) { refuse(n, training_mode); }
+// The form whose other results are the statistics.
+Values native_batch_norm(GraphBuilder& b, const Node& n) {
+  const bool functional = n.op().base().ends_with("_functional");
+  if (n.boolean("training") && n.optional_tensor("running_mean")) refuse(n, training_mode);
+  if (n.boolean("training"))
+    return b
+        .node("aten._native_batch_norm_legit.no_stats",
+              {n.tensor("input"), optional(n, "weight"), optional(n, "bias"), true, n.number("momentum"), n.number("eps")})
+        .outputs();
+  Values results = running_statistics_node(b, n).outputs();
+  if (functional) results.insert(results.end(), {n.tensor("running_mean"), n.tensor("running_var")});
+  return results;
+}
 
 Values layer_norm(GraphBuilder& b, const Node& n) {
   return {b.call("aten.native_layer_norm.default",
@@ -92,8 +105,9 @@ constexpr DecompositionRow normalization_rows[] = {
     {"aten.layer_norm.default", layer_norm},
     {"aten.group_norm.default", group_norm},
     {"aten.rms_norm.default", rms_norm},
-    {"aten._native_batch_norm_legit_functional.default", training_batch_norm},
-    {"aten._native_batch_norm_legit.default", training_batch_norm},
+    {"aten.native_batch_norm.default", native_batch_norm},
+    {"aten._native_batch_norm_legit_functional.default", native_batch_norm},
+    {"aten._native_batch_norm_legit.default", native_batch_norm},
 };
 
 }  // namespace

@@ -58,7 +58,8 @@ std::optional<std::vector<int64_t>> permutation_of(const Node& node) {
   if (base == "swapdims") return swap_dims(node.integer("dim0"), node.integer("dim1"));
   if (base == "swapaxes") return swap_dims(node.integer("axis0"), node.integer("axis1"));
   if (base == "t") return rank == 2 ? swap_dims(0, 1) : order;
-  if (base == "mT") return swap_dims(-2, -1);
+  const bool conjugates = base == "mH" || base == "matrix_H" || base == "adjoint";
+  if (base == "mT" || (conjugates && !is_complex(node.output()->dtype()))) return swap_dims(-2, -1);
   if (base == "numpy_T") return std::vector<int64_t>(order.rbegin(), order.rend());
   if (base == "movedim" || base == "moveaxis") return moved(node, rank);
   return std::nullopt;

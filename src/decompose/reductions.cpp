@@ -70,7 +70,10 @@ Values logsumexp(GraphBuilder& b, const Node& n) {
 
 Values all(GraphBuilder& b, const Node& n) {
   Value* none = b("aten.logical_not.default", self(n));
-  Value* any = n.op().schema()->find("dim") ? b("aten.any.dim", none, n.integer("dim"), keeps_dims(n)) : b("aten.any.default", none);
+  const ArgSchema* dim = n.op().schema()->find("dim");
+  Value* any = dim == nullptr
+                   ? b("aten.any.default", none)
+                   : b(dim->type == ArgType::integer_list ? "aten.any.dims" : "aten.any.dim", none, n.argument("dim"), keeps_dims(n));
   return {b("aten.logical_not.default", any)};
 }
 Values count_nonzero(GraphBuilder& b, const Node& n) {
@@ -181,6 +184,7 @@ constexpr DecompositionRow reduction_rows[] = {
     {"aten.logsumexp.default", logsumexp},
     {"aten.all.default", all},
     {"aten.all.dim", all},
+    {"aten.all.dims", all},
     {"aten.count_nonzero.default", count_nonzero},
     {"aten.count_nonzero.dim_IntList", count_nonzero},
 };

@@ -28,13 +28,6 @@ Region region_of(const Node& node) {
   return region;
 }
 
-// Do the operators inside compute the same without the wrapper?
-bool is_transparent(const Node& node) {
-  if (node.is("higher_order.wrap_with_set_grad_enabled")) return true;
-  const auto* enabled = node.arguments().size() > 2 ? node.arguments()[2].value.get_if<bool>() : nullptr;
-  return node.is("higher_order.wrap_with_autocast") && enabled && !*enabled;
-}
-
 void inline_one(Graph& graph, Node& node, int depth) {
   constexpr int deepest = 32;
   const Region region = region_of(node);
@@ -61,6 +54,12 @@ void inline_one(Graph& graph, Node& node, int depth) {
 }
 
 }  // namespace
+
+bool is_transparent(const Node& node) {
+  if (node.is("higher_order.wrap_with_set_grad_enabled")) return true;
+  const auto* enabled = node.arguments().size() > 2 ? node.arguments()[2].value.get_if<bool>() : nullptr;
+  return node.is("higher_order.wrap_with_autocast") && enabled && !*enabled;
+}
 
 void inline_regions(ExportedProgram& program) {
   for (Node* node : program.graph().node_list())

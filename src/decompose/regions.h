@@ -8,6 +8,9 @@
 
 namespace intaglio {
 
+// True when the operators of the node's sub-graph compute the same without the wrapper around them.
+bool is_transparent(const Node& node);
+
 // Puts the bodies of `wrap_with_set_grad_enabled` and of switched-off `wrap_with_autocast` in their place, nested ones too.
 //
 // Needs: nothing. Guarantees: no such wrapper is left, except in sub-graphs that stay: those of conditions, loops and

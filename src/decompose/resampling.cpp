@@ -65,12 +65,27 @@ Values constant_pad(GraphBuilder& b, const Node& n) {
   return nothing && !returns_input ? Values{n.tensor("self")} : Values{};
 }
 
+// The two forms of an op: sizes or factors, and sizes with a factor of each axis that decides where samples are taken.
+Value* image_of(const Node& n) { return n.tensor(n.op().schema()->find("input") ? "input" : "self"); }
+std::optional<double> factor_of(const Node& n, size_t axis) {
+  if (n.op().overload() == "vec") {
+    const Argument factors = n.argument("scale_factors");
+    const auto* list = factors.get_if<std::vector<double>>();
+    return list ? std::optional(list->at(axis)) : std::nullopt;
+  }
+  static constexpr std::string_view names[3][3] = {{"scales"}, {"scales_h", "scales_w"}, {"scales_d", "scales_h", "scales_w"}};
+  return n.optional_number(names[image_of(n)->sizes().size() - 3][axis]);
+}
+
 // Lists of sizes and scales get a leading entry for the added height of 1.
 Values upsample_1d(GraphBuilder& b, const Node& n) {
-  Argument sizes = n.argument("output_size"), scales = n.argument("scale_factors");
+  Argument sizes = n.argument("output_size"), scales;
   if (auto* list = sizes.get_if<Ints>()) list->insert(list->begin(), 1);
-  if (auto* list = scales.get_if<std::vector<double>>()) list->insert(list->begin(), 1.0);
-  Value* image = b.unsqueeze(n.tensor("input"), -2);
+  if (const auto factor = factor_of(n, 0)) {
+    scales = std::vector<double>{1.0, *factor};
+    sizes = Argument();
+  }
+  Value* image = b.unsqueeze(image_of(n), -2);
   Value* resized = n.op().base() == "upsample_nearest1d"
                        ? b("aten.upsample_nearest2d.vec", image, sizes, scales)
                        : b("aten.upsample_bilinear2d.vec", image, sizes, n.boolean("align_corners"), scales);
@@ -141,22 +156,19 @@ Tensor smooth_weights(int64_t from, int64_t to, bool align_corners, std::optiona
 using Weights = Tensor (*)(int64_t from, int64_t to, bool align_corners, std::optional<double> scale);
 template <const Weights& weights_of>
 Values resized_by_products(GraphBuilder& b, const Node& n) {
-  Value* x = n.tensor("input");
+  Value* x = image_of(n);
   const std::vector<SymInt> from = x->sizes(), to = n.output()->sizes();
   const int64_t last = x->meta().rank() - 1;
   bool fixed = x->dtype() == DType::float32;
   for (size_t axis = 2; axis < from.size(); ++axis) fixed = fixed && from[axis].is_static() && to[axis].is_static();
   if (!fixed) refuse(n, "there is no kernel: resizing by products needs float32 and fixed image sizes");
-  const Argument scales = n.argument("scale_factors");
-  const auto* factors = scales.get_if<std::vector<double>>();
-  const auto factor = [&](size_t i) { return factors ? std::optional((*factors)[i]) : std::nullopt; };
   const bool corners = n.boolean("align_corners");
   for (int64_t axis = last; axis >= 2; --axis) {
     const auto place = static_cast<size_t>(axis);
     Ints order(from.size());
     std::iota(order.begin(), order.end(), 0);
     std::swap(order[place], order.back());
-    const Tensor weights = weights_of(from[place].value(), to[place].value(), corners, factor(place - 2));
+    const Tensor weights = weights_of(from[place].value(), to[place].value(), corners, factor_of(n, place - 2));
     x = b.permute(b("aten.matmul.default", b.permute(x, order), b.constant(weights)), order);
   }
   return {x};
@@ -169,14 +181,13 @@ constexpr Weights smooth_bicubic = smooth_weights<sharp_cubic, 2>;
 // Rows and columns are picked: by the middle of each pixel, or by its corner.
 template <bool exact>
 Values nearest(GraphBuilder& b, const Node& n) {
-  Value* x = n.tensor("input");
-  const Argument scales = n.argument("scale_factors");
-  const auto* factors = scales.get_if<std::vector<double>>();
+  Value* x = image_of(n);
   const size_t axes = x->sizes().size() - 2;
   for (size_t axis = 0; axis < axes; ++axis) {
     const SymInt from = x->sizes()[2 + axis], to = n.output()->sizes()[2 + axis];
     if (!from.is_static() || !to.is_static()) refuse(n, "there is no kernel: this resizing needs fixed image sizes");
-    const double step = factors ? 1 / (*factors)[axis] : static_cast<double>(from.value()) / static_cast<double>(to.value());
+    const auto factor = factor_of(n, axis);
+    const double step = factor ? 1 / *factor : static_cast<double>(from.value()) / static_cast<double>(to.value());
     std::vector<int64_t> picked;
     for (int64_t j = 0; j < to.value(); ++j)
       picked.push_back(
@@ -224,6 +235,15 @@ constexpr DecompositionRow resampling_rows[] = {
     {"aten.upsample_linear1d.vec", upsample_1d},
     {"aten.upsample_nearest2d.default", upsample_size},
     {"aten.upsample_bilinear2d.default", upsample_size},
+    {"aten.upsample_nearest1d.default", upsample_1d},
+    {"aten.upsample_linear1d.default", upsample_1d},
+    {"aten.upsample_bicubic2d.default", resized_by_products<bicubic>},
+    {"aten._upsample_bicubic2d_aa.default", resized_by_products<smooth_bicubic>},
+    {"aten.upsample_trilinear3d.default", resized_by_products<trilinear>},
+    {"aten.upsample_nearest3d.default", nearest<false>},
+    {"aten._upsample_nearest_exact1d.default", nearest<true>},
+    {"aten._upsample_nearest_exact2d.default", nearest<true>},
+    {"aten._upsample_nearest_exact3d.default", nearest<true>},
     {"aten.upsample_bicubic2d.vec", resized_by_products<bicubic>},
     {"aten._upsample_bilinear2d_aa.vec", resized_by_products<smooth_bilinear>},
     {"aten._upsample_bicubic2d_aa.vec", resized_by_products<smooth_bicubic>},

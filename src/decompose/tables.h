@@ -17,6 +17,7 @@ struct DecompositionRow {
   Decomposition function;
 };
 
+std::span<const DecompositionRow> alias_decompositions();
 std::span<const DecompositionRow> activation_decompositions();
 std::span<const DecompositionRow> alias_decompositions();
 std::span<const DecompositionRow> arithmetic_decompositions();
@@ -33,9 +34,11 @@ std::span<const DecompositionRow> indexing_decompositions();
 std::span<const DecompositionRow> matrix_decompositions();
 std::span<const DecompositionRow> normalization_decompositions();
 std::span<const DecompositionRow> pooling_decompositions();
+std::span<const DecompositionRow> random_decompositions();
 std::span<const DecompositionRow> recurrent_decompositions();
 std::span<const DecompositionRow> reduction_decompositions();
 std::span<const DecompositionRow> resampling_decompositions();
+std::span<const DecompositionRow> symbol_decompositions();
 std::span<const DecompositionRow> view_decompositions();
 
 // ---- shared by families

@@ -40,6 +40,7 @@ Values view_chain(GraphBuilder& b, const Node& n) {
 }
 
 Values permute(GraphBuilder& b, const Node& n) {
+  if (!permutation_of(n)) refuse(n, "conjugation");
   const Ints order = *permutation_of(n);
   if (std::is_sorted(order.begin(), order.end())) return would_return_input(n) ? Values{b("aten.clone.default", self(n))} : Values{self(n)};
   const auto symbolic =
@@ -223,6 +224,8 @@ constexpr DecompositionRow view_rows[] = {
     {"aten.flatten.using_ints", view},
     {"aten.unflatten.int", view},
     {"aten.squeeze.default", view},
+    {"aten.squeeze_copy.default", view},
+    {"aten._reshape_alias.default", view},
     {"aten.squeeze.dim", view},
     {"aten.squeeze.dims", view},
     {"aten.unsqueeze.default", view},
@@ -233,6 +236,11 @@ constexpr DecompositionRow view_rows[] = {
     {"aten.t.default", permute},
     {"aten.mT.default", permute},
     {"aten.numpy_T.default", permute},
+    {"aten.mH.default", permute},
+    {"aten.matrix_H.default", permute},
+    {"aten.adjoint.default", permute},
+    {"aten.moveaxis.int", permute},
+    {"aten.moveaxis.intlist", permute},
     {"aten.movedim.int", permute},
     {"aten.movedim.intlist", permute},
     {"aten.expand.default", expand},

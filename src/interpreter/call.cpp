@@ -135,6 +135,13 @@ std::optional<int64_t> Call::optional_integer(std::string_view name) const {
   return integer(name);
 }
 
+std::vector<bool> Call::booleans(std::string_view name) const {
+  const BoundArgument& argument = at(name);
+  if (argument.form == BoundArgument::Form::literal)
+    if (const auto* list = argument.literal.get_if<std::vector<bool>>()) return *list;
+  fail(fmt::format("argument '{}' is not a list of booleans", name));
+}
+
 std::vector<int64_t> Call::integers(std::string_view name) const {
   const BoundArgument& argument = at(name);
   const auto repeated = [&](std::vector<int64_t> list) {

@@ -86,6 +86,7 @@ class Call {
   int64_t integer(std::string_view name) const;
   std::optional<int64_t> optional_integer(std::string_view name) const;
   std::vector<int64_t> integers(std::string_view name) const;
+  std::vector<bool> booleans(std::string_view name) const;
   std::optional<std::vector<int64_t>> optional_integers(std::string_view name) const;
   std::vector<double> floatings(std::string_view name) const;
   bool boolean(std::string_view name) const { return number(name).as_int() != 0; }

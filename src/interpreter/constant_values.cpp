@@ -6,13 +6,19 @@
 
 namespace intaglio {
 
+bool draws_random_numbers(const Node& node) {
+  static constexpr std::string_view parts[] = {"rand",        "dropout", "bernoulli",   "normal",
+                                               "multinomial", "uniform", "exponential", "poisson"};
+  const std::string_view base = node.op().base();
+  return !base.starts_with("batch_norm") &&
+         std::ranges::any_of(parts, [&](std::string_view part) { return base.find(part) != std::string_view::npos; });
+}
+
 bool is_pure(const Node& node) {
   const OpSchema* schema = node.op().schema();
   if (schema == nullptr || schema->is_inplace()) return false;
   const std::string_view base = node.op().base();
-  const bool random = base.find("rand") != std::string_view::npos || base.find("dropout") != std::string_view::npos ||
-                      base.find("bernoulli") != std::string_view::npos || base == "normal" || base == "multinomial";
-  return !random && base != "empty";
+  return !draws_random_numbers(node) && base != "empty";
 }
 
 // The tensors that an operator writes into.

@@ -10,6 +10,7 @@
 
 namespace intaglio {
 
+bool draws_random_numbers(const Node& node);
 // Same arguments, same result, nothing else changed. Higher-order ops, which have no schema, count as impure.
 bool is_pure(const Node& node);
 

@@ -15,8 +15,17 @@
 namespace intaglio::interp {
 namespace {
 
-bool has_kernel(const Node& node) {
+bool has_kernel(const Node& node) { return find_kernel(node.op()).kernel != nullptr || registry_kernel(node) != nullptr; }
+// Decomposed where that gives something else: the runtime's kernels are slower than our own.
+bool is_kept(const Node& node) {
   return find_kernel(node.op()).kernel != nullptr || (!has_decomposition(node.op()) && registry_kernel(node) != nullptr);
+}
+
+// What stays itself when it is decomposed: on the runtime's kernel, if that takes it.
+void run_registered(Call& call) {
+  const Kernel* kernel = registry_kernel(call.node());
+  if (kernel == nullptr) call.unsupported(fmt::format("no kernel for this form of {}", call.node().op().name()));
+  kernel->run(call);
 }
 
 // The node alone in a program, its operands' sizes and numbers those of one call.
@@ -110,9 +119,10 @@ void run_expanded(Call& call) {
     expanded.interpreter.reset();
     expanded.program = std::move(expansion.program);
     const Op op = functional_form(node.op()).value_or(node.op());
-    decompose(expanded.program, [op](const Node& part) { return part.op() != op && has_kernel(part); });
+    decompose(expanded.program, [op](const Node& part) { return part.op() != op && is_kept(part); });
+    if (expanded.program.graph().size() == 1 && expanded.program.graph().node_list().front()->op() == op) return run_registered(call);
     for (const Node* part : expanded.program.graph().node_list())
-      if (part->op() == op || !has_kernel(*part)) call.unsupported(fmt::format("no kernel for {}, which it is made of", part->op().name()));
+      if (!has_kernel(*part)) call.unsupported(fmt::format("no kernel for {}, which it is made of", part->op().name()));
     expanded.interpreter.emplace(expanded.program, InterpreterOptions{.threads = call.threads()});
     expanded.key = std::move(expansion.key);
   }
@@ -121,6 +131,8 @@ void run_expanded(Call& call) {
   for (size_t i = 0; i < node.outputs().size(); ++i)
     if (Expansion::is_wanted(node, i)) call.set(std::move(results.at(next++)), i);
 }
+
+void run_elsewhere(Call& call) { has_decomposition(call.node().op()) ? run_expanded(call) : run_registered(call); }
 
 const Kernel* expansion_kernel(const Node& node) {
   static const Kernel kernel = {"", run_expanded};

@@ -161,6 +161,12 @@ std::vector<Tensor> Interpreter::run(const std::vector<Tensor>& inputs, const Va
   return impl_->take_outputs(results);
 }
 
+Tensor Interpreter::state_of(const Value* input) const {
+  const auto* tensor = std::get_if<Tensor>(&impl_->runner.place(input));
+  if (tensor == nullptr || !tensor->defined()) throw_bug(fmt::format("'{}' holds no tensor", escaped(input->name())));
+  return tensor->is_dense() ? *tensor : tensor->contiguous();
+}
+
 // Of complex numbers only transforms have kernels, and views that show them as pairs.
 static bool computes_with_complex(const Node& node) {
   const auto is_complex_value = [](const Value* value) { return value->is_tensor() && is_complex(value->dtype()); };

@@ -47,8 +47,8 @@ KernelArgument argument_of(Call& call, const ArgSchema& parameter) {
     case ArgType::tensor_list:
     case ArgType::optional_tensor_list: return tensor_list(call, parameter);
     case ArgType::floating_list: return call.floatings(parameter.name);
-    case ArgType::integer_list:
-    case ArgType::boolean_list: return call.integers(parameter.name);
+    case ArgType::integer_list: return call.integers(parameter.name);
+    case ArgType::boolean_list: return call.booleans(parameter.name);
     case ArgType::tensor:
     case ArgType::optional_tensor: {
       const auto value = call.tensor_or_number(parameter.name);

@@ -7,6 +7,7 @@
 
 #include "decompose/advice.h"
 #include "decompose/in_place.h"
+#include "interpreter/constant_values.h"
 #include "interpreter/expansion_fallback.h"
 #include "interpreter/registry_fallback.h"
 #include "interpreter/strided.h"
@@ -206,11 +207,6 @@ Step make_step(const Node& node, const Slots& slots) {
     step.values.push_back(output);
   }
   return step;
-}
-
-bool draws_random_numbers(const Node& node) {
-  const std::string_view base = node.op().base();
-  return base.starts_with("rand") || base.starts_with("bernoulli") || base.starts_with("normal") || base.starts_with("multinomial");
 }
 
 }  // namespace

@@ -49,7 +49,7 @@ void complex_to_real(Inference& in) {
   in.result(real_type_of(in.operand("self").dtype), std::move(sizes));
 }
 
-constexpr Rule rules[] = {
+constexpr Rule complex_table[] = {
     {"aten.abs.default", real_of_same_size},           {"aten.real.default", real_of_same_size},
     {"aten.imag.default", real_of_same_size},          {"aten.complex.default", complex_of_parts},
     {"aten.polar.default", complex_of_parts},          {"aten.view_as_real.default", view_as_real},
@@ -59,6 +59,6 @@ constexpr Rule rules[] = {
 
 }  // namespace
 
-std::span<const Rule> complex_rules() { return rules; }
+std::span<const Rule> complex_rules() { return complex_table; }
 
 }  // namespace intaglio::infer

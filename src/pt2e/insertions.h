@@ -33,6 +33,9 @@ struct Insertions {
   const std::vector<size_t>& at(const Value* value) const;
 };
 
-Insertions plan_insertions(const ExportedProgram& program, const Annotations& annotations, const SpecMap& specs);
+// In-place operators get the tensor itself, and so does who reads it, or a view of it, after a write from elsewhere: an observed copy
+// would keep the old elements. compat=torchao knows only the operand of an operator that writes to a buffer.
+Insertions plan_insertions(const ExportedProgram& program, const Annotations& annotations, const SpecMap& specs,
+                           Compat compat = Compat::intaglio);
 
 }  // namespace intaglio

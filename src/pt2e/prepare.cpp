@@ -89,7 +89,7 @@ PreparedProgram prepare_pt2e(ExportedProgram program, const Quantizer& quantizer
   quantizer.validate(state->program, state->annotations);
   // Who shares an observer is known only when all annotations are.
   state->specs = resolve_specs(state->program.graph(), state->annotations, options.compat);
-  state->insertions = plan_insertions(state->program, state->annotations, state->specs);
+  state->insertions = plan_insertions(state->program, state->annotations, state->specs, options.compat);
   check_targets(*state);
   for (const QuantizationGroup& group : state->specs.groups)
     state->groups.push_back({group.spec ? make_observer(*group.spec) : nullptr, std::nullopt});
@@ -119,12 +119,16 @@ std::vector<Tensor> PreparedProgram::operator()(const std::vector<Tensor>& input
 
   // Graph inputs come before every node, constants before user inputs, as they stand in the signature.
   observe_constants(state);
+  // Every state is what some call reads, the last one too; torchao sees only those that its samples read.
+  const bool every_state = state.options.compat != Compat::torchao;
+  if (!every_state || state.samples == 0) observe_buffers(state);
   std::vector<Tensor> passed_on = inputs;
   for (size_t i = 0; i < inputs.size(); ++i)
     if (inputs[i].defined()) passed_on[i] = observe_value(state, user_inputs[i], inputs[i]).value_or(inputs[i]);
   std::vector<Tensor> outputs = state.interpreter->run(
       passed_on, [&](const Value* value, const Tensor& tensor) { return observe_value(state, value, tensor); }, &state.watched);
   ++state.samples;
+  if (every_state) observe_buffers(state);
   return outputs;
 }
 

@@ -134,6 +134,16 @@ void observe_constants(PreparedProgram::State& state) {
   state.constants_observed = true;
 }
 
+void observe_buffers(PreparedProgram::State& state) {
+  for (const InputSpec& spec : state.program.input_specs) {
+    const bool is_state = spec.kind != InputSpec::Kind::user_input && state.program.constant(spec.value) != nullptr;
+    if (!is_state || state.program.is_constant(spec.value) || state.insertions.at(spec.value).empty()) continue;
+    if (observe_value(state, spec.value, state.interpreter->state_of(spec.value)))
+      throw_unsupported(fmt::format("buffer '{}': an observer that replaces what it sees cannot stand at what the program writes to",
+                                    escaped(spec.target)));
+  }
+}
+
 // Does nothing but weights get parameters ahead of run time?
 static bool only_constants_are_observed(const PreparedProgram::State& state, ConstantValues& constants) {
   return std::ranges::all_of(state.insertions.items, [&](const Insertion& insertion) {

@@ -46,7 +46,9 @@ std::unique_ptr<Observer> make_observer(const AnyQuantizationSpec& spec);
 std::optional<Tensor> observe_value(PreparedProgram::State& state, const Value* value, const Tensor& tensor);
 // Weights, biases and other constants; min/max observers see each only once, the others at every call as torchao's do.
 void observe_constants(PreparedProgram::State& state);
-// The same when no sample ever ran (weight-only quantization needs none), with what follows from constants alone.
+// Buffers that the program writes to, as the last run left them: what the next one reads.
+void observe_buffers(PreparedProgram::State& state);
+// The same as `observe_constants` when no sample ever ran (weight-only quantization needs none), with what follows from constants alone.
 void observe_without_samples(PreparedProgram::State& state);
 
 // What needs no sample: constants, and values that follow from constants alone.

@@ -44,6 +44,9 @@ using Match = const OperatorMatch&;
 bool one_group(PatternRun&, Match match) { return match.node->integer("groups") == 1; }
 
 bool float_output(PatternRun&, Match match) { return has_float_output(*match.node); }
+bool joins_floats(PatternRun&, Match match) {
+  return std::ranges::all_of(match.node->inputs(), [](const Value* value) { return !value->is_tensor() || is_floating(value->dtype()); });
+}
 
 // XNNPACK packs weights ahead.
 bool constant_weight(PatternRun& run, Match match) {
@@ -130,7 +133,7 @@ constexpr PatternConstraint pool_rows[] = {{pool_text, float_output}};
 constexpr std::string_view softmax_text =
     "its result goes to more than a softmax, whose operands stay in float: a mask would take their range";
 constexpr PatternConstraint binary_rows[] = {{operands_text, two_float_operands}, {softmax_text, is_no_softmax_operand}};
-constexpr PatternConstraint cat_rows[] = {{"the tensors are float", float_output}, {softmax_text, joins_no_masks}};
+constexpr PatternConstraint cat_rows[] = {{"the tensors are float", joins_floats}, {softmax_text, joins_no_masks}};
 constexpr PatternConstraint clip_rows[] = {{"what it clips is quantized", clips_quantized}};
 
 // Activation rows stand before the plain ones of the same operator.

@@ -71,7 +71,7 @@ const std::vector<OpRule>& rules() {
       {"aten.max.dim", Int8::none, A::none, B::nothing, c::maximum, lower::maximum_of, MaxPooling2d},
       {"aten.native_layer_norm.default", Int8::none, A::none, B::op, c::layer_norm, lower::layer_norm},
       {"aten.native_group_norm.default", Int8::none, A::none, B::op, c::group_norm, lower::group_norm},
-      {"aten._native_batch_norm_legit.no_stats", Int8::none, A::none, B::op, c::group_norm, lower::group_norm},
+      {"aten._native_batch_norm_legit.no_stats", Int8::none, A::none, B::op, c::group_norm, lower::batch_statistics_norm},
       {"aten.upsample_nearest2d.vec", Int8::none, A::none, B::op, c::nearest, lower::upsample_nearest},
       {"aten.upsample_bilinear2d.vec", Int8::none, A::none, B::nothing, c::upsample, lower::upsample, StaticResizeBilinear2D},
 

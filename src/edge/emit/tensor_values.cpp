@@ -18,7 +18,7 @@ int64_t upper_bound(const SymInt& size, const SymRanges& ranges, std::string_vie
   if (!range.max || *range.max > std::numeric_limits<int32_t>::max())
     throw_unsupported(
         fmt::format("a size of '{}' ({}) has no upper bound, so no memory can be planned for it; export the "
-                    "model with Dim(..., max=N)",
+                    "model with Dim(..., max=N), or with torch._check(size <= N) where data decide",
                     name, to_string(size)));
   return *range.max;
 }

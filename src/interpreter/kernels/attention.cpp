@@ -6,6 +6,7 @@
 #include <fmt/ranges.h>
 
 #include "base/threads.h"
+#include "interpreter/expansion_fallback.h"
 #include "interpreter/gemm.h"
 #include "interpreter/kernel_table.h"
 #include "interpreter/row_math.h"
@@ -77,6 +78,7 @@ void attention(Call& call) {
   const Tensor query = call.tensor("query"), key = call.tensor("key"), value = call.tensor("value");
   const DType dtype = query.dtype();
   const bool half = dtype == DType::float16 || dtype == DType::bfloat16;
+  if (dtype == DType::float64) return run_elsewhere(call);
   if (!half && dtype != DType::float32) call.unsupported(fmt::format("attention on {} tensors", name(dtype)));
   call.require(key.dtype() == dtype && value.dtype() == dtype, "query, key and value differ in type");
   call.require(query.rank() >= 2 && key.rank() == query.rank() && value.rank() == query.rank(), "query, key and value differ in rank");

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "decompose/regions.h"
 #include "interpreter/graph_runner.h"
 #include "interpreter/kernel_table.h"
 #include "interpreter/strided.h"
@@ -136,6 +137,7 @@ void while_loop(Call& call) {
 
 // Variant: the position of the sub-graph; the operands follow it.
 void wrapped(Call& call) {
+  if (!is_transparent(call.node())) call.unsupported("autocast cannot be run; cast in the model, or export it without autocast");
   std::vector<RuntimeValue> operands;
   for (size_t i = static_cast<size_t>(call.variant()) + 1; i < call.argument_count(); ++i) operands.push_back(call.value(i));
   run_region(call, graph_at(call, static_cast<size_t>(call.variant())), operands);
@@ -153,6 +155,7 @@ std::span<const Kernel> control_kernels() {
       {"higher_order.while_loop", while_loop, 0, result_aliases},
       {"torch.ops.higher_order.cond", cond, 0, result_aliases},
       {"torch.ops.higher_order.wrap_with_set_grad_enabled", wrapped, 1, result_aliases},
+      {"higher_order.wrap_with_autocast", wrapped, 4, result_aliases},
   };
   return table;
 }

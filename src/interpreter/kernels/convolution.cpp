@@ -12,6 +12,7 @@
 
 #include "base/threads.h"
 #include "interpreter/dnnl_support.h"
+#include "interpreter/expansion_fallback.h"
 #include "interpreter/kernel_table.h"
 #include "interpreter/strided.h"
 
@@ -378,6 +379,7 @@ void convolution(Call& call) {
   const bool batched = input.rank() == weight.rank();
   call.require(batched || input.rank() + 1 == weight.rank(), "input and weight differ in rank");
   const bool half = dtype == DType::float16 || dtype == DType::bfloat16;
+  if (dtype == DType::float64) return run_elsewhere(call);
   if (!half && dtype != DType::float32) call.unsupported(fmt::format("convolution of {} tensors", name(dtype)));
   call.require(weight.dtype() == dtype && (bias == nullptr || bias->dtype() == dtype), "input, weight and bias differ in element type");
   if (!batched) {

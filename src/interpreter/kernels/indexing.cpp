@@ -1,6 +1,7 @@
 // Reading and writing at places that tensors of indices name. Every index is checked against its dimension.
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <numeric>
 
 #include <fmt/format.h>
@@ -393,6 +394,19 @@ void nonzero(Call& call) {
   call.set(out);
 }
 
+// Without a tensor to repeat: the numbers of the elements.
+void repeat_interleave(Call& call) {
+  const Tensor& repeats = call.tensor("repeats");
+  call.require(repeats.rank() == 1, "the counts are not a vector");
+  const std::vector<int64_t> counts = integers_of(call, repeats);
+  std::vector<int64_t> numbers;
+  for (size_t i = 0; i < counts.size(); ++i) {
+    if (counts[i] < 0 || counts[i] > std::numeric_limits<int32_t>::max()) call.fail(fmt::format("a count of {}", counts[i]));
+    numbers.insert(numbers.end(), static_cast<size_t>(counts[i]), static_cast<int64_t>(i));
+  }
+  call.set(converted(Tensor::of<int64_t>(numbers, {static_cast<int64_t>(numbers.size())}), repeats.dtype()));
+}
+
 void one_hot(Call& call) {
   const Tensor& self = call.tensor("self");
   const std::vector<int64_t> classes = integers_of(call, self);
@@ -449,6 +463,7 @@ std::span<const Kernel> indexing_kernels() {
       {"aten.masked_select.default", masked_select},
       {"aten.nonzero.default", nonzero},
       {"aten.one_hot.default", one_hot},
+      {"aten.repeat_interleave.Tensor", repeat_interleave},
   };
   return table;
 }

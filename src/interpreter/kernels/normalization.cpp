@@ -7,6 +7,7 @@
 
 #include "base/threads.h"
 #include "interpreter/elementwise.h"
+#include "interpreter/expansion_fallback.h"
 #include "interpreter/kernel_table.h"
 #include "interpreter/row_math.h"
 #include "interpreter/strided.h"
@@ -26,8 +27,14 @@ std::vector<float> parameter(Call& call, std::string_view name, int64_t count) {
 }
 
 void require_float(Call& call, const Tensor& input) {
-  if (!is_floating(input.dtype()) || input.dtype() == DType::float64)
-    call.unsupported(fmt::format("normalization of {} tensors", name(input.dtype())));
+  if (!is_floating(input.dtype())) call.unsupported(fmt::format("normalization of {} tensors", name(input.dtype())));
+}
+
+// In float32; wider elements are left to the runtime's kernels.
+template <KernelFunction function>
+void in_float32(Call& call) {
+  if (call.tensor("input").dtype() == DType::float64) return run_elsewhere(call);
+  function(call);
 }
 
 // x * scale + shift with one entry per channel (dimension 1).
@@ -59,12 +66,9 @@ Tensor evaluated_batch_norm(Call& call) {
   return scaled_by_channel(call, input, scale, shift);
 }
 
-void batch_norm(Call& call) {
-  if (call.boolean("training")) call.unsupported("batch norm in training mode: export the model in evaluation mode");
-  call.set(evaluated_batch_norm(call));
-}
-
 void native_batch_norm(Call& call) {
+  if (call.has("training") && call.boolean("training"))
+    call.unsupported("batch norm in training mode: export the model in evaluation mode");
   call.set(evaluated_batch_norm(call), 0);
   call.set(Tensor::empty(DType::float32, {0}), 1);
   call.set(Tensor::empty(DType::float32, {0}), 2);
@@ -169,8 +173,13 @@ void group_norm(Call& call) {
   call.set(statistics.inverse.reshaped({input.size(0), groups}), 2);
 }
 
+struct Normalized {
+  Tensor result;
+  Statistics statistics;
+};
+
 // Statistics of the batch itself; with one sample this is what instance norm decomposes to.
-void batch_norm_no_stats(Call& call) {
+Normalized normalized_batch(Call& call) {
   const Tensor& input = call.tensor("input");
   require_float(call, input);
   call.require(call.boolean("training"), "batch norm without statistics must take those of the batch");
@@ -182,27 +191,39 @@ void batch_norm_no_stats(Call& call) {
   const std::vector<float> weight = parameter(call, "weight", channels), bias = parameter(call, "bias", channels);
   const Tensor x = dense_rows(call, input.permuted(order));
   std::vector<float> scale(static_cast<size_t>(channels)), shift(scale.size());
-  const Statistics statistics = normalize_rows(call, x, length, call.floating("eps"), [&](int64_t row, float mean, float inverse) {
+  Statistics statistics = normalize_rows(call, x, length, call.floating("eps"), [&](int64_t row, float mean, float inverse) {
     const size_t c = static_cast<size_t>(row);
     scale[c] = weight.empty() ? inverse : inverse * weight[c];
     shift[c] = (bias.empty() ? 0.0f : bias[c]) - mean * scale[c];
   });
-  call.set(scaled_by_channel(call, input, scale, shift), 0);
-  call.set(statistics.mean, 1);
-  call.set(statistics.inverse, 2);
+  return {scaled_by_channel(call, input, scale, shift), std::move(statistics)};
+}
+
+void batch_norm_no_stats(Call& call) {
+  Normalized normalized = normalized_batch(call);
+  call.set(std::move(normalized.result), 0);
+  call.set(std::move(normalized.statistics.mean), 1);
+  call.set(std::move(normalized.statistics.inverse), 2);
+}
+
+void batch_norm(Call& call) {
+  if (!call.boolean("training")) return call.set(evaluated_batch_norm(call));
+  if (call.has("running_mean")) call.unsupported("batch norm in training mode: export the model in evaluation mode");
+  call.set(normalized_batch(call).result);
 }
 
 }  // namespace
 
 std::span<const Kernel> normalization_kernels() {
   static const Kernel table[] = {
-      {"aten.batch_norm.default", batch_norm},
-      {"aten._native_batch_norm_legit_no_training.default", native_batch_norm},
-      {"aten._native_batch_norm_legit.no_stats", batch_norm_no_stats},
-      {"aten.layer_norm.default", layer_norm, 0},
-      {"aten.native_layer_norm.default", layer_norm, 1},
-      {"aten.group_norm.default", group_norm, 0},
-      {"aten.native_group_norm.default", group_norm, 1},
+      {"aten.batch_norm.default", in_float32<batch_norm>},
+      {"aten._native_batch_norm_legit_no_training.default", in_float32<native_batch_norm>},
+      {"aten._native_batch_norm_legit.default", in_float32<native_batch_norm>},
+      {"aten._native_batch_norm_legit.no_stats", in_float32<batch_norm_no_stats>},
+      {"aten.layer_norm.default", in_float32<layer_norm>, 0},
+      {"aten.native_layer_norm.default", in_float32<layer_norm>, 1},
+      {"aten.group_norm.default", in_float32<group_norm>, 0},
+      {"aten.native_group_norm.default", in_float32<group_norm>, 1},
   };
   return table;
 }

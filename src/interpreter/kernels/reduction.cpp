@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/threads.h"
+#include "interpreter/expansion_fallback.h"
 #include "interpreter/instruction_set.h"
 #include "interpreter/kernel_table.h"
 #include "interpreter/row_math.h"
@@ -287,8 +288,8 @@ double row_norm(const float* x, int64_t n, double order) {
 
 void norm(Call& call) {
   const Tensor& self = call.tensor("self");
-  if (!is_floating(self.dtype()) || self.dtype() == DType::float64)
-    call.unsupported(fmt::format("the norm of {} tensors", name(self.dtype())));
+  if (self.dtype() == DType::float64) return run_elsewhere(call);
+  if (!is_floating(self.dtype())) call.unsupported(fmt::format("the norm of {} tensors", name(self.dtype())));
   const auto given = call.optional_number(call.has("ord") ? "ord" : "p");
   const double order = given ? given->as_double() : 2;
   const Shape shape = read_shape(call, self);

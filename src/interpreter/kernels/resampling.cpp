@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/threads.h"
+#include "interpreter/expansion_fallback.h"
 #include "interpreter/kernel_table.h"
 #include "interpreter/row_math.h"
 #include "interpreter/strided.h"
@@ -97,8 +98,8 @@ void resample(Call& call) {
   const size_t dims = static_cast<size_t>(call.variant() / 10);
   const Tensor& self = call.tensor(call.has("input") ? "input" : "self");
   call.require(self.rank() == static_cast<int64_t>(dims) + 2, "the input has the wrong rank");
-  if (!is_floating(self.dtype()) || self.dtype() == DType::float64)
-    call.unsupported(fmt::format("resampling of {} tensors", name(self.dtype())));
+  if (self.dtype() == DType::float64) return run_elsewhere(call);
+  if (!is_floating(self.dtype())) call.unsupported(fmt::format("resampling of {} tensors", name(self.dtype())));
   const std::vector<Resize> resizes = read_resizes(call, self.sizes(), dims);
   const bool align_corners = call.has("align_corners") && call.boolean("align_corners");
   const std::vector<Taps> one = {{{0, 1.0f}}};

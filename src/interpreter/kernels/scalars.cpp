@@ -33,6 +33,8 @@ enum class Python : int {
   ge,
   bit_and,
   bit_or,
+  left_shift,
+  right_shift,
   logical_not,
   abs,
   minimum,
@@ -79,6 +81,12 @@ Number compute(Call& call, Python op, const Number& a, const Number& b) {
     case Python::ge: return Number(floating ? x >= y : i >= j);
     case Python::bit_and: return a.kind() == Number::Kind::boolean ? Number((i & j) != 0) : Number(i & j);
     case Python::bit_or: return a.kind() == Number::Kind::boolean ? Number((i | j) != 0) : Number(i | j);
+    case Python::left_shift:
+    case Python::right_shift: {
+      call.require(!floating && j >= 0 && j < 63, "a shift by a number of places that is out of range");
+      if (op == Python::right_shift) return Number(i >> j);
+      return checked(__builtin_mul_overflow(i, int64_t{1} << j, &result));
+    }
     case Python::logical_not: return Number(x == 0);
     case Python::minimum: return x <= y ? a : b;
     default: return x >= y ? a : b;
@@ -127,6 +135,9 @@ void item(Call& call) {
 
 void sym_ite(Call& call) { call.set(call.value(operand(call, 0).as_int() != 0 ? 1 : 2)); }
 
+void same(Call& call) { call.set(operand(call, 0)); }
+void square_root(Call& call) { call.set(Number(std::sqrt(operand(call, 0).as_double()))); }
+
 // Checks of the exporter that concern its own bookkeeping.
 void ignored(Call&) {}
 void assert_true(Call& call) {
@@ -167,11 +178,16 @@ std::span<const Kernel> scalar_kernels() {
       {"_operator.ge", python_operator, code(Python::ge)},
       {"_operator.and_", python_operator, code(Python::bit_and)},
       {"_operator.or_", python_operator, code(Python::bit_or)},
+      {"_operator.lshift", python_operator, code(Python::left_shift)},
+      {"_operator.rshift", python_operator, code(Python::right_shift)},
+      {"_operator.pos", same},
       {"_operator.not_", python_operator, code(Python::logical_not)},
       {"_operator.abs", python_operator, code(Python::abs)},
       {"torch.sym_not", python_operator, code(Python::logical_not)},
       {"torch.sym_min", python_operator, code(Python::minimum)},
       {"torch.sym_max", python_operator, code(Python::maximum)},
+      {"torch.sym_sqrt", square_root},
+      {"torch._sym_sqrt", square_root},
       {"torch.sym_float", rounded, code(Rounding::to_float)},
       {"torch.sym_int", rounded, code(Rounding::truncate)},
       {"torch.sym_ite", sym_ite},

@@ -30,6 +30,14 @@ Results group_norm(ProgramBuilder& t, Value* x, int64_t groups) {
                  {x, t.weight("w", {channels}), t.weight("b", {channels}), sizes[0].value(), channels, area, groups, 1e-5})
               .output()};
 }
+Build batch_statistics(std::vector<SymInt> sizes) {
+  return [=](ProgramBuilder& t) {
+    const int64_t channels = sizes[1].value();
+    return Results{t.node("aten._native_batch_norm_legit.no_stats",
+                          {t.input(sizes), t.weight("w", {channels}), t.weight("b", {channels}), true, 0.1, 1e-5})
+                       .output()};
+  };
+}
 Build nearest(std::vector<SymInt> sizes, double vertical, double horizontal) {
   return [=](ProgramBuilder& t) {
     Value* y = t.convolution(t.input(sizes), t.weight("w", {4, 3, 3, 3}), nullptr);
@@ -90,12 +98,11 @@ const Case beyond_cases[] = {
     {"amin", [](ProgramBuilder& t) { return Results{t("aten.amin.default", t.input({2, 5, 7}), Ints{1}, false)}; }},
     {"group_norm", [](ProgramBuilder& t) { return group_norm(t, t.input({2, 6, 3, 5}), 2); }},
     {"group_norm_long", [](ProgramBuilder& t) { return group_norm(t, t.input({1, 4, 50, 50}), 1); }},
-    {"instance_norm",
-     [](ProgramBuilder& t) {
-       return Results{t.node("aten._native_batch_norm_legit.no_stats",
-                             {t.input({1, 4, 3, 5}), t.weight("w", {4}), t.weight("b", {4}), true, 0.1, 1e-5})
-                          .output()};
-     }},
+    {"instance_norm", batch_statistics({1, 4, 3, 5})},
+    {"batch_statistics", batch_statistics({3, 4, 3, 5})},
+    {"batch_statistics_of_rows", batch_statistics({6, 4})},
+    {"batch_statistics_of_lines", batch_statistics({2, 4, 9})},
+    {"batch_statistics_of_volumes", batch_statistics({2, 4, 3, 2, 5})},
     {"nearest", nearest({1, 3, 6, 7}, 2, 2)},
     {"nearest_uneven", nearest({2, 3, 6, 7}, 3, 1)},
 };

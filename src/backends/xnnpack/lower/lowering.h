@@ -114,6 +114,7 @@ void maximum_of(Lowering&, const Node&, NodeKind);
 void minimum_of(Lowering&, const Node&, NodeKind);
 void layer_norm(Lowering&, const Node&, NodeKind);
 void group_norm(Lowering&, const Node&, NodeKind);
+void batch_statistics_norm(Lowering&, const Node&, NodeKind);
 void expand(Lowering&, const Node&, NodeKind);
 void where(Lowering&, const Node&, NodeKind);
 void upsample(Lowering&, const Node&, NodeKind);

@@ -1,4 +1,4 @@
-// Layer and group normalization: (x - mean) / sqrt(mean of squares + epsilon) * weight + bias.
+// Layer, group and batch normalization by the statistics of the input: (x - mean) / sqrt(mean of squares + epsilon) * weight + bias.
 #include "backends/xnnpack/lower/row_sums.h"
 
 namespace intaglio::xnnpack::lower {
@@ -41,10 +41,22 @@ void layer_norm(Lowering& lowering, const Node& node, NodeKind) {
 void group_norm(Lowering& lowering, const Node& node, NodeKind) {
   const ValueId input = lowering.operand("input");
   const std::vector<int64_t> dims = lowering.value(input).dims;
-  const int64_t channels = dims[1], area = product(dims, 2, dims.size() - 2);
-  const int64_t groups = node.find("group") ? node.integer("group") : channels;
+  const int64_t channels = dims[1], area = product(dims, 2, dims.size() - 2), groups = node.integer("group");
   const ValueId rows = lowering.reshaped(input, {dims[0] * groups, channels / groups * area});
   const ValueId normal = lowering.reshaped(normalized_rows(lowering, rows, node.number("eps")), {dims[0], channels, area});
+  finish(lowering, node, affine(lowering, node, normal, {channels, 1}));
+}
+
+// Each channel of all samples together is a row.
+void batch_statistics_norm(Lowering& lowering, const Node& node, NodeKind) {
+  const ValueId input = lowering.operand("input");
+  const std::vector<int64_t> dims = lowering.value(input).dims;
+  const int64_t batch = dims[0], channels = dims[1], area = product(dims, 2, dims.size() - 2);
+  ValueId channel_rows = lowering.reshaped(input, {batch, channels, area});
+  if (batch > 1) channel_rows = lowering.transposed(channel_rows, {1, 0, 2});
+  ValueId normal = normalized_rows(lowering, lowering.reshaped(channel_rows, {channels, batch * area}), node.number("eps"));
+  normal = lowering.reshaped(normal, {channels, batch, area});
+  normal = batch > 1 ? lowering.transposed(normal, {1, 0, 2}) : lowering.reshaped(normal, {batch, channels, area});
   finish(lowering, node, affine(lowering, node, normal, {channels, 1}));
 }
 

@@ -1,0 +1,74 @@
+// What the interpreter computes can be lowered, and what lowers can be computed: static recipes calibrate on the interpreter what
+// lowering then writes.
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include <fmt/format.h>
+
+#include "decompose/decompose.h"
+#include "interpreter/kernel_table.h"
+#include "pte/kernel_table.h"
+#include "runtime/kernel_registry.h"
+
+namespace intaglio {
+namespace {
+
+bool has_runtime_kernel(const Op& op) {
+  const std::string copy = fmt::format("{}.{}_copy.{}", op.name_space(), op.base(), op.overload());
+  return pte::runtime_kernel_for(op.name()) != nullptr || pte::runtime_kernel_for(copy) != nullptr;
+}
+
+// What becomes of operators without a row of their own.
+const std::map<std::string_view, std::string_view> elsewhere = {
+    {"aten._assert_async.default", "erased"},
+    {"aten._assert_async.msg", "erased"},
+    {"aten._assert_scalar.default", "erased"},
+    {"aten._assert_tensor_metadata.default", "erased"},
+    {"aten.sym_constrain_range.default", "erased"},
+    {"aten.sym_constrain_range_for_size.default", "erased"},
+    {"aten._local_scalar_dense.default", "emitted as a primitive"},
+    {"aten.item.default", "emitted as a primitive"},
+    {"aten.sym_size.int", "emitted as a primitive"},
+    {"aten.sym_numel.default", "emitted as a primitive"},
+    {"aten.sym_stride.int", "torch.export writes numbers in its place: strides are not the program's"},
+    {"aten.sym_storage_offset.default", "torch.export writes numbers in its place: strides are not the program's"},
+    {"math.floor", "torch.export.save does not write it"},
+    {"_operator.trunc", "torch.export.save does not write it"},
+    {"_operator.abs", "torch.export.save does not write it"},
+    {"_operator.not_", "torch.export.save does not write it"},
+    {"_builtins.round", "torch.export.save does not write it"},
+    {"higher_order.cond", "lowered branch by branch"},
+    {"higher_order.wrap_with_set_grad_enabled", "inlined"},
+    {"higher_order.wrap_with_autocast", "inlined when it is off"},
+    {"quantized_decomposed.choose_qparams_symmetric.tensor", "a delegate's alone: quantizers for XNNPACK do not write it outside"},
+    {"quantized_decomposed.convert_element_type.no_fuse", "torchao's marker, which no recipe writes"},
+    {"quantized_decomposed.quantize_per_tensor.tensor2", "bounds as tensors, which no quantizer writes"},
+    {"quantized_decomposed.dequantize_per_tensor.tensor2", "bounds as tensors, which no quantizer writes"},
+};
+
+bool lowers(const Op& op) { return has_decomposition(op) || has_runtime_kernel(op) || !pte::primitive_for_symbolic_op(op.name()).empty(); }
+
+TEST(SameOperators, WhatIsComputedIsLowered) {
+  size_t rows = 0;
+  for (const auto& family : interp::kernel_families())
+    for (const interp::Kernel& kernel : family) {
+      const Op op = Op::get(kernel.op);
+      // In-place operators become functional ones.
+      const bool in_place = op.schema() != nullptr && op.schema()->is_inplace();
+      EXPECT_NE(lowers(op) || in_place, elsewhere.contains(kernel.op)) << kernel.op;
+      ++rows;
+    }
+  EXPECT_GT(rows, 400u);
+}
+
+TEST(SameOperators, WhatHasARuntimeKernelIsComputed) {
+  for (const pte::RuntimeKernel& kernel : pte::runtime_kernels()) {
+    if (kernel.functional.empty()) continue;
+    const Op op = Op::get(kernel.functional);
+    EXPECT_TRUE(interp::find_kernel(op).kernel != nullptr || has_decomposition(op) || runtime::has_kernel(kernel.key)) << kernel.key;
+  }
+}
+
+}  // namespace
+}  // namespace intaglio
