@@ -6,6 +6,7 @@
 
 #include "backends/common/gemm_operands.h"
 #include "backends/xnnpack/int8_chains.h"
+#include "backends/xnnpack/limits.h"
 #include "backends/xnnpack/lower/reduced_run.h"
 
 namespace intaglio::xnnpack::constraints {
@@ -25,10 +26,6 @@ bool float_tensors(Context c) {
   // A constant mask is no operand: it decides how the op is lowered.
   return every_tensor(c.node,
                       [&](const Value& v) { return v.dtype() == dtype || (v.dtype() == DType::boolean && c.facts.is_constant(&v)); });
-}
-// The runtime shows a scalar to a delegate as one dimension, and the delegate's answer does not fit.
-bool no_computed_scalars(Context c) {
-  return every_tensor(c.node, [&](const Value& v) { return v.meta().rank() != 0 || c.facts.is_constant(&v); });
 }
 bool known_dim_order(Context c) {
   return every_tensor(c.node, [&](const Value& v) {
@@ -57,13 +54,7 @@ bool convolution_rank(Context c) {
   const int64_t rank = c.node.tensor("weight")->meta().rank();
   return (rank == 3 || rank == 4) && is_rank(c, rank);
 }
-// A 1-d convolution runs as a 2-d one between reshapes.
-bool one_reshaped_size(Context c) {
-  const auto count = [](const TensorMeta& meta) {
-    return std::ranges::count_if(meta.sizes, [](const SymInt& size) { return !size.is_static(); });
-  };
-  return is_rank(c, 4) || (count(input_meta(c)) <= 1 && count(output_meta(c)) <= 1);
-}
+bool one_reshaped_size(Context c) { return is_rank(c, 4) || reshapes_to_images(input_meta(c), output_meta(c)); }
 bool nonnegative_padding(Context c) {
   return std::ranges::all_of(c.node.integers("padding"), [](int64_t padding) { return padding >= 0; });
 }
@@ -263,10 +254,6 @@ constexpr Constraint common_rows[] = {
     {"one tensor result", has_tensor_result},
     {"arguments are tensors and numbers", reads_tensors_only},
     {"all tensors are float32, or all float16", float_tensors},
-    {"at most 6 dimensions", ranks_at_most<max_rank>},
-    {"at least one dimension", no_computed_scalars},
-    {"every size has an upper bound (give the dynamic dimension a max)", has_bounded_sizes},
-    {"no empty tensor", has_no_empty_tensor},
     {"contiguous or channels-last tensors", known_dim_order},
     {"only the first result is used", only_first_result_is_used},
 };

@@ -7,7 +7,7 @@
 
 namespace intaglio::xnnpack::constraints {
 
-// Asked of every op.
+// Asked of every op, beside the limits of its tensors (limits.h).
 extern const std::span<const Constraint> common;
 
 extern const std::span<const Constraint> none;

@@ -22,7 +22,7 @@ bool is_usable_scale(double scale) {
 
 // The parameters that the integer tensor itself was made with, as far as the graph tells.
 const QuantParams* params_of_source(const ProgramFacts& facts, const Value* source) {
-  if (const Node* producer = source->producer()) return facts.params_of(*producer);
+  if (const Node* producer = source->producer(); producer && !facts.is_constant(source)) return facts.params_of(*producer);
   const auto reader = std::ranges::find_if(source->users(), [](const Node* user) { return qdq::is_tensor_or_channel_dequantize(*user); });
   return reader == source->users().end() ? nullptr : facts.params_of(**reader);
 }

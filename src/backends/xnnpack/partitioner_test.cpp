@@ -42,6 +42,9 @@ Build one(std::function<Value*(ProgramBuilder&)> build) {
 Value* image(ProgramBuilder& t) { return t.input({1, 4, 8, 8}); }
 SymInt symbol(const char* name) { return SymInt(parse_sym_expr(name), name, 3); }
 
+constexpr const char* unbounded = "quantize_per_tensor: every size has an upper bound (give the dynamic dimension a max)";
+constexpr const char* too_large = "abs: sizes end at 2^31 - 1 (give the dynamic dimension a smaller max)";
+
 const Row rows[] = {
     {"softmax_last", one([](ProgramBuilder& t) { return t("aten._softmax.default", image(t), -1, false); }), "", ""},
     {"softmax_channels", one([](ProgramBuilder& t) { return t("aten._softmax.default", image(t), 1, false); }), "",
@@ -112,8 +115,16 @@ const Row rows[] = {
      "upsample_bilinear2d: the scale factors are the ratios of the sizes",
      "upsample_bilinear2d: the scale factors are the ratios of the sizes"},
     {"rank_6", one([](ProgramBuilder& t) { return t("aten.abs.default", t.input({1, 1, 1, 1, 2, 2})); }), "", ""},
-    {"rank_7", one([](ProgramBuilder& t) { return t("aten.abs.default", t.input({1, 1, 1, 1, 1, 2, 2})); }), "abs: at most 6 dimensions",
+    {"rank_7",  // the reshapes around it stay outside
+     one([](ProgramBuilder& t) { return t("aten.abs.default", t.input({1, 1, 1, 1, 1, 2, 2})); }), "view_copy: at most 6 dimensions",
      "abs: at most 6 dimensions"},
+    {"rank_7_without_a_flat_form",
+     one([](ProgramBuilder& t) { return t("aten._softmax.default", t.input({1, 1, 1, 1, 1, 2, 2}), 0, false); }),
+     "_softmax: at most 6 dimensions", "_softmax: at most 6 dimensions"},
+    {"rank_7_quantized", one([](ProgramBuilder& t) { return t.qdq(t.input({1, 1, 1, 1, 1, 2, 2}), 0.1, 3); }),
+     "view_copy: at most 6 dimensions", "quantize_per_tensor: at most 6 dimensions"},
+    {"scalar_quantized", one([](ProgramBuilder& t) { return t.qdq(t.input({}), 0.1, 3); }), "quantize_per_tensor: at least one dimension",
+     "quantize_per_tensor: at least one dimension"},
     {"empty", one([](ProgramBuilder& t) { return t("aten.abs.default", t.input({0, 2})); }), "abs: no empty tensor",
      "abs: no empty tensor"},
     {"integers", one([](ProgramBuilder& t) { return t("aten.abs.default", t.input({2}, DType::int64)); }),
@@ -128,6 +139,18 @@ const Row rows[] = {
     {"symbol_without_bound", one([](ProgramBuilder& t) { return t("aten.abs.default", t.input({symbol("s0"), 2})); }),
      "abs: every size has an upper bound (give the dynamic dimension a max)",
      "abs: every size has an upper bound (give the dynamic dimension a max)"},
+    {"symbol_without_bound_quantized", one([](ProgramBuilder& t) { return t.qdq(t.input({symbol("s0"), 2}), 0.1, 3); }), unbounded,
+     unbounded},
+    {"symbol_with_largest_bound", one([](ProgramBuilder& t) {
+       t.program.range_constraints["s0"] = {1, (int64_t{1} << 31) - 1};
+       return t("aten.abs.default", t.input({symbol("s0"), 2}));
+     }),
+     "", ""},
+    {"symbol_beyond_int32", one([](ProgramBuilder& t) {
+       t.program.range_constraints["s0"] = {1, int64_t{1} << 31};
+       return t("aten.abs.default", t.input({symbol("s0"), 2}));
+     }),
+     too_large, too_large},
     {"quantize_uint8",
      one([](ProgramBuilder& t) { return t("quantized_decomposed.quantize_per_tensor.default", image(t), 0.1, 0, 0, 255, DType::uint8); }),
      "quantize_per_tensor: static int8 per tensor over [-128, 127] from and to float32",

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "backends/xnnpack/constraints.h"
+#include "backends/xnnpack/limits.h"
 #include "backends/xnnpack/lower/lowering.h"
 
 namespace intaglio::xnnpack {
@@ -93,6 +94,15 @@ const std::vector<OpRule>& rules() {
   return table;
 }
 
+// What the node breaks, in words; "" for nothing.
+std::string_view broken_requirement(const OpRule& rule, const RuleContext& context) {
+  if (const Constraint* broken = common::first_broken(constraints::common, context)) return broken->text;
+  const auto is_constant = [&](const Value* value) { return context.facts.is_constant(value); };
+  if (const Limit* broken = first_broken_limit(context.facts.program(), context.node, is_constant)) return broken->text;
+  const Constraint* broken = common::first_broken(rule.constraints, context);
+  return broken ? broken->text : std::string_view();
+}
+
 }  // namespace
 
 const OpRule* find_rule(const Node& node) {
@@ -114,10 +124,8 @@ RuleRefusals find_rule_refusals(const common::ProgramFacts& facts, const Feature
       refusals[node] = fmt::format("{}: not delegated under compat=torchao", rule->op);
       continue;
     }
-    const RuleContext context{facts, *node, features};
-    const Constraint* broken = common::first_broken(constraints::common, context);
-    if (!broken) broken = common::first_broken(rule->constraints, context);
-    if (broken) refusals[node] = fmt::format("{}: {}", node->op().base(), broken->text);
+    if (const std::string_view broken = broken_requirement(*rule, {facts, *node, features}); !broken.empty())
+      refusals[node] = fmt::format("{}: {}", node->op().base(), broken);
   }
   return refusals;
 }
