@@ -123,7 +123,16 @@ bool stride_within_window(Context c) {
   const auto kernel = window(c), step = stride(c);
   return step.size() == 2 && step[0] <= kernel[0] && step[1] <= kernel[1];
 }
+// Windows further apart than they are wide see a part of the image, which is taken first.
+bool few_gaps(Context c) {
+  if (stride_within_window(c)) return true;
+  const auto is = [&](std::string_view argument, int64_t value) {
+    return std::ranges::all_of(c.node.integers(argument), [&](int64_t written) { return written == value; });
+  };
+  return c.features.more_ops && stride(c).size() == 2 && has_static_sizes(c) && floor_mode(c) && is("padding", 0) && is("dilation", 1);
+}
 bool ceil_is_static(Context c) { return floor_mode(c) || has_static_sizes(c); }
+bool ceil_is_known(Context c) { return floor_mode(c) || c.features.more_ops; }
 size_t symbolic_count(const std::vector<SymInt>& sizes) {
   return static_cast<size_t>(std::ranges::count_if(sizes, [](const SymInt& size) { return !size.is_static(); }));
 }
@@ -297,14 +306,15 @@ constexpr Constraint prelu_rows[] = {{"images with a constant weight per channel
 constexpr Constraint avg_pool_rows[] = {
     {"a batch of images", rank_four},
     {"a window above 1x1", window_above_one},
-    {"ceil_mode is off", floor_mode},
+    {"ceil_mode is off", ceil_is_known},
+    {"ceil_mode needs static sizes", ceil_is_static},
     {"padding is not counted", padding_not_counted},
     {"the divisor is the window's area", divisor_is_window},
 };
 constexpr Constraint max_pool_rows[] = {
     {"a batch of images", rank_four},
     {"a window above 1x1", window_above_one},
-    {"the stride is within the window", stride_within_window},
+    {"the stride is within the window, or sizes are static without padding, dilation and ceil_mode", few_gaps},
     {"ceil_mode needs static sizes", ceil_is_static},
 };
 constexpr Constraint mean_rows[] = {{"over neighbouring dimensions", neighbouring_dims},

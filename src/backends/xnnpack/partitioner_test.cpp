@@ -42,6 +42,8 @@ Build one(std::function<Value*(ProgramBuilder&)> build) {
 Value* image(ProgramBuilder& t) { return t.input({1, 4, 8, 8}); }
 SymInt symbol(const char* name) { return SymInt(parse_sym_expr(name), name, 3); }
 
+constexpr const char* wide_stride =
+    "max_pool2d_with_indices: the stride is within the window, or sizes are static without padding, dilation and ceil_mode";
 constexpr const char* unbounded = "quantize_per_tensor: every size has an upper bound (give the dynamic dimension a max)";
 constexpr const char* too_large = "abs: sizes end at 2^31 - 1 (give the dynamic dimension a smaller max)";
 
@@ -84,8 +86,15 @@ const Row rows[] = {
      one([](ProgramBuilder& t) { return t("aten.avg_pool2d.default", image(t), Ints{2, 2}, Ints{2, 2}, Ints{1, 1}, false, true); }), "",
      "avg_pool2d: padding is not counted"},
     {"max_pool_wide_stride",
-     one([](ProgramBuilder& t) { return t.node("aten.max_pool2d_with_indices.default", {image(t), Ints{2, 2}, Ints{3, 3}}).output(); }),
-     "max_pool2d_with_indices: the stride is within the window", "max_pool2d_with_indices: the stride is within the window"},
+     one([](ProgramBuilder& t) { return t.node("aten.max_pool2d_with_indices.default", {image(t), Ints{2, 2}, Ints{3, 3}}).output(); }), "",
+     wide_stride},
+    {"max_pool_wide_stride_padded", one([](ProgramBuilder& t) {
+       return t.node("aten.max_pool2d_with_indices.default", {image(t), Ints{2, 2}, Ints{3, 3}, Ints{1, 1}}).output();
+     }),
+     wide_stride, wide_stride},
+    {"avg_pool_ceil",
+     one([](ProgramBuilder& t) { return t("aten.avg_pool2d.default", image(t), Ints{3, 3}, Ints{2, 2}, Ints{0, 0}, true, false); }), "",
+     "avg_pool2d: ceil_mode is off"},
     {"max_pool_indices",
      [](ProgramBuilder& t) {
        Node& node = t.node("aten.max_pool2d_with_indices.default", {image(t), Ints{2, 2}});
