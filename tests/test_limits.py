@@ -41,6 +41,8 @@ MANY_DIMS = {
     "product": (lambda x, y: x * y, [], [MANY, MANY]),
     "product_of_broadcasts": (lambda x, y: x * y, [], [(2, 3, 2, 2, 1, 3, 4), (2, 3, 1, 1, 1, 3, 4)]),
     "row": (lambda x, y: x + y, [], [MANY, (4,)]),
+    "constant": (lambda layer, x: x * layer.weight.view(1, 1, 1, 1, 1, 4, 4)[:, :, :, :, :, :3] + layer.bias, [nn.Linear(4, 4)], [MANY]),
+    "stack": (lambda layer, x, y: torch.stack([layer(x), y], 1), [nn.Linear(4, 4)], [(2, 2, 3, 2, 3, 4)] * 2),
     "cat": (lambda x, y: torch.cat([x, y], 2), [], [MANY, (2, 1, 5, 3, 2, 3, 4)]),
     "cat_last": (lambda x, y: torch.cat([x * 2, y], -1), [], [MANY, MANY]),
     "slice": (lambda layer, x: torch.relu(layer(x))[:, :, 1:, ..., 1:4], [nn.Linear(4, 5)], [MANY]),
@@ -74,6 +76,11 @@ REWRITTEN = {
     "image": (lambda a, x: F.relu(a(x)), [nn.Conv2d(4, 6, 3)], [(4, 9, 8)]),
     "images_one_by_one": (lambda a, b, x: b(F.relu(a(x))), [nn.Conv2d(4, 6, 3), nn.Conv2d(6, 5, (2, 1), padding="same")], [(4, 9, 8)]),
     "line": (lambda a, x: a(x), [nn.Conv1d(4, 6, 3)], [(4, 20)]),
+    "same_branches": (
+        lambda a, b, c, x: torch.cat([a(x), b(x), c(x)], 1),
+        [nn.Conv2d(4, 3, (4, 1), padding="same"), nn.Conv2d(4, 3, (1, 4), padding="same"), nn.Conv2d(4, 3, 1)],
+        [IMAGES],
+    ),
     "image_upwards": (lambda a, x: a(x), [nn.ConvTranspose2d(4, 6, 3, stride=2)], [(4, 5, 6)]),
 }
 # No integer kernel computes these: they stay in float.
@@ -185,6 +192,21 @@ def test_what_is_quantized_already_stays_as_it_is(tmp_path, intaglio, document, 
     said = document("build", converted, "-o", pte, "--recipe", recipe, "--calibrate", made.calibration_folder)
     assert len(said["methods"][0]["delegates"]) == 1 and not quantizes(said)
     assert sqnr(made.reference, executorch.run(pte, made.test)) > 35
+
+
+@pytest.mark.parametrize("recipe, compat", [(DYNAMIC[0], "intaglio"), (DYNAMIC[1], "intaglio"), (DYNAMIC[0], "torchao")])
+def test_ranges_of_what_is_dequantized_outside(tmp_path, intaglio, recipe, compat):
+    """torchao's static int8 beside float16 stands outside the delegate that reads it through ranges found at run time."""
+    with seeded(13):
+        module = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4)).half().eval()
+    generator = torch.Generator().manual_seed(14)
+    calls = [(torch.randn(3, 8, generator=generator).half(),) for _ in range(3)]
+    made = Subject("twice", Case(module, calls), tmp_path, calls, calls[2:])
+    converted, pte = tmp_path / "converted.pt2", tmp_path / "converted.pte"
+    calibrated = ["--calibrate", made.calibration_folder]
+    intaglio("quantize", made.program, "-o", converted, "--recipe", STATIC[0], *calibrated, "--set", "compat=torchao")
+    intaglio("build", converted, "-o", pte, "--recipe", recipe, "--set", f"compat={compat}")
+    assert sqnr(made.reference, executorch.run(pte, made.test)) > 30
 
 
 CONVOLUTIONS = nn.Sequential(

@@ -72,6 +72,22 @@ void infer_symbolic_view_sizes(ExportedProgram& program) {
   }
 }
 
+// The choosing and the quantizing node of a chain have copies of one dequantize node. Where that stays outside, the two copies would
+// be two inputs of a delegate, and nothing there says that they are the same numbers.
+void read_once_what_stays_outside(ExportedProgram& program) {
+  std::vector<qdq::Dynamic> chains;
+  {
+    const ProgramFacts facts(program);
+    for (const Node* node : program.graph().node_list()) {
+      const auto dynamic = node->outputs().size() == 1 ? qdq::dynamic_of(node->output()) : std::nullopt;
+      const Node* source = dynamic ? qdq::dequantize_of(dynamic->source) : nullptr;
+      if (source && !is_int8_dequantize(facts, *source)) chains.push_back(*dynamic);
+    }
+  }
+  for (const qdq::Dynamic& chain : chains) program.graph().replace_uses_in(*chain.quantize, chain.quantize->tensor("input"), chain.source);
+  if (!chains.empty()) program.graph().eliminate_dead_code();
+}
+
 }  // namespace
 
 bool XnnpackPartitioner::keeps(const ExportedProgram& program, const Node& node) const {
@@ -87,7 +103,8 @@ void XnnpackPartitioner::transform(ExportedProgram& program) const {
   if (features.more_ops) flatten_many_dims(program);
   common::give_each_reader_its_own_source(program);
   common::give_each_reader_its_own_dynamic_chain(program);
-  if (features.int8_around_moves) quantize_around_moves(program);
+  read_once_what_stays_outside(program);
+  if (features.int8_around_moves) quantize_around_moves(program, features);
   // Last: what is left of ranges found at run time serves no kernel.
   if (features.float_fallback) read_float_outside_kernels(program, features);
 }

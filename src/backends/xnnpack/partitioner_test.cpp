@@ -179,6 +179,22 @@ TEST_P(Refusals, AreNamed) {
 }
 INSTANTIATE_TEST_SUITE_P(Xnnpack, Refusals, testing::ValuesIn(rows), [](const auto& info) { return std::string(info.param.name); });
 
+TEST(Partitioner, AChainReadsOnceWhatStaysOutside) {
+  for (const Compat compat : {Compat::intaglio, Compat::torchao}) {
+    ProgramBuilder t;
+    Value* bytes = t("quantized_decomposed.dequantize_per_tensor.default", t.input({3, 9}, DType::uint8), 0.02, 128, 0, 255, DType::uint8);
+    t.returns({t("aten.linear.default", t.dynamic_qdq(bytes), t.int8_weight("w", {5, 9}))});
+    const XnnpackPartitioner partitioner({.compat = compat});
+    partitioner.transform(t.program);
+    const PartitionResult result = partitioner.partition(t.program);
+    ASSERT_EQ(result.partitions.size(), 1u);
+    ASSERT_EQ(result.refusals.size(), 1u);
+    const Node& outside = *result.refusals.front().node;
+    EXPECT_TRUE(qdq::is_dequantize(outside));
+    EXPECT_EQ(outside.output()->users().size(), 2u);
+  }
+}
+
 TEST(Partitioner, OneUnsupportedOpSplitsOnce) {
   ProgramBuilder t;
   Value* x = t.input({2, 8});

@@ -22,7 +22,7 @@ Node* only_reader(const Value* value) { return value->has_one_user() ? value->us
 
 class Moves {
  public:
-  explicit Moves(ExportedProgram& program) : program_(program), graph_(program.graph()) {}
+  Moves(ExportedProgram& program, const Features& features) : program_(program), graph_(program.graph()), features_(features) {}
 
   // What to do is found first: nodes go meanwhile.
   void run() {
@@ -32,16 +32,24 @@ class Moves {
         found_at_run_time.push_back(*dynamic);
     for (const qdq::Dynamic& dynamic : found_at_run_time) find_range_behind(dynamic);
     std::vector<Around> operators;
-    for (Node* node : graph_.node_list())
-      if (auto around = path_around(*node)) operators.push_back(*std::move(around));
+    {
+      const common::ProgramFacts facts(program_);
+      const RuleRefusals refused = find_rule_refusals(facts, features_);
+      const auto stays_outside = [&](const Node* node) { return refused.contains(node); };
+      for (Node* node : graph_.node_list())
+        if (auto around = path_around(facts, *node); around && !any_node(*around, stays_outside)) operators.push_back(*std::move(around));
+    }
     for (const Around& around : operators) quantize(around);
+    graph_.eliminate_dead_code();
   }
 
  private:
   // An operator with everything between the dequantize nodes in front and the quantize node behind.
   struct Path {
-    std::vector<Node*> moves;
+    std::vector<Node*> moves;  // the last one first
+    Node* dequantize = nullptr;
     QuantParams params;
+    bool of_constant = false;
   };
   struct Around {
     Node* op = nullptr;
@@ -58,7 +66,8 @@ class Moves {
          move = only_reader(dynamic.dequantize->output())) {
       if (move->output()->dtype() != source->dtype()) return;
       const Node& moved = copy_of(*move, dynamic.choose, dynamic.dequantize->output(), source, move->output()->sizes());
-      for (Node* reader : {dynamic.choose, dynamic.quantize}) graph_.replace_uses_in(*reader, source, moved.output());
+      for (Node* reader : {dynamic.choose, dynamic.quantize})  // they may have copies of one dequantize node
+        graph_.replace_uses_in(*reader, reader->tensor("input"), moved.output());
       for (Value* value : {dynamic.quantize->output(), dynamic.dequantize->output()})
         value->meta() = TensorMeta::contiguous(value->dtype(), moved.output()->sizes());
       graph_.replace_all_uses(move->output(), dynamic.dequantize->output());
@@ -68,17 +77,25 @@ class Moves {
   }
 
   // The node once more before `position`, on another operand.
-  Node& copy_of(const Node& node, Node* position, Value* from, Value* to, const std::vector<SymInt>& sizes) {
-    Node& copy = graph_.insert_before(position, node.op(), node.arguments(), {{.meta = TensorMeta::contiguous(to->dtype(), sizes)}},
-                                      node.output()->name());
+  Node& copy_of(const Node& node, Node* position, Value* from, Value* to, const std::vector<SymInt>& sizes,
+                std::optional<DType> dtype = {}) {
+    Node& copy = graph_.insert_before(position, node.op(), node.arguments(),
+                                      {{.meta = TensorMeta::contiguous(dtype.value_or(to->dtype()), sizes)}}, node.output()->name());
     copy.metadata = node.metadata;
     graph_.replace_uses_in(copy, from, to);
     return copy;
   }
 
-  std::optional<Around> path_around(Node& op) const {
+  template <typename Holds>
+  static bool any_node(const Around& around, const Holds& holds) {
+    return holds(around.op) || std::ranges::any_of(around.behind, holds) ||
+           std::ranges::any_of(around.in_front, [&](const Path& path) { return std::ranges::any_of(path.moves, holds); });
+  }
+
+  std::optional<Around> path_around(const common::ProgramFacts& facts, Node& op) const {
     const OpRule* rule = find_rule(op);
     if (!rule || moves_values(op) || (rule->int8 != Int8::gemm && rule->int8 != Int8::compute)) return std::nullopt;
+    if (common::first_broken(rule->int8_constraints, RuleContext{facts, op, features_})) return std::nullopt;
     Around around{.op = &op};
     const auto gemm = common::gemm_operands(op);
     for (const Value* operand : gemm ? std::vector<Value*>{gemm->input} : op.inputs()) {
@@ -88,7 +105,10 @@ class Moves {
         path.moves.push_back(operand->producer());
       const auto dequantized = qdq::dequantized(program_, operand);
       if (!dequantized || operand->dtype() != DType::float32 || !is_int8_activation(dequantized->params)) return std::nullopt;
+      path.dequantize = dequantized->node;
       path.params = dequantized->params;
+      path.of_constant = facts.is_constant(dequantized->source);
+      if (path.of_constant && !std::ranges::all_of(path.moves, [](const Node* move) { return is_reshape(*move); })) return std::nullopt;
       around.in_front.push_back(std::move(path));
     }
     Node* reader = only_reader(op.output());
@@ -103,8 +123,11 @@ class Moves {
   }
 
   void quantize(const Around& around) {
-    for (const Path& path : around.in_front)
-      for (Node* move : path.moves) requantize(move->output(), path.params);
+    for (const Path& path : around.in_front) {
+      if (path.of_constant && !path.moves.empty()) dequantize_behind(path);
+      else
+        for (Node* move : path.moves) requantize(move->output(), path.params);
+    }
     // Activations first: they stay with the operator.
     std::vector<Node*> behind = around.behind;
     for (size_t i = 1; i < behind.size(); ++i)
@@ -114,6 +137,18 @@ class Moves {
       if (is_reshape(*node)) requantize(result, around.params);
       result = node->output();
     }
+  }
+
+  // A constant is known in its last sizes: the reshapes go in front of its dequantize node.
+  void dequantize_behind(const Path& path) {
+    Value *floats = path.dequantize->output(), *integers = path.dequantize->tensor("input");
+    Node* last = path.moves.front();
+    for (auto move = path.moves.rbegin(); move != path.moves.rend(); ++move) {
+      integers = copy_of(**move, last, floats, integers, (*move)->output()->sizes()).output();
+      floats = (*move)->output();
+    }
+    const Node& dequantize = copy_of(*path.dequantize, last, path.dequantize->tensor("input"), integers, integers->sizes(), DType::float32);
+    graph_.replace_all_uses(floats, dequantize.output());
   }
 
   // reshape -> activation: the other way round.
@@ -152,10 +187,11 @@ class Moves {
 
   ExportedProgram& program_;
   Graph& graph_;
+  const Features& features_;
 };
 
 }  // namespace
 
-void quantize_around_moves(ExportedProgram& program) { Moves(program).run(); }
+void quantize_around_moves(ExportedProgram& program, const Features& features) { Moves(program, features).run(); }
 
 }  // namespace intaglio::xnnpack

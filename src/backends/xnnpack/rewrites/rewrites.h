@@ -15,7 +15,7 @@ void flatten_many_dims(ExportedProgram& program);
 // operator an activation) is quantized by the same parameters, so that the operator is computed in integers. Parameters that are
 // found at run time are found behind such moves. Numbers stay as they are.
 // Needs: every dequantize node has one reader.
-void quantize_around_moves(ExportedProgram& program);
+void quantize_around_moves(ExportedProgram& program, const Features& features);
 
 // What is quantized at run time for an operator that no integer kernel computes is read in float: the operator computes in float
 // either way.

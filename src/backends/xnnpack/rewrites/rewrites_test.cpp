@@ -10,7 +10,7 @@ const bool registered =
     test::register_text_cases("XnnpackRewrites", "src/backends/xnnpack/rewrites",
                               test::program_passes({
                                   {"flatten_many_dims", flatten_many_dims},
-                                  {"quantize_around_moves", quantize_around_moves},
+                                  {"quantize_around_moves", [](ExportedProgram& program) { quantize_around_moves(program, {}); }},
                                   {"read_float_outside_kernels", [](ExportedProgram& program) { read_float_outside_kernels(program, {}); }},
                               }));
 
