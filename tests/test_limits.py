@@ -163,6 +163,41 @@ def test_sizes_without_bound_are_refused_in_one_line(tmp_path, intaglio, recipe,
     assert done.returncode == 1 and len(errors) == 1 and words in errors[0], done.stderr
 
 
+ANY_COUNT = {
+    "mean_of_rows": (lambda layer, x: layer(x).mean(-1), [nn.Linear(4, 5)], (8, 4)),
+    "mean_between": (lambda a, b, x: b(a(x).mean(-1, keepdim=True)), [nn.Linear(4, 5), nn.Linear(1, 3)], (8, 4)),
+    "mean_of_images": (lambda layer, x: layer(x).mean((2, 3)), [nn.Conv2d(4, 5, 3)], (4, 8, 8)),
+    "many_dims": (lambda a, b, x: b(F.relu(a(x))) + x, [nn.Linear(4, 5), nn.Linear(5, 4)], (1, 2, 3, 2, 3, 4)),
+    "same": (lambda a, b, x: b(F.relu(a(x))), [nn.Conv2d(4, 5, (4, 1), padding="same"), nn.Conv2d(5, 3, 2, padding="same")], (4, 8, 7)),
+}
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("name", ANY_COUNT)
+def test_batches_of_any_count(tmp_path, document, name, recipe):
+    function, layers, sizes = ANY_COUNT[name]
+    with seeded(15):
+        for layer in layers:
+            layer.reset_parameters()
+    generator = torch.Generator().manual_seed(16)
+    calls = [(torch.randn(count, *sizes, generator=generator) + 0.25,) for count in (5, 8, 2, 3)]
+    case = Case(Apply(function, *layers).eval(), calls, shapes=(({0: Dim("count", max=8)},),))
+    said, outputs = Subject(name, case, tmp_path, calls, calls).built(document, recipe)
+    assert len(said["methods"][0]["delegates"]) == 1 and not quantizes(said)
+    assert sqnr(np.concatenate([case.module(*call).detach().numpy() for call in calls]), outputs) > (100 if recipe == FLOAT else 30)
+
+
+def test_torchao_pools_growing_batches_in_int8(tmp_path, document):
+    """The runtime's int8 pool is wrong in a call with more images than the one before; the default pools them in float."""
+    with seeded(15):
+        module = nn.Sequential(nn.Conv2d(4, 5, 3), nn.AdaptiveAvgPool2d(1)).eval()
+    generator = torch.Generator().manual_seed(16)
+    calls = [(torch.randn(count, 4, 8, 8, generator=generator) + 0.25,) for count in (5, 8)]
+    made = Subject("pool", Case(module, calls, shapes=({0: Dim("count", max=8)},)), tmp_path, calls, calls)
+    reached = {compat: sqnr(made.reference, made.built(document, STATIC[0], "--set", f"compat={compat}")[1]) for compat in ("torchao", "intaglio")}
+    assert reached["torchao"] < 20 < 28 < reached["intaglio"]
+
+
 @pytest.mark.parametrize("recipe", [*STATIC, *DYNAMIC])
 def test_lines_of_any_length_and_count(tmp_path, document, recipe):
     """Two sizes of a 1-d convolution are symbolic: the reshape to images can infer one, so it stays in float."""

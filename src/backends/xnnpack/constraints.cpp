@@ -149,6 +149,9 @@ bool reducible_sizes(Context c) {
   return run->is_trailing() && run->count == 1 && has_float32_result(c) && input_meta(c).sizes.back().is_static() &&
          symbolic_count(output_meta(c).sizes) <= 1;
 }
+// Int8 pools of a larger image or batch than in the call before are wrong (seen with executorch 1.5.1), and all but images are
+// pooled between reshapes, which know no symbolic size.
+bool reducible_int8(Context c) { return has_static_sizes(c) || (!c.features.more_ops && runs_over_image(*reduced_run(c.node))); }
 bool max_of_image(Context c) {
   const auto run = reduced_run(c.node);
   return c.features.more_ops || (run && run->rank == 4 && run->count == 1 && run->first >= 2);
@@ -321,6 +324,7 @@ constexpr Constraint mean_rows[] = {{"over neighbouring dimensions", neighbourin
                                     {"keepdim", keeps_dims},
                                     {"no dtype", no_dtype},
                                     {"static sizes, or over the last dimension alone", reducible_sizes}};
+constexpr Constraint int8_mean_rows[] = {{"in int8: static sizes", reducible_int8}};
 constexpr Constraint maximum_rows[] = {
     {"over neighbouring dimensions", neighbouring_dims},
     {"over height or width of images", max_of_image},
@@ -369,6 +373,7 @@ const std::span<const Constraint> prelu = prelu_rows;
 const std::span<const Constraint> avg_pool = avg_pool_rows;
 const std::span<const Constraint> max_pool = max_pool_rows;
 const std::span<const Constraint> mean = mean_rows;
+const std::span<const Constraint> int8_mean = int8_mean_rows;
 const std::span<const Constraint> maximum = maximum_rows;
 const std::span<const Constraint> layer_norm = layer_norm_rows;
 const std::span<const Constraint> expand = expand_rows;

@@ -65,7 +65,7 @@ const std::vector<OpRule>& rules() {
       {"aten.avg_pool2d.default", Int8::none, A::none, B::nothing, c::avg_pool, lower::avg_pool, AvgPooling2d},
       {"aten.max_pool2d.default", Int8::moves, A::none, B::nothing, c::max_pool, lower::max_pool, MaxPooling2d},
       {"aten.max_pool2d_with_indices.default", Int8::moves, A::none, B::nothing, c::max_pool, lower::max_pool, MaxPooling2d},
-      {"aten.mean.dim", Int8::compute, A::none, B::nothing, c::mean, lower::mean, GlobalAvgPooling2d},
+      {"aten.mean.dim", Int8::compute, A::none, B::nothing, c::mean, lower::mean, GlobalAvgPooling2d, false, c::int8_mean},
       {"aten.sum.dim_IntList", Int8::none, A::none, B::op, c::mean, lower::sum},
       {"aten.amax.default", Int8::none, A::none, B::op, c::maximum, lower::maximum_of, MaxPooling2d},
       {"aten.amin.default", Int8::none, A::none, B::op, c::maximum, lower::minimum_of, MaxPooling2d},
