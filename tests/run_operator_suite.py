@@ -111,6 +111,8 @@ class Runner:
             return Outcome(result, error=built.stderr.strip())
         method = json.loads(built.stdout)["methods"][0]
         leftover = Counter(op["op"] for op in method["leftover_ops"])
+        if any("choose_qparams" in op for op in leftover):
+            return Outcome("lower_fail", error="a range is found at run time outside a delegate")
         delegates = method["delegates"]
         outcome = Outcome("", len(delegates), sum(one["nodes"] for one in delegates), dict(sorted(leftover.items())))
         outcome.refusals = sorted({op["rule"] for op in method["leftover_ops"]})

@@ -64,7 +64,7 @@ Values permutation(GraphBuilder& b, const Node& n) {
   return {b.cast(b.node("aten.topk.default", {keys, *number, 0, false, true}).output(1), n.output()->dtype())};
 }
 
-constexpr DecompositionRow rows[] = {
+constexpr DecompositionRow random_rows[] = {
     {"aten.rand_like.default", uniform_like},
     {"aten.randn_like.default", normal_like},
     {"aten.uniform.default", uniform},
@@ -86,6 +86,6 @@ constexpr DecompositionRow rows[] = {
 
 }  // namespace
 
-std::span<const DecompositionRow> random_decompositions() { return rows; }
+std::span<const DecompositionRow> random_decompositions() { return random_rows; }
 
 }  // namespace intaglio

@@ -79,7 +79,7 @@ Values power(GraphBuilder& b, const Node& n) {
 }
 Values square_root(GraphBuilder& b, const Node& n) { return described(n, real_power(b, n, operand_at(n, 0), 0.5)); }
 
-constexpr DecompositionRow rows[] = {
+constexpr DecompositionRow symbol_rows[] = {
     {"_operator.ne", differs}, {"_operator.and_", both},        {"_operator.or_", either},
     {"_operator.pos", same},   {"_operator.lshift", shifted},   {"_operator.rshift", shifted},
     {"_operator.pow", power},  {"torch.sym_sqrt", square_root}, {"torch._sym_sqrt", square_root},
@@ -87,6 +87,6 @@ constexpr DecompositionRow rows[] = {
 
 }  // namespace
 
-std::span<const DecompositionRow> symbol_decompositions() { return rows; }
+std::span<const DecompositionRow> symbol_decompositions() { return symbol_rows; }
 
 }  // namespace intaglio

@@ -4,6 +4,7 @@
 #include <intaglio/error.h>
 
 #include "pt2e/pattern_table.h"
+#include "qdq/op_table.h"
 
 namespace intaglio {
 namespace {
@@ -38,6 +39,18 @@ bool passes(const NodeFilter& filter, const PatternRow& row, const OperatorMatch
          });
 }
 
+bool reads_integers(const Node& node) {
+  return std::ranges::any_of(node.inputs(), [](const Value* value) { return value->producer() && qdq::is_dequantize(*value->producer()); });
+}
+
+// What keeps an operator in float whatever row takes it; "" for nothing. torchao knows none of it.
+std::string_view refusal_of(PatternRun& run, const OperatorMatch& match, Compat compat) {
+  if (compat == Compat::torchao) return "";
+  if (run.reads_constants_only(match)) return "it reads constants only, and is computed ahead in float";
+  if (reads_integers(*match.node)) return "the program has it quantized already";
+  return run.table.limit ? run.table.limit(run, *match.node) : "";
+}
+
 // Annotates every match of every row, in the table's order. `op`: the operator that is asked for, or null.
 // torchao also quantizes what is computed from constants alone, and so makes it run at every call.
 void annotate_rows(PatternRun run, Compat compat, const NodeFilter& filter, const NodeSelector* op = nullptr) {
@@ -49,8 +62,8 @@ void annotate_rows(PatternRun run, Compat compat, const NodeFilter& filter, cons
       const auto match = match_operator(row.pattern, *node);
       if (!match || (op != nullptr && row.targets.empty() && !op->matches(*node))) continue;
       if (!is_free(run.annotations, row, *match) || !passes(filter, row, *match)) continue;
-      if (compat != Compat::torchao && run.reads_constants_only(*match)) {
-        run.annotations.refuse(node, fmt::format("{}: it reads constants only, and is computed ahead in float", row.pattern.name));
+      if (const std::string_view why = refusal_of(run, *match, compat); !why.empty()) {
+        run.annotations.refuse(node, fmt::format("{}: {}", row.pattern.name, why));
         continue;
       }
       const auto broken = std::ranges::find_if(row.constraints, [&](const auto& constraint) { return !constraint.holds(run, *match); });
@@ -63,8 +76,14 @@ void annotate_rows(PatternRun run, Compat compat, const NodeFilter& filter, cons
 // Operators that only move or clip values take over the parameters of what they read.
 void propagate(const ExportedProgram& program, const PatternTable& table, const std::function<bool(const Node&)>& keeps_float,
                Annotations& annotations) {
+  const QuantizationConfig none;
+  PatternRun run(program, table, none, annotations);
   for (Node* node : program.graph().node_list()) {
     if (!contains(table.sharing, *node) || annotations.is_annotated(node) || keeps_float(*node)) continue;
+    if (const std::string_view why = table.limit ? table.limit(run, *node) : ""; !why.empty()) {
+      annotations.refuse(node, fmt::format("sharing: {}", why));
+      continue;
+    }
     Value* input = first_tensor(*node);
     const QuantizationAnnotation* producer = input == nullptr ? nullptr : annotations.find_producer(input);
     if (producer == nullptr || !producer->output_qspec) {

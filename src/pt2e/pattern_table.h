@@ -111,6 +111,8 @@ struct PatternTable {
   std::span<const PatternRow> rows;  // the first that takes a node wins
   Ops sharing;                       // operators that only move or clip values: they take over the parameters of what they read
   Ops lifted;                        // binary operators whose numbers become 0-d float32 buffers
+  // Why the runtime takes no operator like this in integers, whatever row or operand it is; "" where it does.
+  std::string_view (*limit)(PatternRun&, const Node&) = nullptr;
 };
 
 bool contains(Ops ops, const Node& node);

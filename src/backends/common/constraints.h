@@ -50,22 +50,6 @@ template <typename Context>
 bool has_float32_result(const Context& c) {
   return c.node.output()->dtype() == DType::float32;
 }
-template <int64_t limit, typename Context>
-bool ranks_at_most(const Context& c) {
-  return every_tensor(c.node, [](const Value& v) { return v.meta().rank() <= limit; });
-}
-template <typename Context>
-bool has_no_empty_tensor(const Context& c) {
-  return every_tensor(c.node, [](const Value& v) {
-    return std::ranges::none_of(v.sizes(), [](const SymInt& size) { return size.is_static() && size.value() == 0; });
-  });
-}
-template <typename Context>
-bool has_bounded_sizes(const Context& c) {
-  return every_tensor(c.node, [&](const Value& v) {
-    return std::ranges::all_of(v.sizes(), [&](const SymInt& size) { return upper_bound(c.facts.program(), size).has_value(); });
-  });
-}
 // Of the first operand and the result.
 template <typename Context>
 bool has_static_sizes(const Context& c) {

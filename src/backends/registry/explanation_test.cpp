@@ -92,7 +92,7 @@ TEST(Quantization, NamesThePatternThatRefused) {
   Value* z = b.call("aten.view.default", {{"self", y}, {"size", std::vector<int64_t>{32}}}, {32}, "view");
   const QuantizationExplanation explained = explain_quantization(prepare_pt2e(b.finish({z}), int8_quantizer()));
   EXPECT_EQ(ops_and_rules(explained), (std::set<std::pair<std::string, std::string>>{
-                                          {"aten.linear.default", "linear: the weight is a float constant, the activation is float"},
+                                          {"aten.linear.default", "linear: weight and bias are float constants, the activation is float"},
                                           {"aten.view.default", "sharing: what it reads is quantized by the node that makes it"}}));
   EXPECT_EQ(explained.quantized_share, 0);
 }

@@ -29,6 +29,14 @@ Setting is_qat_setting() {
   return {"is_qat", Setting::Type::boolean, "false", "`true` is refused: quantization-aware training needs a training framework"};
 }
 
+constexpr std::string_view convolutions = "convolutions";
+
+Setting convolutions_setting() {
+  return {std::string(convolutions), Setting::Type::word, "int8", "`float` leaves them in float: closer, often slower", {"int8", "float"}};
+}
+
+bool is_no_convolution(const Node& node) { return !node.op().base().starts_with("conv"); }
+
 BackendRecipe recipe(const RecipeRow& row) {
   const auto steps = [defaults = row.options](const SettingValues& settings) -> std::vector<RecipeStep> {
     SymmetricQuantizationOptions options = defaults;
@@ -36,9 +44,12 @@ BackendRecipe recipe(const RecipeRow& row) {
     const Compat compat = compat_of(settings);
     auto quantizer = std::make_shared<XnnpackQuantizer>(compat);
     quantizer->set_global(get_symmetric_quantization_config(options));
+    if (options.is_dynamic && settings.word(convolutions) == "float") quantizer->set_filter_function(is_no_convolution);
     return {Pt2eStep{std::move(quantizer), compat}};
   };
-  return {row.name, row.summary, !row.options.is_dynamic, {is_qat_setting()}, steps};
+  std::vector<Setting> settings = {is_qat_setting()};
+  if (row.options.is_dynamic) settings.push_back(convolutions_setting());
+  return {row.name, row.summary, !row.options.is_dynamic, std::move(settings), steps};
 }
 
 std::vector<BackendRecipe> recipes() {

@@ -6,6 +6,7 @@
 
 #include "backends/common/gemm_operands.h"
 #include "backends/xnnpack/int8_chains.h"
+#include "backends/xnnpack/limits.h"
 #include "backends/xnnpack/lower/reduced_run.h"
 
 namespace intaglio::xnnpack::constraints {
@@ -25,10 +26,6 @@ bool float_tensors(Context c) {
   // A constant mask is no operand: it decides how the op is lowered.
   return every_tensor(c.node,
                       [&](const Value& v) { return v.dtype() == dtype || (v.dtype() == DType::boolean && c.facts.is_constant(&v)); });
-}
-// The runtime shows a scalar to a delegate as one dimension, and the delegate's answer does not fit.
-bool no_computed_scalars(Context c) {
-  return every_tensor(c.node, [&](const Value& v) { return v.meta().rank() != 0 || c.facts.is_constant(&v); });
 }
 bool known_dim_order(Context c) {
   return every_tensor(c.node, [&](const Value& v) {
@@ -57,13 +54,7 @@ bool convolution_rank(Context c) {
   const int64_t rank = c.node.tensor("weight")->meta().rank();
   return (rank == 3 || rank == 4) && is_rank(c, rank);
 }
-// A 1-d convolution runs as a 2-d one between reshapes.
-bool one_reshaped_size(Context c) {
-  const auto count = [](const TensorMeta& meta) {
-    return std::ranges::count_if(meta.sizes, [](const SymInt& size) { return !size.is_static(); });
-  };
-  return is_rank(c, 4) || (count(input_meta(c)) <= 1 && count(output_meta(c)) <= 1);
-}
+bool one_reshaped_size(Context c) { return is_rank(c, 4) || reshapes_to_images(input_meta(c), output_meta(c)); }
 bool nonnegative_padding(Context c) {
   return std::ranges::all_of(c.node.integers("padding"), [](int64_t padding) { return padding >= 0; });
 }
@@ -132,7 +123,16 @@ bool stride_within_window(Context c) {
   const auto kernel = window(c), step = stride(c);
   return step.size() == 2 && step[0] <= kernel[0] && step[1] <= kernel[1];
 }
+// Windows further apart than they are wide see a part of the image, which is taken first.
+bool few_gaps(Context c) {
+  if (stride_within_window(c)) return true;
+  const auto is = [&](std::string_view argument, int64_t value) {
+    return std::ranges::all_of(c.node.integers(argument), [&](int64_t written) { return written == value; });
+  };
+  return c.features.more_ops && stride(c).size() == 2 && has_static_sizes(c) && floor_mode(c) && is("padding", 0) && is("dilation", 1);
+}
 bool ceil_is_static(Context c) { return floor_mode(c) || has_static_sizes(c); }
+bool ceil_is_known(Context c) { return floor_mode(c) || c.features.more_ops; }
 size_t symbolic_count(const std::vector<SymInt>& sizes) {
   return static_cast<size_t>(std::ranges::count_if(sizes, [](const SymInt& size) { return !size.is_static(); }));
 }
@@ -149,6 +149,9 @@ bool reducible_sizes(Context c) {
   return run->is_trailing() && run->count == 1 && has_float32_result(c) && input_meta(c).sizes.back().is_static() &&
          symbolic_count(output_meta(c).sizes) <= 1;
 }
+// Int8 pools of a larger image or batch than in the call before are wrong (seen with executorch 1.5.1), and all but images are
+// pooled between reshapes, which know no symbolic size.
+bool reducible_int8(Context c) { return has_static_sizes(c) || (!c.features.more_ops && runs_over_image(*reduced_run(c.node))); }
 bool max_of_image(Context c) {
   const auto run = reduced_run(c.node);
   return c.features.more_ops || (run && run->rank == 4 && run->count == 1 && run->first >= 2);
@@ -263,10 +266,6 @@ constexpr Constraint common_rows[] = {
     {"one tensor result", has_tensor_result},
     {"arguments are tensors and numbers", reads_tensors_only},
     {"all tensors are float32, or all float16", float_tensors},
-    {"at most 6 dimensions", ranks_at_most<max_rank>},
-    {"at least one dimension", no_computed_scalars},
-    {"every size has an upper bound (give the dynamic dimension a max)", has_bounded_sizes},
-    {"no empty tensor", has_no_empty_tensor},
     {"contiguous or channels-last tensors", known_dim_order},
     {"only the first result is used", only_first_result_is_used},
 };
@@ -310,20 +309,22 @@ constexpr Constraint prelu_rows[] = {{"images with a constant weight per channel
 constexpr Constraint avg_pool_rows[] = {
     {"a batch of images", rank_four},
     {"a window above 1x1", window_above_one},
-    {"ceil_mode is off", floor_mode},
+    {"ceil_mode is off", ceil_is_known},
+    {"ceil_mode needs static sizes", ceil_is_static},
     {"padding is not counted", padding_not_counted},
     {"the divisor is the window's area", divisor_is_window},
 };
 constexpr Constraint max_pool_rows[] = {
     {"a batch of images", rank_four},
     {"a window above 1x1", window_above_one},
-    {"the stride is within the window", stride_within_window},
+    {"the stride is within the window, or sizes are static without padding, dilation and ceil_mode", few_gaps},
     {"ceil_mode needs static sizes", ceil_is_static},
 };
 constexpr Constraint mean_rows[] = {{"over neighbouring dimensions", neighbouring_dims},
                                     {"keepdim", keeps_dims},
                                     {"no dtype", no_dtype},
                                     {"static sizes, or over the last dimension alone", reducible_sizes}};
+constexpr Constraint int8_mean_rows[] = {{"in int8: static sizes", reducible_int8}};
 constexpr Constraint maximum_rows[] = {
     {"over neighbouring dimensions", neighbouring_dims},
     {"over height or width of images", max_of_image},
@@ -372,6 +373,7 @@ const std::span<const Constraint> prelu = prelu_rows;
 const std::span<const Constraint> avg_pool = avg_pool_rows;
 const std::span<const Constraint> max_pool = max_pool_rows;
 const std::span<const Constraint> mean = mean_rows;
+const std::span<const Constraint> int8_mean = int8_mean_rows;
 const std::span<const Constraint> maximum = maximum_rows;
 const std::span<const Constraint> layer_norm = layer_norm_rows;
 const std::span<const Constraint> expand = expand_rows;

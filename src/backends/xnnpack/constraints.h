@@ -7,7 +7,7 @@
 
 namespace intaglio::xnnpack::constraints {
 
-// Asked of every op.
+// Asked of every op, beside the limits of its tensors (limits.h).
 extern const std::span<const Constraint> common;
 
 extern const std::span<const Constraint> none;
@@ -32,6 +32,7 @@ extern const std::span<const Constraint> prelu;
 extern const std::span<const Constraint> avg_pool;
 extern const std::span<const Constraint> max_pool;
 extern const std::span<const Constraint> mean;
+extern const std::span<const Constraint> int8_mean;
 extern const std::span<const Constraint> maximum;
 extern const std::span<const Constraint> layer_norm;
 extern const std::span<const Constraint> expand;

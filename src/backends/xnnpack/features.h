@@ -17,11 +17,12 @@ struct Features {
   bool more_ops = true;              // elu, squeeze, unsqueeze of any dimension, softmax over channels, ...
   bool more_dynamic = true;          // dynamic 1-d convolutions, one weight scale repeated for every channel
   bool drop_lone_views = true;       // a partition of nothing but reshapes is cheaper outside
+  bool int8_around_moves = true;     // reshapes and zero pads beside an op do not keep it from int8
   bool checked_sums = true;          // a layer whose integers would leave int32 runs in float
 
   static Features of(Compat compat) {
     if (compat == Compat::intaglio) return {};
-    return {false, false, false, false, false, false, false, false, false, false, false, false};
+    return {false, false, false, false, false, false, false, false, false, false, false, false, false};
   }
 };
 

@@ -22,7 +22,7 @@ bool is_usable_scale(double scale) {
 
 // The parameters that the integer tensor itself was made with, as far as the graph tells.
 const QuantParams* params_of_source(const ProgramFacts& facts, const Value* source) {
-  if (const Node* producer = source->producer()) return facts.params_of(*producer);
+  if (const Node* producer = source->producer(); producer && !facts.is_constant(source)) return facts.params_of(*producer);
   const auto reader = std::ranges::find_if(source->users(), [](const Node* user) { return qdq::is_tensor_or_channel_dequantize(*user); });
   return reader == source->users().end() ? nullptr : facts.params_of(**reader);
 }
@@ -160,7 +160,7 @@ Int8Chains find_int8_chains(const ProgramFacts& facts, const Features& features,
     const OpRule* rule = find_rule(*node);
     if (!rule || rule->int8 == Int8::none || chains.absorbed.contains(node)) continue;
     if (!features.int8_unary && rule->beyond == Beyond::int8) continue;
-    if (refused.contains(node)) continue;
+    if (refused.contains(node) || facts.makes_constant(*node)) continue;
     if (features.checked_sums && rule->int8 == Int8::gemm && leaves_int32(facts, *node)) continue;
     if (const auto dynamic = rule->int8 == Int8::gemm ? dynamic_gemm(facts, features, *node) : std::nullopt) {
       chains.dynamic_by_op.emplace(node, *dynamic);

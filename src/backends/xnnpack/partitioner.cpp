@@ -7,6 +7,8 @@
 #include "backends/common/gemm_operands.h"
 #include "backends/common/own_readers.h"
 #include "backends/xnnpack/int8_chains.h"
+#include "backends/xnnpack/limits.h"
+#include "backends/xnnpack/rewrites/rewrites.h"
 
 namespace intaglio::xnnpack {
 namespace {
@@ -27,6 +29,9 @@ struct Verdicts {
   std::optional<std::string> refusal(const Node& node) const {
     if (facts.makes_constant(node) || chains.dynamic_parts.contains(&node)) return std::nullopt;
     if (qdq::is_tensor_or_channel_quantize(node) || qdq::is_tensor_or_channel_dequantize(node)) {
+      const auto is_constant = [&](const Value* value) { return facts.is_constant(value); };
+      if (const Limit* limit = first_broken_limit(facts.program(), node, is_constant))
+        return fmt::format("{}: {}", node.op().base(), limit->text);
       if (qdq::is_tensor_or_channel_quantize(node) ? is_int8_quantize(facts, node) : is_int8_dequantize(facts, node)) return std::nullopt;
       return fmt::format("{}: static int8 per tensor over [-128, 127] from and to float32", node.op().base());
     }
@@ -54,19 +59,6 @@ struct Verdicts {
   }
 };
 
-// A layer whose integers could leave int32 runs in float, so nothing needs to find its input's range.
-void read_float_where_sums_wrap(ExportedProgram& program) {
-  std::vector<std::pair<Node*, qdq::Dynamic>> layers;
-  const ProgramFacts facts(program);
-  for (Node* node : program.graph().node_list()) {
-    const auto operands = common::gemm_operands(*node);
-    const auto dynamic = operands ? qdq::dynamic_of(operands->input) : std::nullopt;
-    if (dynamic && leaves_int32(facts, *node)) layers.emplace_back(node, *dynamic);
-  }
-  for (const auto& [node, dynamic] : layers) program.graph().replace_uses_in(*node, dynamic.dequantize->output(), dynamic.source);
-  if (!layers.empty()) program.graph().eliminate_dead_code();
-}
-
 // `view(x, [s0, 1280])`: a size computed at run time cannot enter a delegate, but one size can be inferred.
 void infer_symbolic_view_sizes(ExportedProgram& program) {
   Graph& graph = program.graph();
@@ -80,6 +72,22 @@ void infer_symbolic_view_sizes(ExportedProgram& program) {
   }
 }
 
+// The choosing and the quantizing node of a chain have copies of one dequantize node. Where that stays outside, the two copies would
+// be two inputs of a delegate, and nothing there says that they are the same numbers.
+void read_once_what_stays_outside(ExportedProgram& program) {
+  std::vector<qdq::Dynamic> chains;
+  {
+    const ProgramFacts facts(program);
+    for (const Node* node : program.graph().node_list()) {
+      const auto dynamic = node->outputs().size() == 1 ? qdq::dynamic_of(node->output()) : std::nullopt;
+      const Node* source = dynamic ? qdq::dequantize_of(dynamic->source) : nullptr;
+      if (source && !is_int8_dequantize(facts, *source)) chains.push_back(*dynamic);
+    }
+  }
+  for (const qdq::Dynamic& chain : chains) program.graph().replace_uses_in(*chain.quantize, chain.quantize->tensor("input"), chain.source);
+  if (!chains.empty()) program.graph().eliminate_dead_code();
+}
+
 }  // namespace
 
 bool XnnpackPartitioner::keeps(const ExportedProgram& program, const Node& node) const {
@@ -89,10 +97,16 @@ bool XnnpackPartitioner::keeps(const ExportedProgram& program, const Node& node)
 }
 
 void XnnpackPartitioner::transform(ExportedProgram& program) const {
+  const Features features = Features::of(options_.compat);
+  if (features.symbolic_views) infer_symbolic_view_sizes(program);
+  // First: quantize nodes get other sizes with what they serve.
+  if (features.more_ops) flatten_many_dims(program);
   common::give_each_reader_its_own_source(program);
   common::give_each_reader_its_own_dynamic_chain(program);
-  if (Features::of(options_.compat).checked_sums) read_float_where_sums_wrap(program);
-  if (Features::of(options_.compat).symbolic_views) infer_symbolic_view_sizes(program);
+  read_once_what_stays_outside(program);
+  if (features.int8_around_moves) quantize_around_moves(program, features);
+  // Last: what is left of ranges found at run time serves no kernel.
+  if (features.float_fallback) read_float_outside_kernels(program, features);
 }
 
 PartitionResult XnnpackPartitioner::partition(const ExportedProgram& program) const {

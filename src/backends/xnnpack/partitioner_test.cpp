@@ -42,6 +42,11 @@ Build one(std::function<Value*(ProgramBuilder&)> build) {
 Value* image(ProgramBuilder& t) { return t.input({1, 4, 8, 8}); }
 SymInt symbol(const char* name) { return SymInt(parse_sym_expr(name), name, 3); }
 
+constexpr const char* wide_stride =
+    "max_pool2d_with_indices: the stride is within the window, or sizes are static without padding, dilation and ceil_mode";
+constexpr const char* unbounded = "quantize_per_tensor: every size has an upper bound (give the dynamic dimension a max)";
+constexpr const char* too_large = "abs: sizes end at 2^31 - 1 (give the dynamic dimension a smaller max)";
+
 const Row rows[] = {
     {"softmax_last", one([](ProgramBuilder& t) { return t("aten._softmax.default", image(t), -1, false); }), "", ""},
     {"softmax_channels", one([](ProgramBuilder& t) { return t("aten._softmax.default", image(t), 1, false); }), "",
@@ -81,8 +86,15 @@ const Row rows[] = {
      one([](ProgramBuilder& t) { return t("aten.avg_pool2d.default", image(t), Ints{2, 2}, Ints{2, 2}, Ints{1, 1}, false, true); }), "",
      "avg_pool2d: padding is not counted"},
     {"max_pool_wide_stride",
-     one([](ProgramBuilder& t) { return t.node("aten.max_pool2d_with_indices.default", {image(t), Ints{2, 2}, Ints{3, 3}}).output(); }),
-     "max_pool2d_with_indices: the stride is within the window", "max_pool2d_with_indices: the stride is within the window"},
+     one([](ProgramBuilder& t) { return t.node("aten.max_pool2d_with_indices.default", {image(t), Ints{2, 2}, Ints{3, 3}}).output(); }), "",
+     wide_stride},
+    {"max_pool_wide_stride_padded", one([](ProgramBuilder& t) {
+       return t.node("aten.max_pool2d_with_indices.default", {image(t), Ints{2, 2}, Ints{3, 3}, Ints{1, 1}}).output();
+     }),
+     wide_stride, wide_stride},
+    {"avg_pool_ceil",
+     one([](ProgramBuilder& t) { return t("aten.avg_pool2d.default", image(t), Ints{3, 3}, Ints{2, 2}, Ints{0, 0}, true, false); }), "",
+     "avg_pool2d: ceil_mode is off"},
     {"max_pool_indices",
      [](ProgramBuilder& t) {
        Node& node = t.node("aten.max_pool2d_with_indices.default", {image(t), Ints{2, 2}});
@@ -112,8 +124,16 @@ const Row rows[] = {
      "upsample_bilinear2d: the scale factors are the ratios of the sizes",
      "upsample_bilinear2d: the scale factors are the ratios of the sizes"},
     {"rank_6", one([](ProgramBuilder& t) { return t("aten.abs.default", t.input({1, 1, 1, 1, 2, 2})); }), "", ""},
-    {"rank_7", one([](ProgramBuilder& t) { return t("aten.abs.default", t.input({1, 1, 1, 1, 1, 2, 2})); }), "abs: at most 6 dimensions",
+    {"rank_7",  // the reshapes around it stay outside
+     one([](ProgramBuilder& t) { return t("aten.abs.default", t.input({1, 1, 1, 1, 1, 2, 2})); }), "view_copy: at most 6 dimensions",
      "abs: at most 6 dimensions"},
+    {"rank_7_without_a_flat_form",
+     one([](ProgramBuilder& t) { return t("aten._softmax.default", t.input({1, 1, 1, 1, 1, 2, 2}), 0, false); }),
+     "_softmax: at most 6 dimensions", "_softmax: at most 6 dimensions"},
+    {"rank_7_quantized", one([](ProgramBuilder& t) { return t.qdq(t.input({1, 1, 1, 1, 1, 2, 2}), 0.1, 3); }),
+     "view_copy: at most 6 dimensions", "quantize_per_tensor: at most 6 dimensions"},
+    {"scalar_quantized", one([](ProgramBuilder& t) { return t.qdq(t.input({}), 0.1, 3); }), "quantize_per_tensor: at least one dimension",
+     "quantize_per_tensor: at least one dimension"},
     {"empty", one([](ProgramBuilder& t) { return t("aten.abs.default", t.input({0, 2})); }), "abs: no empty tensor",
      "abs: no empty tensor"},
     {"integers", one([](ProgramBuilder& t) { return t("aten.abs.default", t.input({2}, DType::int64)); }),
@@ -128,6 +148,18 @@ const Row rows[] = {
     {"symbol_without_bound", one([](ProgramBuilder& t) { return t("aten.abs.default", t.input({symbol("s0"), 2})); }),
      "abs: every size has an upper bound (give the dynamic dimension a max)",
      "abs: every size has an upper bound (give the dynamic dimension a max)"},
+    {"symbol_without_bound_quantized", one([](ProgramBuilder& t) { return t.qdq(t.input({symbol("s0"), 2}), 0.1, 3); }), unbounded,
+     unbounded},
+    {"symbol_with_largest_bound", one([](ProgramBuilder& t) {
+       t.program.range_constraints["s0"] = {1, (int64_t{1} << 31) - 1};
+       return t("aten.abs.default", t.input({symbol("s0"), 2}));
+     }),
+     "", ""},
+    {"symbol_beyond_int32", one([](ProgramBuilder& t) {
+       t.program.range_constraints["s0"] = {1, int64_t{1} << 31};
+       return t("aten.abs.default", t.input({symbol("s0"), 2}));
+     }),
+     too_large, too_large},
     {"quantize_uint8",
      one([](ProgramBuilder& t) { return t("quantized_decomposed.quantize_per_tensor.default", image(t), 0.1, 0, 0, 255, DType::uint8); }),
      "quantize_per_tensor: static int8 per tensor over [-128, 127] from and to float32",
@@ -146,6 +178,22 @@ TEST_P(Refusals, AreNamed) {
   EXPECT_EQ(refusal(GetParam().build, Compat::torchao), GetParam().torchao);
 }
 INSTANTIATE_TEST_SUITE_P(Xnnpack, Refusals, testing::ValuesIn(rows), [](const auto& info) { return std::string(info.param.name); });
+
+TEST(Partitioner, AChainReadsOnceWhatStaysOutside) {
+  for (const Compat compat : {Compat::intaglio, Compat::torchao}) {
+    ProgramBuilder t;
+    Value* bytes = t("quantized_decomposed.dequantize_per_tensor.default", t.input({3, 9}, DType::uint8), 0.02, 128, 0, 255, DType::uint8);
+    t.returns({t("aten.linear.default", t.dynamic_qdq(bytes), t.int8_weight("w", {5, 9}))});
+    const XnnpackPartitioner partitioner({.compat = compat});
+    partitioner.transform(t.program);
+    const PartitionResult result = partitioner.partition(t.program);
+    ASSERT_EQ(result.partitions.size(), 1u);
+    ASSERT_EQ(result.refusals.size(), 1u);
+    const Node& outside = *result.refusals.front().node;
+    EXPECT_TRUE(qdq::is_dequantize(outside));
+    EXPECT_EQ(outside.output()->users().size(), 2u);
+  }
+}
 
 TEST(Partitioner, OneUnsupportedOpSplitsOnce) {
   ProgramBuilder t;

@@ -5,6 +5,7 @@
 #include <intaglio/error.h>
 #include <intaglio/xnnpack.h>
 
+#include "backends/xnnpack/limits.h"
 #include "pt2e/pattern_table.h"
 
 namespace intaglio::xnnpack {
@@ -48,10 +49,16 @@ bool joins_floats(PatternRun&, Match match) {
   return std::ranges::all_of(match.node->inputs(), [](const Value* value) { return !value->is_tensor() || is_floating(value->dtype()); });
 }
 
-// XNNPACK packs weights ahead.
+// XNNPACK packs weights and biases ahead.
 bool constant_weight(PatternRun& run, Match match) {
-  const Value* weight = match.node->tensor("weight");
-  return has_float_output(*match.node) && is_floating(weight->dtype()) && run.constants.is_constant(weight);
+  const Value *weight = match.node->tensor("weight"), *bias = match.node->optional_tensor("bias");
+  return has_float_output(*match.node) && is_floating(weight->dtype()) && run.constants.is_constant(weight) &&
+         (!bias || run.constants.is_constant(bias));
+}
+
+bool convolves_images(PatternRun&, Match match) {
+  const int64_t rank = match.node->tensor("weight")->meta().rank();
+  return rank == 4 || (rank == 3 && reshapes_to_images(match.node->tensor("input")->meta(), match.node->output()->meta()));
 }
 
 bool has_one_channel(Match match) {
@@ -117,7 +124,8 @@ bool clips_quantized(PatternRun& run, Match match) {
   return has_float_output(*match.node) && run.has_quantized_source(first_tensor(*match.node));
 }
 
-constexpr PatternConstraint weight_row = {"the weight is a float constant, the activation is float", constant_weight};
+constexpr PatternConstraint weight_row = {"weight and bias are float constants, the activation is float", constant_weight};
+constexpr PatternConstraint images_row = {"1-d with at most one symbolic size, or 2-d", convolves_images};
 constexpr PatternConstraint one_group_row = {"a transposed convolution has one group", one_group};
 constexpr std::string_view dynamic_text = "dynamic quantization takes 1-d and 2-d convolutions that are not depthwise";
 constexpr PatternConstraint dynamic_row = {dynamic_text, has_dynamic_kernel};
@@ -127,8 +135,8 @@ constexpr std::string_view operands_text = "both operands are float32 tensors, a
 constexpr std::string_view pool_text = "a pool of its own over float images";
 
 constexpr PatternConstraint linear_rows[] = {weight_row};
-constexpr PatternConstraint conv_rows[] = {dynamic_row, weight_row};
-constexpr PatternConstraint conv_transpose_rows[] = {one_group_row, dynamic_row, weight_row};
+constexpr PatternConstraint conv_rows[] = {images_row, dynamic_row, weight_row};
+constexpr PatternConstraint conv_transpose_rows[] = {one_group_row, images_row, dynamic_row, weight_row};
 constexpr PatternConstraint pool_rows[] = {{pool_text, float_output}};
 constexpr std::string_view softmax_text =
     "its result goes to more than a softmax, whose operands stay in float: a mask would take their range";
@@ -200,7 +208,14 @@ constexpr PatternRow torchao_rows[] = {
 constexpr std::string_view lifted[] = {"aten.add.Tensor", "aten.add_.Tensor", "aten.mul.Tensor", "aten.mul_.Tensor"};
 constexpr std::string_view torchao_lifted[] = {"aten.add.Tensor", "aten.mul.Tensor"};
 
-constexpr PatternTable table = {"xnnpack", "XNNPACK", rows, sharing, lifted};
+// In float outside a delegate, where quantize and dequantize nodes around it only cost.
+std::string_view limit(PatternRun& run, const Node& node) {
+  const auto is_constant = [&](const Value* value) { return run.constants.is_constant(value); };
+  const Limit* broken = first_broken_limit_of_layer(run.program, node, is_constant);
+  return broken ? broken->text : "";
+}
+
+constexpr PatternTable table = {"xnnpack", "XNNPACK", rows, sharing, lifted, limit};
 constexpr PatternTable torchao_table = {"xnnpack", "XNNPACK", torchao_rows, sharing, torchao_lifted};
 
 }  // namespace

@@ -392,5 +392,24 @@ TEST(XnnpackQuantizer, NothingQuantizedIsAWarning) {
   EXPECT_EQ(warnings.size(), 1u);
 }
 
+// The partitioner would leave these outside delegates; what has many dimensions gets fewer in lowering.
+TEST(XnnpackQuantizer, WhatTheRuntimeDoesNotTakeStaysInFloat) {
+  const std::vector<SymInt> rows = {SymInt(parse_sym_expr("s0"), "s0", 2), 3};
+  Net b;
+  const auto sum = [&](const std::string& name, Meta sizes) {
+    return b.call("aten.add.Tensor", {{"self", b.input(name + "_x", sizes)}, {"other", b.input(name + "_y", sizes)}}, sizes, name);
+  };
+  Value* linear = b.call("aten.linear.default",
+                         {{"input", b.input("rows", {4, 3})}, {"weight", b.parameter("w", Sizes{5, 3})}, {"bias", b.input("bias", {5})}},
+                         {4, 5}, "linear");
+  Value* unfolded = b.call("aten.view.default", {{"self", sum("flat", {4, 2, 3})}, {"size", std::vector<int64_t>{2, 1, 2, 1, 2, 1, 3}}},
+                           {2, 1, 2, 1, 2, 1, 3}, "unfolded");
+  const Prepared p =
+      prepare_global(b.finish({sum("scalars", {}), sum("empty", {0, 3}), sum("unbounded", rows), linear, unfolded}), Compat::intaglio);
+  for (const char* name : {"scalars", "empty", "unbounded", "linear"}) EXPECT_EQ(p.rule(name), "") << name;
+  EXPECT_EQ(p.rule("flat"), "xnnpack.add");
+  EXPECT_EQ(p.rule("unfolded"), "xnnpack.sharing");
+}
+
 }  // namespace
 }  // namespace intaglio::xnnpack

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "backends/xnnpack/constraints.h"
+#include "backends/xnnpack/limits.h"
 #include "backends/xnnpack/lower/lowering.h"
 
 namespace intaglio::xnnpack {
@@ -64,7 +65,7 @@ const std::vector<OpRule>& rules() {
       {"aten.avg_pool2d.default", Int8::none, A::none, B::nothing, c::avg_pool, lower::avg_pool, AvgPooling2d},
       {"aten.max_pool2d.default", Int8::moves, A::none, B::nothing, c::max_pool, lower::max_pool, MaxPooling2d},
       {"aten.max_pool2d_with_indices.default", Int8::moves, A::none, B::nothing, c::max_pool, lower::max_pool, MaxPooling2d},
-      {"aten.mean.dim", Int8::compute, A::none, B::nothing, c::mean, lower::mean, GlobalAvgPooling2d},
+      {"aten.mean.dim", Int8::compute, A::none, B::nothing, c::mean, lower::mean, GlobalAvgPooling2d, false, c::int8_mean},
       {"aten.sum.dim_IntList", Int8::none, A::none, B::op, c::mean, lower::sum},
       {"aten.amax.default", Int8::none, A::none, B::op, c::maximum, lower::maximum_of, MaxPooling2d},
       {"aten.amin.default", Int8::none, A::none, B::op, c::maximum, lower::minimum_of, MaxPooling2d},
@@ -93,6 +94,15 @@ const std::vector<OpRule>& rules() {
   return table;
 }
 
+// What the node breaks, in words; "" for nothing.
+std::string_view broken_requirement(const OpRule& rule, const RuleContext& context) {
+  if (const Constraint* broken = common::first_broken(constraints::common, context)) return broken->text;
+  const auto is_constant = [&](const Value* value) { return context.facts.is_constant(value); };
+  if (const Limit* broken = first_broken_limit(context.facts.program(), context.node, is_constant)) return broken->text;
+  const Constraint* broken = common::first_broken(rule.constraints, context);
+  return broken ? broken->text : std::string_view();
+}
+
 }  // namespace
 
 const OpRule* find_rule(const Node& node) {
@@ -114,10 +124,8 @@ RuleRefusals find_rule_refusals(const common::ProgramFacts& facts, const Feature
       refusals[node] = fmt::format("{}: not delegated under compat=torchao", rule->op);
       continue;
     }
-    const RuleContext context{facts, *node, features};
-    const Constraint* broken = common::first_broken(constraints::common, context);
-    if (!broken) broken = common::first_broken(rule->constraints, context);
-    if (broken) refusals[node] = fmt::format("{}: {}", node->op().base(), broken->text);
+    if (const std::string_view broken = broken_requirement(*rule, {facts, *node, features}); !broken.empty())
+      refusals[node] = fmt::format("{}: {}", node->op().base(), broken);
   }
   return refusals;
 }

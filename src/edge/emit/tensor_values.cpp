@@ -15,11 +15,16 @@ constexpr uint64_t most_bytes = uint64_t{1} << 40;
 int64_t upper_bound(const SymInt& size, const SymRanges& ranges, std::string_view name) {
   if (size.is_static()) return size.value();
   const SymRange range = bounds(*size.expression(), ranges);
-  if (!range.max || *range.max > std::numeric_limits<int32_t>::max())
+  if (!range.max)
     throw_unsupported(
         fmt::format("a size of '{}' ({}) has no upper bound, so no memory can be planned for it; export the "
                     "model with Dim(..., max=N), or with torch._check(size <= N) where data decide",
                     name, to_string(size)));
+  if (*range.max > std::numeric_limits<int32_t>::max())
+    throw_unsupported(
+        fmt::format("a size of '{}' ({}) may be {}, and ExecuTorch's sizes end at 2^31 - 1; export the model with a "
+                    "smaller max in Dim(..., max=N)",
+                    name, to_string(size), *range.max));
   return *range.max;
 }
 

@@ -51,6 +51,19 @@ Build average(bool counted, int64_t divisor) {
   };
 }
 
+Build ceil_average(int64_t padding, bool counted, int64_t divisor) {
+  return [=](ProgramBuilder& t) {
+    return Results{t("aten.avg_pool2d.default", t.input({2, 3, 8, 11}), Ints{3, 4}, Ints{2, 3}, Ints{padding, padding}, true, counted,
+                     divisor == 0 ? Argument() : Argument(divisor))};
+  };
+}
+Value* max_pool(ProgramBuilder& t, Value* x, Ints window, Ints stride) {
+  return t.node("aten.max_pool2d_with_indices.default", {x, std::move(window), std::move(stride)}).output();
+}
+Build sparse_maximum(Ints window, Ints stride, DType dtype = DType::float32) {
+  return [=](ProgramBuilder& t) { return Results{max_pool(t, t.input({2, 3, 11, 13}, dtype), window, stride)}; };
+}
+
 const Case beyond_cases[] = {
     {"pow_minus_2", power(-2)},
     {"pow_minus_1", power(-1)},
@@ -95,6 +108,20 @@ const Case beyond_cases[] = {
     {"avg_pool_counted", average(true, 0)},
     {"avg_pool_divisor", average(false, 5)},
     {"avg_pool_counted_and_divisor", average(true, 4)},
+    {"avg_pool_ceil", ceil_average(0, true, 0)},
+    {"avg_pool_ceil_padded", ceil_average(1, false, 0)},
+    {"avg_pool_ceil_counted", ceil_average(1, true, 0)},
+    {"avg_pool_ceil_divisor", ceil_average(1, false, 5)},
+    {"max_pool_sparse", sparse_maximum({2, 2}, {3, 3})},
+    {"max_pool_sparse_cut_short", sparse_maximum({2, 3}, {5, 4})},
+    {"max_pool_sparse_columns", sparse_maximum({3, 2}, {2, 6})},
+    {"max_pool_sparse_half", sparse_maximum({2, 1}, {3, 2}, DType::float16)},
+    {"int8_max_pool_sparse",
+     [](ProgramBuilder& t) { return Results{t.qdq(max_pool(t, t.qdq(t.input({1, 3, 11, 13}), 0.024, 5), {2, 2}, {3, 4}), 0.024, 5)}; }},
+    {"max_pool_sparse_behind_convolution",
+     [](ProgramBuilder& t) {
+       return Results{max_pool(t, t.convolution(t.input({1, 3, 9, 9}), t.weight("w", {4, 3, 3, 3}), nullptr), {2, 2}, {3, 3})};
+     }},
     {"amin", [](ProgramBuilder& t) { return Results{t("aten.amin.default", t.input({2, 5, 7}), Ints{1}, false)}; }},
     {"group_norm", [](ProgramBuilder& t) { return group_norm(t, t.input({2, 6, 3, 5}), 2); }},
     {"group_norm_long", [](ProgramBuilder& t) { return group_norm(t, t.input({1, 4, 50, 50}), 1); }},

@@ -1,4 +1,4 @@
-// Pooling, resizing and ops that move data.
+// Resizing and ops that move data.
 #include <algorithm>
 
 #include <fmt/format.h>
@@ -10,73 +10,7 @@ namespace {
 
 int64_t normalized(int64_t dim, size_t rank) { return dim < 0 ? dim + static_cast<int64_t>(rank) : dim; }
 
-// One number stands for both dimensions.
-std::vector<int64_t> pair_of(std::vector<int64_t> list) {
-  if (list.size() == 1) list.push_back(list[0]);
-  return list;
-}
-
-PoolingAttributes window_of(const Node& node) {
-  const auto kernel = pair_of(node.integers("kernel_size")), padding = pair_of(node.integers("padding"));
-  auto stride = pair_of(node.integers("stride"));
-  if (stride.empty()) stride = kernel;
-  PoolingAttributes a;
-  a.pooling_height = static_cast<uint32_t>(kernel[0]);
-  a.pooling_width = static_cast<uint32_t>(kernel[1]);
-  a.stride_height = static_cast<uint32_t>(stride[0]);
-  a.stride_width = static_cast<uint32_t>(stride[1]);
-  a.padding_top = a.padding_bottom = static_cast<uint32_t>(padding[0]);
-  a.padding_left = a.padding_right = static_cast<uint32_t>(padding[1]);
-  return a;
-}
-
-// What to add to the padding behind so that rounding down gives the size that ceil_mode asks for.
-uint32_t extra_for_ceil(int64_t input, int64_t output, int64_t kernel, int64_t stride, int64_t dilation, int64_t padding) {
-  const int64_t needed = (output - 1) * stride + dilation * (kernel - 1) + 1;
-  return static_cast<uint32_t>(std::max<int64_t>(0, needed - (input + 2 * padding)));
-}
-
 }  // namespace
-
-// The runtime divides by the elements that are no padding: where padding counts, or the divisor is given, zeros are put around
-// the image first. A divisor of one's own is made up for behind.
-void avg_pool(Lowering& lowering, const Node& node, NodeKind kind) {
-  ValueId input = lowering.operand("self");
-  PoolingAttributes a = window_of(node);
-  const bool counted = node.boolean("count_include_pad") || node.optional_integer("divisor_override");
-  if (counted && (a.padding_top | a.padding_left) != 0) {
-    PadAttributes pad;
-    pad.pre = pad.post = {0, 0, a.padding_top, a.padding_left};
-    std::vector<int64_t> dims = lowering.value(input).dims;
-    dims[2] += 2 * a.padding_top;
-    dims[3] += 2 * a.padding_left;
-    input = lowering.compute(NodeKind::StaticConstantPad, {input}, std::move(pad), std::move(dims));
-    a.padding_top = a.padding_bottom = a.padding_left = a.padding_right = 0;
-  }
-  const auto area = static_cast<double>(a.pooling_height) * a.pooling_width;
-  const auto divisor = static_cast<double>(node.optional_integer("divisor_override").value_or(static_cast<int64_t>(area)));
-  if (divisor == area) {
-    lowering.emit(kind, {input}, a, flags::keep_dims);
-    return;
-  }
-  const ValueId pooled = lowering.compute(kind, {input}, a, lowering.dims_of(node.output()), flags::keep_dims);
-  lowering.emit(NodeKind::Multiply, {pooled, lowering.number(static_cast<float>(area / divisor), pooled)});
-}
-
-void max_pool(Lowering& lowering, const Node& node, NodeKind kind) {
-  const ValueId input = lowering.operand("self");
-  PoolingAttributes a = window_of(node);
-  const auto dilation = pair_of(node.integers("dilation"));
-  a.dilation_height = static_cast<uint32_t>(dilation[0]);
-  a.dilation_width = static_cast<uint32_t>(dilation[1]);
-  if (node.boolean("ceil_mode")) {
-    const auto& in = lowering.value(input).dims;
-    const std::vector<int64_t> out = lowering.dims_of(node.output());
-    a.padding_bottom += extra_for_ceil(in[2], out[2], a.pooling_height, a.stride_height, dilation[0], a.padding_top);
-    a.padding_right += extra_for_ceil(in[3], out[3], a.pooling_width, a.stride_width, dilation[1], a.padding_left);
-  }
-  lowering.emit(kind, {input}, a, flags::keep_dims);
-}
 
 void upsample(Lowering& lowering, const Node& node, NodeKind kind) {
   const std::vector<int64_t> out = lowering.dims_of(node.output());

@@ -27,7 +27,8 @@ std::string graphs_after(std::vector<std::string> steps, const std::string& inpu
   return text;
 }
 
-const bool registered = test::register_text_cases("XnnpackPasses", "src/backends/xnnpack", graphs_after);
+const bool registered = test::register_text_cases("XnnpackPasses", "src/backends/xnnpack/passes", graphs_after) &&
+                        test::register_text_cases("XnnpackPasses", "src/backends/xnnpack/payloads.test", graphs_after);
 
 }  // namespace
 }  // namespace intaglio::xnnpack

@@ -1,0 +1,70 @@
+#include "backends/xnnpack/limits.h"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+
+#include "backends/common/constraints.h"
+#include "backends/xnnpack/payload/payload.h"
+#include "backends/xnnpack/rewrites/flat_form.h"
+
+namespace intaglio::xnnpack {
+namespace {
+
+bool has_few_dims(const LimitedTensor& t) { return t.meta.rank() <= max_rank; }
+// The runtime shows a scalar to a delegate as one dimension, and the delegate's answer does not fit.
+bool is_no_computed_scalar(const LimitedTensor& t) { return t.is_constant || t.meta.rank() != 0; }
+bool has_upper_bounds(const LimitedTensor& t) {
+  return std::ranges::all_of(t.meta.sizes, [&](const SymInt& size) { return common::upper_bound(t.program, size).has_value(); });
+}
+// The runtime's sizes are int32.
+bool has_small_sizes(const LimitedTensor& t) {
+  return std::ranges::all_of(t.meta.sizes, [&](const SymInt& size) {
+    return common::upper_bound(t.program, size).value_or(0) <= std::numeric_limits<int32_t>::max();
+  });
+}
+bool has_elements(const LimitedTensor& t) {
+  return std::ranges::none_of(t.meta.sizes, [](const SymInt& size) { return size.is_static() && size.value() == 0; });
+}
+
+constexpr Limit rows[] = {
+    {"at most 6 dimensions", has_few_dims},
+    {"at least one dimension", is_no_computed_scalar},
+    {"every size has an upper bound (give the dynamic dimension a max)", has_upper_bounds},
+    {"sizes end at 2^31 - 1 (give the dynamic dimension a smaller max)", has_small_sizes},
+    {"no empty tensor", has_elements},
+};
+
+using IsConstant = std::function<bool(const Value*)>;
+
+template <typename Skip>
+const Limit* first_broken(const ExportedProgram& program, const Node& node, const IsConstant& is_constant, Skip skip) {
+  const std::vector<const Value*> tensors = common::tensors_of(node);
+  for (const Limit& limit : rows) {
+    if (skip(limit)) continue;
+    for (const Value* value : tensors)
+      if (!limit.holds({program, value->meta(), is_constant(value)})) return &limit;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+const std::span<const Limit> limits = rows;
+
+const Limit* first_broken_limit(const ExportedProgram& program, const Node& node, const IsConstant& is_constant) {
+  return first_broken(program, node, is_constant, [](const Limit&) { return false; });
+}
+
+const Limit* first_broken_limit_of_layer(const ExportedProgram& program, const Node& node, const IsConstant& is_constant) {
+  const bool is_flattened = flat_form(node).has_value();
+  return first_broken(program, node, is_constant, [&](const Limit& limit) { return is_flattened && limit.holds == has_few_dims; });
+}
+
+bool reshapes_to_images(const TensorMeta& input, const TensorMeta& output) {
+  return std::ranges::all_of(std::array{&input, &output}, [](const TensorMeta* meta) {
+    return std::ranges::count_if(meta->sizes, [](const SymInt& size) { return !size.is_static(); }) <= 1;
+  });
+}
+
+}  // namespace intaglio::xnnpack

@@ -1,0 +1,210 @@
+#include "backends/xnnpack/rewrites/flat_form.h"
+
+#include <algorithm>
+#include <string_view>
+
+#include "backends/common/constraints.h"
+#include "backends/xnnpack/payload/payload.h"
+#include "decompose/permutation.h"
+#include "qdq/op_table.h"
+
+namespace intaglio::xnnpack {
+namespace {
+
+using SymSizes = std::vector<SymInt>;
+
+enum class Family : uint8_t { elementwise, linear, along_dim, permutation, renaming };
+
+struct FamilyRow {
+  std::string_view base;  // without the `_` of an in-place form and the `_copy` of a view's
+  Family family;
+};
+constexpr FamilyRow families[] = {
+    {"add", Family::elementwise},        {"sub", Family::elementwise},       {"mul", Family::elementwise},
+    {"div", Family::elementwise},        {"minimum", Family::elementwise},   {"maximum", Family::elementwise},
+    {"relu", Family::elementwise},       {"relu6", Family::elementwise},     {"hardtanh", Family::elementwise},
+    {"clamp", Family::elementwise},      {"hardswish", Family::elementwise}, {"sigmoid", Family::elementwise},
+    {"tanh", Family::elementwise},       {"gelu", Family::elementwise},      {"exp", Family::elementwise},
+    {"abs", Family::elementwise},        {"pow", Family::elementwise},       {"elu", Family::elementwise},
+    {"leaky_relu", Family::elementwise}, {"ceil", Family::elementwise},      {"cos", Family::elementwise},
+    {"floor", Family::elementwise},      {"log", Family::elementwise},       {"neg", Family::elementwise},
+    {"rsqrt", Family::elementwise},      {"sin", Family::elementwise},       {"sqrt", Family::elementwise},
+    {"reciprocal", Family::elementwise}, {"dropout", Family::elementwise},   {"linear", Family::linear},
+    {"cat", Family::along_dim},          {"slice", Family::along_dim},       {"permute", Family::permutation},
+    {"transpose", Family::permutation},  {"view", Family::renaming},         {"reshape", Family::renaming},
+    {"flatten", Family::renaming},       {"squeeze", Family::renaming},      {"unsqueeze", Family::renaming},
+};
+
+std::optional<Family> family_of(const Node& node) {
+  if (const qdq::OpRow* row = qdq::find(node))
+    return row->granularity == qdq::Granularity::tensor ? std::optional(Family::elementwise) : std::nullopt;
+  if (node.op().name_space() != "aten") return std::nullopt;
+  std::string_view base = node.op().base();
+  if (base.ends_with("_copy")) base.remove_suffix(5);
+  else if (base.ends_with('_')) base.remove_suffix(1);
+  const auto found = std::ranges::find(families, base, &FamilyRow::base);
+  return found == std::end(families) ? std::nullopt : std::optional(found->family);
+}
+
+size_t symbolic_count(const SymSizes& sizes) {
+  return static_cast<size_t>(std::ranges::count_if(sizes, [](const SymInt& size) { return !size.is_static(); }));
+}
+
+bool is_one(const SymInt& size) { return size == SymInt(1); }
+
+SymInt product(const SymSizes& sizes, size_t first, size_t end) {
+  SymInt result = 1;
+  for (size_t i = first; i < end; ++i) result = result * sizes[i];
+  return result;
+}
+
+// Runs of neighbouring dimensions, as the index where each begins.
+using Runs = std::vector<size_t>;
+
+SymSizes joined(const SymSizes& sizes, const Runs& runs) {
+  SymSizes result;
+  for (size_t i = 0; i < runs.size(); ++i) result.push_back(product(sizes, runs[i], i + 1 < runs.size() ? runs[i + 1] : sizes.size()));
+  return result;
+}
+
+SymSizes without_leading_ones(const SymSizes& sizes) {
+  const auto first = std::ranges::find_if_not(sizes, is_one);
+  return {first, sizes.end()};
+}
+
+// Sizes with ones in front.
+SymSizes aligned(const SymSizes& sizes, size_t rank) {
+  SymSizes result(rank - sizes.size(), SymInt(1));
+  result.insert(result.end(), sizes.begin(), sizes.end());
+  return result;
+}
+
+// Dimensions join where every operand either has both or repeats both; `alone` joins nothing.
+Runs runs_of(const std::vector<SymSizes>& operands, const SymSizes& result, std::optional<size_t> alone) {
+  const auto repeats = [&](size_t dim) {
+    std::vector<bool> pattern;
+    for (const SymSizes& sizes : operands) pattern.push_back(is_one(sizes[dim]) && !is_one(result[dim]));
+    return pattern;
+  };
+  Runs runs;
+  std::optional<std::vector<bool>> current;  // of the run's first dimension that is not one
+  for (size_t dim = 0; dim < result.size(); ++dim) {
+    const bool is_neutral = is_one(result[dim]) && dim != alone;
+    const bool joins = dim > 0 && dim != alone && dim - 1 != alone && (is_neutral || !current || *current == repeats(dim));
+    if (!joins) {
+      runs.push_back(dim);
+      current.reset();
+    }
+    if (!is_neutral && !current) current = repeats(dim);
+  }
+  return runs;
+}
+
+void add_operand(FlatForm& form, Value* value, SymSizes flat) {
+  const bool fits = value->meta().rank() <= static_cast<int64_t>(max_rank);
+  if (fits && without_leading_ones(flat) == without_leading_ones(value->sizes())) return;
+  form.operands.emplace_back(value, std::move(flat));
+}
+
+std::vector<Value*> tensor_inputs(const Node& node) {
+  std::vector<Value*> tensors;
+  if (qdq::find(node)) return {node.tensor("input")};  // beside it stand its parameters
+  for (Value* input : node.inputs())
+    if (input->is_tensor()) tensors.push_back(input);
+  return tensors;
+}
+
+// The last dimension stays by itself where there is room, so that neighbours in a chain have equal sizes.
+std::optional<FlatForm> elementwise(const Node& node) {
+  const std::vector<Value*> inputs = tensor_inputs(node);
+  const qdq::OpRow* row = qdq::find(node);
+  const bool chooses = row && row->role == qdq::Role::choose;
+  const SymSizes& result = chooses ? inputs.front()->sizes() : node.output()->sizes();
+  std::vector<SymSizes> operands;
+  for (const Value* input : inputs) operands.push_back(aligned(input->sizes(), result.size()));
+  Runs runs = runs_of(operands, result, result.size() - 1);
+  if (runs.size() > max_rank) runs = runs_of(operands, result, std::nullopt);
+  if (runs.size() > max_rank) return std::nullopt;
+  FlatForm form;
+  for (size_t i = 0; i < inputs.size(); ++i) add_operand(form, inputs[i], joined(operands[i], runs));
+  form.result = joined(result, runs);
+  return form;
+}
+
+std::optional<FlatForm> linear(const Node& node) {
+  const SymSizes &input = node.tensor("input")->sizes(), &result = node.output()->sizes();
+  const Runs rows_and_columns = {0, result.size() - 1};
+  return FlatForm{{{node.tensor("input"), joined(input, rows_and_columns)}}, joined(result, rows_and_columns), {}};
+}
+
+// The dimension, and the last one, stay by themselves.
+std::optional<FlatForm> along_dim(const Node& node) {
+  const SymSizes& result = node.output()->sizes();
+  const int64_t written = node.integer("dim");
+  const auto dim = static_cast<size_t>(written < 0 ? written + static_cast<int64_t>(result.size()) : written);
+  Runs runs = {0};
+  for (const size_t begin : {dim, dim + 1, result.size() - 1})
+    if (begin > runs.back() && begin < result.size()) runs.push_back(begin);
+  FlatForm form;
+  for (Value* input : tensor_inputs(node)) {
+    if (input->sizes().size() != result.size()) return std::nullopt;  // cat also takes empty vectors
+    form.operands.emplace_back(input, joined(input->sizes(), runs));
+  }
+  form.result = joined(result, runs);
+  form.dims = {std::ranges::find(runs, dim) - runs.begin()};
+  return form;
+}
+
+std::optional<FlatForm> permutation(const Node& node) {
+  const auto order = permutation_of(node);
+  if (!order) return std::nullopt;
+  Value* input = node.inputs().front();
+  std::vector<size_t> moved;  // without ones
+  for (const int64_t dim : *order)
+    if (!is_one(input->sizes()[static_cast<size_t>(dim)])) moved.push_back(static_cast<size_t>(dim));
+  std::vector<size_t> kept = moved;
+  std::ranges::sort(kept);
+  const auto position = [&](size_t dim) { return std::ranges::find(kept, dim) - kept.begin(); };
+  // Runs of the result that are runs of the input, each by the position of its first dimension.
+  std::vector<std::pair<int64_t, SymInt>> runs;
+  for (size_t i = 0; i < moved.size(); ++i) {
+    const SymInt& size = input->sizes()[moved[i]];
+    if (i > 0 && position(moved[i]) == position(moved[i - 1]) + 1) runs.back().second = runs.back().second * size;
+    else runs.emplace_back(position(moved[i]), size);
+  }
+  if (runs.empty() || runs.size() > max_rank) return std::nullopt;
+  auto in_input = runs;
+  std::ranges::sort(in_input, {}, [](const auto& run) { return run.first; });
+  FlatForm form;
+  SymSizes sizes;
+  for (const auto& run : in_input) sizes.push_back(run.second);
+  for (const auto& [first, size] : runs) {
+    form.result.push_back(size);
+    form.dims.push_back(std::ranges::find(in_input, first, [](const auto& run) { return run.first; }) - in_input.begin());
+  }
+  form.operands.emplace_back(input, std::move(sizes));
+  return form;
+}
+
+}  // namespace
+
+bool has_many_dims(const Node& node) {
+  return !common::every_tensor(node, [](const Value& value) { return value.meta().rank() <= static_cast<int64_t>(max_rank); });
+}
+
+std::optional<FlatForm> flat_form(const Node& node) {
+  const auto family = family_of(node);
+  if (!family || node.outputs().empty() || !has_many_dims(node)) return std::nullopt;
+  // One size of a reshape can be inferred.
+  if (!common::every_tensor(node, [](const Value& value) { return symbolic_count(value.sizes()) <= 1; })) return std::nullopt;
+  switch (*family) {
+    case Family::elementwise: return elementwise(node);
+    case Family::linear: return linear(node);
+    case Family::along_dim: return along_dim(node);
+    case Family::permutation: return permutation(node);
+    case Family::renaming: return FlatForm{{}, node.output()->sizes(), {}};
+  }
+  return std::nullopt;
+}
+
+}  // namespace intaglio::xnnpack

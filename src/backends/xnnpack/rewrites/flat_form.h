@@ -1,0 +1,25 @@
+// How an operator on tensors of more dimensions than the runtime's computes the same on fewer: neighbouring dimensions that it
+// treats alike are one.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include <intaglio/graph.h>
+
+namespace intaglio::xnnpack {
+
+struct FlatForm {
+  std::vector<std::pair<Value*, std::vector<SymInt>>> operands;  // those that get other sizes
+  std::vector<SymInt> result;
+  std::vector<int64_t> dims;  // a permutation's order; of `cat` and `slice` the dimension
+};
+
+// Of elementwise operators, quantize, dequantize and choose-qparams nodes, linears, concatenations, slices, permutations and
+// what only names sizes anew; before lowering too. nullopt for other operators, and where six dimensions are too few.
+std::optional<FlatForm> flat_form(const Node& node);
+
+// Has the node a tensor of more dimensions than the runtime's?
+bool has_many_dims(const Node& node);
+
+}  // namespace intaglio::xnnpack

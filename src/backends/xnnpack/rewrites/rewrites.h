@@ -1,0 +1,24 @@
+// Rewrites of a program before it is partitioned; partitioner.cpp lists them in order. Each has a `.test` file of its name.
+#pragma once
+
+#include <intaglio/program.h>
+
+#include "backends/xnnpack/features.h"
+
+namespace intaglio::xnnpack {
+
+// Operators on more than six dimensions work on fewer, between reshapes that undo each other where such operators follow one
+// another. Those that have no such form (flat_form.h) are left as they are.
+void flatten_many_dims(ExportedProgram& program);
+
+// What stands between an operator and its quantize and dequantize nodes and only moves values (reshapes, zero pads, and behind the
+// operator an activation) is quantized by the same parameters, so that the operator is computed in integers. Parameters that are
+// found at run time are found behind such moves. Numbers stay as they are.
+// Needs: every dequantize node has one reader.
+void quantize_around_moves(ExportedProgram& program, const Features& features);
+
+// What is quantized at run time for an operator that no integer kernel computes is read in float: the operator computes in float
+// either way.
+void read_float_outside_kernels(ExportedProgram& program, const Features& features);
+
+}  // namespace intaglio::xnnpack
