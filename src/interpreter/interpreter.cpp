@@ -162,7 +162,8 @@ std::vector<Tensor> Interpreter::run(const std::vector<Tensor>& inputs, const Va
 }
 
 Tensor Interpreter::state_of(const Value* input) const {
-  const auto* tensor = std::get_if<Tensor>(&impl_->runner.place(input));
+  const Value* known = impl_->form.differs() ? impl_->program.graph().find_value(input->name()) : input;
+  const auto* tensor = known == nullptr ? nullptr : std::get_if<Tensor>(&impl_->runner.place(known));
   if (tensor == nullptr || !tensor->defined()) throw_bug(fmt::format("'{}' holds no tensor", escaped(input->name())));
   return tensor->is_dense() ? *tensor : tensor->contiguous();
 }
