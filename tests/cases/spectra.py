@@ -204,6 +204,13 @@ def functions(x):
     return torch.cat([pairs(part).flatten() for part in (z.exp(), (z + 4).log(), z**3, (z + 5).sqrt(), z.square(), z.sgn(), z**-2)])
 
 
+def mixed(x):
+    z, w = torch.fft.rfft(x), torch.fft.rfft(x * x)
+    sums = torch.zeros(3, z.shape[-1], dtype=z.dtype).index_add(0, torch.arange(len(x)) % 3, z)
+    parts = (torch.addcmul(z, z, w, value=0.5), z.lerp(w, 0.3), torch.vdot(z[0], w[0]), sums, z.cumsum(-1), z.unbind(0)[1])
+    return torch.cat([pairs(part).flatten() for part in parts])
+
+
 def multiplied(x):
     z, w = torch.fft.rfft(x), torch.fft.rfft(x * x)
     product = z @ w.transpose(-1, -2)
@@ -313,6 +320,7 @@ ARITHMETIC = [
     counted,
     functions,
     multiplied,
+    mixed,
     moved,
     written_in_place,
     joined_again,

@@ -37,11 +37,7 @@ Results adjoint(PartsBuilder& b) {
   return one(Parts::of(turned(b.real(z)), b.negative(turned(b.imag(z)))));
 }
 
-Results conjugate(PartsBuilder& b) {
-  const Parts z = b.operand("self");
-  Value* real = b.real(z);
-  return one(Parts::of(real, b.negative(b.imag(z))));
-}
+Results conjugate(PartsBuilder& b) { return one(conjugated(b, b.operand("self"))); }
 
 // Casts: the imaginary part is lost where the result is real.
 Results cast(PartsBuilder& b) {
@@ -328,6 +324,21 @@ Parts times(PartsBuilder& b, const Parts& x, const Parts& y) {
   Value* real = b.difference(ac, bd);
   return Parts::of(real, b.sum(ad, bc));
 }
+// self + value * tensor1 * tensor2
+Results add_of_product(PartsBuilder& b) {
+  const Parts product = times(b, b.operand("tensor1"), b.operand("tensor2")), z = b.operand("self");
+  const Argument value = b.node.argument("value");
+  const auto added = [&](Value* x, Value* y) { return b.sum(x, scaled(b, y, value)); };
+  Value* real = added(b.real(z), product.real);
+  return one(Parts::of(real, added(b.imag(z), product.imag)));
+}
+// The sum of products with the first's conjugates.
+Results inner_product(PartsBuilder& b) {
+  const Parts product = times(b, conjugated(b, b.operand("self")), b.operand("other"));
+  const auto summed = [&](Value* x) { return x ? b.build("aten.sum.dim_IntList", x, Ints{}) : nullptr; };
+  Value* real = summed(product.real);
+  return one(Parts::of(real, summed(product.imag)));
+}
 Results square(PartsBuilder& b) { return one(times(b, b.operand("self"), b.operand("self"))); }
 
 // Small whole powers are products; others turn the angle.
@@ -432,6 +443,8 @@ constexpr RuleRow rows[] = {
     {"aten.sgn.default", sign},
     {"aten.exp.default", exponential},
     {"aten.log.default", logarithm},
+    {"aten.addcmul.default", add_of_product},
+    {"aten.vdot.default", inner_product},
     {"aten.square.default", square},
     {"aten.pow.Tensor_Scalar", power},
     {"aten.sqrt.default", square_root},

@@ -163,8 +163,6 @@ Parts as_floating(PartsBuilder& b, const Parts& z) {
   return Parts::of(b.build.cast(z.real, DType::float32), nullptr);
 }
 
-Parts conjugated(PartsBuilder& b, const Parts& z) { return Parts::of(b.real(z), b.negative(b.imag(z))); }
-
 // fft, ifft and their forms in several dimensions
 template <bool forward>
 Results full(PartsBuilder& b) {

@@ -110,4 +110,9 @@ std::vector<Value*> PartsBuilder::again(const std::function<Argument(const Named
   return created.outputs();
 }
 
+Parts conjugated(PartsBuilder& b, const Parts& z) {
+  Value* real = b.real(z);
+  return Parts::of(real, b.negative(b.imag(z)));
+}
+
 }  // namespace intaglio::complex_parts

@@ -104,6 +104,7 @@ std::span<const RuleRow> frame_rules();
 
 // ---- shared by families
 bool is_complex_tensor(const Value* value);
+Parts conjugated(PartsBuilder& b, const Parts& z);
 
 // How much a transform divides by, as kernels count it.
 enum class Scale : uint8_t { none, root, whole };

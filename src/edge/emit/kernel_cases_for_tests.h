@@ -38,7 +38,7 @@ struct KernelCase {
 
 inline DType result_type(Result result, DType input, size_t output) {
   switch (result) {
-    case Result::floating: return is_floating(input) ? input : DType::float32;
+    case Result::floating: return is_floating(input) || is_complex(input) ? input : DType::float32;
     case Result::boolean: return DType::boolean;
     case Result::int64: return DType::int64;
     case Result::int8: return DType::int8;
