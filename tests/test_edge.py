@@ -4,19 +4,22 @@
 """
 
 import json
+import re
 import warnings
 
+import executorch.kernels.quantized  # noqa: F401  registers quantized_decomposed's kernels
 import numpy as np
 import pytest
 import torch
 
-from cases import leaves, ops
+from cases import Case, Function, leaves, ops, reach
 from oracle.compare import assert_same
 from oracle.executorch import execute, method_of
-from oracle.build import probe, record
+from oracle.archives import save
+from oracle.build import ROOT, probe, record
 
 warnings.filterwarnings("ignore")
-CASES = ops.LOWERED | ops.DYNAMIC
+CASES = ops.LOWERED | ops.DYNAMIC | reach.NUMBERS | reach.SIZES
 RECORD = record("edge_ops")
 
 # Ops that cost nothing, or that lowering folds: views are elided, copies of copies and casts of constants disappear.
@@ -92,3 +95,84 @@ def test_emitted_file_runs_on_the_stock_runtime(probed, name):
     outputs = execute(method_of(folder / f"{name}.pte"), CASES[name].calls[0])
     # A written input's new value comes first.
     assert_same(outputs[-len(expected) :], expected, lambda wanted: 2e-3 if wanted.dtype == torch.float16 else 1e-4)
+
+
+@pytest.mark.parametrize("name", reach.SIZES)
+def test_sizes_follow_the_data(probed, name):
+    """In one loaded program; the first call comes again at the end."""
+    case, method = reach.SIZES[name], method_of(probed[0] / f"{name}.pte")
+    for call, expected in zip([*case.calls, case.calls[0]], [*case.expected, case.expected[0]]):
+        assert_same(execute(method, call), expected, 1e-4)
+
+
+@pytest.mark.parametrize("name", reach.RANDOM)
+def test_random_numbers(intaglio, tmp_path, name):
+    """Every call draws anew, on the runtime and on the interpreter; nothing counts as a constant."""
+    function, low, high, mean = reach.RANDOM[name]
+    case = Case(Function(function), [(torch.zeros(4000),)])
+    path = tmp_path / "m.pt2"
+    save(case, path, data=case.calls)
+    intaglio("lower", path, "-o", tmp_path / "m.pte", "--backend", "portable")
+    method = method_of(tmp_path / "m.pte")
+    drawn = [execute(method, case.calls[0])[0] for _ in range(2)]
+    intaglio("run", path, "--input", tmp_path / "m" / "data" / "000.npy", "-o", tmp_path / "o.npz")
+    drawn.append(torch.from_numpy(np.load(tmp_path / "o.npz")["arr_0"]))
+    (expected,) = case.expected[0]
+    for numbers in drawn:
+        assert numbers.dtype == expected.dtype and numbers.shape == expected.shape
+        numbers = numbers.double()
+        assert low <= numbers.min() and numbers.max() <= high and numbers.std() > 0
+        assert abs(numbers.mean() - mean) < 0.05 * (high - low)
+    assert not torch.equal(drawn[0], drawn[1]) and not torch.equal(drawn[0], drawn[2])
+
+
+# ---- the runtime's kernels that no program is lowered to, and why
+
+INSTEAD = {  # what is written for the operator: fewer or faster kernels, or what delegates take
+    "aten::_to_copy.out": "dim_order_ops::_to_dim_order_copy.out", "aten::clone.out": "dim_order_ops::_clone_dim_order.out",
+    "aten::add.Scalar_out": "aten::add.out", "aten::sub.Scalar_out": "aten::sub.out", "aten::mul.Scalar_out": "aten::mul.out",
+    "aten::rsub.Scalar_out": "aten::sub.out", "aten::div.Scalar_out": "aten::div.out", "aten::div.Scalar_mode_out": "aten::div.out_mode",
+    "aten::floor_divide.out": "aten::div.out_mode", "aten::clamp.Tensor_out": "aten::maximum.out and minimum.out",
+    "aten::arange.out": "aten::arange.start_out", "aten::ones.out": "aten::full.out", "aten::zeros.out": "aten::full.out",
+    "aten::empty.out": "aten::full.out: what is not written yet is zero", "dim_order_ops::_empty_dim_order.out": "aten::full.out",
+    "aten::full_like.out": "aten::full.out", "aten::fill.Scalar_out": "aten::full.out", "aten::fill.Tensor_out": "aten::expand_copy.out",
+    "aten::copy.out": "aten::expand_copy.out", "aten::lift_fresh_copy.out": "nothing: constants do not change",
+    "aten::glu.out": "aten::sigmoid.out of a half", "aten::masked_fill.Scalar_out": "aten::where.self_out",
+    "aten::pixel_shuffle.out": "aten::permute_copy.out between views", "aten::pixel_unshuffle.out": "aten::permute_copy.out between views",
+    "aten::roll.out": "aten::cat.out of slices", "aten::stack.out": "aten::cat.out", "aten::index_put_": "aten::index_put.out and aten::copy_",
+    "aten::max_pool2d_with_indices_backward.grad_input": "aten::scatter_add.out: it adds to what its memory held",
+    "aten::var.out": "aten::var.correction_out", "aten::var_mean.correction_out": "aten::var.correction_out and mean.out",
+}
+OTHERWISE = {
+    "aten::_native_batch_norm_legit.out": "it takes evaluation mode alone, as _native_batch_norm_legit_no_training.out does",
+    "et_copy::_d2h_copy.out": "memory of devices beside the processor is not planned",
+    "et_copy::_h2d_copy.out": "memory of devices beside the processor is not planned",
+    "executorch_prim::et_copy_index.tensor": "collects the results of torch.ops.higher_order.map",
+    "executorch_prim::floordiv.int": "floordiv.Scalar takes integers too",
+    "executorch_prim::mod.int": "mod.Scalar takes integers too",
+    "executorch_prim::ceil.Scalar": "torch.export.save does not write math.ceil",
+    "executorch_prim::round.Scalar": "torch.export.save does not write round",
+    "executorch_prim::sym_int.Scalar": "torch.export writes math.trunc",
+    "aten::_conj_physical.out": "complex numbers", "aten::view_as_real_copy.out": "complex numbers",
+    "aten::_fft_c2r.out": "complex numbers", "aten::_fft_r2c.out": "complex numbers",
+    "quantized_decomposed::add.out": "integer sums run in delegates; outside, in float between quantize and dequantize",
+    "quantized_decomposed::mixed_linear.out": "no quantizer writes a float16 layer with integer weights",
+    "quantized_decomposed::mixed_mm.out": "no quantizer writes a float16 product with integer weights",
+    "quantized_decomposed::embedding_2bit.dtype_out": "embedding_2bit.out is the form for float32",
+    "quantized_decomposed::embedding_4bit.dtype_out": "embedding_4bit.out is the form for float32",
+    "quantized_decomposed::embedding_byte.dtype_out": "embedding_byte.out is the form for float32",
+}
+
+
+def test_every_kernel_of_the_runtime_is_reached_or_says_why_not(probed, document):
+    folder, _ = probed
+    table = (ROOT / "src" / "pte" / "kernel_table.inc").read_text()
+    kernels = set(re.findall(r'^KERNEL\(\w+, "([^"]+)"', table, re.MULTILINE))
+    reached = set()
+    for path in folder.glob("*.pte"):
+        for method in document("inspect", path)["methods"]:
+            reached |= {operator["op"] for operator in method["operators"]}
+    explained = INSTEAD.keys() | OTHERWISE.keys()
+    assert len(kernels) > 250 and explained <= kernels
+    assert kernels - reached - explained == set(), "no program reaches these kernels"
+    assert reached & explained == set(), "these kernels are reached"

@@ -7,6 +7,7 @@
 
 #include "decompose/advice.h"
 #include "decompose/in_place.h"
+#include "decompose/regions.h"
 #include "interpreter/constant_values.h"
 #include "interpreter/expansion_fallback.h"
 #include "interpreter/registry_fallback.h"
@@ -54,6 +55,21 @@ std::string_view written_argument(const Node& node) {
   return {};
 }
 
+namespace {
+
+// What a node's sub-graphs take: the values behind the last of them.
+std::vector<const Value*> operands_of_subgraphs(const Node& node) {
+  std::vector<const Value*> operands;
+  for (const NamedArgument& argument : node.arguments()) {
+    if (argument.value.is<std::shared_ptr<Subgraph>>()) operands.clear();
+    else
+      for (const Value* value : values_in(argument.value)) operands.push_back(value);
+  }
+  return operands;
+}
+
+}  // namespace
+
 Aliasing analyse_aliasing(const Graph& graph) {
   Aliasing result;
   UnionFind sets;
@@ -62,6 +78,17 @@ Aliasing analyse_aliasing(const Graph& graph) {
     const std::string_view target = written_argument(*node);
     const Kernel* kernel = find_kernel(node->op()).kernel;
     const bool in_place = !target.empty();
+    for (const Graph* body : subgraphs_of(*node)) {
+      const Aliasing inside = analyse_aliasing(*body);
+      if (!inside.has_in_place) continue;
+      result.has_in_place = true;
+      result.regions.insert(node);
+      const std::vector<const Value*> operands = operands_of_subgraphs(*node);
+      for (size_t i = 0; i < std::min(operands.size(), body->inputs().size()); ++i) {
+        if (inside.written.contains(body->inputs()[i])) written.push_back(operands[i]);
+        if (inside.row_major.contains(body->inputs()[i])) viewed.push_back(operands[i]);
+      }
+    }
     const bool view = kernel != nullptr && kernel->aliases;
     if (in_place) {
       result.has_in_place = true;
@@ -139,14 +166,15 @@ std::vector<BoundArgument> bind_arguments(const Node& node, const std::function<
 namespace {
 
 // Nodes whose results are wanted, directly or not, and those with an effect of their own.
-std::unordered_set<const Node*> needed_nodes(const std::vector<Node*>& nodes, const Graph& graph, const ScheduleRequest& request) {
+std::unordered_set<const Node*> needed_nodes(const std::vector<Node*>& nodes, const Graph& graph, const Aliasing& aliasing,
+                                             const ScheduleRequest& request) {
   std::unordered_set<const Value*> wanted;
   for (const Argument& output : graph.outputs())
     for (const Value* value : values_in(output)) wanted.insert(value);
   std::unordered_set<const Node*> needed;
   for (auto it = nodes.rbegin(); it != nodes.rend(); ++it) {
     const Node* node = *it;
-    bool keep = node->outputs().empty() || !written_argument(*node).empty();
+    bool keep = node->outputs().empty() || !written_argument(*node).empty() || aliasing.regions.contains(node);
     for (const Value* output : node->outputs()) keep = keep || wanted.contains(output) || request.is_observed(output);
     if (!keep) continue;
     needed.insert(node);
@@ -213,7 +241,7 @@ Step make_step(const Node& node, const Slots& slots) {
 
 Schedule make_schedule(const Graph& graph, const Slots& slots, const Aliasing& aliasing, const ScheduleRequest& request) {
   const std::vector<Node*> nodes = graph.node_list();
-  const std::unordered_set<const Node*> needed = needed_nodes(nodes, graph, request);
+  const std::unordered_set<const Node*> needed = needed_nodes(nodes, graph, aliasing, request);
 
   std::vector<bool> lasting(slots.count(), false);
   for (const Value* input : graph.inputs())
@@ -236,7 +264,8 @@ Schedule make_schedule(const Graph& graph, const Slots& slots, const Aliasing& a
       step.outputs = {slots.of(fusion->second.result)};
       step.values = {fusion->second.result};
     }
-    step.constant = step.written_argument.empty() && !step.outputs.empty() && !draws_random_numbers(*node);
+    step.constant =
+        step.written_argument.empty() && !step.outputs.empty() && !draws_random_numbers(*node) && !aliasing.regions.contains(node);
     for (const BoundArgument& argument : step.arguments)
       for (const int32_t slot : argument.slots) step.constant = step.constant && (slot < 0 || lasting[static_cast<size_t>(slot)]);
     for (const Value* value : step.values) {

@@ -31,6 +31,7 @@ struct Aliasing {
   bool has_in_place = false;
   std::unordered_set<const Value*> written;    // some op writes into the memory of this value
   std::unordered_set<const Value*> row_major;  // written through a view: the layout must be PyTorch's
+  std::unordered_set<const Node*> regions;     // those in whose sub-graphs something is written
 };
 Aliasing analyse_aliasing(const Graph& graph);
 

@@ -1,7 +1,9 @@
 """What is exported, lowered, run and compared: modules and their calls, in tables by kind.
 
     ops        one operator or idiom each: what lowering takes
+    reach      kernels and names of operators that `ops` leaves
     layers     a few operators each, where the rules of quantization and delegation meet
+    coverage   networks that one engine alone once knew: state, batch statistics, computed weights, regions
     kernels    the same for what the interpreter computes
     programs   every form of program that torch.export has
     archives   everything that an archive can hold

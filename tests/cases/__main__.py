@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from cases import archives, kernels, language, layers, networks, ops, programs, seeded
+from cases import archives, coverage, kernels, language, layers, networks, ops, programs, reach, seeded
 from oracle.archives import save
 from oracle.torchao import converted
 
@@ -19,6 +19,7 @@ def lazily(cases: dict) -> dict:
 
 FAMILIES = {
     "ops": lazily(ops.LOWERED | ops.DYNAMIC | ops.EMITTED),
+    "reach": lazily(reach.NUMBERS | reach.SIZES),
     "kernels": lazily(kernels.COMPUTED),
     "delegated": lazily(layers.DELEGATED),
     "half": {name: lambda name=name: layers.in_half(layers.DELEGATED[name]) for name in layers.HALF},
@@ -26,6 +27,7 @@ FAMILIES = {
     "annotated": {name: lambda name=name: layers.annotated(name) for name in layers.ANNOTATED if name not in layers.REAL},
     "dynamically": {name: lambda name=name: layers.dynamically(name) for name in layers.DYNAMICALLY},
     "programs": lazily(programs.PROGRAMS),
+    "coverage": lazily(coverage.NETWORKS),
     "archives": archives.ARCHIVES | {name: lambda make=make: converted(make()) for name, make in archives.QUANTIZED.items()},
     "language": language.MODELS,
     "shared": networks.SHARED,
