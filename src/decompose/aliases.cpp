@@ -1,6 +1,6 @@
-// Ops that PyTorch has under two names.
+// Ops that are another op under another name, with the same arguments in the same order.
 #include <algorithm>
-#include <iterator>
+#include <vector>
 
 #include "decompose/tables.h"
 
@@ -8,9 +8,8 @@ namespace intaglio {
 namespace {
 
 struct Alias {
-  std::string_view alias, name;
+  std::string_view op, meant;
 };
-
 constexpr Alias aliases[] = {
     {"aten.absolute.default", "aten.abs.default"},
     {"aten.arccos.default", "aten.acos.default"},
@@ -20,58 +19,88 @@ constexpr Alias aliases[] = {
     {"aten.arctan.default", "aten.atan.default"},
     {"aten.arctan2.default", "aten.atan2.default"},
     {"aten.arctanh.default", "aten.atanh.default"},
-    {"aten.clip.Tensor", "aten.clamp.Tensor"},
-    {"aten.divide.Scalar", "aten.div.Scalar"},
-    {"aten.divide.Scalar_mode", "aten.div.Scalar_mode"},
-    {"aten.divide.Tensor_mode", "aten.div.Tensor_mode"},
     {"aten.fix.default", "aten.trunc.default"},
-    {"aten.greater.Scalar", "aten.gt.Scalar"},
-    {"aten.greater.Tensor", "aten.gt.Tensor"},
-    {"aten.greater_equal.Scalar", "aten.ge.Scalar"},
-    {"aten.greater_equal.Tensor", "aten.ge.Tensor"},
-    {"aten.less.Scalar", "aten.lt.Scalar"},
-    {"aten.less.Tensor", "aten.lt.Tensor"},
-    {"aten.less_equal.Scalar", "aten.le.Scalar"},
-    {"aten.less_equal.Tensor", "aten.le.Tensor"},
-    {"aten.multiply.Scalar", "aten.mul.Scalar"},
     {"aten.negative.default", "aten.neg.default"},
-    {"aten.not_equal.Scalar", "aten.ne.Scalar"},
+    {"aten.sgn.default", "aten.sign.default"},
+    {"aten.subtract.Tensor", "aten.sub.Tensor"},
+    {"aten.subtract.Scalar", "aten.sub.Scalar"},
+    {"aten.multiply.Tensor", "aten.mul.Tensor"},
+    {"aten.multiply.Scalar", "aten.mul.Scalar"},
+    {"aten.divide.Tensor", "aten.div.Tensor"},
+    {"aten.divide.Scalar", "aten.div.Scalar"},
+    {"aten.divide.Tensor_mode", "aten.div.Tensor_mode"},
+    {"aten.divide.Scalar_mode", "aten.div.Scalar_mode"},
+    {"aten.true_divide.Tensor", "aten.div.Tensor"},
+    {"aten.true_divide.Scalar", "aten.div.Scalar"},
+    {"aten.max.other", "aten.maximum.default"},
+    {"aten.min.other", "aten.minimum.default"},
+    {"aten.greater.Tensor", "aten.gt.Tensor"},
+    {"aten.greater.Scalar", "aten.gt.Scalar"},
+    {"aten.greater_equal.Tensor", "aten.ge.Tensor"},
+    {"aten.greater_equal.Scalar", "aten.ge.Scalar"},
+    {"aten.less.Tensor", "aten.lt.Tensor"},
+    {"aten.less.Scalar", "aten.lt.Scalar"},
+    {"aten.less_equal.Tensor", "aten.le.Tensor"},
+    {"aten.less_equal.Scalar", "aten.le.Scalar"},
     {"aten.not_equal.Tensor", "aten.ne.Tensor"},
+    {"aten.not_equal.Scalar", "aten.ne.Scalar"},
+    {"aten.__and__.Tensor", "aten.bitwise_and.Tensor"},
+    {"aten.__and__.Scalar", "aten.bitwise_and.Scalar"},
+    {"aten.__or__.Tensor", "aten.bitwise_or.Tensor"},
+    {"aten.__or__.Scalar", "aten.bitwise_or.Scalar"},
+    {"aten.__xor__.Tensor", "aten.bitwise_xor.Tensor"},
+    {"aten.__xor__.Scalar", "aten.bitwise_xor.Scalar"},
+    {"aten.__lshift__.Tensor", "aten.bitwise_left_shift.Tensor"},
+    {"aten.__lshift__.Scalar", "aten.bitwise_left_shift.Tensor_Scalar"},
+    {"aten.__rshift__.Tensor", "aten.bitwise_right_shift.Tensor"},
+    {"aten.__rshift__.Scalar", "aten.bitwise_right_shift.Tensor_Scalar"},
     {"aten.special_erf.default", "aten.erf.default"},
     {"aten.special_erfc.default", "aten.erfc.default"},
     {"aten.special_exp2.default", "aten.exp2.default"},
+    {"aten.special_expit.default", "aten.sigmoid.default"},
     {"aten.special_expm1.default", "aten.expm1.default"},
     {"aten.special_log1p.default", "aten.log1p.default"},
     {"aten.special_log_softmax.default", "aten.log_softmax.int"},
     {"aten.special_logit.default", "aten.logit.default"},
     {"aten.special_logsumexp.default", "aten.logsumexp.default"},
+    {"aten.special_round.default", "aten.round.decimals"},
     {"aten.special_sinc.default", "aten.sinc.default"},
     {"aten.special_softmax.default", "aten.softmax.int"},
     {"aten.special_xlogy.default", "aten.xlogy.Tensor"},
     {"aten.special_xlogy.other_scalar", "aten.xlogy.Scalar_Other"},
     {"aten.special_xlogy.self_scalar", "aten.xlogy.Scalar_Self"},
-    {"aten.subtract.Scalar", "aten.sub.Scalar"},
-    {"aten.true_divide.Scalar", "aten.div.Scalar"},
+    {"aten.chain_matmul.default", "aten.linalg_multi_dot.default"},
+    {"aten.linalg_matmul.default", "aten.matmul.default"},
+    {"aten.vdot.default", "aten.dot.default"},
+    {"aten.row_stack.default", "aten.vstack.default"},
+    {"aten.unsafe_chunk.default", "aten.chunk.default"},
+    {"aten.unsafe_split.Tensor", "aten.split.Tensor"},
+    {"aten.unsafe_split_with_sizes.default", "aten.split_with_sizes.default"},
+    {"aten._unsafe_index.Tensor", "aten.index.Tensor"},
+    {"aten._unsafe_index_put.default", "aten.index_put.default"},
 };
 
 Values renamed(GraphBuilder& b, const Node& n) {
-  const auto row = std::ranges::find(aliases, n.op().name(), &Alias::alias);
-  std::vector<Argument> positional;
-  GraphBuilder::Keywords keywords;
-  for (const ArgSchema& argument : n.op().schema()->arguments) {
-    if (argument.keyword_only) keywords.emplace_back(argument.name, n.argument(argument.name));
-    else positional.push_back(n.argument(argument.name));
-  }
-  return {b.call(row->name, std::move(positional), std::move(keywords))};
+  const Op meant = Op::get(std::ranges::find(aliases, n.op().name(), &Alias::op)->meant);
+  const std::vector<ArgSchema>& formals = meant.schema()->arguments;
+  std::vector<NamedArgument> arguments;
+  for (size_t i = 0; i < formals.size(); ++i)
+    arguments.push_back({formals[i].name, n.argument(n.op().schema()->arguments.at(i).name),
+                         formals[i].keyword_only ? ArgKind::keyword : ArgKind::positional});
+  std::vector<OutputSpecification> outputs;
+  for (const Value* output : n.outputs()) outputs.push_back({output->meta()});
+  Node& node = b.graph().insert_before(const_cast<Node*>(&n), meant, std::move(arguments), std::move(outputs), "", n.output_groups());
+  node.metadata = inherited_metadata(n);
+  return node.outputs();
 }
 
 }  // namespace
 
 std::span<const DecompositionRow> alias_decompositions() {
   static const std::vector<DecompositionRow> rows = [] {
-    std::vector<DecompositionRow> result;
-    for (const Alias& row : aliases) result.push_back({row.alias, renamed});
-    return result;
+    std::vector<DecompositionRow> made;
+    for (const Alias& alias : aliases) made.push_back({alias.op, renamed});
+    return made;
   }();
   return rows;
 }
