@@ -18,4 +18,17 @@ void row_softmax(const float* x, int64_t count, bool logarithm, float* out);
 // out += factor * x
 void row_add_scaled(float* out, const float* x, float factor, int64_t count);
 
+// The type rows are read in, float32, float64 or int64.
+inline DType row_type(DType dtype) {
+  if (dtype == DType::float64) return DType::float64;
+  return is_floating(dtype) ? DType::float32 : DType::int64;
+}
+
+template <typename Body>
+void with_row_type(DType dtype, Body body) {
+  if (dtype == DType::float64) body(double{});
+  else if (dtype == DType::float32) body(float{});
+  else body(int64_t{});
+}
+
 }  // namespace intaglio::interp

@@ -387,7 +387,7 @@ Results classified(PartsBuilder& b) {
   return one_real(of_both(b, both ? "aten.logical_and.default" : "aten.logical_or.default", of(b.real(z)), of(b.imag(z))));
 }
 
-constexpr RuleRow rows[] = {
+constexpr RuleRow arithmetic_rows[] = {
     {"aten.complex.default", from_parts},
     {"aten.polar.default", from_polar},
     {"aten.view_as_complex.default", from_pairs},
@@ -461,7 +461,7 @@ constexpr RuleRow rows[] = {
 
 std::span<const RuleRow> arithmetic_rules() {
   static const std::vector<RuleRow> all = [] {
-    std::vector<RuleRow> result(std::begin(rows), std::end(rows));
+    std::vector<RuleRow> result(std::begin(arithmetic_rows), std::end(arithmetic_rows));
     for (const Product& product : products) result.push_back({product.op, multiply});
     return result;
   }();

@@ -242,7 +242,7 @@ Results frequencies(PartsBuilder& b) {
   return {Parts::of(b.build("aten.alias.default", constant), nullptr)};
 }
 
-constexpr RuleRow rows[] = {
+constexpr RuleRow fourier_rows[] = {
     {"aten._fft_r2c.default", real_to_complex}, {"aten._fft_c2c.default", complex_to_complex}, {"aten._fft_c2r.default", complex_to_real},
     {"aten.fft_fft.default", full<true>},       {"aten.fft_fft2.default", full<true>},         {"aten.fft_fftn.default", full<true>},
     {"aten.fft_ifft.default", full<false>},     {"aten.fft_ifft2.default", full<false>},       {"aten.fft_ifftn.default", full<false>},
@@ -255,6 +255,6 @@ constexpr RuleRow rows[] = {
 
 }  // namespace
 
-std::span<const RuleRow> fourier_rules() { return rows; }
+std::span<const RuleRow> fourier_rules() { return fourier_rows; }
 
 }  // namespace intaglio::complex_parts

@@ -131,7 +131,7 @@ Results istft(PartsBuilder& b) {
   return {Parts::of(put_together(signal.real), signal.imag ? put_together(signal.imag) : nullptr)};
 }
 
-constexpr RuleRow rows[] = {
+constexpr RuleRow frame_rows[] = {
     {"aten.stft.default", stft},
     {"aten.stft.center", stft},
     {"aten.istft.default", istft},
@@ -139,6 +139,6 @@ constexpr RuleRow rows[] = {
 
 }  // namespace
 
-std::span<const RuleRow> frame_rules() { return rows; }
+std::span<const RuleRow> frame_rules() { return frame_rows; }
 
 }  // namespace intaglio::complex_parts

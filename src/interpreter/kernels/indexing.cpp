@@ -395,7 +395,7 @@ void nonzero(Call& call) {
 }
 
 // Without a tensor to repeat: the numbers of the elements.
-void repeat_interleave(Call& call) {
+void repeated_places(Call& call) {
   const Tensor& repeats = call.tensor("repeats");
   call.require(repeats.rank() == 1, "the counts are not a vector");
   const std::vector<int64_t> counts = integers_of(call, repeats);
@@ -463,7 +463,7 @@ std::span<const Kernel> indexing_kernels() {
       {"aten.masked_select.default", masked_select},
       {"aten.nonzero.default", nonzero},
       {"aten.one_hot.default", one_hot},
-      {"aten.repeat_interleave.Tensor", repeat_interleave},
+      {"aten.repeat_interleave.Tensor", repeated_places},
   };
   return table;
 }

@@ -116,19 +116,6 @@ T reduce_row(Kind kind, const T* x, int64_t n) {
   }
 }
 
-// The type rows are read in, float32, float64 or int64.
-DType row_type(DType dtype) {
-  if (dtype == DType::float64) return DType::float64;
-  return is_floating(dtype) ? DType::float32 : DType::int64;
-}
-
-template <typename Body>
-void with_row_type(DType dtype, Body body) {
-  if (dtype == DType::float64) body(double{});
-  else if (dtype == DType::float32) body(float{});
-  else body(int64_t{});
-}
-
 INTAGLIO_INLINE void accumulate_body(const float* x, int64_t count, double* total) {
   for (int64_t i = 0; i < count; ++i) total[i] += static_cast<double>(x[i]);
 }

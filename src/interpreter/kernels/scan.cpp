@@ -43,14 +43,6 @@ void accumulate(T* x, int64_t length, bool sum) {
   }
 }
 
-DType row_type(DType dtype) { return dtype == DType::float64 ? DType::float64 : is_floating(dtype) ? DType::float32 : DType::int64; }
-template <typename Body>
-void with_row_type(DType dtype, Body body) {
-  if (dtype == DType::float64) body(double{});
-  else if (dtype == DType::float32) body(float{});
-  else body(int64_t{});
-}
-
 void cumulate(Call& call) {
   const Tensor& self = call.tensor("self");
   const DType dtype = call.optional_dtype("dtype").value_or(is_floating(self.dtype()) ? self.dtype() : DType::int64);
