@@ -55,7 +55,7 @@ AtomicFile::~AtomicFile() {
 }
 
 std::filesystem::path AtomicFile::temporary_path() const {
-  return named_ ? temporary_ : std::filesystem::path(fmt::format("/proc/self/fd/{}", fd_));
+  return named_ ? temporary_ : std::filesystem::path(fmt::format("/proc/{}/fd/{}", ::getpid(), fd_));
 }
 
 void AtomicFile::fail(const char* what) {

@@ -10,6 +10,7 @@
 #include "pt2e/compute_in_float32.h"
 #include "pt2e/fold_batch_norm.h"
 #include "pt2e/prepared.h"
+#include "pt2e/requests.h"
 #include "pt2e/uncalibrated.h"
 
 namespace intaglio {
@@ -23,6 +24,11 @@ std::vector<const Value*> watched_values(const PreparedProgram::State& state) {
   return watched;
 }
 
+[[noreturn]] void refuse_float64(const std::string& place, const Value* value) {
+  throw_unsupported(
+      fmt::format("{}: '{}' is float64, and integer kernels stand beside float32; export `model.float()`", place, escaped(value->name())));
+}
+
 void check_targets(const PreparedProgram::State& state) {
   for (const Insertion& insertion : state.insertions.items)
     if (!is_floating(insertion.value->dtype()))
@@ -32,23 +38,35 @@ void check_targets(const PreparedProgram::State& state) {
     if (insertion.value->dtype() != DType::float64) continue;
     // The layer that is quantized, rather than what it reads.
     const bool of_layer = !insertion.of_output && !insertion.users.empty();
-    throw_unsupported(fmt::format("{}: '{}' is float64, and integer kernels stand beside float32; export `model.float()`",
-                                  of_layer ? describe(*insertion.users.front()) : place_of(insertion), escaped(insertion.value->name())));
+    refuse_float64(of_layer ? describe(*insertion.users.front()) : place_of(insertion), insertion.value);
   }
 }
 
 // Observers stand in the program's own graph: what works inside a sub-graph stays in float.
 void warn_of_subgraphs(const PreparedProgram::State& state) {
-  uint64_t all = 0;
-  for (const Node* node : state.program.graph().node_list())
-    if (computes_on_floats(*node)) all = saturating_add(all, work_of(state.program, *node).amount);
   for (const Node* node : state.program.graph().node_list()) {
     if (subgraphs_of(*node).empty() || !computes_on_floats(*node)) continue;
-    const double share = static_cast<double>(work_of(state.program, *node).amount) / static_cast<double>(std::max<uint64_t>(all, 1));
-    state.warn(fmt::format("{}: {}, and stays in float ({:.1f}% of the work); {}", describe_region(*node), subgraph_refusal, 100 * share,
-                           node->is("higher_order.cond") ? "write the layers outside the branches to quantize them"
-                                                         : "export the model without it to quantize the layers in it"));
+    state.warn({fmt::format("{}: {}, and stays in float ({:.1f}% of the work); {}", describe_region(*node), subgraph_refusal,
+                            100 * share_of_work(state.program, {node}),
+                            node->is("higher_order.cond") ? "write the layers outside the branches to quantize them"
+                                                          : "export the model without it to quantize the layers in it"),
+                true});
   }
+}
+
+// The operator that does the most says why: a configuration that names nothing, no pattern, a form that no kernel takes.
+void warn_of_nothing(const PreparedProgram::State& state) {
+  const Node* largest = nullptr;
+  for (const Node* node : state.program.graph().node_list())
+    if (computes_on_floats(*node) && (largest == nullptr || work_of(state.program, *node).amount > work_of(state.program, *largest).amount))
+      largest = node;
+  if (largest != nullptr && largest->output()->dtype() == DType::float64) refuse_float64(describe(*largest), largest->output());
+  const std::string* reason = largest == nullptr ? nullptr : state.annotations.refusal(largest);
+  std::string why = "no operator computes on floats";
+  if (largest != nullptr)
+    why =
+        fmt::format("most of the work is {} ({})", describe(*largest), reason == nullptr ? "the quantizer does not annotate it" : *reason);
+  state.warn({fmt::format("the quantizer annotated nothing, and the program stays in float: {}", why), true});
 }
 
 }  // namespace
@@ -62,9 +80,9 @@ PreparedProgram prepare_pt2e(ExportedProgram program, const Quantizer& quantizer
   if (options.compat != Compat::torchao) inline_regions(state->program);
   // Before batch norms are folded: their products would be rounded to the narrow type.
   if (compute_in_float32(state->program, quantizer.widened_types()))
-    state->warn(
+    state->warn(std::string(
         "the program is in float16 or bfloat16 and is quantized as one in float32: what stays in float computes in float32, inputs and "
-        "outputs keep their types");
+        "outputs keep their types"));
   // Quantized weights must be those of deployment, where no batch norm is left.
   fold_batch_norm(state->program, options.compat);
   // The quantizer sees the folded program, and may rewrite it before it says what is quantized.
@@ -81,8 +99,8 @@ PreparedProgram prepare_pt2e(ExportedProgram program, const Quantizer& quantizer
   state->spreads = spreads_to_watch(*state);
   state->watched = watched_values(*state);
   warn_of_subgraphs(*state);
-  if (state->insertions.items.empty())
-    state->warn("the quantizer annotated nothing: the program stays in float; check its configuration and module names");
+  warn_of_requests(*state);
+  if (state->insertions.items.empty()) warn_of_nothing(*state);
   return PreparedProgram(std::move(state));
 }
 
@@ -93,6 +111,7 @@ PreparedProgram::~PreparedProgram() = default;
 
 const ExportedProgram& PreparedProgram::program() const { return state_->program; }
 size_t PreparedProgram::calibrated_samples() const { return state_->samples; }
+const std::vector<Tensor>& PreparedProgram::first_sample() const { return state_->first_sample; }
 
 std::vector<Tensor> PreparedProgram::operator()(const std::vector<Tensor>& inputs) {
   State& state = *state_;
@@ -109,7 +128,7 @@ std::vector<Tensor> PreparedProgram::operator()(const std::vector<Tensor>& input
     if (inputs[i].defined()) passed_on[i] = observe_value(state, user_inputs[i], inputs[i]).value_or(inputs[i]);
   std::vector<Tensor> outputs = state.interpreter->run(
       passed_on, [&](const Value* value, const Tensor& tensor) { return observe_value(state, value, tensor); }, &state.watched);
-  ++state.samples;
+  if (state.samples++ == 0) state.first_sample = inputs;
   return outputs;
 }
 
