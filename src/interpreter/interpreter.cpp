@@ -38,6 +38,7 @@ struct Interpreter::Impl {
 
   Impl(const ExportedProgram& source, const InterpreterOptions& options)
       : program(source), threads(thread_count(options.threads)), runner(source.graph()), user_inputs(source.user_inputs()) {
+    runner.set_keep_packed_weights(options.keep_packed_weights);
     place_state();
     place_literals();
     runner.prepare(nullptr, nullptr);
