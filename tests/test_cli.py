@@ -73,7 +73,7 @@ def test_build_reports_what_it_did(document, tmp_path):
     (method,) = result["methods"]
     assert [delegate["backend"] for delegate in method["delegates"]] == ["XnnpackBackend"]
     assert method["leftover_ops"] == []
-    assert [step["name"] for step in result["steps"]] == ["load", "prepare", "calibrate", "convert", "lower", "write"]
+    assert [step["name"] for step in result["steps"]] == ["load", "prepare", "calibrate", "convert", "lower", "write", "check"]
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])

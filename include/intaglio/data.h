@@ -78,7 +78,7 @@ Tensor to_tensor(const Image& image, const Preprocess& preprocess);
 // What a program wants at one user input.
 struct InputSlot {
   std::string name;     // of the placeholder
-  bool scalar = false;  // a number, not a tensor: bound by name only, may be absent
+  bool scalar = false;  // a number, not a tensor: may be absent
   DType dtype = DType::float32;
   std::vector<std::pair<int64_t, int64_t>> sizes;  // smallest and largest of each dimension
 };
@@ -88,7 +88,8 @@ struct Sample {
   std::vector<Tensor> inputs;  // one for each slot; undefined for an absent scalar
 };
 
-// Arrays bind by placeholder name, else arr_i is the i-th tensor slot. Every array must bind, every tensor slot must be
+// Arrays bind by placeholder name, else arr_i is the i-th tensor slot (the i-th slot, numbers counted, where there are as many
+// arrays arr_i as slots). Every array must bind, every tensor slot must be
 // bound, dtype and sizes must fit, NaN is refused. Bad-input error with `file`, array, what was expected and found.
 Sample bind_sample(const std::filesystem::path& file, std::vector<NamedArray> arrays, std::span<const InputSlot> slots);
 

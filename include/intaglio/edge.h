@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <intaglio/partitioner.h>
+#include <intaglio/warning.h>
 
 #pragma GCC visibility push(default)
 
@@ -16,7 +17,7 @@ struct LowerOptions {
   // Called after each named step with the program; for golden tests and `--dump`.
   std::function<void(std::string_view step, const ExportedProgram&)> observe;
   // Receives one line, naming the layer, for what runs otherwise than the program says.
-  std::function<void(const std::string&)> warn;
+  WarningSink warn;
 };
 
 struct ExecutorchOptions {
@@ -40,7 +41,9 @@ class ExecutorchProgram {
   // `partitioners` check the payloads in the written file.
   ExecutorchProgram(Blob file, PartitionerList partitioners) : file_(std::move(file)), partitioners_(std::move(partitioners)) {}
   // Writes beside the target, verifies the whole file, renames.
-  void save(const std::filesystem::path& path) const;
+  void save(const std::filesystem::path& path) const { save(path, {}); }
+  // `inspect` sees the whole file before it takes the target's place; what it throws leaves the target as it was.
+  void save(const std::filesystem::path& path, const std::function<void(const std::filesystem::path& written)>& inspect) const;
   std::vector<std::byte> bytes() const;
 
  private:

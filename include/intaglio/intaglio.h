@@ -3,6 +3,7 @@
 
 #include <intaglio/backend.h>
 #include <intaglio/blob.h>
+#include <intaglio/check.h>
 #include <intaglio/data.h>
 #include <intaglio/edge.h>
 #include <intaglio/error.h>
@@ -15,6 +16,7 @@
 #include <intaglio/quantizer.h>
 #include <intaglio/recipes.h>
 #include <intaglio/settings.h>
+#include <intaglio/warning.h>
 #include <intaglio/xnnpack.h>
 
 #pragma GCC visibility push(default)

@@ -14,6 +14,8 @@ namespace intaglio {
 
 struct InterpreterOptions {
   int threads = 0;  // 0: all cores
+  // Weights are packed at the first run and kept for those that follow. Without it memory holds one layer's at a time.
+  bool keep_packed_weights = true;
 };
 
 // Called with each value right after it was computed, in execution order, while it is still in cache. The tensor may have

@@ -26,6 +26,10 @@ struct NodeSelector {
   friend bool operator==(const NodeSelector&, const NodeSelector&) = default;
 };
 bool glob_matches(std::string_view pattern, std::string_view text);
+// "module 'features.0'", "every operator 'linear' in modules 'encoder.*'".
+std::string to_string(const NodeSelector& selector);
+// Those of the graph and of the sub-graphs in it.
+std::vector<const Node*> matching_nodes(const Graph& graph, const NodeSelector& selector);
 
 // The rows of a backend (src/pt2e/pattern_table.h).
 struct PatternTable;
@@ -56,6 +60,7 @@ class PatternQuantizer : public Quantizer {
     std::optional<QuantizationConfig> config;
   };
   std::vector<const QuantizationConfig*> configs() const;
+  void ask_for_names(const ExportedProgram& program, Annotations& annotations) const;
   static void set(std::vector<Choice>& choices, NodeSelector nodes, std::optional<QuantizationConfig> config);
 
   const PatternTable* table_;

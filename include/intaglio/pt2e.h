@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <intaglio/quantizer.h>
+#include <intaglio/warning.h>
 
 #pragma GCC visibility push(default)
 
@@ -18,9 +19,6 @@ enum class Compat {
   intaglio,  // the right behaviour where torchao has a bug that silently loses work or accuracy
   torchao,   // torchao's behaviour exactly
 };
-
-// Receives one line for each thing that is allowed but deserves a look: a constant range, a plan entry without a use.
-using WarningSink = std::function<void(const std::string&)>;
 
 struct PrepareOptions {
   Compat compat = Compat::intaglio;
@@ -62,6 +60,8 @@ class PreparedProgram {
 
   const ExportedProgram& program() const;
   size_t calibrated_samples() const;
+  // The inputs of the first call; empty before it.
+  const std::vector<Tensor>& first_sample() const;
   // Statistics and decided parameters as of now; tensors that were never observed are left out.
   Plan plan() const;
   // Decisions of an edited plan replace the observers'; entries are matched by tensor and used_by. Bad input when they do

@@ -88,10 +88,21 @@ class Annotations {
   // Null for nodes that are annotated, or that nobody gave a reason for.
   const std::string* refusal(const Node* node) const;
 
+  // What a configuration means by name ("module 'encoder'"), and what it names: `prepare_pt2e` warns of a name that nothing in
+  // the program has, and of layers that it names and that stay in float. The nodes may be those of sub-graphs.
+  struct Request {
+    std::string name;
+    std::vector<const Node*> nodes;
+    bool to_be_quantized = true;  // false: asked to stay in float
+  };
+  void ask(Request request) { requests_.push_back(std::move(request)); }
+  const std::vector<Request>& requests() const { return requests_; }
+
  private:
   std::unordered_map<const Node*, QuantizationAnnotation> nodes_;
   std::unordered_map<const Node*, std::string> refusals_;
   std::unordered_map<const Value*, QuantizationAnnotation> inputs_;
+  std::vector<Request> requests_;
 };
 
 // Specs of the operands of one operator; absent: stays float.

@@ -58,6 +58,7 @@ struct FlowOptions {
   std::function<void(PreparedProgram&)> calibrate;
   // For explanations: what nothing was observed for gets a scale of 1, and the numbers mean nothing.
   bool allow_uncalibrated = false;
+  bool strict = false;  // a warning that is a breach becomes an error, told when all steps have run
   WarningSink warn;
   std::function<void(std::string_view step)> observe;  // after each step: "prepare", "calibrate", "convert", a transform's name
 };
@@ -65,7 +66,8 @@ struct FlowOptions {
 struct FlowResult {
   ExportedProgram program;
   size_t calibration_samples = 0;
-  size_t quantized_tensors = 0;  // observed ones, weights included
+  size_t quantized_tensors = 0;      // observed ones, weights included
+  std::vector<Tensor> first_sample;  // inputs that `calibrate` ran first; empty without samples
 };
 
 // Runs the steps of a recipe. A recipe that quantized nothing is a warning.

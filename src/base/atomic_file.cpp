@@ -107,7 +107,8 @@ AtomicFile::~AtomicFile() {
 }
 
 std::filesystem::path AtomicFile::temporary_path() const {
-  return named_.path().empty() ? std::filesystem::path(fmt::format("/proc/self/fd/{}", fd_)) : named_.path();
+  // By the process's number: another program is given this path too.
+  return named_.path().empty() ? std::filesystem::path(fmt::format("/proc/{}/fd/{}", ::getpid(), fd_)) : named_.path();
 }
 
 void AtomicFile::fail(const char* what) {

@@ -34,7 +34,7 @@ class AtomicFile {
   void overwrite(uint64_t position, std::span<const std::byte> bytes);
   uint64_t position() const { return position_; }
 
-  // What was written so far can be read back here (verification before commit).
+  // What was written so far can be read back here, by this process and by its children (verification before commit).
   std::filesystem::path temporary_path() const;
   void flush();
   // The mode of a file that is replaced is kept, without set-user and the like. Bad-input error when a file that was mapped

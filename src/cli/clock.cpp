@@ -1,5 +1,6 @@
 #include "cli/clock.h"
 
+#include <algorithm>
 #include <ctime>
 
 #include <fmt/format.h>
@@ -20,7 +21,10 @@ StepClock::StepClock() : wall_(std::chrono::steady_clock::now()), cpu_(process_c
 void StepClock::step(std::string name) {
   const auto wall = std::chrono::steady_clock::now();
   const double cpu = process_cpu_seconds();
-  steps_.push_back({std::move(name), std::chrono::duration<double>(wall - wall_).count(), cpu - cpu_});
+  auto found = std::ranges::find(steps_, name, &StepTime::name);
+  if (found == steps_.end()) found = steps_.insert(found, {.name = std::move(name)});
+  found->seconds += std::chrono::duration<double>(wall - wall_).count();
+  found->cpu_seconds += cpu - cpu_;
   wall_ = wall;
   cpu_ = cpu;
 }

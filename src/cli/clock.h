@@ -18,7 +18,7 @@ struct StepTime {
 class StepClock {
  public:
   StepClock();
-  // Ends the step that ran since the last call (or since construction).
+  // Ends the step that ran since the last call (or since construction). A name given again adds to its step.
   void step(std::string name);
   const std::vector<StepTime>& steps() const { return steps_; }
   Json to_json() const;

@@ -111,7 +111,8 @@ void compare(const CompareArguments& arguments, const CommonOptions& common) {
   Comparer comparer(std::move(labels));
   Progress progress("comparing", samples.size(), !common.quiet);
   for (size_t i = 0; i < samples.size(); ++i) {
-    const Sample sample = samples.load(i);
+    Sample sample = samples.load(i);
+    (names_from_candidate ? candidate : reference).program->complete(sample.inputs);
     comparer.add(reference.run(sample), candidate.run(sample));
     progress.advance();
   }

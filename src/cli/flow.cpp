@@ -1,6 +1,7 @@
 #include "cli/flow.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include <fmt/format.h>
 #include <intaglio/data.h>
@@ -10,14 +11,26 @@
 #include "base/progress.h"
 #include "cli/files.h"
 #include "cli/inspect_json.h"
+#include "cli/step_dump.h"
 
 namespace intaglio::cli {
 namespace {
 
-void calibrate(PreparedProgram& prepared, const FlowArguments& arguments, const CommonOptions& common) {
+SampleSource calibration_samples(const FlowArguments& arguments, const ExportedProgram& program) {
   std::optional<Preprocess> preprocess;
   if (!arguments.preprocess.empty()) preprocess = parse_preprocess(arguments.preprocess);
-  const SampleSource samples(arguments.calibrate, input_slots(prepared.program()), preprocess);
+  return SampleSource(arguments.calibrate, input_slots(program), preprocess);
+}
+
+// Recipes that need no samples ignore those that are given, whatever is wrong with them; good ones serve to check the file.
+std::vector<Tensor> sample_at_hand(const FlowArguments& arguments, const ExportedProgram& program) {
+  try {
+    return calibration_samples(arguments, program).load(0).inputs;
+  } catch (const Error&) { return {}; }
+}
+
+void calibrate(PreparedProgram& prepared, const FlowArguments& arguments, const CommonOptions& common) {
+  const SampleSource samples = calibration_samples(arguments, prepared.program());
   Progress progress("calibrating", samples.size(), !common.quiet);
   intaglio::calibrate(prepared, samples, [&] { progress.advance(); });
 }
@@ -46,6 +59,7 @@ void add_flow_options(CLI::App& command, FlowArguments& arguments) {
   command.add_option("--preprocess", arguments.preprocess, "how images become tensors: resize=256,crop=224,mean=..,std=..");
   command.add_option("--plan", arguments.plan, "use the decisions of this plan instead of calibrating");
   command.add_option("--save-plan", arguments.save_plan, "write what was observed and decided");
+  command.add_flag("--strict", arguments.strict, "what is not as asked for is an error, and nothing is written");
 }
 
 void require_extension(const std::string& path, const char* extension, const char* what) {
@@ -66,15 +80,17 @@ Flow run_flow(const FlowArguments& arguments, const CommonOptions& common, StepC
     throw_usage(fmt::format("recipe '{}' is static: give samples with --calibrate, or decisions with --plan", flow.recipe.info.name));
   ExportedProgram program = load_exported_program(arguments.model);
   clock.step("load");
-  FlowOptions options = {.threads = common.threads};
+  FlowOptions options = {.threads = common.threads, .strict = arguments.strict};
   options.calibrate = [&](PreparedProgram& prepared) {
     if (!arguments.plan.empty()) prepared.apply_plan(load_plan(arguments.plan));
     else if (needs_calibration) calibrate(prepared, arguments, common);
     if (!arguments.save_plan.empty()) save_plan(prepared.plan(), arguments.save_plan);
   };
-  options.warn = [&](const std::string& warning) { flow.warnings.push_back(warning); };
+  options.warn = [&](const Warning& warning) { flow.warnings.push_back(warning.text); };
   options.observe = [&](std::string_view step) { clock.step(std::string(step)); };
   flow.result = run_recipe(std::move(program), flow.recipe, options);
+  if (flow.result.first_sample.empty() && !arguments.calibrate.empty())
+    flow.result.first_sample = sample_at_hand(arguments, flow.result.program);
   return flow;
 }
 
@@ -98,6 +114,9 @@ Json flow_json(const char* schema, const FlowArguments& arguments, const Flow& f
   return result;
 }
 
+namespace {
+
+// What a lowered program consists of.
 Json lowering_json(const EdgeProgram& edge) {
   Json methods = Json::array();
   for (const EdgeMethod& method : edge.methods) {
@@ -117,6 +136,59 @@ Json lowering_json(const EdgeProgram& edge) {
     methods.push_back({{"name", method.name}, {"delegates", delegates}, {"leftover_ops", leftovers}, {"work", explained.work}});
   }
   return methods;
+}
+
+Json finite(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
+
+Json agreement_json(const std::vector<Agreement>& agreements) {
+  Json methods = Json::array();
+  for (const Agreement& agreement : agreements) {
+    Json outputs = Json::array();
+    for (const OutputAgreement& output : agreement.outputs)
+      outputs.push_back({{"index", output.index},
+                         {"identical", output.max_abs_error == 0},
+                         {"sqnr_db", finite(output.sqnr_db)},
+                         {"bound_db", finite(output.bound_db)},
+                         {"max_abs_error", finite(output.max_abs_error)}});
+    methods.push_back({{"name", agreement.method},
+                       {"checked", agreement.skipped.empty()},
+                       {"skipped", agreement.skipped},
+                       {"inputs", agreement.inputs},
+                       {"within_bounds", agreement.breach.empty()},
+                       {"outputs", std::move(outputs)}});
+  }
+  return methods;
+}
+
+// One line for each method; its name where there are several.
+std::string agreement_text(const std::vector<Agreement>& agreements) {
+  std::string text;
+  for (const Agreement& agreement : agreements)
+    text += fmt::format("agreement{}: {}\n", agreements.size() == 1 ? "" : fmt::format(" of {}", escaped(agreement.method)),
+                        to_string(agreement));
+  return text;
+}
+
+}  // namespace
+
+void add_save_options(CLI::App& command, SaveArguments& arguments) {
+  command.add_option("--dump", arguments.dump, "a folder for the program after each step of lowering, as text");
+  command.add_flag("--no-check", arguments.no_check, "do not run the file to see whether it agrees with the program");
+}
+
+SavedFile save(std::vector<std::pair<std::string, ExportedProgram>> methods, const PartitionerList& partitioners, const std::string& out,
+               const SaveArguments& arguments, SaveOptions options, std::vector<std::string>& warnings, StepClock& clock) {
+  SavedFile saved;
+  StepDump dump(arguments.dump);
+  options.compare = !arguments.no_check;
+  options.warn = [&](const Warning& warning) { warnings.push_back(warning.text); };
+  options.observe_lowering = dump.observer();
+  options.inspect = [&](const EdgeProgram& edge) { saved.methods = lowering_json(edge); };
+  options.observe = [&](std::string_view step) { clock.step(std::string(step)); };
+  const std::vector<Agreement> agreements = lower_and_save(std::move(methods), partitioners, out, options);
+  saved.agreement = agreement_json(agreements);
+  saved.agreement_text = agreement_text(agreements);
+  return saved;
 }
 
 }  // namespace intaglio::cli

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include <intaglio/edge.h>
+#include <intaglio/check.h>
 #include <intaglio/recipes.h>
 
 #include "cli/cli.h"
@@ -24,8 +24,25 @@ struct FlowArguments {
   std::string preprocess;
   std::string plan;
   std::string save_plan;
+  bool strict = false;
 };
 void add_flow_options(CLI::App& command, FlowArguments& arguments);
+
+// What `build` and `lower` do once the program is as it is to be lowered.
+struct SaveArguments {
+  std::string dump;
+  bool no_check = false;
+};
+void add_save_options(CLI::App& command, SaveArguments& arguments);
+
+struct SavedFile {
+  Json methods;    // `methods` of the JSON documents: what the lowered program consists of
+  Json agreement;  // and `agreement`
+  std::string agreement_text;
+};
+// lower_and_save with these arguments; warnings are added to `warnings`.
+SavedFile save(std::vector<std::pair<std::string, ExportedProgram>> methods, const PartitionerList& partitioners, const std::string& out,
+               const SaveArguments& arguments, SaveOptions options, std::vector<std::string>& warnings, StepClock& clock);
 
 // Of `--set key=value`; usage error for anything else, and for a key given twice.
 RecipeSettings parse_settings(const std::vector<std::string>& pairs);
@@ -49,8 +66,5 @@ Json flow_json(const char* schema, const FlowArguments& arguments, const Flow& f
 void require_extension(const std::string& path, const char* extension, const char* what);
 // Warnings go to stderr as they are, unless --json collects them or --quiet silences them.
 void print_warnings(const std::vector<std::string>& warnings, const CommonOptions& common);
-
-// What a lowered program consists of: `methods` of the JSON documents.
-Json lowering_json(const EdgeProgram& edge);
 
 }  // namespace intaglio::cli

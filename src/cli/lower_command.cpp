@@ -2,14 +2,12 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <intaglio/edge.h>
 #include <intaglio/error.h>
 #include <intaglio/pt2.h>
 
 #include "cli/explanation_text.h"
 #include "cli/files.h"
 #include "cli/flow.h"
-#include "cli/step_dump.h"
 
 namespace intaglio::cli {
 namespace {
@@ -19,7 +17,8 @@ struct LowerArguments {
   std::string out;
   std::vector<std::string> backends;
   std::string compat = "intaglio";
-  std::string dump;
+  bool strict = false;
+  SaveArguments save;
 };
 
 std::vector<std::pair<std::string, ExportedProgram>> load_methods(const std::vector<std::string>& models, const std::string& out) {
@@ -47,15 +46,9 @@ void lower(const LowerArguments& arguments, const CommonOptions& common) {
   std::vector<std::pair<std::string, ExportedProgram>> methods = load_methods(arguments.models, arguments.out);
   const std::string first_model = methods.front().second.source;
   clock.step("load");
-  StepDump dump(arguments.dump);
   std::vector<std::string> warnings;
-  const auto warn = [&](const std::string& warning) { warnings.push_back(warning); };
-  EdgeProgram edge =
-      to_edge_transform_and_lower(std::move(methods), partitioners, {.threads = common.threads, .observe = dump.observer(), .warn = warn});
-  clock.step("lower");
-  Json lowering = lowering_json(edge);
-  std::move(edge).to_executorch({.threads = common.threads}).save(arguments.out);
-  clock.step("write");
+  SavedFile saved = save(std::move(methods), partitioners, arguments.out, arguments.save,
+                         {.threads = common.threads, .strict = arguments.strict}, warnings, clock);
 
   const uint64_t bytes = std::filesystem::file_size(arguments.out);
   print_warnings(warnings, common);
@@ -64,15 +57,16 @@ void lower(const LowerArguments& arguments, const CommonOptions& common) {
     result["models"] = arguments.models;
     result["output"] = arguments.out;
     result["bytes"] = bytes;
-    result["methods"] = std::move(lowering);
+    result["agreement"] = std::move(saved.agreement);
+    result["methods"] = std::move(saved.methods);
     result["steps"] = clock.to_json();
     result["warnings"] = warnings;
     return print(result);
   }
   if (common.quiet) return;
   const std::string hint = fmt::format("intaglio inspect {} --backend {} --verbose", first_model, arguments.backends.front());
-  fmt::print("{}: {} in {:.2f} s\n{}steps: {}\n", arguments.out, bytes_text(bytes), clock.total_seconds(), lowering_text(lowering, hint),
-             clock.to_text());
+  fmt::print("{}: {} in {:.2f} s\n{}{}steps: {}\n", arguments.out, bytes_text(bytes), clock.total_seconds(),
+             lowering_text(saved.methods, hint), saved.agreement_text, clock.to_text());
 }
 
 }  // namespace
@@ -90,7 +84,8 @@ void add_lower(CLI::App& app, CommonOptions& common) {
       ->allow_extra_args(false);
   command->add_option("--compat", arguments->compat, "torchao: lower exactly as ExecuTorch does, its losses included")
       ->check(CLI::IsMember({"intaglio", "torchao"}));
-  command->add_option("--dump", arguments->dump, "a folder for the program after each step of lowering, as text");
+  command->add_flag("--strict", arguments->strict, "what is not as asked for is an error, and nothing is written");
+  add_save_options(*command, arguments->save);
   command->callback([arguments, &common] { lower(*arguments, common); });
 }
 

@@ -51,7 +51,9 @@ void run(const RunArguments& arguments, const CommonOptions& common) {
   if (samples.size() != 1)
     throw_usage(
         fmt::format("--input {}: `run` takes one sample, here are {}; `compare` takes many", escaped(arguments.input), samples.size()));
-  const std::vector<Tensor> outputs = program->run(samples.load(0).inputs);
+  std::vector<Tensor> inputs = samples.load(0).inputs;
+  program->complete(inputs);
+  const std::vector<Tensor> outputs = program->run(inputs);
   if (!arguments.out.empty()) write_outputs(arguments.out, outputs);
 
   Json list = Json::array();

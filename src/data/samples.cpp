@@ -106,15 +106,23 @@ bool is_number_for(DType wanted, DType found) {
   return (is_integral(found) && wanted != DType::boolean) || (is_floating(found) && is_floating(wanted));
 }
 
+// What arr_0, arr_1, ... number: the tensors, or all slots where a sample has as many of them as there are slots.
+enum class Numbering { tensors, slots };
+
+Numbering numbering_of(const std::vector<NamedArray>& arrays, std::span<const InputSlot> slots) {
+  const auto numbered = std::ranges::count_if(arrays, [](const NamedArray& array) { return array.name.starts_with("arr_"); });
+  return static_cast<size_t>(numbered) == slots.size() ? Numbering::slots : Numbering::tensors;
+}
+
 // The slot of an array; `slots.size()` when there is none.
-size_t slot_of(const std::string& array, std::span<const InputSlot> slots) {
+size_t slot_of(const std::string& array, std::span<const InputSlot> slots, Numbering numbering) {
   for (size_t i = 0; i < slots.size(); ++i)
     if (slots[i].name == array) return i;
   if (!array.starts_with("arr_")) return slots.size();
-  size_t tensor_index = 0;
+  size_t number = 0;
   for (size_t i = 0; i < slots.size(); ++i) {
-    if (slots[i].scalar) continue;
-    if (array == fmt::format("arr_{}", tensor_index++)) return i;
+    if (slots[i].scalar && numbering == Numbering::tensors) continue;
+    if (array == fmt::format("arr_{}", number++)) return i;
   }
   return slots.size();
 }
@@ -125,8 +133,8 @@ std::string names_of(std::span<const InputSlot> slots) {
   return names;
 }
 
-void bind_array(Sample& sample, NamedArray& array, std::span<const InputSlot> slots) try {
-  const size_t index = slot_of(array.name, slots);
+void bind_array(Sample& sample, NamedArray& array, std::span<const InputSlot> slots, Numbering numbering) try {
+  const size_t index = slot_of(array.name, slots, numbering);
   if (index == slots.size())
     throw_bad_input(fmt::format("the program has no such input; name it {} or arr_i, or remove it", names_of(slots)));
   if (sample.inputs[index].defined()) throw_bad_input(fmt::format("input '{}' is there twice; remove one", escaped(slots[index].name)));
@@ -141,7 +149,8 @@ void bind_array(Sample& sample, NamedArray& array, std::span<const InputSlot> sl
 
 Sample bind_sample(const fs::path& file, std::vector<NamedArray> arrays, std::span<const InputSlot> slots) try {
   Sample sample{file, std::vector<Tensor>(slots.size())};
-  for (auto& array : arrays) bind_array(sample, array, slots);
+  const Numbering numbering = numbering_of(arrays, slots);
+  for (auto& array : arrays) bind_array(sample, array, slots, numbering);
   for (size_t i = 0; i < slots.size(); ++i)
     if (!slots[i].scalar && !sample.inputs[i].defined())
       throw_bad_input(fmt::format("input '{}' ({}) is missing; add an array of that name", escaped(slots[i].name), describe(slots[i])));

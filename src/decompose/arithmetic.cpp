@@ -176,7 +176,6 @@ constexpr DecompositionRow arithmetic_rows[] = {
     {"aten.clamp_max.default", clamp},
     {"aten.clip.default", clamp},
     {"aten.clamp.Tensor", clamp_tensor},
-    {"aten.clip.Tensor", clamp_tensor},
     {"aten.clamp_min.Tensor", clamp_tensor},
     {"aten.clamp_max.Tensor", clamp_tensor},
     {"aten.where.self", where},

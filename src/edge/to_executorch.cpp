@@ -90,11 +90,13 @@ ExecutorchProgram EdgeProgram::to_executorch(const ExecutorchOptions& options) &
   return ExecutorchProgram(pte::assemble(program, segment_data(methods, pools)), std::move(partitioners));
 }
 
-void ExecutorchProgram::save(const std::filesystem::path& path) const {
+void ExecutorchProgram::save(const std::filesystem::path& path,
+                             const std::function<void(const std::filesystem::path& written)>& inspect) const {
   AtomicFile file(path);
   file_.write([&](std::span<const std::byte> bytes) { file.write(bytes); });
   file.flush();
   check_written(MappedFile::open(file.temporary_path())->bytes(), partitioners_, escaped(path.string()));
+  if (inspect) inspect(file.temporary_path());
   file.commit();
 }
 

@@ -50,6 +50,7 @@ struct Context {
   bool has_in_place = false;
   // By place: values that are the same in every run; null when nothing is known.
   const std::vector<bool>* constants = nullptr;
+  bool keep_packed_weights = true;
 };
 
 // One argument of a node, prepared once. `slots` are the places of the values it refers to, -1 for an absent one.
@@ -74,7 +75,7 @@ class Call {
 
   // Arguments. A missing one, or one of another type, is an error that names the node.
   bool has(std::string_view name) const;  // given and not None
-  // The argument is the same in every run, so what is derived from it may be kept.
+  // The argument is the same in every run, so what is derived from it may be kept; never true where nothing is to be kept.
   bool is_constant(std::string_view name) const;
   const Tensor& tensor(std::string_view name) const;
   const Tensor* optional_tensor(std::string_view name) const;

@@ -81,7 +81,7 @@ std::vector<RuntimeValue> GraphRunner::run(Pool& pool, int threads, const ValueH
       if (constants_.contains(input) || kept_.contains(input)) continue;
       if (!filter || std::binary_search(filter->begin(), filter->end(), input)) show(*hook, input, place(input));
     }
-  Context context{pool, threads, aliasing_.has_in_place, &schedule.constants};
+  Context context{pool, threads, aliasing_.has_in_place, &schedule.constants, keep_packed_weights_};
   for (Step& step : schedule.steps) {
     const bool ready = step.constant && computed_[static_cast<size_t>(step.outputs.front())];
     if (!ready) run_step(step, values_, context);

@@ -22,6 +22,8 @@ class GraphRunner {
   void keep(const Value* input, RuntimeValue value);
   RuntimeValue& place(const Value* value) { return values_[static_cast<size_t>(slots_.of(value))]; }
 
+  void set_keep_packed_weights(bool keep) { keep_packed_weights_ = keep; }
+
   // Plans without running; an unsupported error names what cannot be run.
   void prepare(const ValueHook* hook, const std::vector<const Value*>* watched);
   // The inputs are in their places; the results of the graph are returned and the rest is cleared.
@@ -45,6 +47,7 @@ class GraphRunner {
   std::unordered_set<const Value*> constants_;
   std::unordered_set<const Value*> kept_;
   std::vector<std::unique_ptr<Prepared>> schedules_;
+  bool keep_packed_weights_ = true;
 };
 
 }  // namespace intaglio::interp

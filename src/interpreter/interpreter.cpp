@@ -78,6 +78,7 @@ struct Interpreter::Impl {
         threads(thread_count(options.threads)),
         runner(program.graph()),
         user_inputs(program.user_inputs()) {
+    runner.set_keep_packed_weights(options.keep_packed_weights);
     place_state();
     place_literals();
     runner.prepare(nullptr, nullptr);

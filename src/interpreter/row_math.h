@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include <intaglio/dtype.h>
+
 namespace intaglio::interp {
 
 double row_sum(const float* x, int64_t count);

@@ -126,4 +126,12 @@ bool computes_on_floats(const Node& node) {
   return !node.outputs().empty() && is_float(node.output()) && std::ranges::any_of(node.inputs(), is_float);
 }
 
+double share_of_work(const ExportedProgram& program, const std::vector<const Node*>& nodes) {
+  uint64_t all = 0, part = 0;
+  for (const Node* node : program.graph().node_list())
+    if (computes_on_floats(*node)) all = saturating_add(all, work_of(program, *node).amount);
+  for (const Node* node : nodes) part = saturating_add(part, work_of(program, *node).amount);
+  return all == 0 ? 0 : static_cast<double>(part) / static_cast<double>(all);
+}
+
 }  // namespace intaglio

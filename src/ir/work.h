@@ -8,6 +8,7 @@
 #include <functional>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include <intaglio/program.h>
 
@@ -31,6 +32,8 @@ Work work_of(const CallShapes& call);
 Work work_of(const ExportedProgram& program, const Node& node);
 // Float tensors in and out.
 bool computes_on_floats(const Node& node);
+// What part of a program's work on floats some of its nodes are, 0 to 1.
+double share_of_work(const ExportedProgram& program, const std::vector<const Node*>& nodes);
 
 // Of sizes as they are; saturates.
 uint64_t element_count(const Sizes& sizes);

@@ -10,20 +10,24 @@ namespace intaglio::pt2 {
 
 namespace {
 
+// What brings an older archive into today's layout.
+#define INTAGLIO_SAVE_AGAIN \
+  "; in a newer one, as 2.13, run torch.export.save(torch.export.load('old.pt2'), 'new.pt2') and take the new file"
+constexpr const char* flat_layout = "this is an exported program of PyTorch 2.7 or before (flat layout)" INTAGLIO_SAVE_AGAIN;
+constexpr const char* pickled_state =
+    "the tensors are one pickle, which nothing here runs: this is an exported program of PyTorch 2.8 or before" INTAGLIO_SAVE_AGAIN;
+#undef INTAGLIO_SAVE_AGAIN
+
 // Files that are ZIPs of PyTorch, but no archives of exported programs in today's layout.
 struct OtherKind {
   std::string_view name;  // of an entry, below the root or without one
   const char* message;
 };
 constexpr OtherKind other_kinds[] = {
-    {"serialized_exported_program.json",
-     "this is an exported program of an old PyTorch (flat layout); load it there and save it with PyTorch 2.13"},
-    {"serialized_state_dict.pt",
-     "this is an exported program of an old PyTorch (flat layout); load it there and save it with PyTorch 2.13"},
-    {"data/weights/model.pt",
-     "the weights are one pickle, as old PyTorch versions wrote them; load the program there and save it with PyTorch 2.13"},
-    {"data/constants/model.pt",
-     "the constants are one pickle, as old PyTorch versions wrote them; load the program there and save it with PyTorch 2.13"},
+    {"serialized_exported_program.json", flat_layout},
+    {"serialized_state_dict.pt", flat_layout},
+    {"data/weights/model.pt", pickled_state},
+    {"data/constants/model.pt", pickled_state},
     {"constants.pkl", "this is a TorchScript file, not an exported program; use torch.export.export and torch.export.save"},
     {"data.pkl", "this is a torch.save file, not an exported program; use torch.export.export and torch.export.save"},
 };

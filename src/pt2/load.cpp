@@ -34,8 +34,11 @@ void check_schema_version(const json::Value& root) {
   const int64_t major = version.at("major").integer("major");
   const int64_t minor = version.at("minor").integer("minor");
   if (major == schema_major) return;
-  throw_unsupported(fmt::format("schema version {}.{} is {} than the version {} that is read; save the program with PyTorch 2.13", major,
-                                minor, major > schema_major ? "newer" : "older", schema_major));
+  const bool newer = major > schema_major;
+  throw_unsupported(
+      fmt::format("schema version {}.{} is {} than the version {} that is read; {}", major, minor, newer ? "newer" : "older", schema_major,
+                  newer ? "export the model with PyTorch 2.13"
+                        : "in PyTorch 2.13 run torch.export.save(torch.export.load('old.pt2'), 'new.pt2') and take the new file"));
 }
 
 void read_ranges(const json::Value& root, ExportedProgram& program) {

@@ -21,7 +21,7 @@ void check_ranges(const PreparedProgram::State& state) {
     if (!has_static_params(state, insertion)) continue;
     if (!is_calibrated(state, insertion.group)) {
       if (state.options.compat == Compat::torchao) {
-        state.warn(place_of(insertion) + ": never observed; its scale is 1");
+        state.warn({place_of(insertion) + ": never observed; its scale is 1", true});
         continue;
       }
       throw_bad_input(place_of(insertion) + ": never observed, so it has no scale; run at least one calibration sample first");

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "interpreter/constant_values.h"
+#include "ir/work.h"
 #include "quant/int32_sums.h"
 
 namespace intaglio {
@@ -102,8 +103,10 @@ class Keeper {
   void leave_in_float(const Layer& layer) {
     withdraw(layer.weight, layer.node);
     if (layer.dynamic) withdraw(layer.input, layer.node);
-    state_.warn(fmt::format("{}: stays in float, since its sums over {} products leave int32 at any fine enough scale; split the layer",
-                            describe(*layer.node), sums_length(*layer.node)));
+    state_.warn({fmt::format("{}: stays in float ({:.1f}% of the work), since its sums over {} products leave int32 at any fine enough "
+                             "scale; split the layer",
+                             describe(*layer.node), 100 * share_of_work(state_.program, {layer.node}), sums_length(*layer.node)),
+                 true});
   }
 
   static int64_t sums_length(const Node& node) {

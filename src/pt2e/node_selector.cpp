@@ -1,6 +1,11 @@
 #include <algorithm>
+#include <iterator>
 
+#include <fmt/format.h>
+#include <intaglio/error.h>
 #include <intaglio/pattern_quantizer.h>
+
+#include "decompose/regions.h"
 
 namespace intaglio {
 namespace {
@@ -57,6 +62,26 @@ bool NodeSelector::matches(const Node& node) const {
   return in_module(module_name, [](const std::string& name, const ModuleScope& scope) { return scope.path == name; }) &&
          in_module(module_glob, [](const std::string& glob, const ModuleScope& scope) { return glob_matches(glob, scope.path); }) &&
          in_module(module_type, [](const std::string& type, const ModuleScope& scope) { return type_matches(type, scope.type); });
+}
+
+std::string to_string(const NodeSelector& selector) {
+  std::string modules;
+  if (selector.module_name) modules = fmt::format("module '{}'", escaped(*selector.module_name));
+  else if (selector.module_glob) modules = fmt::format("module '{}'", escaped(*selector.module_glob));
+  if (selector.module_type)
+    modules += fmt::format("{}type '{}'", modules.empty() ? "every module of " : " of ", escaped(*selector.module_type));
+  const auto& op = selector.op ? selector.op : selector.op_family;
+  if (!op) return modules.empty() ? "every operator" : modules;
+  return fmt::format("every operator '{}'{}{}", escaped(*op), modules.empty() ? "" : " in ", modules);
+}
+
+std::vector<const Node*> matching_nodes(const Graph& graph, const NodeSelector& selector) {
+  std::vector<const Node*> nodes;
+  for (const Node* node : graph.node_list()) {
+    if (selector.matches(*node)) nodes.push_back(node);
+    for (const Graph* inside : subgraphs_of(*node)) std::ranges::copy(matching_nodes(*inside, selector), std::back_inserter(nodes));
+  }
+  return nodes;
 }
 
 }  // namespace intaglio

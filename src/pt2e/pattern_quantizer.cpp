@@ -226,6 +226,23 @@ void PatternQuantizer::annotate(const ExportedProgram& program, Annotations& ann
   };
   propagate(program, *table_, keeps_float, annotations);
   explain_the_rest(program, *table_, annotations);
+  ask_for_names(program, annotations);
+}
+
+void PatternQuantizer::ask_for_names(const ExportedProgram& program, Annotations& annotations) const {
+  const auto keeps_float = [](const std::vector<Choice>& choices, const Node& node) {
+    return std::ranges::any_of(choices, [&](const Choice& choice) { return !choice.config && choice.nodes.matches(node); });
+  };
+  for (const auto* choices : {&module_names_, &module_types_, &operators_})
+    for (const Choice& choice : *choices) {
+      std::vector<const Node*> nodes = matching_nodes(program.graph(), choice.nodes);
+      const bool is_known = !nodes.empty();
+      if (choice.config)
+        std::erase_if(nodes, [&](const Node* node) {
+          return (filter_ && !filter_(*node)) || keeps_float(module_names_, *node) || keeps_float(module_types_, *node);
+        });
+      if (!is_known || !nodes.empty()) annotations.ask({to_string(choice.nodes), std::move(nodes), choice.config.has_value()});
+    }
 }
 
 }  // namespace intaglio

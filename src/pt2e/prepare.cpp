@@ -13,6 +13,7 @@
 #include "pt2e/compute_in_float32.h"
 #include "pt2e/fold_batch_norm.h"
 #include "pt2e/prepared.h"
+#include "pt2e/requests.h"
 #include "pt2e/uncalibrated.h"
 
 namespace intaglio {
@@ -26,6 +27,11 @@ std::vector<const Value*> watched_values(const PreparedProgram::State& state) {
   return watched;
 }
 
+[[noreturn]] void refuse_float64(const std::string& place, const Value* value) {
+  throw_unsupported(
+      fmt::format("{}: '{}' is float64, and integer kernels stand beside float32; export `model.float()`", place, escaped(value->name())));
+}
+
 void check_targets(const PreparedProgram::State& state) {
   for (const Insertion& insertion : state.insertions.items)
     if (!is_floating(insertion.value->dtype()))
@@ -35,8 +41,7 @@ void check_targets(const PreparedProgram::State& state) {
     if (insertion.value->dtype() != DType::float64) continue;
     // The layer that is quantized, rather than what it reads.
     const bool of_layer = !insertion.of_output && !insertion.users.empty();
-    throw_unsupported(fmt::format("{}: '{}' is float64, and integer kernels stand beside float32; export `model.float()`",
-                                  of_layer ? describe(*insertion.users.front()) : place_of(insertion), escaped(insertion.value->name())));
+    refuse_float64(of_layer ? describe(*insertion.users.front()) : place_of(insertion), insertion.value);
   }
 }
 
@@ -49,16 +54,28 @@ std::string_view advice_for_subgraph(const Node& node) {
 
 // Observers stand in the program's own graph: what works inside a sub-graph stays in float.
 void warn_of_subgraphs(const PreparedProgram::State& state) {
-  uint64_t all = 0;
-  for (const Node* node : state.program.graph().node_list())
-    if (computes_on_floats(*node)) all = saturating_add(all, work_of(state.program, *node).amount);
   for (const Node* node : state.program.graph().node_list()) {
     const auto is_float = [](const Value* value) { return value->is_tensor() && is_floating(value->dtype()); };
     if (subgraphs_of(*node).empty() || std::ranges::none_of(node->outputs(), is_float)) continue;
-    const double share = static_cast<double>(work_of(state.program, *node).amount) / static_cast<double>(std::max<uint64_t>(all, 1));
-    state.warn(fmt::format("{}: {}, and stays in float ({:.1f}% of the work); {}", describe_region(*node), subgraph_refusal, 100 * share,
-                           advice_for_subgraph(*node)));
+    state.warn({fmt::format("{}: {}, and stays in float ({:.1f}% of the work); {}", describe_region(*node), subgraph_refusal,
+                            100 * share_of_work(state.program, {node}), advice_for_subgraph(*node)),
+                true});
   }
+}
+
+// The operator that does the most says why: a configuration that names nothing, no pattern, a form that no kernel takes.
+void warn_of_nothing(const PreparedProgram::State& state) {
+  const Node* largest = nullptr;
+  for (const Node* node : state.program.graph().node_list())
+    if (computes_on_floats(*node) && (largest == nullptr || work_of(state.program, *node).amount > work_of(state.program, *largest).amount))
+      largest = node;
+  if (largest != nullptr && largest->output()->dtype() == DType::float64) refuse_float64(describe(*largest), largest->output());
+  const std::string* reason = largest == nullptr ? nullptr : state.annotations.refusal(largest);
+  std::string why = "no operator computes on floats";
+  if (largest != nullptr)
+    why =
+        fmt::format("most of the work is {} ({})", describe(*largest), reason == nullptr ? "the quantizer does not annotate it" : *reason);
+  state.warn({fmt::format("the quantizer annotated nothing, and the program stays in float: {}", why), true});
 }
 
 }  // namespace
@@ -77,9 +94,9 @@ PreparedProgram prepare_pt2e(ExportedProgram program, const Quantizer& quantizer
   }
   // Before batch norms are folded: their products would be rounded to the narrow type.
   if (compute_in_float32(state->program, quantizer.widened_types()))
-    state->warn(
+    state->warn(std::string(
         "the program is in float16 or bfloat16 and is quantized as one in float32: what stays in float computes in float32, inputs and "
-        "outputs keep their types");
+        "outputs keep their types"));
   // Quantized weights must be those of deployment, where no batch norm is left.
   fold_batch_norm(state->program, options.compat);
   // The quantizer sees the folded program, and may rewrite it before it says what is quantized.
@@ -96,8 +113,8 @@ PreparedProgram prepare_pt2e(ExportedProgram program, const Quantizer& quantizer
   state->spreads = spreads_to_watch(*state);
   state->watched = watched_values(*state);
   warn_of_subgraphs(*state);
-  if (state->insertions.items.empty())
-    state->warn("the quantizer annotated nothing: the program stays in float; check its configuration and module names");
+  warn_of_requests(*state);
+  if (state->insertions.items.empty()) warn_of_nothing(*state);
   return PreparedProgram(std::move(state));
 }
 
@@ -108,6 +125,7 @@ PreparedProgram::~PreparedProgram() = default;
 
 const ExportedProgram& PreparedProgram::program() const { return state_->program; }
 size_t PreparedProgram::calibrated_samples() const { return state_->samples; }
+const std::vector<Tensor>& PreparedProgram::first_sample() const { return state_->first_sample; }
 
 std::vector<Tensor> PreparedProgram::operator()(const std::vector<Tensor>& inputs) {
   State& state = *state_;
@@ -127,7 +145,7 @@ std::vector<Tensor> PreparedProgram::operator()(const std::vector<Tensor>& input
     if (inputs[i].defined()) passed_on[i] = observe_value(state, user_inputs[i], inputs[i]).value_or(inputs[i]);
   std::vector<Tensor> outputs = state.interpreter->run(
       passed_on, [&](const Value* value, const Tensor& tensor) { return observe_value(state, value, tensor); }, &state.watched);
-  ++state.samples;
+  if (state.samples++ == 0) state.first_sample = inputs;
   if (every_state) observe_buffers(state);
   return outputs;
 }

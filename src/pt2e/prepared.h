@@ -28,13 +28,14 @@ struct PreparedProgram::State {
   Insertions insertions;
   std::vector<ObservedGroup> groups;  // of specs.groups
   size_t samples = 0;
+  std::vector<Tensor> first_sample;
   bool constants_observed = false;
   Spreads spreads;                           // of what `spreads_to_watch` names
   std::vector<const Value*> watched;         // values of nodes that have observers or whose spread is asked for
   std::unique_ptr<Interpreter> interpreter;  // made at the first call; refers to `program`
 
-  void warn(const std::string& message) const {
-    if (options.warn) options.warn(message);
+  void warn(const Warning& warning) const {
+    if (options.warn) options.warn(warning);
   }
 };
 

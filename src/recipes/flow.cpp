@@ -6,13 +6,15 @@
 
 #include "pt2e/uncalibrated.h"
 #include "qdq/op_table.h"
+#include "recipes/breaches.h"
 
 namespace intaglio {
 namespace {
 
 class Flow {
  public:
-  Flow(ExportedProgram program, const Recipe& recipe, const FlowOptions& options) : recipe_(recipe), options_(options) {
+  Flow(ExportedProgram program, const Recipe& recipe, const FlowOptions& options)
+      : recipe_(recipe), options_(options), breaches_(options.warn, options.strict) {
     result_.program = std::move(program);
   }
 
@@ -22,7 +24,10 @@ class Flow {
     for (const RecipeStep& step : recipe_.steps) std::visit(*this, step);
     for (const Node* node : result_.program.graph().node_list()) result_.quantized_tensors += qdq::is_dequantize(*node);
     if (result_.quantized_tensors == 0)
-      warn(fmt::format("recipe '{}' quantized nothing in {}: no operator matched its rules", recipe_.info.name, escaped(source)));
+      breaches_.sink()({fmt::format("recipe '{}' quantized nothing in {}; `inspect` with it says why of each operator", recipe_.info.name,
+                                    escaped(source)),
+                        true});
+    breaches_.settle();
     return std::move(result_);
   }
 
@@ -36,6 +41,7 @@ class Flow {
     done("prepare");
     if (options_.calibrate) options_.calibrate(prepared);
     result_.calibration_samples += prepared.calibrated_samples();
+    if (result_.first_sample.empty()) result_.first_sample = prepared.first_sample();
     done("calibrate");
     result_.program = options_.allow_uncalibrated ? convert_uncalibrated(std::move(prepared)) : convert_pt2e(std::move(prepared));
     done("convert");
@@ -47,22 +53,20 @@ class Flow {
     const std::string source = result_.program.source;
     try {
       return prepare_pt2e(std::move(result_.program), *step.quantizer,
-                          {.compat = step.compat, .threads = options_.threads, .warn = options_.warn});
+                          {.compat = step.compat, .threads = options_.threads, .warn = breaches_.sink()});
     } catch (const Error& error) {
       if (source.empty()) throw;
       throw error.with_context(escaped(source));
     }
   }
 
-  void warn(const std::string& message) const {
-    if (options_.warn) options_.warn(message);
-  }
   void done(std::string_view step) const {
     if (options_.observe) options_.observe(step);
   }
 
   const Recipe& recipe_;
   const FlowOptions& options_;
+  Breaches breaches_;
   FlowResult result_;
 };
 
@@ -102,7 +106,13 @@ void calibrate(PreparedProgram& prepared, const SampleSource& samples, const std
     const Sample sample = samples.load(i);
     try {
       prepared(sample.inputs);
-    } catch (const Error& error) { throw error.with_context(escaped(sample.file.string())); }
+    } catch (const Error& error) {
+      // What cannot be run at all is no fault of the sample.
+      const std::string& program = prepared.program().source;
+      if (error.kind() != ErrorKind::unsupported) throw error.with_context(escaped(sample.file.string()));
+      if (program.empty()) throw;
+      throw error.with_context(escaped(program));
+    }
     if (advance) advance();
   }
 }

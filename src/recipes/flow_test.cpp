@@ -8,6 +8,8 @@
 namespace intaglio {
 namespace {
 
+using test::ProgramBuilder;
+
 // Quantizes the result of every op of one name.
 class OneOpQuantizer : public Quantizer {
  public:
@@ -62,7 +64,34 @@ TEST(Flow, NothingQuantizedIsAWarning) {
   std::vector<std::string> warnings;
   FlowOptions options = {.warn = [&](const std::string& warning) { warnings.push_back(warning); }};
   run_recipe(relu(), quantizing("aten.exp.default"), options);
-  EXPECT_EQ(warnings.back(), "recipe 'test' quantized nothing in model.pt2: no operator matched its rules");
+  EXPECT_EQ(warnings.back(), "recipe 'test' quantized nothing in model.pt2; `inspect` with it says why of each operator");
+}
+
+TEST(Flow, StrictMakesItAnErrorOfOneLine) {
+  FlowOptions options = {.strict = true};
+  try {
+    run_recipe(relu(), quantizing("aten.exp.default"), options);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::unsupported);
+    EXPECT_NE(std::string_view(error.what()).find("quantized nothing in model.pt2"), std::string_view::npos);
+  }
+}
+
+TEST(Flow, WhatCannotBeRunIsTheProgramsFault) {
+  ProgramBuilder b;
+  Value* x = b.input("x", {2});
+  ExportedProgram program =
+      b.finish({b.call("aten.relu.default", {{"self", b.raw("mine.op.default", {{"x", x}}, {{2}}).output(0)}}, {2}, "y")});
+  program.source = "model.pt2";
+  PreparedProgram prepared = prepare_pt2e(std::move(program), OneOpQuantizer("aten.relu.default"));
+  const std::filesystem::path file = std::filesystem::path(::testing::TempDir()) / "flow_sample.npy";
+  write_npy(file, Tensor::of<float>({1, 2}, {2}));
+  const SampleSource samples(file, input_slots(prepared.program()));
+  try {
+    calibrate(prepared, samples);
+    FAIL();
+  } catch (const Error& error) { EXPECT_TRUE(std::string_view(error.what()).starts_with("model.pt2: mine.op.default")) << error.what(); }
 }
 
 TEST(Flow, WithoutSamplesOnlyExplanationsGoOn) {

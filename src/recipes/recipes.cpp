@@ -1,6 +1,7 @@
 #include <intaglio/recipes.h>
 
 #include <algorithm>
+#include <cctype>
 #include <numeric>
 
 #include <fmt/format.h>
@@ -26,12 +27,43 @@ size_t edit_distance(std::string_view a, std::string_view b) {
   return row.back();
 }
 
+// The parts of a name between underscores.
+std::vector<std::string> words_of(std::string_view name) {
+  std::vector<std::string> words(1);
+  for (const char c : name) {
+    if (c == '_' || c == '-' || c == ' ') words.emplace_back();
+    else words.back() += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  }
+  return words;
+}
+
+// How much of what was asked for a name leaves out: words that it has not, or has only misspelt. `xnnpack_int8` asks for int8, which
+// says more than that `xnnpack_fp32` is as long.
+size_t missing_meaning(const std::vector<std::string>& asked, std::string_view name) {
+  const std::vector<std::string> words = words_of(name);
+  size_t missing = 0;
+  for (const std::string& word : asked) {
+    size_t nearest = word.size();
+    for (const std::string& other : words) nearest = std::min(nearest, edit_distance(word, other));
+    missing += nearest;
+  }
+  return missing;
+}
+
 [[noreturn]] void unknown_recipe(const std::string& name, const std::vector<RecipeInfo>& known) {
-  const auto nearest = std::min_element(known.begin(), known.end(), [&](const RecipeInfo& a, const RecipeInfo& b) {
-    return edit_distance(name, a.name) < edit_distance(name, b.name);
-  });
-  throw_usage(fmt::format("unknown recipe '{}'; did you mean '{}'? `intaglio recipes` lists them, and a recipe file ends in .json",
-                          escaped(name), nearest->name));
+  const std::vector<std::string> asked = words_of(name);
+  size_t least = SIZE_MAX;
+  for (const RecipeInfo& recipe : known) least = std::min(least, missing_meaning(asked, recipe.name));
+  std::vector<std::pair<size_t, std::string>> nearest;
+  for (const RecipeInfo& recipe : known)
+    if (missing_meaning(asked, recipe.name) == least) nearest.emplace_back(edit_distance(name, recipe.name), recipe.name);
+  std::ranges::stable_sort(nearest, {}, &std::pair<size_t, std::string>::first);
+  constexpr size_t most = 4;
+  std::vector<std::string> shown;
+  for (const auto& [distance, recipe] : nearest)
+    if (shown.size() < most) shown.push_back(fmt::format("'{}'", recipe));
+  throw_usage(fmt::format("unknown recipe '{}'; did you mean {}? `intaglio recipes` lists them, and a recipe file ends in .json",
+                          escaped(name), fmt::join(shown, " or ")));
 }
 
 RecipeInfo info_of(const Backend& backend, const BackendRecipe& row) {

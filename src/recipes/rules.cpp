@@ -33,6 +33,17 @@ void RuleQuantizer::annotate(const ExportedProgram& program, Annotations& annota
     });
     quantizer.annotate(program, annotations);
   }
+  for (const RecipeRule& rule : rules_) {
+    if (rule.match == NodeSelector{}) continue;
+    std::vector<const Node*> nodes = matching_nodes(program.graph(), rule.match);
+    const bool is_known = !nodes.empty();
+    // Of those inside sub-graphs no rule decides.
+    std::erase_if(nodes, [&](const Node* node) {
+      const auto found = deciding.find(node);
+      return found != deciding.end() && found->second != &rule;
+    });
+    if (!is_known || !nodes.empty()) annotations.ask({to_string(rule.match), std::move(nodes), rule.config.has_value()});
+  }
 }
 
 }  // namespace intaglio

@@ -16,25 +16,78 @@
 
 #include "base/leftovers.h"
 #include "base/mapped_file.h"
+#include "recipes/run_values.h"
 #include "report/slots.h"
 #include "runtime/runtime.h"
 
 namespace intaglio {
 namespace {
 
+// The user inputs of a `.pt2` with the numbers that the exporter fixed, which are inputs of its `.pte` nevertheless.
+class ProgramInputs {
+ public:
+  ProgramInputs() = default;
+  explicit ProgramInputs(const ExportedProgram& program) {
+    std::vector<InputSlot> free = input_slots(program);
+    auto next = free.begin();
+    for (const Tensor& literal : with_literals(program, std::vector<Tensor>(free.size()))) {
+      if (!literal.defined() && next != free.end()) slots_.push_back(std::move(*next++));
+      else slots_.push_back({.name = "", .scalar = true, .dtype = literal.dtype()});
+      literals_.push_back(literal);
+    }
+    name_literals(program);
+  }
+
+  const std::vector<InputSlot>& slots() const { return slots_; }
+
+  void complete(std::vector<Tensor>& inputs) const {
+    for (size_t i = 0; i < inputs.size() && i < literals_.size(); ++i) {
+      if (!literals_[i].defined()) continue;
+      if (inputs[i].defined() && inputs[i].item_as_double() != literals_[i].item_as_double())
+        throw_bad_input(fmt::format("input '{}' is {}, but the export fixed it to {}; leave it out, or export the model anew",
+                                    escaped(slots_[i].name), inputs[i].item_as_double(), literals_[i].item_as_double()));
+      inputs[i] = literals_[i];
+    }
+  }
+
+  std::vector<Tensor> without_literals(const std::vector<Tensor>& inputs) const {
+    std::vector<Tensor> free;
+    for (size_t i = 0; i < inputs.size(); ++i)
+      if (i >= literals_.size() || !literals_[i].defined()) free.push_back(inputs[i]);
+    return free;
+  }
+
+ private:
+  void name_literals(const ExportedProgram& program) {
+    size_t place = 0;
+    for (const InputSpec& spec : program.input_specs) {
+      if (spec.kind != InputSpec::Kind::user_input && spec.kind != InputSpec::Kind::literal_input) continue;
+      const Argument* literal = program.graph().literal_of(spec.value);
+      if (spec.value->kind() == ValueKind::none || (literal != nullptr && literal->is_none()) || place >= slots_.size()) continue;
+      if (slots_[place].name.empty()) slots_[place].name = spec.value->name();
+      ++place;
+    }
+  }
+
+  std::vector<InputSlot> slots_;
+  std::vector<Tensor> literals_;  // by slot, undefined where a sample fills it
+};
+
 class Pt2Executable : public Executable {
  public:
   Pt2Executable(const std::filesystem::path& path, const ExecutableOptions& options)
       : program_(load_exported_program(path)),
-        slots_(input_slots(program_)),
+        inputs_(program_),
         interpreter_(program_, {.threads = options.threads}),
         repetitions_(options.repetitions) {}
 
-  const std::vector<InputSlot>& slots() const override { return slots_; }
+  const std::vector<InputSlot>& slots() const override { return inputs_.slots(); }
+  void complete(std::vector<Tensor>& inputs) const override { inputs_.complete(inputs); }
   double milliseconds() const override { return milliseconds_; }
   std::string engine() const override { return "interpreter"; }
 
-  std::vector<Tensor> run(const std::vector<Tensor>& inputs) override {
+  std::vector<Tensor> run(const std::vector<Tensor>& all) override {
+    const std::vector<Tensor> inputs = inputs_.without_literals(all);
     std::vector<double> times;
     std::vector<Tensor> outputs;
     for (int i = 0; i <= repetitions_; ++i) {
@@ -50,29 +103,10 @@ class Pt2Executable : public Executable {
 
  private:
   ExportedProgram program_;
-  std::vector<InputSlot> slots_;
+  ProgramInputs inputs_;
   Interpreter interpreter_;
   int repetitions_;
   double milliseconds_ = 0;
-};
-
-runtime::RunValue to_run_value(const Tensor& tensor, const runtime::ValueInfo& info) {
-  if (!tensor.defined()) return std::monostate{};
-  switch (info.kind) {
-    case runtime::ValueKind::integer: return tensor.item_as_int();
-    case runtime::ValueKind::floating: return tensor.item_as_double();
-    case runtime::ValueKind::boolean: return tensor.item_as_int() != 0;
-    default: return tensor;
-  }
-}
-
-struct ToTensor {
-  Tensor operator()(std::monostate) const { return {}; }
-  Tensor operator()(const Tensor& tensor) const { return tensor; }
-  Tensor operator()(int64_t number) const { return Tensor::scalar(number); }
-  Tensor operator()(double number) const { return Tensor::scalar(number); }
-  Tensor operator()(bool flag) const { return Tensor::scalar(flag); }
-  Tensor operator()(const std::string&) const { throw_unsupported("an output of the program is a text, which no array file can hold"); }
 };
 
 class PteExecutable : public Executable {
@@ -88,15 +122,7 @@ class PteExecutable : public Executable {
   std::string engine() const override { return "ExecuTorch runtime"; }
 
   std::vector<Tensor> run(const std::vector<Tensor>& inputs) override {
-    std::vector<runtime::RunValue> values;
-    size_t next = 0;
-    for (const runtime::ValueInfo& info : method_.inputs) {
-      if (info.kind == runtime::ValueKind::none) values.emplace_back();
-      else if (next < inputs.size()) values.push_back(to_run_value(inputs[next++], info));
-    }
-    std::vector<Tensor> outputs;
-    for (const runtime::RunValue& value : runner_.run(values, repetitions_)) outputs.push_back(std::visit(ToTensor{}, value));
-    return outputs;
+    return to_tensors(runner_.run(to_run_values(method_, inputs), repetitions_));
   }
 
  private:
@@ -128,13 +154,7 @@ class DeployedExecutable : public Executable {
  public:
   DeployedExecutable(const std::filesystem::path& path, const ExecutableOptions& options) {
     ExportedProgram program = load_exported_program(path);
-    slots_ = input_slots(program);
-    for (const InputSpec& spec : program.input_specs) {
-      if (spec.kind != InputSpec::Kind::user_input && spec.kind != InputSpec::Kind::literal_input) continue;
-      const Argument* literal = program.graph().literal_of(spec.value);
-      if (spec.value->kind() != ValueKind::none && (literal == nullptr || !literal->is_none()))
-        literals_.push_back(literal_tensor(spec.value->name(), literal));
-    }
+    inputs_ = ProgramInputs(program);
     const ScratchFolder folder;
     const std::filesystem::path pte = folder.path() / "deployed.pte";
     PartitionerList partitioners;
@@ -145,34 +165,16 @@ class DeployedExecutable : public Executable {
     deployed_ = std::make_unique<PteExecutable>(pte, options);
   }
 
-  const std::vector<InputSlot>& slots() const override { return slots_; }
+  const std::vector<InputSlot>& slots() const override { return inputs_.slots(); }
+  void complete(std::vector<Tensor>& inputs) const override { inputs_.complete(inputs); }
   double milliseconds() const override { return deployed_->milliseconds(); }
   std::string engine() const override { return deployed_->engine() + ", lowered to " + backend_.title; }
 
-  std::vector<Tensor> run(const std::vector<Tensor>& inputs) override {
-    std::vector<Tensor> all = literals_;
-    auto next = inputs.begin();
-    for (Tensor& tensor : all)
-      if (!tensor.defined() && next != inputs.end()) tensor = *next++;
-    return deployed_->run(all);
-  }
+  std::vector<Tensor> run(const std::vector<Tensor>& inputs) override { return deployed_->run(inputs); }
 
  private:
-  // A number that the exported program is fixed to is an input of the `.pte` nevertheless.
-  static Tensor literal_tensor(const std::string& name, const Argument* literal) {
-    if (literal == nullptr) return {};
-    if (const auto* number = literal->get_if<int64_t>()) return Tensor::scalar(*number);
-    if (const auto* number = literal->get_if<double>()) return Tensor::scalar(*number);
-    if (const auto* flag = literal->get_if<bool>()) return Tensor::scalar(*flag);
-    throw_unsupported(
-        fmt::format("input '{}' is fixed to something that is no number, which the runtime cannot be given; "
-                    "run the program with --numerics as_written",
-                    escaped(name)));
-  }
-
   const Backend& backend_ = backends().front();
-  std::vector<InputSlot> slots_;
-  std::vector<Tensor> literals_;  // one for each input of the `.pte`, undefined where a sample fills it
+  ProgramInputs inputs_;
   std::unique_ptr<PteExecutable> deployed_;
 };
 

@@ -29,7 +29,11 @@ class Executable {
   static std::unique_ptr<Executable> open(const std::filesystem::path& path, const ExecutableOptions& options = {});
   virtual ~Executable() = default;
 
+  // What a sample may hold; a `.pt2` also has slots for the numbers that its export fixed.
   virtual const std::vector<InputSlot>& slots() const = 0;
+  // Puts the numbers that a sample leaves out in their places, where this side knows them. Bad-input error for a number other
+  // than the one that the export fixed.
+  virtual void complete(std::vector<Tensor>&) const {}
   // Flattened user outputs, scalars 0-d, None undefined.
   virtual std::vector<Tensor> run(const std::vector<Tensor>& inputs) = 0;
   // Milliseconds of the last run: the median of its repetitions.

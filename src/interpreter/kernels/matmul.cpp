@@ -66,8 +66,8 @@ Tensor affine(Call& call, const Tensor& x, const Tensor& b, bool constant_b, con
   const float* bias_data = bias != nullptr ? flat_bias.data<float>() : nullptr;
   call.require(b.size(0) > 0, "a product over nothing");
   const Tensor a = readable_matrix(call, x);
-  const bool large = is_large_weight(b), packed = constant_b && !large;
-  const Tensor weight = packed ? b : readable_matrix(call, large ? b.for_one_use() : b);
+  const bool in_place = is_large_weight(b) || !call.context().keep_packed_weights, packed = constant_b && !in_place;
+  const Tensor weight = packed ? b : readable_matrix(call, in_place ? b.for_one_use() : b);
   const int64_t chunk = rows > 2 * rows_per_call ? rows_per_call : rows;
   GemmState& state = call.state<GemmState>();
   const auto entry_of = [&](int64_t count) {

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "interpreter/kernel_table.h"
+#include "interpreter/row_math.h"
 #include "interpreter/strided.h"
 
 namespace intaglio::interp {

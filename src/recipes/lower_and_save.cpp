@@ -1,0 +1,55 @@
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <intaglio/check.h>
+#include <intaglio/error.h>
+
+#include "edge/stranded.h"
+#include "recipes/agreement.h"
+#include "recipes/breaches.h"
+
+namespace intaglio {
+
+std::vector<Agreement> lower_and_save(std::vector<std::pair<std::string, ExportedProgram>> methods, const PartitionerList& partitioners,
+                                      const std::filesystem::path& path, const SaveOptions& options) {
+  const auto done = [&](std::string_view step) {
+    if (options.observe) options.observe(step);
+  };
+  Breaches breaches(options.warn, options.strict);
+  std::vector<ComparedMethod> compared;
+  if (options.compare)
+    for (const auto& [name, program] : methods) compared.push_back({name, program.clone()});
+  EdgeProgram edge = to_edge_transform_and_lower(
+      std::move(methods), partitioners, {.threads = options.threads, .observe = options.observe_lowering, .warn = breaches.sink()});
+  // Without a backend nothing can be inside a delegate.
+  if (!partitioners.items().empty())
+    for (const EdgeMethod& method : edge.methods)
+      if (const std::string line = stranded_quantization(method); !line.empty()) breaches.sink()({line, true});
+  if (options.inspect) options.inspect(edge);
+  done("lower");
+  breaches.settle();
+
+  std::vector<Agreement> agreements;
+  const ExecutorchProgram program = std::move(edge).to_executorch({.threads = options.threads});
+  program.save(path, [&](const std::filesystem::path& written) {
+    done("write");
+    for (const ComparedMethod& method : compared) {
+      agreements.push_back(agreement_of(written, method, options.sample, options.threads));
+      if (!agreements.back().breach.empty()) breaches.sink()({agreements.back().breach, true});
+    }
+    if (options.compare) done("check");
+    breaches.settle();
+  });
+  done("write");
+  return agreements;
+}
+
+std::vector<Agreement> lower_and_save(ExportedProgram program, const PartitionerList& partitioners, const std::filesystem::path& path,
+                                      const SaveOptions& options) {
+  std::vector<std::pair<std::string, ExportedProgram>> methods;
+  methods.emplace_back("forward", std::move(program));
+  return lower_and_save(std::move(methods), partitioners, path, options);
+}
+
+}  // namespace intaglio
