@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <intaglio/partitioner.h>
+#include <intaglio/runtime_version.h>
 
 #pragma GCC visibility push(default)
 
@@ -23,6 +24,9 @@ struct ExecutorchOptions {
   int threads = 0;          // as LowerOptions::threads
   bool plan_inputs = true;  // memory for inputs and outputs is planned inside the program
   bool plan_outputs = true;
+  // The oldest release that is to run the file: unsupported error for a kernel that it does not have. Partitioners have an
+  // option of their own for the nodes of their delegates.
+  RuntimeVersion runtime = newest_runtime;
 };
 
 // What did not go to a delegate, and why.
@@ -38,14 +42,18 @@ struct LeftoverOp {
 class ExecutorchProgram {
  public:
   // `partitioners` check the payloads in the written file.
-  ExecutorchProgram(Blob file, PartitionerList partitioners) : file_(std::move(file)), partitioners_(std::move(partitioners)) {}
+  ExecutorchProgram(Blob file, PartitionerList partitioners, RuntimeNeeds needs)
+      : file_(std::move(file)), partitioners_(std::move(partitioners)), needs_(std::move(needs)) {}
   // Writes beside the target, verifies the whole file, renames.
   void save(const std::filesystem::path& path) const;
   std::vector<std::byte> bytes() const;
+  // Of its kernels and delegates.
+  const RuntimeNeeds& runtime_needs() const { return needs_; }
 
  private:
   Blob file_;
   PartitionerList partitioners_;
+  RuntimeNeeds needs_;
 };
 
 // A program in the edge dialect with its delegates taken out.

@@ -5,6 +5,7 @@
 
 #include "cli/explanation_text.h"
 #include "cli/flow.h"
+#include "cli/inspect_json.h"
 #include "cli/step_dump.h"
 
 namespace intaglio::cli {
@@ -20,7 +21,8 @@ void build(const FlowArguments& options, const std::string& dump_folder, const C
                                                  {.threads = common.threads, .observe = dump.observer(), .warn = warn});
   clock.step("lower");
   Json lowering = lowering_json(edge);
-  std::move(edge).to_executorch({.threads = common.threads}).save(options.out);
+  const ExecutorchProgram program = std::move(edge).to_executorch({.threads = common.threads, .runtime = runtime_of(flow.recipe.settings)});
+  program.save(options.out);
   clock.step("write");
 
   const uint64_t bytes = std::filesystem::file_size(options.out);
@@ -28,13 +30,14 @@ void build(const FlowArguments& options, const std::string& dump_folder, const C
   if (common.json) {
     Json result = flow_json("intaglio.build/1", options, flow, bytes, clock);
     result["methods"] = std::move(lowering);
+    result["runtime"] = runtime_json(program.runtime_needs());
     return print(result);
   }
   if (common.quiet) return;
   fmt::print("{} -> {}: {} in {:.2f} s\n", options.model, options.out, bytes_text(bytes), clock.total_seconds());
   if (!flow.recipe.steps.empty()) fmt::print("{}\n", quantization_text(options, flow));
   fmt::print("{}", lowering_text(lowering, fmt::format("intaglio inspect {} --recipe {} --verbose", options.model, options.recipe)));
-  fmt::print("steps: {}\n", clock.to_text());
+  fmt::print("{}steps: {}\n", runtime_text(program.runtime_needs()), clock.to_text());
 }
 
 }  // namespace

@@ -96,6 +96,8 @@ Json flow_json(const char* schema, const FlowArguments& arguments, const Flow& f
   return result;
 }
 
+std::string runtime_text(const RuntimeNeeds& needs) { return needs.since_from_file() == oldest_runtime ? "" : to_string(needs) + "\n"; }
+
 Json lowering_json(const EdgeProgram& edge) {
   Json methods = Json::array();
   for (const EdgeMethod& method : edge.methods) {

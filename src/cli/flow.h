@@ -50,6 +50,9 @@ void require_extension(const std::string& path, const char* extension, const cha
 // Warnings go to stderr as they are, unless --json collects them or --quiet silences them.
 void print_warnings(const std::vector<std::string>& warnings, const CommonOptions& common);
 
+// A line of what a written file needs; "" when every runtime has it.
+std::string runtime_text(const RuntimeNeeds& needs);
+
 // What a lowered program consists of: `methods` of the JSON documents.
 Json lowering_json(const EdgeProgram& edge);
 

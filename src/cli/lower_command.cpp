@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <memory>
 
 #include <fmt/format.h>
@@ -8,6 +9,7 @@
 
 #include "cli/explanation_text.h"
 #include "cli/flow.h"
+#include "cli/inspect_json.h"
 #include "cli/step_dump.h"
 
 namespace intaglio::cli {
@@ -17,7 +19,8 @@ struct LowerArguments {
   std::vector<std::string> models;  // A.pt2, or name=A.pt2 for several methods
   std::string out;
   std::vector<std::string> backends;
-  std::string compat = "intaglio";
+  std::string compat;
+  std::vector<std::string> settings;  // key=value
   std::string dump;
 };
 
@@ -36,10 +39,20 @@ std::vector<std::pair<std::string, ExportedProgram>> load_methods(const std::vec
   return methods;
 }
 
+// Of every backend alike; --compat is the short form of one of them.
+RecipeSettings settings_of(const LowerArguments& arguments) {
+  RecipeSettings settings = parse_settings(arguments.settings);
+  if (!arguments.compat.empty() && !settings.emplace("compat", arguments.compat).second)
+    throw_usage("--compat and --set compat=... are one setting: give one of them");
+  return settings;
+}
+
 void lower(const LowerArguments& arguments, const CommonOptions& common) {
   require_extension(arguments.out, ".pte", "the output of `lower`");
   PartitionerList partitioners;
-  for (const std::string& backend : arguments.backends) add_backend(partitioners, backend, {{"compat", arguments.compat}});
+  RuntimeVersion runtime = newest_runtime;
+  for (const std::string& backend : arguments.backends)
+    runtime = std::min(runtime, add_backend(partitioners, backend, settings_of(arguments)));
   StepClock clock;
   std::vector<std::pair<std::string, ExportedProgram>> methods = load_methods(arguments.models);
   const std::string first_model = methods.front().second.source;
@@ -51,7 +64,8 @@ void lower(const LowerArguments& arguments, const CommonOptions& common) {
       to_edge_transform_and_lower(std::move(methods), partitioners, {.threads = common.threads, .observe = dump.observer(), .warn = warn});
   clock.step("lower");
   Json lowering = lowering_json(edge);
-  std::move(edge).to_executorch({.threads = common.threads}).save(arguments.out);
+  const ExecutorchProgram program = std::move(edge).to_executorch({.threads = common.threads, .runtime = runtime});
+  program.save(arguments.out);
   clock.step("write");
 
   const uint64_t bytes = std::filesystem::file_size(arguments.out);
@@ -62,14 +76,15 @@ void lower(const LowerArguments& arguments, const CommonOptions& common) {
     result["output"] = arguments.out;
     result["bytes"] = bytes;
     result["methods"] = std::move(lowering);
+    result["runtime"] = runtime_json(program.runtime_needs());
     result["steps"] = clock.to_json();
     result["warnings"] = warnings;
     return print(result);
   }
   if (common.quiet) return;
   const std::string hint = fmt::format("intaglio inspect {} --backend {} --verbose", first_model, arguments.backends.front());
-  fmt::print("{}: {} in {:.2f} s\n{}steps: {}\n", arguments.out, bytes_text(bytes), clock.total_seconds(), lowering_text(lowering, hint),
-             clock.to_text());
+  fmt::print("{}: {} in {:.2f} s\n{}{}steps: {}\n", arguments.out, bytes_text(bytes), clock.total_seconds(), lowering_text(lowering, hint),
+             runtime_text(program.runtime_needs()), clock.to_text());
 }
 
 }  // namespace
@@ -87,6 +102,7 @@ void add_lower(CLI::App& app, CommonOptions& common) {
       ->allow_extra_args(false);
   command->add_option("--compat", arguments->compat, "torchao: lower exactly as ExecuTorch does, its losses included")
       ->check(CLI::IsMember({"intaglio", "torchao"}));
+  command->add_option("--set", arguments->settings, "a setting of the backends, key=value")->allow_extra_args(false);
   command->add_option("--dump", arguments->dump, "a folder for the program after each step of lowering, as text");
   command->callback([arguments, &common] { lower(*arguments, common); });
 }

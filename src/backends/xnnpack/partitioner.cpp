@@ -84,19 +84,19 @@ void infer_symbolic_view_sizes(ExportedProgram& program) {
 
 bool XnnpackPartitioner::keeps(const ExportedProgram& program, const Node& node) const {
   if (std::ranges::find(kept_ops, node.op().name()) == std::end(kept_ops)) return false;
-  const Features features = Features::of(options_.compat);
+  const Features features = Features::of(options_);
   return !common::first_broken(find_rule(node)->constraints, RuleContext{ProgramFacts(program), node, features});
 }
 
 void XnnpackPartitioner::transform(ExportedProgram& program) const {
   common::give_each_reader_its_own_source(program);
   common::give_each_reader_its_own_dynamic_chain(program);
-  if (Features::of(options_.compat).checked_sums) read_float_where_sums_wrap(program);
-  if (Features::of(options_.compat).symbolic_views) infer_symbolic_view_sizes(program);
+  if (Features::of(options_).checked_sums) read_float_where_sums_wrap(program);
+  if (Features::of(options_).symbolic_views) infer_symbolic_view_sizes(program);
 }
 
 PartitionResult XnnpackPartitioner::partition(const ExportedProgram& program) const {
-  const Features features = Features::of(options_.compat);
+  const Features features = Features::of(options_);
   const ProgramFacts facts(program);
   const Verdicts verdicts{facts, features};
   common::Candidates candidates = common::find_candidates(program, [&](const Node& node) { return verdicts.refusal(node); });
