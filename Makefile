@@ -2,7 +2,7 @@
 # make demo       the main job on the digits example (MODEL=efficientnet_lite0: on ImageNet weights and photographs)
 # make test       unit, golden, command-line and oracle tests
 # make format     writes every C++ file in the style that .ci/run asks for
-# make nightly    the long proofs: all oracle comparisons, long fuzzing, sanitizer builds (STAGE=fuzz: one of them)
+# make nightly    the long proofs: all oracle comparisons, older runtimes, long fuzzing, sanitizer builds (STAGE=fuzz: one of them)
 # make bench      our figures beside the oracle's; writes bench/README.md's tables
 #
 # Each target installs what it needs: Debian packages (root or sudo), the ExecuTorch SDK and, for tests and

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """Writes src/pte/kernel_table.inc: every kernel the ExecuTorch wheel registers, with its argument schema.
 
-A row is KERNEL(group, "kernel name.overload", "functional op it serves or empty", "schema").
+A row is KERNEL(group, first release that has it, "kernel name.overload", "functional op it serves or empty", "schema").
+Releases come from tests/records/runtime_versions.json.
 Run with the oracle venv's python from the root of the repository; the result is committed.
 """
 
+import json
 import pathlib
 import re
 
@@ -85,6 +87,7 @@ def main():
     quantized = (WHEEL / "kernels/quantized/quantized.yaml").read_text()
     quantized_names = set(re.findall(r"func: ([\w:.]+)\(", quantized))
 
+    since = json.loads((ROOT / "tests/records/runtime_versions.json").read_text())["kernels"]
     rows = []
     for key in kernels:
         group = group_of(key, quantized_names)
@@ -98,7 +101,7 @@ def main():
         schema = schema_text(key)
         name = names[0] if names else ""
         schema = schema.replace("\\", "\\\\").replace('"', '\\"')
-        rows.append(f'KERNEL({group}, "{key}", "{name}", "{schema}")')
+        rows.append(f'KERNEL({group}, v{since.get(key, "1.0").replace(".", "_")}, "{key}", "{name}", "{schema}")')
     target = ROOT / "src/pte/kernel_table.inc"
     target.write_text(f"// Made by tools/make_kernel_table.py from the executorch wheel and torch {torch.__version__}. Do not edit.\n"
                       + "\n".join(rows) + "\n")

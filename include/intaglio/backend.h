@@ -15,6 +15,7 @@
 #include <intaglio/partitioner.h>
 #include <intaglio/pattern_quantizer.h>
 #include <intaglio/pt2e.h>
+#include <intaglio/runtime_version.h>
 #include <intaglio/settings.h>
 
 #pragma GCC visibility push(default)
@@ -65,6 +66,7 @@ struct DecodedNode {
 struct DecodedPayload {
   std::vector<DecodedNode> nodes;  // in execution order
   size_t fused_clamps = 0;         // nodes that took in an activation
+  RuntimeNeeds needs;              // `from_file` as if the payload were freed once it is compiled
 };
 
 // ---- the row
@@ -108,6 +110,15 @@ inline Setting compat_setting() {
           {"intaglio", "torchao"}};
 }
 inline Compat compat_of(const SettingValues& settings) { return settings.word("compat") == "torchao" ? Compat::torchao : Compat::intaglio; }
+
+// `runtime=1.0|...|1.5`: the oldest release that must run the file.
+inline Setting runtime_setting() {
+  return {"runtime", Setting::Type::word, name(newest_runtime), "the oldest ExecuTorch that is to run the file", runtime_version_names()};
+}
+// The newest one where there is no such setting.
+inline RuntimeVersion runtime_of(const SettingValues& settings) {
+  return settings.has("runtime") ? runtime_version(settings.word("runtime")) : newest_runtime;
+}
 
 }  // namespace intaglio
 

@@ -49,12 +49,14 @@ std::string to_string(const Agreement& agreement);
 struct SaveOptions {
   int threads = 0;
   bool strict = false;
-  bool compare = true;  // run the file
+  RuntimeVersion runtime = newest_runtime;  // the oldest that is to run the file: ExecutorchOptions::runtime
+  bool compare = true;                      // run the file
   // Inputs to run it on, one tensor for each user input; empty: random ones are drawn.
   std::vector<Tensor> sample;
   WarningSink warn;
   std::function<void(std::string_view step, const ExportedProgram&)> observe_lowering;  // LowerOptions::observe
   std::function<void(const EdgeProgram&)> inspect;                                      // the lowered program, before it is written
+  std::function<void(const RuntimeNeeds&)> inspect_needs;                               // of the file
   std::function<void(std::string_view step)> observe;                                   // after each step: "lower", "write", "check"
 };
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <intaglio/partitioner.h>
+#include <intaglio/runtime_version.h>
 #include <intaglio/warning.h>
 
 #pragma GCC visibility push(default)
@@ -24,6 +25,9 @@ struct ExecutorchOptions {
   int threads = 0;          // as LowerOptions::threads
   bool plan_inputs = true;  // memory for inputs and outputs is planned inside the program
   bool plan_outputs = true;
+  // The oldest release that is to run the file: unsupported error for a kernel that it does not have. Partitioners have an
+  // option of their own for the nodes of their delegates.
+  RuntimeVersion runtime = newest_runtime;
 };
 
 // What did not go to a delegate, and why.
@@ -39,16 +43,20 @@ struct LeftoverOp {
 class ExecutorchProgram {
  public:
   // `partitioners` check the payloads in the written file.
-  ExecutorchProgram(Blob file, PartitionerList partitioners) : file_(std::move(file)), partitioners_(std::move(partitioners)) {}
+  ExecutorchProgram(Blob file, PartitionerList partitioners, RuntimeNeeds needs)
+      : file_(std::move(file)), partitioners_(std::move(partitioners)), needs_(std::move(needs)) {}
   // Writes beside the target, verifies the whole file, renames.
   void save(const std::filesystem::path& path) const { save(path, {}); }
   // `inspect` sees the whole file before it takes the target's place; what it throws leaves the target as it was.
   void save(const std::filesystem::path& path, const std::function<void(const std::filesystem::path& written)>& inspect) const;
   std::vector<std::byte> bytes() const;
+  // Of its kernels and delegates.
+  const RuntimeNeeds& runtime_needs() const { return needs_; }
 
  private:
   Blob file_;
   PartitionerList partitioners_;
+  RuntimeNeeds needs_;
 };
 
 // A program in the edge dialect with its delegates taken out.

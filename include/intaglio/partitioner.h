@@ -12,6 +12,7 @@
 
 #include <intaglio/blob.h>
 #include <intaglio/program.h>
+#include <intaglio/runtime_version.h>
 
 #pragma GCC visibility push(default)
 
@@ -35,6 +36,8 @@ struct Delegate {
   std::vector<CompileSpec> compile_specs;
   std::vector<NamedData> named_data;
   uint64_t input_slack = 0;                  // bytes that its runtime may read behind each of its inputs
+  bool inside_program = false;               // the payload stays in memory as long as the program, not until it is compiled
+  RuntimeNeeds needs;                        // of its nodes
   std::unique_ptr<ExportedProgram> program;  // for `inspect` and tests; empty: the partition as it was cut out
 };
 

@@ -40,9 +40,10 @@ std::vector<RecipeInfo> list_recipes(std::span<const Backend> known = backends()
 // suggested), setting or value. Bad input: a damaged recipe file.
 Recipe make_recipe(const std::string& name_or_path, const RecipeSettings& settings = {}, std::span<const Backend> known = backends());
 
-// The partitioner of `--backend`, if it has one. Usage error for an unknown backend or setting.
-void add_backend(PartitionerList& partitioners, const std::string& backend, const RecipeSettings& settings = {},
-                 std::span<const Backend> known = backends());
+// The partitioner of `--backend`, if it has one; returns the runtime that the settings ask for. Usage error for an unknown
+// backend or setting.
+RuntimeVersion add_backend(PartitionerList& partitioners, const std::string& backend, const RecipeSettings& settings = {},
+                           std::span<const Backend> known = backends());
 std::vector<std::string> backend_names(std::span<const Backend> known = backends());
 
 // ---- the flow

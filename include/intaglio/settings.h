@@ -34,6 +34,7 @@ class SettingValues {
   SettingValues(const std::vector<Setting>& known, const RecipeSettings& given, const std::string& owner);
   SettingValues() = default;
 
+  bool has(std::string_view name) const { return values_.contains(name); }
   // Bug errors when there is no such setting.
   bool flag(std::string_view name) const { return word(name) == "true"; }
   int64_t integer(std::string_view name) const;

@@ -32,6 +32,7 @@ class XnnpackQuantizer : public PatternQuantizer {
 
 struct XnnpackPartitionerOptions {
   Compat compat = Compat::intaglio;
+  RuntimeVersion runtime = newest_runtime;  // the oldest release that is to run the delegates
 };
 
 class XnnpackPartitioner : public Partitioner {

@@ -4,6 +4,7 @@
 
 #include "cli/explanation_text.h"
 #include "cli/flow.h"
+#include "cli/inspect_json.h"
 
 namespace intaglio::cli {
 namespace {
@@ -16,7 +17,7 @@ void build(const FlowArguments& options, const SaveArguments& save_arguments, co
   methods.emplace_back("forward", std::move(flow.result.program));
   SavedFile saved =
       save(std::move(methods), flow.recipe.partitioners, options.out, save_arguments,
-           {.threads = common.threads, .strict = options.strict, .sample = std::move(flow.result.first_sample)}, flow.warnings, clock);
+           {.threads = common.threads, .strict = options.strict, .runtime = runtime_of(flow.recipe.settings), .sample = std::move(flow.result.first_sample)}, flow.warnings, clock);
 
   const uint64_t bytes = std::filesystem::file_size(options.out);
   print_warnings(flow.warnings, common);
@@ -24,13 +25,14 @@ void build(const FlowArguments& options, const SaveArguments& save_arguments, co
     Json result = flow_json("intaglio.build/1", options, flow, bytes, clock);
     result["agreement"] = std::move(saved.agreement);
     result["methods"] = std::move(saved.methods);
+    result["runtime"] = std::move(saved.runtime);
     return print(result);
   }
   if (common.quiet) return;
   fmt::print("{} -> {}: {} in {:.2f} s\n", options.model, options.out, bytes_text(bytes), clock.total_seconds());
   if (!flow.recipe.steps.empty()) fmt::print("{}\n", quantization_text(options, flow));
   fmt::print("{}", lowering_text(saved.methods, fmt::format("intaglio inspect {} --recipe {} --verbose", options.model, options.recipe)));
-  fmt::print("{}steps: {}\n", saved.agreement_text, clock.to_text());
+  fmt::print("{}{}steps: {}\n", saved.agreement_text, saved.runtime_text, clock.to_text());
 }
 
 }  // namespace

@@ -156,7 +156,7 @@ std::string delegation_text(const Json& delegation, bool verbose) {
   const Json &delegates = delegation["delegates"], &outside = delegation["outside"];
   return fmt::format("lowering to {}: {} with {} of the work, {} outside\n", backend, plural(delegates.size(), "delegate"),
                      percent(sum_of_shares(delegates)), plural(outside.size(), "operator")) +
-         ops_text(outside, verbose) + error;
+         ops_text(outside, verbose) + (delegation.contains("runtime") ? fmt::format("  {}\n", text(delegation["runtime"], "text")) : error);
 }
 
 std::string quantization_text(const Json& quantization, bool verbose) {

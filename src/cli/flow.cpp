@@ -116,6 +116,9 @@ Json flow_json(const char* schema, const FlowArguments& arguments, const Flow& f
 
 namespace {
 
+// A line of what a written file needs; "" when every runtime has it.
+std::string runtime_text(const RuntimeNeeds& needs) { return needs.since_from_file() == oldest_runtime ? "" : to_string(needs) + "\n"; }
+
 // What a lowered program consists of.
 Json lowering_json(const EdgeProgram& edge) {
   Json methods = Json::array();
@@ -184,6 +187,10 @@ SavedFile save(std::vector<std::pair<std::string, ExportedProgram>> methods, con
   options.warn = [&](const Warning& warning) { warnings.push_back(warning.text); };
   options.observe_lowering = dump.observer();
   options.inspect = [&](const EdgeProgram& edge) { saved.methods = lowering_json(edge); };
+  options.inspect_needs = [&](const RuntimeNeeds& needs) {
+    saved.runtime = runtime_json(needs);
+    saved.runtime_text = runtime_text(needs);
+  };
   options.observe = [&](std::string_view step) { clock.step(std::string(step)); };
   const std::vector<Agreement> agreements = lower_and_save(std::move(methods), partitioners, out, options);
   saved.agreement = agreement_json(agreements);

@@ -39,6 +39,8 @@ struct SavedFile {
   Json methods;    // `methods` of the JSON documents: what the lowered program consists of
   Json agreement;  // and `agreement`
   std::string agreement_text;
+  Json runtime;  // and `runtime`
+  std::string runtime_text;
 };
 // lower_and_save with these arguments; warnings are added to `warnings`.
 SavedFile save(std::vector<std::pair<std::string, ExportedProgram>> methods, const PartitionerList& partitioners, const std::string& out,

@@ -57,6 +57,7 @@ void print_pte(const Json& result, bool verbose) {
   fmt::print("  program {}, constants {}, delegate data {} in {} entries\n", bytes_text(result["program_bytes"].get<uint64_t>()),
              bytes_text(result["constant_bytes"].get<uint64_t>()), bytes_text(result["named_data"]["bytes"].get<uint64_t>()),
              result["named_data"]["entries"].get<size_t>());
+  fmt::print("  {}\n", result["runtime"]["text"].get<std::string>());
   for (const Json& method : result["methods"]) {
     fmt::print("method {}, {} of planned memory\n", escaped(method["name"].get<std::string>()),
                bytes_text(method["planned_bytes"].get<uint64_t>()));
@@ -104,7 +105,8 @@ Json inspect_pt2(const InspectArguments& arguments, const CommonOptions& common)
 }
 
 void inspect(const InspectArguments& arguments, const CommonOptions& common) {
-  if (!arguments.settings.empty() && arguments.recipe.empty()) throw_usage("--set is a setting of the recipe: give --recipe too");
+  if (!arguments.settings.empty() && arguments.recipe.empty() && arguments.backend.empty())
+    throw_usage("--set is a setting of the recipe or the backend: give --recipe or --backend too");
   const auto file = MappedFile::open(arguments.file);
   const Json result = is_pte(arguments.file, file->bytes()) ? inspect_pte(arguments, file->bytes()) : inspect_pt2(arguments, common);
   if (common.json) return print(result);
@@ -122,7 +124,8 @@ void add_inspect(CLI::App& app, CommonOptions& common) {
   command->add_option("--backend", arguments->backend,
                       fmt::format("of a .pt2: explain the lowering to this one (default: the recipe's, or {})", backend_names().front()));
   command->add_option("--recipe", arguments->recipe, "of a .pt2: explain what this recipe would quantize");
-  command->add_option("--set", arguments->settings, "a recipe's setting, key=value")->allow_extra_args(false);
+  command->add_option("--set", arguments->settings, "a setting of the recipe or, without one, of the backend: key=value")
+      ->allow_extra_args(false);
   command->callback([arguments, &common] { inspect(*arguments, common); });
 }
 

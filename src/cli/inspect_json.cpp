@@ -42,6 +42,7 @@ Json delegation_json(const Explanation& explanation, const std::string& backend)
   Json result = {{"backend", backend}, {"error", explanation.error.empty() ? Json(nullptr) : Json(explanation.error)}};
   if (!explanation.delegation) return result;
   result["work"] = explanation.delegation->work;
+  if (explanation.needs) result["runtime"] = runtime_json(*explanation.needs);
   result["delegates"] = Json::array();
   for (const DelegateShare& delegate : explanation.delegation->delegates)
     result["delegates"].push_back({{"backend", delegate.backend}, {"nodes", delegate.nodes}, {"share", delegate.share}});
@@ -56,6 +57,14 @@ Json quantization_json(const QuantizationExplanation& explained, const std::stri
           {"in_float", ops_json(explained.in_float)}};
 }
 
+// What of a recipe's settings every backend has.
+RecipeSettings shared_settings(const SettingValues& settings) {
+  RecipeSettings shared;
+  for (const char* name : {"compat", "runtime"})
+    if (settings.has(name)) shared[name] = settings.word(name);
+  return shared;
+}
+
 void add_explanations(Json& result, const ExportedProgram& program, const ExplainOptions& options) {
   Recipe recipe;  // of no steps
   if (!options.recipe.empty()) recipe = make_recipe(options.recipe, options.settings);
@@ -63,13 +72,14 @@ void add_explanations(Json& result, const ExportedProgram& program, const Explai
                               : !recipe.info.backend.empty() ? recipe.info.backend
                                                              : backend_names().front();
   PartitionerList partitioners = recipe.partitioners;
+  RuntimeVersion runtime = runtime_of(recipe.settings);
   if (backend != recipe.info.backend) {
     partitioners = PartitionerList();
-    RecipeSettings settings;
-    if (!options.recipe.empty()) settings["compat"] = recipe.settings.word("compat");
-    add_backend(partitioners, backend, settings);
+    RecipeSettings settings = options.settings;
+    if (!options.recipe.empty()) settings = shared_settings(recipe.settings);
+    runtime = add_backend(partitioners, backend, settings);
   }
-  const Explanation explanation = explain(program, recipe, partitioners, options.threads);
+  const Explanation explanation = explain(program, recipe, partitioners, options.threads, runtime);
   result["quantization"] = nullptr;
   if (explanation.quantization)
     result["quantization"] = quantization_json(*explanation.quantization, recipe.steps.empty() ? "" : recipe.info.name);
@@ -171,7 +181,21 @@ Json method_json(const pte::PteMethod& method, const MethodContents& contents) {
   return result;
 }
 
+Json needs_json(const std::vector<RuntimeNeed>& needs) {
+  Json list = Json::array();
+  for (const RuntimeNeed& need : needs) list.push_back({{"since", name(need.since)}, {"what", need.what}});
+  return list;
+}
+
 }  // namespace
+
+Json runtime_json(const RuntimeNeeds& needs) {
+  return {{"since", name(needs.since())},
+          {"since_from_file", name(needs.since_from_file())},
+          {"needs", needs_json(needs.needs())},
+          {"needs_from_file", needs_json(needs.from_file())},
+          {"text", to_string(needs)}};
+}
 
 Json op_json(const ExplainedOp& op) {
   return {{"op", op.op},           {"layer", op.layer}, {"source", op.source}, {"rule", op.rule}, {"work", op.work.amount},
@@ -221,6 +245,7 @@ Json pte_document(const std::string& path, std::span<const std::byte> bytes) {
   result["constant_bytes"] = summary.constant_bytes;
   uint64_t named = 0;
   for (const auto& [key, size] : summary.named_data) named += size;
+  result["runtime"] = runtime_json(contents.needs);
   result["named_data"] = {{"entries", summary.named_data.size()}, {"bytes", named}};
   result["methods"] = Json::array();
   for (size_t i = 0; i < summary.methods.size(); ++i) result["methods"].push_back(method_json(summary.methods[i], contents.methods[i]));

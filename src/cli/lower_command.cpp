@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <memory>
 
 #include <fmt/format.h>
@@ -8,6 +9,7 @@
 #include "cli/explanation_text.h"
 #include "cli/files.h"
 #include "cli/flow.h"
+#include "cli/inspect_json.h"
 
 namespace intaglio::cli {
 namespace {
@@ -16,7 +18,8 @@ struct LowerArguments {
   std::vector<std::string> models;  // A.pt2, or name=A.pt2 for several methods
   std::string out;
   std::vector<std::string> backends;
-  std::string compat = "intaglio";
+  std::string compat;
+  std::vector<std::string> settings;  // key=value
   bool strict = false;
   SaveArguments save;
 };
@@ -38,17 +41,27 @@ std::vector<std::pair<std::string, ExportedProgram>> load_methods(const std::vec
   return methods;
 }
 
+// Of every backend alike; --compat is the short form of one of them.
+RecipeSettings settings_of(const LowerArguments& arguments) {
+  RecipeSettings settings = parse_settings(arguments.settings);
+  if (!arguments.compat.empty() && !settings.emplace("compat", arguments.compat).second)
+    throw_usage("--compat and --set compat=... are one setting: give one of them");
+  return settings;
+}
+
 void lower(const LowerArguments& arguments, const CommonOptions& common) {
   require_extension(arguments.out, ".pte", "the output of `lower`");
   PartitionerList partitioners;
-  for (const std::string& backend : arguments.backends) add_backend(partitioners, backend, {{"compat", arguments.compat}});
+  RuntimeVersion runtime = newest_runtime;
+  for (const std::string& backend : arguments.backends)
+    runtime = std::min(runtime, add_backend(partitioners, backend, settings_of(arguments)));
   StepClock clock;
   std::vector<std::pair<std::string, ExportedProgram>> methods = load_methods(arguments.models, arguments.out);
   const std::string first_model = methods.front().second.source;
   clock.step("load");
   std::vector<std::string> warnings;
   SavedFile saved = save(std::move(methods), partitioners, arguments.out, arguments.save,
-                         {.threads = common.threads, .strict = arguments.strict}, warnings, clock);
+                         {.threads = common.threads, .strict = arguments.strict, .runtime = runtime}, warnings, clock);
 
   const uint64_t bytes = std::filesystem::file_size(arguments.out);
   print_warnings(warnings, common);
@@ -59,14 +72,15 @@ void lower(const LowerArguments& arguments, const CommonOptions& common) {
     result["bytes"] = bytes;
     result["agreement"] = std::move(saved.agreement);
     result["methods"] = std::move(saved.methods);
+    result["runtime"] = std::move(saved.runtime);
     result["steps"] = clock.to_json();
     result["warnings"] = warnings;
     return print(result);
   }
   if (common.quiet) return;
   const std::string hint = fmt::format("intaglio inspect {} --backend {} --verbose", first_model, arguments.backends.front());
-  fmt::print("{}: {} in {:.2f} s\n{}{}steps: {}\n", arguments.out, bytes_text(bytes), clock.total_seconds(),
-             lowering_text(saved.methods, hint), saved.agreement_text, clock.to_text());
+  fmt::print("{}: {} in {:.2f} s\n{}{}{}steps: {}\n", arguments.out, bytes_text(bytes), clock.total_seconds(),
+             lowering_text(saved.methods, hint), saved.agreement_text, saved.runtime_text, clock.to_text());
 }
 
 }  // namespace
@@ -84,6 +98,7 @@ void add_lower(CLI::App& app, CommonOptions& common) {
       ->allow_extra_args(false);
   command->add_option("--compat", arguments->compat, "torchao: lower exactly as ExecuTorch does, its losses included")
       ->check(CLI::IsMember({"intaglio", "torchao"}));
+  command->add_option("--set", arguments->settings, "a setting of the backends, key=value")->allow_extra_args(false);
   command->add_flag("--strict", arguments->strict, "what is not as asked for is an error, and nothing is written");
   add_save_options(*command, arguments->save);
   command->callback([arguments, &common] { lower(*arguments, common); });

@@ -34,10 +34,18 @@ std::string listed(const std::vector<std::string>& nodes) {
 }
 
 struct Findings {
+  RuntimeVersion runtime;
   std::vector<std::string> missing;
   std::string advice;  // about the first of them that there is any for
+  std::vector<std::string> newer;
   std::vector<std::string> refused;
 };
+
+// What a node calls in the runtime, or null: a kernel, or a primitive for sizes and numbers.
+const pte::RuntimeKernel* called_by(const Node& node) {
+  const std::string_view primitive = pte::primitive_for_symbolic_op(node.op().name());
+  return primitive.empty() ? kernel_of(node) : pte::find_runtime_kernel(primitive);
+}
 
 void check_node(const Node& node, Findings& findings);
 
@@ -48,6 +56,8 @@ void check_graph(const Graph& graph, Findings& findings) {
 void check_node(const Node& node, Findings& findings) {
   for (const NamedArgument& argument : node.arguments())
     if (const auto* subgraph = argument.value.get_if<std::shared_ptr<Subgraph>>()) check_graph(*(*subgraph)->graph, findings);
+  if (const pte::RuntimeKernel* called = called_by(node); called != nullptr && called->since > findings.runtime)
+    findings.newer.push_back(fmt::format("{} needs {} for {}", describe(node), name(called->since), called->key));
   if (is_delegate_call(node) || is_erased(node) || is_symbolic_op(node) || is_control_flow(node)) return;
   if (node.is("aten.view_as_complex_copy.default")) return;  // the emitter reads the same bytes as another type
   const pte::RuntimeKernel* kernel = kernel_of(node);
@@ -59,6 +69,12 @@ void check_node(const Node& node, Findings& findings) {
   const auto check = [&](std::string_view argument, const Value* value) {
     if (!value->is_tensor()) return true;
     const std::string taken = pte::refused_dtype(*kernel, argument, value->dtype());
+    const RuntimeVersion since = pte::taken_since(*kernel, argument, value->dtype());
+    if (taken.empty() && since > std::max(kernel->since, findings.runtime)) {
+      findings.newer.push_back(
+          fmt::format("{} needs {} for '{}' of {}", describe(node), name(since), escaped(value->name()), name(value->dtype())));
+      return false;
+    }
     if (taken.empty()) return true;
     findings.refused.push_back(
         fmt::format("{} has '{}' of {} where its kernel takes {}", describe(node), escaped(value->name()), name(value->dtype()), taken));
@@ -88,13 +104,16 @@ bool is_symbolic_op(const Node& node) {
 
 const pte::RuntimeKernel* kernel_of(const Node& node) { return pte::runtime_kernel_for(node.op().name()); }
 
-void check_kernels(const ExportedProgram& program) {
-  Findings findings;
+void check_kernels(const ExportedProgram& program, RuntimeVersion runtime) {
+  Findings findings{runtime, {}, {}, {}, {}};
   check_graph(program.graph(), findings);
   if (!findings.missing.empty())
     throw_unsupported(fmt::format("the ExecuTorch runtime has no kernel for {} operator call{}: {}; {}", findings.missing.size(),
                                   findings.missing.size() == 1 ? "" : "s", listed(findings.missing),
                                   findings.advice.empty() ? "let a backend take them, or change the model" : findings.advice));
+  if (!findings.newer.empty())
+    throw_unsupported(fmt::format("ExecuTorch {} has no kernel for {} operator call{}: {}; ask for a newer runtime, or change the model",
+                                  name(runtime), findings.newer.size(), findings.newer.size() == 1 ? "" : "s", listed(findings.newer)));
   if (!findings.refused.empty())
     throw_unsupported(fmt::format("the ExecuTorch runtime's kernels do not take these types: {}", listed(findings.refused)));
 }

@@ -16,8 +16,8 @@ bool is_symbolic_op(const Node& node);
 // The kernel of a node's op, or null.
 const pte::RuntimeKernel* kernel_of(const Node& node);
 
-// Every node has a kernel that takes its element types. Otherwise an unsupported error, one line that lists them all
-// with layer and source line.
-void check_kernels(const ExportedProgram& program);
+// Every node has a kernel that takes its element types and that `runtime` has. Otherwise an unsupported error, one line
+// that lists them all with layer and source line.
+void check_kernels(const ExportedProgram& program, RuntimeVersion runtime = newest_runtime);
 
 }  // namespace intaglio

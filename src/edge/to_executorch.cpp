@@ -13,6 +13,7 @@
 #include "edge/lower_checks.h"
 #include "edge/passes/dim_order_legalization.h"
 #include "edge/passes/write_back.h"
+#include "pte/runtime_needs.h"
 #include "pte/verifier.h"
 #include "pte/writer.h"
 
@@ -22,13 +23,20 @@ namespace {
 
 // The steps in order. Each method gets the same.
 void prepare(ExportedProgram& program, const ExecutorchOptions& options) {
-  check_kernels(program);                            // first: everything that has no kernel is named, in the user's own ops
+  check_kernels(program, options.runtime);           // first: everything that has no kernel is named, in the user's own ops
   insert_write_back(program, !options.plan_inputs);  // mutated buffers get their values at the end
   for_each_graph(program.graph(), [](Graph& graph) {
     legalize_dim_order(graph);    // kernels that take row-major tensors only get a copy in front
     graph.eliminate_dead_code();  // what write-back and legalisation left without users
   });
-  check_kernels(program);
+  check_kernels(program, options.runtime);
+}
+
+RuntimeNeeds needs_of(const pte::Program& program, const std::vector<EdgeMethod>& methods) {
+  RuntimeNeeds needs = pte::runtime_needs(program);
+  for (const EdgeMethod& method : methods)
+    for (const Delegate& delegate : method.delegates) needs.add(delegate.needs);
+  return needs;
 }
 
 // Numbers from the pools are provisional until every method has added its constants.
@@ -87,7 +95,10 @@ ExecutorchProgram EdgeProgram::to_executorch(const ExecutorchOptions& options) &
     }
   }
   settle_constants(program.execution_plan, pools);
-  return ExecutorchProgram(pte::assemble(program, segment_data(methods, pools)), std::move(partitioners));
+  RuntimeNeeds needs = needs_of(program, methods);
+  if (needs.since_from_file() > options.runtime)
+    throw_unsupported(fmt::format("the program {}, not {}; give its backends the runtime too", to_string(needs), name(options.runtime)));
+  return ExecutorchProgram(pte::assemble(program, segment_data(methods, pools)), std::move(partitioners), std::move(needs));
 }
 
 void ExecutorchProgram::save(const std::filesystem::path& path,

@@ -18,8 +18,8 @@ constexpr size_t most_bytes = (size_t{1} << 31) - (size_t{1} << 20);
 
 class Builder {
  public:
-  std::vector<std::byte> build(const Program& program) {
-    const auto root = program_of(program);
+  std::vector<std::byte> build(const Program& program, const std::vector<Blob>& payloads) {
+    const auto root = program_of(program, payloads);
     fbb_.Finish(root, fb::ProgramIdentifier());
     if (tables_ > most_tables)
       throw_unsupported(
@@ -162,10 +162,18 @@ class Builder {
     return table(fb::CreateSubsegmentOffsets(fbb_, s.segment_index, offsets));
   }
 
-  Offset<fb::Program> program_of(const Program& program) {
+  Offset<fb::BackendDelegateInlineData> payload(const Blob& blob) {
+    constexpr size_t alignment = 16;  // as the schema says
+    const std::vector<std::byte> bytes = blob.bytes();
+    fbb_.ForceVectorAlignment(bytes.size(), 1, alignment);
+    const auto data = fbb_.CreateVector(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
+    return table(fb::CreateBackendDelegateInlineData(fbb_, data));
+  }
+
+  Offset<fb::Program> program_of(const Program& program, const std::vector<Blob>& inside) {
     const auto plans = each<Offset<fb::ExecutionPlan>>(program.execution_plan, [&](const ExecutionPlan& p) { return plan(p); });
     const auto constants = fbb_.CreateVector(std::vector<Offset<fb::Buffer>>());
-    const auto payloads = fbb_.CreateVector(std::vector<Offset<fb::BackendDelegateInlineData>>());
+    const auto payloads = each<Offset<fb::BackendDelegateInlineData>>(inside, [&](const Blob& blob) { return payload(blob); });
     const auto segments = each<Offset<fb::DataSegment>>(
         program.segments, [&](const DataSegment& s) { return table(fb::CreateDataSegment(fbb_, s.offset, s.size)); });
     Offset<fb::SubsegmentOffsets> constant_segment = 0;
@@ -185,6 +193,8 @@ class Builder {
 
 }  // namespace
 
-std::vector<std::byte> build_flatbuffer(const Program& program) { return Builder().build(program); }
+std::vector<std::byte> build_flatbuffer(const Program& program, const std::vector<Blob>& payloads) {
+  return Builder().build(program, payloads);
+}
 
 }  // namespace intaglio::pte

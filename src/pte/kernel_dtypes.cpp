@@ -1,5 +1,6 @@
 #include "pte/kernel_dtypes.h"
 
+#include <algorithm>
 #include <initializer_list>
 #include <unordered_map>
 #include <vector>
@@ -277,6 +278,33 @@ const DTypeRow dtype_rows[] = {
     {complex, {"aten::_fft_c2r.out", "aten::view_as_real_copy.out", "aten::_conj_physical.out"}},
 };
 
+// Types that older releases refuse, though they have the kernel (tests/records/runtime_versions.json).
+struct NewerRow {
+  RuntimeVersion since;
+  Set types;
+  std::initializer_list<std::string_view> arguments;
+};
+const NewerRow newer_rows[] = {
+    {RuntimeVersion::v1_1, of(DType::uint16, DType::uint32, DType::uint64), {"dim_order_ops::_clone_dim_order.out"}},
+    {RuntimeVersion::v1_1,
+     of(DType::int32),
+     {"quantized_decomposed::embedding_2bit.dtype_out:indices", "quantized_decomposed::embedding_2bit.out:indices",
+      "quantized_decomposed::embedding_4bit.dtype_out:indices", "quantized_decomposed::embedding_4bit.out:indices"}},
+    {RuntimeVersion::v1_3, arithmetic, {"aten::fill.Tensor_out"}},
+    {RuntimeVersion::v1_4, of(DType::float16, DType::bfloat16), {"aten::_log_softmax.out"}},
+    {RuntimeVersion::v1_4,
+     of(DType::bfloat16),
+     {"quantized_decomposed::embedding_2bit.dtype_out:out", "quantized_decomposed::embedding_2bit.dtype_out:weight_scales",
+      "quantized_decomposed::embedding_2bit.out:out", "quantized_decomposed::embedding_2bit.out:weight_scales",
+      "quantized_decomposed::embedding_4bit.dtype_out:out", "quantized_decomposed::embedding_4bit.dtype_out:weight_scales",
+      "quantized_decomposed::embedding_4bit.out:out", "quantized_decomposed::embedding_4bit.out:weight_scales",
+      "quantized_decomposed::embedding_byte.dtype_out:out", "quantized_decomposed::embedding_byte.dtype_out:weight_scales",
+      "quantized_decomposed::embedding_byte.out:out", "quantized_decomposed::embedding_byte.out:weight_scales"}},
+    {RuntimeVersion::v1_5,
+     of(DType::int32),
+     {"quantized_decomposed::dequantize_per_channel.out:zero_points", "quantized_decomposed::dequantize_per_token.out:zero_points"}},
+};
+
 const std::unordered_map<std::string_view, Set>& table() {
   static const std::unordered_map<std::string_view, Set> rows = [] {
     std::unordered_map<std::string_view, Set> map;
@@ -301,6 +329,16 @@ std::string refused_dtype(const RuntimeKernel& kernel, std::string_view argument
   for (int type = 0; type < 32; ++type)
     if ((row->second >> type) & 1) taken.push_back(name(static_cast<DType>(type)));
   return fmt::format("{}", fmt::join(taken, ", "));
+}
+
+RuntimeVersion taken_since(const RuntimeKernel& kernel, std::string_view argument, DType dtype) {
+  const std::string named = fmt::format("{}:{}", kernel.key, argument);
+  RuntimeVersion since = kernel.since;
+  for (const NewerRow& row : newer_rows)
+    for (const std::string_view newer : row.arguments)
+      if ((newer == named || (newer == kernel.key && argument != result_argument)) && (row.types & of(dtype)) != 0)
+        since = std::max(since, row.since);
+  return since;
 }
 
 }  // namespace intaglio::pte

@@ -17,6 +17,8 @@ inline constexpr std::string_view result_argument = "out";
 // Empty when the kernel takes the type for this argument (by the schema's name, or result_argument); otherwise the
 // types that it does take. Kernels that no lowered program holds take everything.
 std::string refused_dtype(const RuntimeKernel& kernel, std::string_view argument, DType dtype);
+// The first release whose kernel takes a type that the newest one takes for this argument.
+RuntimeVersion taken_since(const RuntimeKernel& kernel, std::string_view argument, DType dtype);
 bool has_measured_dtypes(const RuntimeKernel& kernel);
 
 }  // namespace intaglio::pte

@@ -11,7 +11,7 @@ namespace intaglio::pte {
 namespace {
 
 constexpr RuntimeKernel kernels[] = {
-#define KERNEL(group, key, functional, schema) RuntimeKernel{key, functional, schema, KernelGroup::group},
+#define KERNEL(group, since, key, functional, schema) RuntimeKernel{key, functional, schema, KernelGroup::group, RuntimeVersion::since},
 #include "pte/kernel_table.inc"
 #undef KERNEL
 };

@@ -1,7 +1,7 @@
 // Every kernel the stock runtime registers, and the functional op each one serves.
 //
-// The rows stand in kernel_table.inc, which tools/make_kernel_table.py writes. What has no row here cannot run
-// undelegated: programs are refused before they are written.
+// The rows stand in kernel_table.inc, which tools/make_kernel_table.py writes; a kernel stands in every release of the
+// runtime from `since` on. What has no row here cannot run undelegated: programs are refused before they are written.
 #pragma once
 
 #include <span>
@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include <intaglio/op.h>
+#include <intaglio/runtime_version.h>
 
 namespace intaglio::pte {
 
@@ -20,6 +21,7 @@ struct RuntimeKernel {
   std::string_view functional;  // "aten.add.Tensor", or "" for primitives
   std::string_view schema_text;
   KernelGroup group = KernelGroup::optimized;
+  RuntimeVersion since = oldest_runtime;
 
   std::string_view name() const;      // "aten::add"
   std::string_view overload() const;  // "out"; "" for default overloads

@@ -2,9 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 #include <intaglio/error.h>
+#include <nlohmann/json.hpp>
 
 #include "pte/scalar_type.h"
+#include "testing/source_dir.h"
 
 namespace intaglio::pte {
 namespace {
@@ -29,6 +33,33 @@ TEST(KernelTable, EveryRowParsesAndIsFound) {
   EXPECT_EQ(runtime_kernel_for("aten.pow.Tensor_Scalar")->key, "aten::pow.Tensor_Scalar_out");
   EXPECT_EQ(runtime_kernel_for("aten.sort.default"), nullptr);
   EXPECT_EQ(find_runtime_kernel("aten::copy_")->overload(), "");
+}
+
+TEST(KernelTable, ReleasesAreTheRecords) {
+  std::ifstream file(test::source_dir() / "tests/records/runtime_versions.json");
+  const nlohmann::json recorded = nlohmann::json::parse(file)["kernels"];
+  EXPECT_EQ(recorded.size(), 13u);
+  for (const RuntimeKernel& kernel : runtime_kernels())
+    EXPECT_EQ(name(kernel.since), recorded.value(std::string(kernel.key), "1.0")) << kernel.key;
+  EXPECT_EQ(find_runtime_kernel("aten::grid_sampler_2d.out")->since, RuntimeVersion::v1_1);
+  EXPECT_EQ(find_runtime_kernel("aten::_adaptive_avg_pool2d.out")->since, RuntimeVersion::v1_3);
+}
+
+TEST(RuntimeNeeds, NewestFirstAndEachOnce) {
+  RuntimeNeeds needs;
+  EXPECT_EQ(to_string(needs), "needs ExecuTorch >= 1.0");
+  needs.add({RuntimeVersion::v1_0, "aten::add.out"});
+  needs.add({RuntimeVersion::v1_1, "XNNPACK Sin"});
+  needs.add({RuntimeVersion::v1_1, "XNNPACK Copy"});
+  needs.add({RuntimeVersion::v1_1, "XNNPACK Sin"});
+  EXPECT_EQ(to_string(needs), "needs ExecuTorch >= 1.1 (XNNPACK Copy, XNNPACK Sin)");
+  needs.add({RuntimeVersion::v1_3, "aten::var_mean.correction_out"});
+  needs.add_from_file({RuntimeVersion::v1_4, "constants of XNNPACK Add"});
+  EXPECT_EQ(needs.since(), RuntimeVersion::v1_3);
+  EXPECT_EQ(needs.since_from_file(), RuntimeVersion::v1_4);
+  EXPECT_EQ(needs.needs().size(), 3u);
+  EXPECT_EQ(to_string(needs),
+            "needs ExecuTorch >= 1.3 (aten::var_mean.correction_out); to load it from a file >= 1.4 (constants of XNNPACK Add)");
 }
 
 TEST(KernelTable, InputsAndOuts) {

@@ -145,7 +145,7 @@ struct Program {
   uint32_t version = 0;
   std::vector<ExecutionPlan> execution_plan;
   std::vector<InlineData> constant_buffer;        // old files: constants inside the flatbuffer
-  std::vector<InlineData> backend_delegate_data;  // old files: payloads inside the flatbuffer
+  std::vector<InlineData> backend_delegate_data;  // payloads inside the flatbuffer
   std::vector<DataSegment> segments;
   std::optional<SubsegmentOffsets> constant_segment;
   std::vector<SubsegmentOffsets> mutable_data_segments;

@@ -88,6 +88,28 @@ std::vector<uint32_t> add_shared(SegmentBuilder& segments, const std::vector<Blo
   return result;
 }
 
+// Gives the delegates their indices; returns the payloads that stand inside the flatbuffer.
+std::vector<Blob> place_payloads(Program& program, const std::vector<Blob>& payloads, SegmentBuilder& segments) {
+  std::vector<BackendDelegate*> delegates, in_segments;
+  for (ExecutionPlan& plan : program.execution_plan)
+    for (BackendDelegate& delegate : plan.delegates) delegates.push_back(&delegate);
+  if (delegates.size() != payloads.size())
+    throw_bug(fmt::format("assemble: {} payloads for {} delegates", payloads.size(), delegates.size()));
+  std::vector<Blob> inside, outside;
+  for (size_t i = 0; i < delegates.size(); ++i) {
+    if (delegates[i]->in_segment) {
+      in_segments.push_back(delegates[i]);
+      outside.push_back(payloads[i]);
+      continue;
+    }
+    delegates[i]->index = static_cast<uint32_t>(inside.size());
+    inside.push_back(payloads[i]);
+  }
+  const std::vector<uint32_t> placed = add_shared(segments, outside);
+  for (size_t i = 0; i < placed.size(); ++i) in_segments[i]->index = placed[i];
+  return inside;
+}
+
 // Entries in their order, but the one that would need the most padding comes last, where none is written.
 std::vector<size_t> least_padded_order(const std::vector<std::pair<std::string, Blob>>& entries) {
   std::vector<size_t> order(entries.size());
@@ -148,16 +170,7 @@ Blob assemble(Program& program, const SegmentData& data) {
   if (data.constants.empty()) program.constant_segment->offsets = {0};
   if (!data.mutable_state.empty()) program.mutable_data_segments.push_back(segments.add_buffers(data.mutable_state, 1));
 
-  const std::vector<uint32_t> payloads = add_shared(segments, data.payloads);
-  size_t next_payload = 0;
-  for (ExecutionPlan& plan : program.execution_plan)
-    for (BackendDelegate& delegate : plan.delegates) {
-      if (next_payload == payloads.size()) throw_bug("assemble: fewer payloads than delegates");
-      delegate.in_segment = true;
-      delegate.index = payloads[next_payload++];
-    }
-  if (next_payload != payloads.size()) throw_bug("assemble: more payloads than delegates");
-
+  const std::vector<Blob> inside = place_payloads(program, data.payloads, segments);
   const auto named = sorted_named_data(data);
   const std::vector<size_t> order = least_padded_order(named);
   std::vector<Blob> blobs;
@@ -167,7 +180,7 @@ Blob assemble(Program& program, const SegmentData& data) {
   for (size_t i = 0; i < order.size(); ++i) named_segments[order[i]] = placed[i];
   for (size_t i = 0; i < named.size(); ++i) program.named_data.push_back({named[i].first, named_segments[i]});
 
-  std::vector<std::byte> head = build_flatbuffer(program);
+  std::vector<std::byte> head = build_flatbuffer(program, inside);
   FileLayout layout;
   if (segments.size() > 0) head = with_header(head, layout, segments.size());
   std::vector<Blob::Piece> pieces = segments.take_pieces(layout.segment_base_offset);

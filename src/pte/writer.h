@@ -20,7 +20,8 @@ struct SegmentData {
 };
 
 // The file. Lays out the segments, fills the program's references to them (segments, constant_segment, mutable_data_segments,
-// named_data, delegates' indices) and builds the flatbuffer. Payloads and named data of equal bytes share a segment.
+// named_data, delegates' indices) and builds the flatbuffer, which holds the payloads of delegates that are not `in_segment`.
+// Payloads in segments, and named data, of equal bytes share one.
 // Unsupported error when the flatbuffer would be larger than the runtime reads.
 Blob assemble(Program& program, const SegmentData& data);
 

@@ -31,7 +31,8 @@ std::vector<Agreement> lower_and_save(std::vector<std::pair<std::string, Exporte
   breaches.settle();
 
   std::vector<Agreement> agreements;
-  const ExecutorchProgram program = std::move(edge).to_executorch({.threads = options.threads});
+  const ExecutorchProgram program = std::move(edge).to_executorch({.threads = options.threads, .runtime = options.runtime});
+  if (options.inspect_needs) options.inspect_needs(program.runtime_needs());
   program.save(path, [&](const std::filesystem::path& written) {
     done("write");
     for (const ComparedMethod& method : compared) {

@@ -71,7 +71,7 @@ class RecipeReader {
   // What the command line says goes before what the file says.
   void read_settings(const json& document) {
     if (!document.contains("settings")) return;
-    check_keys(document["settings"], "settings", {"compat", "is_qat"});
+    check_keys(document["settings"], "settings", {"compat", "is_qat", "runtime"});
     for (const auto& [key, value] : document["settings"].items()) given_.emplace(key, text(document["settings"], "settings", key.c_str()));
   }
 

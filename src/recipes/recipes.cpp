@@ -91,10 +91,12 @@ const Backend& backend_named(std::span<const Backend> known, const std::string& 
   return *backend;
 }
 
-void add_backend(PartitionerList& partitioners, const std::string& name, const RecipeSettings& settings, std::span<const Backend> known) {
+RuntimeVersion add_backend(PartitionerList& partitioners, const std::string& name, const RecipeSettings& settings,
+                           std::span<const Backend> known) {
   const Backend& backend = backend_named(known, name);
   const SettingValues values(backend.settings, settings, fmt::format("backend '{}'", name));
   if (backend.partitioner) partitioners.add(backend.partitioner(values));
+  return runtime_of(values);
 }
 
 Recipe make_recipe(const std::string& name_or_path, const RecipeSettings& settings, std::span<const Backend> known) {

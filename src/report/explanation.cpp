@@ -108,7 +108,8 @@ QuantizationExplanation explain_quantization(const PreparedProgram& prepared) {
       });
 }
 
-Explanation explain(const ExportedProgram& program, const Recipe& recipe, const PartitionerList& partitioners, int threads) {
+Explanation explain(const ExportedProgram& program, const Recipe& recipe, const PartitionerList& partitioners, int threads,
+                    RuntimeVersion runtime) {
   Explanation result;
   FlowOptions options = {.threads = threads, .allow_uncalibrated = true};
   options.calibrate = [&](PreparedProgram& prepared) { result.quantization = explain_quantization(prepared); };
@@ -119,7 +120,7 @@ Explanation explain(const ExportedProgram& program, const Recipe& recipe, const 
     if (!result.quantization && has_quantization(deployed)) result.quantization = explain_quantization(deployed);
     EdgeProgram edge = to_edge_transform_and_lower(std::move(deployed), partitioners, {.threads = threads});
     result.delegation = explain_delegation(edge.methods.at(0));
-    std::move(edge).to_executorch();  // what is outside may have no kernel
+    result.needs = std::move(edge).to_executorch({.runtime = runtime}).runtime_needs();  // what is outside may have no kernel
   } catch (const Error& error) {
     if (error.kind() == ErrorKind::bug || !applied) throw;
     result.error = error.what();

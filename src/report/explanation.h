@@ -51,11 +51,13 @@ QuantizationExplanation explain_quantization(const PreparedProgram& prepared);
 struct Explanation {
   std::optional<QuantizationExplanation> quantization;  // of the recipe's steps or, without any, of the program itself
   std::optional<DelegationExplanation> delegation;      // absent when the program cannot be lowered
+  std::optional<RuntimeNeeds> needs;                    // of the `.pte`, when one can be written
   std::string error;                                    // why no `.pte` can be written; "": one can
 };
 // What would become of the program: the recipe's steps without samples, then the lowering to `partitioners`. Errors of the
 // recipe are thrown, those of what it leaves are part of the answer.
-Explanation explain(const ExportedProgram& program, const Recipe& recipe, const PartitionerList& partitioners, int threads);
+Explanation explain(const ExportedProgram& program, const Recipe& recipe, const PartitionerList& partitioners, int threads,
+                    RuntimeVersion runtime = newest_runtime);
 
 // True for ops that compute on integers once deployed: every activation they read comes out of a dequantize node, and so
 // does every constant of rank 2 or more (biases stay float in a converted program).

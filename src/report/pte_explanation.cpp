@@ -12,6 +12,7 @@
 
 #include "edge/emit/tensor_values.h"
 #include "pte/kernel_table.h"
+#include "pte/runtime_needs.h"
 #include "pte/verifier.h"
 #include "report/memory_use.h"
 
@@ -46,6 +47,7 @@ DelegateContents contents_of(const BackendDelegate& delegate, std::span<const st
   const Backend* backend = find_delegate_backend(known, delegate.id);
   if (backend == nullptr || !backend->decode) return contents;
   contents.payload = backend->decode(payload);
+  if (!delegate.in_segment) contents.payload->needs.forget_from_file();
   std::map<std::string, size_t> kinds, types;
   for (const DecodedNode& node : contents.payload->nodes) {
     ++kinds[node.kind];
@@ -241,11 +243,14 @@ PteContents read_pte_contents(std::span<const std::byte> file, std::span<const B
   const ParsedProgram parsed = verify_pte(file, {.check_payload = payload_check(known)});
   PteContents contents;
   contents.summary = summarize(parsed);
+  contents.needs = runtime_needs(parsed.program);
   Weights weights(parsed);
   for (const ExecutionPlan& plan : parsed.program.execution_plan) {
     const Mentions mentions(plan, 4 * file.size() + 4096);
     contents.methods.push_back(contents_of(parsed, plan, mentions, file, known));
     weights.add(contents.methods.back(), plan, mentions);
+    for (const DelegateContents& delegate : contents.methods.back().delegates)
+      if (delegate.payload) contents.needs.add(delegate.payload->needs);
   }
   contents.weights = weights.take();
   return contents;

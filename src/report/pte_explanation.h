@@ -78,6 +78,7 @@ struct PteContents {
   pte::PteSummary summary;
   std::vector<MethodContents> methods;
   std::vector<StoredWeight> weights;  // largest first
+  RuntimeNeeds needs;                 // of kernels, and of delegates that are decoded
 };
 
 // Bad-input error on damage anywhere, inside payloads of known backends too.

@@ -12,7 +12,7 @@ Backend portable() {
   const Backend quantizing = xnnpack::backend();
   return {.name = "portable",
           .title = "portable kernels",
-          .settings = {compat_setting()},
+          .settings = {compat_setting(), runtime_setting()},
           .config_settings = quantizing.config_settings,
           .file_settings = quantizing.file_settings,
           .config = quantizing.config,

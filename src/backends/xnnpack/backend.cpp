@@ -94,11 +94,12 @@ Backend backend() {
   return {.name = "xnnpack",
           .title = "XNNPACK",
           .delegate_id = std::string(delegate_id),
-          .settings = {compat_setting()},
+          .settings = {compat_setting(), runtime_setting()},
           .recipes = recipes(),
           .partitioner =
               [](const SettingValues& settings) {
-                return std::make_unique<XnnpackPartitioner>(XnnpackPartitionerOptions{.compat = compat_of(settings)});
+                return std::make_unique<XnnpackPartitioner>(
+                    XnnpackPartitionerOptions{.compat = compat_of(settings), .runtime = runtime_of(settings)});
               },
           .config_settings = config_settings(),
           .file_settings = {is_qat_setting()},

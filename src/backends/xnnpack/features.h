@@ -1,4 +1,5 @@
-// What this backend does beyond ExecuTorch's own lowering. All on by default, all off under `compat=torchao`.
+// What this backend does beyond ExecuTorch's own lowering (all on by default, all off under `compat=torchao`), and for
+// which runtime.
 #pragma once
 
 #include <intaglio/xnnpack.h>
@@ -19,10 +20,16 @@ struct Features {
   bool drop_lone_views = true;       // a partition of nothing but reshapes is cheaper outside
   bool int8_around_moves = true;     // reshapes and zero pads beside an op do not keep it from int8
   bool checked_sums = true;          // a layer whose integers would leave int32 runs in float
+  RuntimeVersion runtime = newest_runtime;
 
+  static Features of(const XnnpackPartitionerOptions& options) {
+    Features features = of(options.compat);
+    features.runtime = options.runtime;
+    return features;
+  }
   static Features of(Compat compat) {
     if (compat == Compat::intaglio) return {};
-    return {false, false, false, false, false, false, false, false, false, false, false, false, false};
+    return {false, false, false, false, false, false, false, false, false, false, false, false, false, newest_runtime};
   }
 };
 

@@ -92,12 +92,12 @@ void read_once_what_stays_outside(ExportedProgram& program) {
 
 bool XnnpackPartitioner::keeps(const ExportedProgram& program, const Node& node) const {
   if (std::ranges::find(kept_ops, node.op().name()) == std::end(kept_ops)) return false;
-  const Features features = Features::of(options_.compat);
+  const Features features = Features::of(options_);
   return !common::first_broken(find_rule(node)->constraints, RuleContext{ProgramFacts(program), node, features});
 }
 
 void XnnpackPartitioner::transform(ExportedProgram& program) const {
-  const Features features = Features::of(options_.compat);
+  const Features features = Features::of(options_);
   if (features.symbolic_views) infer_symbolic_view_sizes(program);
   // First: quantize nodes get other sizes with what they serve.
   if (features.more_ops) flatten_many_dims(program);
@@ -110,7 +110,7 @@ void XnnpackPartitioner::transform(ExportedProgram& program) const {
 }
 
 PartitionResult XnnpackPartitioner::partition(const ExportedProgram& program) const {
-  const Features features = Features::of(options_.compat);
+  const Features features = Features::of(options_);
   const ProgramFacts facts(program);
   const Verdicts verdicts{facts, features};
   common::Candidates candidates = common::find_candidates(program, [&](const Node& node) { return verdicts.refusal(node); });

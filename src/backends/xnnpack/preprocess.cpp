@@ -1,5 +1,7 @@
 #include "backends/xnnpack/preprocess.h"
 
+#include <algorithm>
+
 #include <intaglio/error.h>
 #include <intaglio/xnnpack.h>
 
@@ -36,6 +38,9 @@ PayloadGraph lower_partition(const ExportedProgram& partition, const Features& f
   done("assign_layouts", graph);
   remove_unused(graph);
   done("remove_unused", graph);
+  // Behind the passes that may add one.
+  if (info(NodeKind::Copy).since > features.runtime) replace_copies(graph);
+  done("replace_copies", graph);
   check_payload(graph);
   return graph;
 }
@@ -44,7 +49,9 @@ void XnnpackPartitioner::check(std::span<const std::byte> payload) const { check
 
 static Delegate delegate_of(ExportedProgram partition, const Features& features) {
   const PayloadGraph graph = lower_partition(partition, features);
-  WrittenPayload payload = write_payload(graph);
+  // Older runtimes free a payload and its named data once it is compiled, and read its constants afterwards.
+  const bool keep_constants = features.runtime < keeps_constants_since && std::ranges::count(lasting_constants(graph), true) > 0;
+  WrittenPayload payload = write_payload(graph, keep_constants);
   // Read back as the runtime would: the container's own check does not look inside payloads.
   if (read_payload(payload.bytes).nodes.size() != graph.nodes.size()) throw_bug("an XNNPACK payload does not read back as it was written");
   Delegate delegate;
@@ -52,6 +59,9 @@ static Delegate delegate_of(ExportedProgram partition, const Features& features)
   delegate.payload = std::move(payload.bytes);
   delegate.named_data = std::move(payload.named_data);
   delegate.input_slack = 64;  // its microkernels read whole vectors
+  delegate.inside_program = keep_constants;
+  delegate.needs = runtime_needs(graph);
+  if (keep_constants) delegate.needs.forget_from_file();
   delegate.program = std::make_unique<ExportedProgram>(std::move(partition));
   return delegate;
 }
@@ -59,8 +69,7 @@ static Delegate delegate_of(ExportedProgram partition, const Features& features)
 // Delegates share weights by the digest of their bytes, so that each can be made without the others.
 std::vector<Delegate> XnnpackPartitioner::preprocess(std::vector<MethodPartition> partitions) const {
   std::vector<Delegate> delegates;
-  for (MethodPartition& partition : partitions)
-    delegates.push_back(delegate_of(std::move(partition.program), Features::of(options_.compat)));
+  for (MethodPartition& partition : partitions) delegates.push_back(delegate_of(std::move(partition.program), Features::of(options_)));
   return delegates;
 }
 

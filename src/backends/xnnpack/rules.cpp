@@ -86,10 +86,10 @@ const std::vector<OpRule>& rules() {
       {"aten.where.self", Int8::none, A::none, B::op, c::where, lower::where},
       {"aten.cat.default", Int8::moves, A::none, B::nothing, c::cat, lower::cat},
       {"aten.constant_pad_nd.default", Int8::moves, A::none, B::int8, c::pad, lower::pad, StaticConstantPad},
-      {"aten.clone.default", Int8::moves, A::none, B::nothing, c::copy, lower::identity, Copy, true},
-      {"aten.alias_copy.default", Int8::moves, A::none, B::op, c::copy, lower::identity, Copy, true},
-      {"dim_order_ops._clone_dim_order.default", Int8::moves, A::none, B::nothing, c::copy, lower::identity, Copy, true},
-      {"dim_order_ops._to_dim_order_copy.default", Int8::moves, A::none, B::nothing, c::copy, lower::identity, Copy, true},
+      {"aten.clone.default", Int8::moves, A::none, B::nothing, c::copy, lower::identity, none, true},
+      {"aten.alias_copy.default", Int8::moves, A::none, B::op, c::copy, lower::identity, none, true},
+      {"dim_order_ops._clone_dim_order.default", Int8::moves, A::none, B::nothing, c::copy, lower::identity, none, true},
+      {"dim_order_ops._to_dim_order_copy.default", Int8::moves, A::none, B::nothing, c::copy, lower::identity, none, true},
   };
   return table;
 }
@@ -126,6 +126,9 @@ RuleRefusals find_rule_refusals(const common::ProgramFacts& facts, const Feature
     }
     if (const std::string_view broken = broken_requirement(*rule, {facts, *node, features}); !broken.empty())
       refusals[node] = fmt::format("{}: {}", node->op().base(), broken);
+    else if (info(rule->kind).since > features.runtime)
+      refusals[node] = fmt::format("{}: XNNPACK {} needs ExecuTorch {} and the runtime is {}", node->op().base(), info(rule->kind).name,
+                                   name(info(rule->kind).since), name(features.runtime));
   }
   return refusals;
 }

@@ -316,6 +316,7 @@ class Emitter {
       const auto* bytes = reinterpret_cast<const uint8_t*>(spec.value.data());
       entry.compile_specs.push_back({spec.key, {bytes, bytes + spec.value.size()}});
     }
+    entry.in_segment = !delegate.inside_program;
     pools_.payloads.push_back(delegate.payload);
     builder_.call_delegate(builder_.add_delegate(std::move(entry)), std::move(args));
   }

@@ -2,11 +2,14 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <set>
 
 #include <fmt/format.h>
 #include <intaglio/error.h>
+#include <nlohmann/json.hpp>
 
 #include "base/atomic_file.h"
 #include "edge/edge_programs_for_tests.h"
@@ -15,6 +18,7 @@
 #include "pte/kernel_dtypes.h"
 #include "pte/writer.h"
 #include "runtime/runtime.h"
+#include "testing/source_dir.h"
 
 namespace intaglio {
 namespace {
@@ -71,6 +75,38 @@ Tensor ones(DType dtype, const Sizes& sizes) {
   return is_complex(dtype) ? Tensor::zeros(dtype, sizes) : converted(tensor, dtype);
 }
 
+// "aten.add.Tensor.float32", with the types of fixed operands and of the result where a case varies them.
+std::string text_of(const KernelCase& c, const Types& types) {
+  std::string text = fmt::format("{}.{}", c.op, name(types.inputs));
+  for (const DType dtype : types.fixed) text += fmt::format("-{}", name(dtype));
+  if (types.result) text += fmt::format("-to-{}", name(*types.result));
+  return text;
+}
+
+// tests/make_records/runtime_versions.py tries on older runtimes what this one takes.
+void leave_for_other_runtimes(const KernelCase& c, const Types& types, const std::filesystem::path& path) {
+  static size_t count = 0;
+  const char* folder = std::getenv("INTAGLIO_DTYPE_PROGRAMS");
+  if (folder == nullptr) return;
+  const auto target = std::filesystem::path(folder) / fmt::format("{:05}.{}.pte", count++, text_of(c, types));
+  std::filesystem::copy_file(path, target, std::filesystem::copy_options::overwrite_existing);
+}
+
+// The tables' releases against those that the record found.
+void expect_recorded_release(const KernelCase& c, const Types& types) {
+  static const nlohmann::json recorded = [] {
+    std::ifstream file(test::source_dir() / "tests/records/runtime_versions.json");
+    return nlohmann::json::parse(file)["types"];
+  }();
+  const pte::RuntimeKernel& kernel = *pte::runtime_kernel_for(c.op);
+  RuntimeVersion since = kernel.since;
+  const auto add = [&](std::string_view argument, DType dtype) { since = std::max(since, pte::taken_since(kernel, argument, dtype)); };
+  for (const auto& [argument, sizes] : c.inputs) add(argument, types.inputs);
+  for (size_t i = 0; i < c.fixed.size(); ++i) add(std::get<0>(c.fixed[i]), types.fixed[i]);
+  add(pte::result_argument, output_type(c, types, 0));
+  EXPECT_EQ(name(since), recorded.value(text_of(c, types), "1.0")) << text_of(c, types);
+}
+
 bool runs(runtime::PteRunner& runner, const KernelCase& c, const Types& types) {
   const std::filesystem::path path = std::filesystem::temp_directory_path() / fmt::format("intaglio_dtypes_{}.pte", getpid());
   std::vector<runtime::RunValue> inputs;
@@ -82,6 +118,8 @@ bool runs(runtime::PteRunner& runner, const KernelCase& c, const Types& types) {
     runner.load(path);
     runner.run(inputs);
   } catch (const Error&) { result = false; }
+  if (result) leave_for_other_runtimes(c, types, path);
+  if (result) expect_recorded_release(c, types);
   std::filesystem::remove(path);
   return result;
 }

@@ -29,6 +29,9 @@ void assign_layouts(PayloadGraph& graph, const Features& features);
 // Nodes whose results nobody reads, and values that nobody refers to.
 void remove_unused(PayloadGraph& graph);
 
+// Copies become transposes that leave the order as it is, which every runtime has.
+void replace_copies(PayloadGraph& graph);
+
 // Which nodes read a value, by index into graph.nodes; the graph's outputs count as one more reader.
 class Readers {
  public:

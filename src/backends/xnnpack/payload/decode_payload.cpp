@@ -28,6 +28,7 @@ DecodedPayload decode_payload(std::span<const std::byte> payload) {
   const PayloadGraph graph = read_payload(payload);
   const std::vector<std::string> texts = node_texts(graph);
   DecodedPayload result;
+  result.needs = runtime_needs(graph);
   for (const PayloadNode& node : graph.nodes) {
     DecodedNode& decoded_node = result.nodes.emplace_back();
     decoded_node.kind = info(node.kind).name;

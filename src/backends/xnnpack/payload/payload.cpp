@@ -63,9 +63,9 @@ constexpr NodeKindInfo kinds[] = {
     {"Gelu", unary, 1, any, false},
     {"Tanh", unary, 1, any, false},
     {"Exp", unary, 1, any, false},
-    {"Sin", unary, 1, any, false},
-    {"Copy", unary, 1, any, false},
-    {"Cos", unary, 1, any, false},
+    {"Sin", unary, 1, any, false, RuntimeVersion::v1_1},
+    {"Copy", unary, 1, any, false, RuntimeVersion::v1_1},
+    {"Cos", unary, 1, any, false, RuntimeVersion::v1_1},
     {"BatchNorm", unsupported, 3, nhwc, true},
 };
 static_assert(std::size(kinds) == static_cast<size_t>(NodeKind::BatchNorm) + 1);
@@ -172,6 +172,28 @@ bool is_quantized(DataType type) {
 std::string key_of(std::span<const std::byte> bytes) { return lowercase_hex(sha256(bytes)); }
 
 const NodeKindInfo& info(NodeKind kind) { return kinds[static_cast<size_t>(kind)]; }
+
+std::vector<bool> lasting_constants(const PayloadGraph& graph) {
+  std::vector<bool> lasting(graph.values.size(), false);
+  for (const PayloadNode& node : graph.nodes) {
+    const NodeForm form = info(node.kind).form;
+    const bool packs = form == NodeForm::convolution || form == NodeForm::fully_connected;
+    for (size_t i = 0; i < node.inputs.size(); ++i)
+      if (node.inputs[i] != invalid_id && (i == 0 || !packs) && graph.values[node.inputs[i]].is_constant()) lasting[node.inputs[i]] = true;
+  }
+  return lasting;
+}
+
+RuntimeNeeds runtime_needs(const PayloadGraph& graph) {
+  RuntimeNeeds needs;
+  const std::vector<bool> lasting = lasting_constants(graph);
+  for (const PayloadNode& node : graph.nodes) {
+    needs.add({info(node.kind).since, fmt::format("XNNPACK {}", info(node.kind).name)});
+    if (std::ranges::any_of(node.inputs, [&](ValueId id) { return id != invalid_id && lasting[id]; }))
+      needs.add_from_file({keeps_constants_since, fmt::format("constants of XNNPACK {}", info(node.kind).name)});
+  }
+  return needs;
+}
 
 ValueId PayloadGraph::add_value(PayloadValue value) {
   values.push_back(std::move(value));

@@ -5,7 +5,8 @@
 //   0  u32 zero        4  "XH00"              8  u16 header size (30)
 //  10  u32 flatbuffer offset                 14  u32 flatbuffer size
 //  18  u32 constant data offset              22  u64 constant data size
-// followed by the flatbuffer (identifier XN01, padded to 16) and constant data (none: constants are named data).
+// followed by the flatbuffer (identifier XN01, padded to 16) and constant data (named data holds all constants but those
+// that `write_payload` is asked to keep inside).
 #pragma once
 
 #include <array>
@@ -18,6 +19,7 @@
 #include <variant>
 #include <vector>
 
+#include <intaglio/runtime_version.h>
 #include <intaglio/tensor.h>
 
 namespace intaglio::xnnpack {
@@ -171,6 +173,7 @@ struct NodeKindInfo {
   uint8_t inputs;  // a convolution's or linear's bias may be absent
   LayoutNeed layout;
   bool clamps_output;  // the runtime applies output_min_max
+  RuntimeVersion since = oldest_runtime;
 };
 const NodeKindInfo& info(NodeKind kind);
 
@@ -262,6 +265,15 @@ struct PayloadGraph {
 
 // Constants are named by their bytes: lowercase hexadecimal SHA-256.
 std::string key_of(std::span<const std::byte> bytes);
+
+// For each value whether it is a constant that nodes read at every call. Weights and biases are packed when the delegate is
+// compiled, and not read again.
+std::vector<bool> lasting_constants(const PayloadGraph& graph);
+// The first runtime that keeps the constants of a delegate whose payload is freed once it is compiled.
+inline constexpr RuntimeVersion keeps_constants_since = RuntimeVersion::v1_4;
+
+// Of the nodes, and of the lasting constants.
+RuntimeNeeds runtime_needs(const PayloadGraph& graph);
 
 // Readable and stable: the form of golden tests and of `inspect`.
 std::string to_string(const PayloadGraph& graph);

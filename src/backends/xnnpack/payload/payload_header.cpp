@@ -1,5 +1,6 @@
 #include "backends/xnnpack/payload/payload_header.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <limits>
@@ -33,17 +34,18 @@ Extents read_extents(ByteReader& reader) {
 
 }  // namespace
 
-std::vector<std::byte> with_payload_header(std::span<const std::byte> flatbuffer) {
+std::vector<std::byte> with_payload_header(std::span<const std::byte> flatbuffer, std::span<const std::byte> constants) {
   const size_t end = (header_room + flatbuffer.size() + alignment - 1) / alignment * alignment;
   if (end > std::numeric_limits<uint32_t>::max()) throw_bug("an XNNPACK payload is larger than 4 GiB");
-  std::vector<std::byte> bytes(end);
+  std::vector<std::byte> bytes(end + constants.size());
   std::memcpy(bytes.data() + 4, magic, sizeof magic);
   put(bytes, 8, uint16_t{30});
   put(bytes, 10, static_cast<uint32_t>(header_room));
   put(bytes, 14, static_cast<uint32_t>(flatbuffer.size()));
   put(bytes, 18, static_cast<uint32_t>(end));
-  put(bytes, 22, uint64_t{0});
+  put(bytes, 22, uint64_t{constants.size()});
   std::memcpy(bytes.data() + header_room, flatbuffer.data(), flatbuffer.size());
+  std::ranges::copy(constants, bytes.begin() + static_cast<ptrdiff_t>(end));
   return bytes;
 }
 

@@ -7,8 +7,8 @@
 
 namespace intaglio::xnnpack {
 
-// Header, flatbuffer, padding to 16; no constant data.
-std::vector<std::byte> with_payload_header(std::span<const std::byte> flatbuffer);
+// Header, flatbuffer, padding to 16, constant data.
+std::vector<std::byte> with_payload_header(std::span<const std::byte> flatbuffer, std::span<const std::byte> constants = {});
 
 struct PayloadParts {
   std::span<const std::byte> flatbuffer;

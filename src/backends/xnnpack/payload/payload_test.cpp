@@ -1,12 +1,15 @@
 // Damaged payloads are refused, broken graphs are never written.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
+#include <fstream>
 #include <functional>
 
 #include <intaglio/error.h>
 #include <intaglio/xnnpack.h>
+#include <nlohmann/json.hpp>
 
 #include "backends/xnnpack/payload/check_payload.h"
 #include "backends/xnnpack/payload/payload_header.h"
@@ -14,6 +17,7 @@
 #include "backends/xnnpack/payload/payload_writer.h"
 #include "backends/xnnpack/preprocess.h"
 #include "testing/program_builder.h"
+#include "testing/source_dir.h"
 
 namespace intaglio::xnnpack {
 namespace {
@@ -36,6 +40,42 @@ TEST(Payload, ReadsWhatWasWritten) {
   ASSERT_EQ(written.named_data.size(), 2u);
   for (const NamedData& named : written.named_data) EXPECT_EQ(named.key, key_of(named.data.bytes()));
   EXPECT_EQ(written.bytes, write_payload(small_graph()).bytes);
+}
+
+// A linear layer's weights are packed; the operand of a multiplication is read at every call.
+TEST(Payload, LastingConstantsStandInsideWhereAsked) {
+  ProgramBuilder t;
+  Value* x = t("aten.linear.default", t.input({2, 8}), t.weight("w", {8, 8}), t.weight("b", {8}));
+  t.returns({t("aten.mul.Tensor", x, t.weight("scale", {8}))});
+  const PayloadGraph graph = lower_partition(t.program, Features{});
+  EXPECT_EQ(std::ranges::count(lasting_constants(graph), true), 1);
+  EXPECT_EQ(runtime_needs(graph).since(), RuntimeVersion::v1_0);
+  EXPECT_EQ(runtime_needs(graph).since_from_file(), RuntimeVersion::v1_4);
+
+  const WrittenPayload outside = write_payload(graph), inside = write_payload(graph, true);
+  EXPECT_EQ(outside.named_data.size(), 3u);
+  ASSERT_EQ(inside.named_data.size(), 2u);
+  const auto constants = split_payload(inside.bytes).constant_data;
+  EXPECT_GE(constants.size(), 8 * sizeof(float) + 16);  // with the room that microkernels read behind it
+  const auto scale = std::ranges::find_if(outside.named_data, [&](const NamedData& named) {
+    return std::ranges::none_of(inside.named_data, [&](const NamedData& other) { return other.key == named.key; });
+  });
+  ASSERT_NE(scale, outside.named_data.end());
+  const std::vector<std::byte> bytes = scale->data.bytes();
+  EXPECT_TRUE(std::ranges::equal(bytes, constants.first(bytes.size())));
+  check_payload_header(inside.bytes);
+  EXPECT_EQ(read_payload(inside.bytes).nodes.size(), graph.nodes.size());
+  EXPECT_TRUE(split_payload(outside.bytes).constant_data.empty());
+}
+
+TEST(Payload, ReleasesOfNodesAreTheRecords) {
+  std::ifstream file(test::source_dir() / "tests/records/runtime_versions.json");
+  const nlohmann::json recorded = nlohmann::json::parse(file)["xnnpack_nodes"];
+  EXPECT_EQ(recorded.size(), 3u);
+  for (int kind = 1; kind <= last_node_kind; ++kind) {
+    const NodeKindInfo& row = info(static_cast<NodeKind>(kind));
+    EXPECT_EQ(name(row.since), recorded.value(std::string(row.name), "1.0")) << row.name;
+  }
 }
 
 TEST(Payload, DamageIsBadInput) {

@@ -34,14 +34,30 @@ class Constants {
     return known->second;
   }
 
+  // In the payload itself, where it stays as long as the payload does.
+  uint32_t inside(const Blob& data) {
+    constexpr size_t alignment = 16;
+    const auto [known, is_new] = inside_indices_.try_emplace(lowercase_hex(data.digest()), static_cast<uint32_t>(entries_.size()));
+    if (is_new) {
+      entries_.push_back(fb::CreateConstantDataOffset(builder_, inside_.size(), data.size()));
+      const std::vector<std::byte> bytes = data.bytes();
+      inside_.insert(inside_.end(), bytes.begin(), bytes.end());
+      // The microkernels read whole vectors.
+      inside_.resize((inside_.size() + 2 * alignment - 1) / alignment * alignment);
+    }
+    return known->second;
+  }
+
   auto table() { return builder_.CreateVector(entries_); }
   std::vector<NamedData> take_named_data() { return std::move(named_data_); }
+  std::span<const std::byte> inside_bytes() const { return inside_; }
 
  private:
   Builder& builder_;
   std::vector<flatbuffers::Offset<fb::ConstantDataOffset>> entries_;
-  std::map<std::string, uint32_t> indices_;
+  std::map<std::string, uint32_t> indices_, inside_indices_;
   std::vector<NamedData> named_data_;
+  std::vector<std::byte> inside_;
 };
 
 struct QuantizationWriter {
@@ -85,15 +101,15 @@ std::vector<Blob> constant_blobs(const PayloadGraph& graph) {
   return blobs;
 }
 
-flatbuffers::Offset<fb::XValue> write_value(Builder& builder, Constants& constants, const PayloadValue& value, const Blob& data,
-                                            ValueId id) {
+flatbuffers::Offset<fb::XValue> write_value(Builder& builder, Constants& constants, const PayloadValue& value, const Blob& data, ValueId id,
+                                            bool inside) {
   constexpr uint32_t external_input = 1, external_output = 2;
   uint32_t value_flags = 0;
   if (value.role == PayloadValue::Role::input) value_flags = external_input;
   if (value.role == PayloadValue::Role::output) value_flags = external_output;
   // XNNPACK has no rank 0.
   const std::vector<uint32_t> dims = value.dims.empty() ? std::vector<uint32_t>{1} : unsigned_dims(value.dims);
-  const uint32_t buffer = value.is_constant() ? constants.index_of(data) : 0;
+  const uint32_t buffer = !value.is_constant() ? 0 : inside ? constants.inside(data) : constants.index_of(data);
   const auto dims_offset = builder.CreateVector(dims);
   const auto tensor = fb::CreateXNNTensorValue(builder, static_cast<fb::XNNDatatype>(value.type), static_cast<uint32_t>(dims.size()),
                                                dims_offset, buffer, value.is_external() ? value.external_id : invalid_id, value_flags, id);
@@ -192,12 +208,14 @@ flatbuffers::Offset<fb::XNode> write_node(Builder& builder, const PayloadNode& n
 
 }  // namespace
 
-WrittenPayload write_payload(const PayloadGraph& graph) {
+WrittenPayload write_payload(const PayloadGraph& graph, bool constants_inside) {
   Builder builder(64 * 1024);
   Constants constants(builder);
   std::vector<flatbuffers::Offset<fb::XValue>> values;
   const std::vector<Blob> data = constant_blobs(graph);
-  for (ValueId id = 0; id < graph.values.size(); ++id) values.push_back(write_value(builder, constants, graph.values[id], data[id], id));
+  const std::vector<bool> lasting = lasting_constants(graph);
+  for (ValueId id = 0; id < graph.values.size(); ++id)
+    values.push_back(write_value(builder, constants, graph.values[id], data[id], id, constants_inside && lasting[id]));
   std::vector<flatbuffers::Offset<fb::XNode>> nodes;
   for (const PayloadNode& node : graph.nodes) nodes.push_back(write_node(builder, node));
 
@@ -212,7 +230,7 @@ WrittenPayload write_payload(const PayloadGraph& graph) {
                            fb::CreateXNNGraph(builder, version, nodes_offset, values_offset, externals, inputs, outputs, constant_data));
 
   WrittenPayload result;
-  result.bytes = with_payload_header(std::as_bytes(std::span(builder.GetBufferPointer(), builder.GetSize())));
+  result.bytes = with_payload_header(std::as_bytes(std::span(builder.GetBufferPointer(), builder.GetSize())), constants.inside_bytes());
   result.named_data = constants.take_named_data();
   return result;
 }

@@ -15,7 +15,7 @@ struct WrittenPayload {
   std::vector<NamedData> named_data;  // one for each distinct constant, in order of first use; keys are SHA-256
 };
 
-// Expects a graph that `check_payload` accepts.
-WrittenPayload write_payload(const PayloadGraph& graph);
+// Expects a graph that `check_payload` accepts. `constants_inside`: the lasting constants stand in the payload itself.
+WrittenPayload write_payload(const PayloadGraph& graph, bool constants_inside = false);
 
 }  // namespace intaglio::xnnpack
