@@ -15,9 +15,12 @@ void build(const FlowArguments& options, const SaveArguments& save_arguments, co
   Flow flow = run_flow(options, common, clock);
   std::vector<std::pair<std::string, ExportedProgram>> methods;
   methods.emplace_back("forward", std::move(flow.result.program));
-  SavedFile saved =
-      save(std::move(methods), flow.recipe.partitioners, options.out, save_arguments,
-           {.threads = common.threads, .strict = options.strict, .runtime = runtime_of(flow.recipe.settings), .sample = std::move(flow.result.first_sample)}, flow.warnings, clock);
+  SavedFile saved = save(std::move(methods), flow.recipe.partitioners, options.out, save_arguments,
+                         {.threads = common.threads,
+                          .strict = options.strict,
+                          .runtime = runtime_of(flow.recipe.settings),
+                          .sample = std::move(flow.result.first_sample)},
+                         flow.warnings, clock);
 
   const uint64_t bytes = std::filesystem::file_size(options.out);
   print_warnings(flow.warnings, common);
@@ -29,10 +32,10 @@ void build(const FlowArguments& options, const SaveArguments& save_arguments, co
     return print(result);
   }
   if (common.quiet) return;
-  fmt::print("{} -> {}: {} in {:.2f} s\n", options.model, options.out, bytes_text(bytes), clock.total_seconds());
-  if (!flow.recipe.steps.empty()) fmt::print("{}\n", quantization_text(options, flow));
-  fmt::print("{}", lowering_text(saved.methods, fmt::format("intaglio inspect {} --recipe {} --verbose", options.model, options.recipe)));
-  fmt::print("{}{}steps: {}\n", saved.agreement_text, saved.runtime_text, clock.to_text());
+  say("{} -> {}: {} in {:.2f} s\n", options.model, options.out, bytes_text(bytes), clock.total_seconds());
+  if (!flow.recipe.steps.empty()) say("{}\n", quantization_text(options, flow));
+  say("{}", lowering_text(saved.methods, fmt::format("intaglio inspect {} --recipe {} --verbose", options.model, options.recipe)));
+  say("{}{}steps: {}\n", saved.agreement_text, saved.runtime_text, clock.to_text());
 }
 
 }  // namespace

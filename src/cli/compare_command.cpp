@@ -75,7 +75,7 @@ void print_json(const Comparison& comparison, Side& reference, Side& candidate) 
 }
 
 void print_text(const CompareArguments& arguments, const Comparison& comparison, Side& reference, Side& candidate) {
-  if (!arguments.title.empty()) fmt::print("{}\n", arguments.title);
+  if (!arguments.title.empty()) say("{}\n", arguments.title);
   std::vector<std::vector<std::string>> rows = {{"", "file", "engine", "size", "ms per call"}};
   if (comparison.reference_accuracy) rows[0].push_back("accuracy");
   const auto add = [&](const char* label, Side& side, const std::optional<double>& accuracy) {
@@ -85,13 +85,13 @@ void print_text(const CompareArguments& arguments, const Comparison& comparison,
   };
   add("reference", reference, comparison.reference_accuracy);
   add("candidate", candidate, comparison.candidate_accuracy);
-  fmt::print("{}", table(rows, {3, 4, 5}));
-  fmt::print("{} samples, {} rows, top-1 agreement {}\n", comparison.samples, comparison.rows, percent(comparison.top1_agreement));
+  say("{}", table(rows, {3, 4, 5}));
+  say("{} samples, {} rows, top-1 agreement {}\n", comparison.samples, comparison.rows, percent(comparison.top1_agreement));
   rows = {{"output", "SQNR", "cosine", "largest error", "mean error"}};
   for (const OutputComparison& output : comparison.outputs)
     rows.push_back({fmt::format("arr_{}", output.index), decibel(output.metrics.sqnr_db), fmt::format("{:.6f}", output.metrics.cosine),
                     fmt::format("{:.4g}", output.metrics.max_abs_error), fmt::format("{:.4g}", output.metrics.mean_abs_error)});
-  fmt::print("{}", table(rows, {1, 2, 3, 4}));
+  say("{}", table(rows, {1, 2, 3, 4}));
 }
 
 void compare(const CompareArguments& arguments, const CommonOptions& common) {

@@ -13,7 +13,8 @@ namespace {
 bool same_file(const std::string& a, const std::string& b) {
   std::error_code error;
   if (fs::exists(a, error) && fs::exists(b, error)) return fs::equivalent(a, b, error);
-  const fs::path place_a = fs::weakly_canonical(fs::absolute(a, error), error), place_b = fs::weakly_canonical(fs::absolute(b, error), error);
+  const fs::path place_a = fs::weakly_canonical(fs::absolute(a, error), error),
+                 place_b = fs::weakly_canonical(fs::absolute(b, error), error);
   return place_a == place_b;
 }
 

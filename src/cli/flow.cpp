@@ -68,7 +68,7 @@ void require_extension(const std::string& path, const char* extension, const cha
 
 void print_warnings(const std::vector<std::string>& warnings, const CommonOptions& common) {
   if (common.json || common.quiet) return;
-  for (const std::string& warning : warnings) fmt::print(stderr, "intaglio: warning: {}\n", warning);
+  for (const std::string& warning : warnings) say(stderr, fmt::format("intaglio: warning: {}\n", warning));
 }
 
 Flow run_flow(const FlowArguments& arguments, const CommonOptions& common, StepClock& clock) {

@@ -34,42 +34,42 @@ void print_counts(const char* title, const Json& counts) {
   std::vector<std::vector<std::string>> rows;
   for (const Json& entry : counts)
     rows.push_back({"  " + escaped(entry["op"].get<std::string>()), fmt::format("{}", entry["count"].get<size_t>())});
-  fmt::print("{}\n{}", title, table(rows, {1}));
+  say("{}\n{}", title, table(rows, {1}));
 }
 
 void print_ends(const Json& holder) {
-  for (const Json& input : holder["inputs"]) fmt::print("  input   {}\n", tensor_text(input));
-  for (const Json& output : holder["outputs"]) fmt::print("  output  {}\n", tensor_text(output));
+  for (const Json& input : holder["inputs"]) say("  input   {}\n", tensor_text(input));
+  for (const Json& output : holder["outputs"]) say("  output  {}\n", tensor_text(output));
 }
 
 void print_pt2(const Json& result, bool verbose) {
   print_ends(result);
   for (const Json& entry : result["state"])
-    fmt::print("  {} {} tensors, {}\n", entry["tensors"].get<size_t>(), entry["dtype"].get<std::string>(),
-               bytes_text(entry["bytes"].get<uint64_t>()));
+    say("  {} {} tensors, {}\n", entry["tensors"].get<size_t>(), entry["dtype"].get<std::string>(),
+        bytes_text(entry["bytes"].get<uint64_t>()));
   print_counts("operators", result["ops"]);
   if (!result["quantized_ops"].empty()) print_counts("of these quantized", result["quantized_ops"]);
-  fmt::print("{}", delegation_text(result["delegation"], verbose));
-  if (!result["quantization"].is_null()) fmt::print("{}", quantization_text(result["quantization"], verbose));
+  say("{}", delegation_text(result["delegation"], verbose));
+  if (!result["quantization"].is_null()) say("{}", quantization_text(result["quantization"], verbose));
 }
 
 void print_pte(const Json& result, bool verbose) {
-  fmt::print("  program {}, constants {}, delegate data {} in {} entries\n", bytes_text(result["program_bytes"].get<uint64_t>()),
-             bytes_text(result["constant_bytes"].get<uint64_t>()), bytes_text(result["named_data"]["bytes"].get<uint64_t>()),
-             result["named_data"]["entries"].get<size_t>());
-  fmt::print("  {}\n", result["runtime"]["text"].get<std::string>());
+  say("  program {}, constants {}, delegate data {} in {} entries\n", bytes_text(result["program_bytes"].get<uint64_t>()),
+      bytes_text(result["constant_bytes"].get<uint64_t>()), bytes_text(result["named_data"]["bytes"].get<uint64_t>()),
+      result["named_data"]["entries"].get<size_t>());
+  say("  {}\n", result["runtime"]["text"].get<std::string>());
   for (const Json& method : result["methods"]) {
-    fmt::print("method {}, {} of planned memory\n", escaped(method["name"].get<std::string>()),
-               bytes_text(method["planned_bytes"].get<uint64_t>()));
+    say("method {}, {} of planned memory\n", escaped(method["name"].get<std::string>()),
+        bytes_text(method["planned_bytes"].get<uint64_t>()));
     print_ends(method);
-    fmt::print("{}", pte_method_text(method, verbose));
+    say("{}", pte_method_text(method, verbose));
   }
-  fmt::print("{}", weights_text(result["weights"], verbose));
+  say("{}", weights_text(result["weights"], verbose));
 }
 
 void print_text(const Json& result, bool verbose) {
-  fmt::print("{}: .{}, {}{}\n", escaped(result["file"].get<std::string>()), result["kind"].get<std::string>(),
-             bytes_text(result["bytes"].get<uint64_t>()), result["verified"].get<bool>() ? ", verified" : "");
+  say("{}: .{}, {}{}\n", escaped(result["file"].get<std::string>()), result["kind"].get<std::string>(),
+      bytes_text(result["bytes"].get<uint64_t>()), result["verified"].get<bool>() ? ", verified" : "");
   if (result["kind"] == "pt2") print_pt2(result, verbose);
   else print_pte(result, verbose);
 }

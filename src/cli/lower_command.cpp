@@ -79,8 +79,8 @@ void lower(const LowerArguments& arguments, const CommonOptions& common) {
   }
   if (common.quiet) return;
   const std::string hint = fmt::format("intaglio inspect {} --backend {} --verbose", first_model, arguments.backends.front());
-  fmt::print("{}: {} in {:.2f} s\n{}{}{}steps: {}\n", arguments.out, bytes_text(bytes), clock.total_seconds(),
-             lowering_text(saved.methods, hint), saved.agreement_text, saved.runtime_text, clock.to_text());
+  say("{}: {} in {:.2f} s\n{}{}{}steps: {}\n", arguments.out, bytes_text(bytes), clock.total_seconds(), lowering_text(saved.methods, hint),
+      saved.agreement_text, saved.runtime_text, clock.to_text());
 }
 
 }  // namespace

@@ -19,10 +19,10 @@ void quantize(const FlowArguments& options, const CommonOptions& common) {
   print_warnings(flow.warnings, common);
   if (common.json) return print(flow_json("intaglio.quantize/1", options, flow, bytes, clock));
   if (common.quiet) return;
-  fmt::print("{} -> {}: {} in {:.2f} s\n", options.model, options.out, bytes_text(bytes), clock.total_seconds());
-  if (!flow.recipe.steps.empty()) fmt::print("{}\n", quantization_text(options, flow));
+  say("{} -> {}: {} in {:.2f} s\n", options.model, options.out, bytes_text(bytes), clock.total_seconds());
+  if (!flow.recipe.steps.empty()) say("{}\n", quantization_text(options, flow));
   if (const std::vector<std::string>& files = flow.result.program.left_out_files; !files.empty())
-    fmt::print("left out, as they may be code: {}\n", fmt::join(files, ", "));
+    say("left out, as they may be code: {}\n", fmt::join(files, ", "));
 }
 
 }  // namespace

@@ -29,7 +29,7 @@ void print_recipes(const CommonOptions& common) {
     for (const Setting& setting : info.settings)
       rows.push_back({fmt::format("    --set {}={}", setting.name, setting.default_value), setting.help});
   }
-  fmt::print("{}\nA recipe of your own is a JSON file (docs/recipes.md): --recipe mine.json\n", table(rows));
+  say("{}\nA recipe of your own is a JSON file (docs/recipes.md): --recipe mine.json\n", table(rows));
 }
 
 }  // namespace

@@ -67,8 +67,8 @@ void run(const RunArguments& arguments, const CommonOptions& common) {
     return print(result);
   }
   if (common.quiet) return;
-  fmt::print("{} on the {}: {:.2f} ms\n", arguments.model, program->engine(), program->milliseconds());
-  for (size_t i = 0; i < list.size(); ++i) fmt::print("arr_{}  {}\n", i, list[i].is_null() ? std::string("None") : list[i].dump());
+  say("{} on the {}: {:.2f} ms\n", arguments.model, program->engine(), program->milliseconds());
+  for (size_t i = 0; i < list.size(); ++i) say("arr_{}  {}\n", i, list[i].is_null() ? std::string("None") : list[i].dump());
 }
 
 }  // namespace
