@@ -11,20 +11,20 @@
 namespace intaglio::xnnpack {
 namespace {
 
-bool has_few_dims(const LimitedTensor& t) { return t.meta.rank() <= max_rank; }
+bool has_few_dims(const ExportedProgram&, const TensorMeta& tensor, bool) { return tensor.rank() <= max_rank; }
 // The runtime shows a scalar to a delegate as one dimension, and the delegate's answer does not fit.
-bool is_no_computed_scalar(const LimitedTensor& t) { return t.is_constant || t.meta.rank() != 0; }
-bool has_upper_bounds(const LimitedTensor& t) {
-  return std::ranges::all_of(t.meta.sizes, [&](const SymInt& size) { return common::upper_bound(t.program, size).has_value(); });
+bool is_no_computed_scalar(const ExportedProgram&, const TensorMeta& tensor, bool is_constant) { return is_constant || tensor.rank() != 0; }
+bool has_upper_bounds(const ExportedProgram& program, const TensorMeta& tensor, bool) {
+  return std::ranges::all_of(tensor.sizes, [&](const SymInt& size) { return common::upper_bound(program, size).has_value(); });
 }
 // The runtime's sizes are int32.
-bool has_small_sizes(const LimitedTensor& t) {
-  return std::ranges::all_of(t.meta.sizes, [&](const SymInt& size) {
-    return common::upper_bound(t.program, size).value_or(0) <= std::numeric_limits<int32_t>::max();
+bool has_small_sizes(const ExportedProgram& program, const TensorMeta& tensor, bool) {
+  return std::ranges::all_of(tensor.sizes, [&](const SymInt& size) {
+    return common::upper_bound(program, size).value_or(0) <= std::numeric_limits<int32_t>::max();
   });
 }
-bool has_elements(const LimitedTensor& t) {
-  return std::ranges::none_of(t.meta.sizes, [](const SymInt& size) { return size.is_static() && size.value() == 0; });
+bool has_elements(const ExportedProgram&, const TensorMeta& tensor, bool) {
+  return std::ranges::none_of(tensor.sizes, [](const SymInt& size) { return size.is_static() && size.value() == 0; });
 }
 
 constexpr Limit rows[] = {
@@ -43,14 +43,12 @@ const Limit* first_broken(const ExportedProgram& program, const Node& node, cons
   for (const Limit& limit : rows) {
     if (skip(limit)) continue;
     for (const Value* value : tensors)
-      if (!limit.holds({program, value->meta(), is_constant(value)})) return &limit;
+      if (!limit.holds(program, value->meta(), is_constant(value))) return &limit;
   }
   return nullptr;
 }
 
 }  // namespace
-
-const std::span<const Limit> limits = rows;
 
 const Limit* first_broken_limit(const ExportedProgram& program, const Node& node, const IsConstant& is_constant) {
   return first_broken(program, node, is_constant, [](const Limit&) { return false; });

@@ -3,24 +3,16 @@
 #pragma once
 
 #include <functional>
-#include <span>
 #include <string_view>
 
 #include <intaglio/program.h>
 
 namespace intaglio::xnnpack {
 
-struct LimitedTensor {
-  const ExportedProgram& program;
-  const TensorMeta& meta;
-  bool is_constant = false;
-};
-
 struct Limit {
   std::string_view text;  // what is required, for the refusal
-  bool (*holds)(const LimitedTensor&);
+  bool (*holds)(const ExportedProgram& program, const TensorMeta& tensor, bool is_constant);
 };
-extern const std::span<const Limit> limits;
 
 // The first limit that a tensor read by the node, or its first result, breaks; null for none.
 const Limit* first_broken_limit(const ExportedProgram& program, const Node& node, const std::function<bool(const Value*)>& is_constant);

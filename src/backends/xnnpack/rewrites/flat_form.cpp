@@ -186,11 +186,11 @@ std::optional<FlatForm> permutation(const Node& node) {
   return form;
 }
 
-}  // namespace
-
 bool has_many_dims(const Node& node) {
   return !common::every_tensor(node, [](const Value& value) { return value.meta().rank() <= static_cast<int64_t>(max_rank); });
 }
+
+}  // namespace
 
 std::optional<FlatForm> flat_form(const Node& node) {
   const auto family = family_of(node);

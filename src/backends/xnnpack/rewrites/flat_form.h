@@ -19,7 +19,4 @@ struct FlatForm {
 // what only names sizes anew; before lowering too. nullopt for other operators, and where six dimensions are too few.
 std::optional<FlatForm> flat_form(const Node& node);
 
-// Has the node a tensor of more dimensions than the runtime's?
-bool has_many_dims(const Node& node);
-
 }  // namespace intaglio::xnnpack
