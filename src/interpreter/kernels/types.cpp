@@ -79,7 +79,6 @@ std::span<const Kernel> type_kernels() {
       {"aten.type_as.default", to_other, 0, result_aliases},
       {"aten._to_copy.default", to_copy},
       {"dim_order_ops._to_dim_order_copy.default", to_copy},
-      {"aten.float.default", as_type, static_cast<int>(DType::float32), result_aliases},
       {"aten.copy_.default", copy_in_place},
       {"aten.copy.default", copy},
   };
