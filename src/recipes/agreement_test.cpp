@@ -107,18 +107,6 @@ TEST_F(Agreements, WithoutARunnerNothingIsCompared) {
   EXPECT_EQ(found.breach, "");
 }
 
-TEST_F(Agreements, StrictWritesNothing) {
-  // A sum that no delegate takes between its integers.
-  ProgramBuilder b;
-  Value* x = b.qdq(b("aten.cumsum.default", b.qdq(b.input("x", {3, 4}), 0.01, 0), int64_t{1}), 0.05, 0);
-  const ExportedProgram program = b.finish({x});
-  std::vector<Warning> warnings;
-  const auto warn = [&](const Warning& warning) { warnings.push_back(warning); };
-  EXPECT_THROW(lower_and_save(program.clone(), partitioners_, path_, {.threads = 1, .strict = true, .warn = warn}), Error);
-  EXPECT_FALSE(std::filesystem::exists(path_));
-  EXPECT_TRUE(warnings.empty());
-}
-
 TEST(Reference, LargeLayersInPartsGiveTheSameNumbers) {
   const ExportedProgram program = quantized_layers(0.0005f, 1100);
   const ExportedProgram reference = reference_of(program);

@@ -17,7 +17,7 @@
 namespace intaglio {
 namespace {
 
-constexpr int64_t part_elements = int64_t{1} << 17;  // half a megabyte of floats
+constexpr int64_t part_elements = int64_t{1} << 18;  // a megabyte of floats
 
 // Integers that several parts of one layer read, one part after the other: computed for the first, gone after the last.
 class SharedIntegers {
