@@ -18,7 +18,7 @@ Frames frames_of(PartsBuilder& b, DType dtype) {
   const int64_t width = node.optional_integer("win_length").value_or(length);
   Frames frames{length, node.optional_integer("hop_length").value_or(length / 4)};
   constexpr int64_t longest = int64_t{1} << 26;  // a damaged file may say anything
-  if (length > longest || length < 1 || frames.hop < 1 || width < 1 || width > length)
+  if (length > longest || frames.hop > longest || length < 1 || frames.hop < 1 || width < 1 || width > length)
     refuse(node, "the lengths of frame, hop and window do not fit");
   const int64_t before = (length - width) / 2;
   Value* window = node.optional_tensor("window");
