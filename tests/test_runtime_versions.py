@@ -148,7 +148,8 @@ def test_a_recipe_file_may_name_the_runtime(document, tmp_path):
 
 
 OLDER = ["1.0", "1.2", "1.3", "1.4"]
-# Files of kernels in other releases sum in other orders, and round to another step here and there.
+# Kernels of other releases sum in other orders, and round to another step here and there: in deep int8 models that adds up,
+# and then they must be as close to the float model as today's are.
 MARGINS = {FP32: 80, STATIC: 30, "float16": 40}
 
 
@@ -185,7 +186,11 @@ def test_files_run_on_older_runtimes(name, runtimes, intaglio, tmp_path):
             except RuntimeError:  # takes more than tensors
                 continue
             margin = MARGINS["float16" if any(output.dtype == np.float16 for output in expected) or "float16" in each else recipe]
-            for ours, theirs in zip(runtimes[older].run(out, sample), expected, strict=True):
-                assert not np.isfinite(theirs).all() or sqnr(theirs, ours) > margin, (each, recipe, older)
+            intaglio("run", program, "--input", sample, "-o", tmp_path / "float.npz")
+            with np.load(tmp_path / "float.npz") as arrays:
+                floats = [arrays[key] for key in arrays]
+            for ours, theirs, exact in zip(runtimes[older].run(out, sample), expected, floats):
+                close = not np.isfinite(theirs).all() or sqnr(theirs, ours) > margin
+                assert close or sqnr(exact, ours) > sqnr(exact, theirs) - 1, (each, recipe, older)
             compared[older] += 1
     assert min(compared.values()) > (20 if name == "programs" else 1), compared
