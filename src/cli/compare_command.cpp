@@ -49,7 +49,6 @@ struct Side {
   }
 };
 
-Json finite(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 Json optional_json(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
 std::string percent(const std::optional<double>& value) { return value ? fmt::format("{:.2f} %", 100 * *value) : "-"; }
 std::string decibel(double value) { return std::isinf(value) && value > 0 ? "equal" : fmt::format("{:.2f} dB", value); }

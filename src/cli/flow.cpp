@@ -141,8 +141,6 @@ Json lowering_json(const EdgeProgram& edge) {
   return methods;
 }
 
-Json finite(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
-
 Json agreement_json(const std::vector<Agreement>& agreements) {
   Json methods = Json::array();
   for (const Agreement& agreement : agreements) {

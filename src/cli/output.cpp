@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdio>
 
 #include <fmt/format.h>
@@ -17,6 +18,8 @@ size_t width(const std::string& text) {
 }
 
 }  // namespace
+
+Json finite(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 
 Json document(const char* schema) { return Json{{"schema", schema}}; }
 

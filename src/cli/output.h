@@ -13,6 +13,9 @@ namespace intaglio::cli {
 
 using Json = nlohmann::ordered_json;
 
+// JSON has no infinities: null for them.
+Json finite(double value);
+
 // A document of the named schema, `intaglio.build/1`.
 Json document(const char* schema);
 void print(const Json& document);

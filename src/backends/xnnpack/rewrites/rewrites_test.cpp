@@ -6,7 +6,7 @@
 namespace intaglio::xnnpack {
 namespace {
 
-const bool registered =
+const bool rewrites_registered =
     test::register_text_cases("XnnpackRewrites", "src/backends/xnnpack/rewrites",
                               test::program_passes({
                                   {"flatten_many_dims", flatten_many_dims},
