@@ -77,6 +77,7 @@ Values layer_norm(GraphBuilder& b, const Node& n) {
 Values group_norm(GraphBuilder& b, const Node& n) {
   Value* x = n.tensor("input");
   const std::vector<SymInt>& sizes = x->sizes();
+  if (sizes.size() < 2) refuse(n, "the input has no dimension of channels");
   const SymInt area = size_product(std::span(sizes).subspan(2));
   if (!sizes[1].is_static() || !area.is_static()) refuse(n, "channels and image size must be fixed");
   return {b.call("aten.native_group_norm.default", {x, optional(n, "weight"), optional(n, "bias"), b.size(x, 0), sizes[1].value(),

@@ -66,7 +66,12 @@ Values constant_pad(GraphBuilder& b, const Node& n) {
 }
 
 // The two forms of an op: sizes or factors, and sizes with a factor of each axis that decides where samples are taken.
-Value* image_of(const Node& n) { return n.tensor(n.op().schema()->find("input") ? "input" : "self"); }
+Value* image_of(const Node& n) {
+  Value* image = n.tensor(n.op().schema()->find("input") ? "input" : "self");
+  // Not every one of these has a rule that checks what a file claims.
+  if (image->sizes().size() < 3 || n.output()->sizes().size() != image->sizes().size()) refuse(n, "input and result are not images");
+  return image;
+}
 std::optional<double> factor_of(const Node& n, size_t axis) {
   if (n.op().overload() == "vec") {
     const Argument factors = n.argument("scale_factors");

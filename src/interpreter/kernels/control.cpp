@@ -153,8 +153,6 @@ std::span<const Kernel> control_kernels() {
       {"higher_order.map_impl", scan, 0, result_aliases},
       {"higher_order.scan", scan, 1, result_aliases},
       {"higher_order.while_loop", while_loop, 0, result_aliases},
-      {"torch.ops.higher_order.cond", cond, 0, result_aliases},
-      {"torch.ops.higher_order.wrap_with_set_grad_enabled", wrapped, 1, result_aliases},
       {"higher_order.wrap_with_autocast", wrapped, 4, result_aliases},
   };
   return table;

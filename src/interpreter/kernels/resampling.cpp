@@ -98,9 +98,9 @@ void resample(Call& call) {
   const size_t dims = static_cast<size_t>(call.variant() / 10);
   const Tensor& self = call.tensor(call.has("input") ? "input" : "self");
   call.require(self.rank() == static_cast<int64_t>(dims) + 2, "the input has the wrong rank");
-  if (self.dtype() == DType::float64) return run_elsewhere(call);
   if (!is_floating(self.dtype())) call.unsupported(fmt::format("resampling of {} tensors", name(self.dtype())));
   const std::vector<Resize> resizes = read_resizes(call, self.sizes(), dims);
+  if (self.dtype() == DType::float64) return run_elsewhere(call);
   const bool align_corners = call.has("align_corners") && call.boolean("align_corners");
   const std::vector<Taps> one = {{{0, 1.0f}}};
   const std::vector<Taps> rows = dims == 2 ? taps_of(resizes[0], method, align_corners) : one;

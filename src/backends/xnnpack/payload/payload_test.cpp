@@ -46,7 +46,7 @@ TEST(Payload, ReadsWhatWasWritten) {
 TEST(Payload, LastingConstantsStandInsideWhereAsked) {
   ProgramBuilder t;
   Value* x = t("aten.linear.default", t.input({2, 8}), t.weight("w", {8, 8}), t.weight("b", {8}));
-  t.returns({t("aten.mul.Tensor", x, t.weight("scale", {8}))});
+  t.returns({t("aten.mul.Tensor", x, t.weight("scale", {2, 8}))});
   const PayloadGraph graph = lower_partition(t.program, Features{});
   EXPECT_EQ(std::ranges::count(lasting_constants(graph), true), 1);
   EXPECT_EQ(runtime_needs(graph).since(), RuntimeVersion::v1_0);
