@@ -78,8 +78,7 @@ TEST(Requests, ANameThatNothingHas) {
 TEST(Requests, NothingAnnotatedSaysWhy) {
   const std::vector<Warning> warnings = warnings_of("aten.gelu.default", {});
   ASSERT_EQ(warnings.size(), 2u);  // the selector means everything
-  EXPECT_NE(warnings[1].text.find("most of the work is aten.conv2d.default 'conv2d"), std::string::npos)
-      << warnings[1].text;
+  EXPECT_NE(warnings[1].text.find("most of the work is aten.conv2d.default 'conv2d"), std::string::npos) << warnings[1].text;
 }
 
 }  // namespace
