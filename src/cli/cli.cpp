@@ -1,5 +1,7 @@
 #include "cli/cli.h"
 
+#include <malloc.h>
+
 #include <csignal>
 #include <cstdio>
 #include <new>
@@ -39,6 +41,8 @@ std::string one_line(const CLI::ParseError& error) {
 }  // namespace
 
 int main(int argc, const char* const* argv) {
+  // Left to itself the allocator keeps what a thread freed of weights, for each thread.
+  ::mallopt(M_MMAP_THRESHOLD, 4 << 20);
   // A closed pipe is an error of the write, not the end of the process; a file size limit likewise.
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);
