@@ -56,6 +56,8 @@ class ComputedMemory {
 }  // namespace
 
 struct Blob::Content {
+  Content(uint64_t bytes, std::function<void(const Sink&)> producer) : size(bytes), produce(std::move(producer)) {}
+
   uint64_t size;
   std::function<void(const Sink&)> produce;
   std::once_flag hashed = {};

@@ -233,7 +233,7 @@ size_t ExportedProgram::remove_unused_constants() {
   }
   erase_all(state, dropped_state);
   erase_all(constants, dropped_constants);
-  for (Value* value : std::views::reverse(unused)) graph_->erase_input(value);
+  for (auto value = unused.rbegin(); value != unused.rend(); ++value) graph_->erase_input(*value);
   return unused.size();
 }
 
