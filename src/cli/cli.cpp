@@ -21,6 +21,13 @@ enum ExitStatus { status_done = 0, status_input_at_fault = 1, status_command_lin
 void complain(const std::string& message) { fmt::print(stderr, "intaglio: {}\n", escaped(message, std::string::npos)); }
 
 int report(const Error& error) {
+  // Whatever a file that changed meanwhile led to, that is the cause.
+  try {
+    require_mapped_files_unchanged();
+  } catch (const Error& changed) {
+    complain(changed.what());
+    return status_input_at_fault;
+  }
   switch (error.kind()) {
     case ErrorKind::bad_input:
     case ErrorKind::unsupported: complain(error.what()); return status_input_at_fault;
