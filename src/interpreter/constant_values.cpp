@@ -4,6 +4,8 @@
 
 #include <intaglio/interpreter.h>
 
+#include "ir/memory.h"
+
 namespace intaglio {
 
 bool draws_random_numbers(const Node& node) {
@@ -32,22 +34,12 @@ static std::vector<const Value*> written_by(const Node& node) {
   return written;
 }
 
-// The tensor whose memory the results are; null when they have their own.
-static const Value* viewed_by(const Node& node) {
-  const OpSchema* schema = node.op().schema();
-  if (schema == nullptr || !(schema->is_inplace() || schema->is_view())) return nullptr;
-  for (const ArgSchema& formal : schema->arguments)
-    if (const Argument* argument = formal.aliased ? node.find(formal.name) : nullptr; argument != nullptr && argument->is<Value*>())
-      return *argument->get_if<Value*>();
-  return nullptr;
-}
-
 ConstantValues::ConstantValues(const ExportedProgram& program, std::function<bool(const Node&)> takes, Creations creations)
     : program_(program), takes_(std::move(takes)), creations_(creations) {
   if (creations == Creations::unknown) return;
   for (const Node* node : program.graph().node_list())
     for (const Value* value : written_by(*node))
-      while (value != nullptr && written_.insert(value).second) value = value->producer() ? viewed_by(*value->producer()) : nullptr;
+      while (value != nullptr && written_.insert(value).second) value = value->producer() ? memory_operand(*value->producer()) : nullptr;
 }
 
 // What makes the value constant when all of it is: nothing for inputs and for results of ops that are not taken.

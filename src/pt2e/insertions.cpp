@@ -11,6 +11,8 @@
 
 #include <intaglio/error.h>
 
+#include "ir/memory.h"
+
 namespace intaglio {
 namespace {
 
@@ -38,16 +40,6 @@ bool is_mutated_buffer(const ExportedProgram& program, const Node& node, Value* 
 }
 
 using Uses = std::set<std::pair<const Node*, const Value*>>;
-
-// The operand whose memory the results of a view or an in-place operator are; null for others.
-const Value* memory_operand(const Node& node) {
-  const OpSchema* schema = node.op().schema();
-  if (schema == nullptr || !(schema->is_inplace() || schema->is_view())) return nullptr;
-  for (const ArgSchema& formal : schema->arguments)
-    if (const Argument* argument = formal.aliased ? node.find(formal.name) : nullptr; argument != nullptr && argument->is<Value*>())
-      return *argument->get_if<Value*>();
-  return nullptr;
-}
 
 const Value* memory_of(const Value* value) {
   while (const Value* operand = value->producer() ? memory_operand(*value->producer()) : nullptr) value = operand;
