@@ -10,21 +10,13 @@
 #include "pt2e/networks_for_tests.h"
 #include "pt2e/prepared.h"
 #include "pt2e/printer.h"
+#include "pt2e/specs_for_tests.h"
 #include "testing/text_cases.h"
 
 namespace intaglio {
 namespace {
 
 using namespace test;
-
-QuantizationSpec activation_spec() {
-  QuantizationSpec spec;
-  spec.quant_min = -128;
-  spec.quant_max = 127;
-  spec.qscheme = QScheme::per_tensor_affine;
-  spec.observer = min_max_observer(0.000244140625);
-  return spec;
-}
 
 QuantizationSpec weight_spec() {
   QuantizationSpec spec;
@@ -58,12 +50,12 @@ void annotate_all(const ExportedProgram& program, Annotations& annotations) {
     QuantizationAnnotation annotation;
     annotation.rule = "test." + std::string(node->op().base());
     if (node->is("aten.conv2d.default") || node->is("aten.linear.default")) {
-      annotation.input_qspec_map = {{node->tensor("input"), activation_spec()}, {node->tensor("weight"), weight_spec()}};
+      annotation.input_qspec_map = {{node->tensor("input"), narrow_steps_spec()}, {node->tensor("weight"), weight_spec()}};
       if (Value* bias = node->optional_tensor("bias")) annotation.input_qspec_map.emplace_back(bias, std::nullopt);
-      annotation.output_qspec = activation_spec();
+      annotation.output_qspec = narrow_steps_spec();
     } else if (node->is("aten.add.Tensor")) {
-      annotation.input_qspec_map = {{node->tensor("self"), activation_spec()}, {node->tensor("other"), activation_spec()}};
-      annotation.output_qspec = activation_spec();
+      annotation.input_qspec_map = {{node->tensor("self"), narrow_steps_spec()}, {node->tensor("other"), narrow_steps_spec()}};
+      annotation.output_qspec = narrow_steps_spec();
     } else {
       continue;
     }
@@ -171,7 +163,7 @@ TEST(Convert, UnfoldedWeightsKeepTheirQuantizeNodes) {
 
 TEST(Convert, InfiniteRangeIsAnErrorAndAConstantOneAWarning) {
   const TestQuantizer quantizer([](const ExportedProgram& program, Annotations& annotations) {
-    annotations.of(node_named(program, "linear")).output_qspec = activation_spec();
+    annotations.of(node_named(program, "linear")).output_qspec = narrow_steps_spec();
   });
   std::vector<std::string> warnings;
   PrepareOptions options{.warn = [&](const std::string& line) { warnings.push_back(line); }};
@@ -188,9 +180,9 @@ TEST(Convert, InfiniteRangeIsAnErrorAndAConstantOneAWarning) {
 
 TEST(Convert, TwoSpecsOnOneTensorStackTheirNodes) {
   const TestQuantizer quantizer([](const ExportedProgram& program, Annotations& annotations) {
-    QuantizationSpec narrow = activation_spec();
+    QuantizationSpec narrow = narrow_steps_spec();
     narrow.quant_min = -64;
-    annotations.of(node_named(program, "relu")).output_qspec = activation_spec();
+    annotations.of(node_named(program, "relu")).output_qspec = narrow_steps_spec();
     annotations.of(node_named(program, "add")).input_qspec_map = {{program.graph().find_value("relu"), narrow}};
   });
   PreparedProgram prepared = prepare_pt2e(residual_network(), quantizer);
@@ -225,7 +217,7 @@ TEST(Convert, FixedAndDerivedParameters) {
       return params;
     };
     annotations.of(linear).input_qspec_map = {
-        {linear->tensor("input"), activation_spec()}, {linear->tensor("weight"), weight_spec()}, {linear->tensor("bias"), bias}};
+        {linear->tensor("input"), narrow_steps_spec()}, {linear->tensor("weight"), weight_spec()}, {linear->tensor("bias"), bias}};
     annotations.of(linear).output_qspec = fixed;
   });
   PreparedProgram prepared = prepare_pt2e(residual_network(), quantizer);
@@ -246,7 +238,7 @@ TEST(Convert, FixedAndDerivedParameters) {
 TEST(Convert, DynamicSpecsChooseParametersAtRunTime) {
   const TestQuantizer quantizer([](const ExportedProgram& program, Annotations& annotations) {
     Node* linear = node_named(program, "linear");
-    QuantizationSpec dynamic = activation_spec();
+    QuantizationSpec dynamic = narrow_steps_spec();
     dynamic.observer = placeholder_observer(0.000244140625);
     dynamic.is_dynamic = true;
     annotations.of(linear).input_qspec_map = {{linear->tensor("input"), dynamic}, {linear->tensor("weight"), weight_spec()}};
@@ -270,7 +262,7 @@ TEST(Convert, MissingObserverOrIntegerTensorIsAUsageError) {
   Value* x = b.input("x", {2}, DType::int64);
   Value* y = b.call("aten.relu.default", {{"self", x}}, {{2}, DType::int64}, "relu");
   const TestQuantizer on_integers([](const ExportedProgram& program, Annotations& annotations) {
-    annotations.of(node_named(program, "relu")).output_qspec = activation_spec();
+    annotations.of(node_named(program, "relu")).output_qspec = narrow_steps_spec();
   });
   EXPECT_THROW(prepare_pt2e(b.finish({y}), on_integers), Error);
 }

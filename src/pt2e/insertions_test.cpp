@@ -2,20 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include "pt2e/specs_for_tests.h"
 #include "testing/program_builder.h"
 
 namespace intaglio {
 namespace {
 
 using namespace test;
-
-QuantizationSpec int8_spec(int64_t quant_min = -128) {
-  QuantizationSpec spec;
-  spec.quant_min = quant_min;
-  spec.quant_max = 127;
-  spec.observer = min_max_observer();
-  return spec;
-}
 
 struct Fork {
   ProgramBuilder b;

@@ -4,21 +4,13 @@
 
 #include <intaglio/error.h>
 
+#include "pt2e/specs_for_tests.h"
 #include "testing/program_builder.h"
 
 namespace intaglio {
 namespace {
 
 using namespace test;
-
-QuantizationSpec int8_spec(int64_t quant_min = -128) {
-  QuantizationSpec spec;
-  spec.quant_min = quant_min;
-  spec.quant_max = 127;
-  spec.qscheme = QScheme::per_tensor_affine;
-  spec.observer = min_max_observer();
-  return spec;
-}
 
 // op1(x), op2(x), cat1(op2, op1), op3(x), cat2(op3, cat1): torchao's documented example.
 struct TwoCats {

@@ -8,6 +8,7 @@
 
 #include "pt2e/networks_for_tests.h"
 #include "pt2e/prepared.h"
+#include "pt2e/specs_for_tests.h"
 
 namespace intaglio {
 namespace {
@@ -18,22 +19,13 @@ void expect_parts(const std::string& text, std::initializer_list<std::string> pa
   for (const std::string& part : parts) EXPECT_NE(text.find(part), std::string::npos) << part << " in: " << text;
 }
 
-QuantizationSpec wide_int8_spec() {
-  QuantizationSpec spec;
-  spec.quant_min = -128;
-  spec.quant_max = 127;
-  spec.qscheme = QScheme::per_tensor_affine;
-  spec.observer = min_max_observer(0.000244140625);
-  return spec;
-}
-
 // The result of every node, and with `shared` what it reads in the same range.
 struct ResultQuantizer : Quantizer {
   bool shared = false;
   void annotate(const ExportedProgram& program, Annotations& annotations) const override {
     for (Node* node : program.graph().node_list()) {
       QuantizationAnnotation& annotation = annotations.of(node);
-      annotation.output_qspec = wide_int8_spec();
+      annotation.output_qspec = narrow_steps_spec();
       annotation.annotated = true;
       if (!shared) continue;
       for (Value* input : node->inputs()) annotation.input_qspec_map.emplace_back(input, SharedQuantizationSpec{node->output()});
@@ -96,7 +88,7 @@ TEST(Spreads, MaskedValuesAreSeenBehindViewsAndClips) {
   struct ClampQuantizer : Quantizer {
     void annotate(const ExportedProgram& program, Annotations& annotations) const override {
       QuantizationAnnotation& annotation = annotations.of(program.graph().find_value("clamped")->producer());
-      annotation.output_qspec = wide_int8_spec();
+      annotation.output_qspec = narrow_steps_spec();
     }
   };
   std::vector<std::string> warnings;
