@@ -143,11 +143,6 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
 
 void AtomicFile::write(std::string_view text) { write(std::as_bytes(std::span(text))); }
 
-void AtomicFile::pad_to(uint64_t position) {
-  static constexpr std::byte zeros[256] = {};
-  while (position_ < position) write(std::span(zeros, std::min<uint64_t>(sizeof zeros, position - position_)));
-}
-
 void AtomicFile::overwrite(uint64_t position, std::span<const std::byte> bytes) {
   flush();
   if (::lseek(fd_, static_cast<off_t>(position), SEEK_SET) < 0) fail("writing failed");

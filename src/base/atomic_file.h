@@ -29,7 +29,6 @@ class AtomicFile {
 
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text);
-  void pad_to(uint64_t position);  // zeros up to `position`
   // Other bytes in place of some that were written.
   void overwrite(uint64_t position, std::span<const std::byte> bytes);
   uint64_t position() const { return position_; }
