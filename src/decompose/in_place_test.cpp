@@ -57,9 +57,10 @@ TEST(InPlace, FunctionalFormsTakeTheSameArgumentsAndWriteNothing) {
     EXPECT_FALSE(other.is_inplace()) << name;
     for (size_t i = 0; i < in_place.arguments.size(); ++i) {
       const ArgSchema& argument = in_place.arguments[i];
-      if (i >= other.arguments.size()) EXPECT_TRUE(argument.default_text) << name << " " << argument.name;
-      else if (other.arguments[i].type != ArgType::scalar)
-        EXPECT_EQ(argument.type, other.arguments[i].type) << name << " " << argument.name;
+      const bool is_there = i < other.arguments.size();
+      EXPECT_TRUE(is_there || argument.default_text) << name << " " << argument.name;
+      const ArgType type = is_there ? other.arguments[i].type : ArgType::scalar;
+      EXPECT_TRUE(type == ArgType::scalar || type == argument.type) << name << " " << argument.name;
     }
   }
 }

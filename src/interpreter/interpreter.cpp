@@ -29,6 +29,8 @@ Tensor detached(const RuntimeValue& value) {
   return Tensor::scalar(number->as_int());
 }
 
+}  // namespace
+
 // Kernels compute with real numbers: a program with complex ones is run as the one that lowering makes of it, in which all
 // other values have the names they had.
 class RealForm {
@@ -61,8 +63,6 @@ class RealForm {
   const ExportedProgram& source_;
   std::optional<ExportedProgram> form_;
 };
-
-}  // namespace
 
 struct Interpreter::Impl {
   RealForm form;

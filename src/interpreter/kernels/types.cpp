@@ -44,11 +44,6 @@ void to_copy(Call& call) {
   const DType dtype = call.optional_dtype("dtype").value_or(self.dtype());
   call.set(dtype == self.dtype() && !call.context().has_in_place ? self : copied(call, self, dtype));
 }
-void as_type(Call& call) {
-  const Tensor& self = call.tensor("self");
-  const DType dtype = static_cast<DType>(call.variant());
-  call.set(dtype == self.dtype() ? self : copied(call, self, dtype));
-}
 
 // Broadcast and converted into the memory of `self`.
 void copy_in_place(Call& call) {
