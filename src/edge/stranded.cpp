@@ -82,14 +82,9 @@ class Stranded {
   }
 
   uint64_t total() const {
-    uint64_t sum = 0;
-    const auto add = [&](const ExportedProgram& program, bool all) {
-      for (const Node* node : program.graph().node_list())
-        if (!is_delegate_call(*node) && (all || !qdq::find(*node))) sum = saturating_add(sum, work_of(program, *node).amount);
-    };
-    add(method_.program, true);
+    uint64_t sum = total_work(method_.program, [](const Node& node) { return !is_delegate_call(node); });
     for (const Delegate& delegate : method_.delegates)
-      if (delegate.program) add(*delegate.program, false);
+      if (delegate.program) sum = saturating_add(sum, total_work(*delegate.program, [](const Node& node) { return !qdq::find(node); }));
     return sum;
   }
 

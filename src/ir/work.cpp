@@ -126,10 +126,16 @@ bool computes_on_floats(const Node& node) {
   return !node.outputs().empty() && is_float(node.output()) && std::ranges::any_of(node.inputs(), is_float);
 }
 
-double share_of_work(const ExportedProgram& program, const std::vector<const Node*>& nodes) {
-  uint64_t all = 0, part = 0;
+uint64_t total_work(const ExportedProgram& program, const std::function<bool(const Node&)>& counts) {
+  uint64_t sum = 0;
   for (const Node* node : program.graph().node_list())
-    if (computes_on_floats(*node)) all = saturating_add(all, work_of(program, *node).amount);
+    if (!counts || counts(*node)) sum = saturating_add(sum, work_of(program, *node).amount);
+  return sum;
+}
+
+double share_of_work(const ExportedProgram& program, const std::vector<const Node*>& nodes) {
+  const uint64_t all = total_work(program, computes_on_floats);
+  uint64_t part = 0;
   for (const Node* node : nodes) part = saturating_add(part, work_of(program, *node).amount);
   return all == 0 ? 0 : static_cast<double>(part) / static_cast<double>(all);
 }

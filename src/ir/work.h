@@ -30,6 +30,8 @@ struct CallShapes {
 Work work_of(const CallShapes& call);
 // What a node with sub-graphs holds counts as often as it stands there; of a condition's branches the longer one counts.
 Work work_of(const ExportedProgram& program, const Node& node);
+// All of the program's own graph together, or of the nodes that count; saturates.
+uint64_t total_work(const ExportedProgram& program, const std::function<bool(const Node&)>& counts = {});
 // Float tensors in and out.
 bool computes_on_floats(const Node& node);
 // What part of a program's work on floats some of its nodes are, 0 to 1.

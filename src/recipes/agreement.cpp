@@ -44,7 +44,7 @@ class Comparison {
   Comparison(const ComparedMethod& method, Agreement& result, int threads) : method_(method), result_(result), threads_(threads) {}
 
   void run(const std::filesystem::path& file, std::vector<Tensor> sample) {
-    if (const uint64_t work = total_work(); work > most_work)
+    if (const uint64_t work = total_work(method_.program); work > most_work)
       return skip(fmt::format("one run is {:.0f} billion multiply-adds", static_cast<double>(work) / 1e9));
     try {
       is_random_ = sample.empty();
@@ -78,12 +78,6 @@ class Comparison {
   }
 
   void skip(std::string why) { result_.skipped = std::move(why); }
-
-  uint64_t total_work() const {
-    uint64_t work = 0;
-    for (const Node* node : method_.program.graph().node_list()) work = saturating_add(work, work_of(method_.program, *node).amount);
-    return work;
-  }
 
   // The file was verified when it was written.
   std::vector<Tensor> run_file(const std::filesystem::path& file) {

@@ -62,10 +62,7 @@ QuantizationExplanation explain(const ExportedProgram& program, Quantized quanti
 }
 
 uint64_t delegated_work(const ExportedProgram& program) {
-  uint64_t work = 0;
-  for (const Node* node : program.graph().node_list())
-    if (!qdq::find(*node)) work = saturating_add(work, work_of(program, *node).amount);
-  return work;
+  return total_work(program, [](const Node& node) { return !qdq::find(node); });
 }
 
 }  // namespace
