@@ -10,6 +10,7 @@
 #include <intaglio/error.h>
 
 #include "ir/work.h"
+#include "qdq/op_table.h"
 #include "quant/metrics.h"
 #include "recipes/random_inputs.h"
 #include "recipes/reference.h"
@@ -138,12 +139,10 @@ class Comparison {
     const std::vector<Argument> outputs = method_.program.user_outputs();
     const auto* value = index < outputs.size() ? outputs[index].get_if<Value*>() : nullptr;
     const Node* producer = value == nullptr ? nullptr : (*value)->producer();
-    while (producer != nullptr && qdq_only(*producer))
+    while (producer != nullptr && qdq::find(*producer))
       producer = producer->inputs().empty() ? nullptr : producer->inputs().front()->producer();
     return producer == nullptr ? fmt::format("output arr_{}", index) : fmt::format("output arr_{} ({})", index, describe(*producer));
   }
-
-  static bool qdq_only(const Node& node) { return node.op().name_space() == "quantized_decomposed"; }
 
   const ComparedMethod& method_;
   Agreement& result_;
