@@ -172,8 +172,8 @@ double rounding_unit(DType dtype) {
 
 std::optional<Tensor> moved(const Node& node, const Tensor& tensor, uint64_t seed) {
   if (tensor.numel() == 0) return std::nullopt;
-  Tensor result = tensor.clone();
   if (!is_floating(tensor.dtype())) {
+    Tensor result = tensor.clone();
     const quant::QuantRange limits = quant::range_of(tensor.dtype());
     const int64_t low = std::max(node.integer("quant_min"), limits.min), high = std::min(node.integer("quant_max"), limits.max);
     switch (tensor.dtype()) {
@@ -185,7 +185,7 @@ std::optional<Tensor> moved(const Node& node, const Tensor& tensor, uint64_t see
     }
     return result;
   }
-  Tensor wide = converted(result, DType::float32);
+  Tensor wide = tensor.dtype() == DType::float32 ? tensor.clone() : converted(tensor, DType::float32);
   move_floats(wide, seed, rounding_unit(tensor.dtype()));
   return converted(wide, tensor.dtype());
 }
