@@ -24,7 +24,7 @@ std::vector<std::string> runtime_version_names();
 
 struct RuntimeNeed {
   RuntimeVersion since = oldest_runtime;
-  std::string what;  // "XNNPACK Copy", "aten::grid_sampler_2d.out"
+  std::string what;  // a delegate's node, "aten::grid_sampler_2d.out"
   friend auto operator<=>(const RuntimeNeed&, const RuntimeNeed&) = default;
 };
 
@@ -49,7 +49,7 @@ class RuntimeNeeds {
   std::vector<RuntimeNeed> needs_, from_file_;
 };
 
-// "needs ExecuTorch >= 1.1 (XNNPACK Copy, XNNPACK Sin)", and what loading from a file needs where that is more.
+// "needs ExecuTorch >= 1.1 (aten::grid_sampler_2d.out)", and what loading from a file needs where that is more.
 std::string to_string(const RuntimeNeeds& needs);
 
 }  // namespace intaglio

@@ -14,7 +14,7 @@ inline QuantizationSpec int8_spec(int64_t quant_min = -128, ObserverFactory obse
   return spec;
 }
 
-// The smallest scale is 2^-12, as XNNPACK's quantizer has it.
+// The smallest scale is 2^-12.
 inline QuantizationSpec narrow_steps_spec() { return int8_spec(-128, min_max_observer(0.000244140625)); }
 
 }  // namespace intaglio::test

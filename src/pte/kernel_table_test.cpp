@@ -49,17 +49,17 @@ TEST(RuntimeNeeds, NewestFirstAndEachOnce) {
   RuntimeNeeds needs;
   EXPECT_EQ(to_string(needs), "needs ExecuTorch >= 1.0");
   needs.add({RuntimeVersion::v1_0, "aten::add.out"});
-  needs.add({RuntimeVersion::v1_1, "XNNPACK Sin"});
-  needs.add({RuntimeVersion::v1_1, "XNNPACK Copy"});
-  needs.add({RuntimeVersion::v1_1, "XNNPACK Sin"});
-  EXPECT_EQ(to_string(needs), "needs ExecuTorch >= 1.1 (XNNPACK Copy, XNNPACK Sin)");
+  needs.add({RuntimeVersion::v1_1, "Delegate Sin"});
+  needs.add({RuntimeVersion::v1_1, "Delegate Copy"});
+  needs.add({RuntimeVersion::v1_1, "Delegate Sin"});
+  EXPECT_EQ(to_string(needs), "needs ExecuTorch >= 1.1 (Delegate Copy, Delegate Sin)");
   needs.add({RuntimeVersion::v1_3, "aten::var_mean.correction_out"});
-  needs.add_from_file({RuntimeVersion::v1_4, "constants of XNNPACK Add"});
+  needs.add_from_file({RuntimeVersion::v1_4, "constants of Delegate Add"});
   EXPECT_EQ(needs.since(), RuntimeVersion::v1_3);
   EXPECT_EQ(needs.since_from_file(), RuntimeVersion::v1_4);
   EXPECT_EQ(needs.needs().size(), 3u);
   EXPECT_EQ(to_string(needs),
-            "needs ExecuTorch >= 1.3 (aten::var_mean.correction_out); to load it from a file >= 1.4 (constants of XNNPACK Add)");
+            "needs ExecuTorch >= 1.3 (aten::var_mean.correction_out); to load it from a file >= 1.4 (constants of Delegate Add)");
 }
 
 TEST(KernelTable, InputsAndOuts) {

@@ -47,7 +47,7 @@ class Agreements : public ::testing::Test {
   const std::filesystem::path path_ = std::filesystem::path(::testing::TempDir()) / ("agreement_" + std::to_string(::getpid()) + ".pte");
   PartitionerList partitioners_ = [] {
     PartitionerList list;
-    add_backend(list, "xnnpack");
+    add_backend(list, std::string(backends().front().name));
     return list;
   }();
 };

@@ -37,8 +37,8 @@ std::vector<std::string> words_of(std::string_view name) {
   return words;
 }
 
-// How much of what was asked for a name leaves out: words that it has not, or has only misspelt. `xnnpack_int8` asks for int8, which
-// says more than that `xnnpack_fp32` is as long.
+// How much of what was asked for a name leaves out: words that it has not, or has only misspelt. A name that asks for int8 is
+// nearer to an int8 recipe than to a float one that is as long.
 size_t missing_meaning(const std::vector<std::string>& asked, std::string_view name) {
   const std::vector<std::string> words = words_of(name);
   size_t missing = 0;
