@@ -5,7 +5,9 @@
 #pragma once
 
 #include <complex>
+#include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <list>
 #include <map>
 #include <memory>
@@ -68,6 +70,65 @@ enum class ValueKind : uint8_t {
   literal,  // a graph input that the export fixed to a constant (bool, string, None, ...)
 };
 
+// The nodes that use a value. However many there are, one comes and goes at the same cost, and the others keep their order.
+class UserList {
+ public:
+  class iterator {
+   public:
+    using value_type = Node*;
+    using difference_type = std::ptrdiff_t;
+    using iterator_category = std::forward_iterator_tag;
+    using pointer = Node* const*;
+    using reference = Node* const&;
+    iterator() = default;
+    Node* const& operator*() const { return list_->uses_[place_].node; }
+    iterator& operator++() {
+      place_ = list_->used_from(place_ + 1);
+      return *this;
+    }
+    iterator operator++(int) {
+      iterator before = *this;
+      ++*this;
+      return before;
+    }
+    friend bool operator==(const iterator&, const iterator&) = default;
+
+   private:
+    friend class UserList;
+    iterator(const UserList* list, size_t place) : list_(list), place_(place) {}
+    const UserList* list_ = nullptr;
+    size_t place_ = 0;
+  };
+
+  iterator begin() const { return {this, first_}; }
+  iterator end() const { return {this, uses_.size()}; }
+  size_t size() const { return uses_.size() - gaps_; }
+  bool empty() const { return size() == 0; }
+  Node* front() const { return uses_[first_].node; }
+  // A copy, which stays as it is while the uses change.
+  operator std::vector<Node*>() const { return {begin(), end()}; }  // NOLINT
+
+ private:
+  friend class Graph;
+  struct Use {
+    Node* node = nullptr;  // null where one has gone
+    size_t count = 0;      // how often the node names the value
+  };
+  size_t used_from(size_t place) const {
+    while (place < uses_.size() && uses_[place].node == nullptr) ++place;
+    return place;
+  }
+  size_t find(const Node* node) const;  // uses_.size() when it is not there
+  void add(Node* node, size_t count);
+  void remove(const Node* node, size_t count);
+  void close_gaps();
+
+  std::vector<Use> uses_;
+  size_t first_ = 0;  // the first one that is no gap
+  size_t gaps_ = 0;
+  std::unique_ptr<std::unordered_map<const Node*, size_t>> places_;  // of long lists
+};
+
 class Value {
  public:
   const std::string& name() const { return name_; }
@@ -89,7 +150,7 @@ class Value {
   std::string class_fqn;  // custom_object
 
   // Distinct users, ordered by when they first used the value; the output node counts.
-  const std::vector<Node*>& users() const { return users_; }
+  const UserList& users() const { return users_; }
   bool has_one_user() const { return users_.size() == 1; }
 
  private:
@@ -99,7 +160,7 @@ class Value {
   Node* producer_ = nullptr;
   size_t output_index_ = 0;
   TensorMeta meta_;
-  std::vector<Node*> users_;
+  UserList users_;
 };
 
 using SymArg = std::variant<int64_t, double, bool, Value*>;
@@ -211,6 +272,9 @@ class Node {
   std::vector<NamedArgument> arguments_;
   std::vector<Value*> outputs_;
   std::vector<OutputGroup> output_groups_;
+  size_t named_values_ = 0;  // in the arguments, each as often as it is named
+  // Of a node that names many: where each value stands in the arguments. Made when it is first asked for.
+  std::unique_ptr<std::unordered_map<const Value*, std::vector<Value**>>> slots_;
   std::list<std::unique_ptr<Node>>::iterator position_;
   bool in_list_ = false;
 };
@@ -260,6 +324,7 @@ class Graph {
   // The nodes in order. Taking a snapshot first (`node_list`) makes it safe to insert and to erase the current node.
   std::vector<Node*> node_list() const;
   size_t size() const { return nodes_.size(); }
+  bool has_in_place_nodes() const { return in_place_nodes_ > 0; }
   Value* find_value(std::string_view name) const;
   Node* next(const Node* node) const;      // null at the end
   Node* previous(const Node* node) const;  // null at the start
@@ -267,7 +332,7 @@ class Graph {
   // ---- mutation
   // Inserted before the input at `position` (append: inputs().size()); `name` is made unique.
   Value* add_input(size_t position, OutputSpecification value, std::optional<Argument> literal = std::nullopt);
-  void erase_input(Value* input);  // bug error while it has users
+  void erase_inputs(const std::vector<Value*>& inputs);  // bug error while one has users
 
   // New node before `position`, or at the end when null. Names are made unique. The arguments must refer to values of
   // this graph. `groups` empty: every output is a plain return, or one list when the schema returns one list.
@@ -307,10 +372,12 @@ class Graph {
 
  private:
   Value* new_value(OutputSpecification spec, std::string_view fallback_name);
-  void link(Node& node);
-  void unlink(Node& node);
+  void link(Node& node, const Argument& argument);
+  void unlink(Node& node, const Argument& argument);
+  void index_slots(Node& node);
 
   std::list<std::unique_ptr<Node>> nodes_;
+  size_t in_place_nodes_ = 0;
   std::unique_ptr<Node> output_node_;
   std::vector<Value*> inputs_;
   std::unordered_map<const Value*, Argument> literals_;

@@ -62,7 +62,6 @@ class State {
   const StateEntry* find(std::string_view name) const;
   StateEntry* find(std::string_view name);
   void set(const std::string& name, StateEntry entry);  // keeps the place of an existing name
-  bool erase(std::string_view name);
   const std::vector<std::pair<std::string, StateEntry>>& entries() const { return entries_; }
   bool contains(std::string_view name) const { return find(name) != nullptr; }
 
@@ -128,6 +127,7 @@ class ExportedProgram {
  private:
   Value* add_state_input(InputSpec::Kind kind, std::string target, Tensor tensor);
   std::unique_ptr<Graph> graph_;
+  std::map<std::string, size_t, std::less<>> counted_;  // by stem: targets up to this number are taken
 };
 
 std::string to_string(const ExportedProgram& program);

@@ -28,9 +28,7 @@ std::optional<double> literal_number(const Node& node, std::string_view name) {
 const Node* sole_user(const Value* value, const FusionQuery& query) {
   if (query.is_observed(value) || !value->has_one_user()) return nullptr;
   const Node* user = value->users().front();
-  const auto inputs = user->inputs();
-  // The output node has no outputs of its own.
-  return user->outputs().empty() || inputs.empty() ? nullptr : user;
+  return user->outputs().empty() ? nullptr : user;  // the output node has no outputs of its own
 }
 
 bool fold_batch_norm(const Node& node, const Value* input, const FusionQuery& query, Epilogue& epilogue) {

@@ -1,6 +1,8 @@
 #include <intaglio/interpreter.h>
 
 #include <algorithm>
+#include <string_view>
+#include <unordered_map>
 
 #include <fmt/format.h>
 #include <intaglio/error.h>
@@ -71,6 +73,7 @@ struct Interpreter::Impl {
   Pool pool;
   GraphRunner runner;
   std::vector<Value*> user_inputs;
+  std::unordered_map<std::string_view, const Value*> state_inputs;  // by target, of a program that writes to some
 
   Impl(const ExportedProgram& source, const InterpreterOptions& options)
       : form(source),
@@ -124,9 +127,12 @@ struct Interpreter::Impl {
     }
   }
 
-  const Value* state_input(const std::string& target) const {
-    for (const InputSpec& spec : program.input_specs)
-      if (spec.target == target && spec.kind != InputSpec::Kind::user_input) return spec.value;
+  const Value* state_input(const std::string& target) {
+    if (state_inputs.empty())
+      for (const InputSpec& spec : program.input_specs)
+        if (spec.kind != InputSpec::Kind::user_input) state_inputs.emplace(spec.target, spec.value);
+    const auto found = state_inputs.find(target);
+    if (found != state_inputs.end()) return found->second;
     throw_bad_input(fmt::format("the program writes to '{}', which it does not have", escaped(target)));
   }
 
@@ -196,8 +202,9 @@ std::optional<std::vector<Tensor>> evaluate_node(const Node& node, const std::ve
     else if (values[i]->kind() == ValueKind::sym_float) places.emplace_back(Number(inputs[i].item_as_double()));
     else places.emplace_back(Number(inputs[i].item_as_int()));
   }
-  step.arguments = bind_arguments(
-      node, [&](const Value* value) { return static_cast<int32_t>(std::find(values.begin(), values.end(), value) - values.begin()); });
+  std::unordered_map<const Value*, int32_t> slots;
+  for (const Value* value : values) slots.emplace(value, static_cast<int32_t>(slots.size()));
+  step.arguments = bind_arguments(node, [&](const Value* value) { return slots.at(value); });
   for (const Value* output : node.outputs()) {
     step.outputs.push_back(static_cast<int32_t>(places.size()));
     step.values.push_back(output);

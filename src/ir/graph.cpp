@@ -6,28 +6,17 @@
 #include <intaglio/error.h>
 
 #include "ir/map_values.h"
+#include "ir/visit_values.h"
 
 namespace intaglio {
 namespace {
 
-template <typename Visit>
-void visit_values(const Argument& argument, Visit visit) {
-  if (Value* const* single = argument.get_if<Value*>()) {
-    visit(*single);
-  } else if (const auto* list = argument.get_if<std::vector<Value*>>()) {
-    for (Value* value : *list)
-      if (value != nullptr) visit(value);
-  } else if (const auto* lists = argument.get_if<std::vector<std::vector<Value*>>>()) {
-    for (const auto& inner : *lists)
-      for (Value* value : inner)
-        if (value != nullptr) visit(value);
-  } else if (const auto* symbols = argument.get_if<std::vector<SymArg>>()) {
-    for (const SymArg& item : *symbols)
-      if (Value* const* value = std::get_if<Value*>(&item)) visit(*value);
-  } else if (const auto* map = argument.get_if<std::shared_ptr<ArgumentMap>>()) {
-    for (const auto& [key, value] : **map) visit_values(value, visit);
-  }
-}
+bool is_map(const NamedArgument& argument) { return argument.value.is<std::shared_ptr<ArgumentMap>>(); }
+
+bool is_in_place(Op op) { return op.schema() != nullptr && op.schema()->is_inplace(); }
+
+// From here on an index costs less than looking at all of them.
+constexpr size_t many = 32;
 
 // Ops that must stay though nobody uses a result.
 bool has_side_effect(const Node& node) {
@@ -45,6 +34,49 @@ std::vector<Value*> values_in(const Argument& argument) {
   std::vector<Value*> values;
   visit_values(argument, [&](Value* value) { values.push_back(value); });
   return values;
+}
+
+size_t UserList::find(const Node* node) const {
+  if (places_) {
+    const auto found = places_->find(node);
+    return found == places_->end() ? uses_.size() : found->second;
+  }
+  return static_cast<size_t>(std::ranges::find(uses_, node, &Use::node) - uses_.begin());
+}
+
+void UserList::add(Node* node, size_t count) {
+  const size_t place = find(node);
+  if (place < uses_.size()) {
+    uses_[place].count += count;
+    return;
+  }
+  uses_.push_back({node, count});
+  if (places_) places_->emplace(node, place);
+  else if (uses_.size() > many) close_gaps();
+}
+
+void UserList::remove(const Node* node, size_t count) {
+  const size_t place = find(node);
+  if (place == uses_.size() || uses_[place].count < count) throw_bug(fmt::format("node '{}' is no user", node->name()));
+  if ((uses_[place].count -= count) > 0) return;
+  if (!places_) {
+    uses_.erase(uses_.begin() + static_cast<std::ptrdiff_t>(place));
+    return;
+  }
+  places_->erase(node);
+  uses_[place].node = nullptr;
+  ++gaps_;
+  if (place == first_) first_ = used_from(place);
+  if (gaps_ > uses_.size() / 2) close_gaps();
+}
+
+void UserList::close_gaps() {
+  std::erase_if(uses_, [](const Use& use) { return use.node == nullptr; });
+  first_ = gaps_ = 0;
+  places_.reset();
+  if (uses_.size() <= many) return;
+  places_ = std::make_unique<std::unordered_map<const Node*, size_t>>();
+  for (size_t i = 0; i < uses_.size(); ++i) places_->emplace(uses_[i].node, i);
 }
 
 const TensorMeta& Value::meta() const {
@@ -100,14 +132,17 @@ Value* Graph::add_input(size_t position, OutputSpecification value, std::optiona
   return input;
 }
 
-void Graph::erase_input(Value* input) {
-  if (!input->users_.empty()) throw_bug(fmt::format("graph input '{}' is erased while it has users", input->name_));
-  const size_t position = input->output_index_;
-  inputs_.erase(inputs_.begin() + static_cast<std::ptrdiff_t>(position));
-  for (size_t i = position; i < inputs_.size(); ++i) inputs_[i]->output_index_ = i;
-  literals_.erase(input);
-  by_name_.erase(input->name_);
-  values_.erase(input);
+void Graph::erase_inputs(const std::vector<Value*>& inputs) {
+  const std::unordered_set<const Value*> erased(inputs.begin(), inputs.end());
+  for (const Value* input : inputs)
+    if (!input->users_.empty()) throw_bug(fmt::format("graph input '{}' is erased while it has users", input->name_));
+  std::erase_if(inputs_, [&](const Value* input) { return erased.contains(input); });
+  for (size_t i = 0; i < inputs_.size(); ++i) inputs_[i]->output_index_ = i;
+  for (const Value* input : inputs) {
+    literals_.erase(input);
+    by_name_.erase(input->name_);
+    values_.erase(input);
+  }
 }
 
 const Argument* Graph::literal_of(const Value* input) const {
@@ -140,19 +175,21 @@ Node* Graph::next(const Node* node) const {
 }
 Node* Graph::previous(const Node* node) const { return node->position_ == nodes_.begin() ? nullptr : std::prev(node->position_)->get(); }
 
-void Graph::link(Node& node) {
-  for (const NamedArgument& argument : node.arguments_)
-    visit_values(argument.value, [&](Value* value) {
-      if (!values_.contains(value)) throw_bug(fmt::format("node '{}' refers to a value that is not of its graph", node.name_));
-      if (value->users_.empty() || value->users_.back() != &node) {
-        if (std::find(value->users_.begin(), value->users_.end(), &node) == value->users_.end()) value->users_.push_back(&node);
-      }
-    });
+void Graph::link(Node& node, const Argument& argument) {
+  visit_values(argument, [&](Value* value) {
+    if (!values_.contains(value)) throw_bug(fmt::format("node '{}' refers to a value that is not of its graph", node.name_));
+    value->users_.add(&node, 1);
+    ++node.named_values_;
+  });
+  node.slots_.reset();
 }
 
-void Graph::unlink(Node& node) {
-  for (const NamedArgument& argument : node.arguments_)
-    visit_values(argument.value, [&](Value* value) { std::erase(value->users_, &node); });
+void Graph::unlink(Node& node, const Argument& argument) {
+  visit_values(argument, [&](Value* value) {
+    value->users_.remove(&node, 1);
+    --node.named_values_;
+  });
+  node.slots_.reset();
 }
 
 Node& Graph::insert_before(Node* position, Op op, std::vector<NamedArgument> arguments, std::vector<OutputSpecification> outputs,
@@ -180,10 +217,11 @@ Node& Graph::insert_before(Node* position, Op op, std::vector<NamedArgument> arg
     else groups.assign(node.outputs_.size(), {});
   }
   node.output_groups_ = std::move(groups);
-  link(node);
+  for (const NamedArgument& argument : node.arguments_) link(node, argument.value);
   const auto where = position == nullptr || position == output_node_.get() ? nodes_.end() : position->position_;
   node.position_ = nodes_.insert(where, std::move(owned));
   node.in_list_ = true;
+  in_place_nodes_ += is_in_place(op);
   return node;
 }
 
@@ -194,35 +232,39 @@ Node& Graph::insert_after(Node* position, Op op, std::vector<NamedArgument> argu
 }
 
 void Graph::set_arguments(Node& node, std::vector<NamedArgument> arguments) {
-  unlink(node);
+  // The new ones first: who stays a user of a value keeps its place among them.
+  for (const NamedArgument& argument : arguments) link(node, argument.value);
+  for (const NamedArgument& argument : node.arguments_) unlink(node, argument.value);
   node.arguments_ = std::move(arguments);
-  link(node);
 }
 
 void Graph::set_argument(Node& node, std::string_view argument, Argument value) {
-  std::vector<NamedArgument> arguments = node.arguments_;
-  const auto found =
-      std::find_if(arguments.begin(), arguments.end(), [&](const NamedArgument& candidate) { return candidate.name == argument; });
-  if (found != arguments.end()) {
+  link(node, value);
+  const auto found = std::ranges::find(node.arguments_, argument, &NamedArgument::name);
+  if (found != node.arguments_.end()) {
+    unlink(node, found->value);
     found->value = std::move(value);
-  } else {
-    const OpSchema* schema = node.op_.schema();
-    const std::optional<size_t> index = schema == nullptr ? std::nullopt : schema->index_of(argument);
-    if (schema != nullptr && !index) throw_bug(fmt::format("{} has no argument '{}'", node.op_.name(), argument));
-    // Kept in schema order; an argument after a gap can only be passed by keyword.
-    auto place = arguments.end();
-    bool gap = false;
-    if (index) {
-      place = std::find_if(arguments.begin(), arguments.end(),
-                           [&](const NamedArgument& other) { return schema->index_of(other.name).value_or(0) > *index; });
-      gap = static_cast<size_t>(place - arguments.begin()) != *index || schema->arguments[*index].keyword_only;
-    }
-    arguments.insert(place, {std::string(argument), std::move(value), gap ? ArgKind::keyword : ArgKind::positional});
+    return;
   }
-  set_arguments(node, std::move(arguments));
+  const OpSchema* schema = node.op_.schema();
+  const std::optional<size_t> index = schema == nullptr ? std::nullopt : schema->index_of(argument);
+  if (schema != nullptr && !index) throw_bug(fmt::format("{} has no argument '{}'", node.op_.name(), argument));
+  // Kept in schema order; an argument after a gap can only be passed by keyword.
+  auto place = node.arguments_.end();
+  bool gap = false;
+  if (index) {
+    place = std::ranges::find_if(node.arguments_,
+                                 [&](const NamedArgument& other) { return schema->index_of(other.name).value_or(0) > *index; });
+    gap = static_cast<size_t>(place - node.arguments_.begin()) != *index || schema->arguments[*index].keyword_only;
+  }
+  node.arguments_.insert(place, {std::string(argument), std::move(value), gap ? ArgKind::keyword : ArgKind::positional});
 }
 
-void Graph::set_op(Node& node, Op op) { node.op_ = op; }
+void Graph::set_op(Node& node, Op op) {
+  in_place_nodes_ += is_in_place(op);
+  in_place_nodes_ -= is_in_place(node.op_);
+  node.op_ = op;
+}
 
 void Graph::set_outputs(std::vector<Argument> outputs) {
   std::vector<NamedArgument> arguments;
@@ -231,11 +273,45 @@ void Graph::set_outputs(std::vector<Argument> outputs) {
 }
 
 void Graph::replace_uses_in(Node& user, Value* from, Value* to) {
-  std::vector<NamedArgument> arguments = user.arguments_;
-  for (NamedArgument& argument : arguments) {
-    argument.value = map_values(argument.value, [&](Value* value) { return value == from ? to : value; });
+  if (from == to) return;
+  if (std::ranges::any_of(user.arguments_, is_map)) {
+    std::vector<NamedArgument> arguments = user.arguments_;
+    for (NamedArgument& argument : arguments)
+      argument.value = map_values(argument.value, [&](Value* value) { return value == from ? to : value; });
+    set_arguments(user, std::move(arguments));
+    return;
   }
-  set_arguments(user, std::move(arguments));
+  size_t count = 0;
+  if (user.named_values_ > many) {
+    index_slots(user);
+    const auto found = user.slots_->find(from);
+    if (found == user.slots_->end()) return;
+    const std::vector<Value**> slots = std::move(found->second);
+    user.slots_->erase(found);
+    for (Value** slot : slots) *slot = to;
+    std::vector<Value**>& others = (*user.slots_)[to];
+    others.insert(others.end(), slots.begin(), slots.end());
+    count = slots.size();
+  } else {
+    for (NamedArgument& argument : user.arguments_)
+      visit_slots(argument.value, [&](Value*& value) {
+        if (value != from) return;
+        value = to;
+        ++count;
+      });
+  }
+  if (count == 0) return;
+  to->users_.add(&user, count);
+  from->users_.remove(&user, count);
+}
+
+void Graph::index_slots(Node& node) {
+  if (node.slots_) return;
+  node.slots_ = std::make_unique<std::unordered_map<const Value*, std::vector<Value**>>>();
+  for (NamedArgument& argument : node.arguments_)
+    visit_slots(argument.value, [&](Value*& value) {
+      if (value != nullptr) (*node.slots_)[value].push_back(&value);
+    });
 }
 
 void Graph::replace_all_uses(Value* from, Value* to) {
@@ -259,8 +335,10 @@ void Graph::rename(Value* value, std::string name) {
 
 void Graph::erase(Node* node) {
   for (const Value* output : node->outputs_)
-    if (!output->users_.empty()) throw_bug(fmt::format("node '{}' is erased while '{}' uses it", node->name_, output->users_[0]->name_));
-  unlink(*node);
+    if (!output->users_.empty())
+      throw_bug(fmt::format("node '{}' is erased while '{}' uses it", node->name_, output->users_.front()->name_));
+  for (const NamedArgument& argument : node->arguments_) unlink(*node, argument.value);
+  in_place_nodes_ -= is_in_place(node->op_);
   node_names_.erase(node->name_);
   for (Value* output : node->outputs_) {
     by_name_.erase(output->name_);

@@ -54,7 +54,7 @@ TEST(Node, DefaultsComeFromTheSchema) {
 
 TEST(Graph, UseListsFollowEveryMutation) {
   Small small;
-  EXPECT_EQ(small.x->users(), (std::vector<Node*>{&small.add}));
+  EXPECT_EQ(std::vector<Node*>(small.x->users()), (std::vector<Node*>{&small.add}));
   verify(small.graph);
   Node& mul = small.graph.insert_before(&small.relu, Op::get("aten.mul.Tensor"), {{"self", small.add.output()}, {"other", small.x}},
                                         {{f32({2, 3})}});

@@ -1,10 +1,13 @@
 // Reading a node: arguments with their defaults, and where it comes from in the user's model.
 #include <algorithm>
 #include <charconv>
+#include <unordered_set>
 
 #include <fmt/format.h>
 #include <intaglio/error.h>
 #include <intaglio/graph.h>
+
+#include "ir/visit_values.h"
 
 namespace intaglio {
 namespace {
@@ -168,10 +171,17 @@ Value* Node::output(size_t index) const {
 }
 
 std::vector<Value*> Node::inputs() const {
+  constexpr size_t few = 16;
   std::vector<Value*> result;
+  std::unordered_set<const Value*> seen;  // of many
+  const auto is_new = [&](Value* value) {
+    if (named_values_ > few) return seen.insert(value).second;
+    return std::ranges::find(result, value) == result.end();
+  };
   for (const NamedArgument& argument : arguments_)
-    for (Value* value : values_in(argument.value))
-      if (std::find(result.begin(), result.end(), value) == result.end()) result.push_back(value);
+    visit_values(argument.value, [&](Value* value) {
+      if (is_new(value)) result.push_back(value);
+    });
   return result;
 }
 

@@ -70,17 +70,6 @@ void State::set(const std::string& name, StateEntry entry) {
   index_.emplace(name, entries_.size());
   entries_.emplace_back(name, std::move(entry));
 }
-bool State::erase(std::string_view name) {
-  const auto found = index_.find(name);
-  if (found == index_.end()) return false;
-  const size_t position = found->second;
-  entries_.erase(entries_.begin() + static_cast<std::ptrdiff_t>(position));
-  index_.erase(found);
-  for (auto& [key, index] : index_)
-    if (index > position) --index;
-  return true;
-}
-
 ExportedProgram ExportedProgram::clone() const {
   ExportedProgram copy;
   std::unordered_map<const Value*, Value*> mapping;
@@ -130,6 +119,7 @@ bool ExportedProgram::is_mutated(const Value* value) const {
     if (output.kind == OutputSpec::Kind::user_input_mutation && output.target == value->name()) return true;
   }
   // In-place ops write to what their mutated argument is a view of.
+  if (!graph_->has_in_place_nodes()) return false;
   std::vector<const Value*> aliases = {value};
   std::unordered_set<const Value*> seen = {value};
   while (!aliases.empty()) {
@@ -173,11 +163,12 @@ Value* ExportedProgram::add_state_input(InputSpec::Kind kind, std::string target
   const auto taken = [&](const std::string& name) { return state.contains(name) || constants.contains(name); };
   if (taken(target)) {
     const std::string stem = target;
-    for (size_t i = 1; taken(target); ++i) target = fmt::format("{}_{}", stem, i);
+    size_t& number = counted_[stem];
+    while (taken(target)) target = fmt::format("{}_{}", stem, ++number);
   }
-  // Order of the archive: parameters, buffers, constants, user inputs.
-  size_t position = 0;
-  while (position < input_specs.size() && input_specs[position].kind <= kind) ++position;
+  // Order of the archive: parameters, buffers, constants, user inputs. Looked for from behind, where little follows.
+  size_t position = input_specs.size();
+  while (position > 0 && input_specs[position - 1].kind > kind) --position;
   const char* prefix = kind == InputSpec::Kind::parameter ? "p_" : kind == InputSpec::Kind::buffer ? "b_" : "c_";
   Value* value = graph_->add_input(position, {meta_of(tensor), placeholder_name(prefix, target)});
   input_specs.insert(input_specs.begin() + static_cast<std::ptrdiff_t>(position), {kind, value, target, true});
@@ -231,9 +222,10 @@ size_t ExportedProgram::remove_unused_constants() {
       input_specs.push_back(spec);
     }
   }
+  counted_.clear();
   erase_all(state, dropped_state);
   erase_all(constants, dropped_constants);
-  for (auto value = unused.rbegin(); value != unused.rend(); ++value) graph_->erase_input(*value);
+  graph_->erase_inputs(unused);
   return unused.size();
 }
 

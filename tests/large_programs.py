@@ -1,0 +1,334 @@
+"""Programs of any number of nodes, written as archives by hand: the exporter itself would take minutes for each.
+
+`python tests/large_programs.py SHAPE COUNT OUT.pt2` writes one, and a sample beside it (OUT.npy or OUT.npz).
+"""
+
+import json
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+WIDTH = 4
+BOOL = 12  # as archives number the types; 7 is float32
+LEAF = {"type": None, "context": None, "children_spec": []}
+
+
+def meta(sizes, dtype=7) -> dict:
+    strides = [int(np.prod(sizes[i + 1 :], dtype=np.int64)) for i in range(len(sizes))]
+    as_ints = lambda numbers: [{"as_int": number} for number in numbers]
+    return {
+        "dtype": dtype,
+        "sizes": as_ints(sizes),
+        "requires_grad": False,
+        "device": {"type": "cpu", "index": None},
+        "strides": as_ints(strides),
+        "storage_offset": {"as_int": 0},
+        "layout": 7,
+    }
+
+
+def tree(kind: str, leaves: int, context: str = "null") -> dict:
+    return {"type": kind, "context": context, "children_spec": [LEAF] * leaves}
+
+
+class Writer:
+    """A graph as the archive's JSON has it; tensors are named by strings."""
+
+    def __init__(self):
+        self.inputs, self.nodes, self.sizes, self.specs = [], [], {}, []
+        self.weights, self.samples, self.modules, self.dtypes = {}, [], [], {}
+        self.random = np.random.default_rng(0)
+
+    def parameter(self, target: str, *sizes: int) -> str:
+        name = "p_" + target.replace(".", "_")
+        self.weights[target] = self.random.standard_normal(sizes, dtype=np.float32) / 8
+        self.sizes[name] = sizes
+        self.inputs.append(name)
+        self.specs.append({"parameter": {"arg": {"name": name}, "parameter_name": target}})
+        return name
+
+    def input(self, *sizes: int) -> str:
+        name = f"x{len(self.samples)}"
+        self.samples.append(self.random.standard_normal(sizes, dtype=np.float32))
+        self.sizes[name] = sizes
+        self.inputs.append(name)
+        self.specs.append({"user_input": {"arg": {"as_tensor": {"name": name}}}})
+        return name
+
+    def node(self, target: str, arguments: dict, *outputs: tuple, layer: str = "", kinds=()) -> str:
+        """Returns the (first) result; outputs are sizes, all of one node's are one list when there are several."""
+        number = len(self.nodes)
+        stem = target.split(".")[0]
+        names = [f"{stem}_{number}" if len(outputs) == 1 else f"{stem}_{number}_{i}" for i in range(len(outputs))]
+        for name, sizes in zip(names, outputs):
+            self.sizes[name] = sizes
+        tensors = [{"name": name} for name in names]
+        listed = len(outputs) > 1 or target.startswith("higher_order")
+        stack = [f"L__self___{'_'.join(layer.split('.')[:i])},{'.'.join(layer.split('.')[:i])},M" for i in range(1, layer.count(".") + 2)]
+        self.nodes.append(
+            {
+                "target": f"torch.ops.{target}" if target.startswith("higher_order") else f"torch.ops.aten.{target}",
+                "inputs": [{"name": "" if key.isdigit() else key, "arg": value, "kind": 1} for key, value in arguments.items()],
+                "outputs": [{"as_tensors": tensors}] if listed else [{"as_tensor": tensors[0]}],
+                "metadata": {"nn_module_stack": ";".join(["L__self__,,M", *(stack if layer else [])])},
+                "is_hop_single_tensor_return": False if target.startswith("higher_order") else None,
+                "name": f"{stem}_{number}",
+            }
+        )
+        return names[0]
+
+    def call(self, target: str, *tensors: str, sizes=(1, WIDTH), **rest) -> str:
+        names = {"linear.default": ("input", "weight", "bias")}.get(target, ("self", "other"))
+        return self.node(target, {name: {"as_tensor": {"name": t}} for name, t in zip(names, tensors)}, sizes, **rest)
+
+    def graph(self, outputs, nodes, inputs) -> dict:
+        return {
+            "inputs": [{"as_tensor": {"name": name}} for name in inputs],
+            "outputs": [{"as_tensor": {"name": name}} for name in outputs],
+            "nodes": nodes,
+            "tensor_values": {name: meta(sizes, self.dtypes.get(name, 7)) for name, sizes in self.sizes.items()},
+            "sym_int_values": {},
+            "sym_bool_values": {},
+            "sym_float_values": {},
+            "custom_obj_values": {},
+            "is_single_tensor_return": False,
+        }
+
+    def save(self, path: Path, outputs: list[str]):
+        order = sorted(range(len(self.specs)), key=lambda i: "user_input" in self.specs[i])  # parameters first
+        inputs, specs = [self.inputs[i] for i in order], [self.specs[i] for i in order]
+        in_spec = {"type": "builtins.tuple", "context": "null", "children_spec": [tree("builtins.tuple", len(self.samples)), tree("builtins.dict", 0, "[]")]}
+        signature = {
+            "inputs": [],
+            "outputs": [],
+            "in_spec": json.dumps([1, in_spec]),
+            "out_spec": json.dumps([1, tree("builtins.tuple", len(outputs))]),
+            "forward_arg_names": [f"x{i}" for i in range(len(self.samples))],
+        }
+        model = {
+            "graph_module": {
+                "graph": self.graph(outputs, self.nodes, inputs),
+                "signature": {
+                    "input_specs": specs,
+                    "output_specs": [{"user_output": {"arg": {"as_tensor": {"name": name}}}} for name in outputs],
+                },
+                "module_call_graph": [{"fqn": "", "signature": signature}, *({"fqn": fqn, "signature": None} for fqn in self.modules)],
+                "metadata": {},
+                "treespec_namedtuple_fields": {},
+            },
+            "opset_version": {"aten": 10},
+            "range_constraints": {},
+            "schema_version": {"major": 8, "minor": 20},
+            "verifiers": ["TRAINING"],
+            "torch_version": "2.13.0",
+            "guards_code": [],
+        }
+        config = {
+            target: {"path_name": f"weight_{i}", "is_param": True, "use_pickle": False, "tensor_meta": meta(array.shape)}
+            for i, (target, array) in enumerate(self.weights.items())
+        }
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, content in {
+                "archive_format": "pt2",
+                "archive_version": "0",
+                "byteorder": "little",
+                ".data/version": "6\n",
+                "models/model.json": json.dumps(model),
+                "data/weights/model_weights_config.json": json.dumps({"config": config}),
+                "data/constants/model_constants_config.json": json.dumps({"config": {}}),
+            }.items():
+                archive.writestr(f"large/{name}", content)
+            for i, array in enumerate(self.weights.values()):
+                archive.writestr(f"large/data/weights/weight_{i}", array.tobytes())
+        if len(self.samples) == 1:
+            np.save(path.with_suffix(".npy"), self.samples[0])
+        else:
+            np.savez(path.with_suffix(".npz"), *self.samples)
+
+
+def chain(w: Writer, count: int):
+    x = y = w.input(1, WIDTH)
+    for i in range(count):
+        y = w.call("add.Tensor", y, x) if i % 2 else w.call("relu.default", y)
+    return [y]
+
+
+def fan_out(w: Writer, count: int):
+    """One value with as many users."""
+    shared = y = w.call("relu.default", w.input(1, WIDTH))
+    for _ in range(count):
+        y = w.call("add.Tensor", y, shared)
+    return [y]
+
+
+def fan_in(w: Writer, count: int):
+    """Readers of one value that meet in pairs."""
+    shared = w.call("relu.default", w.input(1, WIDTH))
+    level = [w.call("hardtanh.default", shared) for _ in range(count // 2)]
+    while len(level) > 1:
+        level = [*(w.call("add.Tensor", a, b) for a, b in zip(level[::2], level[1::2])), *level[len(level) & ~1 :]]
+    return level
+
+
+def many_inputs(w: Writer, count: int):
+    y = w.input(1, WIDTH)
+    for _ in range(count):
+        y = w.call("add.Tensor", y, w.input(1, WIDTH))
+    return [y]
+
+
+def many_outputs(w: Writer, count: int):
+    x = w.input(1, WIDTH)
+    return [w.call("relu.default", x) for _ in range(count)]
+
+
+def many_parameters(w: Writer, count: int):
+    y = w.input(1, WIDTH)
+    for i in range(count):
+        y = w.call("add.Tensor", y, w.parameter(f"layer{i}.shift", 1, WIDTH))
+    return [y]
+
+
+def linear(w: Writer, x: str, layer: str) -> str:
+    parameters = w.parameter(f"{layer}.weight", WIDTH, WIDTH), w.parameter(f"{layer}.bias", WIDTH)
+    return w.call("linear.default", x, *parameters, layer=layer)
+
+
+def linears(w: Writer, count: int):
+    y = w.input(1, WIDTH)
+    for i in range(count):
+        y = linear(w, y, f"layers.{i}")
+    return [y]
+
+
+def heads(w: Writer, count: int):
+    """Linear layers that all read one value."""
+    x = w.call("relu.default", w.input(1, WIDTH))
+    y = x
+    for i in range(count):
+        y = w.call("add.Tensor", y, linear(w, x, f"heads.{i}"))
+    return [y]
+
+
+def residual(w: Writer, count: int):
+    y = w.input(1, WIDTH)
+    for i in range(count):
+        y = w.call("add.Tensor", w.call("relu.default", linear(w, y, f"blocks.{i}.fc")), y)
+    return [y]
+
+
+def delegates(w: Writer, count: int):
+    """What a backend takes and what it leaves, by turns."""
+    y = w.input(1, WIDTH)
+    for _ in range(count):
+        y = w.call("relu.default", y)
+        y = w.node("cumsum.default", {"self": {"as_tensor": {"name": y}}, "dim": {"as_int": 1}}, (1, WIDTH))
+    return [y]
+
+
+def portable(w: Writer, count: int):
+    y = w.input(1, WIDTH)
+    for _ in range(count):
+        y = w.node("cumsum.default", {"self": {"as_tensor": {"name": y}}, "dim": {"as_int": 1}}, (1, WIDTH))
+    return [y]
+
+
+def listed(tensors):
+    return {"as_tensors": [{"name": name} for name in tensors]}
+
+
+def long_cat(w: Writer, count: int):
+    x = w.input(1, WIDTH)
+    parts = [w.call("relu.default", x) for _ in range(count)]
+    return [w.node("cat.default", {"tensors": listed(parts), "dim": {"as_int": 0}}, (count, WIDTH))]
+
+
+def same_cat(w: Writer, count: int):
+    """One value, named again and again."""
+    x = w.call("relu.default", w.input(1, WIDTH))
+    return [w.node("cat.default", {"tensors": listed([x] * count), "dim": {"as_int": 0}}, (count, WIDTH))]
+
+
+def long_split(w: Writer, count: int):
+    x = w.input(count, WIDTH)
+    first = w.node("split.Tensor", {"self": {"as_tensor": {"name": x}}, "split_size": {"as_int": 1}}, *[(1, WIDTH)] * count)
+    stem = first.removesuffix("_0")
+    y = first
+    for i in range(1, count):
+        y = w.call("add.Tensor", y, f"{stem}_{i}")
+    return [y]
+
+
+def views(w: Writer, count: int):
+    y = w.input(1, WIDTH)
+    for i in range(count):
+        sizes = (WIDTH, 1) if i % 2 == 0 else (1, WIDTH)
+        size = {"as_ints": list(sizes)}
+        y = w.node("view.default", {"self": {"as_tensor": {"name": y}}, "size": size}, sizes)
+        if i % 2:
+            y = w.call("relu.default", y)
+    return [w.call("relu.default", y, sizes=w.sizes[y])]
+
+
+def permutes(w: Writer, count: int):
+    y = w.input(1, WIDTH)
+    for i in range(count):
+        y = w.node("permute.default", {"self": {"as_tensor": {"name": y}}, "dims": {"as_ints": [1, 0]}}, tuple(reversed(w.sizes[y])))
+        y = w.call("relu.default", y, sizes=w.sizes[y])
+    return [y]
+
+
+def in_place(w: Writer, count: int):
+    y = w.call("relu.default", w.input(1, WIDTH))
+    for i in range(count):
+        y = w.call("add_.Tensor", y, y) if i % 2 else w.call("relu_.default", y)
+    return [y]
+
+
+def nested_modules(w: Writer, count: int):
+    """As deep as the root of the count, each level with as many layers: what the file says of scopes grows with the count."""
+    y = w.input(1, WIDTH)
+    depth = max(1, int(count**0.5))
+    for level in range(depth):
+        layer = ".".join(["inner"] * (level + 1))
+        w.modules.append(layer)
+        y = linear(w, y, f"{layer}.fc")
+        y = w.call("relu.default", y, layer=layer)
+    return [y]
+
+
+def regions(w: Writer, count: int):
+    x = w.input(1, WIDTH)
+    y = w.call("relu.default", x)
+    for i in range(count):
+        total = w.node("sum.default", {"self": {"as_tensor": {"name": y}}}, ())
+        condition = w.node("gt.Scalar", {"self": {"as_tensor": {"name": total}}, "other": {"as_int": 0}}, ())
+        w.dtypes[condition] = BOOL
+        branches = {}
+        for number, operator in enumerate(("relu", "tanh")):
+            inner = Writer()
+            inner.sizes["a"] = (1, WIDTH)
+            result = inner.call(f"{operator}.default", "a")
+            name = f"{'true' if number == 0 else 'false'}_graph_{i}"
+            branches[str(number + 1)] = {"as_graph": {"name": name, "graph": inner.graph([result], inner.nodes, ["a"])}}
+        y = w.node("higher_order.cond", {"0": {"as_tensor": {"name": condition}}, **branches, "3": listed([y])}, (1, WIDTH))
+    return [y]
+
+
+SHAPES = [
+    chain, fan_out, fan_in, many_inputs, many_outputs, many_parameters, linears, heads, residual, delegates, portable,
+    long_cat, same_cat, long_split, views, permutes, in_place, nested_modules, regions,
+]  # fmt: skip
+
+
+def write(shape, count: int, path: Path) -> Path:
+    writer = Writer()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer.save(path, shape(writer, count))
+    return path
+
+
+if __name__ == "__main__":
+    write(globals()[sys.argv[1]], int(sys.argv[2]), Path(sys.argv[3]))
