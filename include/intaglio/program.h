@@ -108,7 +108,7 @@ class ExportedProgram {
   std::vector<Value*> user_inputs() const;  // user_input specs only, in order
   std::vector<Argument> user_outputs() const;
   // The first of prefix0, prefix1, ..., from that number on, which is no tensor's target.
-  std::string free_target(std::string_view prefix, size_t number = 0) const;
+  std::string free_target(std::string_view prefix, size_t number = 0);
   // True if an in-place op or a mutation output writes to this input.
   bool is_mutated(const Value* value) const;
 
@@ -127,7 +127,7 @@ class ExportedProgram {
  private:
   Value* add_state_input(InputSpec::Kind kind, std::string target, Tensor tensor);
   std::unique_ptr<Graph> graph_;
-  std::map<std::string, size_t, std::less<>> counted_;  // by stem: targets up to this number are taken
+  std::map<std::string, size_t> counted_;  // by first target: those from there to this number are taken
 };
 
 std::string to_string(const ExportedProgram& program);

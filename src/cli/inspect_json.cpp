@@ -155,12 +155,10 @@ Json method_json(const pte::PteMethod& method, const report::MethodContents& con
   result["outputs"] = Json::array();
   for (const pte::PteTensor& output : method.outputs) result["outputs"].push_back(tensor_json(output));
   result["operators"] = Json::array();
-  for (const auto& [op, calls] : method.operators) {
-    double share = 0;
-    for (const report::InstructionText& instruction : contents.instructions)
-      if (instruction.kind == "kernel" && instruction.name == op) share += instruction.share;
-    result["operators"].push_back({{"op", op}, {"count", calls}, {"share", share}});
-  }
+  std::map<std::string_view, double> shares;
+  for (const report::InstructionText& instruction : contents.instructions)
+    if (instruction.kind == "kernel") shares[instruction.name] += instruction.share;
+  for (const auto& [op, calls] : method.operators) result["operators"].push_back({{"op", op}, {"count", calls}, {"share", shares[op]}});
   result["delegates"] = Json::array();
   for (size_t i = 0; i < method.delegates.size(); ++i)
     result["delegates"].push_back(delegate_json(method.delegates[i], contents.delegates[i], contents.work));

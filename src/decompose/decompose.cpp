@@ -29,6 +29,13 @@ const std::unordered_map<std::string_view, Decomposition>& table() {
   return rows;
 }
 
+// The first of what stands before `node`, else that itself; of the graph when it is null.
+Node* first_before(const Graph& graph, Node* node) {
+  if (node == nullptr) return graph.size() == 0 ? nullptr : graph.node_list().front();
+  while (Node* previous = graph.previous(node)) node = previous;
+  return node;
+}
+
 // Replaces the node; false when its decomposition left it alone.
 bool replace(ExportedProgram& program, Node& node, Decomposition function) {
   GraphBuilder build(program, node);
@@ -76,17 +83,17 @@ bool has_decomposition(const Op& op) { return table().contains(op.name()); }
 
 void decompose(ExportedProgram& program, const std::function<bool(const Node&)>& keep) {
   Graph& graph = program.graph();
-  const auto first = [&]() -> Node* { return graph.size() == 0 ? nullptr : graph.node_list().front(); };
-  Node* node = first();
+  const std::vector<Node*> nodes = graph.node_list();
+  Node* node = nodes.empty() ? nullptr : nodes.front();
   while (node) {
     const auto row = table().find(node->op().name());
-    Node* previous = graph.previous(node);
+    Node *previous = graph.previous(node), *behind = graph.next(node);
     if (row == table().end() || (keep && keep(*node)) || !replace(program, *node, row->second)) {
       node = graph.next(node);
       continue;
     }
     // What was built may itself need decomposing.
-    node = previous ? graph.next(previous) : first();
+    node = previous ? graph.next(previous) : first_before(graph, behind);
   }
   graph.eliminate_dead_code();
 }

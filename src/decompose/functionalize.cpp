@@ -20,6 +20,7 @@ namespace {
 // Where a view's elements live.
 struct View {
   Value* parent = nullptr;
+  Value* base = nullptr;  // at the end of the chain
   Node* node = nullptr;
   size_t output = 0;
 };
@@ -71,8 +72,7 @@ class SharedWrites {
  private:
   struct Write {
     const Node* node;
-    const Value *base, *tensor;
-    size_t position;
+    const Value* base;
   };
   struct Place {
     const Value *base, *tensor;  // whose memory, and which view of it
@@ -84,10 +84,26 @@ class SharedWrites {
     return found == places_.end() ? Place{value, value} : found->second;
   }
 
+  // When memory was last written by the name that wrote it last, and by any other.
+  struct LastWrites {
+    const Value* tensor = nullptr;
+    size_t position = 0, by_others = 0;
+  };
+
   void read(const Value* value) {
     const Place place = place_of(value);
-    for (const Write& write : writes_)
-      if (write.base == place.base && write.tensor != place.tensor && place.taken < write.position) shared_.insert(write.base);
+    const auto last = last_writes_.find(place.base);
+    if (last == last_writes_.end()) return;
+    const size_t by_another_name = last->second.tensor != place.tensor ? last->second.position : last->second.by_others;
+    if (place.taken < by_another_name) shared_.insert(place.base);
+  }
+
+  void note_write(const Node& node, const Place& place) {
+    writes_.push_back({&node, place.base});
+    LastWrites& last = last_writes_[place.base];
+    if (last.tensor != place.tensor) last.by_others = last.position;
+    last.tensor = place.tensor;
+    last.position = position_;
   }
 
   void visit(const Node& node) {
@@ -99,11 +115,12 @@ class SharedWrites {
     if (!value || !*value || (!written && makes_a_copy(node, *value))) return;
     const Place place = place_of(*value);
     for (const Value* output : node.outputs()) places_[output] = written ? place : Place{place.base, output, position_};
-    if (written) writes_.push_back({&node, place.base, place.tensor, position_});
+    if (written) note_write(node, place);
   }
 
   size_t position_ = 0;
   std::vector<Write> writes_;
+  std::unordered_map<const Value*, LastWrites> last_writes_;  // by base
   std::unordered_map<const Value*, Place> places_;
   std::unordered_set<const Value*> shared_;
 };
@@ -127,8 +144,8 @@ class Functionalizer {
     return found == identity_.end() ? value : found->second;
   }
   Value* base(Value* value) const {
-    for (auto view = views_.find(value); view != views_.end(); view = views_.find(value)) value = view->second.parent;
-    return value;
+    const auto view = views_.find(value);
+    return view == views_.end() ? value : view->second.base;
   }
   size_t writes_to(Value* base) const {
     auto found = writes_.find(base);
@@ -170,7 +187,7 @@ class Functionalizer {
     if (target) return write(node, *written, identity(target));
     if (!parent || makes_a_copy(node, parent)) return;
     for (size_t i = 0; i < node.outputs().size(); ++i) {
-      views_[node.output(i)] = {parent, &node, i};
+      views_[node.output(i)] = {parent, base(parent), &node, i};
       seen_[node.output(i)] = writes_to(base(parent));
     }
   }

@@ -76,12 +76,11 @@ std::unique_ptr<Graph> as_graph(const Branch& branch, const std::vector<size_t>&
   auto graph = std::make_unique<Graph>();
   std::unordered_map<const Value*, Value*> mapping;
   const auto add = [&](OutputSpecification specification) { return graph->add_input(graph->inputs().size(), std::move(specification)); };
+  std::unordered_map<size_t, const Value*> inside;  // by operand
+  for (const auto& [value, operand] : branch.operand_of) inside[operand] = value;
   for (const size_t index : used) {
-    const Value* own = nullptr;
-    for (const auto& [value, operand] : branch.operand_of)
-      if (operand == index) own = value;
-    if (own) {
-      mapping[own] = add(decompose::description(*own));
+    if (const auto own = inside.find(index); own != inside.end()) {
+      mapping[own->second] = add(decompose::description(*own->second));
     } else {  // a constant inside, or what only another body uses
       const Value* outside = tensor_of(operands[index]);
       OutputSpecification unused = outside ? decompose::description(*outside) : OutputSpecification{{}, "", ValueKind::sym_int, {}, ""};
@@ -219,16 +218,14 @@ void put_branches(ExportedProgram& outer, Node& node, std::span<const Branch* co
   for (const Branch* body : bodies) check(node, body->program);
   const std::vector<SymArg> operands = flow.operands();
   const size_t not_shared = flow.carried.size() + flow.sliced.size();
-  const auto is_used = [&](size_t index) {
-    return std::ranges::any_of(bodies, [&](const Branch* body) {
-      return std::ranges::any_of(body->operand_of,
-                                 [&](const auto& entry) { return entry.second == index && !entry.first->users().empty(); });
-    });
-  };
+  std::vector<bool> is_used(operands.size());
+  for (const Branch* body : bodies)
+    for (const auto& [value, operand] : body->operand_of)
+      if (!value->users().empty()) is_used[operand] = true;
   std::vector<size_t> used;
   flow.shared.clear();
   for (size_t i = 0; i < operands.size(); ++i) {
-    if (i >= not_shared && !is_used(i)) continue;
+    if (i >= not_shared && !is_used[i]) continue;
     used.push_back(i);
     if (i >= not_shared) flow.shared.push_back(operands[i]);
   }

@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 #include <span>
+#include <unordered_map>
 
 #include <fmt/format.h>
 
@@ -249,13 +250,13 @@ class ProgramLowering {
 
   // Delegates and leftovers of branches are counted with the method's.
   void put_branches_of(Body& body) {
+    std::unordered_map<const Node*, std::vector<Body*>> sides_of;
+    for (Body& branch : body.branches) sides_of[branch.branch.owner].push_back(&branch);
     for (Node* node : body.program().graph().node_list()) {
-      std::vector<Body*> sides;
+      const auto sides = sides_of.find(node);
+      if (sides == sides_of.end()) continue;
       std::vector<const Branch*> lowered;
-      for (Body& branch : body.branches)
-        if (branch.branch.owner == node) sides.push_back(&branch);
-      if (sides.empty()) continue;
-      for (Body* side : sides) {
+      for (Body* side : sides->second) {
         put_branches_of(*side);
         renumber_delegates(side->program().graph(), body.delegates.size());
         std::ranges::move(side->delegates, std::back_inserter(body.delegates));

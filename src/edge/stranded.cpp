@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <unordered_set>
 #include <vector>
 
 #include <fmt/format.h>
@@ -72,7 +73,7 @@ class Stranded {
   }
 
   void add_layer(const std::string& layer) {
-    if (std::ranges::find(layers_, layer) == layers_.end()) layers_.push_back(layer);
+    if (known_layers_.insert(layer).second) layers_.push_back(layer);
   }
 
   uint64_t work() const {
@@ -92,6 +93,7 @@ class Stranded {
   size_t count_ = 0;
   std::set<const Node*> nodes_;
   std::vector<std::string> layers_;
+  std::unordered_set<std::string> known_layers_;
   const Node* lone_ = nullptr;  // between delegates
 };
 

@@ -46,13 +46,18 @@ Value* same_bytes_as(const Node& node) {
   return reshape && is_contiguous(in) && is_contiguous(out) ? self : nullptr;
 }
 
-Value* origin(Value* value) {
-  while (value->producer() != nullptr) {
-    Value* base = same_bytes_as(*value->producer());
+Value* Origins::of(Value* value) {
+  std::vector<const Value*> path;
+  Value* bytes = value;
+  while (bytes->producer() != nullptr && !known_.contains(bytes)) {
+    Value* base = same_bytes_as(*bytes->producer());
     if (base == nullptr) break;
-    value = base;
+    path.push_back(bytes);
+    bytes = base;
   }
-  return value;
+  if (const auto known = known_.find(bytes); known != known_.end()) bytes = known->second;
+  for (const Value* passed : path) known_.emplace(passed, bytes);
+  return bytes;
 }
 
 }  // namespace intaglio::edge

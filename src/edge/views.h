@@ -1,6 +1,8 @@
 // Which ops need no instruction because their result can share the memory of an argument.
 #pragma once
 
+#include <unordered_map>
+
 #include <intaglio/graph.h>
 
 namespace intaglio::edge {
@@ -9,7 +11,14 @@ namespace intaglio::edge {
 // that change nothing. Null when something has to move. Says nothing of who else uses the memory.
 Value* same_bytes_as(const Node& node);
 
-// The value that holds the bytes of `value` when all such nodes are looked through.
-Value* origin(Value* value);
+// The value that holds the bytes of a value when all such nodes are looked through, in a graph where none is added or goes
+// between two questions: chains are walked once.
+class Origins {
+ public:
+  Value* of(Value* value);
+
+ private:
+  std::unordered_map<const Value*, Value*> known_;
+};
 
 }  // namespace intaglio::edge

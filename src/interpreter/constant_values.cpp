@@ -5,6 +5,7 @@
 #include <intaglio/interpreter.h>
 
 #include "ir/memory.h"
+#include "ir/mutations.h"
 
 namespace intaglio {
 
@@ -42,15 +43,26 @@ ConstantValues::ConstantValues(const ExportedProgram& program, std::function<boo
       while (value != nullptr && written_.insert(value).second) value = value->producer() ? memory_operand(*value->producer()) : nullptr;
 }
 
+ConstantValues::ConstantValues(const ExportedProgram& program, std::function<bool(const Node&)> takes,
+                               std::shared_ptr<const std::unordered_set<const Value*>> mutated)
+    : program_(program), takes_(std::move(takes)), creations_(Creations::unknown), mutated_(std::move(mutated)) {}
+
 // What makes the value constant when all of it is: nothing for inputs and for results of ops that are not taken.
 std::vector<Value*> ConstantValues::operands_of(const Value* value) const {
   const Node* producer = value->producer();
   return producer != nullptr && takes_(*producer) ? producer->inputs() : std::vector<Value*>();
 }
 
-bool ConstantValues::is_source(const Value* value) const {
+// One answer costs less than all of them, many do not.
+bool ConstantValues::is_mutated(const Value* input) {
+  constexpr size_t few = 16;
+  if (!mutated_ && ++asked_ > few) mutated_ = std::make_shared<const std::unordered_set<const Value*>>(mutated_inputs(program_));
+  return mutated_ ? mutated_->contains(input) : program_.is_mutated(input);
+}
+
+bool ConstantValues::is_source(const Value* value) {
   const Node* producer = value->producer();
-  if (producer == nullptr) return program_.is_constant(value) && !written_.contains(value);
+  if (producer == nullptr) return program_.constant(value) != nullptr && !is_mutated(value) && !written_.contains(value);
   return creations_ == Creations::constant && producer->inputs().empty() && takes_(*producer) && value->is_tensor() &&
          value->meta().is_static() && !written_.contains(value);
 }

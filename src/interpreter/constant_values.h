@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <unordered_map>
 #include <unordered_set>
@@ -25,6 +26,9 @@ class ConstantValues {
   // `takes`: the ops that may stand between a constant and a value that counts as one.
   explicit ConstantValues(const ExportedProgram& program, std::function<bool(const Node&)> takes = is_pure,
                           Creations creations = Creations::unknown);
+  // `mutated`: the program's mutated_inputs, of one who makes many of these.
+  ConstantValues(const ExportedProgram& program, std::function<bool(const Node&)> takes,
+                 std::shared_ptr<const std::unordered_set<const Value*>> mutated);
   // Parameters, buffers and constants that nothing mutates, and what is computed from them. Computes nothing.
   bool is_constant(const Value* value);
   // Null when it is not constant, or an op has no kernel. A view of a constant is a view of its memory.
@@ -35,11 +39,14 @@ class ConstantValues {
   void visit_operands_first(const Value* value, const Known& known, const Visit& visit) const;
   std::vector<Value*> operands_of(const Value* value) const;
   void evaluate(const Value* value);
-  bool is_source(const Value* value) const;
+  bool is_source(const Value* value);
+  bool is_mutated(const Value* input);
 
   const ExportedProgram& program_;
   std::function<bool(const Node&)> takes_;
   Creations creations_;
+  std::shared_ptr<const std::unordered_set<const Value*>> mutated_;  // once many were asked about
+  size_t asked_ = 0;
   std::unordered_set<const Value*> written_;  // before the end of the program, with Creations::constant
   std::unordered_map<const Value*, bool> constant_;
   std::unordered_map<const Value*, std::optional<Tensor>> tensors_;

@@ -161,11 +161,7 @@ std::vector<Argument> ExportedProgram::user_outputs() const {
 
 Value* ExportedProgram::add_state_input(InputSpec::Kind kind, std::string target, Tensor tensor) {
   const auto taken = [&](const std::string& name) { return state.contains(name) || constants.contains(name); };
-  if (taken(target)) {
-    const std::string stem = target;
-    size_t& number = counted_[stem];
-    while (taken(target)) target = fmt::format("{}_{}", stem, ++number);
-  }
+  if (taken(target)) target = free_target(target + "_", 1);
   // Order of the archive: parameters, buffers, constants, user inputs. Looked for from behind, where little follows.
   size_t position = input_specs.size();
   while (position > 0 && input_specs[position - 1].kind > kind) --position;
@@ -177,10 +173,14 @@ Value* ExportedProgram::add_state_input(InputSpec::Kind kind, std::string target
   return value;
 }
 
-std::string ExportedProgram::free_target(std::string_view prefix, size_t number) const {
-  for (;; ++number) {
-    std::string candidate = fmt::format("{}{}", prefix, number);
-    if (!state.contains(candidate) && !constants.contains(candidate)) return candidate;
+std::string ExportedProgram::free_target(std::string_view prefix, size_t number) {
+  const auto taken = [&](const std::string& name) { return state.contains(name) || constants.contains(name); };
+  std::string first = fmt::format("{}{}", prefix, number);
+  if (!taken(first)) return first;
+  size_t& next = counted_.try_emplace(std::move(first), number + 1).first->second;
+  for (;; ++next) {
+    std::string candidate = fmt::format("{}{}", prefix, next);
+    if (!taken(candidate)) return candidate;
   }
 }
 

@@ -81,27 +81,24 @@ void read_input(const json::Value& source, intaglio::Value* value, ExportedProgr
   program.input_specs.push_back(std::move(spec));
 }
 
-void check_target(const OutputSpec& spec, const ExportedProgram& program) {
-  const auto has = [&](auto matches) { return std::ranges::any_of(program.input_specs, matches); };
+// What results may write to: states by their targets, user inputs by the names of their values.
+using Targets = std::set<std::pair<InputSpec::Kind, std::string>>;
+
+void check_target(const OutputSpec& spec, const Targets& targets) {
+  const auto has = [&](InputSpec::Kind kind) { return targets.contains({kind, spec.target}); };
   bool found = true;
   switch (spec.kind) {
-    case OutputSpec::Kind::buffer_mutation:
-      found = has([&](const InputSpec& input) { return input.kind == InputSpec::Kind::buffer && input.target == spec.target; });
-      break;
+    case OutputSpec::Kind::buffer_mutation: found = has(InputSpec::Kind::buffer); break;
     case OutputSpec::Kind::parameter_mutation:
-    case OutputSpec::Kind::gradient_to_parameter:
-      found = has([&](const InputSpec& input) { return input.kind == InputSpec::Kind::parameter && input.target == spec.target; });
-      break;
+    case OutputSpec::Kind::gradient_to_parameter: found = has(InputSpec::Kind::parameter); break;
     case OutputSpec::Kind::user_input_mutation:
-    case OutputSpec::Kind::gradient_to_user_input:
-      found = has([&](const InputSpec& input) { return input.kind == InputSpec::Kind::user_input && input.value->name() == spec.target; });
-      break;
+    case OutputSpec::Kind::gradient_to_user_input: found = has(InputSpec::Kind::user_input); break;
     default: break;
   }
   if (!found) throw_bad_input(fmt::format("it writes to '{}', which is no input of that kind", escaped(spec.target, 60)));
 }
 
-void read_output(const json::Value& source, const Argument& output, ExportedProgram& program) {
+void read_output(const json::Value& source, const Argument& output, const Targets& targets, ExportedProgram& program) {
   const auto [kind, content] = source.only_field("output spec");
   const OutputRow& row = row_of(outputs, kind);
   OutputSpec spec{row.spec, ""};
@@ -112,7 +109,7 @@ void read_output(const json::Value& source, const Argument& output, ExportedProg
   if (stated != actual)
     throw_bad_input(fmt::format("the graph returns '{}' at this place, the signature says '{}'", escaped(actual, 60), escaped(stated, 60)));
   if (value == nullptr && row.spec != OutputSpec::Kind::user_output) throw_bad_input("only a user output can be a constant");
-  check_target(spec, program);
+  check_target(spec, targets);
   program.output_specs.push_back(std::move(spec));
 }
 
@@ -136,7 +133,7 @@ void read_signature(const json::Value& signature, ExportedProgram& program) {
   const std::vector<intaglio::Value*>& graph_inputs = program.graph().inputs();
   if (input_specs.size() != graph_inputs.size())
     throw_bad_input(fmt::format("the graph has {} inputs, the signature {}", graph_inputs.size(), input_specs.size()));
-  std::set<std::pair<InputSpec::Kind, std::string>> targets;
+  Targets targets;
   size_t position = 0;
   for (const json::Value spec : input_specs) {
     try {
@@ -144,6 +141,8 @@ void read_signature(const json::Value& signature, ExportedProgram& program) {
     } catch (const Error& error) { throw error.with_context(fmt::format("input spec {}", position)); }
     ++position;
   }
+  for (const InputSpec& spec : program.input_specs)
+    if (spec.kind == InputSpec::Kind::user_input) targets.emplace(spec.kind, spec.value->name());
   const simdjson::dom::array output_specs = signature.at("output_specs").array("output_specs");
   const std::vector<Argument> graph_outputs = program.graph().outputs();
   if (output_specs.size() != graph_outputs.size())
@@ -151,7 +150,7 @@ void read_signature(const json::Value& signature, ExportedProgram& program) {
   position = 0;
   for (const json::Value spec : output_specs) {
     try {
-      read_output(spec, graph_outputs[position], program);
+      read_output(spec, graph_outputs[position], targets, program);
     } catch (const Error& error) { throw error.with_context(fmt::format("output spec {}", position)); }
     ++position;
   }

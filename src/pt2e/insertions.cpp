@@ -16,35 +16,43 @@
 namespace intaglio::pt2e {
 namespace {
 
-// True when `value` is what an in-place node writes to and it goes back to buffers alone: its dtype and storage must stay.
-bool is_mutated_buffer(const ExportedProgram& program, const Node& node, Value* value) {
-  const OpSchema* schema = node.op().schema();
-  if (schema == nullptr || schema->arguments.empty() || !schema->arguments.front().mutated) return false;
-  const Argument* first = node.find(schema->arguments.front().name);
-  if (first == nullptr || !first->is<Value*>() || *first->get_if<Value*>() != value) return false;
-
-  bool from_buffer = false;
-  std::vector<Value*> queue = {value};
-  std::unordered_set<const Value*> seen = {value};
-  for (size_t i = 0; i < queue.size(); ++i) {
-    if (const Node* producer = queue[i]->producer()) {
-      for (Value* input : producer->inputs())
-        if (seen.insert(input).second) queue.push_back(input);
-      continue;
+// Which values go back to buffers alone, found once for all of them.
+class FromBuffers {
+ public:
+  explicit FromBuffers(const ExportedProgram& program) {
+    for (const Value* input : program.graph().inputs()) {
+      const InputSpec* spec = program.spec_of(input);
+      const bool given = spec == nullptr || spec->kind == InputSpec::Kind::user_input;
+      of_[input] = {given, !given && (spec->kind == InputSpec::Kind::buffer || spec->kind == InputSpec::Kind::tensor_constant)};
     }
-    const InputSpec* spec = program.spec_of(queue[i]);
-    if (spec == nullptr || spec->kind == InputSpec::Kind::user_input) return false;
-    from_buffer |= spec->kind == InputSpec::Kind::buffer || spec->kind == InputSpec::Kind::tensor_constant;
+    for (const Node* node : program.graph().node_list()) {
+      Sources sources;
+      for (const Value* input : node->inputs()) {
+        sources.given |= of_.at(input).given;
+        sources.buffer |= of_.at(input).buffer;
+      }
+      for (const Value* output : node->outputs()) of_[output] = sources;
+    }
   }
-  return from_buffer;
-}
+
+  // True when `value` is what an in-place node writes to and it goes back to buffers alone: its dtype and storage must stay.
+  bool is_mutated(const Node& node, const Value* value) const {
+    const OpSchema* schema = node.op().schema();
+    if (schema == nullptr || schema->arguments.empty() || !schema->arguments.front().mutated) return false;
+    const Argument* first = node.find(schema->arguments.front().name);
+    if (first == nullptr || !first->is<Value*>() || *first->get_if<Value*>() != value) return false;
+    return of_.at(value).buffer && !of_.at(value).given;
+  }
+
+ private:
+  struct Sources {
+    bool given = false;  // by the caller
+    bool buffer = false;
+  };
+  std::unordered_map<const Value*, Sources> of_;
+};
 
 using Uses = std::set<std::pair<const Node*, const Value*>>;
-
-const Value* memory_of(const Value* value) {
-  while (const Value* operand = value->producer() ? memory_operand(*value->producer()) : nullptr) value = operand;
-  return value;
-}
 
 // Where an in-place operator writes, with the views that lead to it, and who reads the same memory afterwards by an older name.
 // Memory that only this chain reads is left out: nobody misses what a copy of it receives.
@@ -55,6 +63,9 @@ class MemoryUses {
     nodes_.push_back(&graph.output_node());
     for (size_t i = 0; i < nodes_.size(); ++i) {
       position_[nodes_[i]] = i + 1;
+      const Value* operand = memory_operand(*nodes_[i]);
+      for (const Value* output : nodes_[i]->outputs())
+        if (operand != nullptr) memory_[output] = memory_of(operand);
       if (const Value* target = nodes_[i]->op().schema() && nodes_[i]->op().schema()->is_inplace() ? memory_operand(*nodes_[i]) : nullptr)
         writes_[memory_of(target)].push_back(nodes_[i]);
     }
@@ -66,11 +77,12 @@ class MemoryUses {
     for (const Node* node : nodes_)
       for (const Value* value : node->inputs())
         if (reads_after_a_write(*node, *value)) uses.insert({node, value});
+    std::unordered_set<const Value*> read_later;
+    for (const auto& [node, value] : uses) read_later.insert(memory_of(value));
+    std::unordered_set<const Node*> passed;
     for (const auto& [memory, writers] : writes_) {
-      const bool is_read_later =
-          std::ranges::any_of(uses, [&, memory = memory](const auto& use) { return memory_of(use.second) == memory; });
-      if (memory->producer() != nullptr && !is_read_later) continue;
-      for (const Node* writer : writers) add_way(*writer, uses);
+      if (memory->producer() != nullptr && !read_later.contains(memory)) continue;
+      for (const Node* writer : writers) add_way(*writer, uses, passed);
     }
     return uses;
   }
@@ -80,20 +92,27 @@ class MemoryUses {
     const auto writers = writes_.find(memory_of(&value));
     if (writers == writes_.end()) return false;
     const size_t made = value.producer() ? position_.at(value.producer()) : 0;
-    return std::ranges::any_of(
-        writers->second, [&](const Node* writer) { return position_.at(writer) > made && position_.at(writer) < position_.at(&node); });
+    const auto position = [&](const Node* writer) { return position_.at(writer); };
+    const auto next = std::ranges::upper_bound(writers->second, made, {}, position);  // they stand in order
+    return next != writers->second.end() && position(*next) < position(&node);
   }
 
-  static void add_way(const Node& writer, Uses& uses) {
+  const Value* memory_of(const Value* value) const {
+    const auto found = memory_.find(value);
+    return found == memory_.end() ? value : found->second;
+  }
+
+  static void add_way(const Node& writer, Uses& uses, std::unordered_set<const Node*>& passed) {
     const Node* node = &writer;
-    while (const Value* operand = node ? memory_operand(*node) : nullptr) {
+    while (const Value* operand = node && passed.insert(node).second ? memory_operand(*node) : nullptr) {
       uses.insert({node, operand});
       node = operand->producer();
     }
   }
 
   std::vector<const Node*> nodes_;
-  std::unordered_map<const Node*, size_t> position_;  // counted from 1
+  std::unordered_map<const Node*, size_t> position_;       // counted from 1
+  std::unordered_map<const Value*, const Value*> memory_;  // of other names for it
   std::unordered_map<const Value*, std::vector<const Node*>> writes_;
 };
 
@@ -103,7 +122,8 @@ class Planner {
  public:
   Planner(const ExportedProgram& program, const Annotations& annotations, const SpecMap& specs, Compat compat)
       : program_(program), annotations_(annotations), specs_(specs), compat_(compat) {
-    if (compat != Compat::torchao) uses_of_memory_ = uses_of_memory(program.graph());
+    if (compat == Compat::torchao) from_buffers_.emplace(program);
+    else uses_of_memory_ = uses_of_memory(program.graph());
   }
 
   Insertions plan() {
@@ -114,6 +134,8 @@ class Planner {
         if (input->is_tensor()) observe_input(input, *node);
       if (node->outputs().size() == 1 && node->output()->is_tensor()) observe_output(node->output());
     }
+    for (const auto& [parent, users] : with_their_own_)
+      std::erase_if(result_.items[parent].users, [&](const Node* user) { return users.contains(user); });
     order();
     return std::move(result_);
   }
@@ -127,7 +149,7 @@ class Planner {
   }
 
   bool needs_memory(const Node& user, Value* value) const {
-    return compat_ == Compat::torchao ? is_mutated_buffer(program_, user, value) : uses_of_memory_.contains({&user, value});
+    return compat_ == Compat::torchao ? from_buffers_->is_mutated(user, value) : uses_of_memory_.contains({&user, value});
   }
 
   std::optional<size_t> output_insertion(const Value* value) const {
@@ -153,7 +175,7 @@ class Planner {
     const std::optional<size_t> parent = output_insertion(value);
     if (parent && result_.items[*parent].group == entry->group) return;  // observed where it is produced
 
-    if (parent) std::erase(result_.items[*parent].users, &user);
+    if (parent) with_their_own_[*parent].insert(&user);
     for (const size_t other : by_value_[value]) {
       Insertion& candidate = result_.items[other];
       if (candidate.of_output || candidate.parent != parent || candidate.group != entry->group) continue;
@@ -178,10 +200,12 @@ class Planner {
   const Annotations& annotations_;
   const SpecMap& specs_;
   Compat compat_;
+  std::optional<FromBuffers> from_buffers_;
   Uses uses_of_memory_;
   Insertions result_;
   std::unordered_map<const Value*, std::vector<size_t>> by_value_;
   std::unordered_map<const Value*, size_t> output_;
+  std::unordered_map<size_t, std::unordered_set<const Node*>> with_their_own_;  // users of an output that do not read its insertion
 };
 
 }  // namespace

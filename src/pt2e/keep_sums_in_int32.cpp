@@ -31,7 +31,11 @@ struct Layer {
 
 class Keeper {
  public:
-  explicit Keeper(PreparedProgram::State& state) : state_(state), constants_(state.program) {}
+  explicit Keeper(PreparedProgram::State& state) : state_(state), constants_(state.program) {
+    for (const auto& [value, here] : state.insertions.of_value)
+      for (const size_t index : here)
+        for (const Node* user : state.insertions.items[index].users) read_by_.try_emplace({const_cast<Value*>(value), user}, index);
+  }
 
   void run() {
     for (const Node* node : state_.program.graph().node_list())
@@ -54,9 +58,8 @@ class Keeper {
 
   // Where `node` reads the value; a stacked one reads int8 all the same.
   std::optional<size_t> insertion_for(const Value* value, const Node& node) const {
-    for (const size_t index : state_.insertions.at(value))
-      if (std::ranges::find(state_.insertions.items[index].users, &node) != state_.insertions.items[index].users.end()) return index;
-    return std::nullopt;
+    const auto found = read_by_.find({const_cast<Value*>(value), &node});
+    return found == read_by_.end() ? std::nullopt : std::optional(found->second);
   }
 
   std::optional<Layer> layer_of(const Node& node) {
@@ -126,6 +129,7 @@ class Keeper {
 
   PreparedProgram::State& state_;
   ConstantValues constants_;
+  std::unordered_map<SpecKey, size_t, SpecKeyHash> read_by_;  // the insertion that a node reads a value through
 };
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "decompose/functionalize.h"
 #include "decompose/in_place.h"
 #include "decompose/regions.h"
+#include "ir/mutations.h"
 #include "ir/work.h"
 #include "pt2e/compute_in_float32.h"
 #include "pt2e/fold_batch_norm.h"
@@ -112,6 +113,7 @@ PreparedProgram prepare_pt2e(ExportedProgram program, const Quantizer& quantizer
   check_targets(*state);
   for (const QuantizationGroup& group : state->specs.groups)
     state->groups.push_back({group.spec ? make_observer(*group.spec) : nullptr, std::nullopt});
+  state->mutated = mutated_inputs(state->program);
   state->spreads = spreads_to_watch(*state);
   state->watched = watched_values(*state);
   warn_of_subgraphs(*state);

@@ -121,7 +121,7 @@ std::optional<Tensor> observe_value(PreparedProgram::State& state, const Value* 
 
 void observe_constants(PreparedProgram::State& state) {
   for (const Value* value : state.program.graph().inputs()) {
-    if (state.insertions.at(value).empty() || !state.program.is_constant(value)) continue;
+    if (state.insertions.at(value).empty() || state.program.constant(value) == nullptr || state.mutated.contains(value)) continue;
     Tensor weight;
     for (const size_t index : state.insertions.at(value)) {
       const Insertion& insertion = state.insertions.items[index];
@@ -137,7 +137,7 @@ void observe_constants(PreparedProgram::State& state) {
 void observe_buffers(PreparedProgram::State& state) {
   for (const InputSpec& spec : state.program.input_specs) {
     const bool is_state = spec.kind != InputSpec::Kind::user_input && state.program.constant(spec.value) != nullptr;
-    if (!is_state || state.program.is_constant(spec.value) || state.insertions.at(spec.value).empty()) continue;
+    if (!is_state || !state.mutated.contains(spec.value) || state.insertions.at(spec.value).empty()) continue;
     if (observe_value(state, spec.value, state.interpreter->state_of(spec.value)))
       throw_unsupported(fmt::format("buffer '{}': an observer that replaces what it sees cannot stand at what the program writes to",
                                     escaped(spec.target)));

@@ -34,6 +34,7 @@ struct PreparedProgram::State {
   size_t samples = 0;
   std::vector<Tensor> first_sample;
   bool constants_observed = false;
+  std::unordered_set<const Value*> mutated;  // inputs that the program writes to
   pt2e::Spreads spreads;                     // of what `spreads_to_watch` names
   std::vector<const Value*> watched;         // values of nodes that have observers or whose spread is asked for
   std::unique_ptr<Interpreter> interpreter;  // made at the first call; refers to `program`

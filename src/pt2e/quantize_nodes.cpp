@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <unordered_map>
 
 #include <fmt/format.h>
 
@@ -29,6 +30,9 @@ class Inserter {
   explicit Inserter(PreparedProgram::State& state) : state_(state), program_(state.program), graph_(program_.graph()) {}
 
   void run() {
+    for (const auto& [value, here] : state_.insertions.of_value)
+      for (const size_t index : here)
+        if (const auto parent = state_.insertions.items[index].parent) children_[*parent].push_back(index);
     const std::vector<Node*> nodes = graph_.node_list();
     // What reads a graph input is quantized before the first node, in the order of the inputs.
     place_ = {nullptr, nodes.empty() ? nullptr : nodes.front()};
@@ -60,12 +64,7 @@ class Inserter {
       if (!state_.insertions.items[index].parent) insert(index, value);
   }
 
-  std::vector<size_t> children_of(size_t parent) const {
-    std::vector<size_t> children;
-    for (const size_t index : state_.insertions.at(state_.insertions.items[parent].value))
-      if (state_.insertions.items[index].parent == parent) children.push_back(index);
-    return children;
-  }
+  const std::vector<size_t>& children_of(size_t parent) { return children_[parent]; }
 
   // `source` is what the insertion reads: its value, or the result of the insertion below it.
   void insert(size_t index, Value* source) {
@@ -129,7 +128,7 @@ class Inserter {
 
   void dequantize(size_t index, const qdq::Form& form, Value* quantized, Value* source, bool dynamic) {
     const std::vector<Node*> users = state_.insertions.items[index].users;
-    const std::vector<size_t> children = children_of(index);
+    const std::vector<size_t>& children = children_of(index);
     std::vector<Node*> own, common;  // users with a dequantize of their own, and the others
     for (Node* user : users) {
       const bool annotated = user != &graph_.output_node() && is_valid(state_.annotations.find(user));
@@ -152,6 +151,7 @@ class Inserter {
   PreparedProgram::State& state_;
   ExportedProgram& program_;
   Graph& graph_;
+  std::unordered_map<size_t, std::vector<size_t>> children_;  // insertions that read another one's result
   Place place_;
 };
 

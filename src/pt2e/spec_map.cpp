@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <numeric>
+#include <unordered_map>
+#include <unordered_set>
 
 #include <fmt/format.h>
 
@@ -119,8 +121,7 @@ class Resolver {
   const AnyQuantizationSpec* root_spec_by_groups(size_t entry) {
     if (shared(map_.entries[entry]) == nullptr) return map_.entries[entry].spec ? &*map_.entries[entry].spec : nullptr;
     std::vector<size_t> queue = {find(entry)};
-    std::vector<bool> seen(map_.entries.size());
-    seen[queue.front()] = true;
+    std::unordered_set<size_t> seen = {queue.front()};
     for (size_t i = 0; i < queue.size(); ++i) {
       const size_t root = queue[i];
       if (concrete_[root] != none) {
@@ -129,8 +130,7 @@ class Resolver {
       }
       for (const size_t member : pending_[root]) {
         const size_t next = find(target_of(member));
-        if (!seen[next]) queue.push_back(next);
-        seen[next] = true;
+        if (seen.insert(next).second) queue.push_back(next);
       }
     }
     report_cycle(entry);
@@ -145,14 +145,37 @@ class Resolver {
     const size_t joined = parent_points_to_child ? root_parent : root_child;
     parent_[joined] = root;
     concrete_[root] = std::min(concrete_[root], concrete_[joined]);
-    pending_[root].insert(pending_[root].end(), pending_[joined].begin(), pending_[joined].end());
+    if (concrete_[root] != none) pending_[root].clear();  // nobody asks them any more
+    else pending_[root].insert(pending_[root].end(), pending_[joined].begin(), pending_[joined].end());
+    pending_[joined] = {};
   }
 
-  void unite_if_same(size_t entry, SpecKey other, const AnyQuantizationSpec& spec) {
-    const auto found = map_.index.find(other);
-    if (found == map_.index.end()) return;
-    const AnyQuantizationSpec* theirs = root_spec(found->second);
-    if (theirs != nullptr && comparable(*theirs) == comparable(spec)) unite(found->second, entry);
+  void unite_if_same(size_t entry, size_t other, const AnyQuantizationSpec& spec) {
+    const AnyQuantizationSpec* theirs = root_spec(other);
+    if (theirs != nullptr && comparable(*theirs) == comparable(spec)) unite(other, entry);
+  }
+
+  // A value's uses in the order of its users; of those that are one group with one spec the first is enough.
+  std::vector<size_t>& one_of_each_kind(Value& value) {
+    const auto [place, is_new] = uses_.try_emplace(&value);
+    if (is_new)
+      for (const Node* user : value.users())
+        if (const auto found = map_.index.find({&value, user}); found != map_.index.end()) place->second.push_back(found->second);
+    return place->second;
+  }
+
+  void keep_one_of_each_kind(std::vector<size_t>& uses) {
+    if (uses.size() < 2) return;
+    std::unordered_map<size_t, std::vector<const AnyQuantizationSpec*>> seen;  // by group
+    std::erase_if(uses, [&](size_t use) {
+      const AnyQuantizationSpec* spec = root_spec(use);
+      std::vector<const AnyQuantizationSpec*>& known = seen[find(use)];
+      const bool repeats = std::ranges::any_of(known, [&](const AnyQuantizationSpec* other) {
+        return spec == other || (spec != nullptr && other != nullptr && comparable(*spec) == comparable(*other));
+      });
+      if (!repeats) known.push_back(spec);
+      return repeats;
+    });
   }
 
   void join(size_t i) {
@@ -162,9 +185,11 @@ class Resolver {
       const AnyQuantizationSpec* spec = root_spec(i);
       if (spec != nullptr) {
         // Other users first: tying to the producer first could close a circle through it.
-        for (const Node* user : key.value->users())
-          if (user != key.user) unite_if_same(i, {key.value, user}, *spec);
-        unite_if_same(i, {key.value, nullptr}, *spec);
+        std::vector<size_t>& others = one_of_each_kind(*key.value);
+        for (const size_t other : others)
+          if (other != i) unite_if_same(i, other, *spec);
+        keep_one_of_each_kind(others);
+        if (const auto made = map_.index.find({key.value, nullptr}); made != map_.index.end()) unite_if_same(i, made->second, *spec);
       }
     }
     if (shared(entry) != nullptr) unite(target_of(i), i);
@@ -217,7 +242,8 @@ class Resolver {
   SpecMap map_;
   std::vector<size_t> parent_;
   std::vector<size_t> concrete_;              // of a root: its first entry with a spec of its own
-  std::vector<std::vector<size_t>> pending_;  // of a root: its entries that refer to others
+  std::vector<std::vector<size_t>> pending_;  // of a root without one: its entries that refer to others
+  std::unordered_map<const Value*, std::vector<size_t>> uses_;
 };
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
@@ -31,13 +32,29 @@ bool is_view(const Value* value) {
   return producer != nullptr && producer->op().schema() != nullptr && producer->op().schema()->is_view();
 }
 
-// The sum or selection that a tensor is the result of; null when it is of another kind.
-const Node* joining_node(const Value* value) {
-  while (value != nullptr && (is_view(value) || (value->producer() != nullptr && contains(clipping, *value->producer()))))
-    value = first_tensor(*value->producer());
-  const Node* node = value == nullptr ? nullptr : value->producer();
-  return node != nullptr && contains(joining, *node) ? node : nullptr;
-}
+// The sums and selections that tensors are the results of.
+class Joins {
+ public:
+  // Null when the tensor is of another kind.
+  const Node* behind(const Value* value) {
+    std::vector<const Value*> path;
+    while (value != nullptr && !known_.contains(value) && is_joined_still(value)) {
+      path.push_back(value);
+      value = first_tensor(*value->producer());
+    }
+    const Node* node = nullptr;
+    if (const auto known = known_.find(value); known != known_.end()) node = known->second;
+    else if (value != nullptr && value->producer() != nullptr && contains(joining, *value->producer())) node = value->producer();
+    for (const Value* passed : path) known_.emplace(passed, node);
+    return node;
+  }
+
+ private:
+  static bool is_joined_still(const Value* value) {
+    return is_view(value) || (value->producer() != nullptr && contains(clipping, *value->producer()));
+  }
+  std::unordered_map<const Value*, const Node*> known_;
+};
 
 std::vector<const Value*> float_operands(const Node& node) {
   std::vector<const Value*> operands;
@@ -79,7 +96,7 @@ class Warner {
     for (const size_t index : graph_order(state_)) {
       const Insertion& insertion = state_.insertions.items[index];
       if (!has_static_params(state_, insertion)) continue;
-      if (const Node* node = joining_node(insertion.value))
+      if (const Node* node = joins_.behind(insertion.value); node != nullptr && looked_at_.insert({insertion.group, node}).second)
         for (const Value* operand : float_operands(*node)) check(insertion, operand, describe(*node), layer_name(*node));
     }
     for (const size_t index : graph_order(state_)) {
@@ -119,6 +136,8 @@ class Warner {
 
   const PreparedProgram::State& state_;
   std::unordered_map<const Value*, const Observer*> own_observers_;
+  Joins joins_;
+  std::set<std::pair<size_t, const Node*>> looked_at_;
   std::unordered_set<const Value*> lost_;
   std::set<std::string> layers_;
 };
@@ -137,16 +156,19 @@ void Spread::extend(const Tensor& tensor) {
 Spreads spreads_to_watch(const PreparedProgram::State& state) {
   const auto own = own_observers(state);
   Spreads spreads;
+  Joins joins;
+  std::unordered_set<const Node*> looked_at;
   const auto watch = [&](const Value* value) {
     if (!own.contains(value)) spreads.try_emplace(value);
   };
   for (const Insertion& insertion : state.insertions.items) {
     if (!has_static_params(state, insertion)) continue;
     if (!is_view(insertion.value)) watch(insertion.value);
-    if (const Node* node = joining_node(insertion.value)) std::ranges::for_each(float_operands(*node), watch);
+    if (const Node* node = joins.behind(insertion.value); node != nullptr && looked_at.insert(node).second)
+      std::ranges::for_each(float_operands(*node), watch);
   }
   for (auto& [value, spread] : spreads)
-    if (const Tensor* constant = state.program.is_constant(value) ? state.program.constant(value) : nullptr)
+    if (const Tensor* constant = state.mutated.contains(value) ? nullptr : state.program.constant(value))
       spread.extend(constant->for_one_use());
   return spreads;
 }

@@ -1,6 +1,7 @@
 #include "pte/verifier.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include <fmt/format.h>
@@ -81,6 +82,46 @@ class ContainerCheck {
 
   const Program& program_;
   const FileLayout& layout_;
+};
+
+// What the tensors of each planned memory block need when no two of them share a byte: a runner allocates blocks before it
+// knows a tensor. Methods may share a block in which some of them have no tensor.
+class BlockNeeds {
+ public:
+  explicit BlockNeeds(const Program& program) {
+    for (const ExecutionPlan& plan : program.execution_plan)
+      for (const EValue& value : plan.values)
+        if (const auto* tensor = std::get_if<TensorValue>(&value); tensor != nullptr && tensor->allocation)
+          blocks_[tensor->allocation->memory_id].places |= tensor->allocation->offset;
+    for (const ExecutionPlan& plan : program.execution_plan)
+      for (size_t i = 0; i < plan.values.size(); ++i)
+        if (const auto* tensor = std::get_if<TensorValue>(&plan.values[i]); tensor != nullptr && tensor->allocation)
+          add(blocks_[tensor->allocation->memory_id], bytes_of(*tensor, i));
+  }
+
+  void check(const ExecutionPlan& plan) const {
+    for (size_t id = 1; id < plan.non_const_buffer_sizes.size(); ++id) {
+      const auto block = blocks_.find(id);
+      const uint64_t bytes = block == blocks_.end() ? 0 : block->second.bytes;
+      // ExecuTorch also plans what it then does not write: of each mutated buffer a copy.
+      if (static_cast<uint64_t>(plan.non_const_buffer_sizes[id]) > 2 * bytes + slack)
+        bad("planned memory block {} has {} bytes, and its tensors need {} together", id, plan.non_const_buffer_sizes[id], bytes);
+    }
+  }
+
+ private:
+  static constexpr uint64_t slack = 4096;  // behind the last tensor, for kernels that read whole vectors
+  struct Block {
+    uint64_t places = 0;  // their bits together: what they are aligned to shows in the lowest
+    uint64_t bytes = 0;
+  };
+
+  static void add(Block& block, uint64_t bytes) {
+    const uint64_t alignment = std::clamp<uint64_t>(block.places & -block.places, 16, 1 << 16);
+    block.bytes = std::min(largest_block, block.bytes + (bytes + alignment - 1) / alignment * alignment);
+  }
+
+  std::map<uint64_t, Block> blocks_;  // by memory id
 };
 
 class PlanCheck {
@@ -293,6 +334,12 @@ void verify_program(const ParsedProgram& parsed, std::span<const std::byte> file
     } catch (const Error& error) { throw error.with_context(fmt::format("method '{}'", escaped(plan.name))); }
     if (!options.check_payload) continue;
     for (const BackendDelegate& delegate : plan.delegates) options.check_payload(delegate.id, payload_of(parsed, delegate, file));
+  }
+  const BlockNeeds needs(parsed.program);
+  for (const ExecutionPlan& plan : parsed.program.execution_plan) {
+    try {
+      needs.check(plan);
+    } catch (const Error& error) { throw error.with_context(fmt::format("method '{}'", escaped(plan.name))); }
   }
 }
 

@@ -172,6 +172,8 @@ TEST(PteVerifier, EveryKindOfWrongReferenceIsNamed) {
       {"non_const_buffer_sizes", [](Program& p) { p.execution_plan[0].non_const_buffer_sizes.clear(); }},
       {"together", [](Program& p) { p.execution_plan[0].non_const_buffer_sizes.assign(3, int64_t{1} << 39); }},
       {"planned memory block", [](Program& p) { p.execution_plan[0].non_const_buffer_sizes[1] = -1; }},
+      {"planned memory block 1 has 2400000000 bytes", [](Program& p) { p.execution_plan[0].non_const_buffer_sizes[1] = 2400000000; }},
+      {"its tensors need 0 together", [](Program& p) { p.execution_plan[0].non_const_buffer_sizes.push_back(1 << 20); }},
       {"is constant 77", [](Program& p) { first_tensor(p, is_constant).data_buffer_idx = 77; }},
       {"of a segment", [](Program& p) { first_tensor(p, is_constant).sizes[0] = 1000; }},
       {"2^40",

@@ -29,12 +29,19 @@ constexpr double enough_db = 60;
 constexpr uint64_t most_work = 200'000'000'000;
 constexpr std::chrono::milliseconds patience{60'000};
 
-// Values that depend on no float: they are computed exactly.
-bool is_exact(const Value* value, std::unordered_set<const Value*>& seen) {
-  if (!seen.insert(value).second) return true;
-  if (value->is_tensor() ? is_floating(value->dtype()) || is_complex(value->dtype()) : value->kind() == ValueKind::sym_float) return false;
-  if (value->producer() == nullptr) return true;
-  return std::ranges::all_of(value->producer()->inputs(), [&](const Value* input) { return is_exact(input, seen); });
+// Values that depend on no float: they are computed exactly. Known of all values of a graph after one pass.
+std::unordered_set<const Value*> exact_values(const Graph& graph) {
+  std::unordered_set<const Value*> exact;
+  const auto look_at = [&](const Value* value) {
+    const bool is_float =
+        value->is_tensor() ? is_floating(value->dtype()) || is_complex(value->dtype()) : value->kind() == ValueKind::sym_float;
+    if (!is_float) exact.insert(value);
+  };
+  for (const Value* input : graph.inputs()) look_at(input);
+  for (const Node* node : graph.node_list())
+    if (std::ranges::all_of(node->inputs(), [&](const Value* input) { return exact.contains(input); }))
+      std::ranges::for_each(node->outputs(), look_at);
+  return exact;
 }
 
 quant::ErrorMetrics difference(const Tensor& reference, const Tensor& other) {
@@ -109,8 +116,8 @@ class Comparison {
   }
 
   void compare_exactly(size_t index, const Value* value) {
-    std::unordered_set<const Value*> seen;
-    if (is_complex(expected_[index].dtype()) || !is_exact(value, seen)) return;
+    if (!exact_) exact_ = exact_values(method_.program.graph());
+    if (is_complex(expected_[index].dtype()) || !exact_->contains(value)) return;
     const Tensor expected = converted(expected_[index], DType::int64).contiguous(),
                  found = converted(found_[index], DType::int64).contiguous();
     if (bit_equal(expected, found)) return;
@@ -153,6 +160,7 @@ class Comparison {
   std::vector<Tensor> inputs_, given_;  // of the program; and with the numbers that it is fixed to, of the file
   std::vector<Tensor> expected_, found_;
   std::optional<ExportedProgram> reference_;
+  std::optional<std::unordered_set<const Value*>> exact_;
   std::vector<std::vector<Tensor>> moved_;
 };
 

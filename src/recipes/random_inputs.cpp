@@ -2,10 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <deque>
 #include <numbers>
 #include <random>
-#include <unordered_set>
+#include <unordered_map>
 
 #include <fmt/format.h>
 #include <intaglio/error.h>
@@ -25,27 +24,46 @@ Sizes sizes_of(const Value& input) {
   return sizes;
 }
 
-// Rows of the smallest table that an integer input, as it is or moved, counted on or cast, is an index of; 2 where there is none.
-int64_t index_limit(const Value& input) {
-  int64_t limit = INT64_MAX;
-  std::deque<const Value*> open = {&input};
-  std::unordered_set<const Value*> seen(open.begin(), open.end());
-  for (; !open.empty(); open.pop_front())
-    for (const Node* user : open.front()->users()) {
-      if (user->is("aten.embedding.default") && user->tensor("indices") == open.front()) {
-        if (const auto rows = user->tensor("weight")->sizes()[0].hint()) limit = std::min(limit, *rows);
+// Rows of the smallest table that an integer, as it is or moved, counted on or cast, is an index of; 2 where there is none.
+class IndexLimits {
+ public:
+  // Readers come after what they read, so one pass from the end knows them all.
+  explicit IndexLimits(const Graph& graph) {
+    const std::vector<Node*> nodes = graph.node_list();
+    for (auto node = nodes.rbegin(); node != nodes.rend(); ++node)
+      for (const Value* output : (*node)->outputs())
+        if (is_index(*output)) rows_[output] = rows_behind(*output);
+  }
+
+  int64_t of(const Value& input) const {
+    constexpr int64_t largest = 1 << 15;  // what a program computes of an index stays within int32
+    const int64_t rows = rows_behind(input);
+    return rows == INT64_MAX ? 2 : std::clamp<int64_t>(rows, 1, largest);
+  }
+
+ private:
+  static bool is_index(const Value& value) { return value.is_tensor() && !is_floating(value.dtype()); }
+
+  int64_t rows_behind(const Value& value) const {
+    int64_t fewest = INT64_MAX;
+    for (const Node* user : value.users()) {
+      if (user->is("aten.embedding.default") && user->tensor("indices") == &value) {
+        if (const auto rows = user->tensor("weight")->sizes()[0].hint()) fewest = std::min(fewest, *rows);
         continue;
       }
       for (const Value* output : user->outputs())
-        if (output->is_tensor() && !is_floating(output->dtype()) && seen.insert(output).second) open.push_back(output);
+        if (is_index(*output)) fewest = std::min(fewest, rows_.at(output));
     }
-  constexpr int64_t largest = 1 << 15;  // what a program computes of an index stays within int32
-  return limit == INT64_MAX ? 2 : std::clamp<int64_t>(limit, 1, largest);
-}
+    return fewest;
+  }
+
+  std::unordered_map<const Value*, int64_t> rows_;
+};
 
 // The library's own distributions differ between implementations; these numbers do not.
 class Draw {
  public:
+  explicit Draw(const Graph& graph) : limits_(graph) {}
   double uniform() { return (static_cast<double>(engine_() >> 11) + 0.5) * 0x1p-53; }
   double normal() { return std::sqrt(-2 * std::log(uniform())) * std::cos(2 * std::numbers::pi * uniform()); }
 
@@ -53,7 +71,7 @@ class Draw {
     const DType dtype = input.dtype();
     if (is_complex(dtype)) throw_unsupported(fmt::format("input '{}' is complex", escaped(input.name())));
     Tensor drawn = Tensor::empty(DType::float64, sizes_of(input));
-    const double limit = is_floating(dtype) || dtype == DType::boolean ? 0 : static_cast<double>(index_limit(input));
+    const double limit = is_floating(dtype) || dtype == DType::boolean ? 0 : static_cast<double>(limits_.of(input));
     double* values = drawn.mutable_data<double>();
     for (int64_t i = 0; i < drawn.numel(); ++i) {
       if (is_floating(dtype)) values[i] = normal();
@@ -65,6 +83,7 @@ class Draw {
 
  private:
   std::mt19937_64 engine_{1};
+  IndexLimits limits_;
 };
 
 Tensor number(const Value& input) {
@@ -82,7 +101,7 @@ Tensor number(const Value& input) {
 }  // namespace
 
 std::vector<Tensor> random_inputs(const ExportedProgram& program) {
-  Draw draw;
+  Draw draw(program.graph());
   std::vector<Tensor> inputs;
   for (const Value* input : program.user_inputs()) {
     if (input->kind() == ValueKind::literal || input->kind() == ValueKind::none) continue;

@@ -30,19 +30,20 @@ std::vector<PlannedTensor> merged(std::vector<PlannedTensor> tensors) {
   return result;
 }
 
-void find_peak(const std::vector<PlannedTensor>& tensors, size_t instructions, Arena& arena) {
-  std::vector<int64_t> change(instructions + 1, 0);
+void find_peaks(const std::vector<PlannedTensor>& tensors, std::vector<Arena>& arenas) {
+  std::vector<std::map<size_t, int64_t>> changes(arenas.size());  // by instruction
   for (const PlannedTensor& tensor : merged(tensors)) {
-    if (tensor.arena != arena.id) continue;
-    change[tensor.first] += static_cast<int64_t>(tensor.bytes);
-    change[tensor.last + 1] -= static_cast<int64_t>(tensor.bytes);
+    changes[tensor.arena - 1][tensor.first] += static_cast<int64_t>(tensor.bytes);
+    changes[tensor.arena - 1][tensor.last + 1] -= static_cast<int64_t>(tensor.bytes);
   }
-  int64_t live = 0;
-  for (size_t i = 0; i < instructions; ++i) {
-    live += change[i];
-    if (static_cast<uint64_t>(live) <= arena.peak_bytes) continue;
-    arena.peak_bytes = static_cast<uint64_t>(live);
-    arena.peak_instruction = i;
+  for (size_t i = 0; i < arenas.size(); ++i) {
+    int64_t live = 0;
+    for (const auto& [instruction, change] : changes[i]) {
+      live += change;
+      if (static_cast<uint64_t>(live) <= arenas[i].peak_bytes) continue;
+      arenas[i].peak_bytes = static_cast<uint64_t>(live);
+      arenas[i].peak_instruction = instruction;
+    }
   }
 }
 
@@ -87,7 +88,7 @@ void add_memory_use(const ExecutionPlan& plan, const std::vector<std::vector<int
     ++method.arenas[tensor.arena - 1].tensors;
     method.tensors.push_back(std::move(tensor));
   }
-  for (Arena& arena : method.arenas) find_peak(method.tensors, last + 1, arena);
+  find_peaks(method.tensors, method.arenas);
   std::ranges::stable_sort(method.tensors, std::greater(), &PlannedTensor::bytes);
 }
 

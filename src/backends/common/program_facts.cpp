@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "ir/mutations.h"
+
 namespace intaglio::common {
 namespace {
 
@@ -9,21 +11,22 @@ constexpr std::string_view constant_ops[] = {
     "aten.permute_copy.default", "aten.permute.default", "aten.t_copy.default",         "aten.t.default",
     "aten.view_copy.default",    "aten.view.default",    "aten.unsqueeze_copy.default", "aten.squeeze_copy.dims"};
 
-ConstantValues constants_of(const ExportedProgram& program) {
-  return ConstantValues(program, [&program](const Node& node) {
+std::function<bool(const Node&)> makes_constants(const ExportedProgram& program) {
+  return [&program](const Node& node) {
     if (node.outputs().size() != 1 || !node.output()->is_tensor() || !node.output()->meta().is_static()) return false;
     if (qdq::is_tensor_or_channel_dequantize(node)) return qdq::params_of(program, node).has_value();
     return std::ranges::find(constant_ops, node.op().name()) != std::end(constant_ops);
-  });
+  };
 }
 
 }  // namespace
 
-ProgramFacts::ProgramFacts(const ExportedProgram& program) : program_(program), constants_(constants_of(program)) {}
+ProgramFacts::ProgramFacts(const ExportedProgram& program) : program_(program), constants_(program, makes_constants(program)) {}
 
 std::optional<Tensor> ProgramFacts::constant_value(const Value* value) const {
   if (!is_constant(value)) return std::nullopt;
-  ConstantValues values = constants_of(program_);
+  if (!mutated_) mutated_ = std::make_shared<const std::unordered_set<const Value*>>(mutated_inputs(program_));
+  ConstantValues values(program_, makes_constants(program_), mutated_);
   const Tensor* tensor = values.find(value);
   return tensor ? std::optional(*tensor) : std::nullopt;
 }

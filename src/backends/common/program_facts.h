@@ -28,6 +28,7 @@ class ProgramFacts {
 
  private:
   const ExportedProgram& program_;
+  mutable std::shared_ptr<const std::unordered_set<const Value*>> mutated_;  // of those who ask for many values
   mutable ConstantValues constants_;
   mutable std::unordered_map<const Node*, std::optional<QuantParams>> params_;
 };

@@ -13,6 +13,7 @@
 #include "edge/emit/tensor_values.h"
 #include "edge/lower_checks.h"
 #include "edge/views.h"
+#include "ir/mutations.h"
 
 namespace intaglio::edge {
 namespace {
@@ -27,7 +28,7 @@ bool all_zero(const Tensor& tensor) {
 class Emitter {
  public:
   Emitter(const EdgeMethod& method, const ExecutorchOptions& options, EmissionPools& pools)
-      : method_(method), program_(method.program), options_(options), pools_(pools) {}
+      : method_(method), program_(method.program), mutated_(mutated_inputs(program_)), options_(options), pools_(pools) {}
 
   pte::ExecutionPlan run() {
     find_outputs();
@@ -72,7 +73,7 @@ class Emitter {
     if (spec.value->users().empty()) return;
     const Tensor* data = program_.constant(spec.value);
     if (data == nullptr) throw_bad_input(fmt::format("the tensor '{}' is not in the program's state", escaped(spec.target)));
-    if (!program_.is_mutated(spec.value)) {
+    if (!mutated_.contains(spec.value)) {
       ids_[spec.value] = emit_constant(*data);
       return;
     }
@@ -205,19 +206,19 @@ class Emitter {
     if (storage == PlanBuilder::no_storage && !constant) return false;
     // A clone that saves an old value from a write-back has to be one.
     for (const Node* user : node.output()->users())
-      if (user->is("aten.copy_.default") && is_mutable_input(origin(&base))) return false;
+      if (user->is("aten.copy_.default") && is_mutable_input(origins_.of(&base))) return false;
     pte::TensorValue tensor = tensor_value(node.output()->meta(), program_.range_constraints, node.output()->name());
     if (constant) tensor.data_buffer_idx = base_tensor.data_buffer_idx;
     ids_[node.output()] = builder_.tensor(std::move(tensor), storage);
     return true;
   }
-  bool is_mutable_input(const Value* value) const { return value->producer() == nullptr && program_.is_mutated(value); }
+  bool is_mutable_input(const Value* value) const { return mutated_.contains(value); }
 
   // The runtime's et_view points the result at the argument's memory once its sizes are known.
   bool emit_dynamic_view(const Node& node) {
     const int32_t self = id_of(node.tensor("self"));
     const size_t storage = builder_.storage_of(self);
-    if (storage == PlanBuilder::no_storage || is_mutable_input(origin(node.tensor("self")))) return false;
+    if (storage == PlanBuilder::no_storage || is_mutable_input(origins_.of(node.tensor("self")))) return false;
     pte::TensorValue tensor = tensor_value(node.output()->meta(), program_.range_constraints, node.output()->name());
     const int32_t size = emit_argument(node, {"size", ArgType::integer_list}, node.argument("size"));
     const int32_t out = builder_.tensor(std::move(tensor), storage);
@@ -366,7 +367,7 @@ class Emitter {
     for (size_t i = 0; i < operands.size(); ++i) ids_[body.inputs()[i]] = operands[i];
     for (const Argument& output : body.outputs())
       for (Value* value : values_in(output))
-        if (value->producer() && !origin(value)->producer()) copies_.insert(value);
+        if (value->producer() && !origins_.of(value)->producer()) copies_.insert(value);
     emit_nodes(body);
   }
 
@@ -494,6 +495,8 @@ class Emitter {
 
   const EdgeMethod& method_;
   const ExportedProgram& program_;
+  std::unordered_set<const Value*> mutated_;
+  Origins origins_;
   const ExecutorchOptions& options_;
   EmissionPools& pools_;
   PlanBuilder builder_;

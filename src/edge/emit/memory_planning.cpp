@@ -4,12 +4,14 @@
 #include <limits>
 #include <map>
 #include <numeric>
+#include <set>
+#include <utility>
 
 namespace intaglio::edge {
 namespace {
 
 constexpr uint64_t alignment = 16;
-// Beyond this many tensors only two orders are tried: planning is quadratic.
+// Beyond this many tensors they are placed as time goes by: all else compares each with each.
 constexpr size_t many_tensors = 6000;
 
 uint64_t padded(uint64_t bytes) { return (bytes + alignment - 1) / alignment * alignment; }
@@ -104,6 +106,87 @@ MemoryPlan plan_gaps(std::span<const Lifetime> tensors, std::span<const size_t> 
   return plan;
 }
 
+namespace {
+
+// What is free below the end of the arena: by place, and by size for the best fit.
+class FreeMemory {
+ public:
+  // Takes the smallest gap that is large enough, else what the arena's end needs to move by.
+  uint64_t take(uint64_t size) {
+    if (const auto fit = by_size_.lower_bound({size, 0}); fit != by_size_.end()) {
+      const auto [gap, offset] = *fit;
+      erase(by_place_.find(offset));
+      if (gap > size) insert(offset + size, gap - size);
+      return offset;
+    }
+    uint64_t offset = end_;
+    if (!by_place_.empty())
+      if (const auto last = std::prev(by_place_.end()); last->first + last->second == end_) {
+        offset = last->first;
+        erase(last);
+      }
+    end_ = offset + size;
+    return offset;
+  }
+
+  void give_back(uint64_t offset, uint64_t size) {
+    if (size == 0) return;
+    const auto above = by_place_.find(offset + size);
+    if (above != by_place_.end()) {
+      size += above->second;
+      erase(above);
+    }
+    const auto behind = by_place_.lower_bound(offset);
+    if (behind != by_place_.begin())
+      if (const auto below = std::prev(behind); below->first + below->second == offset) {
+        offset = below->first;
+        size += below->second;
+        erase(below);
+      }
+    insert(offset, size);
+  }
+
+  uint64_t end() const { return end_; }
+
+ private:
+  using Places = std::map<uint64_t, uint64_t>;
+  void insert(uint64_t offset, uint64_t size) {
+    by_place_.emplace(offset, size);
+    by_size_.emplace(size, offset);
+  }
+  void erase(Places::iterator gap) {
+    by_size_.erase({gap->second, gap->first});
+    by_place_.erase(gap);
+  }
+
+  Places by_place_;
+  std::set<std::pair<uint64_t, uint64_t>> by_size_;
+  uint64_t end_ = 0;
+};
+
+}  // namespace
+
+MemoryPlan plan_in_time(std::span<const Lifetime> tensors) {
+  MemoryPlan plan;
+  plan.offsets.resize(tensors.size());
+  FreeMemory memory;
+  std::set<std::pair<size_t, size_t>> live;  // by last step
+  const auto sooner_and_larger = [&](size_t a, size_t b) {
+    return tensors[a].first != tensors[b].first ? tensors[a].first < tensors[b].first : tensors[a].bytes > tensors[b].bytes;
+  };
+  for (const size_t index : sorted_order(tensors.size(), sooner_and_larger)) {
+    while (!live.empty() && live.begin()->first < tensors[index].first) {
+      const size_t over = live.begin()->second;
+      memory.give_back(plan.offsets[over], padded(tensors[over].bytes));
+      live.erase(live.begin());
+    }
+    plan.offsets[index] = memory.take(padded(tensors[index].bytes));
+    live.emplace(tensors[index].last, index);
+  }
+  plan.total = memory.end();
+  return plan;
+}
+
 uint64_t least_memory(std::span<const Lifetime> tensors) {
   std::map<size_t, std::pair<uint64_t, uint64_t>> changes;  // step: bytes that start there, bytes that ended before
   for (const Lifetime& tensor : tensors) {
@@ -119,6 +202,7 @@ uint64_t least_memory(std::span<const Lifetime> tensors) {
 }
 
 MemoryPlan plan_memory(std::span<const Lifetime> tensors, std::span<const Lifetime> phantoms) {
+  if (tensors.size() > many_tensors) return plan_in_time(tensors);
   MemoryPlan best = plan_shared_objects(tensors);
   const auto keep_smaller = [&](MemoryPlan plan) {
     plan.offsets.resize(tensors.size());
@@ -135,7 +219,6 @@ MemoryPlan plan_memory(std::span<const Lifetime> tensors, std::span<const Lifeti
   const auto earlier = [&](size_t a, size_t b) { return tensors[a].first < tensors[b].first; };
 
   if (best.total > least) keep_smaller(plan_gaps(tensors, sorted_order(tensors.size(), larger)));
-  if (tensors.size() > many_tensors) return best;
   if (best.total > least) keep_smaller(plan_gaps(tensors, sorted_order(tensors.size(), longer)));
   if (best.total > least) keep_smaller(plan_gaps(tensors, sorted_order(tensors.size(), earlier)));
   return best;

@@ -21,7 +21,7 @@ struct MemoryPlan {
 };
 
 // The smallest of several greedy plans, ExecuTorch's among them, so never larger than ExecuTorch's. `phantoms` are
-// lifetimes that ExecuTorch plans and never uses; they take part in its plan only.
+// lifetimes that ExecuTorch plans and never uses; they take part in its plan only. Thousands of tensors are planned in time.
 MemoryPlan plan_memory(std::span<const Lifetime> tensors, std::span<const Lifetime> phantoms = {});
 
 // ExecuTorch's greedy plan: largest first, later-collected first among equals; a tensor goes into the first shared
@@ -31,6 +31,9 @@ MemoryPlan plan_shared_objects(std::span<const Lifetime> tensors);
 
 // A tensor goes into the smallest gap left by those that live at the same time, in the given order.
 MemoryPlan plan_gaps(std::span<const Lifetime> tensors, std::span<const size_t> order);
+
+// A tensor goes, when its time comes, into the smallest gap that is large enough, else behind all others. Time is n log n.
+MemoryPlan plan_in_time(std::span<const Lifetime> tensors);
 
 // No plan can be smaller: the most bytes that live at one step.
 uint64_t least_memory(std::span<const Lifetime> tensors);

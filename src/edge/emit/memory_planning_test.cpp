@@ -68,12 +68,22 @@ TEST(MemoryPlanning, RandomPlansAreSoundAndNeverLargerThanExecuTorchs) {
     const MemoryPlan plan = plan_memory(tensors, phantoms);
     ASSERT_TRUE(is_sound(shared, tensors));
     ASSERT_TRUE(is_sound(plan, tensors));
+    ASSERT_TRUE(is_sound(plan_in_time(tensors), tensors));
     ASSERT_LE(plan.total, shared.total);
     ASSERT_GE(plan.total, least_memory(tensors));
     smaller += plan.total < shared.total;
     ASSERT_EQ(plan_memory(tensors, phantoms).offsets, plan.offsets);
   }
   EXPECT_GT(smaller, 100u);
+}
+
+TEST(MemoryPlanning, InTimeGapsAreJoinedAndTheSmallestThatFitsIsTaken) {
+  // At step 2 [0, 96) and [112, 176) are free; the last one needs the end of the arena moved.
+  const std::vector<Lifetime> tensors = {{96, 0, 1}, {16, 1, 9}, {64, 1, 1}, {64, 2, 3}, {80, 2, 3}, {112, 4, 4}};
+  const MemoryPlan plan = plan_in_time(tensors);
+  EXPECT_TRUE(is_sound(plan, tensors));
+  EXPECT_EQ(plan.offsets, (Offsets{0, 160, 96, 96, 0, 176}));
+  EXPECT_EQ(plan.total, 288u);
 }
 
 TEST(MemoryPlanning, UnsoundPlansAreSeen) {

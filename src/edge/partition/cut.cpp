@@ -41,24 +41,30 @@ std::vector<std::string> owned_results(const ExportedProgram& program, const Par
 Boundary boundary_of(const ExportedProgram& program, const Partition& partition) {
   const std::unordered_set<const Node*> inside = node_set(partition);
   Boundary boundary;
-  std::unordered_set<const Value*> returned;
-  const std::vector<std::string> owned = owned_results(program, partition);
-  const std::vector<Argument> results = program.graph().outputs();
-  for (size_t i = 0; i < results.size(); ++i)
-    for (Value* value : values_in(results[i])) {
-      if (i < owned.size() && !owned[i].empty()) boundary.states.emplace_back(owned[i], value);
-      else returned.insert(value);
-    }
+  std::unordered_set<const Value*> returned;  // looked for where some results are the partition's own business
+  const bool owns_some = !partition.owned_buffers.empty();
+  if (owns_some) {
+    const std::vector<std::string> owned = owned_results(program, partition);
+    const std::vector<Argument> results = program.graph().outputs();
+    for (size_t i = 0; i < results.size(); ++i)
+      for (Value* value : values_in(results[i])) {
+        if (i < owned.size() && !owned[i].empty()) boundary.states.emplace_back(owned[i], value);
+        else returned.insert(value);
+      }
+  }
+  const auto is_read_outside = [&](const Value* value) {
+    return std::ranges::any_of(value->users(), [&](const Node* user) {
+      return user == &program.graph().output_node() ? !owns_some || returned.contains(value) : !inside.contains(user);
+    });
+  };
   std::unordered_set<const Value*> seen;
   for (const Node* node : partition.nodes) {
     for (Value* input : node->inputs()) {
       if ((input->producer() && inside.contains(input->producer())) || !seen.insert(input).second) continue;
       (program.is_constant(input) || owns(partition, input) ? boundary.constants : boundary.inputs).push_back(input);
     }
-    for (Value* output : node->outputs()) {
-      const auto is_outside = [&](const Node* user) { return !inside.contains(user) && user != &program.graph().output_node(); };
-      if (returned.contains(output) || std::ranges::any_of(output->users(), is_outside)) boundary.outputs.push_back(output);
-    }
+    for (Value* output : node->outputs())
+      if (is_read_outside(output)) boundary.outputs.push_back(output);
   }
   // Parameters, buffers, constants: the order of every signature.
   std::stable_sort(boundary.constants.begin(), boundary.constants.end(),

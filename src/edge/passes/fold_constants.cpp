@@ -8,6 +8,7 @@
 
 #include "decompose/rewrite.h"
 #include "interpreter/constant_values.h"
+#include "ir/mutations.h"
 #include "qdq/op_table.h"
 
 namespace intaglio::edge {
@@ -58,12 +59,13 @@ struct Allowance {
 };
 
 // Evaluates the node when its operands are constants and the result is small enough; empty otherwise.
-std::vector<Tensor> fold(const ExportedProgram& program, const Node& node, Allowance& allowance) {
+using Mutated = std::shared_ptr<const std::unordered_set<const Value*>>;
+std::vector<Tensor> fold(const ExportedProgram& program, const Mutated& mutated, const Node& node, Allowance& allowance) {
   if (!is_foldable_op(node) || node.outputs().empty()) return {};
   const auto bytes = result_bytes(node);
   if (!bytes) return {};
   // Goes with its values: the floats of quantized weights must not stay in memory.
-  ConstantValues constants(program, is_quantization);
+  ConstantValues constants(program, is_quantization, mutated);
   const std::vector<Value*> inputs = node.inputs();
   if (!std::ranges::all_of(inputs, [&](const Value* input) { return constants.is_constant(input); })) return {};
   size_t replaced = 0;
@@ -92,6 +94,7 @@ void fold_constants(ExportedProgram& program) {
   Graph& graph = program.graph();
   bool folded = false;
   const size_t all = bytes_of_constants(program);
+  const auto mutated = std::make_shared<const std::unordered_set<const Value*>>(mutated_inputs(program));
   Allowance allowance{std::max(always_small, all / 32), all / 4};
   for (Node* node : graph.node_list()) {
     const bool used =
@@ -99,7 +102,7 @@ void fold_constants(ExportedProgram& program) {
     // A program output stays computed: a file cannot return a constant.
     const bool returned = std::any_of(node->outputs().begin(), node->outputs().end(), decompose::is_program_output);
     if (!used || returned) continue;
-    std::vector<Tensor> results = fold(program, *node, allowance);
+    std::vector<Tensor> results = fold(program, mutated, *node, allowance);
     for (size_t i = 0; i < results.size(); ++i) {
       if (node->output(i)->users().empty()) continue;
       Value* constant = program.add_constant(fmt::format("_folded_{}", node->output(i)->name()), results[i].clone());

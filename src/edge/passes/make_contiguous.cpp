@@ -33,16 +33,17 @@ void check_strided(const Node& node) {
     throw_unsupported(fmt::format("{}: its operand is not contiguous; use slices or permute in the model instead", describe(node)));
 }
 
-void copy_input(ExportedProgram& program, Value* input) {
+// Returns what stands before `first` then.
+Node* copy_input(ExportedProgram& program, Value* input, Node* first) {
   Graph& graph = program.graph();
-  const std::vector<Node*> nodes = graph.node_list();
-  if (nodes.empty() || input->users().empty()) return;
-  decompose::GraphBuilder build(program, *nodes.front());
+  if (first == nullptr || input->users().empty()) return first;
+  decompose::GraphBuilder build(program, *first);
   std::vector<int64_t> order;
   for (int64_t dim = 0; dim < input->meta().rank(); ++dim) order.push_back(dim);
   Value* copy = build.call("dim_order_ops._to_dim_order_copy.default", {input}, {{"dim_order", order}});
-  const Node* own = copy->producer();
+  Node* own = copy->producer();
   graph.replace_uses_if(input, copy, [&](const Node& user) { return &user != own && &user != &graph.output_node(); });
+  return own;
 }
 
 }  // namespace
@@ -52,6 +53,8 @@ void make_contiguous(ExportedProgram& program) {
   for (const Node* node : program.graph().node_list())
     for (Value* output : node->outputs())
       if (output->is_tensor()) describe_as_contiguous(output->meta());
+  const std::vector<Node*> nodes = program.graph().node_list();
+  Node* first = nodes.empty() ? nullptr : nodes.front();
   for (const InputSpec& spec : program.input_specs) {
     if (!spec.value->is_tensor()) continue;
     if (const Tensor* tensor = program.constant(spec.value)) {
@@ -59,7 +62,7 @@ void make_contiguous(ExportedProgram& program) {
     } else if (is_row_major(spec.value->meta())) {
       describe_as_contiguous(spec.value->meta());
     } else {
-      copy_input(program, spec.value);
+      first = copy_input(program, spec.value, first);
     }
   }
 }

@@ -1,6 +1,8 @@
 #include "edge/passes/write_back.h"
 
-#include <algorithm>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
 
 #include <fmt/format.h>
 #include <intaglio/error.h>
@@ -19,15 +21,28 @@ bool is_state_mutation(const OutputSpec& spec) {
   return spec.kind == OutputSpec::Kind::buffer_mutation || spec.kind == OutputSpec::Kind::parameter_mutation;
 }
 
-Value* target_of_mutation(const ExportedProgram& program, const OutputSpec& output) {
-  for (const InputSpec& input : program.input_specs) {
-    const bool state =
-        input.kind == InputSpec::Kind::parameter || input.kind == InputSpec::Kind::buffer || input.kind == InputSpec::Kind::tensor_constant;
-    if (is_state_mutation(output) && state && input.target == output.target) return input.value;
-    if (output.kind == OutputSpec::Kind::user_input_mutation && input.value->name() == output.target) return input.value;
+// What mutations name: states by their targets, user inputs by their values' names.
+class MutationTargets {
+ public:
+  explicit MutationTargets(const ExportedProgram& program) {
+    for (const InputSpec& input : program.input_specs) {
+      const bool state = input.kind == InputSpec::Kind::parameter || input.kind == InputSpec::Kind::buffer ||
+                         input.kind == InputSpec::Kind::tensor_constant;
+      if (state) states_.emplace(input.target, input.value);
+      inputs_.emplace(input.value->name(), input.value);
+    }
   }
-  throw_bad_input(fmt::format("the program mutates '{}', which is not among its inputs", escaped(output.target)));
-}
+
+  Value* of(const OutputSpec& output) const {
+    const auto& named = is_state_mutation(output) ? states_ : inputs_;
+    const auto found = named.find(output.target);
+    if (found != named.end()) return found->second;
+    throw_bad_input(fmt::format("the program mutates '{}', which is not among its inputs", escaped(output.target)));
+  }
+
+ private:
+  std::unordered_map<std::string_view, Value*> states_, inputs_;
+};
 
 // Where the value is the input itself after in-place ops, it is in place already.
 bool is_in_place_of(const Value* value, const Value* target) {
@@ -56,25 +71,27 @@ void insert_write_back(ExportedProgram& program, bool inputs_are_shared) {
   Graph& graph = program.graph();
   std::vector<Argument> outputs = graph.outputs();
   std::vector<Mutation> mutations;
+  std::unordered_set<const Value*> overwritten;
+  const MutationTargets targets(program);
   for (size_t i = 0; i < outputs.size(); ++i) {
     const OutputSpec& spec = program.output_specs[i];
     const bool of_input = spec.kind == OutputSpec::Kind::user_input_mutation;
     if (!is_state_mutation(spec) && !(of_input && inputs_are_shared)) continue;
     Value* const* value = outputs[i].get_if<Value*>();
     if (value == nullptr) throw_bad_input(fmt::format("the new value of '{}' is not a tensor", escaped(spec.target)));
-    Value* target = target_of_mutation(program, spec);
-    if (!is_in_place_of(*value, target)) mutations.push_back({target, *value});
+    Value* target = targets.of(spec);
+    if (is_in_place_of(*value, target)) continue;
+    mutations.push_back({target, *value});
+    overwritten.insert(target);
   }
 
-  const auto is_overwritten = [&](Value* value) {
-    return std::any_of(mutations.begin(), mutations.end(), [&](const Mutation& m) { return m.target == value; });
-  };
+  Origins origins;
   for (Mutation& mutation : mutations)
-    if (is_overwritten(origin(mutation.value))) mutation.value = clone_at_end(graph, mutation.value);
+    if (overwritten.contains(origins.of(mutation.value))) mutation.value = clone_at_end(graph, mutation.value);
   for (size_t i = 0; i < outputs.size(); ++i) {
     Value* const* value = outputs[i].get_if<Value*>();
     if (program.output_specs[i].kind != OutputSpec::Kind::user_output || value == nullptr) continue;
-    if (is_overwritten(*value)) outputs[i] = clone_at_end(graph, *value);
+    if (overwritten.contains(*value)) outputs[i] = clone_at_end(graph, *value);
   }
   for (const Mutation& mutation : mutations)
     graph.insert_before(nullptr, Op::get("aten.copy_.default"), {{"self", mutation.target}, {"src", mutation.value}},

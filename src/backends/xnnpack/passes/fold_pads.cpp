@@ -49,11 +49,12 @@ bool fold_behind_convert(PayloadGraph& graph, const Readers& readers, const Payl
 }  // namespace
 
 void fold_pads(PayloadGraph& graph) {
-  // Indices of nodes stay as they are: folded pads are only left without readers.
+  // Indices of nodes stay as they are: folded pads are only left without readers. What a folded pad was read by reads then what
+  // stands before it, whose readers nobody asks for any more.
+  const Readers readers(graph);
   for (size_t index = 0; index < graph.nodes.size(); ++index) {
     const PayloadNode pad = graph.nodes[index];
     if (!pads_images_with_zero(pad)) continue;
-    const Readers readers(graph);
     if (only_convolutions(graph, readers, pad.output)) {
       fold(graph, readers, pad, pad.output, pad.inputs[0]);
       continue;
