@@ -19,6 +19,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "bench")]
 MARK = "<!-- figures: written by bench/run.py -->"
+import large_programs  # noqa: E402
+
 RECIPE = "xnnpack_pt2e_int8_static_per_channel"
 
 
@@ -185,6 +187,22 @@ def start_row(intaglio):
     return ["`intaglio --version`, ms", f"{(time.perf_counter() - start) / 20 * 1000:.1f}", "", ""]
 
 
+# Programs of so many nodes (layers, operands) that what is done for each of them shows.
+LARGE = {"chain": 100_000, "fan_out": 100_000, "residual": 30_000, "linears": 20_000, "delegates": 10_000, "long_cat": 100_000}
+
+
+def large_rows(intaglio, folder):
+    rows = []
+    for shape, count in LARGE.items():
+        model = large_programs.write(getattr(large_programs, shape), count, folder / f"{shape}.pt2")
+        seconds = {
+            name: measured([intaglio, *arguments], stderr=subprocess.DEVNULL)[1]
+            for name, arguments in large_programs.commands(model, folder / "large").items()
+        }
+        rows.append([f"{shape} of {count:,}: {', '.join(seconds)}, CPU s", ", ".join(f"{s:.1f}" for s in seconds.values()), "", ""])
+    return rows
+
+
 def table(rows):
     head = ["| figure | Intaglio | Python flow | ratio |", "| --- | ---: | ---: | ---: |"]
     return "\n".join(head + ["| " + " | ".join(row) + " |" for row in rows])
@@ -210,6 +228,7 @@ def main():
             if name == "mobilenet_v2":
                 rows.append(calibration_row(intaglio, folder, name))
             print(table(rows), flush=True)
+        rows += large_rows(intaglio, folder)
         for name in arguments.transformers:
             rows += transformer_rows(intaglio, folder, name)
             print(table(rows), flush=True)

@@ -330,5 +330,19 @@ def write(shape, count: int, path: Path) -> Path:
     return path
 
 
+def commands(model: Path, out: Path) -> dict[str, list]:
+    """What is done with a program that `write` wrote: arguments of the command by name."""
+    sample = next(model.with_suffix(suffix) for suffix in (".npy", ".npz") if model.with_suffix(suffix).exists())
+    static = ["--recipe", "xnnpack_pt2e_int8_static_per_channel", "--calibrate", sample]
+    build = ["build", model, "-o", out.with_suffix(".pte")]
+    return {
+        "inspect": ["inspect", model],
+        "fp32": [*build, "--recipe", "xnnpack_fp32"],
+        "dynamic": [*build, "--recipe", "xnnpack_pt2e_int8_dynamic_per_channel"],
+        "static": [*build, *static],
+        "quantize": ["quantize", model, "-o", out.with_suffix(".pt2"), *static],
+    }
+
+
 if __name__ == "__main__":
     write(globals()[sys.argv[1]], int(sys.argv[2]), Path(sys.argv[3]))

@@ -5,6 +5,7 @@
 #   oracle    pytest, with the long comparisons
 #   runtimes  files on older releases of the ExecuTorch runtime, which are installed under nightly-results/runtimes
 #   sanitize  unit and golden tests under address and undefined-behaviour sanitizers
+#   growth    steps of the command on programs of 1, 2, 4 and 8 times the size, counted by a build of its own
 #   fuzz      every fuzz target for FUZZ_SECONDS (default 600), or only those named in FUZZ_TARGETS
 #
 # Without a stage: all of them. One that fails does not stop the others; the summary at the end says which did, and
@@ -40,6 +41,10 @@ install_clang() {
   $sudo apt-get update -qq && $sudo apt-get install -y -qq --no-install-recommends clang libclang-rt-14-dev lld
 }
 
+stage_growth() {
+  $cmake --preset steps && $cmake --build --preset steps && $python -m pytest -q tests/test_growth.py
+}
+
 # One build for both stages: the fuzz targets' has the sanitizers.
 build_sanitized() {
   install_clang && $cmake --preset fuzz && $cmake --build --preset fuzz --target "$@"
@@ -73,9 +78,9 @@ stage_fuzz() {
 }
 
 stages=("$@")
-[ ${#stages[@]} -gt 0 ] || stages=(unit oracle runtimes sanitize fuzz)
+[ ${#stages[@]} -gt 0 ] || stages=(unit oracle runtimes growth sanitize fuzz)
 for stage in "${stages[@]}"; do
-  declare -F "stage_$stage" >/dev/null || { echo "nightly: no stage '$stage'; there are unit, oracle, runtimes, sanitize, fuzz" >&2; exit 2; }
+  declare -F "stage_$stage" >/dev/null || { echo "nightly: no stage '$stage'; there are unit, oracle, runtimes, growth, sanitize, fuzz" >&2; exit 2; }
 done
 summary=()
 failed=0

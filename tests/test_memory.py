@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,45 @@ def test_quantized_weights_are_made_while_they_are_written(build, intaglio, fold
             peak = peak_megabytes([build / "intaglio", *arguments])
             assert 0 < peak < SLACK + LAYER * threads, (command, recipe)
             assert (folder / f"out.{kind}").stat().st_size > LAYERS * WIDTH**2
+
+
+@pytest.fixture(scope="module")
+def unaligned(folder):
+    """The same archive with its records at odd addresses, as a plain zip tool leaves them, and one weight in place of eight."""
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(WIDTH, LAYERS * WIDTH)).eval()
+    sample = torch.randn(1, WIDTH)
+    torch.export.save(torch.export.export(model, (sample,)), folder / "one.pt2")
+    path = folder / "unaligned.pt2"
+    with zipfile.ZipFile(folder / "one.pt2") as aligned, zipfile.ZipFile(path, "w") as archive:
+        for info in aligned.infolist():
+            entry = zipfile.ZipInfo(info.filename)
+            start = archive.fp.tell() + 30 + len(info.filename)
+            padding = 5 if start % 2 == 0 else 4  # of an extra field: its kind, its length, then what it holds
+            entry.extra = b"FB" + (padding - 4).to_bytes(2, "little") + bytes(padding - 4)
+            archive.writestr(entry, aligned.read(info))
+    return path
+
+
+@pytest.mark.parametrize(
+    "command, copies",
+    [
+        (["inspect"], 0),
+        (["build", "-o", "{}.pte", "--recipe", "xnnpack_fp32", "--no-check"], 0),
+        (["quantize", "-o", "{}.pt2", "--recipe", DYNAMIC], 1),  # integers of the one layer, a quarter of its floats
+        (["quantize", "-o", "{}.pt2", "--recipe", STATIC, "--plan", "plan"], 1),
+    ],
+    ids=["inspect", "fp32", "dynamic", "static"],
+)
+def test_weights_at_odd_addresses_are_not_copied(build, intaglio, folder, unaligned, command, copies):
+    out = folder / "unaligned_out"
+    words = [word.format(out) for word in command]
+    if "--plan" in words:
+        words[-1] = folder / "unaligned_plan.json"
+        arguments = ["--recipe", STATIC, "--calibrate", folder / "sample.npy", "--save-plan", words[-1]]
+        intaglio("quantize", unaligned, "-o", f"{out}.pt2", *arguments)
+    peak = peak_megabytes([build / "intaglio", words[0], unaligned, *words[1:], "--threads", 1])
+    assert 0 < peak < SLACK + copies * LAYERS * LAYER + (8.5 if copies else 0)  # 8: a part of the floats, where they are aligned
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -31,6 +31,11 @@ class Storage {
   // Bytes that `compute` makes at the first read and that are then kept. It may be called again, from any thread, and always
   // gives the same `bytes` bytes.
   static std::shared_ptr<Storage> computed(size_t bytes, std::function<std::shared_ptr<Storage>()> compute);
+  // Bytes of a file that stand at any address. Who reads elements gets a copy at an aligned one, as of `computed`; who reads bytes
+  // alone takes them `as_they_lie`.
+  static std::shared_ptr<Storage> unaligned(std::shared_ptr<Storage> mapped);
+  // For one use, at any address: nothing is copied for alignment.
+  static std::shared_ptr<Storage> as_they_lie(std::shared_ptr<Storage> storage);
   // The same bytes for a reader that is soon done with them. Memory that can be had again goes when the last share of the
   // result goes: pages of a mapped file, computed bytes. `storage` itself where there is none.
   static std::shared_ptr<Storage> for_one_use(std::shared_ptr<Storage> storage);
@@ -107,6 +112,8 @@ class Tensor {
   // The same values for a reader that is soon done with them (Storage::for_one_use): weights that are read once and not for a
   // while then, so that memory does not hold a model several times.
   Tensor for_one_use() const;
+  // For one use by a reader of bytes: elements may stand at any address (Storage::as_they_lie).
+  Tensor as_it_lies() const;
 
   // First element of the view. `data<T>` checks that T is the element type (bug error otherwise).
   const void* raw() const;

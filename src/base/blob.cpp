@@ -83,7 +83,7 @@ Blob::Blob(Tensor tensor) {
   const size_t size = tensor.nbytes();
   *this = Blob(size, [tensor = std::move(tensor), size](const Sink& sink) {
     const ComputedMemory memory(tensor);
-    const Tensor once = tensor.for_one_use();
+    const Tensor once = tensor.as_it_lies();
     sink({static_cast<const std::byte*>(once.raw()), size});
   });
 }

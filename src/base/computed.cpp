@@ -9,10 +9,10 @@ constexpr size_t large = 1 << 20;  // bytes; below that the second computation c
 
 Tensor computed_from(const Tensor& source, DType dtype, Sizes sizes, std::function<Tensor(const Tensor& source)> compute) {
   const size_t bytes = static_cast<size_t>(element_count(sizes)) * item_size(dtype);
-  if (bytes < large || source.storage()->writable() != nullptr) return compute(source.for_one_use()).contiguous();
-  source.for_one_use().raw();  // a damaged record is told now
+  if (bytes < large || source.storage()->writable() != nullptr) return compute(source).contiguous();
+  source.as_it_lies().raw();  // a damaged record is told now
   auto storage = Storage::computed(bytes, [source, compute = std::move(compute)] {
-    const Tensor made = compute(source.for_one_use()).contiguous();
+    const Tensor made = compute(source).contiguous();
     const bool whole = made.storage_offset() == 0 && made.nbytes() == made.storage()->size();
     return whole ? made.storage() : made.clone().storage();
   });

@@ -7,9 +7,9 @@
 
 namespace intaglio {
 
-// The contiguous tensor that `compute` makes of `source`, which may be called again, from any thread. A large one is computed at
-// each reading (Storage::computed) when `source` takes no memory of its own: it lies in a file or is computed itself. Others are
-// computed now.
+// The contiguous tensor that `compute` makes of `source`, which it reads for one use; it may be called again, from any thread. A large one
+// is computed at each reading (Storage::computed) when `source` takes no memory of its own: it lies in a file or is computed itself. Others
+// are computed now.
 Tensor computed_from(const Tensor& source, DType dtype, Sizes sizes, std::function<Tensor(const Tensor& source)> compute);
 
 }  // namespace intaglio

@@ -24,6 +24,7 @@ struct Storage::Computation {
   std::function<std::shared_ptr<Storage>()> compute;
   std::mutex mutex;
   std::shared_ptr<Storage> kept;
+  std::shared_ptr<Storage> unaligned;  // of which a copy is made
 };
 
 std::shared_ptr<Storage> Storage::mapped(std::shared_ptr<const void> keep_alive, std::span<const std::byte> bytes,
@@ -66,6 +67,22 @@ std::shared_ptr<Storage> Storage::computed(size_t bytes, std::function<std::shar
     return made;
   };
   return result;
+}
+
+std::shared_ptr<Storage> Storage::unaligned(std::shared_ptr<Storage> mapped) {
+  std::shared_ptr<Storage> result = computed(mapped->size(), [mapped] {
+    const std::shared_ptr<Storage> source = for_one_use(mapped);
+    std::shared_ptr<Storage> copy = allocate(source->size());
+    if (source->size() > 0) std::memcpy(copy->writable(), source->bytes().data(), source->size());
+    return copy;
+  });
+  result->computation_->unaligned = std::move(mapped);
+  return result;
+}
+
+std::shared_ptr<Storage> Storage::as_they_lie(std::shared_ptr<Storage> storage) {
+  const bool is_unaligned = storage->computation_ != nullptr && storage->computation_->unaligned != nullptr;
+  return for_one_use(is_unaligned ? storage->computation_->unaligned : std::move(storage));
 }
 
 std::shared_ptr<Storage> Storage::for_one_use(std::shared_ptr<Storage> storage) {
@@ -250,6 +267,12 @@ Tensor Tensor::for_one_use() const {
   return result;
 }
 
+Tensor Tensor::as_it_lies() const {
+  Tensor result = *this;
+  if (storage_) result.storage_ = Storage::as_they_lie(storage_);
+  return result;
+}
+
 Tensor Tensor::contiguous() const { return is_contiguous() ? *this : clone(); }
 
 const void* Tensor::raw() const {
@@ -319,7 +342,7 @@ namespace {
 template <typename Body>
 void for_each_element(const Tensor& tensor, Body body) {
   if (tensor.numel() == 0) return;
-  const Tensor source = tensor.for_one_use();
+  const Tensor source = tensor.as_it_lies();
   const size_t width = item_size(source.dtype());
   const std::byte* base = static_cast<const std::byte*>(source.raw());
   const Sizes& sizes = source.sizes();
@@ -402,7 +425,7 @@ void with_reader(DType dtype, Body body) {
 void copy_to_contiguous(const Tensor& source, void* destination) {
   if (source.numel() == 0) return;
   if (source.is_contiguous()) {
-    std::memcpy(destination, source.for_one_use().raw(), source.nbytes());
+    std::memcpy(destination, source.as_it_lies().raw(), source.nbytes());
     return;
   }
   switch (item_size(source.dtype())) {
@@ -448,7 +471,7 @@ Tensor converted(const Tensor& source, DType dtype) {
 bool bit_equal(const Tensor& a, const Tensor& b) {
   if (a.dtype() != b.dtype() || a.sizes() != b.sizes()) return false;
   if (a.numel() == 0) return true;
-  const Tensor x = a.for_one_use().contiguous(), y = b.for_one_use().contiguous();
+  const Tensor x = a.as_it_lies().contiguous(), y = b.as_it_lies().contiguous();
   return std::memcmp(x.raw(), y.raw(), x.nbytes()) == 0;
 }
 

@@ -4,6 +4,7 @@
 #include <intaglio/graph.h>
 #include <intaglio/program.h>
 
+#include "ir/mutations.h"
 #include "testing/errors.h"
 
 namespace intaglio {
@@ -70,6 +71,79 @@ TEST(Graph, UseListsFollowEveryMutation) {
   small.graph.set_outputs({small.x});
   EXPECT_EQ(small.graph.eliminate_dead_code(), 3u);
   verify(small.graph);
+}
+
+TEST(Graph, UsersOfAMuchReadValueComeAndGoInOrder) {
+  Graph graph;
+  Value *x = graph.add_input(0, {f32({2}), "x"}), *y = graph.add_input(1, {f32({2}), "y"});
+  std::vector<Node*> expected, moved;
+  for (size_t i = 0; i < 200; ++i)
+    expected.push_back(&graph.insert_before(nullptr, Op::get("aten.add.Tensor"), {{"self", x}, {"other", x}}, {{f32({2})}}));
+  for (size_t i = 0; i < 200; i += 3) graph.replace_uses_in(*expected[i], x, y), moved.push_back(expected[i]);
+  std::erase_if(expected, [&](const Node* node) { return node->tensor("self") == y; });
+  EXPECT_EQ(std::vector<Node*>(x->users()), expected);
+  EXPECT_EQ(std::vector<Node*>(y->users()), moved);
+  EXPECT_EQ(x->users().front(), expected[0]);
+  verify(graph);
+  // One name of two is left: still a user.
+  graph.set_argument(*expected[1], "other", y);
+  EXPECT_EQ(x->users().size(), expected.size());
+  while (expected.size() > 1) {
+    graph.erase(expected.front());
+    expected.erase(expected.begin());
+    ASSERT_EQ(x->users().front(), expected.front());
+  }
+  EXPECT_TRUE(x->has_one_user());
+  verify(graph);
+}
+
+TEST(Graph, ValuesOfALongListAreReplacedWhereverTheyStand) {
+  Graph graph;
+  std::vector<Value*> inputs, parts;
+  for (size_t i = 0; i < 50; ++i) inputs.push_back(graph.add_input(i, {f32({1})}));
+  for (size_t i = 0; i < 100; ++i) parts.push_back(inputs[i % 50]);
+  Node& cat = graph.insert_before(nullptr, Op::get("aten.cat.default"), {{"tensors", parts}}, {{f32({100})}});
+  graph.set_outputs({cat.output()});
+  for (size_t i = 0; i < 49; ++i) {
+    graph.replace_all_uses(inputs[i], inputs[i + 1]);
+    for (Value*& part : parts)
+      if (part == inputs[i]) part = inputs[i + 1];
+    ASSERT_EQ(cat.tensors("tensors"), parts);
+    ASSERT_TRUE(inputs[i]->users().empty());
+  }
+  graph.set_argument(cat, "tensors", std::vector<Value*>{inputs[3], inputs[49]});
+  graph.replace_all_uses(inputs[49], inputs[3]);
+  EXPECT_TRUE(inputs[49]->users().empty());
+  verify(graph);
+}
+
+TEST(Program, TakenNamesAreCountedUpAndFreedWithTheirTensors) {
+  ExportedProgram program;
+  for (size_t i = 0; i < 3; ++i) program.add_constant("k", Tensor::scalar(1.0f));
+  EXPECT_TRUE(program.constants.contains("k") && program.constants.contains("k_1") && program.constants.contains("k_2"));
+  EXPECT_EQ(program.free_target("k_"), "k_0");
+  EXPECT_EQ(program.free_target("k_", 1), "k_3");
+  EXPECT_EQ(program.remove_unused_constants(), 3u);
+  EXPECT_EQ(program.free_target("k_", 1), "k_1");
+}
+
+// Asked one by one and all at once.
+TEST(Program, MutatedInputsAreThoseThatAreWrittenTo) {
+  ExportedProgram program;
+  const auto state = [&](const char* name) { return program.add_buffer(name, Tensor::zeros(DType::float32, {2})); };
+  Value *by_output = state("by_output"), *in_place = state("in_place"), *through_a_view = state("through_a_view"), *read = state("read");
+  Graph& graph = program.graph();
+  const auto call = [&](const char* op, std::vector<NamedArgument> arguments) {
+    return graph.insert_before(nullptr, Op::get(op), std::move(arguments), {{f32({2})}}).output();
+  };
+  call("aten.add_.Tensor", {{"self", in_place}, {"other", read}});
+  Value* view = call("aten.view.default", {{"self", call("aten.view.default", {{"self", through_a_view}, {"size", std::vector<int64_t>{2}}})},
+                                           {"size", std::vector<int64_t>{2}}});
+  call("aten.relu_.default", {{"self", view}});
+  graph.set_outputs({call("aten.relu.default", {{"self", call("aten.add.Tensor", {{"self", by_output}, {"other", read}})}})});
+  program.output_specs = {{OutputSpec::Kind::buffer_mutation, "by_output"}};
+  EXPECT_EQ(mutated_inputs(program), (std::unordered_set<const Value*>{by_output, in_place, through_a_view}));
+  for (const Value* input : graph.inputs()) EXPECT_EQ(program.is_mutated(input), mutated_inputs(program).contains(input)) << input->name();
 }
 
 TEST(Graph, InPlaceOpsSurviveDeadCodeElimination) {

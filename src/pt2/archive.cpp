@@ -32,7 +32,7 @@ constexpr OtherKind other_kinds[] = {
     {"data.pkl", "this is a torch.save file, not an exported program; use torch.export.export and torch.export.save"},
 };
 
-// Element types are at most 16 bytes; memory that is not aligned so is copied whenever it is read.
+// Element types are at most 16 bytes.
 constexpr size_t alignment = 16;
 
 std::shared_ptr<Storage> copy_of(std::span<const std::byte> bytes) {
@@ -125,7 +125,7 @@ std::shared_ptr<Storage> Archive::record(std::string_view name) {
         },
         backing_);
     if (reinterpret_cast<uintptr_t>(bytes.data()) % alignment != 0)
-      storage = Storage::computed(bytes.size(), [mapped = storage] { return copy_of(mapped->bytes()); });
+      storage = Storage::unaligned(std::move(storage));
   }
   records_.emplace(name, storage);
   return storage;

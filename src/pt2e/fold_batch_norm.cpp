@@ -122,7 +122,7 @@ Tensor scaled_weight(const Tensor& weight, const WeightLayout& layout, const Fac
 
 // Computed whenever it is read: kept, it would stand beside the captured weight, the interpreter's copy and the integers.
 Tensor folded_weight(const Tensor& weight, const WeightLayout& layout, const Factors& factors) {
-  weight.raw();  // a damaged record is told now
+  weight.as_it_lies().raw();  // a damaged record is told now
   const auto compute = [weight, layout, factors] { return scaled_weight(weight.for_one_use(), layout, factors).storage(); };
   return Tensor(weight.dtype(), weight.sizes(), contiguous_strides(weight.sizes()), 0, Storage::computed(weight.nbytes(), compute));
 }

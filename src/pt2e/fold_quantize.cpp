@@ -5,7 +5,7 @@
 #include "base/computed.h"
 #include "interpreter/constant_values.h"
 #include "qdq/reader.h"
-#include "quant/affine.h"
+#include "quant/parts.h"
 
 namespace intaglio::pt2e {
 namespace {
@@ -21,7 +21,7 @@ Tensor quantized(const Node& node, ConstantValues& constants) {
   const auto params = qdq::params_of(node, [&](const Value* value) { return constants.find(value); });
   if (!params) return {};
   return computed_from(*input, params->dtype, input->sizes(),
-                       [params = *params](const Tensor& floats) { return quant::quantize(floats, params); });
+                       [params = *params](const Tensor& floats) { return quant::quantized_in_parts(floats, params); });
 }
 
 }  // namespace

@@ -122,13 +122,11 @@ std::optional<Tensor> observe_value(PreparedProgram::State& state, const Value* 
 void observe_constants(PreparedProgram::State& state) {
   for (const Value* value : state.program.graph().inputs()) {
     if (state.insertions.at(value).empty() || state.program.constant(value) == nullptr || state.mutated.contains(value)) continue;
-    Tensor weight;
     for (const size_t index : state.insertions.at(value)) {
       const Insertion& insertion = state.insertions.items[index];
       const Observer* observer = state.groups[insertion.group].observer.get();
       if (observer == nullptr || (state.constants_observed && is_idempotent(*observer))) continue;
-      if (!weight.defined()) weight = state.program.constant(value)->for_one_use();
-      observe(state, insertion, weight);
+      observe(state, insertion, *state.program.constant(value));
     }
   }
   state.constants_observed = true;

@@ -13,6 +13,7 @@
 #include "ir/work.h"
 #include "qdq/reader.h"
 #include "quant/affine.h"
+#include "quant/parts.h"
 
 namespace intaglio::recipes {
 namespace {
@@ -55,17 +56,6 @@ Tensor computed(Sizes sizes, std::function<Tensor()> compute) {
                 }));
 }
 
-// Rows [first, first + count) of parameters that lie along axis 0, or serve all.
-QuantParams rows_of(const QuantParams& params, int64_t first, int64_t count) {
-  QuantParams part = params;
-  const auto cut = [&](auto& list) {
-    if (list.size() > 1) list = {list.begin() + first, list.begin() + first + count};
-  };
-  cut(part.scale);
-  cut(part.zero_point);
-  return part;
-}
-
 class Rewriting {
  public:
   explicit Rewriting(ExportedProgram& program) : program_(program) {}
@@ -102,7 +92,7 @@ class Rewriting {
     std::vector<Value*> parts;
     for (int64_t first = 0; first < outputs; first += step) {
       const int64_t count = std::min(step, outputs - first);
-      const Tensor weight = computed({count, integers.size(1)}, [shared, first, count, part = rows_of(params, first, count)] {
+      const Tensor weight = computed({count, integers.size(1)}, [shared, first, count, part = quant::rows_of(params, first, count)] {
         return quant::dequantize(shared->take().narrowed(0, first, count), part);
       });
       std::vector<NamedArgument> arguments = {{"input", linear.tensor("input")}, {"weight", constant(weight)}};

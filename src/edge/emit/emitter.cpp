@@ -19,7 +19,7 @@ namespace intaglio::edge {
 namespace {
 
 bool all_zero(const Tensor& tensor) {
-  const Tensor dense = tensor.contiguous();
+  const Tensor dense = tensor.as_it_lies().contiguous();
   if (dense.numel() == 0) return true;
   const auto* bytes = static_cast<const unsigned char*>(dense.raw());
   return std::all_of(bytes, bytes + dense.nbytes(), [](unsigned char byte) { return byte == 0; });

@@ -220,12 +220,12 @@ void embedding(Call& call) {
   const size_t width = item_size(weight.dtype()), row_bytes = static_cast<size_t>(weight.size(1)) * width;
   const bool dense = weight.strides()[1] == 1 || weight.size(1) == 1;
   std::byte* to = writable_bytes(out);
+  const Tensor lying = weight.as_it_lies();
+  const auto* from = static_cast<const std::byte*>(lying.raw());
   for (size_t i = 0; i < rows.size(); ++i) {
     const int64_t row = rows[i] < 0 ? -1 : checked(call, rows[i], weight.size(0));
     if (row < 0) call.fail(fmt::format("index {} of an embedding of {} rows", rows[i], weight.size(0)));
-    if (dense)
-      std::memcpy(to + i * row_bytes, static_cast<const std::byte*>(weight.raw()) + static_cast<size_t>(row * weight.strides()[0]) * width,
-                  row_bytes);
+    if (dense) std::memcpy(to + i * row_bytes, from + static_cast<size_t>(row * weight.strides()[0]) * width, row_bytes);
     else copy_into(out.view_as({1, weight.size(1)}, {0, 1}, static_cast<int64_t>(i) * weight.size(1)), weight.narrowed(0, row, 1));
   }
   call.set(out);

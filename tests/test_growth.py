@@ -1,0 +1,42 @@
+"""Work grows with the program, not with its square: steps at 1, 2, 4 and 8 times the size.
+
+Steps are counted, not timed (src/testing/steps.cpp), by the command that `cmake --preset steps` builds; `make nightly STAGE=growth`
+does both.
+"""
+
+import os
+import subprocess
+
+import pytest
+from large_programs import SHAPES, commands, write
+from oracle.build import ROOT
+
+COUNTING = ROOT / "build-steps" / "intaglio"
+SMALLEST = 500
+
+pytestmark = pytest.mark.skipif(not COUNTING.exists(), reason="build-steps/intaglio is not built (cmake --preset steps)")
+
+
+def steps(arguments, folder) -> int:
+    counted = folder / "steps"
+    done = subprocess.run(
+        [COUNTING, *arguments, "--threads", "1"],
+        env={**os.environ, "INTAGLIO_STEPS_FILE": str(counted)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return int(counted.read_text())
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.__name__)
+def test_work_grows_with_the_program(shape, tmp_path):
+    models = [write(shape, SMALLEST * factor, tmp_path / f"{factor}.pt2") for factor in (1, 2, 4, 8)]
+    each = [commands(model, tmp_path / "out") for model in models]
+    for name in each[0]:
+        counts = [steps(arguments[name], tmp_path) for arguments in each]
+        # What a doubling adds: twice as much as the last one where work is linear, four times where it is quadratic.
+        added = [after - before for before, after in zip(counts, counts[1:])]
+        assert added[0] > 0, (name, counts)
+        for before, after in zip(added, added[1:]):
+            assert after < 2.5 * before, (name, counts)
