@@ -13,6 +13,7 @@ namespace {
 // Larger blocks are only given to requests that fill at least this part of them.
 constexpr size_t largest_waste = 8;
 constexpr size_t small = 4096;
+constexpr size_t most_looked_at = 64;
 
 // More than the machine holds would be promised by the system and taken back by killing the process.
 int64_t physical_memory() {
@@ -44,20 +45,23 @@ Tensor Pool::empty(DType dtype, Sizes sizes, Sizes strides) {
 }
 
 std::shared_ptr<Storage> Pool::take(size_t bytes) {
-  const auto smaller = [](const std::shared_ptr<Storage>& block, size_t size) { return block->size() < size; };
-  for (auto it = std::lower_bound(blocks_.begin(), blocks_.end(), bytes, smaller); it != blocks_.end(); ++it) {
-    if ((*it)->size() > std::max(small, bytes * largest_waste)) break;
-    if (it->use_count() == 1) return *it;
-  }
+  const auto size_of = [](const std::shared_ptr<Storage>& block) { return block->size(); };
+  const size_t first = static_cast<size_t>(std::ranges::lower_bound(blocks_, bytes, {}, size_of) - blocks_.begin());
+  const size_t end =
+      static_cast<size_t>(std::ranges::upper_bound(blocks_, std::max(small, bytes * largest_waste), {}, size_of) - blocks_.begin());
+  // Of many that fit some are looked at, others the next time: a few free ones among them cost less than the search.
+  const size_t fitting = end - std::min(first, end), looked_at = std::min(fitting, most_looked_at);
+  for (size_t i = 0; i < looked_at; ++i)
+    if (const auto& block = blocks_[first + (fitting == looked_at ? i : turn_++ % fitting)]; block.use_count() == 1) return block;
   // The new block takes the place of the largest that is free and too small: what that one served fits the new one too.
-  for (auto it = std::lower_bound(blocks_.begin(), blocks_.end(), bytes, smaller); it != blocks_.begin();) {
-    if ((--it)->use_count() != 1) continue;
-    blocks_.erase(it);
+  for (size_t i = first; i > 0 && first - i < most_looked_at; --i) {
+    if (blocks_[i - 1].use_count() != 1) continue;
+    blocks_.erase(blocks_.begin() + static_cast<std::ptrdiff_t>(i - 1));
     break;
   }
   // Some room, so that the next request of about this size fits too.
   std::shared_ptr<Storage> fresh = Storage::allocate((bytes + small - 1) / small * small);
-  blocks_.insert(std::lower_bound(blocks_.begin(), blocks_.end(), fresh->size(), smaller), fresh);
+  blocks_.insert(std::ranges::upper_bound(blocks_, fresh->size(), {}, size_of), fresh);
   return fresh;
 }
 

@@ -21,6 +21,7 @@ class Pool {
  private:
   std::shared_ptr<Storage> take(size_t bytes);
   std::vector<std::shared_ptr<Storage>> blocks_;  // by size, ascending
+  size_t turn_ = 0;                               // where the next look at many begins
 };
 
 }  // namespace intaglio::interp

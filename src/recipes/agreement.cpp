@@ -28,6 +28,8 @@ constexpr double enough_db = 60;
 // A run of the program beyond this takes longer than the build that it checks.
 constexpr uint64_t most_work = 200'000'000'000;
 constexpr std::chrono::milliseconds patience{60'000};
+// For each weight of a delegate the runtime looks through the list of all of them.
+constexpr size_t most_weights = 6'000;
 
 // Values that depend on no float: they are computed exactly. Known of all values of a graph after one pass.
 std::unordered_set<const Value*> exact_values(const Graph& graph) {
@@ -56,6 +58,8 @@ class Comparison {
   void run(const std::filesystem::path& file, std::vector<Tensor> sample) {
     if (const uint64_t work = total_work(method_.program); work > most_work)
       return skip(fmt::format("one run is {:.0f} billion multiply-adds", static_cast<double>(work) / 1e9));
+    if (const size_t weights = method_.program.state.entries().size() + method_.program.constants.entries().size(); weights > most_weights)
+      return skip(fmt::format("the runtime takes long to find {} weights; `compare` checks the file", weights));
     try {
       is_random_ = sample.empty();
       inputs_ = is_random_ ? random_inputs(method_.program) : std::move(sample);
