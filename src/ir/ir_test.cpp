@@ -137,8 +137,9 @@ TEST(Program, MutatedInputsAreThoseThatAreWrittenTo) {
     return graph.insert_before(nullptr, Op::get(op), std::move(arguments), {{f32({2})}}).output();
   };
   call("aten.add_.Tensor", {{"self", in_place}, {"other", read}});
-  Value* view = call("aten.view.default", {{"self", call("aten.view.default", {{"self", through_a_view}, {"size", std::vector<int64_t>{2}}})},
-                                           {"size", std::vector<int64_t>{2}}});
+  Value* view =
+      call("aten.view.default", {{"self", call("aten.view.default", {{"self", through_a_view}, {"size", std::vector<int64_t>{2}}})},
+                                 {"size", std::vector<int64_t>{2}}});
   call("aten.relu_.default", {{"self", view}});
   graph.set_outputs({call("aten.relu.default", {{"self", call("aten.add.Tensor", {{"self", by_output}, {"other", read}})}})});
   program.output_specs = {{OutputSpec::Kind::buffer_mutation, "by_output"}};

@@ -117,7 +117,8 @@ TEST(MergePartitions, EntangledGroupsAreGivenUpInOrder) {
       if (random() % 3 == 0) groups[random() % 8].push_back(node), ++grouped;
     std::erase_if(groups, [](const NodeGroup& group) { return group.empty(); });
     std::set<Node*> merged;
-    for (const Partition& partition : merge_partitions(t.program.graph(), groups)) merged.insert(partition.nodes.begin(), partition.nodes.end());
+    for (const Partition& partition : merge_partitions(t.program.graph(), groups))
+      merged.insert(partition.nodes.begin(), partition.nodes.end());
     ASSERT_EQ(merged, kept_nodes(nodes, groups));
     given_up += merged.size() < grouped;
   }
