@@ -1,7 +1,19 @@
 // The closed set of functions a size expression may call. Private to `src/base/sym*.cpp`.
 #pragma once
 
+#include <mutex>
+
 #include <intaglio/sym.h>
+
+namespace intaglio {
+
+struct SymCanonical {
+  std::once_flag once;
+  SymExprPtr expression;  // null: the call itself
+  std::string text;
+};
+
+}  // namespace intaglio
 
 namespace intaglio::sym {
 
@@ -56,8 +68,13 @@ Function function_of(const SymExpr& call);
 SymExprPtr make_integer(int64_t value);
 SymExprPtr make_call(std::string_view name, std::vector<SymExprPtr> arguments);
 
-// A canonical equal expression: sums of products with collected terms, sorted; constants folded.
+// A canonical equal expression: sums of products with collected terms, sorted; constants folded. The expression itself where that
+// would take more steps, or have more parts, than a size is worth.
 SymExprPtr simplified(const SymExprPtr& expression);
+
+inline constexpr int max_depth = 64;
+// Whether it is nested at most `max_depth` deep and has at most `max_sym_parts` parts.
+bool is_small(const SymExpr& expression);
 
 // Infix text of the expression as it is, without simplification.
 std::string infix(const SymExpr& expression);
