@@ -18,8 +18,6 @@
 
 namespace intaglio {
 
-struct SymCanonical;
-
 struct SymExpr {
   enum class Kind { symbol, integer, real, call };
   Kind kind = Kind::integer;
@@ -28,8 +26,6 @@ struct SymExpr {
   std::vector<std::shared_ptr<const SymExpr>> arguments;
   std::string assumptions = {};  // of a symbol, as read: "positive=True, integer=True"; "" when the text gave none
   double real = 0;               // only inside float-valued expressions
-  // Of a call: its canonical form, which is found at the first question and shared by copies.
-  std::shared_ptr<SymCanonical> canonical = {};
 };
 using SymExprPtr = std::shared_ptr<const SymExpr>;
 
@@ -42,11 +38,8 @@ using SymBindings = std::map<std::string, int64_t, std::less<>>;
 using SymRanges = std::map<std::string, SymRange, std::less<>>;
 
 // Reads sympy's srepr (`Add(Symbol('s77', positive=True, integer=True), Integer(1))`) or infix (`4*s77`) text.
-// The grammar is closed: anything else is a bad-input error. So is one nested deeper than 64 levels or of more parts than
-// `max_sym_parts`: sizes are compared and bounded again and again.
+// The grammar is closed: anything else is a bad-input error. Depth is limited to 64.
 SymExprPtr parse_sym_expr(std::string_view text);
-// Symbols, numbers and calls of one expression.
-inline constexpr size_t max_sym_parts = 4096;
 
 // Canonical infix text, for people and for comparison: `4*s77 + 1`.
 std::string to_string(const SymExpr& expression);
@@ -86,8 +79,7 @@ class SymInt {
 
 std::string to_string(const SymInt& size);
 
-// Every symbolic size from arithmetic on sizes; static operands give static results. An unsupported error when the result is nested
-// deeper or has more parts than a text may have.
+// Every symbolic size from arithmetic on sizes; static operands give static results.
 SymInt operator+(const SymInt& a, const SymInt& b);
 SymInt operator-(const SymInt& a, const SymInt& b);
 SymInt operator*(const SymInt& a, const SymInt& b);

@@ -143,7 +143,7 @@ SymInt combined(std::string_view function, const SymInt& a, const SymInt& b) {
   if (!sym::is_small(*result))
     throw_unsupported(fmt::format("a size computed from others is nested deeper than {} levels or has more than {} parts; "
                                   "export the model with fewer dynamic dimensions",
-                                  sym::max_depth, max_sym_parts));
+                                  sym::max_depth, sym::max_parts));
   std::optional<int64_t> hint;
   if (a.hint() && b.hint()) hint = evaluate(*sym::make_call(function, {sym::make_integer(*a.hint()), sym::make_integer(*b.hint())}), {});
   return SymInt(result, to_srepr(*result), hint);

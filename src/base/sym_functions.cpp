@@ -87,7 +87,6 @@ SymExprPtr make_call(std::string_view name, std::vector<SymExprPtr> arguments) {
   result->kind = SymExpr::Kind::call;
   result->name = name;
   result->arguments = std::move(arguments);
-  result->canonical = std::make_shared<SymCanonical>();
   return result;
 }
 
@@ -103,7 +102,7 @@ bool fits(const SymExpr& expression, int depth, size_t& left) {
 }  // namespace
 
 bool is_small(const SymExpr& expression) {
-  size_t left = max_sym_parts;
+  size_t left = max_parts;
   return fits(expression, 1, left);
 }
 

@@ -1,19 +1,7 @@
 // The closed set of functions a size expression may call. Private to `src/base/sym*.cpp`.
 #pragma once
 
-#include <mutex>
-
 #include <intaglio/sym.h>
-
-namespace intaglio {
-
-struct SymCanonical {
-  std::once_flag once;
-  SymExprPtr expression;  // null: the call itself
-  std::string text;
-};
-
-}  // namespace intaglio
 
 namespace intaglio::sym {
 
@@ -72,8 +60,9 @@ SymExprPtr make_call(std::string_view name, std::vector<SymExprPtr> arguments);
 // would take more steps, or have more parts, than a size is worth.
 SymExprPtr simplified(const SymExprPtr& expression);
 
+// Sizes are compared and bounded again and again: what an expression may cost is limited by its symbols, numbers and calls.
 inline constexpr int max_depth = 64;
-// Whether it is nested at most `max_depth` deep and has at most `max_sym_parts` parts.
+inline constexpr size_t max_parts = 2048;
 bool is_small(const SymExpr& expression);
 
 // Infix text of the expression as it is, without simplification.

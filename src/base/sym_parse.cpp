@@ -60,7 +60,7 @@ class Parser {
   SymExprPtr parse() {
     Part result = level(0);
     if (!rest().empty()) fail("text after its end");
-    if (!sym::is_small(*result.expression)) fail(fmt::format("more than {} parts", max_sym_parts));
+    if (!sym::is_small(*result.expression)) fail(fmt::format("more than {} parts", sym::max_parts));
     return std::move(result.expression);
   }
 

@@ -135,7 +135,7 @@ class Canonical {
     Polynomial result;
     for (const auto& [left_key, left] : a) {
       for (const auto& [right_key, right] : b) {
-        if (!spend(1 + right.factors.size())) return std::nullopt;
+        if (!spend(1 + left.factors.size() + right.factors.size() + left_key.size() / 16)) return std::nullopt;
         Monomial term = left;
         if (__builtin_mul_overflow(left.coefficient, right.coefficient, &term.coefficient)) return std::nullopt;
         for (const auto& [text, factor] : right.factors) {
@@ -216,25 +216,15 @@ class Canonical {
     }
   }
 
-  size_t steps_left_ = 1 << 14;
+  size_t steps_left_ = 1 << 13;
 };
-
-// Found once for all that share the call.
-const SymCanonical& canonical_of(const SymExpr& call) {
-  SymCanonical& canonical = *call.canonical;
-  std::call_once(canonical.once, [&] {
-    canonical.expression = Canonical().of(call);
-    canonical.text = infix(canonical.expression ? *canonical.expression : call);
-  });
-  return canonical;
-}
 
 }  // namespace
 
 SymExprPtr simplified(const SymExprPtr& expression) {
   if (expression->kind != SymExpr::Kind::call) return expression;
-  const SymCanonical& canonical = canonical_of(*expression);
-  return canonical.expression ? canonical.expression : expression;
+  const SymExprPtr canonical = Canonical().of(*expression);
+  return canonical ? canonical : expression;
 }
 
 }  // namespace intaglio::sym
@@ -242,7 +232,8 @@ SymExprPtr simplified(const SymExprPtr& expression) {
 namespace intaglio {
 
 std::string to_string(const SymExpr& expression) {
-  return expression.kind == SymExpr::Kind::call ? sym::canonical_of(expression).text : sym::infix(expression);
+  const SymExprPtr canonical = expression.kind == SymExpr::Kind::call ? sym::Canonical().of(expression) : nullptr;
+  return sym::infix(canonical ? *canonical : expression);
 }
 
 }  // namespace intaglio

@@ -23,8 +23,8 @@ bool has_small_sizes(const ExportedProgram& program, const TensorMeta& tensor, b
     return common::upper_bound(program, size).value_or(0) <= std::numeric_limits<int32_t>::max();
   });
 }
-bool has_elements(const ExportedProgram&, const TensorMeta& tensor, bool) {
-  return std::ranges::none_of(tensor.sizes, [](const SymInt& size) { return size.is_static() && size.value() == 0; });
+bool has_elements(const ExportedProgram& program, const TensorMeta& tensor, bool) {
+  return std::ranges::all_of(tensor.sizes, [&](const SymInt& size) { return common::upper_bound(program, size).value_or(1) >= 1; });
 }
 
 constexpr Limit rows[] = {
