@@ -163,7 +163,8 @@ class Canonical {
     SymExprPtr result =
         is_extremum ? extremum(call.name, arguments, function == Function::max) : make_call(call.name, std::move(arguments));
     if (result->kind == SymExpr::Kind::integer) return constant(result->integer);
-    const bool numbers = !is_extremum && std::ranges::all_of(result->arguments, [](const SymExprPtr& a) { return a->kind == SymExpr::Kind::integer; });
+    const bool numbers =
+        !is_extremum && std::ranges::all_of(result->arguments, [](const SymExprPtr& a) { return a->kind == SymExpr::Kind::integer; });
     if (numbers && function != Function::true_div)
       if (const auto value = evaluate(*result, {})) return constant(*value);
     return atom(std::move(result));

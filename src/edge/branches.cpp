@@ -9,7 +9,7 @@
 #include <intaglio/error.h>
 
 #include "decompose/rewrite.h"
-#include "ir/infer.h"
+#include "ir/check_arguments.h"
 
 namespace intaglio::edge {
 namespace {

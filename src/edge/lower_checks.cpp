@@ -50,8 +50,8 @@ const pte::RuntimeKernel* called_by(const Node& node) {
 }
 
 // Kernels that refuse a number which the type of their result does not hold.
-constexpr std::string_view converts_numbers[] = {"hardtanh", "clamp", "full", "full_like", "fill", "masked_fill", "constant_pad_nd",
-                                                 "leaky_relu", "elu", "add", "sub", "scalar_tensor"};
+constexpr std::string_view converts_numbers[] = {"hardtanh",        "clamp",      "full", "full_like", "fill", "masked_fill",
+                                                 "constant_pad_nd", "leaky_relu", "elu",  "add",       "sub",  "scalar_tensor"};
 
 struct Extent {
   DType dtype;

@@ -53,18 +53,25 @@ struct Fits {
     using enum ArgType;
     return is({tensor, optional_tensor, scalar, floating, floating_list, scalar_list});
   }
-  bool takes_integer() const { return takes_number() || is({ArgType::integer, ArgType::integer_list, ArgType::boolean, ArgType::scalar_type}); }
+  bool takes_integer() const {
+    return takes_number() || is({ArgType::integer, ArgType::integer_list, ArgType::boolean, ArgType::scalar_type});
+  }
 
-  bool operator()(std::monostate) const { return formal.optional || formal.type == ArgType::optional_tensor || formal.default_text == "None"; }
+  bool operator()(std::monostate) const {
+    return formal.optional || formal.type == ArgType::optional_tensor || formal.default_text == "None";
+  }
   bool operator()(Value* value) const {
     if (is_tensor(value)) return is({ArgType::tensor, ArgType::optional_tensor});
     if (!is_symbol(value)) return false;
     return value->kind() == ValueKind::sym_float ? takes_number() : takes_integer() || is({ArgType::boolean_list});
   }
   bool operator()(const std::vector<Value*>& values) const {
-    if (values.empty()) return is({ArgType::tensor_list, ArgType::optional_tensor_list, ArgType::integer_list, ArgType::floating_list,
-                                   ArgType::scalar_list, ArgType::boolean_list});
-    const auto is_element = [&](const Value* value) { return is_tensor(value) || (!value && formal.type == ArgType::optional_tensor_list); };
+    if (values.empty())
+      return is({ArgType::tensor_list, ArgType::optional_tensor_list, ArgType::integer_list, ArgType::floating_list, ArgType::scalar_list,
+                 ArgType::boolean_list});
+    const auto is_element = [&](const Value* value) {
+      return is_tensor(value) || (!value && formal.type == ArgType::optional_tensor_list);
+    };
     if (is({ArgType::tensor_list, ArgType::optional_tensor_list})) return std::ranges::all_of(values, is_element);
     return is({ArgType::integer_list, ArgType::floating_list, ArgType::scalar_list}) && std::ranges::all_of(values, is_symbol);
   }
@@ -81,9 +88,9 @@ struct Fits {
   bool operator()(const std::vector<SymArg>& list) const {
     if (is({ArgType::floating_list, ArgType::scalar_list})) return true;
     return is({ArgType::integer_list}) && std::ranges::all_of(list, [](const SymArg& item) {
-      Value* const* value = std::get_if<Value*>(&item);
-      return std::holds_alternative<int64_t>(item) || (value && *value && (*value)->kind() == ValueKind::sym_int);
-    });
+             Value* const* value = std::get_if<Value*>(&item);
+             return std::holds_alternative<int64_t>(item) || (value && *value && (*value)->kind() == ValueKind::sym_int);
+           });
   }
   bool operator()(const std::string&) const { return is({ArgType::string, ArgType::device}); }
   bool operator()(const std::vector<std::string>&) const { return is({ArgType::string_list}); }
@@ -151,15 +158,24 @@ struct PythonRow {
   bool divides = false;  // by its second number
 };
 constexpr PythonRow python_rows[] = {
-    {"_operator.add", 2, 2},           {"_operator.sub", 2, 2},           {"_operator.mul", 2, 2},    {"_operator.floordiv", 2, 2, true},
-    {"_operator.mod", 2, 2, true},     {"_operator.truediv", 2, 2, true}, {"_operator.pow", 2, 2},    {"_operator.and_", 2, 2},
-    {"_operator.or_", 2, 2},           {"_operator.xor", 2, 2},           {"_operator.lshift", 2, 2}, {"_operator.rshift", 2, 2},
-    {"_operator.eq", 2, 2},            {"_operator.ne", 2, 2},            {"_operator.lt", 2, 2},     {"_operator.le", 2, 2},
-    {"_operator.gt", 2, 2},            {"_operator.ge", 2, 2},            {"_operator.neg", 1, 1},    {"_operator.pos", 1, 1},
-    {"_operator.not_", 1, 1},          {"_operator.abs", 1, 1},           {"_operator.trunc", 1, 1},  {"_operator.round", 1, 2},
-    {"math.trunc", 1, 1},              {"math.floor", 1, 1},              {"math.ceil", 1, 1},        {"builtins.round", 1, 2},
-    {"_builtins.round", 1, 2},         {"torch.sym_max", 2, 2},           {"torch.sym_min", 2, 2},    {"torch.sym_ite", 3, 3},
-    {"torch.sym_not", 1, 1},           {"torch.sym_float", 1, 1},         {"torch.sym_int", 1, 1},    {"torch.sym_sqrt", 1, 1},
+    {"_operator.add", 2, 2},       {"_operator.sub", 2, 2},
+    {"_operator.mul", 2, 2},       {"_operator.floordiv", 2, 2, true},
+    {"_operator.mod", 2, 2, true}, {"_operator.truediv", 2, 2, true},
+    {"_operator.pow", 2, 2},       {"_operator.and_", 2, 2},
+    {"_operator.or_", 2, 2},       {"_operator.xor", 2, 2},
+    {"_operator.lshift", 2, 2},    {"_operator.rshift", 2, 2},
+    {"_operator.eq", 2, 2},        {"_operator.ne", 2, 2},
+    {"_operator.lt", 2, 2},        {"_operator.le", 2, 2},
+    {"_operator.gt", 2, 2},        {"_operator.ge", 2, 2},
+    {"_operator.neg", 1, 1},       {"_operator.pos", 1, 1},
+    {"_operator.not_", 1, 1},      {"_operator.abs", 1, 1},
+    {"_operator.trunc", 1, 1},     {"_operator.round", 1, 2},
+    {"math.trunc", 1, 1},          {"math.floor", 1, 1},
+    {"math.ceil", 1, 1},           {"builtins.round", 1, 2},
+    {"_builtins.round", 1, 2},     {"torch.sym_max", 2, 2},
+    {"torch.sym_min", 2, 2},       {"torch.sym_ite", 3, 3},
+    {"torch.sym_not", 1, 1},       {"torch.sym_float", 1, 1},
+    {"torch.sym_int", 1, 1},       {"torch.sym_sqrt", 1, 1},
     {"torch._sym_sqrt", 1, 1},
 };
 

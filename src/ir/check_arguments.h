@@ -18,4 +18,7 @@ struct ResultKinds {
 // ones, those of others) pass. A bad-input error names the argument, not the node.
 void check_arguments(Op op, std::span<const NamedArgument> arguments, const ResultKinds& results);
 
+// Whether two descriptions of one tensor cannot both be right: another type, or a size that differs in the exported call.
+bool contradict(const TensorMeta& claimed, const TensorMeta& inferred);
+
 }  // namespace intaglio

@@ -8,6 +8,7 @@
 
 #include <intaglio/error.h>
 
+#include "ir/check_arguments.h"
 #include "ir/infer_rules.h"
 
 namespace intaglio {

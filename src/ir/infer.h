@@ -25,11 +25,8 @@ bool refresh_metadata(Node& node);
 void refresh_metadata(Graph& graph);
 
 // Compares what the graph says of every node's results with what its operands imply: a bad-input error naming the node
-// and both shapes. Strides are not compared; a symbolic size is compared by its hint. Numbers that the graph computes of sizes too.
+// and both shapes. Strides are not compared; a symbolic size is compared by its hint.
 void check_metadata(const Graph& graph);
-
-// Whether two descriptions of one tensor cannot both be right: another type, or a size that differs in the exported call.
-bool contradict(const TensorMeta& claimed, const TensorMeta& inferred);
 
 // ---- element types
 

@@ -43,7 +43,8 @@ void check_symbols(const ExportedProgram& program) {
   for_each_size(program.graph(), [&](const Value& value, const SymInt& size) {
     if (size.is_static() || size.expression()->kind != SymExpr::Kind::symbol || !size.hint()) return;
     const auto [known, is_new] = exported.emplace(size.expression()->name, *size.hint());
-    if (!is_new && known->second != *size.hint()) fail(value, size, fmt::format("is {} here and {} elsewhere", *size.hint(), known->second));
+    if (!is_new && known->second != *size.hint())
+      fail(value, size, fmt::format("is {} here and {} elsewhere", *size.hint(), known->second));
     const auto range = program.range_constraints.find(size.expression()->name);
     if (!is_new || range == program.range_constraints.end()) return;
     const auto& [min, max] = range->second;

@@ -18,7 +18,7 @@ from pathlib import Path
 from mutants import seeds
 from mutants.change import changed
 from mutants.examine import Examination, Finding, Seed
-from oracle.build import ROOT
+from oracle.build import BUILD
 
 
 def examined(seed: Seed, number: int, drawn_from: str, folder: Path) -> tuple[str, list[Finding]]:
@@ -63,7 +63,7 @@ def main() -> int:
     parser.add_argument("--most", type=int, default=sys.maxsize)
     parser.add_argument("--seed", default="0")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--programs", type=Path, default=ROOT / "build" / "mutants", help="where exported programs are kept")
+    parser.add_argument("--programs", type=Path, default=BUILD / "mutants", help="where exported programs are kept")
     parser.add_argument("--family", action="append", help="of these families alone")
     parser.add_argument("--only", help="FAMILY/NAME/NUMBER")
     parser.add_argument("--keep", type=Path, help="a folder for the files of --only")

@@ -18,13 +18,15 @@ int64_t upper_bound(const TensorMeta& meta, size_t dim, const SymRanges& ranges,
   const SymRange range = bounds(*size.expression(), ranges);
   const auto place = [&] { return fmt::format("dimension {} of {} ({})", dim, name, escaped(to_string(size), 80)); };
   if (!range.max)
-    throw_unsupported(fmt::format("{} has no upper bound, so no memory can be planned for it; export the model with "
-                                  "Dim(..., max=N), or with torch._check(size <= N) where data decide",
-                                  place()));
+    throw_unsupported(
+        fmt::format("{} has no upper bound, so no memory can be planned for it; export the model with "
+                    "Dim(..., max=N), or with torch._check(size <= N) where data decide",
+                    place()));
   if (*range.max > std::numeric_limits<int32_t>::max())
-    throw_unsupported(fmt::format("{} may be {}, and ExecuTorch's sizes end at 2^31 - 1; export the model with a smaller max in "
-                                  "Dim(..., max=N)",
-                                  place(), *range.max));
+    throw_unsupported(
+        fmt::format("{} may be {}, and ExecuTorch's sizes end at 2^31 - 1; export the model with a smaller max in "
+                    "Dim(..., max=N)",
+                    place(), *range.max));
   if (*range.max < 0) throw_bad_input(fmt::format("{} can only be negative; the file is damaged", place()));
   return *range.max;
 }
