@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <type_traits>
 
 #include <fmt/format.h>
 #include <intaglio/error.h>
@@ -54,7 +55,7 @@ class Flow {
  private:
   // What a program is refused for is its own fault: errors name its file.
   template <typename Work>
-  auto within_file(const Work& work) {
+  std::invoke_result_t<Work> within_file(const Work& work) {
     const std::string source = result_.program.source;
     try {
       return work();
