@@ -41,7 +41,7 @@ class Sizes(nn.Module):
 def sizes(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sizes")
     with seeded():
-        case = Case(Sizes().eval(), [(torch.randn(6, 4, 8),)], shapes=({0: Dim("rows", min=2, max=16)},))
+        case = Case(Sizes().eval(), [(torch.randn(6, 4, 8),)], shapes=({0: Dim("rows", min=4, max=16)},))
     save(case, folder / "sizes.pt2", sample=[(case.calls[0], {})])
     return Seed("sizes", folder / "sizes.pt2", folder / "sizes" / "sample" / "000.npy")
 
@@ -107,7 +107,7 @@ CHANGES = {
     "an expression of another value": (change_expressions("Integer(2))", "Integer(3))"), "is said to be"),
     "bounds of zero": (change_range(0, 0), "range"),
     "bounds below zero": (change_range(-9, -1), "range"),
-    "bounds without the example": (change_range(2, 3), "range"),
+    "bounds without the example": (change_range(4, 5), "range"),
 }
 
 
