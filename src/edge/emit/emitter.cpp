@@ -108,7 +108,7 @@ class Emitter {
   void emit_user_input(Value& value) {
     int32_t id = -1;
     if (value.is_tensor()) {
-      pte::TensorValue tensor = tensor_value(value.meta(), program_.range_constraints, value.name(), "input ");
+      pte::TensorValue tensor = tensor_value(value.meta(), program_.range_constraints, value.name());
       const size_t storage = options_.plan_inputs ? builder_.new_storage(planned_bytes(tensor)) : PlanBuilder::no_storage;
       if (options_.plan_inputs) builder_.keep_from_start(storage);
       id = builder_.tensor(std::move(tensor), storage);

@@ -12,22 +12,19 @@ namespace {
 
 constexpr uint64_t most_bytes = uint64_t{1} << 40;
 
-int64_t upper_bound(const TensorMeta& meta, size_t dim, const SymRanges& ranges, std::string_view name) {
-  const SymInt& size = meta.sizes[dim];
+int64_t upper_bound(const SymInt& size, const SymRanges& ranges, std::string_view name, size_t dimension) {
   if (size.is_static()) return size.value();
   const SymRange range = bounds(*size.expression(), ranges);
-  const auto place = [&] { return fmt::format("dimension {} of {} ({})", dim, name, escaped(to_string(size), 80)); };
   if (!range.max)
     throw_unsupported(
-        fmt::format("{} has no upper bound, so no memory can be planned for it; export the model with "
-                    "Dim(..., max=N), or with torch._check(size <= N) where data decide",
-                    place()));
+        fmt::format("dimension {} of '{}' ({}) has no upper bound, so no memory can be planned for it; export the "
+                    "model with Dim(..., max=N), or with torch._check(size <= N) where data decide",
+                    dimension, name, escaped(to_string(size), 80)));
   if (*range.max > std::numeric_limits<int32_t>::max())
     throw_unsupported(
-        fmt::format("{} may be {}, and ExecuTorch's sizes end at 2^31 - 1; export the model with a smaller max in "
-                    "Dim(..., max=N)",
-                    place(), *range.max));
-  if (*range.max < 0) throw_bad_input(fmt::format("{} can only be negative; the file is damaged", place()));
+        fmt::format("dimension {} of '{}' ({}) may be {}, and ExecuTorch's sizes end at 2^31 - 1; export the model with a "
+                    "smaller max in Dim(..., max=N)",
+                    dimension, name, escaped(to_string(size), 80), *range.max));
   return *range.max;
 }
 
@@ -37,7 +34,7 @@ std::vector<int32_t> sizes32(const Sizes& sizes, std::string_view name) {
   std::vector<int32_t> result;
   for (const int64_t size : sizes) {
     if (size < 0 || size > std::numeric_limits<int32_t>::max())
-      throw_unsupported(fmt::format("{} has the size {}; ExecuTorch's sizes end at 2^31 - 1", name, size));
+      throw_unsupported(fmt::format("'{}' has the size {}; ExecuTorch's sizes end at 2^31 - 1", name, size));
     result.push_back(static_cast<int32_t>(size));
   }
   return result;
@@ -53,16 +50,15 @@ std::vector<uint8_t> stored_dim_order(const TensorMeta& meta) {
   return identity;
 }
 
-pte::TensorValue tensor_value(const TensorMeta& meta, const SymRanges& ranges, std::string_view value, std::string_view role) {
-  const std::string name = fmt::format("{}'{}'", role, escaped(value, 80));
+pte::TensorValue tensor_value(const TensorMeta& meta, const SymRanges& ranges, std::string_view name) {
   pte::TensorValue tensor;
   tensor.scalar_type = pte::scalar_type_of(meta.dtype);
   Sizes sizes;
-  for (size_t dim = 0; dim < meta.sizes.size(); ++dim) sizes.push_back(upper_bound(meta, dim, ranges, name));
+  for (const SymInt& size : meta.sizes) sizes.push_back(upper_bound(size, ranges, name, sizes.size()));
   tensor.sizes = sizes32(sizes, name);
   tensor.dim_order = stored_dim_order(meta);
   tensor.shape_dynamism = meta.is_static() ? pte::ShapeDynamism::fixed : pte::ShapeDynamism::bounded;
-  if (planned_bytes(tensor) > most_bytes) throw_unsupported(fmt::format("{} would need more than 2^40 bytes of memory", name));
+  if (planned_bytes(tensor) > most_bytes) throw_unsupported(fmt::format("'{}' would need more than 2^40 bytes of memory", name));
   return tensor;
 }
 

@@ -9,12 +9,11 @@
 
 namespace intaglio::edge {
 
-// Sizes fit ExecuTorch's 32 bits, or an unsupported error with the name as it is.
+// Sizes fit ExecuTorch's 32 bits, or an unsupported error naming the tensor.
 std::vector<int32_t> sizes32(const Sizes& sizes, std::string_view name);
 
-// Symbolic sizes become their upper bounds; an unsupported error names the tensor ("input " of the method, say), the dimension and
-// what to do when there is none.
-pte::TensorValue tensor_value(const TensorMeta& meta, const SymRanges& ranges, std::string_view value, std::string_view role = "");
+// Symbolic sizes become their upper bounds; an unsupported error names the tensor and what to do when there is none.
+pte::TensorValue tensor_value(const TensorMeta& meta, const SymRanges& ranges, std::string_view name);
 
 // Dimensions from the outermost in memory: row-major or channels-last where the strides say so, row-major for
 // anything that is neither (strides of views, which no result has).
