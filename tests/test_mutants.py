@@ -99,6 +99,7 @@ CHANGES = {
     "no such dimension, from behind": (change_argument("sym_size", "dim", as_int=-4), "dimension -4"),
     "division by zero": (change_argument("floordiv", "b", as_int=0), "divides by zero"),
     "division of one": (change_target("floordiv", "_operator.floordiv", 1), "2 numbers"),
+    "a size that decides": (change_target("floordiv", "torch.sym_not", 1), "true or false is needed"),
     "no values": (change_target("floordiv", "torch.sym_int", 0), "1 number"),
     "a tensor where a number is": (change_argument("floordiv", "a", as_tensor={"name": "x"}), "a number is needed"),
     "an operator of tensors": (change_target("layer_norm", "torch.sym_float", 1), "a number is needed"),

@@ -156,26 +156,45 @@ struct PythonRow {
   std::string_view op;
   size_t least, most;
   bool divides = false;  // by its second number
+  bool decides = false;  // by its first, which is true or false
 };
 constexpr PythonRow python_rows[] = {
-    {"_operator.add", 2, 2},       {"_operator.sub", 2, 2},
-    {"_operator.mul", 2, 2},       {"_operator.floordiv", 2, 2, true},
-    {"_operator.mod", 2, 2, true}, {"_operator.truediv", 2, 2, true},
-    {"_operator.pow", 2, 2},       {"_operator.and_", 2, 2},
-    {"_operator.or_", 2, 2},       {"_operator.xor", 2, 2},
-    {"_operator.lshift", 2, 2},    {"_operator.rshift", 2, 2},
-    {"_operator.eq", 2, 2},        {"_operator.ne", 2, 2},
-    {"_operator.lt", 2, 2},        {"_operator.le", 2, 2},
-    {"_operator.gt", 2, 2},        {"_operator.ge", 2, 2},
-    {"_operator.neg", 1, 1},       {"_operator.pos", 1, 1},
-    {"_operator.not_", 1, 1},      {"_operator.abs", 1, 1},
-    {"_operator.trunc", 1, 1},     {"_operator.round", 1, 2},
-    {"math.trunc", 1, 1},          {"math.floor", 1, 1},
-    {"math.ceil", 1, 1},           {"builtins.round", 1, 2},
-    {"_builtins.round", 1, 2},     {"torch.sym_max", 2, 2},
-    {"torch.sym_min", 2, 2},       {"torch.sym_ite", 3, 3},
-    {"torch.sym_not", 1, 1},       {"torch.sym_float", 1, 1},
-    {"torch.sym_int", 1, 1},       {"torch.sym_sqrt", 1, 1},
+    {"_operator.add", 2, 2},
+    {"_operator.sub", 2, 2},
+    {"_operator.mul", 2, 2},
+    {"_operator.floordiv", 2, 2, true},
+    {"_operator.mod", 2, 2, true},
+    {"_operator.truediv", 2, 2, true},
+    {"_operator.pow", 2, 2},
+    {"_operator.and_", 2, 2},
+    {"_operator.or_", 2, 2},
+    {"_operator.xor", 2, 2},
+    {"_operator.lshift", 2, 2},
+    {"_operator.rshift", 2, 2},
+    {"_operator.eq", 2, 2},
+    {"_operator.ne", 2, 2},
+    {"_operator.lt", 2, 2},
+    {"_operator.le", 2, 2},
+    {"_operator.gt", 2, 2},
+    {"_operator.ge", 2, 2},
+    {"_operator.neg", 1, 1},
+    {"_operator.pos", 1, 1},
+    {"_operator.not_", 1, 1},
+    {"_operator.abs", 1, 1},
+    {"_operator.trunc", 1, 1},
+    {"_operator.round", 1, 2},
+    {"math.trunc", 1, 1},
+    {"math.floor", 1, 1},
+    {"math.ceil", 1, 1},
+    {"builtins.round", 1, 2},
+    {"_builtins.round", 1, 2},
+    {"torch.sym_max", 2, 2},
+    {"torch.sym_min", 2, 2},
+    {"torch.sym_ite", 3, 3, false, true},
+    {"torch.sym_not", 1, 1, false, true},
+    {"torch.sym_float", 1, 1},
+    {"torch.sym_int", 1, 1},
+    {"torch.sym_sqrt", 1, 1},
     {"torch._sym_sqrt", 1, 1},
 };
 
@@ -196,6 +215,9 @@ void check_python(Op op, std::span<const NamedArgument> arguments, const ResultK
     if (!(symbol && is_symbol(*symbol)) && !value.is<int64_t>() && !value.is<double>() && !value.is<bool>())
       throw_bad_input(fmt::format("argument {} is {}, a number is needed", i, escaped(to_string(value), 60)));
   }
+  Value* const* first = arguments[0].value.get_if<Value*>();
+  if (row->decides && !arguments[0].value.is<bool>() && !(first && (*first)->kind() == ValueKind::sym_bool))
+    throw_bad_input(fmt::format("argument 0 is {}, true or false is needed", escaped(to_string(arguments[0].value), 60)));
   if (row->divides && is_zero(arguments[1].value)) throw_bad_input("it divides by zero");
   if (results.groups.size() != 1 || results.groups[0].is_list || !is_number(results.values[0]))
     throw_bad_input("its result is not one number");
