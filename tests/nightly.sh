@@ -6,6 +6,7 @@
 #   runtimes  files on older releases of the ExecuTorch runtime, which are installed under nightly-results/runtimes
 #   sanitize  unit and golden tests under address and undefined-behaviour sanitizers
 #   growth    steps of the command on programs of 1, 2, 4 and 8 times the size, counted by a build of its own
+#   mutants   changed programs through the whole command for MUTANT_SECONDS (default 900), drawn from MUTANT_SEED (default: the date)
 #   fuzz      every fuzz target for FUZZ_SECONDS (default 600), or only those named in FUZZ_TARGETS
 #
 # Without a stage: all of them. One that fails does not stop the others; the summary at the end says which did, and
@@ -54,6 +55,10 @@ stage_sanitize() {
   build_sanitized all && $ctest --test-dir build-fuzz --output-on-failure -j 2
 }
 
+stage_mutants() {
+  (cd tests && ../$python -m mutants --seconds "${MUTANT_SECONDS:-900}" --seed "${MUTANT_SEED:-$(date +%F)}" --out "../$results/mutants.json")
+}
+
 # fuzz_target NAME: from the seeds in tests/corpus/NAME and what earlier nights found.
 fuzz_target() {
   local name=$1 found=$results/corpus/$1 seeds=tests/corpus/$1 log=$results/fuzz-$1.log status
@@ -78,9 +83,9 @@ stage_fuzz() {
 }
 
 stages=("$@")
-[ ${#stages[@]} -gt 0 ] || stages=(unit oracle runtimes growth sanitize fuzz)
+[ ${#stages[@]} -gt 0 ] || stages=(unit oracle runtimes growth sanitize mutants failures llm fuzz)
 for stage in "${stages[@]}"; do
-  declare -F "stage_$stage" >/dev/null || { echo "nightly: no stage '$stage'; there are unit, oracle, runtimes, growth, sanitize, fuzz" >&2; exit 2; }
+  declare -F "stage_$stage" >/dev/null || { echo "nightly: no stage '$stage'; there are unit, oracle, runtimes, growth, sanitize, mutants, failures, llm, fuzz" >&2; exit 2; }
 done
 summary=()
 failed=0
@@ -90,6 +95,7 @@ for stage in "${stages[@]}"; do
   if ("stage_$stage") 2>&1 | tee "$results/$stage.log"; then outcome=passed; else outcome=FAILED failed=1; fi
   summary+=("$(printf '%-9s %s after %d s, log in %s' "$stage" "$outcome" $((SECONDS - started)) "$results/$stage.log")")
 done
+$python tools/reliability.py
 echo "== summary"
 printf '%s\n' "${summary[@]}"
 exit $failed

@@ -133,7 +133,7 @@ LOWERED_ONLY = {  # and why no static recipe takes them
 }
 CALIBRATED_ONLY = {
     "a size without a bound": "has no upper bound",
-    "types of kernels": "kernels do not take these types",
+    "types of kernels": "kernels do not take these operands",
 }
 FAMILIES = ("ops", "reach", "kernels", "delegated", "half", "int8", "programs", "archives", "masks", "coverage")
 CORPUS = {f"{family}/{name}": make for family in FAMILIES if family in corpus.FAMILIES for name, make in corpus.FAMILIES[family].items()}

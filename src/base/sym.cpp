@@ -98,8 +98,6 @@ std::string infix(const SymExpr& expression) { return infix_text(expression).tex
 
 }  // namespace sym
 
-std::string to_string(const SymExpr& expression) { return sym::infix(*sym::simplified(std::make_shared<SymExpr>(expression))); }
-
 std::string to_srepr(const SymExpr& expression) {
   switch (expression.kind) {
     case SymExpr::Kind::integer: return fmt::format("Integer({})", expression.integer);
@@ -142,6 +140,11 @@ SymInt combined(std::string_view function, const SymInt& a, const SymInt& b) {
   const SymExprPtr result = sym::simplified(written);
   if (result->kind == SymExpr::Kind::integer) return result->integer;
   if (a.is_static() && b.is_static()) throw_bad_input(fmt::format("the size {} leaves 64 bits or divides by zero", sym::infix(*written)));
+  if (!sym::is_small(*result))
+    throw_unsupported(
+        fmt::format("a size computed from others is nested deeper than {} levels or has more than {} parts; "
+                    "export the model with fewer dynamic dimensions",
+                    sym::max_depth, sym::max_parts));
   std::optional<int64_t> hint;
   if (a.hint() && b.hint()) hint = evaluate(*sym::make_call(function, {sym::make_integer(*a.hint()), sym::make_integer(*b.hint())}), {});
   return SymInt(result, to_srepr(*result), hint);

@@ -185,7 +185,7 @@ Interval interval_of(const SymExpr& expression, const SymRanges& ranges) {
 
 SymRange bounds(const SymExpr& expression, const SymRanges& ranges) {
   Interval result = interval_of(expression, ranges);
-  if (expression.kind == SymExpr::Kind::call) {
+  if (expression.kind == SymExpr::Kind::call && !ranges.empty()) {
     const auto derived = ranges.find(to_string(expression));
     if (derived != ranges.end()) {
       const Interval stated = interval_of(derived->second);

@@ -90,6 +90,22 @@ SymExprPtr make_call(std::string_view name, std::vector<SymExprPtr> arguments) {
   return result;
 }
 
+namespace {
+
+// Takes the parts of the expression off what is left.
+bool fits(const SymExpr& expression, int depth, size_t& left) {
+  if (left == 0 || depth > max_depth) return false;
+  --left;
+  return std::ranges::all_of(expression.arguments, [&](const SymExprPtr& argument) { return fits(*argument, depth + 1, left); });
+}
+
+}  // namespace
+
+bool is_small(const SymExpr& expression) {
+  size_t left = max_parts;
+  return fits(expression, 1, left);
+}
+
 int64_t floor_divide(int64_t a, int64_t b) {
   const int64_t quotient = a / b;
   return a % b != 0 && (a < 0) != (b < 0) ? quotient - 1 : quotient;

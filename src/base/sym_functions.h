@@ -56,8 +56,14 @@ Function function_of(const SymExpr& call);
 SymExprPtr make_integer(int64_t value);
 SymExprPtr make_call(std::string_view name, std::vector<SymExprPtr> arguments);
 
-// A canonical equal expression: sums of products with collected terms, sorted; constants folded.
+// A canonical equal expression: sums of products with collected terms, sorted; constants folded. The expression itself where that
+// would take more steps, or have more parts, than a size is worth.
 SymExprPtr simplified(const SymExprPtr& expression);
+
+// Sizes are compared and bounded again and again: what an expression may cost is limited by its symbols, numbers and calls.
+inline constexpr int max_depth = 64;
+inline constexpr size_t max_parts = 2048;
+bool is_small(const SymExpr& expression);
 
 // Infix text of the expression as it is, without simplification.
 std::string infix(const SymExpr& expression);

@@ -24,8 +24,8 @@ namespace {
 
 using sym::make_call;
 using sym::make_integer;
+using sym::max_depth;
 
-constexpr int max_depth = 64;
 constexpr size_t max_length = 1 << 16;
 
 // Both names mean the same; the archive uses the second.
@@ -60,6 +60,7 @@ class Parser {
   SymExprPtr parse() {
     Part result = level(0);
     if (!rest().empty()) fail("text after its end");
+    if (!sym::is_small(*result.expression)) fail(fmt::format("more than {} parts", sym::max_parts));
     return std::move(result.expression);
   }
 

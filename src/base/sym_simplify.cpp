@@ -28,15 +28,6 @@ Polynomial constant(int64_t value) {
   return result;
 }
 
-Polynomial atom(SymExprPtr expression) {
-  const std::string text = infix(*expression);
-  Monomial monomial{1, {}};
-  monomial.factors.emplace(text, std::pair{std::move(expression), int64_t{1}});
-  Polynomial result;
-  result.emplace(text, std::move(monomial));
-  return result;
-}
-
 std::optional<int64_t> constant_of(const Polynomial& polynomial) {
   if (polynomial.empty()) return 0;
   if (polynomial.size() == 1 && polynomial.begin()->first.empty()) return polynomial.begin()->second.coefficient;
@@ -63,22 +54,6 @@ std::string key_of(const Monomial& monomial) {
   return key;
 }
 
-Outcome product(const Polynomial& a, const Polynomial& b) {
-  Polynomial result;
-  for (const auto& [left_key, left] : a) {
-    for (const auto& [right_key, right] : b) {
-      Monomial term = left;
-      if (__builtin_mul_overflow(left.coefficient, right.coefficient, &term.coefficient)) return std::nullopt;
-      for (const auto& [text, factor] : right.factors) {
-        const auto [place, added] = term.factors.emplace(text, factor);
-        if (!added) place->second.second += factor.second;
-      }
-      if (!add_into(result, key_of(term), term)) return std::nullopt;
-    }
-  }
-  return result;
-}
-
 SymExprPtr expression_of(const Monomial& monomial) {
   std::vector<SymExprPtr> factors;
   if (monomial.coefficient != 1 || monomial.factors.empty()) factors.push_back(make_integer(monomial.coefficient));
@@ -95,8 +70,6 @@ SymExprPtr expression_of(const Polynomial& polynomial) {
   if (polynomial.begin()->first.empty()) terms.push_back(expression_of(polynomial.begin()->second));
   return terms.size() == 1 ? terms[0] : make_call("Add", std::move(terms));
 }
-
-Outcome polynomial_of(const SymExprPtr& expression);
 
 // Exact when every coefficient is a multiple of the divisor.
 Outcome exact_quotient(const Polynomial& dividend, int64_t divisor) {
@@ -131,77 +104,137 @@ SymExprPtr extremum(const std::string& name, const std::vector<SymExprPtr>& argu
   return result.size() == 1 ? result[0] : make_call(name, std::move(result));
 }
 
-// A call that is no polynomial: its arguments made canonical, folded when they are all numbers.
-Outcome opaque(const SymExpr& call, Function function) {
-  std::vector<SymExprPtr> arguments;
-  for (const SymExprPtr& argument : call.arguments) arguments.push_back(simplified(argument));
-  if (function == Function::max || function == Function::min) {
-    SymExprPtr result = extremum(call.name, arguments, function == Function::max);
+// One expression in its canonical form, within a number of steps: a step is one term made, or the text of a few parts of an atom.
+class Canonical {
+ public:
+  // Nothing where that takes too many steps or parts.
+  SymExprPtr of(const SymExpr& call) {
+    const Outcome polynomial = polynomial_of_call(call);
+    if (!polynomial || steps_left_ == 0) return nullptr;
+    SymExprPtr result = expression_of(*polynomial);
+    return is_small(*result) ? result : nullptr;
+  }
+
+ private:
+  bool spend(size_t steps) {
+    steps_left_ -= std::min(steps, steps_left_);
+    return steps_left_ > 0;
+  }
+
+  Polynomial atom(SymExprPtr expression) {
+    const std::string text = infix(*expression);
+    spend(text.size() / 16);
+    Monomial monomial{1, {}};
+    monomial.factors.emplace(text, std::pair{std::move(expression), int64_t{1}});
+    Polynomial result;
+    result.emplace(text, std::move(monomial));
+    return result;
+  }
+
+  Outcome product(const Polynomial& a, const Polynomial& b) {
+    Polynomial result;
+    for (const auto& [left_key, left] : a) {
+      for (const auto& [right_key, right] : b) {
+        if (!spend(1 + left.factors.size() + right.factors.size() + left_key.size() / 16)) return std::nullopt;
+        Monomial term = left;
+        if (__builtin_mul_overflow(left.coefficient, right.coefficient, &term.coefficient)) return std::nullopt;
+        for (const auto& [text, factor] : right.factors) {
+          const auto [place, added] = term.factors.emplace(text, factor);
+          if (!added) place->second.second += factor.second;
+        }
+        if (!add_into(result, key_of(term), term)) return std::nullopt;
+      }
+    }
+    return result;
+  }
+
+  std::vector<Outcome> polynomials_of(const std::vector<SymExprPtr>& arguments) {
+    std::vector<Outcome> result;
+    for (const SymExprPtr& argument : arguments) result.push_back(polynomial_of(argument));
+    return result;
+  }
+
+  // A call that is no polynomial: its arguments made canonical, folded when they are all numbers.
+  Outcome opaque(const SymExpr& call, Function function, const std::vector<Outcome>& canonical) {
+    std::vector<SymExprPtr> arguments;
+    for (size_t i = 0; i < canonical.size(); ++i) arguments.push_back(canonical[i] ? expression_of(*canonical[i]) : call.arguments[i]);
+    if (!spend(arguments.size())) return std::nullopt;
+    const bool is_extremum = function == Function::max || function == Function::min;
+    SymExprPtr result =
+        is_extremum ? extremum(call.name, arguments, function == Function::max) : make_call(call.name, std::move(arguments));
     if (result->kind == SymExpr::Kind::integer) return constant(result->integer);
+    const bool numbers =
+        !is_extremum && std::ranges::all_of(result->arguments, [](const SymExprPtr& a) { return a->kind == SymExpr::Kind::integer; });
+    if (numbers && function != Function::true_div)
+      if (const auto value = evaluate(*result, {})) return constant(*value);
     return atom(std::move(result));
   }
-  SymExprPtr result = make_call(call.name, std::move(arguments));
-  const bool numbers = std::ranges::all_of(result->arguments, [](const SymExprPtr& a) { return a->kind == SymExpr::Kind::integer; });
-  if (numbers && function != Function::true_div)
-    if (const auto value = evaluate(*result, {})) return constant(*value);
-  return atom(std::move(result));
-}
 
-Outcome polynomial_of_call(const SymExpr& call) {
-  const Function function = function_of(call);
-  switch (function) {
-    case Function::add:
-    case Function::mul: {
-      Polynomial result = constant(function == Function::add ? 0 : 1);
-      for (const SymExprPtr& argument : call.arguments) {
-        Outcome part = polynomial_of(argument);
-        if (!part) return part;
-        if (function == Function::mul) {
-          Outcome next = product(result, *part);
-          if (!next) return next;
-          result = std::move(*next);
-        } else {
-          for (const auto& [key, monomial] : *part)
-            if (!add_into(result, key, monomial)) return std::nullopt;
-        }
+  Outcome sum_or_product(const SymExpr& call, Function function) {
+    Polynomial result = constant(function == Function::add ? 0 : 1);
+    for (const SymExprPtr& argument : call.arguments) {
+      Outcome part = polynomial_of(argument);
+      if (!part) return part;
+      if (function == Function::mul) {
+        Outcome next = product(result, *part);
+        if (!next) return next;
+        result = std::move(*next);
+      } else {
+        for (const auto& [key, monomial] : *part)
+          if (!spend(1) || !add_into(result, key, monomial)) return std::nullopt;
       }
-      return result;
     }
-    case Function::pow: {
-      const Outcome base = polynomial_of(call.arguments[0]);
-      const Outcome exponent = polynomial_of(call.arguments[1]);
-      const auto count = exponent ? constant_of(*exponent) : std::nullopt;
-      if (!base || !count || *count < 0 || *count > 8) return opaque(call, function);
-      Outcome result = constant(1);
-      for (int64_t i = 0; i < *count && result; ++i) result = product(*result, *base);
-      return result;
-    }
-    case Function::floor_div: {
-      const Outcome dividend = polynomial_of(call.arguments[0]);
-      const Outcome divisor = polynomial_of(call.arguments[1]);
-      const auto value = divisor ? constant_of(*divisor) : std::nullopt;
-      if (dividend && value)
-        if (Outcome exact = exact_quotient(*dividend, *value)) return exact;
-      return opaque(call, function);
-    }
-    case Function::identity: return polynomial_of(call.arguments[0]);
-    default: return opaque(call, function);
+    return result;
   }
-}
 
-Outcome polynomial_of(const SymExprPtr& expression) {
-  switch (expression->kind) {
-    case SymExpr::Kind::integer: return constant(expression->integer);
-    case SymExpr::Kind::call: return polynomial_of_call(*expression);
-    default: return atom(expression);
+  Outcome power(const Outcome& base, const Outcome& exponent) {
+    const auto count = exponent ? constant_of(*exponent) : std::nullopt;
+    if (!base || !count || *count < 0 || *count > 8) return std::nullopt;
+    Outcome result = constant(1);
+    for (int64_t i = 0; i < *count && result; ++i) result = product(*result, *base);
+    return result;
   }
-}
+
+  Outcome polynomial_of_call(const SymExpr& call) {
+    const Function function = function_of(call);
+    if (function == Function::add || function == Function::mul) return sum_or_product(call, function);
+    const std::vector<Outcome> arguments = polynomials_of(call.arguments);
+    if (function == Function::identity) return arguments[0];
+    if (function == Function::pow)
+      if (Outcome result = power(arguments[0], arguments[1])) return result;
+    if (function == Function::floor_div && arguments[0] && arguments[1])
+      if (const auto divisor = constant_of(*arguments[1]))
+        if (Outcome exact = exact_quotient(*arguments[0], *divisor)) return exact;
+    return opaque(call, function, arguments);
+  }
+
+  Outcome polynomial_of(const SymExprPtr& expression) {
+    if (!spend(1)) return std::nullopt;
+    switch (expression->kind) {
+      case SymExpr::Kind::integer: return constant(expression->integer);
+      case SymExpr::Kind::call: return polynomial_of_call(*expression);
+      default: return atom(expression);
+    }
+  }
+
+  size_t steps_left_ = 1 << 13;
+};
 
 }  // namespace
 
 SymExprPtr simplified(const SymExprPtr& expression) {
-  const Outcome polynomial = polynomial_of(expression);
-  return polynomial ? expression_of(*polynomial) : expression;
+  if (expression->kind != SymExpr::Kind::call) return expression;
+  const SymExprPtr canonical = Canonical().of(*expression);
+  return canonical ? canonical : expression;
 }
 
 }  // namespace intaglio::sym
+
+namespace intaglio {
+
+std::string to_string(const SymExpr& expression) {
+  const SymExprPtr canonical = expression.kind == SymExpr::Kind::call ? sym::Canonical().of(expression) : nullptr;
+  return sym::infix(canonical ? *canonical : expression);
+}
+
+}  // namespace intaglio

@@ -123,6 +123,35 @@ TEST(Sym, LimitsDepthAndLength) {
   EXPECT_THROW(parse_sym_expr(std::string(100000, '1')), Error);
 }
 
+// What is asked of a size again and again costs no more than a size is worth.
+TEST(Sym, LimitsPartsAndSteps) {
+  const auto joined = [](size_t terms, const char* separator, const char* term) {
+    std::string text;
+    for (size_t i = 0; i < terms; ++i) text += (i ? separator : "") + std::string(term);
+    return text;
+  };
+  EXPECT_NO_THROW(parse_sym_expr(joined(1000, " + ", "s0")));
+  EXPECT_THROW(parse_sym_expr(joined(3000, " + ", "s0")), Error);
+  EXPECT_THROW(parse_sym_expr(joined(1000, "*", "(s0 + 1)")), Error);
+  EXPECT_EQ(canonical(joined(1000, " + ", "s0")), "1000*s0");
+  // Once for each level it was, in which every level asked twice.
+  std::string nested = "s0";
+  for (int i = 0; i < 60; ++i) nested = "FloorDiv(" + nested + ", 3)";
+  EXPECT_TRUE(canonical(nested).starts_with("s0//3//3"));
+  // Too many steps leave an expression as it is, and its value with it.
+  const std::string product = joined(300, "*", "(s0 - s1)");
+  EXPECT_EQ(canonical(product), product);
+  EXPECT_EQ(value(product, {{"s0", 3}, {"s1", 2}}), 1);
+}
+
+TEST(Sym, ArithmeticEndsWhereTextsEnd) {
+  SymInt size = sized("u0//2", std::nullopt);
+  const auto grow = [&] {
+    for (int i = 0; i < 100; ++i) size = floor_div(size, SymInt(3)) + SymInt(1);
+  };
+  EXPECT_THROW(grow(), Error);
+}
+
 TEST(Sym, Evaluates) {
   const SymBindings at{{"s0", 7}, {"s1", -3}};
   const std::pair<const char*, std::optional<int64_t>> rows[] = {

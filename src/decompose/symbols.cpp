@@ -32,7 +32,10 @@ Values differs(GraphBuilder& b, const Node& n) {
   return {symbol(b, n, "torch.sym_not", ValueKind::sym_bool, {same})};
 }
 void require_condition(const Node& n) {
-  if (n.output()->kind() != ValueKind::sym_bool) refuse(n, "the runtime has no operator for the bits of a size");
+  const Argument& first = operand_at(n, 0);
+  Value* const* value = first.get_if<Value*>();
+  const bool decides = first.is<bool>() || (value && (*value)->kind() == ValueKind::sym_bool);
+  if (!decides || n.output()->kind() != ValueKind::sym_bool) refuse(n, "the runtime has no operator for the bits of a size");
 }
 Values both(GraphBuilder& b, const Node& n) {
   require_condition(n);

@@ -9,6 +9,7 @@
 #include <intaglio/error.h>
 
 #include "decompose/rewrite.h"
+#include "ir/check_arguments.h"
 
 namespace intaglio::edge {
 namespace {
@@ -170,7 +171,42 @@ void check_outputs(const Node& node, const ControlFlow& flow) {
   }
 }
 
+// What an iteration sees of a tensor, or adds to one.
+TensorMeta row_of(const TensorMeta& whole) {
+  return TensorMeta::contiguous(whole.dtype, {whole.sizes.begin() + (whole.sizes.empty() ? 0 : 1), whole.sizes.end()});
+}
+
+// What a body takes is what it is given, what it makes is what comes out.
+void check_flow(const Node& node) {
+  const ControlFlow flow = control_flow_of(node);
+  const std::vector<SymArg> operands = flow.operands();
+  const size_t carried = flow.carried.size(), not_shared = carried + flow.sliced.size();
+  const auto compare = [&](const Value* outside, const Value* inside, bool is_row) {
+    if (!outside || !inside || !outside->is_tensor() || !inside->is_tensor()) return;
+    if (!contradict(is_row ? row_of(outside->meta()) : outside->meta(), inside->meta())) return;
+    throw_bad_input(fmt::format("{}: '{}' is {} outside and '{}' is {} in the body; the file is damaged", describe(node),
+                                escaped(outside->name()), escaped(to_string(outside->meta())), escaped(inside->name()),
+                                escaped(to_string(inside->meta()))));
+  };
+  for (const Graph* body : flow.bodies) {
+    for (size_t i = 0; i < std::min(operands.size(), body->inputs().size()); ++i)
+      compare(tensor_of(operands[i]), body->inputs()[i], i >= carried && i < not_shared);
+    const std::vector<Argument> made = body->outputs();
+    if (flow.kind == ControlFlow::Kind::while_loop && body == flow.bodies.front()) continue;  // its condition
+    for (size_t i = 0; i < std::min(made.size(), node.outputs().size()); ++i) {
+      Value* const* value = made[i].get_if<Value*>();
+      compare(node.output(i), value ? *value : nullptr, flow.is_loop() && i >= carried);
+      if (flow.is_loop() && i < carried) compare(node.output(i), tensor_of(flow.carried[i]), false);
+    }
+  }
+}
+
 }  // namespace
+
+void check_control_flow(const Graph& graph) {
+  for (const Node* node : graph.node_list())
+    if (is_control_flow(*node)) check_flow(*node);
+}
 
 std::vector<SymArg> ControlFlow::operands() const {
   std::vector<SymArg> all = carried;

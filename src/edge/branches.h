@@ -26,6 +26,9 @@ bool is_control_flow(const Node& node);
 // Refuses any other form than PyTorch's.
 ControlFlow control_flow_of(const Node& node);
 
+// A bad-input error where what the file says of a tensor outside and inside a body differs.
+void check_control_flow(const Graph& graph);
+
 // A body while it is lowered as a program of its own, in which shared operands that are constants outside are constants too.
 struct Branch {
   const Node* owner = nullptr;  // where it stands

@@ -46,7 +46,10 @@ struct LoweringStep {
 // From the exported program to functional ATen without sub-graphs.
 constexpr LoweringStep normalizing[] = {
     {"check_metadata", "the file's claims about its tensors are checked before anything relies on them",
-     [](ExportedProgram& program) { check_metadata(program.graph()); }},
+     [](ExportedProgram& program) {
+       check_metadata(program.graph());
+       check_control_flow(program.graph());
+     }},
     {"remove_unused_constants", "a quantized program still carries its float weights",
      [](ExportedProgram& program) { program.remove_unused_constants(); }},
     {"erase_asserts", "they would keep values alive", erase_asserts},

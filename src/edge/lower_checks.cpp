@@ -1,6 +1,8 @@
 #include "edge/lower_checks.h"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -47,6 +49,41 @@ const pte::RuntimeKernel* called_by(const Node& node) {
   return primitive.empty() ? kernel_of(node) : pte::find_runtime_kernel(primitive);
 }
 
+// Kernels that refuse a number which the type of their result does not hold.
+constexpr std::string_view converts_numbers[] = {"hardtanh",        "clamp",      "full", "full_like", "fill", "masked_fill",
+                                                 "constant_pad_nd", "leaky_relu", "elu",  "add",       "sub",  "scalar_tensor"};
+
+struct Extent {
+  DType dtype;
+  double smallest, largest;
+};
+constexpr double bfloat16_largest = 0x1.FEp127, float16_largest = 65504, float32_largest = std::numeric_limits<float>::max();
+constexpr Extent extents[] = {
+    {DType::uint8, 0, 255},
+    {DType::int8, -128, 127},
+    {DType::int16, -32768, 32767},
+    {DType::int32, -0x1p31, 0x1p31 - 1},
+    {DType::float16, -float16_largest, float16_largest},
+    {DType::bfloat16, -bfloat16_largest, bfloat16_largest},
+    {DType::float32, -float32_largest, float32_largest},
+};
+bool holds(DType dtype, double number) {
+  const auto extent = std::ranges::find(extents, dtype, &Extent::dtype);
+  return !std::isfinite(number) || extent == std::end(extents) || (number >= extent->smallest && number <= extent->largest);
+}
+
+void check_numbers(const Node& node, Findings& findings) {
+  if (std::ranges::find(converts_numbers, node.op().base()) == std::end(converts_numbers)) return;
+  if (node.outputs().empty() || !node.output()->is_tensor()) return;
+  for (const NamedArgument& argument : node.arguments()) {
+    const ArgSchema* formal = node.op().schema() ? node.op().schema()->find(argument.name) : nullptr;
+    const bool is_number = argument.value.is<double>() || argument.value.is<int64_t>();
+    if (!formal || formal->type != ArgType::scalar || !is_number || holds(node.output()->dtype(), node.number(argument.name))) continue;
+    findings.refused.push_back(fmt::format("{} has {} for '{}', which {} does not hold", describe(node), to_string(argument.value),
+                                           argument.name, name(node.output()->dtype())));
+  }
+}
+
 void check_node(const Node& node, Findings& findings);
 
 void check_graph(const Graph& graph, Findings& findings) {
@@ -58,7 +95,10 @@ void check_node(const Node& node, Findings& findings) {
     if (const auto* subgraph = argument.value.get_if<std::shared_ptr<Subgraph>>()) check_graph(*(*subgraph)->graph, findings);
   if (const pte::RuntimeKernel* called = called_by(node); called != nullptr && called->since > findings.runtime)
     findings.newer.push_back(fmt::format("{} needs {} for {}", describe(node), name(called->since), called->key));
+  if (const auto primitive = pte::primitive_for_symbolic_op(node.op().name()); !primitive.empty())
+    if (pte::inputs_of(*pte::find_runtime_kernel(primitive)).size() != node.arguments().size()) findings.missing.push_back(describe(node));
   if (is_delegate_call(node) || is_erased(node) || is_symbolic_op(node) || is_control_flow(node)) return;
+  check_numbers(node, findings);
   if (node.is("aten.view_as_complex_copy.default")) return;  // the emitter reads the same bytes as another type
   const pte::RuntimeKernel* kernel = kernel_of(node);
   if (kernel == nullptr) {
@@ -115,7 +155,7 @@ void check_kernels(const ExportedProgram& program, RuntimeVersion runtime) {
     throw_unsupported(fmt::format("ExecuTorch {} has no kernel for {} operator call{}: {}; ask for a newer runtime, or change the model",
                                   name(runtime), findings.newer.size(), findings.newer.size() == 1 ? "" : "s", listed(findings.newer)));
   if (!findings.refused.empty())
-    throw_unsupported(fmt::format("the ExecuTorch runtime's kernels do not take these types: {}", listed(findings.refused)));
+    throw_unsupported(fmt::format("the ExecuTorch runtime's kernels do not take these operands: {}", listed(findings.refused)));
 }
 
 }  // namespace intaglio::edge

@@ -8,6 +8,7 @@
 
 #include <intaglio/error.h>
 
+#include "ir/check_arguments.h"
 #include "ir/infer_rules.h"
 
 namespace intaglio {
@@ -111,23 +112,44 @@ bool all_operands_have_metadata(const Node& node) {
   return true;
 }
 
-bool contradict(const TensorMeta& claimed, const TensorMeta& inferred) {
-  if (claimed.dtype != inferred.dtype || claimed.sizes.size() != inferred.sizes.size()) return true;
-  for (size_t i = 0; i < claimed.sizes.size(); ++i) {
-    const auto a = claimed.sizes[i].hint(), b = inferred.sizes[i].hint();
-    if (a && b && *a != *b) return true;
+bool contradict(const SymInt& claimed, const SymInt& inferred) {
+  const auto a = claimed.hint(), b = inferred.hint();
+  return a && b && *a != *b;
+}
+
+// Errors of arithmetic on sizes say nothing of the node.
+template <typename Work>
+auto at_node(const Node& node, const Work& work) {
+  try {
+    return work();
+  } catch (const Error& error) {
+    const std::string place = describe(node);
+    throw std::string_view(error.what()).starts_with(place) ? error : error.with_context(place);
   }
-  return false;
+}
+
+void check_symbol(const Node& node) {
+  if (node.outputs().size() != 1 || node.output()->is_tensor()) return;
+  const auto inferred = at_node(node, [&] { return infer_symbol(node); });
+  const std::optional<SymInt>& claimed = node.output()->sym;
+  if (inferred && claimed && contradict(*claimed, *inferred))
+    throw_bad_input(fmt::format("{}: the file says '{}' is {}, but its operands make it {}; the file is damaged", describe(node),
+                                escaped(node.output()->name()), *claimed->hint(), *inferred->hint()));
 }
 
 }  // namespace
 }  // namespace infer
 
+bool contradict(const TensorMeta& claimed, const TensorMeta& inferred) {
+  return claimed.dtype != inferred.dtype ||
+         !std::ranges::equal(claimed.sizes, inferred.sizes, [](const SymInt& a, const SymInt& b) { return !infer::contradict(a, b); });
+}
+
 std::optional<std::vector<TensorMeta>> infer_outputs(const Node& node) {
   const infer::Function rule = infer::find_rule(node.op());
   if (!rule || !infer::all_operands_have_metadata(node)) return std::nullopt;
   infer::Inference inference(node);
-  rule(inference);
+  infer::at_node(node, [&] { rule(inference); });
   if (!inference.known) return std::nullopt;
   return std::move(inference.outputs);
 }
@@ -159,6 +181,7 @@ void refresh_metadata(Graph& graph) {
 
 void check_metadata(const Graph& graph) {
   for (const Node* node : graph.node_list()) {
+    infer::check_symbol(*node);
     auto inferred = infer_outputs(*node);
     if (!inferred) continue;
     if (inferred->size() != node->outputs().size())
@@ -166,9 +189,9 @@ void check_metadata(const Graph& graph) {
           fmt::format("{}: the file lists {} results where the op gives {}", describe(*node), node->outputs().size(), inferred->size()));
     for (size_t i = 0; i < inferred->size(); ++i) {
       const Value* output = node->output(i);
-      if (!output->is_tensor() || !infer::contradict(output->meta(), (*inferred)[i])) continue;
+      if (!output->is_tensor() || !contradict(output->meta(), (*inferred)[i])) continue;
       throw_bad_input(fmt::format("{}: the file says '{}' is {}, but its operands make it {}; the file is damaged", describe(*node),
-                                  escaped(output->name()), to_string(output->meta()), to_string((*inferred)[i])));
+                                  escaped(output->name()), escaped(to_string(output->meta())), escaped(to_string((*inferred)[i]))));
     }
   }
 }

@@ -1,4 +1,5 @@
 // Normalization, padding, resampling.
+#include <algorithm>
 #include <cmath>
 
 #include <fmt/format.h>
@@ -16,29 +17,81 @@ DType statistics_dtype(const Inference& in) {
   return dtype == DType::float16 || dtype == DType::bfloat16 ? DType::float32 : dtype;
 }
 
-void batch_norm_inference(Inference& in) {
+// A weight, bias or statistic: one number for each of `sizes`.
+void require_sizes(Inference& in, std::string_view argument, std::span<const SymInt> sizes) {
+  const Value* value = in.node.optional_tensor(argument);
+  if (!value) return;
+  const bool fits = std::ranges::equal(value->sizes(), sizes, [](const SymInt& a, const SymInt& b) { return !surely_differ(a, b); });
+  in.require(fits, fmt::format("'{}' does not fit what is normalized", argument));
+}
+
+void require_channels(Inference& in, std::initializer_list<std::string_view> arguments) {
+  const SymSizes& input = in.sizes("input");
+  in.require(input.size() >= 2, "the input has no channel dimension");
+  for (const std::string_view argument : arguments) require_sizes(in, argument, std::span(input).subspan(1, 1));
+}
+void batch_norm(Inference& in) {
+  require_channels(in, {"weight", "bias", "running_mean", "running_var"});
   input_like(in);
-  in.require(in.sizes("input").size() >= 2, "the input has no channel dimension");
+}
+
+void batch_norm_inference(Inference& in) {
+  batch_norm(in);
   for (int i = 0; i < 2; ++i) in.result(statistics_dtype(in), {0});
 }
 void batch_norm_no_stats(Inference& in) {
+  require_channels(in, {"weight", "bias"});
   input_like(in);
-  in.require(in.sizes("input").size() >= 2, "the input has no channel dimension");
   for (int i = 0; i < 2; ++i) in.result(statistics_dtype(in), {in.sizes("input")[1]});
 }
 
+void require_groups(Inference& in, std::string_view argument) {
+  require_channels(in, {"weight", "bias"});
+  const int64_t groups = in.node.integer(argument);
+  const SymInt& channels = in.sizes("input")[1];
+  in.require(groups > 0 && (!channels.is_static() || channels.value() % groups == 0), "the channels do not divide into the groups");
+}
+void group_norm(Inference& in) {
+  require_groups(in, "num_groups");
+  input_like(in);
+}
+
+// The dimensions that are normalized are the input's last.
+size_t normalized_dims(Inference& in, std::initializer_list<std::string_view> arguments) {
+  const SymSizes& input = in.sizes("input");
+  const SymSizes normalized = in.symbols("normalized_shape");
+  if (!in.known) return 0;
+  in.require(!normalized.empty() && normalized.size() <= input.size(), "normalized_shape has no dimension, or more than the input");
+  const std::span<const SymInt> last = std::span(input).last(normalized.size());
+  in.require(std::ranges::equal(last, normalized, [](const SymInt& a, const SymInt& b) { return !surely_differ(a, b); }),
+             "normalized_shape is not the input's last sizes");
+  for (const std::string_view argument : arguments) require_sizes(in, argument, last);
+  return normalized.size();
+}
+void layer_norm(Inference& in) {
+  normalized_dims(in, {"weight", "bias"});
+  input_like(in);
+}
+void rms_norm(Inference& in) {
+  normalized_dims(in, {"weight"});
+  input_like(in);
+}
 void native_layer_norm(Inference& in) {
   const SymSizes& input = in.sizes("input");
-  const size_t normalized = in.symbols("normalized_shape").size();
-  in.require(normalized <= input.size(), "normalized_shape is longer than the input");
+  const size_t normalized = normalized_dims(in, {"weight", "bias"});
   SymSizes sizes = input;
   for (size_t i = input.size() - normalized; i < input.size(); ++i) sizes[i] = 1;
   input_like(in);
   for (int i = 0; i < 2; ++i) in.result(in.operand("input").dtype == DType::float64 ? DType::float64 : DType::float32, sizes);
 }
 void native_group_norm(Inference& in) {
-  const auto batch = in.symbol("N");
-  if (!batch) return in.unknown();
+  const auto batch = in.symbol("N"), channels = in.symbol("C"), rest = in.symbol("HxW");
+  if (!batch || !channels || !rest) return in.unknown();
+  require_groups(in, "group");
+  const SymSizes& input = in.sizes("input");
+  in.require(!surely_differ(input[0], *batch) && !surely_differ(input[1], *channels) &&
+                 !surely_differ(size_product(std::span(input).subspan(2)), *rest),
+             "N, C and HxW are not the input's sizes");
   input_like(in);
   for (int i = 0; i < 2; ++i) in.result(in.operand("input").dtype, {*batch, in.node.integer("group")});
 }
@@ -122,11 +175,11 @@ void im2col(Inference& in) {
 }
 
 constexpr Rule neural_table[] = {
-    {"aten.batch_norm.default", input_like},
-    {"aten.instance_norm.default", input_like},
-    {"aten.layer_norm.default", input_like},
-    {"aten.group_norm.default", input_like},
-    {"aten.rms_norm.default", input_like},
+    {"aten.batch_norm.default", batch_norm},
+    {"aten.instance_norm.default", batch_norm},
+    {"aten.layer_norm.default", layer_norm},
+    {"aten.group_norm.default", group_norm},
+    {"aten.rms_norm.default", rms_norm},
     {"aten._native_batch_norm_legit_no_training.default", batch_norm_inference},
     {"aten._native_batch_norm_legit.no_stats", batch_norm_no_stats},
     {"aten.native_layer_norm.default", native_layer_norm},

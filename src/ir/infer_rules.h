@@ -58,6 +58,10 @@ std::span<const Rule> matrix_rules();
 std::span<const Rule> convolution_rules();
 std::span<const Rule> neural_rules();
 
+// The number that a symbolic result of the node is in the exported call, or its expression; nullopt where neither is known. A bad-input
+// error for a dimension that the tensor does not have and for a division by zero.
+std::optional<SymInt> infer_symbol(const Node& node);
+
 // What the argument `dtype` says, if the schema has one and it is written.
 DType written_dtype(const Inference& in, DType otherwise);
 // True when both are static and differ: symbolic sizes are taken on trust.

@@ -8,6 +8,7 @@
 
 #include "base/mapped_file.h"
 #include "pt2/archive.h"
+#include "pt2/check_symbols.h"
 #include "pt2/guards.h"
 #include "pt2/read_graph.h"
 #include "pt2/read_state.h"
@@ -165,6 +166,7 @@ void read_model(Archive& archive, ExportedProgram& program) {
     read_graph(module.at("graph"), names, expressions, program.graph());
     within("signature", [&] { read_signature(signature, program); });
     read_ranges(root, program);
+    within("graph", [&] { check_symbols(program); });
     read_calling_convention(module, program);
     read_carried(root, module, program);
   });

@@ -429,7 +429,7 @@ TEST(Load, ReadsEveryKindOfArgument) {
       {R"("as_string_to_argument": {"k": {"as_int": 1}, "t": {"as_tensor": {"name": "x"}}})", ""},
   };
   for (const auto& [text, printed] : rows) {
-    const ExportedProgram program = load(small_archive(replaced(model_json, R"("as_float": 1.5)", text)));
+    const ExportedProgram program = load(small_archive(test::with_argument(text)));
     verify(program);
     const Argument& argument = *program.graph().find_value("add_")->producer()->find("other");
     if (*printed != 0) { EXPECT_EQ(to_string(argument), printed) << text; }
@@ -438,7 +438,7 @@ TEST(Load, ReadsEveryKindOfArgument) {
                            R"("as_scalar_type": 99)", R"("as_memory_format": 9)", R"("as_optional_tensors": [{"name": "x"}])",
                            R"("as_int": "1")", R"("as_string": 1)", R"("as_sym_int": {})", R"("as_graph": {"name": "g", "graph": {}})",
                            R"("as_sym_ints": [{"as_name": "zz"}])", R"("as_int": 9223372036854775808)"})
-    EXPECT_THROW(load(small_archive(replaced(model_json, R"("as_float": 1.5)", text))), Error) << text;
+    EXPECT_THROW(load(small_archive(test::with_argument(text))), Error) << text;
 }
 
 TEST(Load, DeepSubgraphsAreLimited) {

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <intaglio/error.h>
 
+#include "ir/check_arguments.h"
 #include "pt2/read_argument.h"
 
 namespace intaglio::pt2 {
@@ -208,19 +209,10 @@ class GraphReader {
     if (twice != names.end()) throw_bad_input(fmt::format("argument '{}' is given twice", escaped(*twice, 60)));
   }
 
-  static void check_schema(Op op, const std::vector<NamedArgument>& arguments, const Results& results) {
-    check_distinct(arguments);
-    const OpSchema* schema = op.schema();
-    if (schema == nullptr) return;
-    for (const NamedArgument& argument : arguments)
-      if (schema->find(argument.name) == nullptr)
-        throw_bad_input(fmt::format("the operator has no argument '{}'", escaped(argument.name, 60)));
-    for (const ArgSchema& formal : schema->arguments) {
-      const bool given = std::ranges::any_of(arguments, [&](const NamedArgument& a) { return a.name == formal.name; });
-      if (!given && !formal.default_text) throw_bad_input(fmt::format("the required argument '{}' is missing", formal.name));
-    }
-    if (results.groups.size() != schema->returns.size())
-      throw_bad_input(fmt::format("the operator returns {} results, {} are named", schema->returns.size(), results.groups.size()));
+  static ResultKinds kinds_of(const Results& results) {
+    ResultKinds kinds{{}, results.groups};
+    for (const OutputSpecification& value : results.values) kinds.values.push_back(value.kind);
+    return kinds;
   }
 
   void read_node(const json::Value& source) {
@@ -228,7 +220,8 @@ class GraphReader {
     std::vector<NamedArgument> arguments = read_arguments(source);
     Results results;
     for (const json::Value output : source.at("outputs").array("outputs")) read_result(output, results);
-    check_schema(op, arguments, results);
+    check_distinct(arguments);
+    check_arguments(op, arguments, kinds_of(results));
     check_distinct_results(results);
 
     std::string name;

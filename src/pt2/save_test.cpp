@@ -110,7 +110,7 @@ TEST_F(Save, EveryKindOfArgumentIsWrittenBack) {
       R"("as_sym_bools": [{"as_bool": true}])",
   };
   for (const char* argument : arguments) {
-    const ExportedProgram program = load(small_archive(replaced(model_json, R"("as_float": 1.5)", argument)));
+    const ExportedProgram program = load(small_archive(test::with_argument(argument)));
     save_exported_program(program, path("one.pt2"));
     EXPECT_NE(entry(path("one.pt2"), "one/models/model.json")
                   .find(std::string("{\"name\": \"other\", \"arg\": {") + argument + "}, \"kind\": 1}"),

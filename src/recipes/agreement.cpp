@@ -78,8 +78,7 @@ class Comparison {
       // Numbers drawn at random may be none that the model can be given, a divisor of 0 for example.
       const std::string why = without_path(error.what(), file);
       if (is_random_ && is_loaded_) return skip("random inputs do not suit it: " + why);
-      result_.breach = fmt::format("the file does not run on {}: {}", result_.inputs, why);
-      return;
+      throw_unsupported(fmt::format("nothing is written, since the file does not run on {}: {}", result_.inputs, why));
     }
     compare_all();
   }

@@ -1,9 +1,11 @@
 #include <algorithm>
+#include <type_traits>
 
 #include <fmt/format.h>
 #include <intaglio/error.h>
 #include <intaglio/recipes.h>
 
+#include "ir/infer.h"
 #include "pt2e/uncalibrated.h"
 #include "qdq/op_table.h"
 #include "recipes/breaches.h"
@@ -23,6 +25,7 @@ class Flow {
   FlowResult run() && {
     if (recipe_.steps.empty()) return std::move(result_);
     const std::string source = result_.program.source;
+    within_file([&] { check_metadata(result_.program.graph()); });
     for (const RecipeStep& step : recipe_.steps) std::visit(*this, step);
     for (const Node* node : result_.program.graph().node_list()) result_.quantized_tensors += qdq::is_dequantize(*node);
     if (result_.quantized_tensors == 0)
@@ -51,15 +54,22 @@ class Flow {
 
  private:
   // What a program is refused for is its own fault: errors name its file.
-  PreparedProgram prepare(const Pt2eStep& step) {
+  template <typename Work>
+  std::invoke_result_t<Work> within_file(const Work& work) {
     const std::string source = result_.program.source;
     try {
-      return prepare_pt2e(std::move(result_.program), *step.quantizer,
-                          {.compat = step.compat, .threads = options_.threads, .warn = breaches_.sink()});
+      return work();
     } catch (const Error& error) {
       if (source.empty()) throw;
       throw error.with_context(escaped(source));
     }
+  }
+
+  PreparedProgram prepare(const Pt2eStep& step) {
+    return within_file([&] {
+      return prepare_pt2e(std::move(result_.program), *step.quantizer,
+                          {.compat = step.compat, .threads = options_.threads, .warn = breaches_.sink()});
+    });
   }
 
   void done(std::string_view step) const {

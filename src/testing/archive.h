@@ -93,4 +93,9 @@ inline std::string replaced(std::string text, std::string_view from, std::string
   return text.replace(at, from.size(), to);
 }
 
+// The model with an argument of any kind, of an operator that nothing is known of.
+inline std::string with_argument(const std::string& text) {
+  return replaced(replaced(model_json, "torch.ops.aten.add_.Tensor", "torch.ops.my.op.default"), R"("as_float": 1.5)", text);
+}
+
 }  // namespace intaglio::test

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <limits>
 
 #include "backends/common/constraints.h"
 #include "backends/xnnpack/payload/payload.h"
@@ -17,14 +16,11 @@ bool is_no_computed_scalar(const ExportedProgram&, const TensorMeta& tensor, boo
 bool has_upper_bounds(const ExportedProgram& program, const TensorMeta& tensor, bool) {
   return std::ranges::all_of(tensor.sizes, [&](const SymInt& size) { return common::upper_bound(program, size).has_value(); });
 }
-// The runtime's sizes are int32.
 bool has_small_sizes(const ExportedProgram& program, const TensorMeta& tensor, bool) {
-  return std::ranges::all_of(tensor.sizes, [&](const SymInt& size) {
-    return common::upper_bound(program, size).value_or(0) <= std::numeric_limits<int32_t>::max();
-  });
+  return std::ranges::all_of(tensor.sizes, [&](const SymInt& size) { return common::upper_bound(program, size).value_or(0) <= max_size; });
 }
-bool has_elements(const ExportedProgram&, const TensorMeta& tensor, bool) {
-  return std::ranges::none_of(tensor.sizes, [](const SymInt& size) { return size.is_static() && size.value() == 0; });
+bool has_elements(const ExportedProgram& program, const TensorMeta& tensor, bool) {
+  return std::ranges::all_of(tensor.sizes, [&](const SymInt& size) { return common::upper_bound(program, size).value_or(1) >= 1; });
 }
 
 constexpr Limit rows[] = {

@@ -280,9 +280,11 @@ class Emitter {
 
   void emit_symbolic(const Node& node) {
     const Value& result = *node.output();
-    if (node.is("aten.sym_size.int"))
+    if (node.is("aten.sym_size.int")) {
+      const int64_t dim = node.integer("dim"), rank = node.tensor("self")->meta().rank();
       return call_symbolic(pte::find_runtime_kernel("aten::sym_size.int"),
-                           {id_of(node.tensor("self")), builder_.integer(node.integer("dim"))}, result);
+                           {id_of(node.tensor("self")), builder_.integer(dim < 0 ? dim + rank : dim)}, result);
+    }
     if (node.is("aten.sym_numel.default"))
       return call_symbolic(pte::find_runtime_kernel("aten::sym_numel"), {id_of(node.tensor("self"))}, result);
     if (node.is("aten._local_scalar_dense.default") || node.is("aten.item.default"))

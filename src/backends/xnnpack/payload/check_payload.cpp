@@ -78,7 +78,7 @@ class Checker {
   static void check_value(const PayloadValue& value) {
     if (value.dims.size() > max_rank) fail(value, fmt::format("rank {} is above {}", value.dims.size(), max_rank));
     for (const int64_t dim : value.dims)
-      if (dim < 1 || dim > std::numeric_limits<uint32_t>::max()) fail(value, fmt::format("size {} is out of range", dim));
+      if (dim < 1 || dim > max_size) fail(value, fmt::format("size {} is out of range", dim));
     if (value.is_constant() && !value.data.defined()) fail(value, "a constant without data");
     switch (value.type) {
       case DataType::fp32:

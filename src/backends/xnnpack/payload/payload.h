@@ -74,6 +74,7 @@ enum class ImageLayout : uint8_t { nchw, nhwc };
 using ValueId = uint32_t;
 inline constexpr ValueId invalid_id = std::numeric_limits<uint32_t>::max();
 inline constexpr int max_rank = 6;
+inline constexpr int64_t max_size = std::numeric_limits<int32_t>::max();  // of a dimension: the runtime's sizes are int32
 inline constexpr uint32_t max_externals = 4096;
 
 struct PayloadValue {
