@@ -43,6 +43,7 @@ extern const std::span<const Constraint> unsqueeze;
 extern const std::span<const Constraint> slice;
 extern const std::span<const Constraint> cat;
 extern const std::span<const Constraint> pad;
+extern const std::span<const Constraint> border_pad;
 extern const std::span<const Constraint> copy;
 extern const std::span<const Constraint> batch_norm;
 

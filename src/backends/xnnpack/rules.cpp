@@ -86,10 +86,16 @@ const std::vector<OpRule>& rules() {
       {"aten.where.self", Int8::none, A::none, B::op, c::where, lower::where},
       {"aten.cat.default", Int8::moves, A::none, B::nothing, c::cat, lower::cat},
       {"aten.constant_pad_nd.default", Int8::moves, A::none, B::int8, c::pad, lower::pad, StaticConstantPad},
-      {"aten.clone.default", Int8::moves, A::none, B::nothing, c::copy, lower::identity, none, true},
-      {"aten.alias_copy.default", Int8::moves, A::none, B::op, c::copy, lower::identity, none, true},
-      {"dim_order_ops._clone_dim_order.default", Int8::moves, A::none, B::nothing, c::copy, lower::identity, none, true},
-      {"dim_order_ops._to_dim_order_copy.default", Int8::moves, A::none, B::nothing, c::copy, lower::identity, none, true},
+      {"aten.reflection_pad1d.default", Int8::moves, A::none, B::op, c::border_pad, lower::reflection_pad},
+      {"aten.reflection_pad2d.default", Int8::moves, A::none, B::op, c::border_pad, lower::reflection_pad},
+      {"aten.reflection_pad3d.default", Int8::moves, A::none, B::op, c::border_pad, lower::reflection_pad},
+      {"aten.replication_pad1d.default", Int8::moves, A::none, B::op, c::border_pad, lower::replication_pad},
+      {"aten.replication_pad2d.default", Int8::moves, A::none, B::op, c::border_pad, lower::replication_pad},
+      {"aten.replication_pad3d.default", Int8::moves, A::none, B::op, c::border_pad, lower::replication_pad},
+      {"aten.clone.default", Int8::moves, A::none, B::nothing, c::copy, lower::copy, none, true},
+      {"aten.alias_copy.default", Int8::moves, A::none, B::op, c::copy, lower::copy, none, true},
+      {"dim_order_ops._clone_dim_order.default", Int8::moves, A::none, B::nothing, c::copy, lower::copy, none, true},
+      {"dim_order_ops._to_dim_order_copy.default", Int8::moves, A::none, B::nothing, c::copy, lower::copy, none, true},
   };
   return table;
 }

@@ -1,0 +1,47 @@
+// Borders made of the image itself: slices of it, joined around it.
+#include "backends/xnnpack/lower/pieces.h"
+
+namespace intaglio::xnnpack::lower {
+namespace {
+
+// Which element of `size` stands at a place in front of the first or behind the last.
+using Source = int64_t (*)(int64_t place, int64_t size);
+int64_t mirrored(int64_t place, int64_t size) { return place < 0 ? -place : 2 * (size - 1) - place; }
+int64_t nearest(int64_t place, int64_t size) { return place < 0 ? 0 : size - 1; }
+
+void pad_borders(Lowering& lowering, const Node& node, Source source) {
+  ValueId image = lowering.operand("self");
+  const size_t rank = lowering.value(image).dims.size();
+  const std::vector<int64_t> pads = node.integers("padding");  // from the last dimension on: before, after
+  size_t left = 0;                                              // dimensions to pad
+  for (size_t i = 0; i < pads.size(); i += 2) left += pads[i] + pads[i + 1] > 0;
+  if (left == 0) lowering.alias(image);
+  for (size_t i = pads.size(); i > 0; i -= 2) {
+    const int64_t before = pads[i - 2], after = pads[i - 1];
+    if (before + after == 0) continue;
+    const size_t dim = rank - i / 2;
+    const int64_t size = lowering.value(image).dims[dim];
+    // What is small is joined first, so that the image is copied once for each dimension.
+    const auto border = [&](int64_t first, int64_t count) {
+      std::vector<ValueId> parts;
+      for (int64_t place = first; place < first + count; ++place) {
+        const int64_t from = source(place, size);
+        const bool repeats = !parts.empty() && from == source(place - 1, size);
+        parts.push_back(repeats ? parts.back() : piece(lowering, image, dim, from, 1));
+      }
+      return joined(lowering, std::move(parts), dim);
+    };
+    std::vector<ValueId> parts;
+    if (before > 0) parts.push_back(border(-before, before));
+    parts.push_back(image);
+    if (after > 0) parts.push_back(border(size, after));
+    image = joined(lowering, std::move(parts), dim, --left == 0);
+  }
+}
+
+}  // namespace
+
+void reflection_pad(Lowering& lowering, const Node& node, NodeKind) { pad_borders(lowering, node, mirrored); }
+void replication_pad(Lowering& lowering, const Node& node, NodeKind) { pad_borders(lowering, node, nearest); }
+
+}  // namespace intaglio::xnnpack::lower
