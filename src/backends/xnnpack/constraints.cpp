@@ -120,10 +120,19 @@ bool window_above_one(Context c) {
   const auto kernel = window(c);
   return c.features.more_ops || (kernel.size() == 2 && kernel[0] * kernel[1] > 1);
 }
-bool reads_every_element(Context c) {
-  const auto kernel = window(c), step = stride(c);
+// A window of 1x1 with a stride is a slice with steps.
+bool sees_all_or_is_static(Context c) {
   const auto is_one = [](int64_t size) { return size == 1; };
-  return !(std::ranges::all_of(kernel, is_one) && !std::ranges::all_of(step, is_one)) || static_images(c);
+  return !std::ranges::all_of(window(c), is_one) || std::ranges::all_of(stride(c), is_one) || static_images(c);
+}
+bool equal_batches(Context c) {
+  const auto &left = c.node.tensor("self")->sizes(), &right = c.node.tensor("other")->sizes();
+  return left.size() > 2 && left.size() == right.size() && std::equal(left.begin(), left.end() - 2, right.begin());
+}
+// Other products are made of matrices in one batch, between reshapes.
+bool many_symbols(Context c) {
+  const auto several = [](const Value* value) { return symbolic_count(value->sizes()) > 1; };
+  return several(c.node.output()) || std::ranges::any_of(c.node.inputs(), several);
 }
 bool floor_mode(Context c) { return !c.node.boolean("ceil_mode"); }
 bool padding_not_counted(Context c) {
@@ -308,6 +317,9 @@ constexpr Constraint addmm_rows[] = {
     {"alpha and beta are 1", unit_factors},
 };
 constexpr Constraint bmm_rows[] = {{"both operands are computed at run time", runtime_operands}};
+constexpr Constraint matmul_rows[] = {{"both operands are computed at run time", runtime_operands},
+                                      {"equally many matrices on both sides", equal_batches},
+                                      {"more sizes are symbolic than a reshape can infer", many_symbols}};
 constexpr Constraint alpha_rows[] = {{"alpha is finite", alpha_fits}};
 constexpr Constraint unit_alpha_rows[] = {{"alpha is 1", unit_alpha}};
 constexpr Constraint clamp_rows[] = {{"the lower bound is below the upper", clamp_range}};
@@ -325,7 +337,7 @@ constexpr Constraint prelu_rows[] = {{"images with a constant weight per channel
 constexpr Constraint avg_pool_rows[] = {
     {"images, alone or in a batch", pools_images},
     {"a window above 1x1", window_above_one},
-    {"windows of 1x1 with a stride: static sizes, but for the batch", reads_every_element},
+    {"windows of 1x1 with a stride: static sizes, but for the batch", sees_all_or_is_static},
     {"ceil_mode is off", ceil_is_known},
     {"ceil_mode needs static sizes, but for the batch", ceil_is_static},
     {"padding is not counted", padding_not_counted},
@@ -375,6 +387,7 @@ const std::span<const Constraint> convolution = convolution_rows;
 const std::span<const Constraint> linear = linear_rows;
 const std::span<const Constraint> addmm = addmm_rows;
 const std::span<const Constraint> bmm = bmm_rows;
+const std::span<const Constraint> matmul = matmul_rows;
 const std::span<const Constraint> finite_alpha = alpha_rows;
 const std::span<const Constraint> clamp = clamp_rows;
 const std::span<const Constraint> softmax = softmax_rows;

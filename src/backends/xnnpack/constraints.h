@@ -15,6 +15,7 @@ extern const std::span<const Constraint> convolution;
 extern const std::span<const Constraint> linear;
 extern const std::span<const Constraint> addmm;
 extern const std::span<const Constraint> bmm;
+extern const std::span<const Constraint> matmul;
 extern const std::span<const Constraint> finite_alpha;
 extern const std::span<const Constraint> clamp;
 extern const std::span<const Constraint> softmax;

@@ -24,6 +24,7 @@ const std::vector<OpRule>& rules() {
       {"aten.addmm.default", Int8::gemm, A::relu_and_hardtanh, B::nothing, c::addmm, lower::linear, FullyConnected},
       {"aten.mm.default", Int8::gemm, A::relu_and_hardtanh, B::nothing, c::linear, lower::linear, FullyConnected},
       {"aten.bmm.default", Int8::none, A::none, B::nothing, c::bmm, lower::bmm, BatchMatrixMultiply},
+      {"aten.matmul.default", Int8::none, A::none, B::op, c::matmul, lower::matmul, BatchMatrixMultiply},
 
       {"aten.add.Tensor", Int8::compute, A::relu, B::nothing, c::finite_alpha, lower::add_or_subtract, Add, false, c::one_alpha},
       {"aten.sub.Tensor", Int8::compute, A::beyond, B::nothing, c::finite_alpha, lower::add_or_subtract, Subtract, false, c::one_alpha},

@@ -108,6 +108,7 @@ void batch_norm(Lowering&, const Node&, NodeKind);
 void convolution(Lowering&, const Node&, NodeKind);
 void linear(Lowering&, const Node&, NodeKind);
 void bmm(Lowering&, const Node&, NodeKind);
+void matmul(Lowering&, const Node&, NodeKind);
 void avg_pool(Lowering&, const Node&, NodeKind);
 void max_pool(Lowering&, const Node&, NodeKind);
 void mean(Lowering&, const Node&, NodeKind);
