@@ -95,7 +95,7 @@ Guarded guarded(GraphBuilder& b, Value* mask, int64_t dim, DType dtype) {
   Value* passes = is_boolean ? mask : b("aten.logical_not.default", b("aten.eq.Scalar", mask, minus_infinity));
   Value* alive = b("aten.any.dim", passes, dim, true);
   Value* dead = b("aten.logical_not.default", alive);
-  Value* nothing = b.number(0, dtype);
+  Value* nothing = b.number(0, is_boolean ? dtype : mask->dtype());
   Value* bias = is_boolean
                     ? b("aten.where.self", b("aten.logical_or.default", mask, dead), nothing, b.number(minus_infinity, dtype))
                     : b("aten.where.self", dead, nothing, mask);

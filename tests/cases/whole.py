@@ -93,8 +93,10 @@ def padded(mode):
     return nn.Sequential(nn.Conv2d(3, 8, 5, padding=2, padding_mode=mode), nn.ReLU(), nn.Conv2d(8, 4, 3, padding=1, padding_mode=mode))
 
 
-def batches(dim):
-    return ({dim: torch.export.Dim("batch", min=1, max=4)},)
+def batches(*sizes):
+    """Images in batches of several sizes, and how they are exported."""
+    draw = lambda generator: (torch.randn(int(torch.randint(2, 5, (), generator=generator)), *sizes, generator=generator),)
+    return {"draw": draw, "shapes": ({0: torch.export.Dim("batch", min=1, max=4)},)}
 
 
 BORDERS = {
@@ -107,7 +109,7 @@ BORDERS = {
     "reflection_volume": Whole(lambda: Volume(nn.ReflectionPad3d((1, 2, 0, 1, 2, 1))), images(1, 2, 4, 5, 6)),
     "replication_volume": Whole(lambda: Volume(nn.ReplicationPad3d(1)), images(2, 4, 5, 6)),
     "no_border": Whole(lambda: Bordered(nn.ReflectionPad2d(0)), images(1, 3, 12, 15)),
-    "reflection_batches": Whole(lambda: Bordered(nn.ReflectionPad2d(2)), images(2, 3, 12, 15), shapes=batches(0)),
+    "reflection_batches": Whole(lambda: Bordered(nn.ReflectionPad2d(2)), **batches(3, 12, 15)),
     "reflect_mode": Whole(lambda: padded("reflect"), images(1, 3, 11, 12)),
     "replicate_mode": Whole(lambda: padded("replicate"), images(1, 3, 11, 12)),
     "circular_mode": Whole(lambda: padded("circular"), images(1, 3, 11, 12)),
@@ -136,17 +138,17 @@ WINDOWS = {
     "max_3_of_4_by_2_dilated": Whole(pool("max_pool2d", (2, 3), (4, 2), (1, 1), (2, 2), ceil_mode=True), images(1, 3, 26, 27)),
     "max_ceil": Whole(pool("max_pool2d", 3, 2, 1, ceil_mode=True), images(1, 3, 16, 17)),
     "max_line": Whole(pool("max_pool1d", 2, 3, 1, ceil_mode=True, rank=1), images(1, 3, 30)),
-    "max_batches": Whole(pool("max_pool2d", 2, 3, 1, ceil_mode=True), images(2, 3, 16, 17), shapes=batches(0)),
+    "max_batches": Whole(pool("max_pool2d", 2, 3, 1, ceil_mode=True), **batches(3, 16, 17)),
     "average_ceil": Whole(pool("avg_pool2d", 3, 2, 1, ceil_mode=True), images(1, 3, 16, 17)),
     "average_ceil_uncounted": Whole(pool("avg_pool2d", 3, 2, 1, ceil_mode=True, count_include_pad=False), images(1, 3, 17, 18)),
     "average_ceil_divided": Whole(pool("avg_pool2d", 2, 2, ceil_mode=True, divisor_override=3), images(1, 3, 17, 18)),
     "average_2_of_3": Whole(pool("avg_pool2d", 2, 3, 1, ceil_mode=True), images(1, 3, 17, 18)),
     "average_1_of_2": Whole(pool("avg_pool2d", 1, 2), images(1, 3, 17, 18)),
-    "average_batches": Whole(pool("avg_pool2d", 3, 2, 1, ceil_mode=True), images(2, 3, 16, 17), shapes=batches(0)),
+    "average_batches": Whole(pool("avg_pool2d", 3, 2, 1, ceil_mode=True), **batches(3, 16, 17)),
     "average_line": Whole(pool("avg_pool1d", 3, 2, ceil_mode=True, rank=1), images(1, 3, 30)),
     "one_image": Whole(lambda: Function(lambda x: functional.avg_pool2d(functional.max_pool2d(torch.sin(x), 2, 3, 1), 2, 2, ceil_mode=True)),
                        images(3, 20, 25)),
-    "step_batches": Whole(lambda: Bordered(Function(lambda x: x[:, :, 1::2, ::3])), images(2, 3, 16, 17), shapes=batches(0)),
+    "step_batches": Whole(lambda: Bordered(Function(lambda x: x[:, :, 1::2, ::3])), **batches(3, 16, 17)),
     "step_in_part": Whole(lambda: Function(lambda x: torch.tanh(torch.sin(x)[:, :, 2:7:4, 1:12:5])), images(1, 3, 9, 13)),
 }
 
@@ -198,6 +200,8 @@ HALF = {
     "group_norm": Whole(half(lambda: nn.Sequential(nn.Conv2d(3, 8, 3), nn.GroupNorm(2, 8), nn.GELU(), nn.Conv2d(8, 4, 3))),
                         images(1, 3, 12, 13, dtype=torch.float16), tolerance=1e-2),
     "instance_norm": Whole(half(lambda: Bordered(nn.InstanceNorm2d(8))), images(1, 3, 12, 13, dtype=torch.float16), tolerance=1e-2),
+    "windows": Whole(half(pool("max_pool2d", 2, 3, 1, ceil_mode=True)), images(1, 3, 16, 17, dtype=torch.float16), tolerance=1e-2),
+    "border": Whole(half(lambda: Bordered(nn.ReflectionPad2d((1, 2, 3, 0)))), images(1, 3, 12, 15, dtype=torch.float16), tolerance=1e-2),
     "casts": Whole(lambda: Function(lambda x: (torch.sin(x.half()).float() * x).exp()), images(2, 30), tolerance=2e-3),
 }
 
@@ -270,8 +274,26 @@ def sentences(batch=1, nothing=False):
     return draw
 
 
+class First(nn.Module):
+    """What is made of the first word, of any length."""
+
+    def __init__(self, encoder):
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, ids, keep):
+        return self.encoder(ids, keep)[:, 0]
+
+
+def any_length(generator):
+    length = int(torch.randint(6, 18, (), generator=generator))
+    return torch.randint(5, 50, (1, length), generator=generator), (torch.arange(length) < length - 2).long()[None]
+
+
+LENGTHS = ({1: torch.export.Dim("length", min=4, max=20)},) * 2
 MASK = "aten.embedding dim_order_ops._to_dim_order_copy aten.where aten.view_copy"
 BOOLEAN = f"{MASK} aten.expand_copy"
+ANY_LENGTH = "aten.embedding aten.slice_copy aten.view_copy aten.full aten.where aten.select_copy"
 GUARDED = "aten.any aten.logical_not"
 MASKS = {
     "filled": Whole(lambda: Encoder(filled(-1e9)), sentences(), "aten.embedding aten.eq aten.where aten.view_copy"),
@@ -283,6 +305,9 @@ MASKS = {
     "chosen": Whole(lambda: Encoder(lambda q, k, v, keep: weighted(q, k, v, lambda s: torch.where(boolean(keep), s, -torch.inf))), sentences(), BOOLEAN),
     "zeroed": Whole(lambda: Encoder(lambda q, k, v, keep: torch.where(keep[:, None, :, None] > 0, weighted(q, k, v, lambda s: s), 0.5 * v)), sentences(2),
                     "aten.embedding aten.gt aten.where aten.view_copy"),
+    "any_length": Whole(lambda: First(Encoder(library(lambda keep: keep[:, None, None].bool()))), any_length,
+                        f"{ANY_LENGTH} dim_order_ops._to_dim_order_copy {GUARDED} aten.logical_or", shapes=LENGTHS),
+    "any_length_filled": Whole(lambda: First(Encoder(filled(-1e9))), any_length, f"{ANY_LENGTH} aten.eq", shapes=LENGTHS),
     "roberta": Whole(lambda: Encoder(filled(-1e9), after_padding), sentences(),
                      "aten.embedding aten.eq aten.where aten.view_copy aten.ne aten.cumsum aten.mul aten.add dim_order_ops._to_dim_order_copy"),
 }

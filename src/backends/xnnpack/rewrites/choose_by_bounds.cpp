@@ -70,6 +70,7 @@ class Choices {
       else sides.push_back(build("aten.minimum.default", choice, outside(build, node, when, nullptr, endless)));
     }
     Value* result = sides.size() == 1 ? sides[0] : build("aten.maximum.default", sides[0], sides[1]);
+    inside_.insert(result);
     program_.graph().replace_all_uses(node.output(), result);
   }
 
