@@ -146,9 +146,8 @@ bool is_product(const Value* value) {
   return node && std::ranges::find(products, node->op().name()) != std::end(products);
 }
 
-Values safe_softmax(GraphBuilder& b, const Node& n) {
-  Value* x = b.cast(self(n), n.output()->dtype());
-  const int64_t dim = dim_of(n, "dim", x->meta().rank()) - x->meta().rank();  // from behind: a mask may have fewer dimensions
+Values guarded_softmax(GraphBuilder& b, Value* x, int64_t dim) {
+  dim -= x->meta().rank();  // from behind: a mask may have fewer dimensions
   Value *scores = nullptr, *mask = x;
   if (const Node* sum = x->producer(); sum && sum->is("aten.add.Tensor") && sum->number("alpha") == 1)
     for (const auto& [product, added] : {std::pair("self", "other"), std::pair("other", "self")})
@@ -161,7 +160,29 @@ Values safe_softmax(GraphBuilder& b, const Node& n) {
   return {b("aten.mul.Tensor", weights, guard.alive)};
 }
 
+Values safe_softmax(GraphBuilder& b, const Node& n) {
+  Value* x = b.cast(self(n), n.output()->dtype());
+  return guarded_softmax(b, x, dim_of(n, "dim", x->meta().rank()));
+}
+
+// where(every key is minus infinity, 0, softmax): how PyTorch itself decomposes a safe softmax.
+Values written_safe_softmax(GraphBuilder& b, const Node& n) {
+  const auto is = [](const Node* node, std::string_view op) { return node && node->is(op); };
+  const auto behind = [&](const Node* node, std::string_view op) { return is(node, op) ? node->tensor("self")->producer() : nullptr; };
+  const Node *softmax = n.tensor("other")->producer(), *zero = n.tensor("self")->producer(), *dead = n.tensor("condition")->producer();
+  const Node* any = behind(dead, "aten.logical_not.default");
+  const Node* masked = behind(behind(any, "aten.any.dim"), "aten.logical_not.default");
+  if (!is(softmax, "aten._softmax.default") || !is(zero, "aten.full.default") || !is(masked, "aten.eq.Scalar")) return {};
+  Value* x = softmax->tensor("self");
+  const int64_t dim = dim_of(*softmax, "dim", x->meta().rank());
+  const bool matches = masked->tensor("self") == x && masked->number("other") == minus_infinity && zero->number("fill_value") == 0 &&
+                       any->boolean("keepdim") && dim_of(*any, "dim", x->meta().rank()) == dim && n.output()->sizes() == x->sizes() &&
+                       n.output()->dtype() == x->dtype();
+  return matches ? guarded_softmax(b, x, dim) : Values{};
+}
+
 constexpr DecompositionRow attention_rows[] = {
+    {"aten.where.self", written_safe_softmax},
     {"aten._safe_softmax.default", safe_softmax},
     {"aten.scaled_dot_product_attention.default", attention},
 };

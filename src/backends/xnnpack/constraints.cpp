@@ -7,6 +7,8 @@
 #include "backends/common/gemm_operands.h"
 #include "backends/xnnpack/int8_chains.h"
 #include "backends/xnnpack/limits.h"
+#include "backends/xnnpack/lower/picked_places.h"
+#include "backends/xnnpack/lower/pieces.h"
 #include "backends/xnnpack/lower/reduced_run.h"
 
 namespace intaglio::xnnpack::constraints {
@@ -25,10 +27,12 @@ bool float_tensors(Context c) {
   const DType dtype = c.node.output()->dtype();
   if (!is_delegated_float(dtype)) return false;
   const bool is_cast = c.features.more_ops && c.node.is("dim_order_ops._to_dim_order_copy.default");
+  const bool picks = c.node.is("aten.index.Tensor") || c.node.is("aten.index_select.default");
   return every_tensor(c.node, [&](const Value& v) {
     if (v.dtype() == dtype || (is_cast && is_delegated_float(v.dtype()))) return true;
-    // A constant mask is no operand: it decides how the op is lowered.
-    return v.dtype() == DType::boolean && c.facts.is_constant(&v);
+    // Constant masks and places are no operands: they decide how the op is lowered.
+    const bool decides = v.dtype() == DType::boolean || (picks && !is_floating(v.dtype()));
+    return decides && c.facts.is_constant(&v);
   });
 }
 bool known_dim_order(Context c) {
@@ -273,6 +277,16 @@ bool static_padded_sizes(Context c) {
 bool few_border_slices(Context c) {
   return std::ranges::all_of(c.node.integers("padding"), [](int64_t padding) { return padding <= 64; });
 }
+// Each run is a slice, as each element of a border is.
+constexpr size_t most_runs = 2 * 64 + 2;
+bool places_known(Context c) { return picked_places(c.facts, c.node).has_value(); }
+bool few_runs(Context c) { return lower::runs_of(picked_places(c.facts, c.node)->places).size() <= most_runs; }
+bool unit_step(Context c) { return c.node.integer("step") == 1; }
+bool static_slice_scatter(Context c) {
+  const auto& sizes = input_meta(c).sizes;
+  const size_t dim = lower::normalized(c.node.integer("dim"), sizes.size());
+  return sizes[dim].is_static() && c.node.tensor("src")->sizes()[dim].is_static();
+}
 bool finite_value(Context c) { return std::isfinite(c.node.number("value")); }
 // Layouts of inputs and outputs are the layout pass's work: a copy into another dim order is no node of its own.
 bool same_dim_order(Context c) {
@@ -376,6 +390,9 @@ constexpr Constraint pad_rows[] = {{"no negative padding", nonnegative_pad}, {"a
 constexpr Constraint border_pad_rows[] = {{"no negative padding", nonnegative_padding},
                                           {"the padded sizes are static", static_padded_sizes},
                                           {"at most 64 rows or columns on a side", few_border_slices}};
+constexpr Constraint pick_rows[] = {{"along one dimension of static size, at places known ahead", places_known},
+                                    {"at most 130 runs of neighbours", few_runs}};
+constexpr Constraint slice_scatter_rows[] = {{"step is 1", unit_step}, {"the sliced dimension is static", static_slice_scatter}};
 constexpr Constraint copy_rows[] = {{"the dim order stays", same_dim_order}};
 constexpr Constraint batch_norm_rows[] = {{"constant statistics", constant_statistics}, {"rank 2 to 4", batch_norm_rank}};
 
@@ -417,6 +434,8 @@ const std::span<const Constraint> slice = slice_rows;
 const std::span<const Constraint> cat = cat_rows;
 const std::span<const Constraint> pad = pad_rows;
 const std::span<const Constraint> border_pad = border_pad_rows;
+const std::span<const Constraint> pick = pick_rows;
+const std::span<const Constraint> slice_scatter = slice_scatter_rows;
 const std::span<const Constraint> copy = copy_rows;
 const std::span<const Constraint> batch_norm = batch_norm_rows;
 

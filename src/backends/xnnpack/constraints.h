@@ -45,6 +45,8 @@ extern const std::span<const Constraint> slice;
 extern const std::span<const Constraint> cat;
 extern const std::span<const Constraint> pad;
 extern const std::span<const Constraint> border_pad;
+extern const std::span<const Constraint> pick;
+extern const std::span<const Constraint> slice_scatter;
 extern const std::span<const Constraint> copy;
 extern const std::span<const Constraint> batch_norm;
 

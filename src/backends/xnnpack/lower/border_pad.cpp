@@ -38,21 +38,10 @@ void pad_borders(Lowering& lowering, const Node& node, Source source) {
     if (before + after == 0) continue;
     const size_t dim = rank - i / 2;
     const int64_t size = lowering.value(image).dims[dim];
-    // What is small is joined first, so that the image is copied once for each dimension.
-    const auto border = [&](int64_t first, int64_t count) {
-      std::vector<ValueId> parts;
-      for (int64_t place = first; place < first + count; ++place) {
-        const int64_t from = source(place, size);
-        const bool repeats = !parts.empty() && from == source(place - 1, size);
-        parts.push_back(repeats ? parts.back() : piece(lowering, image, dim, from, 1));
-      }
-      return joined(lowering, std::move(parts), dim);
-    };
-    std::vector<ValueId> parts;
-    if (before > 0) parts.push_back(border(-before, before));
-    parts.push_back(image);
-    if (after > 0) parts.push_back(border(size, after));
-    image = joined(lowering, std::move(parts), dim, --left == 0 && !is_line);
+    std::vector<int64_t> places;
+    for (int64_t place = -before; place < size + after; ++place)
+      places.push_back(place < 0 || place >= size ? source(place, size) : place);
+    image = picked(lowering, image, dim, places, --left == 0 && !is_line);
   }
   if (is_line) lowering.emit(NodeKind::StaticReshape, {image}, reshape_attributes(*node.output()));
 }

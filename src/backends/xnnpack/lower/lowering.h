@@ -127,6 +127,8 @@ void permute(Lowering&, const Node&, NodeKind);
 void slice(Lowering&, const Node&, NodeKind);
 void cat(Lowering&, const Node&, NodeKind);
 void pad(Lowering&, const Node&, NodeKind);
+void pick(Lowering&, const Node&, NodeKind);
+void slice_scatter(Lowering&, const Node&, NodeKind);
 void reflection_pad(Lowering&, const Node&, NodeKind);
 void replication_pad(Lowering&, const Node&, NodeKind);
 void copy(Lowering&, const Node&, NodeKind);

@@ -57,6 +57,29 @@ ValueId joined(Lowering& lowering, std::vector<ValueId> parts, size_t dim, bool 
   return parts[0];
 }
 
+std::vector<Run> runs_of(const std::vector<int64_t>& places) {
+  std::vector<Run> runs;
+  for (const int64_t place : places) {
+    if (!runs.empty() && place == runs.back().start + runs.back().size) ++runs.back().size;
+    else runs.push_back({place, 1});
+  }
+  return runs;
+}
+
+ValueId picked(Lowering& lowering, ValueId input, size_t dim, const std::vector<int64_t>& places, bool as_result) {
+  const std::vector<Run> runs = runs_of(places);
+  std::vector<ValueId> parts;
+  for (size_t i = 0; i < runs.size(); ++i)
+    parts.push_back(i > 0 && runs[i] == runs[i - 1] ? parts.back() : piece(lowering, input, dim, runs[i].start, runs[i].size));
+  // What is small is joined first, so that the longest run is copied once.
+  const auto longest = parts.begin() + (std::ranges::max_element(runs, {}, &Run::size) - runs.begin());
+  std::vector<ValueId> whole;
+  if (longest != parts.begin()) whole.push_back(joined(lowering, {parts.begin(), longest}, dim));
+  whole.push_back(*longest);
+  if (longest + 1 != parts.end()) whole.push_back(joined(lowering, {longest + 1, parts.end()}, dim));
+  return joined(lowering, std::move(whole), dim, as_result);
+}
+
 ValueId padded(Lowering& lowering, ValueId input, size_t dim, int64_t before, int64_t after, float value) {
   if (before == 0 && after == 0) return input;
   std::vector<int64_t> dims = lowering.value(input).dims;

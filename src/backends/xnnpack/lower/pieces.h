@@ -14,6 +14,15 @@ ValueId piece(Lowering& lowering, ValueId input, size_t dim, int64_t start, int6
 // One behind the other. `as_result`: the node's own result.
 ValueId joined(Lowering& lowering, std::vector<ValueId> parts, size_t dim, bool as_result = false);
 
+// Neighbours among the elements that are picked.
+struct Run {
+  int64_t start = 0, size = 0;
+  friend bool operator==(const Run&, const Run&) = default;
+};
+std::vector<Run> runs_of(const std::vector<int64_t>& places);
+// The elements at these places, in their order: a slice for each run.
+ValueId picked(Lowering& lowering, ValueId input, size_t dim, const std::vector<int64_t>& places, bool as_result = false);
+
 // More of a dimension, in front and behind.
 ValueId padded(Lowering& lowering, ValueId input, size_t dim, int64_t before, int64_t after, float value = 0);
 
