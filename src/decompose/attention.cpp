@@ -5,8 +5,8 @@
 // are known to have such a row: they attend to all keys, and their results are multiplied by zero. That asks the mask alone,
 // so all layers share the answer, and what is computed from the scores stays arithmetic.
 #include <algorithm>
-#include <cmath>
 #include <array>
+#include <cmath>
 #include <limits>
 
 #include "decompose/tables.h"
@@ -96,9 +96,8 @@ Guarded guarded(GraphBuilder& b, Value* mask, int64_t dim, DType dtype) {
   Value* alive = b("aten.any.dim", passes, dim, true);
   Value* dead = b("aten.logical_not.default", alive);
   Value* nothing = b.number(0, is_boolean ? dtype : mask->dtype());
-  Value* bias = is_boolean
-                    ? b("aten.where.self", b("aten.logical_or.default", mask, dead), nothing, b.number(minus_infinity, dtype))
-                    : b("aten.where.self", dead, nothing, mask);
+  Value* bias = is_boolean ? b("aten.where.self", b("aten.logical_or.default", mask, dead), nothing, b.number(minus_infinity, dtype))
+                           : b("aten.where.self", dead, nothing, mask);
   return {bias, b.cast(alive, dtype)};
 }
 
@@ -165,7 +164,13 @@ Values safe_softmax(GraphBuilder& b, const Node& n) {
   return guarded_softmax(b, x, dim_of(n, "dim", x->meta().rank()));
 }
 
-// where(every key is minus infinity, 0, softmax): how PyTorch itself decomposes a safe softmax.
+constexpr DecompositionRow attention_rows[] = {
+    {"aten._safe_softmax.default", safe_softmax},
+    {"aten.scaled_dot_product_attention.default", attention},
+};
+
+}  // namespace
+
 Values written_safe_softmax(GraphBuilder& b, const Node& n) {
   const auto is = [](const Node* node, std::string_view op) { return node && node->is(op); };
   const auto behind = [&](const Node* node, std::string_view op) { return is(node, op) ? node->tensor("self")->producer() : nullptr; };
@@ -180,14 +185,6 @@ Values written_safe_softmax(GraphBuilder& b, const Node& n) {
                        n.output()->dtype() == x->dtype();
   return matches ? guarded_softmax(b, x, dim) : Values{};
 }
-
-constexpr DecompositionRow attention_rows[] = {
-    {"aten.where.self", written_safe_softmax},
-    {"aten._safe_softmax.default", safe_softmax},
-    {"aten.scaled_dot_product_attention.default", attention},
-};
-
-}  // namespace
 
 std::span<const DecompositionRow> attention_decompositions() { return attention_rows; }
 

@@ -4,7 +4,7 @@ A row names what is left for portable kernels; a dash stands for nothing.
 """
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Callable
 
 import torch
@@ -22,12 +22,13 @@ class Whole:
     tolerance: float = 1e-4
     sqnr: float = 18  # of static int8
     shapes: dict | None = None
+    form: str = "training"
 
     def case(self) -> Case:
         with seeded(7):
             module = draw_statistics(self.make())
         of = lambda count, seed: [self.draw(torch.Generator().manual_seed(seed + index)) for index in range(count)]
-        return Case(module, of(1, 1), draw=of, shapes=self.shapes)
+        return Case(module, of(1, 1), draw=of, shapes=self.shapes, form=self.form)
 
 
 def images(*sizes, dtype=torch.float32):
@@ -116,6 +117,7 @@ BORDERS = {
     "blur_1": Whole(lambda: Bordered(BlurPool(8, [1.0])), images(1, 3, 15, 16)),
     "blur_3": Whole(lambda: Bordered(BlurPool(8, [1.0, 2, 1])), images(1, 3, 15, 16)),
     "blur_4": Whole(lambda: Bordered(BlurPool(8, [1.0, 3, 3, 1])), images(1, 3, 16, 15)),
+    "picked": Whole(lambda: Bordered(Function(lambda x: x[:, :, torch.tensor([4, 3, 2, -1, 5, 6, 7, 8, 8])])), images(1, 3, 12, 13)),
     "style": Whole(Style, images(1, 3, 24, 24)),
 }
 
@@ -312,4 +314,15 @@ MASKS = {
                      "aten.embedding aten.eq aten.where aten.view_copy aten.ne aten.cumsum aten.mul aten.add dim_order_ops._to_dim_order_copy"),
 }
 
-ALL = {**BORDERS, **WINDOWS, **HALF, **MASKS}
+# As PyTorch's own decompositions write them.
+CORE = {
+    f"{name}_core": replace(row, form="core", left=left)
+    for name, row, left in [
+        *((name, BORDERS[name], "-") for name in ("reflection_1d", "reflection_volume", "reflect_mode", "replicate_mode", "circular_mode", "blur_3")),
+        ("max_2_of_3_padded", WINDOWS["max_2_of_3_padded"], "-"),
+        ("boolean", MASKS["boolean"], f"{BOOLEAN} {GUARDED} aten.eq"),
+        ("added_infinite", MASKS["added_infinite"], MASKS["added_infinite"].left),
+    ]
+}
+
+ALL = {**BORDERS, **WINDOWS, **HALF, **MASKS, **CORE}

@@ -384,7 +384,8 @@ constexpr Constraint upsample_rows[] = {{"static sizes", has_static_sizes},
                                         {"the scale factors are the ratios of the sizes", factor_is_ratio}};
 constexpr Constraint view_rows[] = {{"at most one symbolic size", one_inferred_size}, {"the result has a dimension", has_dimensions}};
 constexpr Constraint unsqueeze_rows[] = {{"at most one symbolic size", one_inferred_size}, {"the last dimension", unsqueezes_last}};
-constexpr Constraint slice_rows[] = {{"step is 1, or at most one size is symbolic", step_fits}, {"the sliced dimension is static", static_slice}};
+constexpr Constraint slice_rows[] = {{"step is 1, or at most one size is symbolic", step_fits},
+                                     {"the sliced dimension is static", static_slice}};
 constexpr Constraint cat_rows[] = {{"at least two inputs", several_inputs}, {"distinct inputs", distinct_inputs}};
 constexpr Constraint pad_rows[] = {{"no negative padding", nonnegative_pad}, {"a finite value", finite_value}};
 constexpr Constraint border_pad_rows[] = {{"no negative padding", nonnegative_padding},

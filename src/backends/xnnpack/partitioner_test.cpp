@@ -42,8 +42,7 @@ Build one(std::function<Value*(ProgramBuilder&)> build) {
 Value* image(ProgramBuilder& t) { return t.input({1, 4, 8, 8}); }
 SymInt symbol(const char* name) { return SymInt(parse_sym_expr(name), name, 3); }
 
-constexpr const char* wide_stride =
-    "max_pool2d_with_indices: the stride is within the window, or sizes but for the batch are static";
+constexpr const char* wide_stride = "max_pool2d_with_indices: the stride is within the window, or sizes but for the batch are static";
 constexpr const char* unbounded = "quantize_per_tensor: every size has an upper bound (give the dynamic dimension a max)";
 constexpr const char* too_large = "abs: sizes end at 2^31 - 1 (give the dynamic dimension a smaller max)";
 

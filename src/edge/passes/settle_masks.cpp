@@ -17,7 +17,7 @@ using decompose::GraphBuilder;
 // Larger constants are no masks.
 constexpr int64_t largest = int64_t{1} << 22;
 
-// What is known of the program, as it is before the node.
+// What is known of values before the program runs.
 class Known {
  public:
   explicit Known(const ExportedProgram& program) : constants_(program, is_pure, Creations::constant) {}
@@ -128,20 +128,26 @@ struct Rule {
   Value* (*settle)(GraphBuilder&, Known&, const Node&);
 };
 constexpr Rule rules[] = {
-    {"aten.bitwise_and.Tensor", with_true}, {"aten.logical_and.default", with_true}, {"aten.bitwise_or.Tensor", with_false},
-    {"aten.logical_or.default", with_false}, {"aten.where.self", choice},            {"aten.eq.Scalar", is_minus_infinity},
-    {"aten.index.Tensor", all_in_order},     {"aten.gather.default", of_one_number}, {"aten.mul.Tensor", times_one},
+    {"aten.bitwise_and.Tensor", with_true},
+    {"aten.logical_and.default", with_true},
+    {"aten.bitwise_or.Tensor", with_false},
+    {"aten.logical_or.default", with_false},
+    {"aten.where.self", choice},
+    {"aten.eq.Scalar", is_minus_infinity},
+    {"aten.index.Tensor", all_in_order},
+    {"aten.gather.default", of_one_number},
+    {"aten.mul.Tensor", times_one},
 };
 
 }  // namespace
 
 void settle_masks(ExportedProgram& program) {
   Graph& graph = program.graph();
+  Known known(program);  // asked all along: values stay what they are, whoever reads them
   for (Node* node : graph.node_list()) {
     const auto rule = std::ranges::find_if(rules, [&](const Rule& each) { return node->is(each.op); });
     if (rule == std::end(rules) || decompose::is_program_output(node->output())) continue;
     GraphBuilder build(program, *node);
-    Known known(program);
     if (Value* settled = rule->settle(build, known, *node)) graph.replace_all_uses(node->output(), settled);
   }
   graph.eliminate_dead_code();

@@ -80,7 +80,8 @@ Build window_maximum(Ints window, Ints stride, Ints padding, Ints dilation, bool
 }
 Build half_layer_norm(std::vector<SymInt> sizes, Ints normalized) {
   return [=](ProgramBuilder& t) {
-    return Results{t.node("aten.native_layer_norm.default", {t.input(sizes, DType::float16), normalized, Argument(), Argument(), 1e-5}).output()};
+    return Results{
+        t.node("aten.native_layer_norm.default", {t.input(sizes, DType::float16), normalized, Argument(), Argument(), 1e-5}).output()};
   };
 }
 
@@ -121,7 +122,8 @@ const Case beyond_cases[] = {
      },
      2e-3},
     {"half_gelu", [](ProgramBuilder& t) { return Results{t("aten.gelu.default", t.input({2, 30}, DType::float16))}; }, 1e-3},
-    {"half_mean_of_rows", [](ProgramBuilder& t) { return Results{t("aten.mean.dim", t.input({5, 300}, DType::float16), Ints{-1}, true)}; }, 1e-3},
+    {"half_mean_of_rows", [](ProgramBuilder& t) { return Results{t("aten.mean.dim", t.input({5, 300}, DType::float16), Ints{-1}, true)}; },
+     1e-3},
     {"pow_minus_2", power(-2)},
     {"pow_minus_1", power(-1)},
     {"pow_minus_half", power(-0.5)},

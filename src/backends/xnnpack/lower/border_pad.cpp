@@ -28,7 +28,7 @@ void pad_borders(Lowering& lowering, const Node& node, Source source) {
   ValueId image = lowering.operand("self");
   const size_t rank = lowering.value(image).dims.size();
   const std::vector<int64_t> pads = node.integers("padding");  // from the last dimension on: before, after
-  size_t left = 0;                                              // dimensions to pad
+  size_t left = 0;                                             // dimensions to pad
   for (size_t i = 0; i < pads.size(); i += 2) left += pads[i] + pads[i + 1] > 0;
   if (left == 0) return lowering.alias(image);
   const bool is_line = pads.size() == 2 && rank == 3 && symbolic_places(*node.output()).size() <= 1;
@@ -39,8 +39,7 @@ void pad_borders(Lowering& lowering, const Node& node, Source source) {
     const size_t dim = rank - i / 2;
     const int64_t size = lowering.value(image).dims[dim];
     std::vector<int64_t> places;
-    for (int64_t place = -before; place < size + after; ++place)
-      places.push_back(place < 0 || place >= size ? source(place, size) : place);
+    for (int64_t place = -before; place < size + after; ++place) places.push_back(place < 0 || place >= size ? source(place, size) : place);
     image = picked(lowering, image, dim, places, --left == 0 && !is_line);
   }
   if (is_line) lowering.emit(NodeKind::StaticReshape, {image}, reshape_attributes(*node.output()));

@@ -18,7 +18,8 @@ ValueId affine(Lowering& lowering, const Node& node, ValueId input, const Sizes&
   const auto operand = [&](std::string_view argument) -> std::optional<ValueId> {
     Value* value = node.optional_tensor(argument);
     if (!value) return std::nullopt;
-    return lowering.constant(converted(*lowering.facts().constant_value(value), DType::float32).contiguous().reshaped(sizes), value->name());
+    return lowering.constant(converted(*lowering.facts().constant_value(value), DType::float32).contiguous().reshaped(sizes),
+                             value->name());
   };
   if (const auto weight = operand("weight")) input = lowering.compute(NodeKind::Multiply, {input, *weight});
   if (const auto bias = operand("bias")) input = lowering.compute(NodeKind::Add, {input, *bias});

@@ -7,7 +7,8 @@
 namespace intaglio::xnnpack::lower {
 namespace {
 
-// [outer, count, size, inner]: of every step `size` elements from `start` on. Zeros that no window sees are added where the last step is cut short.
+// [outer, count, size, inner]: of every step `size` elements from `start` on. Zeros that no window sees are added where the last step is
+// cut short.
 ValueId columns(Lowering& lowering, ValueId input, const Windows& windows, int64_t start, int64_t size, std::optional<size_t> symbolic) {
   const std::vector<int64_t> dims = lowering.value(input).dims;
   const int64_t length = windows.count * windows.stride, past_last = start + length - windows.stride + size;

@@ -67,8 +67,7 @@ void close_gaps(Lowering& lowering, const Node& node, Pool& pool) {
   for (const Axis& axis : axes_of(pool.a)) {
     if (axis.stride <= axis.size) continue;
     // No maximum is below minus infinity.
-    const ValueId around =
-        padded(lowering, pool.input, axis.dim, axis.before, axis.after, -std::numeric_limits<float>::infinity());
+    const ValueId around = padded(lowering, pool.input, axis.dim, axis.before, axis.after, -std::numeric_limits<float>::infinity());
     pool.input = seen_by(lowering, around,
                          {.dim = axis.dim,
                           .count = pool.pooled[axis.dim],
