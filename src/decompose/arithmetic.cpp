@@ -96,7 +96,8 @@ Values clamp_tensor(GraphBuilder& b, const Node& n) {
 Values where(GraphBuilder& b, const Node& n) {
   Value* condition = b.cast(n.tensor("condition"), DType::boolean);
   Value *yes = operand(b, n, "self"), *no = operand(b, n, "other");
-  if (n.is("aten.where.self") && condition == n.tensor("condition") && yes == self(n) && no == n.tensor("other")) return {};
+  if (n.is("aten.where.self") && condition == n.tensor("condition") && yes == self(n) && no == n.tensor("other"))
+    return written_safe_softmax(b, n);
   return {b("aten.where.self", condition, yes, no)};
 }
 Values masked_fill(GraphBuilder& b, const Node& n) { return {b("aten.where.self", n.tensor("mask"), operand(b, n, "value"), self(n))}; }

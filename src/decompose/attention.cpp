@@ -2,11 +2,12 @@
 //
 // A row whose keys are all masked out gives zeros in PyTorch and NaN in a plain softmax. Such rows cannot occur without
 // a mask or under a causal one; they are guarded against only for masks that are computed or given at run time, or that
-// are known to have such a row.
+// are known to have such a row: they attend to all keys, and their results are multiplied by zero. That asks the mask alone,
+// so all layers share the answer, and what is computed from the scores stays arithmetic.
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
-#include <set>
 
 #include "decompose/tables.h"
 #include "ir/infer.h"
@@ -82,24 +83,22 @@ bool may_mask_whole_rows(const ExportedProgram& program, const Value* mask) {
   return false;
 }
 
-// Only constants are behind the value: folding will know it.
-bool is_of_constants(const ExportedProgram& program, const Value* value, std::set<const Value*>& seen) {
-  if (!seen.insert(value).second || program.is_constant(value)) return true;
-  const Node* node = value->producer();
-  if (!node) return false;
-  return std::ranges::all_of(node->inputs(), [&](const Value* input) { return is_of_constants(program, input, seen); });
-}
+// What is added to the scores, and a factor of each row's result: one, or zero where no key takes part; null when no row is so.
+struct Guarded {
+  Value* bias = nullptr;
+  Value* alive = nullptr;
+};
 
-// Where nothing but minus infinity lies along a dimension.
-Value* all_masked(GraphBuilder& b, Value* scores, int64_t dim) {
-  Value* alive = b("aten.logical_not.default", b("aten.eq.Scalar", scores, minus_infinity));
-  return b("aten.logical_not.default", b("aten.any.dim", alive, dim, true));
-}
-
-// Rows of attention weights that no key takes part in. A known mask is asked itself, so that the answer is a constant.
-Value* dead_rows(GraphBuilder& b, Value* mask, Value* masked_scores) {
-  std::set<const Value*> seen;
-  return all_masked(b, is_of_constants(b.program(), mask, seen) ? mask : masked_scores, -1);
+// Of a mask of booleans, or of numbers to be added.
+Guarded guarded(GraphBuilder& b, Value* mask, int64_t dim, DType dtype) {
+  const bool is_boolean = mask->dtype() == DType::boolean;
+  Value* passes = is_boolean ? mask : b("aten.logical_not.default", b("aten.eq.Scalar", mask, minus_infinity));
+  Value* alive = b("aten.any.dim", passes, dim, true);
+  Value* dead = b("aten.logical_not.default", alive);
+  Value* nothing = b.number(0, is_boolean ? dtype : mask->dtype());
+  Value* bias = is_boolean ? b("aten.where.self", b("aten.logical_or.default", mask, dead), nothing, b.number(minus_infinity, dtype))
+                           : b("aten.where.self", dead, nothing, mask);
+  return {bias, b.cast(alive, dtype)};
 }
 
 Values attention(GraphBuilder& b, const Node& n) {
@@ -122,23 +121,47 @@ Values attention(GraphBuilder& b, const Node& n) {
   Value* scaled = b("aten.mul.Tensor", query, scale);
   Value* scores = b("aten.matmul.default", scaled, b.permute(key, swapped));
   if (any_length) scores = b("aten.add.Tensor", scores, causal_bias(b, query, key, scores->dtype()));
-  Value* dead = nullptr;
-  if (mask && mask->dtype() == DType::boolean) {
+  Value* alive = nullptr;
+  if (mask && may_mask_whole_rows(b.program(), mask)) {
+    const Guarded guard = guarded(b, mask, -1, scores->dtype());
+    scores = b("aten.add.Tensor", scores, guard.bias);
+    alive = guard.alive;
+  } else if (mask && mask->dtype() == DType::boolean) {
     scores = b("aten.where.self", mask, scores, b.number(minus_infinity, scores->dtype()));
-    if (may_mask_whole_rows(b.program(), mask)) dead = b("aten.logical_not.default", b("aten.any.dim", mask, -1, true));
   } else if (mask) {
     scores = b("aten.add.Tensor", scores, mask);
-    if (may_mask_whole_rows(b.program(), mask)) dead = dead_rows(b, mask, scores);
   }
-  Value* weights = b("aten._softmax.default", scores, -1, false);
-  if (dead) weights = b("aten.where.self", dead, b.number(0, weights->dtype()), weights);
-  return {b("aten.matmul.default", weights, value)};
+  Value* result = b("aten.matmul.default", b("aten._softmax.default", scores, -1, false), value);
+  return {alive ? b("aten.mul.Tensor", result, alive) : result};
+}
+
+// Products are finite, so that minus infinity in their sum with a mask comes from the mask.
+bool is_product(const Value* value) {
+  constexpr std::string_view passed[] = {"aten.view.default", "aten.expand.default", "aten.permute.default", "aten.mul.Tensor",
+                                         "aten.div.Tensor"};
+  constexpr std::string_view products[] = {"aten.bmm.default", "aten.mm.default", "aten.matmul.default", "aten.linear.default"};
+  const Node* node = value->producer();
+  while (node && std::ranges::find(passed, node->op().name()) != std::end(passed)) node = node->inputs().front()->producer();
+  return node && std::ranges::find(products, node->op().name()) != std::end(products);
+}
+
+Values guarded_softmax(GraphBuilder& b, Value* x, int64_t dim) {
+  dim -= x->meta().rank();  // from behind: a mask may have fewer dimensions
+  Value *scores = nullptr, *mask = x;
+  if (const Node* sum = x->producer(); sum && sum->is("aten.add.Tensor") && sum->number("alpha") == 1)
+    for (const auto& [product, added] : {std::pair("self", "other"), std::pair("other", "self")})
+      if (is_product(sum->tensor(product)) && !is_product(sum->tensor(added)) && sum->tensor(added)->meta().rank() >= -dim) {
+        scores = sum->tensor(product);
+        mask = sum->tensor(added);
+      }
+  const Guarded guard = guarded(b, mask, dim, x->dtype());
+  Value* weights = b("aten._softmax.default", scores ? b("aten.add.Tensor", scores, guard.bias) : guard.bias, dim, false);
+  return {b("aten.mul.Tensor", weights, guard.alive)};
 }
 
 Values safe_softmax(GraphBuilder& b, const Node& n) {
   Value* x = b.cast(self(n), n.output()->dtype());
-  Value* weights = b("aten._softmax.default", x, n.integer("dim"), false);
-  return {b("aten.where.self", all_masked(b, x, n.integer("dim")), b.number(0, weights->dtype()), weights)};
+  return guarded_softmax(b, x, dim_of(n, "dim", x->meta().rank()));
 }
 
 constexpr DecompositionRow attention_rows[] = {
@@ -147,6 +170,21 @@ constexpr DecompositionRow attention_rows[] = {
 };
 
 }  // namespace
+
+Values written_safe_softmax(GraphBuilder& b, const Node& n) {
+  const auto is = [](const Node* node, std::string_view op) { return node && node->is(op); };
+  const auto behind = [&](const Node* node, std::string_view op) { return is(node, op) ? node->tensor("self")->producer() : nullptr; };
+  const Node *softmax = n.tensor("other")->producer(), *zero = n.tensor("self")->producer(), *dead = n.tensor("condition")->producer();
+  const Node* any = behind(dead, "aten.logical_not.default");
+  const Node* masked = behind(behind(any, "aten.any.dim"), "aten.logical_not.default");
+  if (!is(softmax, "aten._softmax.default") || !is(zero, "aten.full.default") || !is(masked, "aten.eq.Scalar")) return {};
+  Value* x = softmax->tensor("self");
+  const int64_t dim = dim_of(*softmax, "dim", x->meta().rank());
+  const bool matches = masked->tensor("self") == x && masked->number("other") == minus_infinity && zero->number("fill_value") == 0 &&
+                       any->boolean("keepdim") && dim_of(*any, "dim", x->meta().rank()) == dim && n.output()->sizes() == x->sizes() &&
+                       n.output()->dtype() == x->dtype();
+  return matches ? guarded_softmax(b, x, dim) : Values{};
+}
 
 std::span<const DecompositionRow> attention_decompositions() { return attention_rows; }
 

@@ -54,6 +54,9 @@ Ints spread(Ints list, size_t count);
 // program runs.
 Value* operand(GraphBuilder& build, const Node& node, std::string_view argument, DType dtype);
 Value* operand(GraphBuilder& build, const Node& node, std::string_view argument);
+// Of where(every key is minus infinity, 0, softmax), how PyTorch itself decomposes a safe softmax, what becomes of that op here;
+// nothing of any other choice.
+Values written_safe_softmax(GraphBuilder& b, const Node& n);
 [[noreturn]] void refuse(const Node& node, std::string_view why);
 
 }  // namespace intaglio::decompose

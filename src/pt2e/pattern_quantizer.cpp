@@ -81,7 +81,7 @@ void propagate(const ExportedProgram& program, const PatternTable& table, const 
   const QuantizationConfig none;
   PatternRun run(program, table, none, annotations);
   for (Node* node : program.graph().node_list()) {
-    if (!contains(table.sharing, *node) || annotations.is_annotated(node) || keeps_float(*node)) continue;
+    if (!takes_over_parameters(table, *node) || annotations.is_annotated(node) || keeps_float(*node)) continue;
     if (const std::string_view why = table.limit ? table.limit(run, *node) : ""; !why.empty()) {
       annotations.refuse(node, fmt::format("sharing: {}", why));
       continue;
@@ -105,7 +105,7 @@ void propagate(const ExportedProgram& program, const PatternTable& table, const 
 void explain_the_rest(const ExportedProgram& program, const PatternTable& table, Annotations& annotations) {
   for (const Node* node : program.graph().node_list()) {
     if (annotations.is_annotated(node) || annotations.refusal(node) != nullptr) continue;
-    const bool known = contains(table.sharing, *node) ||
+    const bool known = takes_over_parameters(table, *node) ||
                        std::ranges::any_of(table.rows, [&](const PatternRow& row) { return contains(row.pattern.ops, *node); });
     annotations.refuse(
         node, known ? "the configuration leaves it in float" : fmt::format("{}'s quantizer has no pattern for this op", table.title));

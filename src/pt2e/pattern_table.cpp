@@ -57,6 +57,10 @@ std::optional<OperatorMatch> match_operator(const OperatorPattern& pattern, Node
   return match;
 }
 
+bool takes_over_parameters(const PatternTable& table, const Node& node) {
+  return contains(table.sharing, node) && !(node.op().schema()->find("mode") && node.string("mode") == "constant");
+}
+
 bool PatternRun::has_quantized_source(const Value* value) {
   std::vector<const Value*> path;
   bool found = false;
@@ -68,7 +72,7 @@ bool PatternRun::has_quantized_source(const Value* value) {
     path.push_back(value);
     const QuantizationAnnotation* annotation = annotations.find_producer(value);
     found = annotation != nullptr && annotation->annotated && annotation->output_qspec;
-    if (found || value->producer() == nullptr || !contains(table.sharing, *value->producer())) break;
+    if (found || value->producer() == nullptr || !takes_over_parameters(table, *value->producer())) break;
   }
   for (const Value* passed : path) quantized_sources_[passed] = found;
   return found;

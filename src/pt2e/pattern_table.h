@@ -116,6 +116,8 @@ struct PatternTable {
 };
 
 bool contains(Ops ops, const Node& node);
+// One of `sharing`; padding by a number is none, whatever its operator can do else.
+bool takes_over_parameters(const PatternTable& table, const Node& node);
 // The first argument as a tensor; null when it is something else.
 Value* first_tensor(const Node& node);
 bool has_float_output(const Node& node);

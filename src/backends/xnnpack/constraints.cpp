@@ -7,6 +7,8 @@
 #include "backends/common/gemm_operands.h"
 #include "backends/xnnpack/int8_chains.h"
 #include "backends/xnnpack/limits.h"
+#include "backends/xnnpack/lower/picked_places.h"
+#include "backends/xnnpack/lower/pieces.h"
 #include "backends/xnnpack/lower/reduced_run.h"
 
 namespace intaglio::xnnpack::constraints {
@@ -20,12 +22,18 @@ const TensorMeta& input_meta(Context c) { return c.node.inputs().front()->meta()
 const TensorMeta& output_meta(Context c) { return c.node.output()->meta(); }
 bool is_rank(Context c, int64_t rank) { return input_meta(c).rank() == rank; }
 
+bool is_delegated_float(DType dtype) { return dtype == DType::float32 || dtype == DType::float16; }
 bool float_tensors(Context c) {
   const DType dtype = c.node.output()->dtype();
-  if (dtype != DType::float32 && dtype != DType::float16) return false;
-  // A constant mask is no operand: it decides how the op is lowered.
-  return every_tensor(c.node,
-                      [&](const Value& v) { return v.dtype() == dtype || (v.dtype() == DType::boolean && c.facts.is_constant(&v)); });
+  if (!is_delegated_float(dtype)) return false;
+  const bool is_cast = c.features.more_ops && c.node.is("dim_order_ops._to_dim_order_copy.default");
+  const bool picks = c.node.is("aten.index.Tensor") || c.node.is("aten.index_select.default");
+  return every_tensor(c.node, [&](const Value& v) {
+    if (v.dtype() == dtype || (is_cast && is_delegated_float(v.dtype()))) return true;
+    // Constant masks and places are no operands: they decide how the op is lowered.
+    const bool decides = v.dtype() == DType::boolean || (picks && !is_floating(v.dtype()));
+    return decides && c.facts.is_constant(&v);
+  });
 }
 bool known_dim_order(Context c) {
   return every_tensor(c.node, [&](const Value& v) {
@@ -83,7 +91,7 @@ bool few_products(Context c) {
   static const std::set<double> exponents = {-2, -1, -0.5, 0.5, 2, 3, 4};
   return exponent_two(c) || (c.features.more_ops && exponents.contains(c.node.number("exponent")));
 }
-bool gelu_has_kernel(Context c) { return has_float32_result(c) || (c.features.more_ops && c.node.string("approximate") == "tanh"); }
+bool gelu_has_kernel(Context c) { return has_float32_result(c) || c.features.more_ops; }
 bool gelu_is_erf(Context c) { return c.node.string("approximate") == "none"; }
 bool unit_elu_scales(Context c) { return c.node.number("scale") == 1 && c.node.number("input_scale") == 1; }
 bool usable_elu_scales(Context c) {
@@ -102,10 +110,33 @@ std::vector<int64_t> stride(Context c) {
   const auto stride = c.node.integers("stride");
   return stride.empty() ? window(c) : stride;
 }
+size_t symbolic_count(const std::vector<SymInt>& sizes) {
+  return static_cast<size_t>(std::ranges::count_if(sizes, [](const SymInt& size) { return !size.is_static(); }));
+}
 bool rank_four(Context c) { return is_rank(c, 4); }
+bool pools_images(Context c) { return rank_four(c) || (is_rank(c, 3) && c.features.more_ops && has_static_sizes(c)); }
+// All but how many images a batch has.
+bool static_images(Context c) {
+  const auto& sizes = input_meta(c).sizes;
+  return symbolic_count(sizes) == (sizes.front().is_static() ? 0 : 1);
+}
 bool window_above_one(Context c) {
   const auto kernel = window(c);
-  return kernel.size() == 2 && kernel[0] * kernel[1] > 1;
+  return c.features.more_ops || (kernel.size() == 2 && kernel[0] * kernel[1] > 1);
+}
+// A window of 1x1 with a stride is a slice with steps.
+bool sees_all_or_is_static(Context c) {
+  const auto is_one = [](int64_t size) { return size == 1; };
+  return !std::ranges::all_of(window(c), is_one) || std::ranges::all_of(stride(c), is_one) || static_images(c);
+}
+bool equal_batches(Context c) {
+  const auto &left = c.node.tensor("self")->sizes(), &right = c.node.tensor("other")->sizes();
+  return left.size() > 2 && left.size() == right.size() && std::equal(left.begin(), left.end() - 2, right.begin());
+}
+// Other products are made of matrices in one batch, between reshapes.
+bool many_symbols(Context c) {
+  const auto several = [](const Value* value) { return symbolic_count(value->sizes()) > 1; };
+  return several(c.node.output()) || std::ranges::any_of(c.node.inputs(), several);
 }
 bool floor_mode(Context c) { return !c.node.boolean("ceil_mode"); }
 bool padding_not_counted(Context c) {
@@ -124,18 +155,9 @@ bool stride_within_window(Context c) {
   return step.size() == 2 && step[0] <= kernel[0] && step[1] <= kernel[1];
 }
 // Windows further apart than they are wide see a part of the image, which is taken first.
-bool few_gaps(Context c) {
-  if (stride_within_window(c)) return true;
-  const auto is = [&](std::string_view argument, int64_t value) {
-    return std::ranges::all_of(c.node.integers(argument), [&](int64_t written) { return written == value; });
-  };
-  return c.features.more_ops && stride(c).size() == 2 && has_static_sizes(c) && floor_mode(c) && is("padding", 0) && is("dilation", 1);
-}
-bool ceil_is_static(Context c) { return floor_mode(c) || has_static_sizes(c); }
+bool few_gaps(Context c) { return stride_within_window(c) || (c.features.more_ops && static_images(c)); }
+bool ceil_is_static(Context c) { return floor_mode(c) || (c.features.more_ops ? static_images(c) : has_static_sizes(c)); }
 bool ceil_is_known(Context c) { return floor_mode(c) || c.features.more_ops; }
-size_t symbolic_count(const std::vector<SymInt>& sizes) {
-  return static_cast<size_t>(std::ranges::count_if(sizes, [](const SymInt& size) { return !size.is_static(); }));
-}
 bool runs_over_image(const ReducedRun& run) { return run.rank == 4 && run.first == 2 && run.count == 2; }
 bool neighbouring_dims(Context c) {
   const auto run = reduced_run(c.node);
@@ -146,8 +168,7 @@ bool reducible_sizes(Context c) {
   const auto run = reduced_run(c.node);
   if (!run || has_static_sizes(c)) return run.has_value();
   if (runs_over_image(*run)) return c.node.is("aten.mean.dim");
-  return run->is_trailing() && run->count == 1 && has_float32_result(c) && input_meta(c).sizes.back().is_static() &&
-         symbolic_count(output_meta(c).sizes) <= 1;
+  return run->is_trailing() && run->count == 1 && input_meta(c).sizes.back().is_static() && symbolic_count(output_meta(c).sizes) <= 1;
 }
 // Int8 pools of a larger image or batch than in the call before are wrong (seen with executorch 1.5.1), and all but images are
 // pooled between reshapes, which know no symbolic size.
@@ -230,7 +251,7 @@ bool unsqueezes_last(Context c) {
 }
 bool step_fits(Context c) {
   const int64_t step = c.node.integer("step");
-  return step == 1 || (c.features.more_ops && step > 1 && has_static_sizes(c));
+  return step == 1 || (c.features.more_ops && step > 1 && symbolic_count(input_meta(c).sizes) <= 1);
 }
 bool static_slice(Context c) {
   const int64_t written = c.node.integer("dim"), rank = input_meta(c).rank();
@@ -246,6 +267,25 @@ bool distinct_inputs(Context c) {
 }
 bool nonnegative_pad(Context c) {
   return std::ranges::all_of(c.node.integers("pad"), [](int64_t pad) { return pad >= 0; });
+}
+bool static_padded_sizes(Context c) {
+  const auto& sizes = input_meta(c).sizes;
+  const auto padded = static_cast<std::ptrdiff_t>(c.node.integers("padding").size() / 2);
+  return std::all_of(sizes.end() - padded, sizes.end(), [](const SymInt& size) { return size.is_static(); });
+}
+// Each is a slice of its own: of more, a kernel that copies element by element is done sooner.
+bool few_border_slices(Context c) {
+  return std::ranges::all_of(c.node.integers("padding"), [](int64_t padding) { return padding <= 64; });
+}
+// Each run is a slice, as each element of a border is.
+constexpr size_t most_runs = 2 * 64 + 2;
+bool places_known(Context c) { return picked_places(c.facts, c.node).has_value(); }
+bool few_runs(Context c) { return lower::runs_of(picked_places(c.facts, c.node)->places).size() <= most_runs; }
+bool unit_step(Context c) { return c.node.integer("step") == 1; }
+bool static_slice_scatter(Context c) {
+  const auto& sizes = input_meta(c).sizes;
+  const size_t dim = lower::normalized(c.node.integer("dim"), sizes.size());
+  return sizes[dim].is_static() && c.node.tensor("src")->sizes()[dim].is_static();
 }
 bool finite_value(Context c) { return std::isfinite(c.node.number("value")); }
 // Layouts of inputs and outputs are the layout pass's work: a copy into another dim order is no node of its own.
@@ -291,34 +331,37 @@ constexpr Constraint addmm_rows[] = {
     {"alpha and beta are 1", unit_factors},
 };
 constexpr Constraint bmm_rows[] = {{"both operands are computed at run time", runtime_operands}};
+constexpr Constraint matmul_rows[] = {{"both operands are computed at run time", runtime_operands},
+                                      {"equally many matrices on both sides", equal_batches},
+                                      {"more sizes are symbolic than a reshape can infer", many_symbols}};
 constexpr Constraint alpha_rows[] = {{"alpha is finite", alpha_fits}};
 constexpr Constraint unit_alpha_rows[] = {{"alpha is 1", unit_alpha}};
 constexpr Constraint clamp_rows[] = {{"the lower bound is below the upper", clamp_range}};
 constexpr Constraint softmax_rows[] = {{"over the last dimension", softmax_dim}, {"no widening to float32", no_widening}};
 constexpr Constraint power_rows[] = {{"the exponent is one of -2, -1, -1/2, 1/2, 2, 3, 4", few_products}};
 constexpr Constraint square_rows[] = {{"the exponent is 2", exponent_two}};
-constexpr Constraint gelu_rows[] = {{"float32, or approximate is 'tanh'", gelu_has_kernel}};
+constexpr Constraint gelu_rows[] = {{"float32", gelu_has_kernel}};
 constexpr Constraint erf_rows[] = {{"approximate is 'none'", gelu_is_erf}};
 constexpr Constraint elu_rows[] = {{"finite scales", usable_elu_scales}, {"alpha is positive", positive_alpha}};
 constexpr Constraint unit_elu_rows[] = {{"scale and input_scale are 1", unit_elu_scales}};
 constexpr Constraint nearest_rows[] = {{"static sizes", has_static_sizes}, {"by whole factors", whole_factors}};
-constexpr Constraint group_norm_rows[] = {
-    {"float32", has_float32_result}, {"weight and bias are constants", constant_affine}, {"static sizes", has_static_sizes}};
+constexpr Constraint group_norm_rows[] = {{"weight and bias are constants", constant_affine}, {"static sizes", has_static_sizes}};
 constexpr Constraint leaky_relu_rows[] = {{"the slope is finite", finite_slope}};
 constexpr Constraint prelu_rows[] = {{"images with a constant weight per channel, or one", prelu_weight}};
 constexpr Constraint avg_pool_rows[] = {
-    {"a batch of images", rank_four},
+    {"images, alone or in a batch", pools_images},
     {"a window above 1x1", window_above_one},
+    {"windows of 1x1 with a stride: static sizes, but for the batch", sees_all_or_is_static},
     {"ceil_mode is off", ceil_is_known},
-    {"ceil_mode needs static sizes", ceil_is_static},
+    {"ceil_mode needs static sizes, but for the batch", ceil_is_static},
     {"padding is not counted", padding_not_counted},
     {"the divisor is the window's area", divisor_is_window},
 };
 constexpr Constraint max_pool_rows[] = {
-    {"a batch of images", rank_four},
+    {"images, alone or in a batch", pools_images},
     {"a window above 1x1", window_above_one},
-    {"the stride is within the window, or sizes are static without padding, dilation and ceil_mode", few_gaps},
-    {"ceil_mode needs static sizes", ceil_is_static},
+    {"the stride is within the window, or sizes but for the batch are static", few_gaps},
+    {"ceil_mode needs static sizes, but for the batch", ceil_is_static},
 };
 constexpr Constraint mean_rows[] = {{"over neighbouring dimensions", neighbouring_dims},
                                     {"keepdim", keeps_dims},
@@ -331,8 +374,7 @@ constexpr Constraint maximum_rows[] = {
     {"static sizes", has_static_sizes},
     {"over more than one element", several_elements},
 };
-constexpr Constraint layer_norm_rows[] = {{"float32", has_float32_result},
-                                          {"weight and bias are constants", constant_affine},
+constexpr Constraint layer_norm_rows[] = {{"weight and bias are constants", constant_affine},
                                           {"the normalized sizes are static", normalizes_static}};
 constexpr Constraint expand_rows[] = {{"the new sizes are static", static_growth}, {"the tensor is not a constant", runtime_expanded}};
 constexpr Constraint where_rows[] = {{"the condition is a constant", constant_mask},
@@ -342,9 +384,16 @@ constexpr Constraint upsample_rows[] = {{"static sizes", has_static_sizes},
                                         {"the scale factors are the ratios of the sizes", factor_is_ratio}};
 constexpr Constraint view_rows[] = {{"at most one symbolic size", one_inferred_size}, {"the result has a dimension", has_dimensions}};
 constexpr Constraint unsqueeze_rows[] = {{"at most one symbolic size", one_inferred_size}, {"the last dimension", unsqueezes_last}};
-constexpr Constraint slice_rows[] = {{"step is 1, or sizes are static", step_fits}, {"the sliced dimension is static", static_slice}};
+constexpr Constraint slice_rows[] = {{"step is 1, or at most one size is symbolic", step_fits},
+                                     {"the sliced dimension is static", static_slice}};
 constexpr Constraint cat_rows[] = {{"at least two inputs", several_inputs}, {"distinct inputs", distinct_inputs}};
 constexpr Constraint pad_rows[] = {{"no negative padding", nonnegative_pad}, {"a finite value", finite_value}};
+constexpr Constraint border_pad_rows[] = {{"no negative padding", nonnegative_padding},
+                                          {"the padded sizes are static", static_padded_sizes},
+                                          {"at most 64 rows or columns on a side", few_border_slices}};
+constexpr Constraint pick_rows[] = {{"along one dimension of static size, at places known ahead", places_known},
+                                    {"at most 130 runs of neighbours", few_runs}};
+constexpr Constraint slice_scatter_rows[] = {{"step is 1", unit_step}, {"the sliced dimension is static", static_slice_scatter}};
 constexpr Constraint copy_rows[] = {{"the dim order stays", same_dim_order}};
 constexpr Constraint batch_norm_rows[] = {{"constant statistics", constant_statistics}, {"rank 2 to 4", batch_norm_rank}};
 
@@ -356,6 +405,7 @@ const std::span<const Constraint> convolution = convolution_rows;
 const std::span<const Constraint> linear = linear_rows;
 const std::span<const Constraint> addmm = addmm_rows;
 const std::span<const Constraint> bmm = bmm_rows;
+const std::span<const Constraint> matmul = matmul_rows;
 const std::span<const Constraint> finite_alpha = alpha_rows;
 const std::span<const Constraint> clamp = clamp_rows;
 const std::span<const Constraint> softmax = softmax_rows;
@@ -384,6 +434,9 @@ const std::span<const Constraint> unsqueeze = unsqueeze_rows;
 const std::span<const Constraint> slice = slice_rows;
 const std::span<const Constraint> cat = cat_rows;
 const std::span<const Constraint> pad = pad_rows;
+const std::span<const Constraint> border_pad = border_pad_rows;
+const std::span<const Constraint> pick = pick_rows;
+const std::span<const Constraint> slice_scatter = slice_scatter_rows;
 const std::span<const Constraint> copy = copy_rows;
 const std::span<const Constraint> batch_norm = batch_norm_rows;
 

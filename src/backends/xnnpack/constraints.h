@@ -15,6 +15,7 @@ extern const std::span<const Constraint> convolution;
 extern const std::span<const Constraint> linear;
 extern const std::span<const Constraint> addmm;
 extern const std::span<const Constraint> bmm;
+extern const std::span<const Constraint> matmul;
 extern const std::span<const Constraint> finite_alpha;
 extern const std::span<const Constraint> clamp;
 extern const std::span<const Constraint> softmax;
@@ -43,6 +44,9 @@ extern const std::span<const Constraint> unsqueeze;
 extern const std::span<const Constraint> slice;
 extern const std::span<const Constraint> cat;
 extern const std::span<const Constraint> pad;
+extern const std::span<const Constraint> border_pad;
+extern const std::span<const Constraint> pick;
+extern const std::span<const Constraint> slice_scatter;
 extern const std::span<const Constraint> copy;
 extern const std::span<const Constraint> batch_norm;
 

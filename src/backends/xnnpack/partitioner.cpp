@@ -16,8 +16,8 @@ namespace {
 using common::ProgramFacts;
 
 // Ops of the exporter that this backend takes whole; everything else it takes decomposed.
-constexpr std::string_view kept_ops[] = {"aten.linear.default", "aten.hardswish.default", "aten.max_pool2d.default", "aten.prelu.default",
-                                         "aten.upsample_bilinear2d.vec"};
+constexpr std::string_view kept_ops[] = {"aten.linear.default",     "aten.matmul.default", "aten.hardswish.default",
+                                         "aten.max_pool2d.default", "aten.prelu.default",  "aten.upsample_bilinear2d.vec"};
 
 // What the rules, the int8 chains and the numbers' precision say of every node.
 struct Verdicts {
@@ -93,7 +93,9 @@ void read_once_what_stays_outside(ExportedProgram& program) {
 bool XnnpackPartitioner::keeps(const ExportedProgram& program, const Node& node) const {
   if (std::ranges::find(kept_ops, node.op().name()) == std::end(kept_ops)) return false;
   const Features features = Features::of(options_);
-  return !common::first_broken(find_rule(node)->constraints, RuleContext{ProgramFacts(program), node, features});
+  const OpRule& rule = *find_rule(node);
+  if (rule.beyond == Beyond::op && !features.more_ops) return false;
+  return !common::first_broken(rule.constraints, RuleContext{ProgramFacts(program), node, features});
 }
 
 void XnnpackPartitioner::transform(ExportedProgram& program) const {
@@ -101,6 +103,8 @@ void XnnpackPartitioner::transform(ExportedProgram& program) const {
   if (features.symbolic_views) infer_symbolic_view_sizes(program);
   // First: quantize nodes get other sizes with what they serve.
   if (features.more_ops) flatten_many_dims(program);
+  // Before quantize nodes are looked at: minima and maxima may stand between them.
+  if (features.more_ops) choose_by_bounds(program, features);
   common::give_each_reader_its_own_source(program);
   common::give_each_reader_its_own_dynamic_chain(program);
   read_once_what_stays_outside(program);

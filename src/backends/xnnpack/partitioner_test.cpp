@@ -42,8 +42,7 @@ Build one(std::function<Value*(ProgramBuilder&)> build) {
 Value* image(ProgramBuilder& t) { return t.input({1, 4, 8, 8}); }
 SymInt symbol(const char* name) { return SymInt(parse_sym_expr(name), name, 3); }
 
-constexpr const char* wide_stride =
-    "max_pool2d_with_indices: the stride is within the window, or sizes are static without padding, dilation and ceil_mode";
+constexpr const char* wide_stride = "max_pool2d_with_indices: the stride is within the window, or sizes but for the batch are static";
 constexpr const char* unbounded = "quantize_per_tensor: every size has an upper bound (give the dynamic dimension a max)";
 constexpr const char* too_large = "abs: sizes end at 2^31 - 1 (give the dynamic dimension a smaller max)";
 
@@ -91,6 +90,11 @@ const Row rows[] = {
     {"max_pool_wide_stride_padded", one([](ProgramBuilder& t) {
        return t.node("aten.max_pool2d_with_indices.default", {image(t), Ints{2, 2}, Ints{3, 3}, Ints{1, 1}}).output();
      }),
+     "", wide_stride},
+    {"max_pool_wide_stride_of_any_width", one([](ProgramBuilder& t) {
+       t.program.range_constraints["s0"] = {4, 8};
+       return t.node("aten.max_pool2d_with_indices.default", {t.input({1, 2, 8, symbol("s0")}), Ints{2, 2}, Ints{3, 3}}).output();
+     }),
      wide_stride, wide_stride},
     {"avg_pool_ceil",
      one([](ProgramBuilder& t) { return t("aten.avg_pool2d.default", image(t), Ints{3, 3}, Ints{2, 2}, Ints{0, 0}, true, false); }), "",
@@ -110,7 +114,18 @@ const Row rows[] = {
      }),
      "", ""},
     {"slice_step", one([](ProgramBuilder& t) { return t("aten.slice_copy.Tensor", image(t), 1, 0, 4, 2); }), "",
-     "slice_copy: step is 1, or sizes are static"},
+     "slice_copy: step is 1, or at most one size is symbolic"},
+    {"reflection", one([](ProgramBuilder& t) { return t("aten.reflection_pad2d.default", image(t), Ints{1, 2, 0, 3}); }), "",
+     "aten.reflection_pad2d.default: not delegated under compat=torchao"},
+    {"replication_wide", one([](ProgramBuilder& t) { return t("aten.replication_pad2d.default", image(t), Ints{1, 65, 0, 0}); }),
+     "replication_pad2d: at most 64 rows or columns on a side", "aten.replication_pad2d.default: not delegated under compat=torchao"},
+    {"replication_negative", one([](ProgramBuilder& t) { return t("aten.replication_pad2d.default", image(t), Ints{1, -1, 0, 0}); }),
+     "replication_pad2d: no negative padding", "aten.replication_pad2d.default: not delegated under compat=torchao"},
+    {"reflection_of_any_width", one([](ProgramBuilder& t) {
+       t.program.range_constraints["s0"] = {4, 8};
+       return t("aten.reflection_pad1d.default", t.input({2, 3, symbol("s0")}), Ints{1, 1});
+     }),
+     "reflection_pad1d: the padded sizes are static", "aten.reflection_pad1d.default: not delegated under compat=torchao"},
     {"pad_negative", one([](ProgramBuilder& t) { return t("aten.constant_pad_nd.default", image(t), Ints{-1, 0}, 0.0); }),
      "constant_pad_nd: no negative padding", "constant_pad_nd: no negative padding"},
     {"cat_same_twice", one([](ProgramBuilder& t) {

@@ -30,12 +30,25 @@ constexpr std::string_view relu[] = {"aten.relu.default", "aten.relu_.default"};
 // XNNPACK clips in the operator itself, so the output's range is the clipped one.
 constexpr std::string_view clip[] = {"aten.relu.default",  "aten.relu_.default",  "aten.hardtanh.default", "aten.hardtanh_.default",
                                      "aten.relu6.default", "aten.relu6_.default", "aten.clamp.default",    "aten.clamp_.default"};
-constexpr std::string_view sharing[] = {
+constexpr std::string_view torchao_sharing[] = {
     "aten.relu.default",      "aten.hardtanh.default",   "aten.hardtanh_.default", "aten.max_pool2d.default",
     "aten.mean.default",      "aten.mean.dim",           "aten.permute.default",   "aten.permute_copy.default",
     "aten.transpose.int",     "aten.squeeze.dim",        "aten.squeeze_copy.dim",  "aten.adaptive_avg_pool2d.default",
     "aten.view_copy.default", "aten.view.default",       "aten.reshape.default",   "aten.slice.Tensor",
     "aten.slice_copy.Tensor", "aten.flatten.using_ints", "aten.dropout.default",   "aten.dropout_.default"};
+// Borders hold elements of the image.
+constexpr std::string_view border_pads[] = {"aten.pad.default",
+                                            "aten.reflection_pad1d.default",
+                                            "aten.reflection_pad2d.default",
+                                            "aten.reflection_pad3d.default",
+                                            "aten.replication_pad1d.default",
+                                            "aten.replication_pad2d.default",
+                                            "aten.replication_pad3d.default"};
+constexpr auto sharing = [] {
+  std::array<std::string_view, std::size(torchao_sharing) + std::size(border_pads)> ops;
+  std::ranges::copy(border_pads, std::ranges::copy(torchao_sharing, ops.begin()).out);
+  return ops;
+}();
 
 constexpr PatternOperand weighted[] = {{"input"}, {"weight", OperandRole::weight}, {"bias", OperandRole::bias}};
 // A transposed convolution's weight is [C_in, C_out, ...].
@@ -219,7 +232,7 @@ std::string_view limit(PatternRun& run, const Node& node) {
 }
 
 constexpr PatternTable table = {"xnnpack", "XNNPACK", rows, sharing, lifted, limit};
-constexpr PatternTable torchao_table = {"xnnpack", "XNNPACK", torchao_rows, sharing, torchao_lifted};
+constexpr PatternTable torchao_table = {"xnnpack", "XNNPACK", torchao_rows, torchao_sharing, torchao_lifted};
 
 }  // namespace
 

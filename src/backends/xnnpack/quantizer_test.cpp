@@ -153,6 +153,30 @@ TEST(XnnpackQuantizer, ClipIsFusedAndObservedBehind) {
   }
 }
 
+// What borders repeat is in the image's range; a number need not be.
+TEST(XnnpackQuantizer, BordersShareTheImagesRange) {
+  struct Row {
+    const char* op;
+    const char* padding;
+    std::vector<NamedArgument> mode;
+    const char* rule;
+  };
+  const Row table[] = {{"aten.pad.default", "pad", {{"mode", std::string("reflect")}}, "xnnpack.sharing"},
+                       {"aten.pad.default", "pad", {{"mode", std::string("replicate")}}, "xnnpack.sharing"},
+                       {"aten.pad.default", "pad", {{"value", 3.0}}, ""},
+                       {"aten.reflection_pad2d.default", "padding", {}, "xnnpack.sharing"},
+                       {"aten.replication_pad2d.default", "padding", {}, "xnnpack.sharing"}};
+  for (const Row& row : table)
+    for (const Compat compat : {Compat::torchao, Compat::intaglio}) {
+      Net b;
+      std::vector<NamedArgument> arguments = {{"self", b.conv(b.image(), b.weight(), "conv")},
+                                              {row.padding, std::vector<int64_t>{1, 1, 1, 1}}};
+      arguments.insert(arguments.end(), row.mode.begin(), row.mode.end());
+      Value* border = b.call(row.op, arguments, {1, 4, 10, 10}, "border");
+      EXPECT_EQ(prepare_global(b.finish({border}), compat).rule("border"), compat == Compat::torchao ? "" : row.rule) << row.op;
+    }
+}
+
 // Behind something that clips nothing itself the clip has a range of its own; torchao's has that of its input, or none.
 TEST(XnnpackQuantizer, UnfusedClipHasARangeOfItsOwn) {
   struct Row {

@@ -24,6 +24,7 @@ const std::vector<OpRule>& rules() {
       {"aten.addmm.default", Int8::gemm, A::relu_and_hardtanh, B::nothing, c::addmm, lower::linear, FullyConnected},
       {"aten.mm.default", Int8::gemm, A::relu_and_hardtanh, B::nothing, c::linear, lower::linear, FullyConnected},
       {"aten.bmm.default", Int8::none, A::none, B::nothing, c::bmm, lower::bmm, BatchMatrixMultiply},
+      {"aten.matmul.default", Int8::none, A::none, B::op, c::matmul, lower::matmul, BatchMatrixMultiply},
 
       {"aten.add.Tensor", Int8::compute, A::relu, B::nothing, c::finite_alpha, lower::add_or_subtract, Add, false, c::one_alpha},
       {"aten.sub.Tensor", Int8::compute, A::beyond, B::nothing, c::finite_alpha, lower::add_or_subtract, Subtract, false, c::one_alpha},
@@ -86,10 +87,19 @@ const std::vector<OpRule>& rules() {
       {"aten.where.self", Int8::none, A::none, B::op, c::where, lower::where},
       {"aten.cat.default", Int8::moves, A::none, B::nothing, c::cat, lower::cat},
       {"aten.constant_pad_nd.default", Int8::moves, A::none, B::int8, c::pad, lower::pad, StaticConstantPad},
-      {"aten.clone.default", Int8::moves, A::none, B::nothing, c::copy, lower::identity, none, true},
-      {"aten.alias_copy.default", Int8::moves, A::none, B::op, c::copy, lower::identity, none, true},
-      {"dim_order_ops._clone_dim_order.default", Int8::moves, A::none, B::nothing, c::copy, lower::identity, none, true},
-      {"dim_order_ops._to_dim_order_copy.default", Int8::moves, A::none, B::nothing, c::copy, lower::identity, none, true},
+      {"aten.index.Tensor", Int8::none, A::none, B::op, c::pick, lower::pick},
+      {"aten.index_select.default", Int8::none, A::none, B::op, c::pick, lower::pick},
+      {"aten.slice_scatter.default", Int8::moves, A::none, B::op, c::slice_scatter, lower::slice_scatter},
+      {"aten.reflection_pad1d.default", Int8::moves, A::none, B::op, c::border_pad, lower::reflection_pad},
+      {"aten.reflection_pad2d.default", Int8::moves, A::none, B::op, c::border_pad, lower::reflection_pad},
+      {"aten.reflection_pad3d.default", Int8::moves, A::none, B::op, c::border_pad, lower::reflection_pad},
+      {"aten.replication_pad1d.default", Int8::moves, A::none, B::op, c::border_pad, lower::replication_pad},
+      {"aten.replication_pad2d.default", Int8::moves, A::none, B::op, c::border_pad, lower::replication_pad},
+      {"aten.replication_pad3d.default", Int8::moves, A::none, B::op, c::border_pad, lower::replication_pad},
+      {"aten.clone.default", Int8::moves, A::none, B::nothing, c::copy, lower::copy, none, true},
+      {"aten.alias_copy.default", Int8::moves, A::none, B::op, c::copy, lower::copy, none, true},
+      {"dim_order_ops._clone_dim_order.default", Int8::moves, A::none, B::nothing, c::copy, lower::copy, none, true},
+      {"dim_order_ops._to_dim_order_copy.default", Int8::moves, A::none, B::nothing, c::copy, lower::copy, none, true},
   };
   return table;
 }

@@ -10,6 +10,7 @@
 #include "edge/passes/promote_mixed_dtypes.h"
 #include "edge/passes/restore_linear.h"
 #include "edge/passes/scalars_to_tensors.h"
+#include "edge/passes/settle_masks.h"
 #include "edge/passes/share_repeated_heads.h"
 #include "edge/passes/views_to_copies.h"
 #include "edge/passes/write_back.h"
@@ -35,6 +36,7 @@ const bool registered = test::register_text_cases(
         {"promote_mixed_dtypes", promote_mixed_dtypes},
         {"restore_linear", restore_linear},
         {"scalars_to_tensors", scalars_to_tensors},
+        {"settle_masks", settle_masks},
         {"share_repeated_heads", share_repeated_heads},
         {"views_to_copies", views_to_copies},
     }));

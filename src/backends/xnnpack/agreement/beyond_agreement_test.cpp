@@ -64,7 +64,66 @@ Build sparse_maximum(Ints window, Ints stride, DType dtype = DType::float32) {
   return [=](ProgramBuilder& t) { return Results{max_pool(t, t.input({2, 3, 11, 13}, dtype), window, stride)}; };
 }
 
+Build border(const char* op, std::vector<SymInt> sizes, Ints padding, DType dtype = DType::float32) {
+  return [=](ProgramBuilder& t) { return Results{t(op, t.input(sizes, dtype), padding)}; };
+}
+Build int8_border(const char* op, Ints padding) {
+  return [=](ProgramBuilder& t) { return Results{t.qdq(t(op, t.qdq(t.input({1, 3, 6, 7}), 0.024, 5), padding), 0.024, 5)}; };
+}
+Build window_maximum(Ints window, Ints stride, Ints padding, Ints dilation, bool ceil, bool int8) {
+  return [=](ProgramBuilder& t) {
+    Value* x = t.input({2, 3, 26, 27});
+    if (int8) x = t.qdq(x, 0.024, 5);
+    Value* y = t.node("aten.max_pool2d_with_indices.default", {x, window, stride, padding, dilation, ceil}).output();
+    return Results{int8 ? t.qdq(y, 0.024, 5) : y};
+  };
+}
+Build half_layer_norm(std::vector<SymInt> sizes, Ints normalized) {
+  return [=](ProgramBuilder& t) {
+    return Results{
+        t.node("aten.native_layer_norm.default", {t.input(sizes, DType::float16), normalized, Argument(), Argument(), 1e-5}).output()};
+  };
+}
+
 const Case beyond_cases[] = {
+    {"reflection_line", border("aten.reflection_pad1d.default", {2, 3, 9}, {2, 8})},
+    {"reflection_image", border("aten.reflection_pad2d.default", {2, 3, 6, 7}, {3, 1, 0, 2})},
+    {"reflection_volume", border("aten.reflection_pad3d.default", {3, 4, 5, 6}, {1, 0, 2, 2, 0, 3})},
+    {"reflection_half", border("aten.reflection_pad2d.default", {1, 3, 6, 7}, {1, 1, 1, 1}, DType::float16)},
+    {"replication_line", border("aten.replication_pad1d.default", {3, 9}, {20, 1})},
+    {"replication_image", border("aten.replication_pad2d.default", {3, 6, 7}, {0, 0, 7, 1})},
+    {"replication_volume", border("aten.replication_pad3d.default", {1, 3, 4, 5, 6}, {1, 2, 3, 4, 5, 6})},
+    {"int8_reflection", int8_border("aten.reflection_pad2d.default", {3, 1, 2, 2}), 0},
+    {"int8_replication", int8_border("aten.replication_pad2d.default", {3, 1, 2, 2}), 0},
+    {"max_pool_of_one", window_maximum({1, 1}, {2, 3}, {0, 0}, {1, 1}, false, false)},
+    {"max_pool_gaps_padded", window_maximum({2, 3}, {3, 5}, {1, 1}, {1, 1}, true, false)},
+    {"max_pool_gaps_dilated", window_maximum({2, 3}, {5, 4}, {1, 1}, {3, 2}, true, false)},
+    {"int8_max_pool_of_one", window_maximum({1, 1}, {2, 3}, {0, 0}, {1, 1}, true, true), 0},
+    {"int8_max_pool_gaps_padded", window_maximum({2, 3}, {3, 5}, {1, 1}, {1, 1}, true, true), 0},
+    {"int8_max_pool_gaps_dilated", window_maximum({2, 3}, {5, 4}, {1, 1}, {3, 2}, true, true), 0},
+    {"cast_to_half_and_back",
+     [](ProgramBuilder& t) {
+       Value* x = t.input({2, 3, 4});
+       Node& narrow = t.node("dim_order_ops._to_dim_order_copy.default", {x});
+       t.program.graph().set_argument(narrow, "dtype", DType::float16);
+       narrow.output()->meta().dtype = DType::float16;
+       Node& wide = t.node("dim_order_ops._to_dim_order_copy.default", {t("aten.sin.default", narrow.output())});
+       t.program.graph().set_argument(wide, "dtype", DType::float32);
+       wide.output()->meta().dtype = DType::float32;
+       return Results{t("aten.mul.Tensor", wide.output(), x)};
+     },
+     1e-3},
+    {"half_layer_norm", half_layer_norm({2, 5, 32}, {32}), 1e-3},
+    {"half_layer_norm_of_two", half_layer_norm({2, 5, 32}, {5, 32}), 1e-3},
+    {"half_group_norm",
+     [](ProgramBuilder& t) {
+       Value* x = t.input({2, 6, 3, 5}, DType::float16);
+       return Results{t.node("aten.native_group_norm.default", {x, Argument(), Argument(), 2, 6, 15, 2, 1e-5}).output()};
+     },
+     2e-3},
+    {"half_gelu", [](ProgramBuilder& t) { return Results{t("aten.gelu.default", t.input({2, 30}, DType::float16))}; }, 1e-3},
+    {"half_mean_of_rows", [](ProgramBuilder& t) { return Results{t("aten.mean.dim", t.input({5, 300}, DType::float16), Ints{-1}, true)}; },
+     1e-3},
     {"pow_minus_2", power(-2)},
     {"pow_minus_1", power(-1)},
     {"pow_minus_half", power(-0.5)},

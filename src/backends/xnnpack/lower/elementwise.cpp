@@ -93,7 +93,11 @@ void softmax(Lowering& lowering, const Node& node, NodeKind kind) {
   lowering.emit(NodeKind::StaticTranspose, {softened}, DimsAttributes{back});
 }
 
-void identity(Lowering& lowering, const Node& node, NodeKind) { lowering.alias(lowering.operand(node.inputs().front())); }
+void copy(Lowering& lowering, const Node& node, NodeKind) {
+  const ValueId input = lowering.operand(node.inputs().front());
+  if (lowering.is_int8()) lowering.alias(input);
+  else lowering.alias(lowering.cast(input, lowering.type_of(node.output())));
+}
 
 // Scale, mean and offset per channel; `fold_batch_norms` makes them part of the weights in front or a convolution.
 void batch_norm(Lowering& lowering, const Node& node, NodeKind kind) {

@@ -10,7 +10,9 @@ namespace intaglio::xnnpack::lower {
 void gelu(Lowering& lowering, const Node& node, NodeKind kind) {
   const ValueId x = lowering.operand("self");
   if (node.string("approximate") == "none") {
-    lowering.emit(kind, {x});
+    if (lowering.value(x).type == DataType::fp16)  // no kernel: widened, as others compute it
+      lowering.alias(lowering.cast(lowering.compute(kind, {lowering.cast(x, DataType::fp32)}), DataType::fp16));
+    else lowering.emit(kind, {x});
     return;
   }
   const double linear = 2 * std::sqrt(2 / std::numbers::pi), cubic = 0.044715 * linear;

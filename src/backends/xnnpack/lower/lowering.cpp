@@ -224,9 +224,11 @@ ValueId Lowering::compute(NodeKind kind, std::vector<ValueId> inputs, Attributes
   return output;
 }
 
-ValueId Lowering::reshaped(ValueId input, const std::vector<int64_t>& dims) {
+ValueId Lowering::reshaped(ValueId input, const std::vector<int64_t>& dims, std::optional<size_t> inferred) {
   if (graph_.values[input].dims == dims) return input;
-  return compute(NodeKind::StaticReshape, {input}, DimsAttributes{{dims.begin(), dims.end()}}, dims);
+  DimsAttributes attributes{{dims.begin(), dims.end()}};
+  if (inferred) attributes.dims[*inferred] = 0;
+  return compute(NodeKind::StaticReshape, {input}, std::move(attributes), dims);
 }
 
 ValueId Lowering::transposed(ValueId input, std::vector<uint32_t> order) {
@@ -234,6 +236,14 @@ ValueId Lowering::transposed(ValueId input, std::vector<uint32_t> order) {
   std::vector<int64_t> moved;
   for (const uint32_t dim : order) moved.push_back(dims[dim]);
   return compute(NodeKind::StaticTranspose, {input}, DimsAttributes{std::move(order)}, std::move(moved));
+}
+
+ValueId Lowering::cast(ValueId input, DataType type) {
+  if (graph_.values[input].type == type) return input;
+  const ValueId output = intermediate(input, graph_.values[input].dims);
+  graph_.values[output].type = type;
+  emit_to(output, NodeKind::Convert, {input});
+  return output;
 }
 
 ValueId Lowering::number(float value, ValueId like) { return float_constant(Tensor::of<float>({value}, {1}), "number", like); }

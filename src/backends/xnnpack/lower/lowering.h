@@ -46,9 +46,11 @@ class Lowering {
   // A value in between, computed from `inputs`; its sizes are the first one's unless given.
   ValueId compute(NodeKind kind, std::vector<ValueId> inputs, Attributes attributes = {}, std::optional<std::vector<int64_t>> dims = {},
                   uint32_t flags = 0);
-  // The same elements in other sizes, which are static.
-  ValueId reshaped(ValueId input, const std::vector<int64_t>& dims);
+  // The same elements in other sizes, of which one may be known at run time only.
+  ValueId reshaped(ValueId input, const std::vector<int64_t>& dims, std::optional<size_t> inferred = {});
   ValueId transposed(ValueId input, std::vector<uint32_t> order);
+  // The same numbers in another float type.
+  ValueId cast(ValueId input, DataType type);
   // A constant of the float type of `like`.
   ValueId number(float value, ValueId like);
   ValueId float_constant(Tensor data, std::string name, ValueId like);
@@ -106,6 +108,7 @@ void batch_norm(Lowering&, const Node&, NodeKind);
 void convolution(Lowering&, const Node&, NodeKind);
 void linear(Lowering&, const Node&, NodeKind);
 void bmm(Lowering&, const Node&, NodeKind);
+void matmul(Lowering&, const Node&, NodeKind);
 void avg_pool(Lowering&, const Node&, NodeKind);
 void max_pool(Lowering&, const Node&, NodeKind);
 void mean(Lowering&, const Node&, NodeKind);
@@ -124,7 +127,11 @@ void permute(Lowering&, const Node&, NodeKind);
 void slice(Lowering&, const Node&, NodeKind);
 void cat(Lowering&, const Node&, NodeKind);
 void pad(Lowering&, const Node&, NodeKind);
-void identity(Lowering&, const Node&, NodeKind);
+void pick(Lowering&, const Node&, NodeKind);
+void slice_scatter(Lowering&, const Node&, NodeKind);
+void reflection_pad(Lowering&, const Node&, NodeKind);
+void replication_pad(Lowering&, const Node&, NodeKind);
+void copy(Lowering&, const Node&, NodeKind);
 }  // namespace lower
 
 }  // namespace intaglio::xnnpack

@@ -1,4 +1,5 @@
-// Layer, group and batch normalization by the statistics of the input: (x - mean) / sqrt(mean of squares + epsilon) * weight + bias.
+// Layer, group and batch normalization by the statistics of the input: (x - mean) / sqrt(mean of squares + epsilon) * weight + bias,
+// in float32 for half precision too, rounded once.
 #include "backends/xnnpack/lower/row_sums.h"
 
 namespace intaglio::xnnpack::lower {
@@ -17,14 +18,18 @@ ValueId affine(Lowering& lowering, const Node& node, ValueId input, const Sizes&
   const auto operand = [&](std::string_view argument) -> std::optional<ValueId> {
     Value* value = node.optional_tensor(argument);
     if (!value) return std::nullopt;
-    return lowering.constant(lowering.facts().constant_value(value)->contiguous().reshaped(sizes), value->name());
+    return lowering.constant(converted(*lowering.facts().constant_value(value), DType::float32).contiguous().reshaped(sizes),
+                             value->name());
   };
   if (const auto weight = operand("weight")) input = lowering.compute(NodeKind::Multiply, {input, *weight});
   if (const auto bias = operand("bias")) input = lowering.compute(NodeKind::Add, {input, *bias});
   return input;
 }
 
+ValueId widened(Lowering& lowering) { return lowering.cast(lowering.operand("input"), DataType::fp32); }
+
 void finish(Lowering& lowering, const Node& node, ValueId normal) {
+  normal = lowering.cast(normal, lowering.type_of(node.output()));
   if (lowering.value(normal).dims == lowering.dims_of(node.output())) lowering.alias(normal);
   else lowering.emit(NodeKind::StaticReshape, {normal}, reshape_attributes(*node.output()));
 }
@@ -32,14 +37,14 @@ void finish(Lowering& lowering, const Node& node, ValueId normal) {
 }  // namespace
 
 void layer_norm(Lowering& lowering, const Node& node, NodeKind) {
-  const ValueId rows = merged_last(lowering, lowering.operand("input"), node.integers("normalized_shape").size());
+  const ValueId rows = merged_last(lowering, widened(lowering), node.integers("normalized_shape").size());
   const ValueId normal = normalized_rows(lowering, rows, node.number("eps"));
   finish(lowering, node, affine(lowering, node, normal, {lowering.value(rows).dims.back()}));
 }
 
 // Each group's channels of one sample are a row.
 void group_norm(Lowering& lowering, const Node& node, NodeKind) {
-  const ValueId input = lowering.operand("input");
+  const ValueId input = widened(lowering);
   const std::vector<int64_t> dims = lowering.value(input).dims;
   const int64_t channels = dims[1], area = product(dims, 2, dims.size() - 2), groups = node.integer("group");
   const ValueId rows = lowering.reshaped(input, {dims[0] * groups, channels / groups * area});
@@ -49,7 +54,7 @@ void group_norm(Lowering& lowering, const Node& node, NodeKind) {
 
 // Each channel of all samples together is a row.
 void batch_statistics_norm(Lowering& lowering, const Node& node, NodeKind) {
-  const ValueId input = lowering.operand("input");
+  const ValueId input = widened(lowering);
   const std::vector<int64_t> dims = lowering.value(input).dims;
   const int64_t batch = dims[0], channels = dims[1], area = product(dims, 2, dims.size() - 2);
   ValueId channel_rows = lowering.reshaped(input, {batch, channels, area});

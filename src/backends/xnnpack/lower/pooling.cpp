@@ -1,7 +1,9 @@
 // Pooling over windows.
 #include <algorithm>
+#include <array>
+#include <limits>
 
-#include "backends/xnnpack/lower/lowering.h"
+#include "backends/xnnpack/lower/pieces.h"
 
 namespace intaglio::xnnpack::lower {
 namespace {
@@ -12,75 +14,84 @@ std::vector<int64_t> pair_of(std::vector<int64_t> list) {
   return list;
 }
 
-PoolingAttributes window_of(const Node& node) {
-  const auto kernel = pair_of(node.integers("kernel_size")), padding = pair_of(node.integers("padding"));
-  auto stride = pair_of(node.integers("stride"));
-  if (stride.empty()) stride = kernel;
-  PoolingAttributes a;
-  a.pooling_height = static_cast<uint32_t>(kernel[0]);
-  a.pooling_width = static_cast<uint32_t>(kernel[1]);
-  a.stride_height = static_cast<uint32_t>(stride[0]);
-  a.stride_width = static_cast<uint32_t>(stride[1]);
-  a.padding_top = a.padding_bottom = static_cast<uint32_t>(padding[0]);
-  a.padding_left = a.padding_right = static_cast<uint32_t>(padding[1]);
-  return a;
+// The windows along one dimension of [N, C, H, W].
+struct Axis {
+  size_t dim;
+  uint32_t &before, &after, &size, &stride, &dilation;
+};
+std::array<Axis, 2> axes_of(PoolingAttributes& a) {
+  return {{{2, a.padding_top, a.padding_bottom, a.pooling_height, a.stride_height, a.dilation_height},
+           {3, a.padding_left, a.padding_right, a.pooling_width, a.stride_width, a.dilation_width}}};
 }
 
-// What ceil_mode adds behind an image.
-struct Overhang {
-  uint32_t bottom = 0, right = 0;
+// A single image is a batch of one.
+std::vector<int64_t> as_batch(std::vector<int64_t> dims) {
+  if (dims.size() == 3) dims.insert(dims.begin(), 1);
+  return dims;
+}
+std::optional<size_t> symbolic_batch(const Node& node) {
+  return node.output()->sizes()[0].is_static() ? std::nullopt : std::optional<size_t>(0);
+}
+
+// A pool on its way: the batch it reads, its windows, the sizes of its result.
+struct Pool {
+  ValueId input;
+  PoolingAttributes a;
+  std::vector<int64_t> pooled;
+
+  Pool(Lowering& lowering, const Node& node) : input(lowering.operand("self")), pooled(as_batch(lowering.dims_of(node.output()))) {
+    input = lowering.reshaped(input, as_batch(lowering.value(input).dims));
+    const auto kernel = pair_of(node.integers("kernel_size")), padding = pair_of(node.integers("padding"));
+    const auto stride = node.integers("stride").empty() ? kernel : pair_of(node.integers("stride"));
+    size_t i = 0;
+    for (const Axis& axis : axes_of(a)) {
+      axis.size = static_cast<uint32_t>(kernel[i]);
+      axis.stride = static_cast<uint32_t>(stride[i]);
+      axis.before = axis.after = static_cast<uint32_t>(padding[i++]);
+    }
+  }
 };
 
-// What to add to the padding behind so that rounding down gives the size that ceil_mode asks for.
-uint32_t extra_for_ceil(int64_t input, int64_t output, int64_t kernel, int64_t stride, int64_t dilation, int64_t padding) {
-  const int64_t needed = (output - 1) * stride + dilation * (kernel - 1) + 1;
-  return static_cast<uint32_t>(std::max<int64_t>(0, needed - (input + 2 * padding)));
-}
-
-Overhang overhang_of(const Lowering& lowering, const Node& node, ValueId input, const PoolingAttributes& a, int64_t vertical_dilation = 1,
-                     int64_t horizontal_dilation = 1) {
-  if (!node.boolean("ceil_mode")) return {};
-  const auto& in = lowering.value(input).dims;
-  const std::vector<int64_t> out = lowering.dims_of(node.output());
-  return {extra_for_ceil(in[2], out[2], a.pooling_height, a.stride_height, vertical_dilation, a.padding_top),
-          extra_for_ceil(in[3], out[3], a.pooling_width, a.stride_width, horizontal_dilation, a.padding_left)};
-}
-
-ValueId padded_with_zeros(Lowering& lowering, ValueId input, const PoolingAttributes& a) {
-  PadAttributes pad;
-  pad.pre = {0, 0, a.padding_top, a.padding_left};
-  pad.post = {0, 0, a.padding_bottom, a.padding_right};
-  std::vector<int64_t> dims = lowering.value(input).dims;
-  dims[2] += a.padding_top + a.padding_bottom;
-  dims[3] += a.padding_left + a.padding_right;
-  return lowering.compute(NodeKind::StaticConstantPad, {input}, std::move(pad), std::move(dims));
-}
-
-// Of every `stride` elements in a dimension the first `window`: what windows further apart than they are wide see.
-ValueId seen_by_windows(Lowering& lowering, ValueId input, size_t dim, int64_t count, int64_t window, int64_t stride) {
-  std::vector<int64_t> dims = lowering.value(input).dims;
-  const int64_t length = count * stride;
-  if (length > dims[dim]) {  // behind the last window stands too little: zeros that no window sees
-    PadAttributes pad;
-    pad.pre.assign(dims.size(), 0);
-    pad.post.assign(dims.size(), 0);
-    pad.post[dim] = static_cast<uint32_t>(length - dims[dim]);
-    dims[dim] = length;
-    input = lowering.compute(NodeKind::StaticConstantPad, {input}, std::move(pad), dims);
+// What ceil_mode adds behind an image, so that rounding down gives the size it asks for.
+void add_overhang(const Lowering& lowering, const Node& node, Pool& pool) {
+  if (!node.boolean("ceil_mode")) return;
+  for (const Axis& axis : axes_of(pool.a)) {
+    const int64_t dilation = std::max<int64_t>(axis.dilation, 1), last = (pool.pooled[axis.dim] - 1) * axis.stride;
+    const int64_t there = lowering.value(pool.input).dims[axis.dim] + axis.before + axis.after;
+    axis.after += static_cast<uint32_t>(std::max<int64_t>(0, last + dilation * (axis.size - 1) + 1 - there));
   }
-  const auto first_of = [&](ValueId value, size_t at, int64_t size) {
-    std::vector<int64_t> taken = lowering.value(value).dims;
-    if (taken[at] == size) return value;
-    taken[at] = size;
-    SliceAttributes slice{std::vector<uint32_t>(taken.size(), 0), {taken.begin(), taken.end()}};
-    return lowering.compute(NodeKind::StaticSlice, {value}, std::move(slice), std::move(taken));
-  };
-  input = first_of(input, dim, length);
-  dims[dim] = count * window;
-  int64_t outer = 1, inner = 1;
-  for (size_t i = 0; i < dims.size(); ++i)
-    if (i != dim) (i < dim ? outer : inner) *= dims[i];
-  return lowering.reshaped(first_of(lowering.reshaped(input, {outer, count, stride, inner}), 2, window), dims);
+}
+
+// The runtime knows no window with a smaller size than stride: what such windows see is taken out of the image first.
+void close_gaps(Lowering& lowering, const Node& node, Pool& pool) {
+  for (const Axis& axis : axes_of(pool.a)) {
+    if (axis.stride <= axis.size) continue;
+    // No maximum is below minus infinity.
+    const ValueId around = padded(lowering, pool.input, axis.dim, axis.before, axis.after, -std::numeric_limits<float>::infinity());
+    pool.input = seen_by(lowering, around,
+                         {.dim = axis.dim,
+                          .count = pool.pooled[axis.dim],
+                          .size = axis.size,
+                          .stride = axis.stride,
+                          .dilation = std::max<int64_t>(axis.dilation, 1)},
+                         symbolic_batch(node));
+    axis.stride = axis.size;
+    axis.before = axis.after = 0;
+    axis.dilation = std::min<uint32_t>(axis.dilation, 1);
+  }
+}
+
+// `factor`: of the result.
+void finish(Lowering& lowering, const Node& node, NodeKind kind, const Pool& pool, double factor = 1) {
+  const bool is_batch = lowering.dims_of(node.output()).size() == 4, pools = pool.a.pooling_height * pool.a.pooling_width > 1;
+  if (is_batch && pools && factor == 1) {
+    lowering.emit(kind, {pool.input}, pool.a, flags::keep_dims);
+    return;
+  }
+  ValueId value = pools ? lowering.compute(kind, {pool.input}, pool.a, pool.pooled, flags::keep_dims) : pool.input;
+  if (factor != 1) value = lowering.compute(NodeKind::Multiply, {value, lowering.number(static_cast<float>(factor), value)});
+  if (is_batch) lowering.alias(value);
+  else lowering.emit(NodeKind::StaticReshape, {value}, reshape_attributes(*node.output()));
 }
 
 }  // namespace
@@ -88,50 +99,32 @@ ValueId seen_by_windows(Lowering& lowering, ValueId input, size_t dim, int64_t c
 // The runtime divides by the elements that are no padding: where padding counts, or the divisor is given, zeros are put around
 // the image first. What ceil_mode adds never counts. A divisor of one's own is made up for behind.
 void avg_pool(Lowering& lowering, const Node& node, NodeKind kind) {
-  ValueId input = lowering.operand("self");
-  PoolingAttributes a = window_of(node);
-  const Overhang overhang = overhang_of(lowering, node, input, a);
+  Pool pool(lowering, node);
   const auto own_divisor = node.optional_integer("divisor_override");
-  const auto widen = [&] {
-    a.padding_bottom += overhang.bottom;
-    a.padding_right += overhang.right;
-  };
-  if (own_divisor) widen();
-  const bool counted = node.boolean("count_include_pad") || own_divisor;
-  if (counted && (a.padding_top | a.padding_left | a.padding_bottom | a.padding_right) != 0) {
-    input = padded_with_zeros(lowering, input, a);
-    a.padding_top = a.padding_bottom = a.padding_left = a.padding_right = 0;
+  if (own_divisor) add_overhang(lowering, node, pool);
+  if (own_divisor || node.boolean("count_include_pad")) {
+    const PoolingAttributes& a = pool.a;
+    PadAttributes pad{{0, 0, a.padding_top, a.padding_left}, {0, 0, a.padding_bottom, a.padding_right}};
+    std::vector<int64_t> dims = lowering.value(pool.input).dims;
+    for (size_t i = 2; i < 4; ++i) dims[i] += pad.pre[i] + pad.post[i];
+    if (dims != lowering.value(pool.input).dims)
+      pool.input = lowering.compute(NodeKind::StaticConstantPad, {pool.input}, std::move(pad), std::move(dims));
+    for (const Axis& axis : axes_of(pool.a)) axis.before = axis.after = 0;
   }
-  if (!own_divisor) widen();
-  const auto area = static_cast<double>(a.pooling_height) * a.pooling_width;
-  const auto divisor = static_cast<double>(own_divisor.value_or(static_cast<int64_t>(area)));
-  if (divisor == area) {
-    lowering.emit(kind, {input}, a, flags::keep_dims);
-    return;
-  }
-  const ValueId pooled = lowering.compute(kind, {input}, a, lowering.dims_of(node.output()), flags::keep_dims);
-  lowering.emit(NodeKind::Multiply, {pooled, lowering.number(static_cast<float>(area / divisor), pooled)});
+  if (!own_divisor) add_overhang(lowering, node, pool);
+  const auto area = static_cast<double>(pool.a.pooling_height) * pool.a.pooling_width;
+  if (area == 1) close_gaps(lowering, node, pool);
+  finish(lowering, node, kind, pool, own_divisor ? area / static_cast<double>(*own_divisor) : 1);
 }
 
 void max_pool(Lowering& lowering, const Node& node, NodeKind kind) {
-  ValueId input = lowering.operand("self");
-  PoolingAttributes a = window_of(node);
+  Pool pool(lowering, node);
   const auto dilation = pair_of(node.integers("dilation"));
-  a.dilation_height = static_cast<uint32_t>(dilation[0]);
-  a.dilation_width = static_cast<uint32_t>(dilation[1]);
-  const Overhang overhang = overhang_of(lowering, node, input, a, dilation[0], dilation[1]);
-  a.padding_bottom += overhang.bottom;
-  a.padding_right += overhang.right;
-  const std::vector<int64_t> out = lowering.dims_of(node.output());
-  if (a.stride_height > a.pooling_height) {
-    input = seen_by_windows(lowering, input, 2, out[2], a.pooling_height, a.stride_height);
-    a.stride_height = a.pooling_height;
-  }
-  if (a.stride_width > a.pooling_width) {
-    input = seen_by_windows(lowering, input, 3, out[3], a.pooling_width, a.stride_width);
-    a.stride_width = a.pooling_width;
-  }
-  lowering.emit(kind, {input}, a, flags::keep_dims);
+  pool.a.dilation_height = static_cast<uint32_t>(dilation[0]);
+  pool.a.dilation_width = static_cast<uint32_t>(dilation[1]);
+  add_overhang(lowering, node, pool);
+  close_gaps(lowering, node, pool);
+  finish(lowering, node, kind, pool);
 }
 
 }  // namespace intaglio::xnnpack::lower

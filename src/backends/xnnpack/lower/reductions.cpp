@@ -53,9 +53,11 @@ void add_up(Lowering& lowering, const Node& node, bool total) {
   const ValueId input = lowering.operand("self");
   const std::vector<int64_t> dims = lowering.value(input).dims;
   const auto count = static_cast<float>(product(dims, run.first, run.count));
-  // Sums in float16 would round at every step; pooling adds in float32.
-  if (run.is_trailing() && lowering.value(input).type == DataType::fp32) {
-    const ValueId sum = row_sums(lowering, merged_last(lowering, input, run.count), total ? 1 : 1 / count);
+  if (run.is_trailing() && !lowering.is_int8()) {
+    // Sums in float16 would round at every step.
+    const DataType type = lowering.value(input).type;
+    const ValueId rows = merged_last(lowering, lowering.cast(input, DataType::fp32), run.count);
+    const ValueId sum = lowering.cast(row_sums(lowering, rows, total ? 1 : 1 / count), type);
     if (lowering.dims_of(node.output()) == lowering.value(sum).dims) lowering.alias(sum);
     else in_result_shape(lowering, node, sum);
     return;

@@ -1,17 +1,9 @@
 // Resizing and ops that move data.
 #include <algorithm>
 
-#include <fmt/format.h>
-
-#include "backends/xnnpack/lower/lowering.h"
+#include "backends/xnnpack/lower/pieces.h"
 
 namespace intaglio::xnnpack::lower {
-namespace {
-
-int64_t normalized(int64_t dim, size_t rank) { return dim < 0 ? dim + static_cast<int64_t>(rank) : dim; }
-
-}  // namespace
-
 void upsample(Lowering& lowering, const Node& node, NodeKind kind) {
   const std::vector<int64_t> out = lowering.dims_of(node.output());
   lowering.emit(kind, {lowering.operand("input")}, ResizeAttributes{static_cast<uint32_t>(out[2]), static_cast<uint32_t>(out[3])},
@@ -44,28 +36,11 @@ void permute(Lowering& lowering, const Node& node, NodeKind kind) {
   lowering.emit(kind, {input}, std::move(permutation));
 }
 
-// At most five operands a node: longer lists go on with the result so far in front.
 void cat(Lowering& lowering, const Node& node, NodeKind) {
-  constexpr NodeKind by_count[] = {NodeKind::none,         NodeKind::none,         NodeKind::Concatenate2,
-                                   NodeKind::Concatenate3, NodeKind::Concatenate4, NodeKind::Concatenate5};
-  constexpr size_t most = 5;
-  std::vector<ValueId> rest;
-  for (Value* tensor : node.tensors("tensors")) rest.push_back(lowering.operand(tensor));
-  if (rest.size() == 1) return lowering.alias(rest[0]);
-  const auto dim = static_cast<size_t>(normalized(node.integer("dim"), lowering.value(rest[0]).dims.size()));
-  const ConcatenateAttributes axis{static_cast<uint32_t>(dim)};
-  while (rest.size() > most) {
-    const std::vector<ValueId> first(rest.begin(), rest.begin() + most);
-    std::vector<int64_t> dims = lowering.value(first[0]).dims;
-    dims[dim] = 0;
-    for (const ValueId id : first) dims[dim] += lowering.value(id).dims[dim];
-    const ValueId joined = lowering.intermediate(first[0], dims);
-    lowering.emit_to(joined, NodeKind::Concatenate5, first, axis);
-    rest.erase(rest.begin(), rest.begin() + most);
-    rest.insert(rest.begin(), joined);
-  }
-  const NodeKind kind = by_count[rest.size()];
-  lowering.emit(kind, std::move(rest), axis);
+  std::vector<ValueId> parts;
+  for (Value* tensor : node.tensors("tensors")) parts.push_back(lowering.operand(tensor));
+  const size_t dim = normalized(node.integer("dim"), lowering.value(parts[0]).dims.size());
+  joined(lowering, std::move(parts), dim, true);
 }
 
 // Pads are listed from the last dimension on: before, after.

@@ -163,9 +163,10 @@ class Checker {
   void check_convert(const PayloadNode& node) const {
     const DataType from = input(node, 0).type, to = output(node).type;
     const bool to_int8 = to == DataType::qint8 || to == DataType::qdint8;
-    require((from == DataType::fp32 && to_int8) || (from == DataType::fp16 && to == DataType::qdint8) ||
+    require((from == DataType::fp32 && (to_int8 || to == DataType::fp16)) ||
+                (from == DataType::fp16 && (to == DataType::qdint8 || to == DataType::fp32)) ||
                 (from == DataType::qint8 && to == DataType::fp32),
-            node, "converts between other types than float32 and int8");
+            node, "converts between other types than float32, float16 and int8");
   }
 
   void check_types(const PayloadNode& node) const {

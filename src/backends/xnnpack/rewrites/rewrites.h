@@ -21,4 +21,9 @@ void quantize_around_moves(ExportedProgram& program, const Features& features);
 // either way.
 void read_float_outside_kernels(ExportedProgram& program, const Features& features);
 
+// A choice between floats that delegates compute, by a condition that they do not (masks made of integers and booleans):
+// max(min(self, high), min(other, low)), whose bounds are infinite where nothing is to change. They are computed ahead of the
+// delegate, once for all choices by one condition. What is no number on the side that is not chosen may come through.
+void choose_by_bounds(ExportedProgram& program, const Features& features);
+
 }  // namespace intaglio::xnnpack

@@ -9,6 +9,7 @@ namespace {
 const bool rewrites_registered =
     test::register_text_cases("XnnpackRewrites", "src/backends/xnnpack/rewrites",
                               test::program_passes({
+                                  {"choose_by_bounds", [](ExportedProgram& program) { choose_by_bounds(program, {}); }},
                                   {"flatten_many_dims", flatten_many_dims},
                                   {"quantize_around_moves", [](ExportedProgram& program) { quantize_around_moves(program, {}); }},
                                   {"read_float_outside_kernels", [](ExportedProgram& program) { read_float_outside_kernels(program, {}); }},

@@ -1,0 +1,61 @@
+// x[:, :, [2, 1, 0, 1, 2]], and a part of a tensor put in place of another.
+#include "backends/xnnpack/lower/picked_places.h"
+
+#include <algorithm>
+
+#include "backends/xnnpack/lower/pieces.h"
+
+namespace intaglio::xnnpack {
+
+std::optional<PickedPlaces> picked_places(const common::ProgramFacts& facts, const Node& node) {
+  const auto& sizes = node.tensor("self")->sizes();
+  PickedPlaces picked;
+  const Value* index = nullptr;
+  if (node.is("aten.index_select.default")) {
+    picked.dim = lower::normalized(node.integer("dim"), sizes.size());
+    index = node.tensor("index");
+  } else {
+    const std::vector<Value*> indices = node.tensors("indices");
+    for (size_t dim = 0; dim < indices.size(); ++dim) {
+      if (indices[dim] && index) return std::nullopt;
+      if (!indices[dim]) continue;
+      index = indices[dim];
+      picked.dim = dim;
+    }
+  }
+  if (!index || index->meta().rank() != 1 || !sizes[picked.dim].is_static()) return std::nullopt;
+  const bool are_places = index->dtype() == DType::int64 || index->dtype() == DType::int32;
+  const auto constant = are_places ? facts.constant_value(index) : std::nullopt;
+  if (!constant || constant->numel() == 0) return std::nullopt;
+  const Tensor integers = converted(*constant, DType::int64).contiguous();
+  const int64_t size = sizes[picked.dim].value();
+  for (const int64_t place : integers.span<int64_t>()) {
+    if (place < -size || place >= size) return std::nullopt;
+    picked.places.push_back(place < 0 ? place + size : place);
+  }
+  return picked;
+}
+
+namespace lower {
+
+void pick(Lowering& lowering, const Node& node, NodeKind) {
+  const auto [dim, places] = *picked_places(lowering.facts(), node);
+  picked(lowering, lowering.operand("self"), dim, places, true);
+}
+
+void slice_scatter(Lowering& lowering, const Node& node, NodeKind) {
+  const ValueId input = lowering.operand("self"), source = lowering.operand("src");
+  const std::vector<int64_t> dims = lowering.value(input).dims;
+  const size_t dim = normalized(node.integer("dim"), dims.size());
+  int64_t start = node.optional_integer("start").value_or(0);
+  if (start < 0) start += dims[dim];
+  start = std::clamp<int64_t>(start, 0, dims[dim]);
+  const int64_t end = start + lowering.value(source).dims[dim];
+  std::vector<ValueId> parts = {source};
+  if (start > 0) parts.insert(parts.begin(), piece(lowering, input, dim, 0, start));
+  if (end < dims[dim]) parts.push_back(piece(lowering, input, dim, end, dims[dim] - end));
+  joined(lowering, std::move(parts), dim, true);
+}
+
+}  // namespace lower
+}  // namespace intaglio::xnnpack
