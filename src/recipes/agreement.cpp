@@ -150,7 +150,7 @@ const OutputAgreement* Agreement::closest() const {
 }
 
 std::string to_string(const WrongLayer& wrong) {
-  return fmt::format("{} ({:.2f} dB where {:.2f} dB is its bound, {:.2g}% of its values are off)", wrong.layer, wrong.sqnr_db,
+  return fmt::format("{} ({:.2f} dB where {:.2f} dB is its bound, {:.3g}% of its values are off)", wrong.layer, wrong.sqnr_db,
                      wrong.bound_db, 100 * wrong.share);
 }
 
