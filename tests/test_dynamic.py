@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from cases import STATIC, layers, networks
+from cases import STATIC, Case, layers, networks, seeded
+from oracle.archives import save
 from oracle.compare import SQNR_MARGIN_DB, decoded, digest, outputs_of, sqnr
 from oracle.build import NIGHTLY, record
+from oracle.executorch import execute, method_of
 from oracle.subject import Subject
 from oracle.torchao import ops_of, quantize
 
@@ -153,3 +155,40 @@ def test_real_models(name, document, tmp_path):
         margin = SQNR_MARGIN_DB if compat == "torchao" or name != "resnet18" else 2
         assert sqnr(real.reference, outputs) >= recorded["pte_sqnr_db"] - margin
         assert said["bytes"] <= recorded["pte_bytes"]
+
+
+KNOWN_LENGTHS = {
+    "repeated": lambda x: x.repeat_interleave(torch.tensor([2, 0, 1, 3]), 1),
+    "repeated_alike": lambda x: x.repeat_interleave(torch.tensor([2]), 1),
+    "repeated_by_what_is_computed": lambda x: x.repeat_interleave(torch.arange(4) * 2, 1),
+    "masked": lambda x: x[:, torch.tensor([True, False, True, True])],
+    "masked_by_what_is_computed": lambda x: x[:, torch.arange(4) > 1],
+}
+
+
+class Behind(torch.nn.Module):
+    def __init__(self, chosen):
+        super().__init__()
+        self.before, self.after, self.chosen = torch.nn.Linear(8, 8), torch.nn.Linear(8, 5), chosen
+
+    def forward(self, x):
+        return self.after(torch.relu(self.chosen(self.before(x))))
+
+
+@pytest.mark.parametrize("recipe", ["xnnpack_pt2e_int8_static_per_channel", "xnnpack_pt2e_int8_dynamic_per_channel"])
+@pytest.mark.parametrize("name", KNOWN_LENGTHS)
+def test_a_length_that_a_constant_decides_keeps_no_layer_in_float(document, intaglio, tmp_path, name, recipe):
+    tensors = {}
+    for kind, chosen in {"fixed": lambda x: x.index_select(1, torch.tensor([0, 2, 3])), "known": KNOWN_LENGTHS[name]}.items():
+        with seeded():
+            case = Case(Behind(chosen).eval(), [(torch.randn(2, 4, 8),) for _ in range(3)])
+        with torch.no_grad():
+            save(case, tmp_path / f"{kind}.pt2", calibration=case.calls)
+        arguments = ["--recipe", recipe, "--calibrate", tmp_path / kind / "calibration"]
+        tensors[kind] = document("build", tmp_path / f"{kind}.pt2", "-o", tmp_path / f"{kind}.pte", *arguments)["quantized_tensors"]
+    assert tensors["known"] >= tensors["fixed"]
+    expected, method = case.expected[0][0].numpy(), method_of(tmp_path / "known.pte")
+    assert sqnr(expected, execute(method, case.calls[0])[0].numpy()) > 30
+    intaglio("quantize", tmp_path / "known.pt2", "-o", tmp_path / "q.pt2", *arguments)
+    with torch.no_grad():
+        assert sqnr(expected, torch.export.load(tmp_path / "q.pt2").module()(*case.calls[0]).numpy()) > 30

@@ -236,3 +236,20 @@ def test_terminals_get_no_control_bytes(intaglio, model, tmp_path):
     ):
         text = done.stdout + done.stderr
         assert text and not any(ord(c) < 0x20 and c != "\n" or 0x7F <= ord(c) < 0xA0 for c in text), repr(text)
+
+
+@pytest.mark.parametrize("operator", ["copy.Dict_int", "dict.default", "get_gradients.default", "keys.str", "_set_item.int", "__getitem__.t"])
+def test_an_operator_of_torchscript_is_a_fault_of_the_file(intaglio, model, tmp_path, operator):
+    damaged = tmp_path / "damaged.pt2"
+    with zipfile.ZipFile(model) as old, zipfile.ZipFile(damaged, "w") as new:
+        for item in old.infolist():
+            data = old.read(item)
+            if item.filename.endswith("models/model.json"):
+                assert b"torch.ops.aten.relu.default" in data
+                data = data.replace(b"torch.ops.aten.relu.default", f"torch.ops.aten.{operator}".encode())
+            new.writestr(item, data)
+    for command in (["build", damaged, "-o", tmp_path / "out.pte", *DYNAMIC], ["lower", damaged, "-o", tmp_path / "out.pte", "--backend", "xnnpack"]):
+        done = intaglio(*command, check=False)
+        refused(done, 1)
+        assert "damaged.pt2" in done.stderr or f"aten.{operator} 'relu'" in done.stderr
+    assert intaglio("inspect", damaged, check=False).returncode in (0, 1)

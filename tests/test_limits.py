@@ -172,6 +172,9 @@ ANY_COUNT = {
     "mean_between": (lambda a, b, x: b(a(x).mean(-1, keepdim=True)), [nn.Linear(4, 5), nn.Linear(1, 3)], (8, 4)),
     "mean_of_images": (lambda layer, x: layer(x).mean((2, 3)), [nn.Conv2d(4, 5, 3)], (4, 8, 8)),
     "many_dims": (lambda a, b, x: b(F.relu(a(x))) + x, [nn.Linear(4, 5), nn.Linear(5, 4)], (1, 2, 3, 2, 3, 4)),
+    "many_dims_softmax": (lambda a, b, x: b(F.softmax(a(x), -1)), [nn.Linear(4, 5), nn.Linear(5, 4)], (1, 2, 3, 2, 3, 4)),
+    "many_dims_norm": (lambda a, b, x: F.layer_norm(b(F.layer_norm(a(x), (5,))), (3, 4)), [nn.Linear(4, 5), nn.Linear(5, 4)], (1, 2, 3, 2, 3, 4)),
+    "many_dims_pad": (lambda a, b, x: b(F.pad(a(x), (1, 2, 0, 0, 1, 0))), [nn.Linear(4, 5), nn.Linear(8, 3)], (1, 2, 3, 2, 3, 4)),
     "same": (lambda a, b, x: b(F.relu(a(x))), [nn.Conv2d(4, 5, (4, 1), padding="same"), nn.Conv2d(5, 3, 2, padding="same")], (4, 8, 7)),
 }
 
@@ -188,6 +191,29 @@ def test_batches_of_any_count(tmp_path, document, name, recipe):
     said, outputs = Subject(name, case, tmp_path, calls, calls).built(document, recipe)
     assert len(said["methods"][0]["delegates"]) == 1 and not quantizes(said)
     assert sqnr(np.concatenate([case.module(*call).detach().numpy() for call in calls]), outputs) > (100 if recipe == FLOAT else 30)
+
+
+MANY_DIMS = {
+    "softmax": (lambda a, b, x: b(F.softmax(a(x), -1)), 5),
+    "means": (lambda a, b, x: b(a(x).mean((4, 5)).sum(2)), 5),
+    "mean_kept": (lambda a, b, x: b(a(x).mean((1, 2, 3), keepdim=True) + a(x)), 5),
+    "norm": (lambda a, b, x: F.layer_norm(b(F.layer_norm(a(x), (5,))), (3, 4)), 5),
+    "pad": (lambda a, b, x: b(F.relu(F.pad(a(x), (1, 2, 0, 0, 1, 0)))), 8),
+    "expand": (lambda a, b, x: b(a(x).mean(3, keepdim=True).expand(-1, 1, 2, 7, 2, 3, 5)), 5),
+    "expand_of_rows": (lambda a, b, x: b(a(x[0, 0, 0, 0]).expand(2, 3, 2, 3, 2, 3, 5) * 0.5), 5),
+}
+
+
+@pytest.mark.parametrize("name, recipe", with_recipes(MANY_DIMS))
+def test_many_dimensions_are_fewer_inside(tmp_path, document, name, recipe):
+    function, width = MANY_DIMS[name]
+    with seeded(15):
+        module = Apply(function, nn.Linear(4, 5), nn.Linear(width, 4)).eval()
+    generator = torch.Generator().manual_seed(16)
+    calls = [(torch.randn(2, 1, 2, 3, 2, 3, 4, generator=generator) + 0.25,) for _ in range(3)]
+    said, outputs = Subject(name, Case(module, calls), tmp_path, calls, calls).built(document, recipe)
+    assert len(said["methods"][0]["delegates"]) == 1 and not quantizes(said), said["methods"][0]["leftover_ops"]
+    assert sqnr(np.concatenate([module(*call).detach().numpy() for call in calls]), outputs) > (100 if recipe == FLOAT else 28)
 
 
 def test_torchao_pools_growing_batches_in_int8(tmp_path, document):

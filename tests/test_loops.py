@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch._higher_order_ops.map import map as mapped
 from torch._higher_order_ops.scan import scan
 from torch._higher_order_ops.while_loop import while_loop
+from torch.export import Dim
 
 from cases import Case, seeded
 from cases.loops import LOOPS
@@ -86,3 +88,26 @@ def test_what_is_inside_stays_in_float_and_a_line_says_so(document, intaglio, tm
     intaglio("quantize", tmp_path / "m.pt2", "-o", tmp_path / "q.pt2", "--recipe", recipe, "--calibrate", data)
     got = torch.export.load(tmp_path / "q.pt2").module()(*case.calls[0]).detach().numpy()
     assert 30 < sqnr(wanted, got) < 100
+
+
+def summed(self, x):
+    return scan(lambda h, x: (torch.tanh(self.inside(h) + x), h * 2), x.sum(0), x, dim=0)[1]
+
+
+@pytest.mark.parametrize("recipe", ["xnnpack_fp32", "xnnpack_pt2e_int8_dynamic_per_channel"])
+@pytest.mark.parametrize("loop", [summed, lambda self, x: mapped(lambda x: torch.tanh(self.inside(x)) + x, x)], ids=["scan", "map"])
+def test_a_loop_without_iterations_is_refused_as_pytorch_refuses_it(intaglio, tmp_path, loop, recipe):
+    with seeded():
+        case = Case(Between(loop).eval(), [(torch.randn(t, 3, 8),) for t in (4, 1, 9)], shapes=({0: Dim("t", min=0, max=9)},))
+    with torch.no_grad():
+        save(case, tmp_path / "m.pt2")
+    intaglio("build", tmp_path / "m.pt2", "-o", tmp_path / "m.pte", "--recipe", recipe)
+    method = method_of(tmp_path / "m.pte")
+    for call, expected in zip(case.calls, case.expected, strict=True):
+        assert sqnr(expected[0].numpy(), execute(method, call)[0].numpy()) > (100 if recipe == "xnnpack_fp32" else 30)
+    with pytest.raises(Exception):
+        case.module(torch.randn(0, 3, 8))
+    np.save(tmp_path / "none.npy", np.zeros((0, 3, 8), np.float32))
+    for kind, words in (("pt2", "a tensor without rows"), ("pte", "index 0 out of range")):
+        done = intaglio("run", tmp_path / f"m.{kind}", "--input", tmp_path / "none.npy", check=False)
+        assert done.returncode == 1 and len(done.stderr.splitlines()) == 1 and words in done.stderr

@@ -39,3 +39,11 @@ def test_torchao_quantizes_the_sum_and_is_warned(name, subject, document):
     assert sqnr(made.reference, outputs) < 15
     warning = next(warning for warning in said["warnings"] if "which is lost" in warning)
     assert "aten.add.Tensor" in warning and "masks.py:" in warning and '"config": null' in warning
+
+
+@pytest.mark.parametrize("name", ["infinite_flat", "library_infinite_weights", "library_boolean", "masked_fill_infinite_scaled_heads"])
+def test_hidden_scores_do_not_keep_the_file_from_being_checked(name, subject, document):
+    said, outputs = (made := subject(name)).built(document, "xnnpack_pt2e_int8_dynamic_per_channel", "--strict")
+    (agreement,) = said["agreement"]
+    assert agreement["checked"] and agreement["within_bounds"] and agreement["outputs"][0]["bound_db"] > 20
+    assert sqnr(made.reference, outputs) > 30

@@ -16,8 +16,8 @@ FORMS = ("training", "core") if NIGHTLY else ("training",)
 SIMILAR = {"log_mel_magnitude", "log_mel_batch", "whisper", "global_filter", "spectral_head", "complex_output_batch", "irfft_batch", "normalizations"}
 NAMES = [name for name in spectra.CASES if NIGHTLY or name not in SIMILAR]
 RECIPES = ["xnnpack_pt2e_int8_static_per_channel", "xnnpack_pt2e_int8_static_per_tensor", "xnnpack_pt2e_int8_dynamic_per_channel"]
-MODELS = ["recognizer", "rotary", "recognizer_length"]
-QUANTIZED = list(itertools.product(MODELS, RECIPES)) if NIGHTLY else list(zip(MODELS, RECIPES))
+MODELS = ["recognizer", "rotary", "recognizer_length", "log_power"]
+QUANTIZED = list(itertools.product(MODELS, RECIPES)) if NIGHTLY else list(zip(MODELS, itertools.cycle(RECIPES)))
 
 
 def close(expected: torch.Tensor) -> float:

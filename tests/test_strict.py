@@ -47,6 +47,30 @@ class LargeBias(nn.Module):
         return self.layer(x * 1e-4)
 
 
+class Deep(nn.Module):
+    """Fifty layers of which one has such a bias; what is after it is wrong with it."""
+
+    def __init__(self, convolves, wrong):
+        super().__init__()
+        self.before, self.after = (nn.ModuleList(nn.Linear(16, 16) for _ in range(count)) for count in (wrong, 50 - wrong))
+        self.middle = nn.Conv2d(1, 4, 3, padding=1) if convolves else nn.Linear(16, 8)
+        with torch.no_grad():
+            for layer in (*self.before, *self.after):
+                layer.weight.copy_(torch.eye(16) + 0.05 * torch.randn(16, 16))
+            self.middle.weight.mul_(1e-4)
+            self.middle.bias.copy_(torch.linspace(-3000, 3000, len(self.middle.bias)))
+
+    def forward(self, x):
+        for layer in self.before:
+            x = layer(x)
+        x = x * 1e-4
+        x = F.relu(self.middle(x[:, None, :, None])).flatten(1)[:, -16:] if isinstance(self.middle, nn.Conv2d) else self.middle(x).repeat(1, 2)
+        x = x * 1e-3
+        for layer in self.after:
+            x = layer(x)
+        return x
+
+
 class Words(nn.Module):
     def __init__(self):
         super().__init__()
@@ -75,6 +99,8 @@ MODELS = {
     "small": (Small, lambda: torch.randn(1, 3, 8, 8)),
     "branches": (Branches, lambda: torch.randn(2, 8)),
     "large_bias": (LargeBias, lambda: torch.randn(2, 16)),
+    "deep": (lambda: Deep(False, 30), lambda: torch.randn(3, 16)),
+    "deep_convolution": (lambda: Deep(True, 7), lambda: torch.randn(3, 16)),
     "words": (Words, lambda: torch.randint(0, 50, (2, 7))),
     "scores": (Scores, lambda: torch.randn(2, 6, 6)),
     "largest": (Largest, lambda: torch.randn(4, 16)),
@@ -164,6 +190,23 @@ def test_a_breach_is_a_warning_and_an_error_when_strict(run, kind):
     done, out = run(command, name, "--strict", *more, recipe=recipe, check=False)
     assert done.returncode == 1 and out.read_bytes() == b"before"
     assert len(done.stderr.splitlines()) == 1 and words in done.stderr
+
+
+@pytest.mark.parametrize("recipe", [STATIC, STATIC.replace("channel", "tensor")])
+@pytest.mark.parametrize("name, layer", [("deep", "linear.default"), ("deep_convolution", "conv2d.default"), ("large_bias", "linear.default")])
+def test_the_first_wrong_layer_is_named_with_its_share(run, name, layer, recipe):
+    torchaos = ("--set", "compat=torchao")
+    done, out = run("build", name, "--json", *torchaos, recipe=recipe)
+    first = agreement(done)["first_wrong"]
+    place = f"in layer '{'layer' if name == 'large_bias' else 'middle'}' (test_strict.py:"
+    assert first["layer"].startswith(f"aten.{layer} '") and place in first["layer"], first
+    assert 0.3 < first["share"] <= 1 and first["sqnr_db"] < first["bound_db"]
+    (line,) = [line for line in json.loads(done.stdout)["warnings"] if "first wrong is " in line]
+    assert first["layer"] in line and "% of its values are off" in line and line.endswith("keep that layer in float")
+    assert [path.name for path in out.parent.iterdir()] == ["out.pte"], "what was lowered to find it is gone"
+    done, out = run("build", name, "--strict", *torchaos, recipe=recipe, check=False)
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1 and first["layer"] in done.stderr
+    assert agreement(run("build", name, "--strict", "--json", recipe=recipe)[0])["first_wrong"] is None
 
 
 def test_the_default_of_what_torchao_wraps_is_no_breach(run):

@@ -9,6 +9,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -33,12 +34,22 @@ struct OutputAgreement {
   double max_abs_error = 0;
 };
 
+// Where a file that is beyond its bound first leaves the program: what is before this layer is within its bounds.
+struct WrongLayer {
+  std::string layer;  // "aten.linear.default 'linear_1' in layer 'head' (model.py:31)"
+  double sqnr_db = 0;
+  double bound_db = 0;
+  double share = 0;  // of its values, 0 to 1: those further off than the bound allows all of them to be
+};
+std::string to_string(const WrongLayer& wrong);
+
 struct Agreement {
   std::string method;
-  std::string inputs;                    // "the first calibration sample", "random inputs"
-  std::string skipped;                   // why nothing was compared; "": it was
-  std::vector<OutputAgreement> outputs;  // of float type
-  std::string breach;                    // one line; "": within its bounds
+  std::string inputs;                     // "the first calibration sample", "random inputs"
+  std::string skipped;                    // why nothing was compared; "": it was
+  std::vector<OutputAgreement> outputs;   // of float type
+  std::string breach;                     // one line; "": within its bounds
+  std::optional<WrongLayer> first_wrong;  // of an output in floats; absent where nothing inside is wrong once it can be seen
 
   // The output that is closest to its bound; null without one.
   const OutputAgreement* closest() const;

@@ -141,6 +141,11 @@ Json lowering_json(const EdgeProgram& edge) {
   return methods;
 }
 
+Json wrong_layer_json(const std::optional<WrongLayer>& wrong) {
+  if (!wrong) return nullptr;
+  return {{"layer", wrong->layer}, {"sqnr_db", finite(wrong->sqnr_db)}, {"bound_db", finite(wrong->bound_db)}, {"share", wrong->share}};
+}
+
 Json agreement_json(const std::vector<Agreement>& agreements) {
   Json methods = Json::array();
   for (const Agreement& agreement : agreements) {
@@ -156,6 +161,7 @@ Json agreement_json(const std::vector<Agreement>& agreements) {
                        {"skipped", agreement.skipped},
                        {"inputs", agreement.inputs},
                        {"within_bounds", agreement.breach.empty()},
+                       {"first_wrong", wrong_layer_json(agreement.first_wrong)},
                        {"outputs", std::move(outputs)}});
   }
   return methods;

@@ -18,7 +18,8 @@ bool has_decomposition(const Op& op);
 
 void decompose(ExportedProgram& program, const std::function<bool(const Node&)>& keep = {});
 
-// Layers that the exporter left as one op become linear layers, attention and norms, which quantizers know.
+// Layers that the exporter left as one op become linear layers, attention and norms, which quantizers know. Shown by
+// expand_fused_layers.test.
 void expand_fused_layers(ExportedProgram& program);
 
 }  // namespace intaglio::decompose

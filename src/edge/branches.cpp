@@ -155,8 +155,11 @@ void check_outputs(const Node& node, const ControlFlow& flow) {
   const auto fail = [&](std::string_view what) { throw_bad_input(fmt::format("{}: {}", describe(node), what)); };
   if (!flow.is_loop()) return;
   if (flow.kind != ControlFlow::Kind::while_loop && flow.sliced.empty()) fail("a loop over nothing");
-  for (const SymArg& sliced : flow.sliced)
-    if (!tensor_of(sliced) || tensor_of(sliced)->meta().rank() == 0) fail("a loop over something else than tensors with dimensions");
+  for (const SymArg& sliced : flow.sliced) {
+    const Value* tensor = tensor_of(sliced);
+    if (!tensor || tensor->meta().rank() == 0) fail("a loop over something else than tensors with dimensions");
+    if (tensor->sizes()[0] == SymInt(0)) fail("a loop over a tensor without rows, which PyTorch refuses too");
+  }
   const size_t results = node.outputs().size();
   if (flow.bodies.back()->outputs().size() != results || results < flow.carried.size() ||
       (flow.kind == ControlFlow::Kind::while_loop && (results != flow.carried.size() || flow.bodies[0]->outputs().size() != 1)))

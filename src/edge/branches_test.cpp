@@ -134,6 +134,14 @@ TEST(Branches, WhatALoopCarriesIsNoConstant) {
   EXPECT_GT(std::move(edge).to_executorch().bytes().size(), 0u);
 }
 
+TEST(Branches, ALoopOverATensorWithoutRowsIsDamage) {
+  ProgramBuilder t;
+  Node& loop = scan(t, t.input("s", {2}), t.input("x", {0, 2}), t.input("c", {2}));
+  t.returns({loop.output(0), loop.output(1)});
+  const auto refusal = test::refusal_of(ErrorKind::bad_input, [&] { to_edge_transform_and_lower(std::move(t.program), {}); });
+  EXPECT_NE(refusal.find("without rows"), std::string::npos) << refusal;
+}
+
 TEST(Branches, LoopsOfOtherFormsAreDamage) {
   const auto refusal = [](const std::function<void(ProgramBuilder&, Node&)>& damage) {
     ProgramBuilder t;

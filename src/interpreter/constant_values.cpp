@@ -28,7 +28,7 @@ bool is_pure(const Node& node) {
 static std::vector<const Value*> written_by(const Node& node) {
   std::vector<const Value*> written;
   const OpSchema* schema = node.op().schema();
-  if (schema == nullptr || !schema->is_inplace()) return written;
+  if (schema == nullptr || !schema->is_inplace() || node.op().base() == "detach_") return written;  // which leaves the elements alone
   for (const ArgSchema& formal : schema->arguments)
     if (const Argument* argument = formal.mutated ? node.find(formal.name) : nullptr)
       for (const Value* value : values_in(*argument)) written.push_back(value);

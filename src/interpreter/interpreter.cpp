@@ -192,7 +192,8 @@ std::optional<std::vector<Tensor>> evaluate_node(const Node& node, const std::ve
   const bool expands = kernel == nullptr && node.op().schema() != nullptr && !node.op().schema()->is_view();
   if (expands) kernel = expansion_kernel(node);
   if (kernel == nullptr) kernel = registry_kernel(node);
-  if (kernel == nullptr || !written_argument(node).empty()) return std::nullopt;
+  const bool writes = !written_argument(node).empty() && node.op().base() != "detach_";  // which leaves the elements alone
+  if (kernel == nullptr || writes) return std::nullopt;
   Step step;
   step.node = &node;
   step.kernel = kernel;

@@ -12,6 +12,13 @@ namespace {
 
 using test::message_of;
 
+struct Row {
+  std::string_view name, text;
+};
+constexpr Row rows[] = {
+#include "ir/op_schemas.inc"
+};
+
 TensorMeta f32(std::vector<SymInt> sizes) { return TensorMeta::contiguous(DType::float32, std::move(sizes)); }
 
 // relu(x + x) with one input
@@ -24,6 +31,17 @@ struct Small {
 };
 
 TEST(Schema, EveryRowParses) {
+  for (const Row& row : rows) {
+    const OpSchema* schema = find_schema(row.name);
+    ASSERT_NE(schema, nullptr) << row.name;
+    EXPECT_EQ(schema->name, row.name);
+    for (const ArgSchema& argument : schema->arguments) EXPECT_EQ(argument.name.find_first_of(" ()[]"), std::string::npos) << row.text;
+  }
+  EXPECT_EQ(find_schema("aten.copy.Dict_int")->returns.size(), 1u);
+  EXPECT_EQ(find_schema("aten.get_gradients.default")->returns.size(), 1u);
+}
+
+TEST(Schema, SaysWhatArgumentsAre) {
   const OpSchema* conv = find_schema("aten.conv2d.default");
   ASSERT_NE(conv, nullptr);
   EXPECT_EQ(conv->arguments.size(), 7u);

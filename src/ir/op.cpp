@@ -76,6 +76,18 @@ struct ParsedType {
   bool aliased = false;
 };
 
+// Where the type at the start of the text ends: at the first blank outside brackets.
+size_t end_of_type(std::string_view text) {
+  int depth = 0;
+  size_t end = 0;
+  while (end < text.size() && (depth > 0 || text[end] != ' ')) {
+    if (text[end] == '(' || text[end] == '[') ++depth;
+    if (text[end] == ')' || text[end] == ']') --depth;
+    ++end;
+  }
+  return end;
+}
+
 ParsedType parse_type(std::string_view text) {
   ParsedType result;
   const size_t end = text.find_first_of("([?");
@@ -111,21 +123,14 @@ ParsedType parse_type(std::string_view text) {
 ArgSchema parse_argument(std::string_view text, bool keyword_only) {
   ArgSchema argument;
   argument.keyword_only = keyword_only;
-  // The type ends at the first blank outside brackets.
-  int depth = 0;
-  size_t blank = 0;
-  while (blank < text.size() && (depth > 0 || text[blank] != ' ')) {
-    if (text[blank] == '(' || text[blank] == '[') ++depth;
-    if (text[blank] == ')' || text[blank] == ']') --depth;
-    ++blank;
-  }
-  const ParsedType type = parse_type(text.substr(0, blank));
+  const size_t end = end_of_type(text);
+  const ParsedType type = parse_type(text.substr(0, end));
   argument.type = type.type;
   argument.optional = type.optional;
   argument.fixed_length = type.fixed_length;
   argument.mutated = type.mutated;
   argument.aliased = type.aliased;
-  std::string_view rest = trim(text.substr(std::min(blank, text.size())));
+  std::string_view rest = trim(text.substr(end));
   const size_t equals = rest.find('=');
   argument.name = std::string(trim(rest.substr(0, equals)));
   if (equals != std::string_view::npos) argument.default_text = std::string(trim(rest.substr(equals + 1)));
@@ -173,7 +178,7 @@ OpSchema parse_schema(std::string_view text) {
   std::string_view returns = trim(text.substr(arrow + 4));
   if (!returns.empty() && returns.front() == '(') returns = returns.substr(1, returns.size() - 2);
   for (const std::string_view part : split_arguments(returns)) {
-    const ParsedType type = parse_type(part.substr(0, part.find(' ')));
+    const ParsedType type = parse_type(part.substr(0, end_of_type(part)));
     schema.returns.push_back({type.type, type.aliased, type.mutated});
   }
   return schema;

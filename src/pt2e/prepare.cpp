@@ -11,6 +11,7 @@
 #include "decompose/regions.h"
 #include "ir/mutations.h"
 #include "ir/work.h"
+#include "pt2e/bound_lengths.h"
 #include "pt2e/compute_in_float32.h"
 #include "pt2e/fold_batch_norm.h"
 #include "pt2e/prepared.h"
@@ -94,6 +95,7 @@ PreparedProgram prepare_pt2e(ExportedProgram program, const Quantizer& quantizer
     decompose::replace_in_place_views(state->program);
     decompose::functionalize_shared_writes(state->program);
     decompose::expand_fused_layers(state->program);
+    bound_lengths(state->program);
   }
   // Before batch norms are folded: their products would be rounded to the narrow type.
   if (compute_in_float32(state->program, quantizer.widened_types()))

@@ -12,8 +12,8 @@ using Names = std::span<const std::string_view>;
 
 // Operators by the middle of their names, for every overload; all but softmaxes in the in-place form too.
 constexpr std::string_view softmaxes[] = {
-    "softmax",      "_softmax",  "_safe_softmax", "_masked_softmax", "special_softmax",    "log_softmax",
-    "_log_softmax", "logsumexp", "exp",           "logcumsumexp",    "special_log_softmax"};
+    "softmax",      "_softmax",  "_safe_softmax", "_masked_softmax", "special_softmax",     "log_softmax", "log",  "rsqrt",
+    "_log_softmax", "logsumexp", "exp",           "logcumsumexp",    "special_log_softmax", "log2",        "log10"};
 // What scales, shifts, clips and selects: a mask's number stays one.
 constexpr std::string_view arithmetic[] = {"add",       "sub",         "rsub",           "mul",     "div",     "neg",
                                            "where",     "masked_fill", "masked_scatter", "maximum", "minimum", "clamp_min",

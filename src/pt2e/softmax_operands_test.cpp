@@ -41,6 +41,15 @@ TEST(SoftmaxOperands, ReachThroughArithmeticAndMoves) {
   EXPECT_EQ(operands(b.finish({b.softmax(clamped)})), (Names{"y", "scores", "sum", "scaled", "viewed", "clamped"}));
 }
 
+TEST(SoftmaxOperands, LogarithmsAndInverseRootsNeedRatios) {
+  for (const char* op : {"aten.log.default", "aten.log2.default", "aten.log10.default", "aten.rsqrt.default"}) {
+    Net b;
+    Value* sum = b.sum(b.x, b.y, "sum");
+    Value* logs = b.unary(op, b.unary("aten.relu.default", sum, "clamped"), "logs");
+    EXPECT_EQ(operands(b.finish({b.bmm(logs, b.y, "after")})), (Names{"x", "sum", "clamped"})) << op;
+  }
+}
+
 TEST(SoftmaxOperands, OneOtherReaderIsEnough) {
   Net b;
   Value* sum = b.sum(b.x, b.y, "sum");

@@ -6,28 +6,19 @@
 #include <unordered_set>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <intaglio/error.h>
 
 #include "ir/work.h"
-#include "qdq/op_table.h"
-#include "quant/metrics.h"
 #include "recipes/random_inputs.h"
-#include "recipes/reference.h"
-#include "recipes/run_values.h"
+#include "recipes/side_by_side.h"
 
 namespace intaglio {
 
 using namespace recipes;
 namespace {
 
-// What one step of every value cannot explain may still be chance on a few outputs; half the power (3 dB) is not.
-constexpr double margin_db = 3;
-// More than any two float kernels differ on a model that works.
-constexpr double enough_db = 60;
 // A run of the program beyond this takes longer than the build that it checks.
 constexpr uint64_t most_work = 200'000'000'000;
-constexpr std::chrono::milliseconds patience{60'000};
 // For each weight of a delegate the runtime looks through the list of all of them.
 constexpr size_t most_weights = 6'000;
 
@@ -46,14 +37,10 @@ std::unordered_set<const Value*> exact_values(const Graph& graph) {
   return exact;
 }
 
-quant::ErrorMetrics difference(const Tensor& reference, const Tensor& other) {
-  const Tensor expected = converted(reference, DType::float32).contiguous(), found = converted(other, DType::float32).contiguous();
-  return quant::compare(expected.span<float>(), found.span<float>());
-}
-
 class Comparison {
  public:
-  Comparison(const ComparedMethod& method, Agreement& result, int threads) : method_(method), result_(result), threads_(threads) {}
+  Comparison(const ComparedMethod& method, Agreement& result, const LowerAgain& lower_again, int threads)
+      : method_(method), result_(result), lower_again_(lower_again), threads_(threads) {}
 
   void run(const std::filesystem::path& file, std::vector<Tensor> sample) {
     if (const uint64_t work = total_work(method_.program); work > most_work)
@@ -63,16 +50,14 @@ class Comparison {
     try {
       is_random_ = sample.empty();
       inputs_ = is_random_ ? random_inputs(method_.program) : std::move(sample);
-      given_ = with_literals(method_.program, inputs_);
-      reference_.emplace(reference_of(method_.program));
-      expected_ = run_reference(*reference_, inputs_, threads_);
+      both_.emplace(method_.program, inputs_, threads_);
       runtime::runtime_directory();
     } catch (const Error& error) {
       if (error.kind() == ErrorKind::bug) throw;
       return skip(error.what());
     }
     try {
-      found_ = run_file(file);
+      run_file(file);
     } catch (const Error& error) {
       if (error.kind() == ErrorKind::bug) throw;
       // Numbers drawn at random may be none that the model can be given, a divisor of 0 for example.
@@ -80,7 +65,12 @@ class Comparison {
       if (is_random_ && is_loaded_) return skip("random inputs do not suit it: " + why);
       throw_unsupported(fmt::format("nothing is written, since the file does not run on {}: {}", result_.inputs, why));
     }
-    compare_all();
+    try {
+      compare_all();
+    } catch (const Error& error) {  // the program may refuse values that are one step off
+      if (error.kind() == ErrorKind::bug) throw;
+      skip(error.what());
+    }
   }
 
  private:
@@ -93,78 +83,72 @@ class Comparison {
   void skip(std::string why) { result_.skipped = std::move(why); }
 
   // The file was verified when it was written.
-  std::vector<Tensor> run_file(const std::filesystem::path& file) {
-    runtime::PteRunner runner({.threads = threads_, .timeout = patience});
+  void run_file(const std::filesystem::path& file) {
+    runtime::PteRunner runner({.threads = threads_, .timeout = run_patience});
     const runtime::MethodInfo& method = runner.load(file, method_.name);
     is_loaded_ = true;
-    return to_tensors(runner.run(to_run_values(method, given_)));
+    both_->run_file(runner, method);
   }
 
   void compare_all() {
-    const std::vector<Argument> outputs = method_.program.user_outputs();
-    if (expected_.size() != found_.size()) {
-      result_.breach = fmt::format("the file gives {} outputs, the program {}", found_.size(), expected_.size());
+    const std::vector<Tensor>&expected = both_->expected(), &found = both_->found();
+    if (expected.size() != found.size()) {
+      result_.breach = fmt::format("the file gives {} outputs, the program {}", found.size(), expected.size());
       return;
     }
-    for (size_t i = 0; i < expected_.size() && result_.breach.empty(); ++i) {
-      if (!expected_[i].defined()) continue;
-      if (!found_[i].defined() || found_[i].sizes() != expected_[i].sizes()) {
-        result_.breach = fmt::format("{} has other sizes in the file than in the program", place_of(i));
+    for (size_t i = 0; i < expected.size() && result_.breach.empty(); ++i) {
+      if (!expected[i].defined()) continue;
+      if (!found[i].defined() || found[i].sizes() != expected[i].sizes()) {
+        result_.breach = fmt::format("{} has other sizes in the file than in the program", name_of(i));
         return;
       }
-      const auto* value = i < outputs.size() ? outputs[i].get_if<Value*>() : nullptr;
-      if (is_floating(expected_[i].dtype())) compare_floats(i);
-      else if (value != nullptr) compare_exactly(i, *value);
+      if (is_floating(expected[i].dtype())) compare_floats(i);
+      else compare_exactly(i);
     }
   }
 
-  void compare_exactly(size_t index, const Value* value) {
+  void compare_exactly(size_t index) {
+    const Value* value = value_of(index);
+    const Tensor& expected = both_->expected()[index];
     if (!exact_) exact_ = exact_values(method_.program.graph());
-    if (is_complex(expected_[index].dtype()) || !exact_->contains(value)) return;
-    const Tensor expected = converted(expected_[index], DType::int64).contiguous(),
-                 found = converted(found_[index], DType::int64).contiguous();
-    if (bit_equal(expected, found)) return;
-    result_.breach = fmt::format("{} has other integers in the file than in the program on {}", place_of(index), result_.inputs);
+    if (value == nullptr || is_complex(expected.dtype()) || !exact_->contains(value)) return;
+    const auto as_integers = [](const Tensor& tensor) { return converted(tensor, DType::int64).contiguous(); };
+    if (bit_equal(as_integers(expected), as_integers(both_->found()[index]))) return;
+    result_.breach = fmt::format("{} has other integers in the file than in the program on {}", name_of(index), result_.inputs);
   }
 
   void compare_floats(size_t index) {
-    const quant::ErrorMetrics metrics = difference(expected_[index], found_[index]);
-    OutputAgreement output = {index, metrics.sqnr_db, enough_db, metrics.max_abs_error};
-    // One draw may, by chance, leave an output of few elements where it is.
-    constexpr uint64_t most_draws = 6;
-    for (uint64_t seed = 0; seed == 0 || (seed < most_draws && output.sqnr_db < output.bound_db); ++seed)
-      output.bound_db = std::min(output.bound_db, difference(expected_[index], moved(seed)[index]).sqnr_db - margin_db);
-    result_.outputs.push_back(output);
-    if (output.sqnr_db >= output.bound_db) return;
-    result_.breach = fmt::format(
-        "{} of the file is {:.2f} dB from the program's on {}, where its quantization steps explain {:.2f} dB at worst; "
-        "run `compare` on both, and keep the layers that differ in float",
-        place_of(index), output.sqnr_db, result_.inputs, output.bound_db);
+    const Distance distance = both_->distance(index);
+    result_.outputs.push_back({index, distance.sqnr_db, distance.bound_db, distance.max_abs_error});
+    if (!distance.is_breach()) return;
+    if (const Value* value = value_of(index); value != nullptr && value->producer() != nullptr)
+      result_.first_wrong = first_wrong_layer(method_.program, value, inputs_, lower_again_, threads_);
+    const std::string advice = result_.first_wrong ? "first wrong is " + to_string(*result_.first_wrong) + "; keep that layer in float"
+                                                   : "run `compare` on both, and keep the layers that differ in float";
+    result_.breach =
+        fmt::format("{} of the file is {:.2f} dB from the program's on {}, where its quantization steps explain {:.2f} dB at worst; {}",
+                    name_of(index), distance.sqnr_db, result_.inputs, distance.bound_db, advice);
   }
 
-  const std::vector<Tensor>& moved(uint64_t seed) {
-    while (moved_.size() <= seed) moved_.push_back(run_one_step_off(*reference_, inputs_, moved_.size(), threads_));
-    return moved_[seed];
-  }
-
-  std::string place_of(size_t index) const {
+  const Value* value_of(size_t index) const {
     const std::vector<Argument> outputs = method_.program.user_outputs();
     const auto* value = index < outputs.size() ? outputs[index].get_if<Value*>() : nullptr;
-    const Node* producer = value == nullptr ? nullptr : (*value)->producer();
-    while (producer != nullptr && qdq::find(*producer))
-      producer = producer->inputs().empty() ? nullptr : producer->inputs().front()->producer();
-    return producer == nullptr ? fmt::format("output arr_{}", index) : fmt::format("output arr_{} ({})", index, describe(*producer));
+    return value == nullptr ? nullptr : *value;
+  }
+
+  std::string name_of(size_t index) const {
+    const Value* value = value_of(index);
+    return value == nullptr ? fmt::format("output arr_{}", index) : fmt::format("output arr_{} ({})", index, place_of(value));
   }
 
   const ComparedMethod& method_;
   Agreement& result_;
+  const LowerAgain& lower_again_;
   int threads_;
   bool is_random_ = false, is_loaded_ = false;
-  std::vector<Tensor> inputs_, given_;  // of the program; and with the numbers that it is fixed to, of the file
-  std::vector<Tensor> expected_, found_;
-  std::optional<ExportedProgram> reference_;
+  std::vector<Tensor> inputs_;
+  std::optional<SideBySide> both_;
   std::optional<std::unordered_set<const Value*>> exact_;
-  std::vector<std::vector<Tensor>> moved_;
 };
 
 std::string decibel(double value) { return std::isinf(value) && value > 0 ? "equal" : fmt::format("{:.2f} dB", value); }
@@ -176,6 +160,11 @@ const OutputAgreement* Agreement::closest() const {
   return found == outputs.end() ? nullptr : &*found;
 }
 
+std::string to_string(const WrongLayer& wrong) {
+  return fmt::format("{} ({:.2f} dB where {:.2f} dB is its bound, {:.3g}% of its values are off)", wrong.layer, wrong.sqnr_db,
+                     wrong.bound_db, 100 * wrong.share);
+}
+
 std::string to_string(const Agreement& agreement) {
   if (!agreement.skipped.empty()) return fmt::format("not checked: {}", agreement.skipped);
   const OutputAgreement* closest = agreement.closest();
@@ -184,11 +173,11 @@ std::string to_string(const Agreement& agreement) {
 }
 
 Agreement recipes::agreement_of(const std::filesystem::path& file, const ComparedMethod& method, const std::vector<Tensor>& sample,
-                                int threads) {
+                                const LowerAgain& lower_again, int threads) {
   Agreement result;
   result.method = method.name;
   result.inputs = sample.empty() ? "random inputs" : "the first calibration sample";
-  Comparison(method, result, threads).run(file, sample);
+  Comparison(method, result, lower_again, threads).run(file, sample);
   return result;
 }
 

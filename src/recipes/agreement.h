@@ -5,6 +5,8 @@
 
 #include <intaglio/check.h>
 
+#include "recipes/first_wrong_layer.h"
+
 namespace intaglio::recipes {
 
 struct ComparedMethod {
@@ -14,7 +16,8 @@ struct ComparedMethod {
 
 // Runs a method of the file in a child process, and `method.program` on the interpreter. What stands in the way of that (no
 // runner, a program that the interpreter cannot run, too much work) is said in the result, as is a breach; nothing is thrown
-// but bugs.
-Agreement agreement_of(const std::filesystem::path& file, const ComparedMethod& method, const std::vector<Tensor>& sample, int threads);
+// but bugs. `lower_again` is called when the numbers differ, to find where.
+Agreement agreement_of(const std::filesystem::path& file, const ComparedMethod& method, const std::vector<Tensor>& sample,
+                       const LowerAgain& lower_again, int threads);
 
 }  // namespace intaglio::recipes

@@ -7,10 +7,12 @@
 #include <cmath>
 #include <cstdlib>
 
+#include <fmt/format.h>
 #include <intaglio/error.h>
 #include <intaglio/interpreter.h>
 #include <intaglio/recipes.h>
 
+#include "qdq/op_table.h"
 #include "recipes/random_inputs.h"
 #include "recipes/reference.h"
 #include "testing/program_builder.h"
@@ -41,10 +43,24 @@ class Agreements : public ::testing::Test {
 
   Agreement of(const ExportedProgram& claimed, ExportedProgram written, const std::vector<Tensor>& sample = {}) {
     lower_and_save(std::move(written), partitioners_, path_, {.threads = 1, .compare = false});
-    return agreement_of(path_, {"forward", claimed.clone()}, sample, 1);
+    return agreement_of(path_, {"forward", claimed.clone()}, sample, write_variant_, 1);
+  }
+
+  // Of a file in which whatever is lowered got this fault before.
+  Agreement with_fault(const ExportedProgram& program, const std::function<void(ExportedProgram&)>& fault) {
+    fault_ = fault;
+    ExportedProgram written = program.clone();
+    fault(written);
+    return of(program, std::move(written), {ramp({3, 16}, -1, 0.05f)});
   }
 
   const std::filesystem::path path_ = std::filesystem::path(::testing::TempDir()) / ("agreement_" + std::to_string(::getpid()) + ".pte");
+  std::function<void(ExportedProgram&)> fault_ = [](ExportedProgram&) {};
+  const LowerAgain write_variant_ = [this](ExportedProgram variant, const std::function<void(const std::filesystem::path&)>& use) {
+    fault_(variant);
+    lower_and_save(std::move(variant), partitioners_, path_, {.threads = 1, .compare = false});
+    use(path_);
+  };
   PartitionerList partitioners_ = [] {
     PartitionerList list;
     add_backend(list, std::string(backends().front().name));
@@ -70,6 +86,58 @@ TEST_F(Agreements, OtherWeightsAreABreach) {
   EXPECT_NE(found.breach.find("on the first calibration sample"), std::string::npos) << found.breach;
   ASSERT_EQ(found.outputs.size(), 1u);
   EXPECT_LT(found.outputs[0].sqnr_db, found.outputs[0].bound_db);
+}
+
+// Layers that hand on what they are given, each a little turned. `layer<i>` are their names.
+ExportedProgram many_layers(int count) {
+  ProgramBuilder b;
+  Value* x = b.qdq(b.input("x", {3, 16}), 0.03, 1);
+  for (int layer = 0; layer < count; ++layer) {
+    Tensor integers = Tensor::empty(DType::int8, {16, 16});
+    int8_t* values = integers.mutable_data<int8_t>();
+    for (int i = 0; i < 256; ++i) values[i] = static_cast<int8_t>(i % 17 == 0 ? 98 : (i * 37 + layer) % 11 - 5);
+    const std::string name = fmt::format("layer{}", layer);
+    Value* sums = b("aten.linear.default", x, b.dequantize(b.parameter(name, integers), 0.01, 0));
+    sums->producer()->metadata["nn_module_stack"] = fmt::format("{0},{0},torch.nn.Linear", name);
+    x = b.qdq(sums, 0.03, 0);
+  }
+  return b.finish({x});
+}
+
+// Turns the scale of one weight into its half.
+void halve(ExportedProgram& program, const std::string& target) {
+  for (Node* node : program.graph().node_list()) {
+    const std::string* name = qdq::is_dequantize(*node) ? program.target_of(node->tensor("input")) : nullptr;
+    if (name != nullptr && *name == target) program.graph().set_argument(*node, "scale", node->number("scale") / 2);
+  }
+}
+
+TEST_F(Agreements, TheFirstWrongLayerIsNamed) {
+  const ExportedProgram program = many_layers(21);  // more than are looked at in one run
+  for (const std::string layer : {"layer0", "layer7", "layer20"}) {
+    const Agreement found = with_fault(program, [&](ExportedProgram& written) { halve(written, layer); });
+    ASSERT_TRUE(found.first_wrong) << layer;
+    EXPECT_NE(found.first_wrong->layer.find("in layer '" + layer + "'"), std::string::npos) << found.first_wrong->layer;
+    EXPECT_NEAR(found.first_wrong->sqnr_db, 6, 2);
+    EXPECT_LT(found.first_wrong->sqnr_db, found.first_wrong->bound_db);
+    EXPECT_GT(found.first_wrong->share, 0.3);
+    EXPECT_NE(found.breach.find("first wrong is " + to_string(*found.first_wrong)), std::string::npos) << found.breach;
+  }
+}
+
+TEST_F(Agreements, TheFirstWrongLayerMayBeInFloat) {
+  ProgramBuilder b;
+  Value* x = b.input("x", {3, 16});
+  Value* sums = b("aten.relu.default", b("aten.linear.default", x, b.weight("first", {16, 16})));
+  Value* scaled = b("aten.mul.Scalar", b("aten.sigmoid.default", sums), 2.0);
+  const ExportedProgram program = b.finish({b("aten.linear.default", scaled, b.weight("second", {16, 16}))});
+  const Agreement found = with_fault(program, [](ExportedProgram& written) {
+    for (Node* node : written.graph().node_list())
+      if (node->is("aten.mul.Scalar")) written.graph().set_argument(*node, "other", 2.5);
+  });
+  ASSERT_TRUE(found.first_wrong);
+  EXPECT_TRUE(found.first_wrong->layer.starts_with("aten.mul.Scalar")) << found.first_wrong->layer;
+  EXPECT_DOUBLE_EQ(found.first_wrong->share, 1);
 }
 
 TEST_F(Agreements, OneStepIsNone) {

@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include <algorithm>
 
 #include <fmt/format.h>
@@ -5,6 +7,7 @@
 #include <intaglio/check.h>
 #include <intaglio/error.h>
 
+#include "base/leftovers.h"
 #include "edge/stranded.h"
 #include "recipes/agreement.h"
 #include "recipes/breaches.h"
@@ -32,13 +35,20 @@ std::vector<Agreement> lower_and_save(std::vector<std::pair<std::string, Exporte
   done("lower");
   breaches.settle();
 
+  const LowerAgain lower_again = [&](ExportedProgram variant, const std::function<void(const std::filesystem::path&)>& use) {
+    const Leftover file(fmt::format("{}.{}.variant.tmp", path.string(), ::getpid()));
+    to_edge_transform_and_lower(std::move(variant), partitioners, {.threads = options.threads})
+        .to_executorch({.threads = options.threads, .runtime = options.runtime})
+        .save(file.path());
+    use(file.path());
+  };
   std::vector<Agreement> agreements;
   const ExecutorchProgram program = std::move(edge).to_executorch({.threads = options.threads, .runtime = options.runtime});
   if (options.inspect_needs) options.inspect_needs(program.runtime_needs());
   program.save(path, [&](const std::filesystem::path& written) {
     done("write");
     for (const ComparedMethod& method : compared) {
-      agreements.push_back(agreement_of(written, method, options.sample, options.threads));
+      agreements.push_back(agreement_of(written, method, options.sample, lower_again, options.threads));
       if (!agreements.back().breach.empty()) breaches.sink()({agreements.back().breach, true});
     }
     if (options.compare) done("check");

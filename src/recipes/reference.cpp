@@ -146,6 +146,7 @@ void move_floats(Tensor& tensor, uint64_t seed, double unit) {
     if (std::isfinite(values[i])) squares += static_cast<double>(values[i]) * values[i];
   const double typical = std::sqrt(squares / static_cast<double>(std::max<int64_t>(tensor.numel(), 1)));
   for (int64_t i = 0; i < tensor.numel(); ++i) {
+    if (!std::isfinite(values[i])) continue;  // what a mask hides has no last place
     const double sign = mixed(seed + static_cast<uint64_t>(i)) & 1 ? 1 : -1;
     values[i] = static_cast<float>(values[i] + sign * unit * (typical + std::abs(static_cast<double>(values[i]))));
   }
@@ -180,13 +181,11 @@ std::optional<Tensor> moved(const Node& node, const Tensor& tensor, uint64_t see
   return converted(wide, tensor.dtype());
 }
 
-bool is_view(const Node& node) { return node.op().schema() != nullptr && node.op().schema()->is_view(); }
-
 // Integers of activations, results of layers, and what a narrow type rounds; those that others share memory with stay.
 std::vector<const Value*> values_to_move(const ExportedProgram& program) {
   std::vector<const Value*> values;
   for (const Node* node : program.graph().node_list()) {
-    if (node->outputs().size() != 1 || !node->output()->is_tensor() || is_view(*node)) continue;
+    if (node->outputs().size() != 1 || !node->output()->is_tensor() || makes_view(*node)) continue;
     const DType dtype = node->output()->dtype();
     const bool is_narrow = dtype == DType::float16 || dtype == DType::bfloat16;
     const bool is_layer = dtype == DType::float32 && work_of(program, *node).is_macs;
@@ -197,6 +196,8 @@ std::vector<const Value*> values_to_move(const ExportedProgram& program) {
 }
 
 }  // namespace
+
+bool makes_view(const Node& node) { return node.op().schema() != nullptr && node.op().schema()->is_view(); }
 
 ExportedProgram reference_of(const ExportedProgram& program) {
   ExportedProgram reference = program.clone();

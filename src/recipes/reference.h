@@ -12,6 +12,9 @@ namespace intaglio::recipes {
 // layer becomes several, one after the other, so that the floats of no more than one part exist at a time.
 ExportedProgram reference_of(const ExportedProgram& program);
 
+// The result shares memory with an operand.
+bool makes_view(const Node& node);
+
 // Outputs of one run on the interpreter.
 std::vector<Tensor> run_reference(const ExportedProgram& reference, const std::vector<Tensor>& inputs, int threads);
 

@@ -4,6 +4,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from torch._higher_order_ops.scan import scan
+
 from cases import Case, Function, noise, seeded
 
 NORMS = ("backward", "ortho", "forward")
@@ -40,6 +42,17 @@ class LogMel(nn.Module):
     def forward(self, x):
         mel = torch.matmul(self.spectrogram(x).transpose(-1, -2), self.bank).transpose(-1, -2)
         return 10 * torch.log10(mel.clamp(min=1e-10))
+
+
+class LogPower(nn.Module):
+    """Most of what a spectrum shows is small beside its peaks: a layer reads the logarithms."""
+
+    def __init__(self):
+        super().__init__()
+        self.spectrogram, self.layer = Spectrogram(), nn.Linear(33, 8)
+
+    def forward(self, x):
+        return self.layer((self.spectrogram(x) + 1e-6).log().transpose(-1, -2))
 
 
 class Whisper(nn.Module):
@@ -204,6 +217,77 @@ def functions(x):
     return torch.cat([pairs(part).flatten() for part in (z.exp(), (z + 4).log(), z**3, (z + 5).sqrt(), z.square(), z.sgn(), z**-2)])
 
 
+UNARY = ("exp exp2 expm1 log log2 log10 log1p sqrt rsqrt sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh sigmoid square "
+         "reciprocal sgn sinc nan_to_num neg positive").split()
+
+
+def of_one_number(names):
+    """Also where real or imaginary parts are 0; not the inverses of angles, for whose side of a cut the sign of that 0 decides."""
+
+    def call(x, y):
+        z = torch.complex(x, y).flatten()
+        axes = torch.cat([z, torch.complex(x[0].abs(), 0 * x[0]), torch.complex(0 * y[0], y[0])])
+        return [pairs(getattr(torch, name)(z if name.startswith("a") else axes)) for name in names]
+
+    return call
+
+
+def activations(x, y):
+    z = torch.complex(x, y)
+    return [pairs(F.silu(z)), (z * (x > 0)).logical_not().float(), torch.isfinite(z / (x > 0)).float() + x, z.isreal() + y]
+
+
+def powers(x, y):
+    z, w = torch.complex(x, y), torch.complex(y, x)
+    some = [z**w, z**0.5, z ** (0.5 + 1j), 2.0**z, (1 - 2j) ** z, x.abs() ** z, z**x, z**7, z**-3, (z * (x > 0)) ** (1.5 - 0.5j)]
+    return [pairs(value) for value in some]
+
+
+def products(x, y):
+    z, w = torch.complex(x, y), torch.complex(y, x)
+    some = [z.cumprod(-1), z.cumprod(0), z.prod(), z.prod(1), z.prod(0, keepdim=True), torch.addcdiv(z, w, z + 3, value=2 - 1j)]
+    some += [torch.addcmul(x, z, w), torch.linalg.cross(z[:, :3], w[:, :3]), (z @ w.T).trace()]
+    return [pairs(value) for value in some]
+
+
+class Resonator(nn.Module):
+    """A complex state that every call turns and adds to."""
+
+    def __init__(self, in_place):
+        super().__init__()
+        self.in_place = in_place
+        self.register_buffer("state", torch.complex(torch.linspace(-1, 1, 6), torch.linspace(2, 0, 6)))
+        self.register_buffer("turn", torch.polar(torch.full((6,), 0.9), torch.linspace(0, 3, 6)))
+
+    def forward(self, x):
+        before = self.state.abs()
+        if self.in_place:
+            self.state.mul_(self.turn)
+            self.state[1:4] += x[:3]
+        else:
+            self.state.copy_(self.state * self.turn + x)
+        return before, pairs(self.state), self.state.angle()
+
+
+def chosen(x, y):
+    """A branch that complex numbers go into and out of, with a constant inside."""
+    z = torch.complex(x, y)
+    turn = torch.polar(torch.tensor(2.0), torch.tensor(0.5))
+    return pairs(torch.cond(x.sum() > 0, lambda z, x: (z * turn).exp() + x, lambda z, x: z.conj() / (1 + 2j), (z, x)))
+
+
+def chosen_inside(x, y):
+    """Complex numbers in a branch alone."""
+    return torch.cond(x.sum() > 0, lambda x, y: torch.fft.rfft(x).abs().sum(-1) + y.sum(-1), lambda x, y: torch.complex(x, y).angle().sum(-1), (x, y))
+
+
+def turned_on(x, y):
+    """A loop that carries, takes and gives complex numbers."""
+    z = torch.complex(x, y)
+    last, all = scan(lambda h, row: (h * (0.5 + 0.5j) + row, (h * row).sinh()), z[0].clone(), z, dim=0)
+    return pairs(last), pairs(all)
+
+
 def mixed(x):
     z, w = torch.fft.rfft(x), torch.fft.rfft(x * x)
     sums = torch.zeros(3, z.shape[-1], dtype=z.dtype).index_add(0, torch.arange(len(x)) % 3, z)
@@ -348,12 +432,24 @@ def of_modules() -> dict:
         "log_mel": (LogMel(), noise(2, 3, 300)),
         "log_mel_magnitude": (LogMel(power=1.0, normalized=True, center=False), signal),
         "whisper": (Whisper(), signal),
+        "log_power": (LogPower(), signal),
         "rotary": (RotaryAttention(tokens=20), noise(2, 12, 32)),
         "fourier_layer": (FourierLayer(), noise(2, 4, 8, 10)),
         "global_filter": (GlobalFilter(), noise(2, 8, 8, 6)),
         "complex_layers": (ComplexLayers(), noise(2, 10)),
         "long_convolution": (LongConvolution(), noise(2, 3, 50)),
         "recognizer": (Recognizer(), noise(2, 800)),
+        "unary": (Function(of_one_number(UNARY)), noise(3, 4), noise(3, 4, seed=1)),
+        "activations": (Function(activations), noise(3, 4), noise(3, 4, seed=1)),
+        "powers": (Function(powers), noise(3, 4), noise(3, 4, seed=1)),
+        "products": (Function(products), noise(3, 4), noise(3, 4, seed=1)),
+        "loop": (Function(turned_on), noise(5, 4), noise(5, 4, seed=1)),
+        "state": (Resonator(False), noise(6)),
+        "state_in_place": (Resonator(True), noise(6)),
+        "branch": (Function(chosen), noise(3, 8).abs(), noise(3, 8, seed=1)),
+        "other_branch": (Function(chosen), -noise(3, 8).abs(), noise(3, 8, seed=1)),
+        "inside_a_branch": (Function(chosen_inside), noise(3, 8).abs(), noise(3, 8, seed=1)),
+        "inside_the_other": (Function(chosen_inside), -noise(3, 8).abs(), noise(3, 8, seed=1)),
     }
 
 
@@ -368,6 +464,11 @@ def of_varying_lengths() -> dict:
         "irfft_batch": (LongConvolution(), {0: batch}, noise(3, 3, 50), noise(6, 3, 50)),
         "complex_output_batch": (Function(lambda x: torch.fft.rfft(x) * 1j), ({0: batch},), noise(3, 10), noise(5, 10)),
         "rfft_length": (Function(lambda x: pairs(torch.fft.rfft(x))), ({1: samples},), noise(2, 400), noise(2, 320)),
+        "fft_length": (Function(lambda x: [pairs(torch.fft.fft(x)), pairs(torch.fft.ifft(torch.complex(x, x.flip(-1))))]), ({1: samples},), noise(2, 400), noise(2, 320)),
+        "fft_any_length": (Function(lambda x: pairs(torch.fft.fft(x))), ({1: torch.export.Dim("any", min=3, max=40)},), noise(2, 20), noise(2, 7)),
+        "fft2_length": (Function(lambda x: pairs(torch.fft.fft2(x))), ({0: torch.export.Dim("rows", min=2, max=9), 1: torch.export.Dim("columns", min=3, max=9)},), noise(6, 8), noise(5, 7)),
+        "irfft_length": (Function(lambda x: torch.fft.irfft(torch.fft.rfft(x) * 2)), ({1: samples},), noise(2, 400), noise(2, 320)),
+        "cut_length": (Function(lambda x: [pairs(torch.fft.rfft(x, n=64)), pairs(torch.fft.fft(x, n=300)), pairs(torch.fft.rfft(x[:, :50], n=x.shape[1] // 4))]), ({1: samples},), noise(2, 400), noise(2, 320)),
         "istft_batch": (SpectralHead(), {0: batch}, noise(3, 9, 8), noise(4, 9, 8)),
     }
     return {name: Case(module.eval(), [(a,), (b,)], shapes=(shapes,)) for name, (module, shapes, a, b) in rows.items()}

@@ -6,9 +6,16 @@
 #include "backends/common/gemm_operands.h"
 #include "backends/common/own_readers.h"
 #include "testing/program_builder.h"
+#include "testing/text_cases.h"
 
 namespace intaglio::common {
 namespace {
+
+const bool registered = test::register_text_cases("OwnReaders", "src/backends/common/own_readers.test",
+                                                  test::program_passes({
+                                                      {"give_each_reader_its_own_source", give_each_reader_its_own_source},
+                                                      {"give_each_reader_its_own_dynamic_chain", give_each_reader_its_own_dynamic_chain},
+                                                  }));
 
 struct Net : test::ProgramBuilder {
   Value* quantize(Value* x, double scale = 0.5) { return ProgramBuilder::quantize(x, scale, 0); }
@@ -77,18 +84,6 @@ TEST(Constraints, TheFirstBrokenRowIsNamed) {
   };
   EXPECT_EQ(broken(flat), nullptr);
   EXPECT_EQ(broken(deep)->text, "at most 2 dimensions");
-}
-
-TEST(OwnReaders, EveryReaderGetsADequantizeNodeAndAConstantExpression) {
-  Net t;
-  Value* x = t.dequantize(t.input("x", {3, 3}, DType::int8));
-  Value* weight = t.permute(t.dequantize(t.parameter("w", {3, 3}, DType::int8)));
-  t.returns({t("aten.mm.default", x, weight), t("aten.mm.default", x, weight)});
-  give_each_reader_its_own_source(t.program);
-  verify(t.program);
-  EXPECT_EQ(t.ops(),
-            "dequantize_per_tensor dequantize_per_tensor dequantize_per_tensor dequantize_per_tensor permute_copy permute_copy mm mm");
-  for (const Node* node : t.program.graph().node_list()) EXPECT_EQ(node->output()->users().size(), 1u) << node->name();
 }
 
 // An op, its dequantized operand and its weight go together; a weight that is read outside too stays outside.

@@ -1,4 +1,5 @@
-// Rewrites before partitioning: what quantizes and dequantizes goes where its reader goes.
+// Rewrites before partitioning: what quantizes and dequantizes goes where its reader goes. Shown by
+// own_readers.test.
 #pragma once
 
 #include <intaglio/program.h>

@@ -126,6 +126,8 @@ constexpr Product products[] = {
     {"aten.inner.default", "self", "other"},
     {"aten.tensordot.default", "self", "other"},
     {"aten.kron.default", "self", "other"},
+    {"aten.cross.default", "self", "other"},
+    {"aten.linalg_cross.default", "self", "other"},
     {"aten.linear.default", "input", "weight"},
     {"aten.conv1d.default", "input", "weight"},
     {"aten.conv2d.default", "input", "weight"},
@@ -215,18 +217,6 @@ Results einsum(PartsBuilder& b) {
 }
 
 // ---- quotients
-// Numerators are products with the conjugate.
-Value* squared_size(PartsBuilder& b, const Parts& z) {
-  Value *real = b.real(z), *imag = b.imag(z);
-  Value *first = b.product(real, real), *second = b.product(imag, imag);
-  return b.sum(first, second);
-}
-
-Parts inverse(PartsBuilder& b, const Parts& z) {
-  Value* size = squared_size(b, z);
-  const auto over = [&](Value* x) { return x ? b.build("aten.div.Tensor", x, size) : nullptr; };
-  return Parts::of(over(b.real(z)), b.negative(over(b.imag(z))));
-}
 Results reciprocal(PartsBuilder& b) { return one(inverse(b, b.operand("self"))); }
 
 Results divide(PartsBuilder& b) {
@@ -262,12 +252,6 @@ Results divide(PartsBuilder& b) {
 }
 
 // ---- sizes and angles
-Value* size_of(PartsBuilder& b, const Parts& z) {
-  if (z.is_real()) return b.build("aten.abs.default", z.real);
-  return b.build("aten.sqrt.default", squared_size(b, z));
-}
-Value* angle_of(PartsBuilder& b, const Parts& z) { return b.build("aten.atan2.default", b.imag_or_zeros(z), b.real_or_zeros(z)); }
-
 Results absolute(PartsBuilder& b) { return one_real(size_of(b, b.operand("self"))); }
 Results angle(PartsBuilder& b) { return one_real(angle_of(b, b.operand("self"))); }
 
@@ -301,70 +285,6 @@ Results sign(PartsBuilder& b) {
   return one(Parts::of(over(b.real(z)), over(b.imag(z))));
 }
 
-// ---- functions
-Parts polar(PartsBuilder& b, Value* size, Value* angle) {
-  return Parts::of(b.product(size, b.build("aten.cos.default", angle)), b.product(size, b.build("aten.sin.default", angle)));
-}
-Results exponential(PartsBuilder& b) {
-  const Parts z = b.operand("self");
-  Value *real = b.real(z), *imag = b.imag(z);
-  Value* size = real ? b.build("aten.exp.default", real) : nullptr;
-  if (!imag) return one(Parts::of(size, nullptr));
-  Value *cosine = b.build("aten.cos.default", imag), *sine = b.build("aten.sin.default", imag);
-  return one(size ? Parts::of(b.product(size, cosine), b.product(size, sine)) : Parts::of(cosine, sine));
-}
-Results logarithm(PartsBuilder& b) {
-  const Parts z = b.operand("self");
-  return one(Parts::of(b.build("aten.log.default", size_of(b, z)), angle_of(b, z)));
-}
-
-Parts times(PartsBuilder& b, const Parts& x, const Parts& y) {
-  Value *a = b.real(x), *bi = b.imag(x), *c = b.real(y), *d = b.imag(y);
-  Value *ac = b.product(a, c), *bd = b.product(bi, d), *ad = b.product(a, d), *bc = b.product(bi, c);
-  Value* real = b.difference(ac, bd);
-  return Parts::of(real, b.sum(ad, bc));
-}
-// self + value * tensor1 * tensor2
-Results add_of_product(PartsBuilder& b) {
-  const Parts product = times(b, b.operand("tensor1"), b.operand("tensor2")), z = b.operand("self");
-  const Argument value = b.node.argument("value");
-  const auto added = [&](Value* x, Value* y) { return b.sum(x, scaled(b, y, value)); };
-  Value* real = added(b.real(z), product.real);
-  return one(Parts::of(real, added(b.imag(z), product.imag)));
-}
-// The sum of products with the first's conjugates.
-Results inner_product(PartsBuilder& b) {
-  const Parts product = times(b, conjugated(b, b.operand("self")), b.operand("other"));
-  const auto summed = [&](Value* x) { return x ? b.build("aten.sum.dim_IntList", x, Ints{}) : nullptr; };
-  Value* real = summed(product.real);
-  return one(Parts::of(real, summed(product.imag)));
-}
-Results square(PartsBuilder& b) { return one(times(b, b.operand("self"), b.operand("self"))); }
-
-// Small whole powers are products; others turn the angle.
-Results power(PartsBuilder& b) {
-  const Parts z = b.operand("self");
-  if (b.node.argument("exponent").is<std::complex<double>>()) refuse(b.node, "a complex exponent has no form in real numbers here");
-  const double exponent = b.node.number("exponent");
-  constexpr double largest = 16;
-  if (exponent != std::floor(exponent) || std::abs(exponent) > largest || exponent == 0) {
-    Value* size = b.build("aten.pow.Tensor_Scalar", size_of(b, z), exponent);
-    return one(polar(b, size, b.build("aten.mul.Tensor", angle_of(b, z), exponent)));
-  }
-  std::optional<Parts> result;
-  Parts square = z;
-  for (auto rest = static_cast<int64_t>(std::abs(exponent)); rest > 0; rest /= 2) {
-    if (rest % 2 == 1) result = result ? times(b, *result, square) : square;
-    if (rest > 1) square = times(b, square, square);
-  }
-  return one(exponent < 0 ? inverse(b, *result) : *result);
-}
-Results square_root(PartsBuilder& b) {
-  const Parts z = b.operand("self");
-  Value* half = b.build("aten.mul.Tensor", angle_of(b, z), 0.5);
-  return one(polar(b, b.build("aten.sqrt.default", size_of(b, z)), half));
-}
-
 // ---- relations
 Value* of_both(PartsBuilder& b, std::string_view join, Value* x, Value* y) { return x && y ? b.build(join, x, y) : x ? x : y; }
 
@@ -386,6 +306,13 @@ Results classified(PartsBuilder& b) {
   const bool both = b.node.op().base() == "isfinite";
   return one_real(of_both(b, both ? "aten.logical_and.default" : "aten.logical_or.default", of(b.real(z)), of(b.imag(z))));
 }
+
+Results is_zero(PartsBuilder& b) {
+  const Parts z = b.operand("self");
+  const auto of = [&](Value* x) { return x ? b.build("aten.eq.Scalar", x, 0) : nullptr; };
+  return one_real(of_both(b, "aten.logical_and.default", of(b.real(z)), of(b.imag(z))));
+}
+Results is_real_number(PartsBuilder& b) { return one_real(b.build("aten.eq.Scalar", b.imag_or_zeros(b.operand("self")), 0)); }
 
 constexpr RuleRow arithmetic_rows[] = {
     {"aten.complex.default", from_parts},
@@ -441,17 +368,12 @@ constexpr RuleRow arithmetic_rows[] = {
     {"aten.norm.ScalarOpt_dim", norm},
     {"aten.linalg_vector_norm.default", norm},
     {"aten.sgn.default", sign},
-    {"aten.exp.default", exponential},
-    {"aten.log.default", logarithm},
-    {"aten.addcmul.default", add_of_product},
-    {"aten.vdot.default", inner_product},
-    {"aten.square.default", square},
-    {"aten.pow.Tensor_Scalar", power},
-    {"aten.sqrt.default", square_root},
     {"aten.eq.Tensor", equal},
     {"aten.eq.Scalar", equal},
     {"aten.ne.Tensor", equal},
     {"aten.ne.Scalar", equal},
+    {"aten.logical_not.default", is_zero},
+    {"aten.isreal.default", is_real_number},
     {"aten.isnan.default", classified},
     {"aten.isinf.default", classified},
     {"aten.isfinite.default", classified},

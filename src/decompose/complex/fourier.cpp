@@ -3,6 +3,7 @@
 // A complex signal is two real ones, F(a + ib) = F(a) + iF(b), and the half that a real signal's transform leaves out
 // mirrors the other: F(a)[-k] is the conjugate of F(a)[k].
 #include <algorithm>
+#include <limits>
 #include <numeric>
 
 #include <fmt/format.h>
@@ -28,13 +29,30 @@ namespace {
 // Of what is written out element by element: nobody transforms more, and a damaged file may say anything.
 constexpr int64_t longest = int64_t{1} << 26;
 
-int64_t fixed_size(const PartsBuilder& b, const Value* x, int64_t dim) {
+// The size of a dimension; nullopt where it is known when the program runs.
+std::optional<int64_t> fixed_size(const PartsBuilder& b, const Value* x, int64_t dim) {
   const SymInt& size = x->sizes()[static_cast<size_t>(dim)];
-  if (!size.is_static())
-    refuse(b.node,
-           "a dimension that is cut, padded or transformed to both halves must have a fixed size; fix it at export, or use rfft without n");
+  if (!size.is_static()) return std::nullopt;
   if (size.value() > longest) refuse(b.node, "a transform of more than 2^26 elements");
   return size.value();
+}
+
+// A number made of one that varies, which is `size`.
+Argument varying(PartsBuilder& b, std::string_view op, const Argument& operand, int64_t number, SymInt size) {
+  OutputSpecification output;
+  output.kind = ValueKind::sym_int;
+  output.sym = std::move(size);
+  Node& node = b.build.graph().insert_before(const_cast<Node*>(&b.node), Op::get(op),
+                                             {{"", operand, ArgKind::positional}, {"", number, ArgKind::positional}}, {std::move(output)});
+  node.metadata = inherited_metadata(b.node);
+  return node.output();
+}
+
+Value* with_size(Value* x, int64_t dim, const SymInt& size) {
+  std::vector<SymInt> sizes = x->sizes();
+  sizes[static_cast<size_t>(dim)] = size;
+  x->meta() = TensorMeta::contiguous(x->dtype(), std::move(sizes));
+  return x;
 }
 
 Value* chosen(PartsBuilder& b, Value* x, int64_t dim, const Ints& indices) {
@@ -42,25 +60,44 @@ Value* chosen(PartsBuilder& b, Value* x, int64_t dim, const Ints& indices) {
                  b.build.constant(Tensor::of<int64_t>(indices, {static_cast<int64_t>(indices.size())})));
 }
 
-// The frequencies that half a spectrum leaves out, in their order: the mirror image of those it has.
-Value* mirrored(PartsBuilder& b, Value* x, const Ints& dims, int64_t missing) {
+// All but the first element, backwards.
+Value* rest_reversed(PartsBuilder& b, Value* x, int64_t dim, const Argument& end) {
+  return b.build("aten.flip.default", b.build("aten.slice.Tensor", x, dim, 1, end), Ints{dim});
+}
+
+// The frequencies that half a spectrum leaves out, in their order: the mirror image of those it has. `signal` has them all.
+Value* mirrored(PartsBuilder& b, Value* x, Value* signal, const Ints& dims) {
   if (!x) return nullptr;
-  Ints indices(static_cast<size_t>(missing));
-  for (int64_t i = 0; i < missing; ++i) indices[static_cast<size_t>(i)] = missing - i;
-  x = chosen(b, x, dims.back(), indices);
+  const int64_t last = dims.back();
+  if (const auto length = fixed_size(b, signal, last)) {
+    Ints indices(static_cast<size_t>((*length - 1) / 2));
+    for (size_t i = 0; i < indices.size(); ++i) indices[i] = static_cast<int64_t>(indices.size() - i);
+    x = chosen(b, x, last, indices);
+  } else {
+    const SymInt size = signal->sizes()[static_cast<size_t>(last)] + SymInt(1), half = floor_div(size, 2);
+    const Argument end = varying(b, "_operator.floordiv", b.build.sum(b.build.size(signal, last), int64_t{1}), 2, half);
+    x = with_size(rest_reversed(b, x, last, end), last, half - SymInt(1));
+  }
   for (size_t i = 0; i + 1 < dims.size(); ++i) {
-    const int64_t size = fixed_size(b, x, dims[i]);
-    if (size < 3) continue;  // it is its own
-    indices.assign(static_cast<size_t>(size), 0);
-    for (int64_t k = 1; k < size; ++k) indices[static_cast<size_t>(k)] = size - k;
+    const auto size = fixed_size(b, x, dims[i]);
+    if (size && *size < 3) continue;  // it is its own
+    if (!size) {
+      const SymInt all = x->sizes()[static_cast<size_t>(dims[i])];
+      std::vector<Value*> pieces = {b.build.slice(x, dims[i], 0, 1)};
+      pieces.push_back(rest_reversed(b, x, dims[i], std::numeric_limits<int64_t>::max()));
+      x = with_size(b.build("aten.cat.default", pieces, dims[i]), dims[i], all);
+      continue;
+    }
+    Ints indices(static_cast<size_t>(*size), 0);
+    for (int64_t k = 1; k < *size; ++k) indices[static_cast<size_t>(k)] = *size - k;
     x = chosen(b, x, dims[i], indices);
   }
   return x;
 }
 
-Value* joined(PartsBuilder& b, Value* head, Value* tail, int64_t dim) {
+Value* joined(PartsBuilder& b, Value* head, Value* tail, Value* signal, int64_t dim) {
   if (!head || !tail) return head;
-  return b.build("aten.cat.default", std::vector<Value*>{head, tail}, dim);
+  return with_size(b.build("aten.cat.default", std::vector<Value*>{head, tail}, dim), dim, signal->sizes()[static_cast<size_t>(dim)]);
 }
 
 }  // namespace
@@ -71,13 +108,14 @@ Parts transform(PartsBuilder& b, const Parts& z, const Ints& dims, Scale scale, 
     return Parts::of(turned.imag, turned.real);
   }
   Value *x = b.real(z), *y = b.imag(z);
-  const int64_t missing = (fixed_size(b, x ? x : y, dims.back()) - 1) / 2;
+  Value* signal = x ? x : y;
+  const int64_t last = dims.back();
   const Parts first = x ? half_transform(b, x, dims, scale) : Parts(), second = y ? half_transform(b, y, dims, scale) : Parts();
   Value *xr = b.real(first), *xi = b.imag(first), *yr = b.real(second), *yi = b.imag(second);
   Value *real = b.difference(xr, yi), *imag = b.sum(xi, yr);
-  if (missing == 0) return Parts::of(real, imag);
-  real = joined(b, real, mirrored(b, b.sum(xr, yi), dims, missing), dims.back());
-  return Parts::of(real, joined(b, imag, mirrored(b, b.difference(yr, xi), dims, missing), dims.back()));
+  if (const auto length = fixed_size(b, signal, last); length && *length < 3) return Parts::of(real, imag);
+  real = joined(b, real, mirrored(b, b.sum(xr, yi), signal, dims), signal, last);
+  return Parts::of(real, joined(b, imag, mirrored(b, b.difference(yr, xi), signal, dims), signal, last));
 }
 
 namespace {
@@ -137,24 +175,42 @@ Request request_of(const Node& node, bool forward) {
   return request;
 }
 
-// Cut, or continued with zeros.
-Value* resized(PartsBuilder& b, Value* x, int64_t dim, int64_t length) {
-  const int64_t size = fixed_size(b, x, dim);
-  if (length < 1 || length > longest) refuse(b.node, "a transform is of 1 to 2^26 elements");
-  if (size == length) return x;
-  if (size > length) return b.build.slice(x, dim, 0, length);
+// Zeros of the sizes of `x` but for one.
+Value* zeros_of_length(PartsBuilder& b, Value* x, int64_t dim, const Argument& length) {
+  std::vector<SymArg> sizes;
+  Ints numbers;
+  for (int64_t i = 0; i < x->meta().rank(); ++i) {
+    const Argument size = i == dim ? length : b.build.size(x, i);
+    if (const auto* number = size.get_if<int64_t>()) sizes.emplace_back(numbers.emplace_back(*number));
+    else if (Value* const* value = size.get_if<Value*>()) sizes.emplace_back(*value);
+    else refuse(b.node, "the length of a transform is no whole number");
+  }
+  Argument written = numbers.size() == sizes.size() ? Argument(numbers) : Argument(std::move(sizes));
+  return b.build.call("aten.full.default", {std::move(written), 0.0}, {{"dtype", x->dtype()}});
+}
+
+// Cut, or continued with zeros; where only a run tells which, both.
+Value* resized(PartsBuilder& b, Value* x, int64_t dim, const Argument& wanted) {
+  const auto* length = wanted.get_if<int64_t>();
+  if (length && (*length < 1 || *length > longest)) refuse(b.node, "a transform is of 1 to 2^26 elements");
+  const auto size = fixed_size(b, x, dim);
+  if (!size || !length) {
+    const std::vector<Value*> pieces = {x, zeros_of_length(b, x, dim, wanted)};
+    Value* cut = b.build("aten.slice.Tensor", b.build("aten.cat.default", pieces, dim), dim, 0, wanted);
+    Value* const* varies = wanted.get_if<Value*>();
+    if (varies && !(*varies)->sym) refuse(b.node, "the length of a transform is not known as a size");
+    return with_size(cut, dim, varies ? *(*varies)->sym : SymInt(*length));
+  }
+  if (*size == *length) return x;
+  if (*size > *length) return b.build.slice(x, dim, 0, *length);
   Ints padding(static_cast<size_t>(2 * (x->meta().rank() - dim)), 0);
-  padding.back() = length - size;
+  padding.back() = *length - *size;
   return b.build("aten.constant_pad_nd.default", x, padding);
 }
 
 Parts resized(PartsBuilder& b, Parts z, const Request& request) {
-  for (size_t i = 0; i < request.dims.size(); ++i) {
-    if (!request.lengths[i]) continue;
-    const auto* length = request.lengths[i]->get_if<int64_t>();
-    if (!length) refuse(b.node, "the length of a transform that cuts or pads must be fixed at export");
-    z = b.each(z, [&](Value* x) { return resized(b, x, request.dims[i], *length); });
-  }
+  for (size_t i = 0; i < request.dims.size(); ++i)
+    if (request.lengths[i]) z = b.each(z, [&](Value* x) { return resized(b, x, request.dims[i], *request.lengths[i]); });
   return z;
 }
 
@@ -191,9 +247,10 @@ Results to_real(PartsBuilder& b) {
     else last = std::nullopt;  // of a length that varies the half must be there already
   } else {
     Value* any = z.packed ? z.packed : z.real ? z.real : z.imag;
-    const SymInt& size = any->sizes()[static_cast<size_t>(request.dims.back())];
-    if (!size.is_static()) refuse(b.node, "a spectrum of varying length does not tell whether the signal is odd; give n");
-    length = 2 * (size.value() - 1);
+    const int64_t dim = request.dims.back();
+    const SymInt& size = any->sizes()[static_cast<size_t>(dim)];
+    if (size.is_static()) length = 2 * (size.value() - 1);
+    else length = varying(b, "_operator.mul", b.build.sum(b.build.size(any, dim), int64_t{-1}), 2, SymInt(2) * (size - SymInt(1)));
   }
   z = resized(b, z, request);
   return {Parts::of(inverse_of_half(b, forward ? conjugated(b, z) : z, request.dims, request.scale, length), nullptr)};

@@ -102,6 +102,8 @@ const LinearRow linear_rows[] = {
     {"aten.where.ScalarSelf", Packing::parts, {"self", "other"}},
     {"aten.masked_fill.Scalar", Packing::parts, {"self", "value"}},
     {"aten.masked_fill.Tensor", Packing::parts, {"self", "value"}},
+    {"aten.nan_to_num.default", Packing::same},
+    {"aten.trace.default", Packing::parts},
     {"aten.sum.default", Packing::parts},
     {"aten.sum.dim_IntList", Packing::dimensions},
     {"aten.mean.default", Packing::parts},

@@ -21,7 +21,7 @@ namespace {
 Rule find_rule(Op op) {
   static const std::unordered_map<std::string, Rule> rules = [] {
     std::unordered_map<std::string, Rule> map;
-    for (const auto& family : {arithmetic_rules(), fourier_rules(), linear_rules(), frame_rules()})
+    for (const auto& family : {arithmetic_rules(), function_rules(), fourier_rules(), linear_rules(), frame_rules()})
       for (const RuleRow& row : family) map.emplace(row.op, row.function);
     return map;
   }();
@@ -51,6 +51,22 @@ const ArgSchema* written_operand(const Node& node) {
   return nullptr;
 }
 
+bool has_complex(const Graph& graph, int depth = 0) {
+  constexpr int deepest = 32;
+  const std::vector<Node*> nodes = graph.node_list();
+  return std::ranges::any_of(graph.inputs(), is_complex_tensor) || std::ranges::any_of(nodes, [&](const Node* node) {
+           const std::vector<const Graph*> inside = depth < deepest ? subgraphs_of(*node) : std::vector<const Graph*>();
+           return touches_complex(*node) || is_transform(*node) ||
+                  std::ranges::any_of(inside, [&](const Graph* body) { return has_complex(*body, depth + 1); });
+         });
+}
+
+// A condition or a loop that complex numbers go through or stand in.
+bool has_complex_body(const Node& node) {
+  const std::vector<const Graph*> bodies = subgraphs_of(node);
+  return !bodies.empty() && (touches_complex(node) || std::ranges::any_of(bodies, [](const Graph* body) { return has_complex(*body); }));
+}
+
 class ComplexLowering {
  public:
   explicit ComplexLowering(ExportedProgram& program) : program_(program), graph_(program.graph()) {}
@@ -61,7 +77,7 @@ class ComplexLowering {
         std::ranges::any_of(nodes, [](const Node* node) { return node->op().schema() && node->op().schema()->is_inplace(); });
     take_inputs(nodes.empty() ? nullptr : nodes.front());
     for (Node* node : nodes)
-      if (touches_complex(*node) || is_transform(*node)) rewrite(*node);
+      if (touches_complex(*node) || is_transform(*node) || has_complex_body(*node)) rewrite(*node);
     give_outputs();
     for (auto node = replaced_.rbegin(); node != replaced_.rend(); ++node) graph_.erase(*node);
     graph_.eliminate_dead_code();
@@ -80,13 +96,21 @@ class ComplexLowering {
       }
       const Tensor* tensor = program_.constant(spec.value);
       if (!tensor) throw_bad_input(fmt::format("the tensor '{}' is not in the program's state", escaped(spec.target)));
-      if (program_.is_mutated(spec.value))
-        throw_unsupported(
-            fmt::format("the program writes to the complex buffer '{}', which no runtime keeps; keep it as real numbers "
-                        "(torch.view_as_real)",
-                        escaped(spec.target)));
+      if (program_.is_mutated(spec.value)) {
+        take_written_buffer(spec, *tensor);
+        continue;
+      }
       known_.parts[spec.value] = Parts::pair(program_.add_constant(spec.value->name() + "_parts", as_pairs(*tensor).contiguous()));
     }
+  }
+
+  // No runtime keeps complex numbers: their pairs are what the program writes to.
+  void take_written_buffer(const InputSpec& spec, const Tensor& tensor) {
+    Value* pairs = program_.add_buffer(spec.target + "_parts", as_pairs(tensor).contiguous());
+    known_.buffers.insert(pairs);
+    known_.parts[spec.value] = Parts::pair(pairs);
+    for (OutputSpec& output : program_.output_specs)
+      if (output.kind == OutputSpec::Kind::buffer_mutation && output.target == spec.target) output.target = *program_.target_of(pairs);
   }
 
   void take_user_input(Value& input, Node& first) {
@@ -98,17 +122,28 @@ class ComplexLowering {
   }
 
   void give_outputs() {
-    Node& end = graph_.output_node();
-    for (Value* value : end.inputs()) {
-      const auto parts = known_.parts.find(value);
-      if (parts == known_.parts.end() || !value->producer()) continue;  // an input is returned as it is
-      PartsBuilder build(program_, known_, nullptr, *value->producer());
-      Value* whole = build.assembled(parts->second);
-      const std::string name = value->name();
-      graph_.rename(value, name + "_replaced");
-      graph_.rename(whole, name);
-      graph_.replace_uses_in(end, value, whole);
+    std::vector<Argument> outputs = graph_.outputs();
+    std::unordered_map<const Value*, Value*> assembled;
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      Value* const* value = outputs[i].get_if<Value*>();
+      const auto parts = value ? known_.parts.find(*value) : known_.parts.end();
+      if (parts == known_.parts.end()) continue;
+      const bool is_input = !(*value)->producer();
+      PartsBuilder build(program_, known_, nullptr, is_input ? graph_.output_node() : *(*value)->producer());
+      if (program_.output_specs[i].kind == OutputSpec::Kind::buffer_mutation) {
+        outputs[i] = build.packed(parts->second);
+      } else if (!is_input || known_.buffers.contains(parts->second.packed)) {  // another input is returned as it is
+        Value*& whole = assembled[*value];
+        if (!whole) {
+          whole = build.assembled(parts->second);
+          const std::string name = (*value)->name();
+          graph_.rename(*value, name + "_replaced");
+          graph_.rename(whole, name);
+        }
+        outputs[i] = whole;
+      }
     }
+    graph_.set_outputs(std::move(outputs));
   }
 
   // ---- nodes
@@ -118,7 +153,7 @@ class ComplexLowering {
     if (node.outputs().empty()) return;  // an assertion about its type
     PartsBuilder build(program_, known_, &node, node);
     if (const ArgSchema* written = written_operand(node)) return write(build, node, node.tensor(written->name));
-    const Rule rule = find_rule(node.op());
+    const Rule rule = subgraphs_of(node).empty() ? find_rule(node.op()) : with_lowered_bodies;
     if (!rule) refuse_node(node);
     const Results results = rule(build);
     if (results.size() != node.outputs().size()) throw_bug(fmt::format("{} becomes {} results", describe(node), results.size()));
@@ -180,8 +215,6 @@ class ComplexLowering {
   }
 
   [[noreturn]] static void refuse_node(const Node& node) {
-    if (node.op().name_space() == "higher_order")
-      refuse(node, "complex numbers cannot go into a sub-graph or out of it; pass real and imaginary parts (torch.view_as_real)");
     refuse(node, "this operator is not supported on complex numbers; compute with real and imaginary parts");
   }
 
@@ -193,17 +226,7 @@ class ComplexLowering {
 
 }  // namespace
 
-static bool has_complex(const Graph& graph, int depth) {
-  constexpr int deepest = 32;
-  const std::vector<Node*> nodes = graph.node_list();
-  return std::ranges::any_of(graph.inputs(), is_complex_tensor) || std::ranges::any_of(nodes, [&](const Node* node) {
-           const std::vector<const Graph*> inside = depth < deepest ? subgraphs_of(*node) : std::vector<const Graph*>();
-           return touches_complex(*node) || is_transform(*node) ||
-                  std::ranges::any_of(inside, [&](const Graph* body) { return has_complex(*body, depth + 1); });
-         });
-}
-
-bool has_complex(const ExportedProgram& program) { return has_complex(program.graph(), 0); }
+bool has_complex(const ExportedProgram& program) { return has_complex(program.graph()); }
 
 void lower_complex(ExportedProgram& program) {
   if (has_complex(program)) ComplexLowering(program).run();

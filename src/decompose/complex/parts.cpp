@@ -29,7 +29,7 @@ Parts PartsBuilder::parts(Value* value) const {
 Value* PartsBuilder::part(const Parts& z, Part which) {
   if (!z.packed) return which == Part::real ? z.real : z.imag;
   const int64_t index = which == Part::real ? 0 : 1;
-  if (!build.program().is_constant(z.packed)) return build.select(z.packed, -1, index);
+  if (!build.program().is_constant(z.packed) || known_.buffers.contains(z.packed)) return build.select(z.packed, -1, index);
   // Large constants are not folded, and to take every second element of one at each run is slow.
   Value*& known = known_.constants[{z.packed, which}];
   if (!known) {
@@ -113,6 +113,32 @@ std::vector<Value*> PartsBuilder::again(const std::function<Argument(const Named
 Parts conjugated(PartsBuilder& b, const Parts& z) {
   Value* real = b.real(z);
   return Parts::of(real, b.negative(b.imag(z)));
+}
+
+// Numerators are products with the conjugate.
+Value* squared_size(PartsBuilder& b, const Parts& z) {
+  Value *real = b.real(z), *imag = b.imag(z);
+  Value *first = b.product(real, real), *second = b.product(imag, imag);
+  return b.sum(first, second);
+}
+
+Parts inverse(PartsBuilder& b, const Parts& z) {
+  Value* size = squared_size(b, z);
+  const auto over = [&](Value* x) { return x ? b.build("aten.div.Tensor", x, size) : nullptr; };
+  return Parts::of(over(b.real(z)), b.negative(over(b.imag(z))));
+}
+
+Value* size_of(PartsBuilder& b, const Parts& z) {
+  if (z.is_real()) return b.build("aten.abs.default", z.real);
+  return b.build("aten.sqrt.default", squared_size(b, z));
+}
+Value* angle_of(PartsBuilder& b, const Parts& z) { return b.build("aten.atan2.default", b.imag_or_zeros(z), b.real_or_zeros(z)); }
+
+Parts times(PartsBuilder& b, const Parts& x, const Parts& y) {
+  Value *a = b.real(x), *bi = b.imag(x), *c = b.real(y), *d = b.imag(y);
+  Value *ac = b.product(a, c), *bd = b.product(bi, d), *ad = b.product(a, d), *bc = b.product(bi, c);
+  Value* real = b.difference(ac, bd);
+  return Parts::of(real, b.sum(ad, bc));
 }
 
 }  // namespace intaglio::decompose::complex_parts

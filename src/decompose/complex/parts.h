@@ -7,6 +7,7 @@
 #include <span>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -34,6 +35,7 @@ enum class Part : uint8_t { real, imag };
 struct Known {
   std::unordered_map<const Value*, Parts> parts;
   std::map<std::pair<const Value*, Part>, Value*> constants;  // parts of packed constants
+  std::unordered_set<const Value*> buffers;                   // pairs that the program writes to
   bool is_written = false;                                    // some op writes in place
 };
 
@@ -98,13 +100,21 @@ struct RuleRow {
 };
 
 std::span<const RuleRow> arithmetic_rules();
+std::span<const RuleRow> function_rules();
 std::span<const RuleRow> fourier_rules();
 std::span<const RuleRow> linear_rules();
 std::span<const RuleRow> frame_rules();
+// Of a node that holds sub-graphs.
+Results with_lowered_bodies(PartsBuilder& b);
 
 // ---- shared by families
 bool is_complex_tensor(const Value* value);
 Parts conjugated(PartsBuilder& b, const Parts& z);
+Parts times(PartsBuilder& b, const Parts& x, const Parts& y);
+Parts inverse(PartsBuilder& b, const Parts& z);
+Value* squared_size(PartsBuilder& b, const Parts& z);
+Value* size_of(PartsBuilder& b, const Parts& z);
+Value* angle_of(PartsBuilder& b, const Parts& z);
 
 // How much a transform divides by, as kernels count it.
 enum class Scale : uint8_t { none, root, whole };

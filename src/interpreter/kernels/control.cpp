@@ -102,7 +102,7 @@ void scan(Call& call) {
   const auto* first = tensors.empty() ? nullptr : std::get_if<Tensor>(&tensors[0]);
   call.require(first != nullptr && first->defined() && first->rank() > 0, "a loop over something else than tensors with dimensions");
   const int64_t length = first->size(0);
-  if (length == 0) call.unsupported("a loop over nothing");
+  if (length == 0) call.unsupported("a loop over a tensor without rows, which PyTorch refuses too; give it one at least");
   std::vector<Tensor> stacked;
   for (int64_t i = 0; i < length; ++i) {
     std::vector<RuntimeValue> results = results_of(call, body, joined(joined(carried, rows_at(call, tensors, i)), shared));

@@ -13,7 +13,7 @@ namespace {
 
 using SymSizes = std::vector<SymInt>;
 
-enum class Family : uint8_t { elementwise, linear, along_dim, permutation, renaming };
+enum class Family : uint8_t { elementwise, linear, norm, along_dim, softmax, reduction, pad, expansion, permutation, renaming };
 
 struct FamilyRow {
   std::string_view base;  // without the `_` of an in-place form and the `_copy` of a view's
@@ -33,6 +33,9 @@ constexpr FamilyRow families[] = {
     {"cat", Family::along_dim},          {"slice", Family::along_dim},       {"permute", Family::permutation},
     {"transpose", Family::permutation},  {"view", Family::renaming},         {"reshape", Family::renaming},
     {"flatten", Family::renaming},       {"squeeze", Family::renaming},      {"unsqueeze", Family::renaming},
+    {"softmax", Family::softmax},        {"_softmax", Family::softmax},      {"mean", Family::reduction},
+    {"sum", Family::reduction},          {"constant_pad_nd", Family::pad},   {"expand", Family::expansion},
+    {"native_layer_norm", Family::norm},
 };
 
 std::optional<Family> family_of(const Node& node) {
@@ -114,6 +117,18 @@ std::vector<Value*> tensor_inputs(const Node& node) {
   return tensors;
 }
 
+// Runs that begin at these dimensions, and at the first.
+Runs runs_at(std::vector<size_t> begins, size_t rank) {
+  begins.push_back(0);
+  std::ranges::sort(begins);
+  Runs runs(begins.begin(), std::ranges::unique(begins).begin());
+  while (!runs.empty() && runs.back() >= rank) runs.pop_back();
+  return runs;
+}
+int64_t run_of(const Runs& runs, size_t dim) { return std::ranges::upper_bound(runs, dim) - runs.begin() - 1; }
+
+size_t from_start(int64_t dim, size_t rank) { return static_cast<size_t>(dim < 0 ? dim + static_cast<int64_t>(rank) : dim); }
+
 // The last dimension stays by itself where there is room, so that neighbours in a chain have equal sizes.
 std::optional<FlatForm> elementwise(const Node& node) {
   const std::vector<Value*> inputs = tensor_inputs(node);
@@ -131,27 +146,85 @@ std::optional<FlatForm> elementwise(const Node& node) {
   return form;
 }
 
-std::optional<FlatForm> linear(const Node& node) {
-  const SymSizes &input = node.tensor("input")->sizes(), &result = node.output()->sizes();
-  const Runs rows_and_columns = {0, result.size() - 1};
-  return FlatForm{{{node.tensor("input"), joined(input, rows_and_columns)}}, joined(result, rows_and_columns), {}};
+std::optional<FlatForm> over_rows(const Node& node, size_t dims_behind) {
+  Value* input = node.inputs().front();
+  const SymSizes &sizes = input->sizes(), &result = node.output()->sizes();
+  Runs runs = {0};
+  for (size_t dim = result.size() - dims_behind; dim < result.size(); ++dim)
+    if (dim > 0) runs.push_back(dim);
+  if (runs.size() > max_rank) return std::nullopt;
+  return FlatForm{{{input, joined(sizes, runs)}}, joined(result, runs), {}};
 }
 
 // The dimension, and the last one, stay by themselves.
 std::optional<FlatForm> along_dim(const Node& node) {
   const SymSizes& result = node.output()->sizes();
-  const int64_t written = node.integer("dim");
-  const auto dim = static_cast<size_t>(written < 0 ? written + static_cast<int64_t>(result.size()) : written);
-  Runs runs = {0};
-  for (const size_t begin : {dim, dim + 1, result.size() - 1})
-    if (begin > runs.back() && begin < result.size()) runs.push_back(begin);
+  const size_t dim = from_start(node.integer("dim"), result.size());
+  const Runs runs = runs_at({dim, dim + 1, result.size() - 1}, result.size());
   FlatForm form;
   for (Value* input : tensor_inputs(node)) {
     if (input->sizes().size() != result.size()) return std::nullopt;  // cat also takes empty vectors
     form.operands.emplace_back(input, joined(input->sizes(), runs));
   }
   form.result = joined(result, runs);
-  form.dims = {std::ranges::find(runs, dim) - runs.begin()};
+  form.arguments = {{"dim", run_of(runs, dim)}};
+  return form;
+}
+
+std::optional<FlatForm> softmax_of_rows(const Node& node) {
+  const size_t rank = node.output()->sizes().size();
+  return from_start(node.integer("dim"), rank) + 1 == rank ? along_dim(node) : std::nullopt;
+}
+
+// Dimensions that are summed, and those that are not, join their likes.
+std::optional<FlatForm> reduction(const Node& node) {
+  Value* input = node.tensor("self");
+  const SymSizes& sizes = input->sizes();
+  if (node.find("dim") == nullptr) return std::nullopt;
+  std::vector<bool> is_summed(sizes.size(), node.argument("dim").is_none());
+  if (!node.argument("dim").is_none())
+    for (const int64_t dim : node.integers("dim")) is_summed[from_start(dim, sizes.size())] = true;
+  Runs runs = {0};
+  for (size_t dim = 1; dim < sizes.size(); ++dim)
+    if (is_summed[dim] != is_summed[dim - 1]) runs.push_back(dim);
+  if (runs.size() > max_rank) return std::nullopt;
+  FlatForm form;
+  form.operands = {{input, joined(sizes, runs)}};
+  std::vector<int64_t> dims;
+  for (size_t i = 0; i < runs.size(); ++i) {
+    if (!is_summed[runs[i]]) form.result.push_back(form.operands.front().second[i]);
+    else if (node.boolean("keepdim")) form.result.emplace_back(1);
+    if (is_summed[runs[i]]) dims.push_back(static_cast<int64_t>(i));
+  }
+  form.arguments = {{"dim", std::move(dims)}};
+  return form;
+}
+
+// Dimensions that are padded stay by themselves.
+std::optional<FlatForm> pad(const Node& node) {
+  Value* input = node.tensor("self");
+  const SymSizes& sizes = input->sizes();
+  const std::vector<int64_t> amounts = node.integers("pad");  // the last dimension's first
+  const auto amount = [&](size_t dim, size_t side) {
+    const size_t place = 2 * (sizes.size() - 1 - dim) + side;
+    return place < amounts.size() ? amounts[place] : 0;
+  };
+  std::vector<size_t> begins;
+  for (size_t dim = 0; dim < sizes.size(); ++dim)
+    if (amount(dim, 0) != 0 || amount(dim, 1) != 0) begins.insert(begins.end(), {dim, dim + 1});
+  const Runs runs = runs_at(std::move(begins), sizes.size());
+  if (runs.size() > max_rank) return std::nullopt;
+  std::vector<int64_t> written;
+  for (auto run = runs.rbegin(); run != runs.rend(); ++run) written.insert(written.end(), {amount(*run, 0), amount(*run, 1)});
+  return FlatForm{{{input, joined(sizes, runs)}}, joined(node.output()->sizes(), runs), {{"pad", std::move(written)}}};
+}
+
+std::optional<FlatForm> expansion(const Node& node) {
+  std::optional<FlatForm> form = elementwise(node);
+  if (!form) return std::nullopt;
+  std::vector<int64_t> sizes;
+  for (const SymInt& size : form->result) sizes.push_back(size.is_static() ? size.value() : -1);
+  form->arguments = {{"size", std::move(sizes)}};
   return form;
 }
 
@@ -177,11 +250,13 @@ std::optional<FlatForm> permutation(const Node& node) {
   std::ranges::sort(in_input, {}, [](const auto& run) { return run.first; });
   FlatForm form;
   SymSizes sizes;
+  std::vector<int64_t> dims;
   for (const auto& run : in_input) sizes.push_back(run.second);
   for (const auto& [first, size] : runs) {
     form.result.push_back(size);
-    form.dims.push_back(std::ranges::find(in_input, first, [](const auto& run) { return run.first; }) - in_input.begin());
+    dims.push_back(std::ranges::find(in_input, first, [](const auto& run) { return run.first; }) - in_input.begin());
   }
+  form.arguments = {{"dims", std::move(dims)}};
   form.operands.emplace_back(input, std::move(sizes));
   return form;
 }
@@ -195,12 +270,21 @@ bool has_many_dims(const Node& node) {
 std::optional<FlatForm> flat_form(const Node& node) {
   const auto family = family_of(node);
   if (!family || node.outputs().empty() || !has_many_dims(node)) return std::nullopt;
+  // The statistics of a norm have sizes of their own.
+  if (*family == Family::norm &&
+      std::ranges::any_of(node.outputs(), [&](const Value* value) { return value != node.output() && !value->users().empty(); }))
+    return std::nullopt;
   // One size of a reshape can be inferred.
   if (!common::every_tensor(node, [](const Value& value) { return symbolic_count(value.sizes()) <= 1; })) return std::nullopt;
   switch (*family) {
     case Family::elementwise: return elementwise(node);
-    case Family::linear: return linear(node);
+    case Family::linear: return over_rows(node, 1);
+    case Family::norm: return over_rows(node, node.integers("normalized_shape").size());
     case Family::along_dim: return along_dim(node);
+    case Family::softmax: return softmax_of_rows(node);
+    case Family::reduction: return reduction(node);
+    case Family::pad: return pad(node);
+    case Family::expansion: return expansion(node);
     case Family::permutation: return permutation(node);
     case Family::renaming: return FlatForm{{}, node.output()->sizes(), {}};
   }

@@ -12,11 +12,12 @@ namespace intaglio::xnnpack {
 struct FlatForm {
   std::vector<std::pair<Value*, std::vector<SymInt>>> operands;  // those that get other sizes
   std::vector<SymInt> result;
-  std::vector<int64_t> dims;  // a permutation's order; of `cat` and `slice` the dimension
+  ArgumentMap arguments;  // that name dimensions or sizes, as they are written then
 };
 
-// Of elementwise operators, quantize, dequantize and choose-qparams nodes, linears, concatenations, slices, permutations and
-// what only names sizes anew; before lowering too. nullopt for other operators, and where six dimensions are too few.
+// Of elementwise operators, quantize, dequantize and choose-qparams nodes, linears, concatenations, slices, softmax, means and sums,
+// layer norms, pads, expansions, permutations and what only names sizes anew; before lowering too. nullopt for other operators, and where
+// six dimensions are too few.
 std::optional<FlatForm> flat_form(const Node& node);
 
 }  // namespace intaglio::xnnpack

@@ -3,6 +3,7 @@
 
 #include "backends/xnnpack/rewrites/flat_form.h"
 #include "backends/xnnpack/rewrites/rewrites.h"
+#include "ir/infer.h"
 #include "qdq/op_table.h"
 
 namespace intaglio::xnnpack {
@@ -23,7 +24,7 @@ class Flattening {
  private:
   static bool computes_in_delegates(const Node& node) {
     if (qdq::find(node)) return true;
-    return node.outputs().size() == 1 && node.output()->is_tensor() &&
+    return !node.outputs().empty() && node.output()->is_tensor() &&
            (node.output()->dtype() == DType::float32 || node.output()->dtype() == DType::float16);
   }
 
@@ -36,11 +37,11 @@ class Flattening {
     for (const auto& [value, sizes] : form.operands) graph_.replace_uses_in(node, value, sized(value, sizes, node));
     const qdq::OpRow* row = qdq::find(node);
     if (row && row->role == qdq::Role::choose) return;
-    if (node.is("aten.permute_copy.default")) graph_.set_argument(node, "dims", form.dims);
-    else if (!form.dims.empty()) graph_.set_argument(node, "dim", form.dims.front());
+    for (const auto& [name, value] : form.arguments) graph_.set_argument(node, name, value);
     Value* result = node.output();
     const SymSizes original = result->sizes();
     result->meta() = TensorMeta::contiguous(result->dtype(), form.result);
+    if (node.is("aten.native_layer_norm.default")) refresh_metadata(node);
     Node* next = graph_.next(&node);
     Value* unfolded = view(result, original, next, node);
     graph_.replace_uses_if(result, unfolded, [&](const Node& user) { return &user != unfolded->producer(); });
