@@ -92,8 +92,8 @@ ExecutorchProgram EdgeProgram::to_executorch(const ExecutorchOptions& options) &
       prepare(method.program, options);
       program.execution_plan.push_back(emit_method(method, options, pools));
     } catch (const Error& error) {
-      if (methods.size() == 1) throw;
-      throw error.with_context(fmt::format("method '{}'", method.name));
+      const Error named = methods.size() == 1 ? error : error.with_context(fmt::format("method '{}'", method.name));
+      throw method.program.source.empty() ? named : named.with_context(escaped(method.program.source));
     }
   }
   settle_constants(program.execution_plan, pools);

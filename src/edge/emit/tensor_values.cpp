@@ -12,19 +12,19 @@ namespace {
 
 constexpr uint64_t most_bytes = uint64_t{1} << 40;
 
-int64_t upper_bound(const SymInt& size, const SymRanges& ranges, std::string_view name) {
+int64_t upper_bound(const SymInt& size, const SymRanges& ranges, std::string_view name, size_t dimension) {
   if (size.is_static()) return size.value();
   const SymRange range = bounds(*size.expression(), ranges);
   if (!range.max)
     throw_unsupported(
-        fmt::format("a size of '{}' ({}) has no upper bound, so no memory can be planned for it; export the "
+        fmt::format("dimension {} of '{}' ({}) has no upper bound, so no memory can be planned for it; export the "
                     "model with Dim(..., max=N), or with torch._check(size <= N) where data decide",
-                    name, to_string(size)));
+                    dimension, name, to_string(size)));
   if (*range.max > std::numeric_limits<int32_t>::max())
     throw_unsupported(
-        fmt::format("a size of '{}' ({}) may be {}, and ExecuTorch's sizes end at 2^31 - 1; export the model with a "
+        fmt::format("dimension {} of '{}' ({}) may be {}, and ExecuTorch's sizes end at 2^31 - 1; export the model with a "
                     "smaller max in Dim(..., max=N)",
-                    name, to_string(size), *range.max));
+                    dimension, name, to_string(size), *range.max));
   return *range.max;
 }
 
@@ -54,7 +54,7 @@ pte::TensorValue tensor_value(const TensorMeta& meta, const SymRanges& ranges, s
   pte::TensorValue tensor;
   tensor.scalar_type = pte::scalar_type_of(meta.dtype);
   Sizes sizes;
-  for (const SymInt& size : meta.sizes) sizes.push_back(upper_bound(size, ranges, name));
+  for (const SymInt& size : meta.sizes) sizes.push_back(upper_bound(size, ranges, name, sizes.size()));
   tensor.sizes = sizes32(sizes, name);
   tensor.dim_order = stored_dim_order(meta);
   tensor.shape_dynamism = meta.is_static() ? pte::ShapeDynamism::fixed : pte::ShapeDynamism::bounded;
