@@ -27,7 +27,6 @@ constexpr double margin_db = 3;
 constexpr double enough_db = 60;
 // A run of the program beyond this takes longer than the build that it checks.
 constexpr uint64_t most_work = 200'000'000'000;
-constexpr std::chrono::milliseconds patience{60'000};
 
 // Values that depend on no float: they are computed exactly.
 bool is_exact(const Value* value, std::unordered_set<const Value*>& seen) {
@@ -44,7 +43,8 @@ quant::ErrorMetrics difference(const Tensor& reference, const Tensor& other) {
 
 class Comparison {
  public:
-  Comparison(const ComparedMethod& method, Agreement& result, int threads) : method_(method), result_(result), threads_(threads) {}
+  Comparison(const ComparedMethod& method, Agreement& result, const recipes::AgreementOptions& options)
+      : method_(method), result_(result), options_(options) {}
 
   void run(const std::filesystem::path& file, std::vector<Tensor> sample) {
     if (const uint64_t work = total_work(method_.program); work > most_work)
@@ -54,8 +54,9 @@ class Comparison {
       inputs_ = is_random_ ? random_inputs(method_.program) : std::move(sample);
       given_ = with_literals(method_.program, inputs_);
       reference_.emplace(reference_of(method_.program));
-      expected_ = run_reference(*reference_, inputs_, threads_);
-      runtime::runtime_directory();
+      expected_ = run_reference(*reference_, inputs_, options_.threads);
+      runner_.emplace(runtime::RunnerOptions{.threads = options_.threads, .timeout = options_.timeout});
+      runner_->start();
     } catch (const Error& error) {
       if (error.kind() == ErrorKind::bug) throw;
       return skip(error.what());
@@ -84,10 +85,11 @@ class Comparison {
 
   // The file was verified when it was written.
   std::vector<Tensor> run_file(const std::filesystem::path& file) {
-    runtime::PteRunner runner({.threads = threads_, .timeout = patience});
-    const runtime::MethodInfo& method = runner.load(file, method_.name);
+    const runtime::MethodInfo& method = runner_->load(file, method_.name);
     is_loaded_ = true;
-    return to_tensors(runner.run(to_run_values(method, given_)));
+    std::vector<Tensor> outputs = to_tensors(runner_->run(to_run_values(method, given_)));
+    runner_.reset();  // and what it holds
+    return outputs;
   }
 
   void compare_all() {
@@ -133,7 +135,7 @@ class Comparison {
   }
 
   const std::vector<Tensor>& moved(uint64_t seed) {
-    while (moved_.size() <= seed) moved_.push_back(run_one_step_off(*reference_, inputs_, moved_.size(), threads_));
+    while (moved_.size() <= seed) moved_.push_back(run_one_step_off(*reference_, inputs_, moved_.size(), options_.threads));
     return moved_[seed];
   }
 
@@ -148,7 +150,8 @@ class Comparison {
 
   const ComparedMethod& method_;
   Agreement& result_;
-  int threads_;
+  const recipes::AgreementOptions options_;
+  std::optional<runtime::PteRunner> runner_;
   bool is_random_ = false, is_loaded_ = false;
   std::vector<Tensor> inputs_, given_;  // of the program; and with the numbers that it is fixed to, of the file
   std::vector<Tensor> expected_, found_;
@@ -173,11 +176,11 @@ std::string to_string(const Agreement& agreement) {
 }
 
 Agreement recipes::agreement_of(const std::filesystem::path& file, const ComparedMethod& method, const std::vector<Tensor>& sample,
-                                int threads) {
+                                const recipes::AgreementOptions& options) {
   Agreement result;
   result.method = method.name;
   result.inputs = sample.empty() ? "random inputs" : "the first calibration sample";
-  Comparison(method, result, threads).run(file, sample);
+  Comparison(method, result, options).run(file, sample);
   return result;
 }
 

@@ -12,9 +12,15 @@ struct ComparedMethod {
   ExportedProgram program;  // as it was before it was lowered
 };
 
+struct AgreementOptions {
+  int threads = 0;
+  std::chrono::milliseconds timeout{60'000};  // for loading the file, and for one run of it
+};
+
 // Runs a method of the file in a child process, and `method.program` on the interpreter. What stands in the way of that (no
 // runner, a program that the interpreter cannot run, too much work) is said in the result, as is a breach; nothing is thrown
 // but bugs.
-Agreement agreement_of(const std::filesystem::path& file, const ComparedMethod& method, const std::vector<Tensor>& sample, int threads);
+Agreement agreement_of(const std::filesystem::path& file, const ComparedMethod& method, const std::vector<Tensor>& sample,
+                       const AgreementOptions& options = {});
 
 }  // namespace intaglio::recipes

@@ -41,7 +41,7 @@ class Agreements : public ::testing::Test {
 
   Agreement of(const ExportedProgram& claimed, ExportedProgram written, const std::vector<Tensor>& sample = {}) {
     lower_and_save(std::move(written), partitioners_, path_, {.threads = 1, .compare = false});
-    return agreement_of(path_, {"forward", claimed.clone()}, sample, 1);
+    return agreement_of(path_, {"forward", claimed.clone()}, sample, {.threads = 1});
   }
 
   const std::filesystem::path path_ = std::filesystem::path(::testing::TempDir()) / ("agreement_" + std::to_string(::getpid()) + ".pte");

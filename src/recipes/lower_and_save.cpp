@@ -38,13 +38,13 @@ std::vector<Agreement> lower_and_save(std::vector<std::pair<std::string, Exporte
   program.save(path, [&](const std::filesystem::path& written) {
     done("write");
     for (const ComparedMethod& method : compared) {
-      agreements.push_back(agreement_of(written, method, options.sample, options.threads));
+      agreements.push_back(agreement_of(written, method, options.sample, {.threads = options.threads, .timeout = options.timeout}));
       if (!agreements.back().breach.empty()) breaches.sink()({agreements.back().breach, true});
     }
     if (options.compare) done("check");
     breaches.settle();
+    if (options.inspect_written) options.inspect_written(written, agreements);
   });
-  done("write");
   return agreements;
 }
 
