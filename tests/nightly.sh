@@ -5,6 +5,7 @@
 #   oracle    pytest, with the long comparisons
 #   runtimes  files on older releases of the ExecuTorch runtime, which are installed under nightly-results/runtimes
 #   sanitize  unit and golden tests under address and undefined-behaviour sanitizers
+#   failures  each allocation, and each call to the system, of a run of every command fails once; FAILURES_STEP=7: each seventh
 #   fuzz      every fuzz target for FUZZ_SECONDS (default 600), or only those named in FUZZ_TARGETS
 #
 # Without a stage: all of them. One that fails does not stop the others; the summary at the end says which did, and
@@ -31,6 +32,10 @@ stage_oracle() {
 
 stage_runtimes() {
   $python -m pytest -q tests/test_runtime_versions.py
+}
+
+stage_failures() {
+  (cd tests && ../$python -m failures --step "${FAILURES_STEP:-1}" --json "../$results/failures.json")
 }
 
 install_clang() {
@@ -73,9 +78,9 @@ stage_fuzz() {
 }
 
 stages=("$@")
-[ ${#stages[@]} -gt 0 ] || stages=(unit oracle runtimes sanitize fuzz)
+[ ${#stages[@]} -gt 0 ] || stages=(unit oracle runtimes sanitize failures fuzz)
 for stage in "${stages[@]}"; do
-  declare -F "stage_$stage" >/dev/null || { echo "nightly: no stage '$stage'; there are unit, oracle, runtimes, sanitize, fuzz" >&2; exit 2; }
+  declare -F "stage_$stage" >/dev/null || { echo "nightly: no stage '$stage'; there are unit, oracle, runtimes, sanitize, failures, fuzz" >&2; exit 2; }
 done
 summary=()
 failed=0
