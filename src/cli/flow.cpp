@@ -207,6 +207,7 @@ void save(std::vector<std::pair<std::string, ExportedProgram>> methods, const Pa
     saved.agreement = agreement_json(agreements);
     saved.agreement_text = agreement_text(agreements);
     report = {warnings_text(warnings, common), describe(saved)};
+    saved = {};  // the destructor of a document takes memory
   };
   lower_and_save(std::move(methods), partitioners, out, options);
   report.print();
