@@ -45,15 +45,15 @@ TEST(Leftover, FoldersGoWithTheirFiles) {
 
 TEST(Leftover, AllGoAtTheEnd) {
   const std::string first = place("first"), second = place("second"), folder = place("last");
-  EXPECT_EXIT(
-      {
-        const Leftover a(first, make_file), b(second, make_file), c(folder, [](char* path) { return ::mkdir(path, 0700) == 0; });
-        std::ofstream(folder + "/inside") << "x";
-        Leftover(place("gone"), make_file);
-        remove_leftovers();
-        ::_exit(std::filesystem::exists(first) || std::filesystem::exists(second) || std::filesystem::exists(folder));
-      },
-      testing::ExitedWithCode(0), "");
+  const auto leave_all = [&] {
+    const Leftover a(first, make_file), b(second, make_file);
+    const Leftover c(folder, [](char* path) { return ::mkdir(path, 0700) == 0; });
+    std::ofstream(folder + "/inside") << "x";
+    const Leftover gone(place("gone"), make_file);
+    remove_leftovers();
+    ::_exit(std::filesystem::exists(first) || std::filesystem::exists(second) || std::filesystem::exists(folder));
+  };
+  EXPECT_EXIT(leave_all(), testing::ExitedWithCode(0), "");
 }
 
 }  // namespace

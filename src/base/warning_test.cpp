@@ -9,12 +9,12 @@ using Lines = std::vector<std::string>;
 TEST(Grouped, OneLineOfWhatIsSaidOfManyPlaces) {
   const std::vector<Warning> warnings = {
       Warning::at("conv", "it was 0.5 in every sample"),
-      "plan entry 'a1' is not used",
+      Warning("plan entry 'a1' is not used"),
       Warning::at("fc", "3 of 8 scales raised"),
       Warning::at("bn", "it was 0 in every sample"),
-      "plan entry 'b' is not used",
+      Warning("plan entry 'b' is not used"),
       Warning::at("relu", "it was -1 in every sample"),
-      "the program stays in float",
+      Warning("the program stays in float"),
       Warning::at("add", "it was 12 in every sample"),
   };
   EXPECT_EQ(grouped(warnings),

@@ -74,9 +74,9 @@ void run(const RunArguments& arguments, const CommonOptions& common) {
   std::vector<Tensor> inputs = samples.load(0).inputs;
   program->complete(inputs);
   const std::vector<Tensor> outputs = program->run(inputs);
-  const std::string report = report_of(arguments, common, *program, outputs);
+  const Report report = {"", report_of(arguments, common, *program, outputs)};
   if (!arguments.out.empty()) write_outputs(arguments.out, outputs);
-  Report{"", report}.print();
+  report.print();
 }
 
 }  // namespace
