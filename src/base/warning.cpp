@@ -14,10 +14,11 @@ constexpr size_t most_named = 3;  // places of one line, the first's among them
 // What is said, with nothing in place of numbers and of what stands in quotation marks.
 std::string kind_of(const Warning& warning) {
   std::string kind;
-  bool quoted = false;
+  bool quoted = false, number = false;
   for (const char c : std::string_view(warning.text).substr(warning.place.size())) {
+    number = std::string_view("0123456789.-").find(c) != std::string_view::npos || (number && c == 'e');
     if (c == '\'') quoted = !quoted;
-    else if (!quoted && std::string_view("0123456789.").find(c) == std::string_view::npos) kind += c;
+    else if (!quoted && !number) kind += c;
   }
   return kind;
 }

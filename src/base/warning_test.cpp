@@ -13,7 +13,7 @@ TEST(Grouped, OneLineOfWhatIsSaidOfManyPlaces) {
       Warning::at("fc", "3 of 8 scales raised"),
       Warning::at("bn", "it was 0 in every sample"),
       Warning("plan entry 'b' is not used"),
-      Warning::at("relu", "it was -1 in every sample"),
+      Warning::at("relu", "it was -1.5e-05 in every sample"),
       Warning("the program stays in float"),
       Warning::at("add", "it was 12 in every sample"),
   };
