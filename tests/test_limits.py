@@ -165,6 +165,7 @@ def test_sizes_without_bound_are_refused_in_one_line(tmp_path, intaglio, recipe,
     done = intaglio("build", tmp_path / "model.pt2", "-o", tmp_path / "model.pte", *arguments, check=False)
     errors = [line for line in done.stderr.splitlines() if "warning" not in line]
     assert done.returncode == 1 and len(errors) == 1 and words in errors[0], done.stderr
+    assert f"{tmp_path / 'model.pt2'}: " in errors[0] and "dimension 0 of 'input'" in errors[0], done.stderr
 
 
 ANY_COUNT = {

@@ -7,6 +7,7 @@
 // A breach is a warning (Warning::is_breach), or an error where the options say `strict`: then nothing is written.
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <optional>
@@ -60,8 +61,9 @@ std::string to_string(const Agreement& agreement);
 struct SaveOptions {
   int threads = 0;
   bool strict = false;
-  RuntimeVersion runtime = newest_runtime;  // the oldest that is to run the file: ExecutorchOptions::runtime
-  bool compare = true;                      // run the file
+  RuntimeVersion runtime = newest_runtime;    // the oldest that is to run the file: ExecutorchOptions::runtime
+  bool compare = true;                        // run the file
+  std::chrono::milliseconds timeout{60'000};  // for one run of it
   // Inputs to run it on, one tensor for each user input; empty: random ones are drawn.
   std::vector<Tensor> sample;
   WarningSink warn;
@@ -69,6 +71,8 @@ struct SaveOptions {
   std::function<void(const EdgeProgram&)> inspect;                                      // the lowered program, before it is written
   std::function<void(const RuntimeNeeds&)> inspect_needs;                               // of the file
   std::function<void(std::string_view step)> observe;                                   // after each step: "lower", "write", "check"
+  // Last, before the file takes the target's place: what throws here leaves that as it was.
+  std::function<void(const std::filesystem::path& written, const std::vector<Agreement>&)> inspect_written;
 };
 
 // to_edge_transform_and_lower, to_executorch and save under these checks. Says for each method how the file agrees; nothing

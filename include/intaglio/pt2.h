@@ -1,7 +1,9 @@
 // Reading and writing `.pt2` archives (torch.export of torch 2.13).
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 
 #include <intaglio/program.h>
@@ -21,7 +23,9 @@ ExportedProgram load_exported_program(std::span<const std::byte> bytes, std::sha
                                       const LoadOptions& options = {});
 
 // What is written loads with torch.export.load. The target is replaced only after everything is written.
-void save_exported_program(const ExportedProgram& program, const std::filesystem::path& path);
+// `inspect` is called with the size, last, before the file takes the target's place: what throws there leaves that as it was.
+void save_exported_program(const ExportedProgram& program, const std::filesystem::path& path,
+                           const std::function<void(uint64_t bytes)>& inspect = {});
 
 }  // namespace intaglio
 

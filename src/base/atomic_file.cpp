@@ -29,7 +29,7 @@ std::filesystem::path folder_of(const std::filesystem::path& target) {
   return folder.empty() ? "." : folder;
 }
 
-std::filesystem::path next_temporary(const std::filesystem::path& target) {
+std::string next_temporary(const std::filesystem::path& target) {
   static std::atomic<unsigned> counter{0};
   return folder_of(target) / fmt::format("{}{}.{}.tmp", temporary_prefix(target), ::getpid(), counter++);
 }
@@ -84,20 +84,33 @@ void require_regular(const std::filesystem::path& target) {
 AtomicFile::AtomicFile(std::filesystem::path target) : target_(resolved(std::move(target))) {
   require_regular(target_);
   remove_abandoned(target_);
-  // A file without a name vanishes with its process, however that ends. It gets its name through /proc. Not every file system
-  // has them.
-  if (::access("/proc/self/fd", X_OK) == 0) fd_ = ::open(folder_of(target_).c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
-  if (fd_ < 0) open_named();
   buffer_.reserve(buffer_bytes);
+  open_nameless();
+  if (fd_ < 0) open_named();
+}
+
+// A file without a name vanishes with its process, however that ends. It gets its name through /proc, which must be there and
+// know this process by its number. Not every file system has such files.
+void AtomicFile::open_nameless() {
+  fd_ = ::open(folder_of(target_).c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
+  if (fd_ < 0) return;
+  struct stat here {
+  }, there{};
+  if (::fstat(fd_, &here) == 0 && ::stat(temporary_path().c_str(), &there) == 0 && here.st_dev == there.st_dev &&
+      here.st_ino == there.st_ino)
+    return;
+  ::close(fd_);
+  fd_ = -1;
 }
 
 // A name that is taken, by whatever, is passed over.
 void AtomicFile::open_named() {
   for (int tries = 0; tries < 1000 && fd_ < 0; ++tries) {
-    const std::filesystem::path name = next_temporary(target_);
-    fd_ = ::open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (fd_ >= 0) named_ = Leftover(name);
-    else if (errno != EEXIST) break;
+    named_ = Leftover(next_temporary(target_), [&](const char* name) {
+      fd_ = ::open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+      return fd_ >= 0;
+    });
+    if (fd_ < 0 && errno != EEXIST) break;
   }
   if (fd_ < 0) fail("cannot be written");
 }
@@ -108,7 +121,7 @@ AtomicFile::~AtomicFile() {
 
 std::filesystem::path AtomicFile::temporary_path() const {
   // By the process's number: another program is given this path too.
-  return named_.path().empty() ? std::filesystem::path(fmt::format("/proc/{}/fd/{}", ::getpid(), fd_)) : named_.path();
+  return named_.exists() ? named_.path() : fmt::format("/proc/{}/fd/{}", ::getpid(), fd_);
 }
 
 void AtomicFile::fail(const char* what) {
@@ -161,10 +174,11 @@ void AtomicFile::commit() {
   struct stat existing {};
   if (::stat(target_.c_str(), &existing) == 0) ::fchmod(fd_, existing.st_mode & 0777);
   if (::fsync(fd_) != 0) fail("writing failed");
-  for (int tries = 0; named_.path().empty(); ++tries) {
-    const std::filesystem::path name = next_temporary(target_);
-    if (::linkat(AT_FDCWD, temporary_path().c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0) named_ = Leftover(name);
-    else if (errno != EEXIST || tries == 1000) fail("cannot be written");
+  const std::filesystem::path written = temporary_path();
+  for (int tries = 0; !named_.exists(); ++tries) {
+    named_ = Leftover(next_temporary(target_),
+                      [&](const char* name) { return ::linkat(AT_FDCWD, written.c_str(), AT_FDCWD, name, AT_SYMLINK_FOLLOW) == 0; });
+    if (!named_.exists() && (errno != EEXIST || tries == 1000)) fail("cannot be written");
   }
   if (::rename(named_.path().c_str(), target_.c_str()) != 0) fail("cannot be replaced");
   named_.keep();

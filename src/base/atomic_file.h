@@ -41,6 +41,7 @@ class AtomicFile {
   void commit();
 
  private:
+  void open_nameless();
   void open_named();
   [[noreturn]] void fail(const char* what);
   void drain(std::span<const std::byte> bytes);

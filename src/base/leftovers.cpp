@@ -1,52 +1,133 @@
 #include "base/leftovers.h"
 
-#include <mutex>
-#include <set>
+#include <dirent.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <csignal>
+#include <string_view>
 #include <utility>
 
 namespace intaglio {
+
+struct Leftover::Entry {
+  std::string path;
+  Entry *previous = nullptr, *next = nullptr;
+};
+
+// All that there are.
+class Leftovers {
+ public:
+  // A signal handler takes the lock too, so no signal comes while it is held.
+  class Lock {
+   public:
+    Lock() {
+      sigset_t coming;
+      sigfillset(&coming);
+      for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL}) sigdelset(&coming, fault);
+      ::pthread_sigmask(SIG_BLOCK, &coming, &before_);
+      take();
+    }
+    ~Lock() {
+      taken.clear(std::memory_order_release);
+      ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+    }
+
+   private:
+    sigset_t before_;
+  };
+
+  static void take() {
+    while (taken.test_and_set(std::memory_order_acquire)) ::sched_yield();
+  }
+  static void add(Leftover::Entry& entry) {
+    entry.next = first;
+    if (first) first->previous = &entry;
+    first = &entry;
+  }
+  static void remove(const Leftover::Entry& entry) {
+    (entry.previous ? entry.previous->next : first) = entry.next;
+    if (entry.next) entry.next->previous = entry.previous;
+  }
+  static void unlink_all();
+
+ private:
+  inline static std::atomic_flag taken;
+  inline static Leftover::Entry* first = nullptr;
+};
+
 namespace {
 
-std::mutex leftovers_mutex;
+// Of one level: nobody makes folders inside.
+void empty_folder(int folder) {
+  alignas(dirent64) char entries[4096];
+  for (bool removed = true; removed;) {
+    removed = false;
+    ::lseek(folder, 0, SEEK_SET);
+    for (ssize_t got; (got = ::getdents64(folder, entries, sizeof entries)) > 0;)
+      for (ssize_t at = 0; at < got;) {
+        const auto* entry = reinterpret_cast<const dirent64*>(entries + at);
+        removed = ::unlinkat(folder, entry->d_name, 0) == 0 || removed;
+        at += entry->d_reclen;
+      }
+  }
+}
 
-// Never destroyed: threads may still end when static objects are gone.
-std::set<std::filesystem::path>& leftovers() {
-  static auto* const paths = new std::set<std::filesystem::path>;
-  return *paths;
+void remove_path(const char* path) {
+  if (::unlink(path) == 0) return;
+  int folder = -1;
+  for (int tries = 0; folder < 0 && tries < 2; ++tries)  // a descriptor that is refused may be free the next moment
+    folder = ::open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (folder < 0) return;
+  empty_folder(folder);
+  ::close(folder);
+  ::rmdir(path);
 }
 
 }  // namespace
 
-Leftover::Leftover(std::filesystem::path path) : path_(std::move(path)) {
-  const std::lock_guard lock(leftovers_mutex);
-  leftovers().insert(path_);
+void Leftovers::unlink_all() {
+  for (const Leftover::Entry* entry = first; entry; entry = entry->next) remove_path(entry->path.c_str());
 }
 
-Leftover::Leftover(Leftover&& other) noexcept : path_(std::exchange(other.path_, {})) {}
+Leftover::Leftover() = default;
+
+Leftover::Leftover(std::string path, const std::function<bool(char*)>& make) {
+  auto entry = std::make_unique<Entry>(Entry{std::move(path)});
+  const Leftovers::Lock lock;
+  if (!make(entry->path.data())) return;
+  entry_ = std::move(entry);
+  Leftovers::add(*entry_);
+}
+
+Leftover::Leftover(Leftover&& other) noexcept = default;
 
 Leftover& Leftover::operator=(Leftover&& other) noexcept {
-  std::swap(path_, other.path_);
+  std::swap(entry_, other.entry_);
   return *this;
 }
 
 Leftover::~Leftover() {
-  if (path_.empty()) return;
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
+  if (!entry_) return;
+  remove_path(entry_->path.c_str());
   keep();
 }
 
+const std::string& Leftover::path() const { return entry_->path; }
+
 void Leftover::keep() {
-  const std::lock_guard lock(leftovers_mutex);
-  leftovers().erase(path_);
-  path_.clear();
+  {
+    const Leftovers::Lock lock;
+    Leftovers::remove(*entry_);
+  }
+  entry_.reset();
 }
 
 void remove_leftovers() noexcept {
-  const std::lock_guard lock(leftovers_mutex);
-  std::error_code ignored;
-  for (const auto& path : leftovers()) std::filesystem::remove_all(path, ignored);
-  leftovers().clear();
+  Leftovers::take();
+  Leftovers::unlink_all();
 }
 
 }  // namespace intaglio

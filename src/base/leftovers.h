@@ -1,27 +1,37 @@
 // What must not outlive the process, however it ends: temporary files and folders.
+//
+// Nothing here allocates once something stands on the disk, and all of it may be called while memory is short or, but for
+// making one, from a signal handler.
 #pragma once
 
-#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
 
 namespace intaglio {
 
-// A path that goes, with all that is in it, when this object does or when `remove_leftovers` is called.
+// A file, or a folder of files, that goes when this object does or when `remove_leftovers` is called.
 class Leftover {
  public:
-  Leftover() = default;
-  explicit Leftover(std::filesystem::path path);
+  Leftover();
+  // `make` makes it, may write into the path as mkdtemp does, and says whether it could; errno is its. It does not throw, and the
+  // process is not ended between that and the entry here.
+  Leftover(std::string path, const std::function<bool(char* path)>& make);
   ~Leftover();
   Leftover(Leftover&& other) noexcept;
   Leftover& operator=(Leftover&& other) noexcept;
 
-  const std::filesystem::path& path() const { return path_; }
-  void keep();  // it has become what was wanted
+  bool exists() const { return entry_ != nullptr; }
+  const std::string& path() const;  // of one that exists
+  void keep();                      // it has become what was wanted
 
  private:
-  std::filesystem::path path_;
+  friend class Leftovers;
+  struct Entry;
+  std::unique_ptr<Entry> entry_;
 };
 
-// Everything that is left now; for a program that is told to end.
+// Everything that is left now. For a program that ends next: whoever makes or keeps one afterwards waits for that end.
 void remove_leftovers() noexcept;
 
 }  // namespace intaglio

@@ -2,19 +2,26 @@
 
 #include <openssl/evp.h>
 
+#include <new>
+
 #include <fmt/format.h>
-#include <intaglio/error.h>
+
+#include "base/unchecked_code.h"
 
 namespace intaglio {
 namespace {
 
+// Memory is all that libcrypto can lack.
 void require(int done) {
-  if (done != 1) throw_bug("libcrypto computes no SHA-256");
+  if (done != 1) throw std::bad_alloc();
 }
 
 }  // namespace
 
-Sha256Hasher::Sha256Hasher() : context_(EVP_MD_CTX_new(), EVP_MD_CTX_free) {
+// The first digest of a process sets the library up, and OpenSSL 3.0 takes a lock then that may not have been made.
+Sha256Hasher::Sha256Hasher() : context_(nullptr, EVP_MD_CTX_free) {
+  const UncheckedCode unchecked;
+  context_.reset(EVP_MD_CTX_new());
   require(context_ != nullptr && EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr));
 }
 

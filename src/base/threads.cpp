@@ -8,6 +8,8 @@
 #include <atomic>
 #include <exception>
 #include <mutex>
+#include <new>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -64,7 +66,11 @@ void parallel_for(size_t count, int threads, const std::function<void(size_t)>& 
   };
   {
     std::vector<std::jthread> pool;
-    for (size_t i = 1; i < workers; ++i) pool.emplace_back(work);
+    // Where no more threads can be had, those that there are do it all.
+    try {
+      for (size_t i = 1; i < workers; ++i) pool.emplace_back(work);
+    } catch (const std::system_error&) {
+    } catch (const std::bad_alloc&) {}
     work();
   }
   if (failure) std::rethrow_exception(failure);

@@ -9,33 +9,35 @@
 namespace intaglio::cli {
 namespace {
 
+std::string description(const FlowArguments& options, const CommonOptions& common, const Flow& flow, const SavedFile& saved,
+                        const StepClock& clock) {
+  if (common.json) {
+    Json result = flow_json("intaglio.build/1", options, flow, saved.bytes, clock);
+    result["agreement"] = saved.agreement;
+    result["methods"] = saved.methods;
+    result["runtime"] = saved.runtime;
+    return to_text(result);
+  }
+  if (common.quiet) return "";
+  std::string text = fmt::format("{} -> {}: {} in {:.2f} s\n", options.model, options.out, bytes_text(saved.bytes), clock.total_seconds());
+  if (!flow.recipe.steps.empty()) text += quantization_text(options, flow) + "\n";
+  text += lowering_text(saved.methods, fmt::format("intaglio inspect {} --recipe {} --verbose", options.model, options.recipe));
+  return printable(text + fmt::format("{}{}steps: {}\n", saved.agreement_text, saved.runtime_text, clock.to_text()));
+}
+
 void build(const FlowArguments& options, const SaveArguments& save_arguments, const CommonOptions& common) {
   require_extension(options.out, ".pte", "the output of `build`");
   StepClock clock;
   Flow flow = run_flow(options, common, clock);
   std::vector<std::pair<std::string, ExportedProgram>> methods;
   methods.emplace_back("forward", std::move(flow.result.program));
-  SavedFile saved = save(std::move(methods), flow.recipe.partitioners, options.out, save_arguments,
-                         {.threads = common.threads,
-                          .strict = options.strict,
-                          .runtime = runtime_of(flow.recipe.settings),
-                          .sample = std::move(flow.result.first_sample)},
-                         flow.warnings, clock);
-
-  const uint64_t bytes = std::filesystem::file_size(options.out);
-  print_warnings(flow.warnings, common);
-  if (common.json) {
-    Json result = flow_json("intaglio.build/1", options, flow, bytes, clock);
-    result["agreement"] = std::move(saved.agreement);
-    result["methods"] = std::move(saved.methods);
-    result["runtime"] = std::move(saved.runtime);
-    return print(result);
-  }
-  if (common.quiet) return;
-  say("{} -> {}: {} in {:.2f} s\n", options.model, options.out, bytes_text(bytes), clock.total_seconds());
-  if (!flow.recipe.steps.empty()) say("{}\n", quantization_text(options, flow));
-  say("{}", lowering_text(saved.methods, fmt::format("intaglio inspect {} --recipe {} --verbose", options.model, options.recipe)));
-  say("{}{}steps: {}\n", saved.agreement_text, saved.runtime_text, clock.to_text());
+  save(
+      std::move(methods), flow.recipe.partitioners, options.out, save_arguments,
+      {.threads = common.threads,
+       .strict = options.strict,
+       .runtime = runtime_of(flow.recipe.settings),
+       .sample = std::move(flow.result.first_sample)},
+      flow.warnings, clock, [&](const SavedFile& saved) { return description(options, common, flow, saved, clock); }, common);
 }
 
 }  // namespace

@@ -1,41 +1,47 @@
 #include "cli/cli.h"
 
+#include <fcntl.h>
 #include <malloc.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <cstdio>
+#include <iostream>
 #include <new>
+#include <stdexcept>
+#include <system_error>
 
 #include <fmt/format.h>
 #include <intaglio/error.h>
 
 #include "base/mapped_file.h"
+#include "cli/last_words.h"
 #include "cli/output.h"
-#include "cli/signals.h"
 
 namespace intaglio::cli {
 namespace {
 
-enum ExitStatus { status_done = 0, status_input_at_fault = 1, status_command_line_at_fault = 2, status_bug = 3 };
+int complain(const std::string& message, ExitStatus status) {
+  write_line(fmt::format("intaglio: {}\n", escaped(message, std::string::npos)));
+  return status;
+}
 
-void complain(const std::string& message) { fmt::print(stderr, "intaglio: {}\n", escaped(message, std::string::npos)); }
+int complain_of_bug(const char* what) {
+  return complain(fmt::format("this is a bug in intaglio: {}; please report it with the input file", what), status_bug);
+}
 
 int report(const Error& error) {
   // Whatever a file that changed meanwhile led to, that is the cause.
   try {
     require_mapped_files_unchanged();
-  } catch (const Error& changed) {
-    complain(changed.what());
-    return status_input_at_fault;
-  }
+  } catch (const Error& changed) { return complain(changed.what(), status_input_at_fault); }
   switch (error.kind()) {
     case ErrorKind::bad_input:
-    case ErrorKind::unsupported: complain(error.what()); return status_input_at_fault;
-    case ErrorKind::usage: complain(error.what()); return status_command_line_at_fault;
+    case ErrorKind::unsupported: return complain(error.what(), status_input_at_fault);
+    case ErrorKind::usage: return complain(error.what(), status_command_line_at_fault);
     case ErrorKind::bug: break;
   }
-  complain(fmt::format("this is a bug in intaglio: {}; please report it with the input file", error.what()));
-  return status_bug;
+  return complain_of_bug(error.what());
 }
 
 // The parser's message as one line, with the way to the help.
@@ -45,17 +51,21 @@ std::string one_line(const CLI::ParseError& error) {
   return text + "; see `intaglio --help`";
 }
 
-}  // namespace
+// A descriptor that is closed would be the next file's: what is printed would go into that. It stands for /dev/null then, opened
+// so that using it fails still.
+void hold_standard_descriptors() {
+  for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+    if (::fcntl(descriptor, F_GETFD) < 0 && ::open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0) ::open("/", O_PATH);
+}
 
-int main(int argc, const char* const* argv) {
-  // Left to itself the allocator keeps what a thread freed of weights, for each thread.
-  ::mallopt(M_MMAP_THRESHOLD, 4 << 20);
-  // A closed pipe is an error of the write, not the end of the process; a file size limit likewise.
-  std::signal(SIGPIPE, SIG_IGN);
-  std::signal(SIGXFSZ, SIG_IGN);
-  survive_truncated_files();
-  clean_up_on_signals();
+// What was printed reached its place, or status 1.
+int finish_output() {
+  std::cout.flush();
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0 && std::cout.good()) return status_done;
+  return complain("writing to standard output failed", status_input_at_fault);
+}
 
+int run(int argc, const char* const* argv) {
   CLI::App app("Quantizes PyTorch exported programs (.pt2) and lowers them to ExecuTorch programs (.pte).", "intaglio");
   app.set_version_flag("--version", "intaglio " INTAGLIO_VERSION);
   app.require_subcommand(1);
@@ -71,22 +81,51 @@ int main(int argc, const char* const* argv) {
   try {
     app.parse(argc, argv);
     require_mapped_files_unchanged();
-    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
-      complain("writing to standard output failed");
-      return status_input_at_fault;
-    }
-    return status_done;
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app.exit(error);  // --help and --version
-    complain(one_line(error));
-    return status_command_line_at_fault;
-  } catch (const Error& error) { return report(error); } catch (const std::bad_alloc&) {
-    complain("out of memory; a smaller model or fewer threads may fit");
-    return status_input_at_fault;
-  } catch (const std::exception& error) {
-    complain(fmt::format("this is a bug in intaglio: {}; please report it with the input file", escaped(error.what())));
-    return status_bug;
+    if (error.get_exit_code() != 0) return complain(one_line(error), status_command_line_at_fault);
+    app.exit(error);  // --help and --version
   }
+  return finish_output();
+}
+
+// The kinds of exceptions, as exit statuses.
+int run_and_report(int argc, const char* const* argv) {
+  try {
+    return run(argc, argv);
+  } catch (const Error& error) { return report(error); } catch (const std::bad_alloc&) {
+    write_line(out_of_memory);
+  } catch (const std::length_error&) { write_line(out_of_memory); } catch (const std::system_error& error) {
+    return complain(fmt::format("the system refused what is needed: {}", error.what()), status_input_at_fault);
+  } catch (const std::exception& error) { return complain_of_bug(error.what()); }
+  return status_input_at_fault;
+}
+
+}  // namespace
+
+void add_timeout_option(CLI::App& command, std::chrono::milliseconds& timeout) {
+  const auto longest = std::chrono::duration<double>(std::chrono::hours(24 * 365)).count();
+  command
+      .add_option_function<double>(
+          "--timeout", [&timeout](double seconds) { timeout = std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000)); },
+          fmt::format("seconds that the runtime may take to load or to run (default: {})", timeout.count() / 1000))
+      ->check(CLI::Range(0.001, longest));
+}
+
+int main(int argc, const char* const* argv) {
+  hold_standard_descriptors();
+  clean_up_at_the_end();
+  // Left to itself the allocator keeps what a thread freed of weights, for each thread.
+  ::mallopt(M_MMAP_THRESHOLD, 4 << 20);
+  // A closed pipe is an error of the write, not the end of the process; a file size limit likewise.
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
+  survive_truncated_files();
+  int status = status_input_at_fault;
+  try {
+    status = run_and_report(argc, argv);
+  } catch (const std::bad_alloc&) { write_line(out_of_memory); }  // for the words of another error
+  leave_in_order();
+  return status;
 }
 
 }  // namespace intaglio::cli

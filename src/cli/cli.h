@@ -1,6 +1,7 @@
 // The command line: argument parsing and printing, nothing else.
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -17,6 +18,9 @@ struct CommonOptions {
   bool quiet = false;
 };
 
+// What the runtime may take; of commands that run a file on it.
+void add_timeout_option(CLI::App& command, std::chrono::milliseconds& timeout);
+
 // One command: adds itself to the app; the returned callback runs after parsing succeeded.
 void add_build(CLI::App& app, CommonOptions& common);
 void add_quantize(CLI::App& app, CommonOptions& common);
@@ -26,7 +30,9 @@ void add_compare(CLI::App& app, CommonOptions& common);
 void add_inspect(CLI::App& app, CommonOptions& common);
 void add_recipes(CLI::App& app, CommonOptions& common);
 
-// Exit status: 0 done, 1 a file, the disk or the model is at fault, 2 the command line is, 3 a bug.
+enum ExitStatus { status_done = 0, status_input_at_fault = 1, status_command_line_at_fault = 2, status_bug = 3 };
+
+// Status 1: a file, the disk, the machine's limits or the model are at fault.
 int main(int argc, const char* const* argv);
 
 }  // namespace intaglio::cli

@@ -25,6 +25,7 @@ struct CompareArguments {
   std::string title;
   std::string numerics = "as_written";
   int repetitions = 0;
+  std::chrono::milliseconds timeout{300'000};
 };
 
 // One side: the file and what its runs took.
@@ -94,7 +95,7 @@ void print_text(const CompareArguments& arguments, const report::Comparison& com
 }
 
 void compare(const CompareArguments& arguments, const CommonOptions& common) {
-  report::ExecutableOptions options{.threads = common.threads, .repetitions = arguments.repetitions};
+  report::ExecutableOptions options{.threads = common.threads, .repetitions = arguments.repetitions, .timeout = arguments.timeout};
   if (arguments.numerics == "integer") options.numerics = report::Numerics::integer;
   Side reference{arguments.reference, report::Executable::open(arguments.reference, options), {}};
   Side candidate{arguments.candidate, report::Executable::open(arguments.candidate, options), {}};
@@ -137,6 +138,7 @@ void add_compare(CLI::App& app, CommonOptions& common) {
       ->check(CLI::IsMember({"as_written", "integer"}));
   command->add_option("--repeat", arguments->repetitions, "time each sample this many more times")->check(CLI::Range(0, 1000000));
   command->add_option("--title", arguments->title, "a line above the tables");
+  add_timeout_option(*command, arguments->timeout);
   command->callback([arguments, &common] { compare(*arguments, common); });
 }
 

@@ -66,9 +66,17 @@ void require_extension(const std::string& path, const char* extension, const cha
   if (!path.ends_with(extension)) throw_usage(fmt::format("{}: {} ends in {}", escaped(path), what, extension));
 }
 
-void print_warnings(const std::vector<std::string>& warnings, const CommonOptions& common) {
-  if (common.json || common.quiet) return;
-  for (const std::string& warning : warnings) say(stderr, fmt::format("intaglio: warning: {}\n", warning));
+std::string warnings_text(const std::vector<Warning>& warnings, const CommonOptions& common) {
+  std::string text;
+  if (common.json || common.quiet) return text;
+  for (const std::string& line : grouped(warnings)) text += printable(fmt::format("intaglio: warning: {}\n", line));
+  return text;
+}
+
+Json warnings_json(const std::vector<Warning>& warnings) {
+  Json list = Json::array();
+  for (const Warning& warning : warnings) list.push_back(warning.text);
+  return list;
 }
 
 Flow run_flow(const FlowArguments& arguments, const CommonOptions& common, StepClock& clock) {
@@ -86,7 +94,7 @@ Flow run_flow(const FlowArguments& arguments, const CommonOptions& common, StepC
     else if (needs_calibration) calibrate(prepared, arguments, common);
     if (!arguments.save_plan.empty()) save_plan(prepared.plan(), arguments.save_plan);
   };
-  options.warn = [&](const Warning& warning) { flow.warnings.push_back(warning.text); };
+  options.warn = [&](const Warning& warning) { flow.warnings.push_back(warning); };
   options.observe = [&](std::string_view step) { clock.step(std::string(step)); };
   flow.result = run_recipe(std::move(program), flow.recipe, options);
   if (flow.result.first_sample.empty() && !arguments.calibrate.empty())
@@ -110,7 +118,7 @@ Json flow_json(const char* schema, const FlowArguments& arguments, const Flow& f
   result["calibration_samples"] = flow.result.calibration_samples;
   result["quantized_tensors"] = flow.result.quantized_tensors;
   result["steps"] = clock.to_json();
-  result["warnings"] = flow.warnings;
+  result["warnings"] = warnings_json(flow.warnings);
   return result;
 }
 
@@ -181,14 +189,18 @@ std::string agreement_text(const std::vector<Agreement>& agreements) {
 void add_save_options(CLI::App& command, SaveArguments& arguments) {
   command.add_option("--dump", arguments.dump, "a folder for the program after each step of lowering, as text");
   command.add_flag("--no-check", arguments.no_check, "do not run the file to see whether it agrees with the program");
+  add_timeout_option(command, arguments.timeout);
 }
 
-SavedFile save(std::vector<std::pair<std::string, ExportedProgram>> methods, const PartitionerList& partitioners, const std::string& out,
-               const SaveArguments& arguments, SaveOptions options, std::vector<std::string>& warnings, StepClock& clock) {
+void save(std::vector<std::pair<std::string, ExportedProgram>> methods, const PartitionerList& partitioners, const std::string& out,
+          const SaveArguments& arguments, SaveOptions options, std::vector<Warning>& warnings, StepClock& clock,
+          const std::function<std::string(const SavedFile&)>& describe, const CommonOptions& common) {
   SavedFile saved;
+  Report report;
   StepDump dump(arguments.dump);
   options.compare = !arguments.no_check;
-  options.warn = [&](const Warning& warning) { warnings.push_back(warning.text); };
+  options.timeout = arguments.timeout;
+  options.warn = [&](const Warning& warning) { warnings.push_back(warning); };
   options.observe_lowering = dump.observer();
   options.inspect = [&](const EdgeProgram& edge) { saved.methods = lowering_json(edge); };
   options.inspect_needs = [&](const RuntimeNeeds& needs) {
@@ -196,10 +208,15 @@ SavedFile save(std::vector<std::pair<std::string, ExportedProgram>> methods, con
     saved.runtime_text = runtime_text(needs);
   };
   options.observe = [&](std::string_view step) { clock.step(std::string(step)); };
-  const std::vector<Agreement> agreements = lower_and_save(std::move(methods), partitioners, out, options);
-  saved.agreement = agreement_json(agreements);
-  saved.agreement_text = agreement_text(agreements);
-  return saved;
+  options.inspect_written = [&](const std::filesystem::path& written, const std::vector<Agreement>& agreements) {
+    saved.bytes = std::filesystem::file_size(written);
+    saved.agreement = agreement_json(agreements);
+    saved.agreement_text = agreement_text(agreements);
+    report = {warnings_text(warnings, common), describe(saved)};
+    saved = {};  // the destructor of a document takes memory
+  };
+  lower_and_save(std::move(methods), partitioners, out, options);
+  report.print();
 }
 
 }  // namespace intaglio::cli

@@ -32,19 +32,23 @@ void add_flow_options(CLI::App& command, FlowArguments& arguments);
 struct SaveArguments {
   std::string dump;
   bool no_check = false;
+  std::chrono::milliseconds timeout{60'000};
 };
 void add_save_options(CLI::App& command, SaveArguments& arguments);
 
 struct SavedFile {
+  uint64_t bytes = 0;
   Json methods;    // `methods` of the JSON documents: what the lowered program consists of
   Json agreement;  // and `agreement`
   std::string agreement_text;
   Json runtime;  // and `runtime`
   std::string runtime_text;
 };
-// lower_and_save with these arguments; warnings are added to `warnings`.
-SavedFile save(std::vector<std::pair<std::string, ExportedProgram>> methods, const PartitionerList& partitioners, const std::string& out,
-               const SaveArguments& arguments, SaveOptions options, std::vector<std::string>& warnings, StepClock& clock);
+// lower_and_save with these arguments; warnings are added to `warnings`. `describe` puts into words what is printed once the file
+// is in its place.
+void save(std::vector<std::pair<std::string, ExportedProgram>> methods, const PartitionerList& partitioners, const std::string& out,
+          const SaveArguments& arguments, SaveOptions options, std::vector<Warning>& warnings, StepClock& clock,
+          const std::function<std::string(const SavedFile&)>& describe, const CommonOptions& common);
 
 // Of `--set key=value`; usage error for anything else, and for a key given twice.
 RecipeSettings parse_settings(const std::vector<std::string>& pairs);
@@ -52,7 +56,7 @@ RecipeSettings parse_settings(const std::vector<std::string>& pairs);
 struct Flow {
   Recipe recipe;
   FlowResult result;
-  std::vector<std::string> warnings;
+  std::vector<Warning> warnings;
 };
 
 // Loads the program and runs the recipe. A static recipe without data or plan is a usage error.
@@ -66,7 +70,8 @@ Json flow_json(const char* schema, const FlowArguments& arguments, const Flow& f
 
 // Usage error when the ending of `path` is not `.extension`.
 void require_extension(const std::string& path, const char* extension, const char* what);
-// Warnings go to stderr as they are, unless --json collects them or --quiet silences them.
-void print_warnings(const std::vector<std::string>& warnings, const CommonOptions& common);
+// Warnings for stderr, those that say the same in one line; none where --json collects them all or --quiet silences them.
+std::string warnings_text(const std::vector<Warning>& warnings, const CommonOptions& common);
+Json warnings_json(const std::vector<Warning>& warnings);
 
 }  // namespace intaglio::cli

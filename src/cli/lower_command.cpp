@@ -49,6 +49,26 @@ RecipeSettings settings_of(const LowerArguments& arguments) {
   return settings;
 }
 
+std::string description(const LowerArguments& arguments, const CommonOptions& common, const SavedFile& saved,
+                        const std::vector<Warning>& warnings, const std::string& first_model, const StepClock& clock) {
+  if (common.json) {
+    Json result = document("intaglio.lower/1");
+    result["models"] = arguments.models;
+    result["output"] = arguments.out;
+    result["bytes"] = saved.bytes;
+    result["agreement"] = saved.agreement;
+    result["methods"] = saved.methods;
+    result["runtime"] = saved.runtime;
+    result["steps"] = clock.to_json();
+    result["warnings"] = warnings_json(warnings);
+    return to_text(result);
+  }
+  if (common.quiet) return "";
+  const std::string hint = fmt::format("intaglio inspect {} --backend {} --verbose", first_model, arguments.backends.front());
+  return printable(fmt::format("{}: {} in {:.2f} s\n{}{}{}steps: {}\n", arguments.out, bytes_text(saved.bytes), clock.total_seconds(),
+                               lowering_text(saved.methods, hint), saved.agreement_text, saved.runtime_text, clock.to_text()));
+}
+
 void lower(const LowerArguments& arguments, const CommonOptions& common) {
   require_extension(arguments.out, ".pte", "the output of `lower`");
   PartitionerList partitioners;
@@ -59,28 +79,11 @@ void lower(const LowerArguments& arguments, const CommonOptions& common) {
   std::vector<std::pair<std::string, ExportedProgram>> methods = load_methods(arguments.models, arguments.out);
   const std::string first_model = methods.front().second.source;
   clock.step("load");
-  std::vector<std::string> warnings;
-  SavedFile saved = save(std::move(methods), partitioners, arguments.out, arguments.save,
-                         {.threads = common.threads, .strict = arguments.strict, .runtime = runtime}, warnings, clock);
-
-  const uint64_t bytes = std::filesystem::file_size(arguments.out);
-  print_warnings(warnings, common);
-  if (common.json) {
-    Json result = document("intaglio.lower/1");
-    result["models"] = arguments.models;
-    result["output"] = arguments.out;
-    result["bytes"] = bytes;
-    result["agreement"] = std::move(saved.agreement);
-    result["methods"] = std::move(saved.methods);
-    result["runtime"] = std::move(saved.runtime);
-    result["steps"] = clock.to_json();
-    result["warnings"] = warnings;
-    return print(result);
-  }
-  if (common.quiet) return;
-  const std::string hint = fmt::format("intaglio inspect {} --backend {} --verbose", first_model, arguments.backends.front());
-  say("{}: {} in {:.2f} s\n{}{}{}steps: {}\n", arguments.out, bytes_text(bytes), clock.total_seconds(), lowering_text(saved.methods, hint),
-      saved.agreement_text, saved.runtime_text, clock.to_text());
+  std::vector<Warning> warnings;
+  save(
+      std::move(methods), partitioners, arguments.out, arguments.save,
+      {.threads = common.threads, .strict = arguments.strict, .runtime = runtime}, warnings, clock,
+      [&](const SavedFile& saved) { return description(arguments, common, saved, warnings, first_model, clock); }, common);
 }
 
 }  // namespace

@@ -17,13 +17,19 @@ size_t width(const std::string& text) {
       std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
 }
 
+// What failed is known of a stream when the command ends.
+void write(std::FILE* stream, const std::string& text) {
+  std::fwrite(text.data(), 1, text.size(), stream);
+  if (stream == stderr) std::fflush(stream);
+}
+
 }  // namespace
 
 Json finite(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 
 Json document(const char* schema) { return Json{{"schema", schema}}; }
 
-void print(const Json& document) {
+std::string to_text(const Json& document) {
   // Strings from files may hold bytes that are not UTF-8: they are replaced, the document stays valid.
   // DEL and the C1 controls are the ones that JSON lets through.
   std::string text = document.dump(2, ' ', false, Json::error_handler_t::replace), printable;
@@ -34,19 +40,28 @@ void print(const Json& document) {
     else if (byte == 0xC2 && next >= 0x80 && next < 0xA0) printable += fmt::format("\\u{:04x}", next), ++i;
     else printable += text[i];
   }
-  fmt::print("{}\n", printable);
+  return printable + '\n';
 }
 
-void say(std::FILE* stream, std::string_view text) {
-  std::string printable;
+void print(const Json& document) { write(stdout, to_text(document)); }
+
+std::string printable(std::string_view text) {
+  std::string result;
   while (!text.empty()) {
     const size_t line = text.find('\n');
-    printable += escaped(text.substr(0, line), std::string::npos);
+    result += escaped(text.substr(0, line), std::string::npos);
     if (line == std::string_view::npos) break;
-    printable += '\n';
+    result += '\n';
     text.remove_prefix(line + 1);
   }
-  fmt::print(stream, "{}", printable);
+  return result;
+}
+
+void say(std::FILE* stream, std::string_view text) { write(stream, printable(text)); }
+
+void Report::print() const {
+  write(stderr, warnings);
+  write(stdout, text);
 }
 
 std::string table(const std::vector<std::vector<std::string>>& rows, const std::vector<size_t>& right) {

@@ -8,21 +8,27 @@
 namespace intaglio::cli {
 namespace {
 
+std::string description(const FlowArguments& options, const CommonOptions& common, const Flow& flow, uint64_t bytes,
+                        const StepClock& clock) {
+  if (common.json) return to_text(flow_json("intaglio.quantize/1", options, flow, bytes, clock));
+  if (common.quiet) return "";
+  std::string text = fmt::format("{} -> {}: {} in {:.2f} s\n", options.model, options.out, bytes_text(bytes), clock.total_seconds());
+  if (!flow.recipe.steps.empty()) text += quantization_text(options, flow) + "\n";
+  if (const std::vector<std::string>& files = flow.result.program.left_out_files; !files.empty())
+    text += fmt::format("left out, as they may be code: {}\n", fmt::join(files, ", "));
+  return printable(text);
+}
+
 void quantize(const FlowArguments& options, const CommonOptions& common) {
   require_extension(options.out, ".pt2", "the output of `quantize`");
   StepClock clock;
   const Flow flow = run_flow(options, common, clock);
-  save_exported_program(flow.result.program, options.out);
-  clock.step("write");
-
-  const uint64_t bytes = std::filesystem::file_size(options.out);
-  print_warnings(flow.warnings, common);
-  if (common.json) return print(flow_json("intaglio.quantize/1", options, flow, bytes, clock));
-  if (common.quiet) return;
-  say("{} -> {}: {} in {:.2f} s\n", options.model, options.out, bytes_text(bytes), clock.total_seconds());
-  if (!flow.recipe.steps.empty()) say("{}\n", quantization_text(options, flow));
-  if (const std::vector<std::string>& files = flow.result.program.left_out_files; !files.empty())
-    say("left out, as they may be code: {}\n", fmt::join(files, ", "));
+  Report report;
+  save_exported_program(flow.result.program, options.out, [&](uint64_t bytes) {
+    clock.step("write");
+    report = {warnings_text(flow.warnings, common), description(options, common, flow, bytes, clock)};
+  });
+  report.print();
 }
 
 }  // namespace

@@ -23,6 +23,7 @@ struct RunArguments {
   std::string numerics = "as_written";
   std::string method = "forward";
   int repetitions = 0;
+  std::chrono::milliseconds timeout{300'000};
 };
 
 Json summary(const Tensor& tensor) {
@@ -38,11 +39,30 @@ Json summary(const Tensor& tensor) {
   return result;
 }
 
+std::string report_of(const RunArguments& arguments, const CommonOptions& common, const report::Executable& program,
+                      const std::vector<Tensor>& outputs) {
+  Json list = Json::array();
+  for (const Tensor& output : outputs) list.push_back(summary(output));
+  if (common.json) {
+    Json result = document("intaglio.run/1");
+    result["model"] = arguments.model;
+    result["engine"] = program.engine();
+    result["milliseconds"] = program.milliseconds();
+    result["outputs"] = list;
+    return to_text(result);
+  }
+  if (common.quiet) return "";
+  std::string text = fmt::format("{} on the {}: {:.2f} ms\n", arguments.model, program.engine(), program.milliseconds());
+  for (size_t i = 0; i < list.size(); ++i) text += fmt::format("arr_{}  {}\n", i, list[i].is_null() ? std::string("None") : list[i].dump());
+  return printable(text);
+}
+
 void run(const RunArguments& arguments, const CommonOptions& common) {
   if (!arguments.out.empty() && !arguments.out.ends_with(".npz"))
     throw_usage(fmt::format("{}: the output of `run` ends in .npz", escaped(arguments.out)));
   require_distinct_files({arguments.model, arguments.input}, {arguments.out});
-  report::ExecutableOptions options{.threads = common.threads, .method = arguments.method, .repetitions = arguments.repetitions};
+  report::ExecutableOptions options{
+      .threads = common.threads, .method = arguments.method, .repetitions = arguments.repetitions, .timeout = arguments.timeout};
   if (arguments.numerics == "integer") options.numerics = report::Numerics::integer;
   const std::unique_ptr<report::Executable> program = report::Executable::open(arguments.model, options);
   std::optional<Preprocess> preprocess;
@@ -54,21 +74,9 @@ void run(const RunArguments& arguments, const CommonOptions& common) {
   std::vector<Tensor> inputs = samples.load(0).inputs;
   program->complete(inputs);
   const std::vector<Tensor> outputs = program->run(inputs);
+  const Report report = {"", report_of(arguments, common, *program, outputs)};
   if (!arguments.out.empty()) write_outputs(arguments.out, outputs);
-
-  Json list = Json::array();
-  for (const Tensor& output : outputs) list.push_back(summary(output));
-  if (common.json) {
-    Json result = document("intaglio.run/1");
-    result["model"] = arguments.model;
-    result["engine"] = program->engine();
-    result["milliseconds"] = program->milliseconds();
-    result["outputs"] = list;
-    return print(result);
-  }
-  if (common.quiet) return;
-  say("{} on the {}: {:.2f} ms\n", arguments.model, program->engine(), program->milliseconds());
-  for (size_t i = 0; i < list.size(); ++i) say("arr_{}  {}\n", i, list[i].is_null() ? std::string("None") : list[i].dump());
+  report.print();
 }
 
 }  // namespace
@@ -87,6 +95,7 @@ void add_run(CLI::App& app, CommonOptions& common) {
       ->check(CLI::IsMember({"as_written", "integer"}));
   command->add_option("--method", arguments->method, "of a .pte with several");
   command->add_option("--repeat", arguments->repetitions, "time this many more runs")->check(CLI::Range(0, 1000000));
+  add_timeout_option(*command, arguments->timeout);
   command->callback([arguments, &common] { run(*arguments, common); });
 }
 

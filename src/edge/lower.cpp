@@ -157,7 +157,7 @@ class Delegation {
     PartitionResult result = partitioner_.partition(body.program());
     for (const Refusal& refusal : result.refusals) refusal.node->metadata[refusal_key] = refusal.rule;
     for (const Refusal& warning : result.warnings)
-      if (options_.warn) options_.warn({fmt::format("{}: {}", describe(*warning.node), warning.rule), true});
+      if (options_.warn) options_.warn(Warning::at(describe(*warning.node), warning.rule, true));
     arrange_partitions(body.program(), result.partitions);
     for (const Partition& partition : result.partitions)
       cut_out_.push_back({body.method, taken_[body.method]++, extract_partition(body.program(), partition)});

@@ -55,6 +55,7 @@ std::shared_ptr<void> lasting_bytes(size_t bytes) {
 }  // namespace
 
 const dnnl::engine& dnnl_engine() {
+  const UncheckedCode unchecked;
   static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
   return engine;
 }
@@ -69,6 +70,7 @@ dnnl::memory::desc dnnl_any(const Sizes& sizes) {
   return dnnl::memory::desc(sizes, dnnl::memory::data_type::f32, dnnl::memory::format_tag::any);
 }
 dnnl::memory dnnl_memory(const dnnl::memory::desc& desc, const void* data) {
+  const UncheckedCode unchecked;
   return dnnl::memory(desc, dnnl_engine(), const_cast<void*>(data));
 }
 

@@ -9,12 +9,15 @@
 
 #include <intaglio/tensor.h>
 
+#include "base/unchecked_code.h"
+
 namespace intaglio::interp {
 
 const dnnl::engine& dnnl_engine();
 
 // While it lives, oneDNN builds and runs primitives for this thread alone. Results then do not depend on the number of
-// threads; what is spread over threads is spread by the kernels.
+// threads; what is spread over threads is spread by the kernels. oneDNN 2.6 writes to where its memory would be when it got
+// none, and the C library gives up where the destructor of a thread's object cannot be entered.
 class OneThread {
  public:
   OneThread();
@@ -24,6 +27,7 @@ class OneThread {
 
  private:
   int previous_;
+  UncheckedCode unchecked_;
 };
 
 // A float32 memory of plain strides.

@@ -224,7 +224,8 @@ std::string root_name(const std::filesystem::path& path) {
 
 }  // namespace pt2
 
-void save_exported_program(const ExportedProgram& program, const std::filesystem::path& path) {
+void save_exported_program(const ExportedProgram& program, const std::filesystem::path& path,
+                           const std::function<void(uint64_t bytes)>& inspect) {
   try {
     verify(program);
     const std::vector<const InputSpec*> specs = pt2::live_inputs(program);
@@ -244,6 +245,7 @@ void save_exported_program(const ExportedProgram& program, const std::filesystem
       if (!name.starts_with(pt2::constants_place().folder)) zip.add(name, Blob(contents));
     zip.add(".data/version", "6\n");
     zip.finish();
+    if (inspect) inspect(file.position());
     file.commit();
   } catch (const Error& error) {
     const std::string shown = escaped(path.string());

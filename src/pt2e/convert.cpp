@@ -23,7 +23,7 @@ void check_ranges(const PreparedProgram::State& state) {
     if (!has_static_params(state, insertion)) continue;
     if (!is_calibrated(state, insertion.group)) {
       if (state.options.compat == Compat::torchao) {
-        state.warn({place_of(insertion) + ": never observed; its scale is 1", true});
+        state.warn(Warning::at(place_of(insertion), "never observed; its scale is 1", true));
         continue;
       }
       throw_bad_input(place_of(insertion) + ": never observed, so it has no scale; run at least one calibration sample first");
@@ -40,8 +40,8 @@ void check_ranges(const PreparedProgram::State& state) {
       constant = constant && statistics.min[i] == statistics.max[i];
     }
     if (constant && insertion.value->producer() != nullptr)
-      state.warn(fmt::format("{}: it was {} in every sample; the calibration data may not exercise this layer", place_of(insertion),
-                             statistics.min.front()));
+      state.warn(Warning::at(place_of(insertion), fmt::format("it was {} in every sample; the calibration data may not exercise this layer",
+                                                              statistics.min.front())));
   }
 }
 

@@ -99,17 +99,19 @@ class Keeper {
     if (!raised) return leave_in_float(layer);
     if (raised->raised == 0) return;
     state_.groups[state_.insertions.items[layer.weight].group].decided = raised->params;
-    state_.warn(fmt::format("{}: {} of {} weight scales raised, up to {:.4g} times, for its bias and sums to stay within int32",
-                            describe(*layer.node), raised->raised, params.scale.size(), raised->largest));
+    state_.warn(Warning::at(describe(*layer.node),
+                            fmt::format("{} of {} weight scales raised, up to {:.4g} times, for its bias and sums to stay within int32",
+                                        raised->raised, params.scale.size(), raised->largest)));
   }
 
   void leave_in_float(const Layer& layer) {
     withdraw(layer.weight, layer.node);
     if (layer.dynamic) withdraw(layer.input, layer.node);
-    state_.warn({fmt::format("{}: stays in float ({:.1f}% of the work), since its sums over {} products leave int32 at any fine enough "
-                             "scale; split the layer",
-                             describe(*layer.node), 100 * share_of_work(state_.program, {layer.node}), sums_length(*layer.node)),
-                 true});
+    state_.warn(Warning::at(describe(*layer.node),
+                            fmt::format("stays in float ({:.1f}% of the work), since its sums over {} products leave int32 at any fine "
+                                        "enough scale; split the layer",
+                                        100 * share_of_work(state_.program, {layer.node}), sums_length(*layer.node)),
+                            true));
   }
 
   static int64_t sums_length(const Node& node) {

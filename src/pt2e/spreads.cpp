@@ -128,10 +128,11 @@ class Warner {
     lost_.insert(value);
     if (!layers_.insert(layer.empty() ? place : layer).second) return;
     const auto bound = [&](int64_t integer) { return static_cast<double>(integer - params.zero_point.front()) * params.scale.front(); };
-    state_.warn(fmt::format(
-        "{}: one step of its range [{:.4g}, {:.4g}] in {} is {:.4g}, and all of '{}' spans {:.4g}, which is lost; "
-        "leave the layer in float (a rule with \"config\": null) or keep far values out of the range",
-        place, bound(params.quant_min), bound(params.quant_max), name(params.dtype), params.scale.front(), escaped(name_of(value)), width));
+    state_.warn(Warning::at(
+        place, fmt::format("one step of its range [{:.4g}, {:.4g}] in {} is {:.4g}, and all of '{}' spans {:.4g}, which is lost; "
+                           "leave the layer in float (a rule with \"config\": null) or keep far values out of the range",
+                           bound(params.quant_min), bound(params.quant_max), name(params.dtype), params.scale.front(),
+                           escaped(name_of(value)), width)));
   }
 
   const PreparedProgram::State& state_;

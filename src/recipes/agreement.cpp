@@ -39,8 +39,8 @@ std::unordered_set<const Value*> exact_values(const Graph& graph) {
 
 class Comparison {
  public:
-  Comparison(const ComparedMethod& method, Agreement& result, const LowerAgain& lower_again, int threads)
-      : method_(method), result_(result), lower_again_(lower_again), threads_(threads) {}
+  Comparison(const ComparedMethod& method, Agreement& result, const AgreementOptions& options)
+      : method_(method), result_(result), options_(options) {}
 
   void run(const std::filesystem::path& file, std::vector<Tensor> sample) {
     if (const uint64_t work = total_work(method_.program); work > most_work)
@@ -50,8 +50,9 @@ class Comparison {
     try {
       is_random_ = sample.empty();
       inputs_ = is_random_ ? random_inputs(method_.program) : std::move(sample);
-      both_.emplace(method_.program, inputs_, threads_);
-      runtime::runtime_directory();
+      both_.emplace(method_.program, inputs_, options_.threads);
+      runner_.emplace(runtime::RunnerOptions{.threads = options_.threads, .timeout = options_.timeout});
+      runner_->start();
     } catch (const Error& error) {
       if (error.kind() == ErrorKind::bug) throw;
       return skip(error.what());
@@ -84,10 +85,10 @@ class Comparison {
 
   // The file was verified when it was written.
   void run_file(const std::filesystem::path& file) {
-    runtime::PteRunner runner({.threads = threads_, .timeout = run_patience});
-    const runtime::MethodInfo& method = runner.load(file, method_.name);
+    const runtime::MethodInfo& method = runner_->load(file, method_.name);
     is_loaded_ = true;
-    both_->run_file(runner, method);
+    both_->run_file(*runner_, method);
+    runner_.reset();  // and what it holds
   }
 
   void compare_all() {
@@ -122,7 +123,7 @@ class Comparison {
     result_.outputs.push_back({index, distance.sqnr_db, distance.bound_db, distance.max_abs_error});
     if (!distance.is_breach()) return;
     if (const Value* value = value_of(index); value != nullptr && value->producer() != nullptr)
-      result_.first_wrong = first_wrong_layer(method_.program, value, inputs_, lower_again_, threads_);
+      result_.first_wrong = first_wrong_layer(method_.program, value, inputs_, options_);
     const std::string advice = result_.first_wrong ? "first wrong is " + to_string(*result_.first_wrong) + "; keep that layer in float"
                                                    : "run `compare` on both, and keep the layers that differ in float";
     result_.breach =
@@ -143,8 +144,8 @@ class Comparison {
 
   const ComparedMethod& method_;
   Agreement& result_;
-  const LowerAgain& lower_again_;
-  int threads_;
+  const AgreementOptions& options_;
+  std::optional<runtime::PteRunner> runner_;
   bool is_random_ = false, is_loaded_ = false;
   std::vector<Tensor> inputs_;
   std::optional<SideBySide> both_;
@@ -173,11 +174,11 @@ std::string to_string(const Agreement& agreement) {
 }
 
 Agreement recipes::agreement_of(const std::filesystem::path& file, const ComparedMethod& method, const std::vector<Tensor>& sample,
-                                const LowerAgain& lower_again, int threads) {
+                                const AgreementOptions& options) {
   Agreement result;
   result.method = method.name;
   result.inputs = sample.empty() ? "random inputs" : "the first calibration sample";
-  Comparison(method, result, lower_again, threads).run(file, sample);
+  Comparison(method, result, options).run(file, sample);
   return result;
 }
 

@@ -43,7 +43,7 @@ class Agreements : public ::testing::Test {
 
   Agreement of(const ExportedProgram& claimed, ExportedProgram written, const std::vector<Tensor>& sample = {}) {
     lower_and_save(std::move(written), partitioners_, path_, {.threads = 1, .compare = false});
-    return agreement_of(path_, {"forward", claimed.clone()}, sample, write_variant_, 1);
+    return agreement_of(path_, {"forward", claimed.clone()}, sample, {.threads = 1, .lower_again = write_variant_});
   }
 
   // Of a file in which whatever is lowered got this fault before.

@@ -19,24 +19,25 @@ class Breaches {
   // The sink refers to this object.
   WarningSink sink() {
     return [this](const Warning& warning) {
-      if (strict_ && warning.is_breach) return lines_.push_back(warning.text);
+      if (strict_ && warning.is_breach) return breaches_.push_back(warning);
       if (next_) next_(warning);
     };
   }
 
   // An unsupported error, one line, if there were any.
   void settle() const {
-    if (lines_.empty()) return;
+    if (breaches_.empty()) return;
     constexpr size_t most = 3;
-    const auto shown = lines_.begin() + static_cast<std::ptrdiff_t>(std::min(most, lines_.size()));
-    throw_unsupported(fmt::format("not what was asked for, and checks are strict: {}{}", fmt::join(lines_.begin(), shown, "; "),
-                                  lines_.size() > most ? fmt::format("; and {} more", lines_.size() - most) : ""));
+    const std::vector<std::string> lines = grouped(breaches_);
+    const auto shown = lines.begin() + static_cast<std::ptrdiff_t>(std::min(most, lines.size()));
+    throw_unsupported(fmt::format("not what was asked for, and checks are strict: {}{}", fmt::join(lines.begin(), shown, "; "),
+                                  lines.size() > most ? fmt::format("; and {} more", lines.size() - most) : ""));
   }
 
  private:
   WarningSink next_;
   bool strict_;
-  std::vector<std::string> lines_;
+  std::vector<Warning> breaches_;
 };
 
 }  // namespace intaglio::recipes

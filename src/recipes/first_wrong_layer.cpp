@@ -104,8 +104,8 @@ ExportedProgram with_probes(const ExportedProgram& program, std::span<const Node
 
 class Search {
  public:
-  Search(const ExportedProgram& program, const std::vector<Tensor>& inputs, const LowerAgain& lower_again, int threads)
-      : program_(program), inputs_(inputs), lower_again_(lower_again), threads_(threads) {}
+  Search(const ExportedProgram& program, const std::vector<Tensor>& inputs, const AgreementOptions& options)
+      : program_(program), inputs_(inputs), options_(options) {}
 
   void run(const Value* output) {
     Nodes before;
@@ -141,9 +141,9 @@ class Search {
   const Node* first_wrong(const std::vector<const Node*>& picks, Nodes& right) {
     const ExportedProgram probed = with_probes(program_, picks);
     const Node* wrong = nullptr;
-    lower_again_(probed.clone(), [&](const std::filesystem::path& file) {
-      SideBySide both(probed, inputs_, threads_);
-      runtime::PteRunner runner({.threads = threads_, .timeout = run_patience});
+    options_.lower_again(probed.clone(), [&](const std::filesystem::path& file) {
+      SideBySide both(probed, inputs_, options_.threads);
+      runtime::PteRunner runner({.threads = options_.threads, .timeout = options_.timeout});
       both.run_file(runner, runner.load(file));
       if (both.found().size() != both.expected().size()) return;
       const size_t first = both.expected().size() - picks.size();
@@ -162,8 +162,7 @@ class Search {
 
   const ExportedProgram& program_;
   const std::vector<Tensor>& inputs_;
-  const LowerAgain& lower_again_;
-  int threads_;
+  const AgreementOptions& options_;
   std::optional<WrongLayer> found_;
 };
 
@@ -179,8 +178,9 @@ std::string place_of(const Value* value) {
 }
 
 std::optional<WrongLayer> first_wrong_layer(const ExportedProgram& program, const Value* wrong, const std::vector<Tensor>& inputs,
-                                            const LowerAgain& lower_again, int threads) {
-  Search search(program, inputs, lower_again, threads);
+                                            const AgreementOptions& options) {
+  if (!options.lower_again) return std::nullopt;
+  Search search(program, inputs, options);
   try {
     search.run(wrong);
   } catch (const Error&) {  // the breach is what is to be said; a variant that cannot be lowered or run traces it no further

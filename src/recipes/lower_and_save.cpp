@@ -1,6 +1,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -36,7 +37,11 @@ std::vector<Agreement> lower_and_save(std::vector<std::pair<std::string, Exporte
   breaches.settle();
 
   const LowerAgain lower_again = [&](ExportedProgram variant, const std::function<void(const std::filesystem::path&)>& use) {
-    const Leftover file(fmt::format("{}.{}.variant.tmp", path.string(), ::getpid()));
+    const Leftover file(path.string() + ".variant-XXXXXX", [](char* name) {
+      const int made = ::mkstemp(name);
+      return made >= 0 && ::close(made) == 0;
+    });
+    if (!file.exists()) return;
     to_edge_transform_and_lower(std::move(variant), partitioners, {.threads = options.threads})
         .to_executorch({.threads = options.threads, .runtime = options.runtime})
         .save(file.path());
@@ -48,13 +53,14 @@ std::vector<Agreement> lower_and_save(std::vector<std::pair<std::string, Exporte
   program.save(path, [&](const std::filesystem::path& written) {
     done("write");
     for (const ComparedMethod& method : compared) {
-      agreements.push_back(agreement_of(written, method, options.sample, lower_again, options.threads));
+      agreements.push_back(
+          agreement_of(written, method, options.sample, {.threads = options.threads, .timeout = options.timeout, .lower_again = lower_again}));
       if (!agreements.back().breach.empty()) breaches.sink()({agreements.back().breach, true});
     }
     if (options.compare) done("check");
     breaches.settle();
+    if (options.inspect_written) options.inspect_written(written, agreements);
   });
-  done("write");
   return agreements;
 }
 

@@ -1,7 +1,6 @@
 // A program on the interpreter and a file that was made of it on the ExecuTorch runtime, given the same inputs.
 #pragma once
 
-#include <chrono>
 #include <vector>
 
 #include <intaglio/program.h>
@@ -9,8 +8,6 @@
 #include "runtime/runtime.h"
 
 namespace intaglio::recipes {
-
-constexpr std::chrono::milliseconds run_patience{60'000};
 
 // How far an output of the file is from the program's.
 struct Distance {

@@ -112,7 +112,7 @@ class Pt2Executable : public Executable {
 class PteExecutable : public Executable {
  public:
   PteExecutable(const std::filesystem::path& path, const ExecutableOptions& options)
-      : runner_({.threads = options.threads, .check_payload = payload_check()}),
+      : runner_({.threads = options.threads, .timeout = options.timeout, .check_payload = payload_check()}),
         method_(runner_.load(path, options.method)),
         slots_(input_slots(method_)),
         repetitions_(options.repetitions) {}
@@ -137,13 +137,13 @@ class ScratchFolder {
  public:
   ScratchFolder() {
     const char* chosen = std::getenv("TMPDIR");
-    std::string name = std::string(chosen != nullptr && *chosen != 0 ? chosen : "/tmp") + "/intaglio-XXXXXX";  // mkdtemp fills in the X
-    if (mkdtemp(name.data()) == nullptr)
+    const std::string name = std::string(chosen != nullptr && *chosen != 0 ? chosen : "/tmp") + "/intaglio-XXXXXX";
+    folder_ = Leftover(name, [](char* path) { return ::mkdtemp(path) != nullptr; });
+    if (!folder_.exists())
       throw_bad_input(
           fmt::format("{}: no folder can be made there ({}); set TMPDIR to one that can be written", escaped(name), std::strerror(errno)));
-    folder_ = Leftover(name);
   }
-  const std::filesystem::path& path() const { return folder_.path(); }
+  std::filesystem::path path() const { return folder_.path(); }
 
  private:
   Leftover folder_;

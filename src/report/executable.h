@@ -1,6 +1,7 @@
 // A program that can be run on samples, whatever its file: `.pt2` on the interpreter, `.pte` on the ExecuTorch runtime.
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -18,9 +19,10 @@ enum class Numerics {
 
 struct ExecutableOptions {
   int threads = 0;
-  Numerics numerics = Numerics::as_written;  // of a `.pt2`
-  std::string method = "forward";            // of a `.pte`
-  int repetitions = 0;                       // more runs of each sample, only timed
+  Numerics numerics = Numerics::as_written;    // of a `.pt2`
+  std::string method = "forward";              // of a `.pte`
+  int repetitions = 0;                         // more runs of each sample, only timed
+  std::chrono::milliseconds timeout{300'000};  // on the runtime: for loading, and for one sample with its repetitions
 };
 
 class Executable {

@@ -199,7 +199,7 @@ void ChildProcess::wait_for(short events, Clock::time_point deadline, millisecon
       close_all();
       throw_bad_input(
           fmt::format("the ExecuTorch runtime did not answer within {} s and was stopped; "
-                      "the program is damaged, or allow it more time",
+                      "the program is damaged, or needs more time (--timeout)",
                       static_cast<double>(timeout.count()) / 1000));
     }
     pollfd polled[2] = {{socket_, events, 0}, {stderr_, POLLIN, 0}};

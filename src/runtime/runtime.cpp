@@ -182,6 +182,8 @@ PteRunner& PteRunner::operator=(PteRunner&&) noexcept = default;
 const MethodInfo& PteRunner::method() const { return impl_->method; }
 const Timing& PteRunner::timing() const { return impl_->timing; }
 
+void PteRunner::start() { impl_->running_child(); }
+
 const MethodInfo& PteRunner::load(const std::filesystem::path& path, const std::string& method) {
   const auto file = MappedFile::open(path);
   try {

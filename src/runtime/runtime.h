@@ -66,6 +66,9 @@ class PteRunner {
   PteRunner(PteRunner&&) noexcept;
   PteRunner& operator=(PteRunner&&) noexcept;
 
+  // Starts the child now rather than at the first `load`: what keeps it from starting is no fault of a file.
+  void start();
+
   // Verifies the file here (pte/verifier.h), then loads one method of it in the child. `method` may be empty when there
   // is only one.
   const MethodInfo& load(const std::filesystem::path& path, const std::string& method = "forward");

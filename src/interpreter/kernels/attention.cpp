@@ -19,6 +19,13 @@ struct AttentionState : NodeState {
   GemmState scores, values;
 };
 
+// Grows to the largest need of this thread.
+std::vector<float>& thread_scores() {
+  const UncheckedCode unchecked;
+  thread_local std::vector<float> scores;
+  return scores;
+}
+
 // A mask of any broadcastable shape as additive floats, or none.
 Tensor additive_mask(Call& call, const Tensor& mask, const Sizes& shape) {
   const Tensor spread = mask.view_as(shape, broadcast_strides(mask, shape), mask.storage_offset());
@@ -130,7 +137,7 @@ void attention(Call& call) {
   float* to = writable<float>(out);
   const auto run_head = [&](size_t index) {
     const int64_t h = static_cast<int64_t>(index);
-    thread_local std::vector<float> scores;
+    std::vector<float>& scores = thread_scores();
     scores.resize(static_cast<size_t>(rows * columns));
     gemm_run(*scores_entry, q.data<float>() + h * q.strides()[0], dnnl_memory(scores_entry->b, keys.data<float>() + h * keys.strides()[0]),
              nullptr, scores.data());

@@ -10,6 +10,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <system_error>
 #include <thread>
 
 #include <intaglio/error.h>
@@ -102,14 +103,15 @@ void limit_resources(const char* address_space) {
 #endif
 }
 
-// The parent's end closes when it dies, however it dies; then nobody waits for this process any more.
-void end_with_parent() {
+// The parent's end closes when it dies, however it dies; then nobody waits for this process any more. Without a thread to be had
+// that is seen once a run is over.
+void end_with_parent() try {
   std::thread([] {
     pollfd polled{socket_descriptor, 0, 0};
     while (::poll(&polled, 1, -1) < 0 && errno == EINTR) {}
     _exit(0);
   }).detach();
-}
+} catch (const std::system_error&) {}
 
 }  // namespace
 
