@@ -15,6 +15,7 @@ namespace intaglio {
 enum class ErrorKind {
   bad_input,    // a file, the data or the disk is at fault
   unsupported,  // the input is valid but this model or setting cannot be taken
+  machine,      // time, memory or something of the system ran out here; the input may well be right
   usage,        // the caller asked for something that does not exist or does not fit together
   bug,          // an invariant of Intaglio does not hold
 };
@@ -35,6 +36,7 @@ class Error : public std::runtime_error {
 
 [[noreturn]] inline void throw_bad_input(const std::string& message) { throw Error(ErrorKind::bad_input, message); }
 [[noreturn]] inline void throw_unsupported(const std::string& message) { throw Error(ErrorKind::unsupported, message); }
+[[noreturn]] inline void throw_machine(const std::string& message) { throw Error(ErrorKind::machine, message); }
 [[noreturn]] inline void throw_usage(const std::string& message) { throw Error(ErrorKind::usage, message); }
 [[noreturn]] inline void throw_bug(const std::string& message) { throw Error(ErrorKind::bug, message); }
 

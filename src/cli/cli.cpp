@@ -37,6 +37,7 @@ int report(const Error& error) {
   } catch (const Error& changed) { return complain(changed.what(), status_input_at_fault); }
   switch (error.kind()) {
     case ErrorKind::bad_input:
+    case ErrorKind::machine:
     case ErrorKind::unsupported: return complain(error.what(), status_input_at_fault);
     case ErrorKind::usage: return complain(error.what(), status_command_line_at_fault);
     case ErrorKind::bug: break;

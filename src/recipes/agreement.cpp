@@ -61,6 +61,7 @@ class Comparison {
       run_file(file);
     } catch (const Error& error) {
       if (error.kind() == ErrorKind::bug) throw;
+      if (error.kind() == ErrorKind::machine) return skip(without_path(error.what(), file));
       // Numbers drawn at random may be none that the model can be given, a divisor of 0 for example.
       const std::string why = without_path(error.what(), file);
       if (is_random_ && is_loaded_) return skip("random inputs do not suit it: " + why);

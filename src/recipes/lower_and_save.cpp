@@ -53,8 +53,8 @@ std::vector<Agreement> lower_and_save(std::vector<std::pair<std::string, Exporte
   program.save(path, [&](const std::filesystem::path& written) {
     done("write");
     for (const ComparedMethod& method : compared) {
-      agreements.push_back(
-          agreement_of(written, method, options.sample, {.threads = options.threads, .timeout = options.timeout, .lower_again = lower_again}));
+      agreements.push_back(agreement_of(written, method, options.sample,
+                                        {.threads = options.threads, .timeout = options.timeout, .lower_again = lower_again}));
       if (!agreements.back().breach.empty()) breaches.sink()({agreements.back().breach, true});
     }
     if (options.compare) done("check");

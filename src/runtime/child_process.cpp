@@ -153,10 +153,13 @@ void ChildProcess::throw_dead() {
     std::this_thread::sleep_for(milliseconds(1));
   }
   kill(pid_, SIGKILL);  // no effect on one that has ended and is not reaped yet
-  const std::string end = describe_end(reap());
+  const int status = reap();
+  const std::string end = describe_end(status);
   collect_stderr();
   close_all();
   const std::string words = take_words();
+  const bool killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+  if (killed) throw_machine(fmt::format("the ExecuTorch runtime {}{}", end, words.empty() ? "" : ": " + words));
   throw_bad_input(fmt::format("the ExecuTorch runtime {}{}; the program is damaged or not made for this runtime", end,
                               words.empty() ? "" : ": " + words));
 }
@@ -197,7 +200,7 @@ void ChildProcess::wait_for(short events, Clock::time_point deadline, millisecon
       kill(pid_, SIGKILL);
       reap();
       close_all();
-      throw_bad_input(
+      throw_machine(
           fmt::format("the ExecuTorch runtime did not answer within {} s and was stopped; "
                       "the program is damaged, or needs more time (--timeout)",
                       static_cast<double>(timeout.count()) / 1000));

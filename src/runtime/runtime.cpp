@@ -133,8 +133,13 @@ struct PteRunner::Impl {
     const std::string stage = reader.get_string();
     std::string detail = reader.get_string();
     if (detail.empty()) detail = child->take_words();
-    throw_bad_input(fmt::format("the ExecuTorch runtime refused it while {}: {}{}", escaped(stage), describe_error_code(code),
-                                detail.empty() ? "" : ": " + escaped(detail, 400)));
+    const std::string message = fmt::format("the ExecuTorch runtime refused it while {}: {}{}", escaped(stage), describe_error_code(code),
+                                            detail.empty() ? "" : ": " + escaped(detail, 400));
+    // XNNPACK reads what processor it runs on.
+    const bool has_processor = std::filesystem::exists("/proc/cpuinfo");
+    if (is_lack_of_memory(code) || !has_processor)
+      throw_machine(message + (has_processor ? "" : "; the runtime needs /proc, which is not mounted here"));
+    throw_bad_input(message);
   }
 
   void load(const std::filesystem::path& file, const std::string& method_name) try {
