@@ -11,7 +11,7 @@
 #include "recipes/quantize_rules.h"
 #include "recipes/rules.h"
 
-namespace intaglio {
+namespace intaglio::recipes {
 namespace {
 
 using nlohmann::json;
@@ -208,4 +208,4 @@ Recipe load_recipe_file(const std::filesystem::path& path, const RecipeSettings&
   return parse_recipe(text, escaped(path.string()), settings, known);
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::recipes

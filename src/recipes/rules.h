@@ -7,7 +7,7 @@
 #include <intaglio/pattern_quantizer.h>
 #include <intaglio/quantize_api.h>
 
-namespace intaglio {
+namespace intaglio::recipes {
 
 struct RecipeRule {
   NodeSelector match;
@@ -30,4 +30,4 @@ class RuleQuantizer : public Quantizer {
   std::vector<RecipeRule> rules_;
 };
 
-}  // namespace intaglio
+}  // namespace intaglio::recipes
