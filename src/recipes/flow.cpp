@@ -51,12 +51,11 @@ class Flow {
 
   void operator()(const QuantizeStep& step) {
     naming_source([&] {
-      result_.notes.push_back(quantize_(result_.program, step.rules,
-                                        {.when_indivisible = step.when_indivisible,
-                                         .may_match_nothing = true,
-                                         .threads = options_.threads,
-                                         .warn = breaches_.sink()})
-                                  .text);
+      result_.notes.push_back(
+          quantize_(
+              result_.program, step.rules,
+              {.when_indivisible = step.when_indivisible, .may_match_nothing = true, .threads = options_.threads, .warn = breaches_.sink()})
+              .text);
     });
     done("quantize_");
   }
