@@ -17,6 +17,8 @@ namespace intaglio {
 namespace quantize_api {
 namespace {
 
+using decompose::GraphBuilder;
+
 struct Work {
   Layer layer;
   const QuantizeConfig* config = nullptr;  // null: stays in float
@@ -203,7 +205,7 @@ QuantizeSummary quantize_(ExportedProgram& program, const std::vector<QuantizeRu
   using namespace quantize_api;
   for (const QuantizeRule& rule : rules)
     if (rule.config) check(*rule.config);
-  inline_regions(program);
+  decompose::inline_regions(program);
   const std::vector<Work> all = decide_all(program, rules, options);
   if (!options.may_match_nothing) check_matches(program, all);
   warn_of_splits(program, all, options.warn);
