@@ -13,19 +13,18 @@ namespace intaglio {
 using namespace recipes;
 namespace {
 
-class Flow {
-  // What a program is refused for is its own fault: errors name its file.
-  template <typename Body>
-  auto naming_source(const Body& body) {
-    const std::string source = result_.program.source;
-    try {
-      return body();
-    } catch (const Error& error) {
-      if (source.empty() || error.kind() == ErrorKind::usage) throw;
-      throw error.with_context(escaped(source));
-    }
+// What a program is refused for is its own fault: errors name its file.
+template <typename Body>
+auto naming_file(const std::string& source, const Body& body) {
+  try {
+    return body();
+  } catch (const Error& error) {
+    if (source.empty()) throw;
+    throw error.with_context(escaped(source));
   }
+}
 
+class Flow {
  public:
   Flow(ExportedProgram program, const Recipe& recipe, const FlowOptions& options)
       : recipe_(recipe), options_(options), breaches_(options.warn, options.strict) {
@@ -62,7 +61,7 @@ class Flow {
   }
 
   void operator()(const QuantizeStep& step) {
-    naming_source([&] {
+    naming_file(result_.program.source, [&] {
       result_.notes.push_back(
           quantize_(
               result_.program, step.rules,
@@ -74,7 +73,8 @@ class Flow {
 
  private:
   PreparedProgram prepare(const Pt2eStep& step) {
-    return naming_source([&] {
+    const std::string source = result_.program.source;
+    return naming_file(source, [&] {
       return prepare_pt2e(std::move(result_.program), *step.quantizer,
                           {.compat = step.compat, .threads = options_.threads, .warn = breaches_.sink()});
     });
