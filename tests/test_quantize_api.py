@@ -416,6 +416,16 @@ def test_groups_that_do_not_divide(intaglio, narrow, tmp_path):
     assert second()[0] <= 8 and second()[1] == (8, 2)
 
 
+def test_rows_without_elements_to_group_stay_in_float(intaglio, tmp_path):
+    model = nn.Sequential(nn.Linear(1, 32), nn.Linear(32, 1), nn.Linear(1, 8)).eval()
+    program = torch.export.export(model, (torch.ones(4, 1),))
+    torch.export.save(program, tmp_path / "m.pt2")
+    call = ("quantize", tmp_path / "m.pt2", "-o", tmp_path / "out.pt2", "--recipe", PER_CHANNEL)
+    assert "linear layer '0'" in intaglio(*call, check=False).stderr
+    assert "1 of 3 linears quantized, 2 left in float: rows of one element" in intaglio(*call, "--set", "when_indivisible=float").stdout
+    assert sqnr(model(torch.ones(4, 1)).detach().numpy(), torch.export.load(tmp_path / "out.pt2").module()(torch.ones(4, 1)).detach().numpy()) > 10
+
+
 @pytest.mark.parametrize(("spoilt", "rules", "said"), [
     (lambda m: m[0].weight.data.__setitem__((3, 5), float("nan")), [({}, config(WEIGHT_ONLY))], ["linear layer '0'", "row 3", "NaN"]),
     (lambda m: m[0].weight.data.__setitem__((4, 5), float("inf")), [({}, config(WEIGHT_ONLY, weight_dtype="int4", intx_choose_qparams_algorithm="hqq_scale_only"))], ["linear layer '0'", "row 4"]),

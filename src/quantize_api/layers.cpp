@@ -56,7 +56,7 @@ std::vector<Layer> layers_of(const ExportedProgram& program) {
     for (size_t kind = 0; kind < layer_ops.size(); ++kind) {
       if (!node->is(layer_ops[kind].op)) continue;
       Value* weight = node->tensor(layer_ops[kind].weight);
-      if (!program.is_constant(weight) || !is_floating(weight->dtype())) continue;
+      if (!program.is_constant(weight) || !is_floating(weight->dtype()) || weight->meta().rank() != 2) continue;
       const std::vector<ModuleScope> stack = module_stack(*node);
       const std::string fqn = stack.empty() ? module_of_weight(program, weight) : stack.back().path;
       const auto known = std::ranges::find_if(layers, [&](const Layer& layer) {

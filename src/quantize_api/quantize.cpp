@@ -89,7 +89,7 @@ class Rewriter {
   // Int8 with a range for each row, found at run time.
   static Value* quantized_input(GraphBuilder& build, const Node& call) {
     Value* x = call.tensor("input");
-    std::vector<int64_t> row(x->sizes().size(), 1);
+    std::vector<int64_t> row(std::max<size_t>(1, x->sizes().size()), 1);
     row.back() = call.tensor("weight")->sizes().at(1).value();
     const Node& chosen = build.node("torchao.choose_qparams_affine.default",
                                     {x, "ASYMMETRIC", row, DType::int8, -128, 127, Argument(), Argument(), DType::int8});

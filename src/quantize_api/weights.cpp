@@ -82,6 +82,9 @@ Decision decide_intx(const IntxChoice& settings, const Layer& layer, WhenIndivis
   if (form.fit_scale) form.mapping = MappingType::symmetric;
   if (form.scale_dtype == layer.weight->dtype()) form.scale_dtype.reset();
   if (const auto* group = std::get_if<PerGroup>(&settings.granularity)) form.group_size = group->group_size;
+  // Of a block of one element torchao's operators make one of the whole tensor.
+  if (row == 1 && when_indivisible != WhenIndivisible::error) return {std::nullopt, "rows of one element have nothing to share a scale"};
+  if (row == 1) refuse(layer, "rows of one element have nothing to share a scale; leave it out, or to when_indivisible=float");
   if (row % form.group_size == 0) return {form, ""};
   const std::string cause = fmt::format("groups of {} do not divide its rows of {}", form.group_size, row);
   switch (when_indivisible) {
@@ -147,6 +150,8 @@ Decision decide(const QuantizeConfig& config, const Layer& layer, WhenIndivisibl
   if (!is_weight_type(layer.weight->dtype()))
     refuse(layer, fmt::format("its weight is {}; float32, float16 and bfloat16 are quantized, export `model.float()`",
                               name(layer.weight->dtype())));
+  if (std::ranges::any_of(layer.weight->sizes(), [](const SymInt& size) { return size.value() == 0; }))
+    return {std::nullopt, "its weight is empty"};
   if (const auto* book = std::get_if<CodebookWeightOnlyConfig>(&config)) return decide_codebook(*book, layer);
   const auto* dynamic = std::get_if<Int8DynamicActivationIntxWeightConfig>(&config);
   if (dynamic != nullptr && layer.kind != LayerKind::linear)
