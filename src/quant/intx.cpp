@@ -111,10 +111,9 @@ class IntxQuantizer {
     over_parts([&](size_t first, std::span<const float> values) {
       std::array<float, most_steps> own{};
       start_scales(first, values, start);
-      for (size_t g = first; g < first + values.size() / size_; ++g) {
-        scale[g] = start[g];
-        steps[g] = static_cast<uint8_t>(refine(values, g - first, most_steps, scale[g], own));
-      }
+      const size_t count = values.size() / size_;
+      std::copy_n(start.begin() + static_cast<std::ptrdiff_t>(first), count, scale.begin() + static_cast<std::ptrdiff_t>(first));
+      kernels().refine_scales(values.data(), count, size_, step(DType::float32), most_steps, &scale[first], &steps[first], own.data());
       const std::lock_guard lock(mutex);
       for (size_t i = 0; i < change.size(); ++i) change[i] = std::max(change[i], own[i]);
     });
@@ -124,7 +123,9 @@ class IntxQuantizer {
       const size_t count = values.size() / size_;
       std::array<float, most_steps> unused{};
       for (size_t g = first; g < first + count; ++g)
-        if (steps[g] > taken) refine(values, g - first, taken, scale[g] = start[g], unused);
+        if (steps[g] > taken)
+          kernels().refine_scales(values.data() + (g - first) * size_, 1, size_, step(DType::float32), taken, &(scale[g] = start[g]),
+                                  &steps[g], unused.data());
       finish_fit(first, values, std::span<float>(scale).subspan(first, count));
     });
   }
@@ -139,10 +140,6 @@ class IntxQuantizer {
       if (std::isnan(low[g]) || !std::isfinite(scale)) not_finite(first + g);
       start[first + g] = std::max(scale, 0x1p-23f);
     }
-  }
-
-  int refine(std::span<const float> values, size_t group, int limit, float& scale, std::array<float, most_steps>& change) const {
-    return kernels().refine_scale(values.data() + group * size_, size_, step(DType::float32), limit, &scale, change.data());
   }
 
   void finish_fit(size_t first, std::span<const float> values, std::span<float> scale) {

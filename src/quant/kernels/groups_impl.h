@@ -139,20 +139,32 @@ inline Fit fit(const float* __restrict w, size_t size, float scale, const GroupS
   return sum;
 }
 
-int refine_scale(const float* w, size_t size, GroupStep step, int limit, float* scale, float* change) {
+void refine_scales(const float* w, size_t groups, size_t size, GroupStep step, int limit, float* scale, uint8_t* steps, float* change) {
   const auto sums = size >= 8 ? fit<8> : fit<1>;
   const float eps = 0x1p-23f;
-  for (int i = 0; i < limit; ++i) {
-    const float before = *scale;
-    const Fit sum = sums(w, size, before, step);
-    float next = sum.qq > 0.0f ? sum.wq / sum.qq : before;
-    next = next < eps ? eps : next;
-    if (next == before) return i;
-    const float relative = __builtin_fabsf(next - before) / (before < eps ? eps : before);
-    change[i] = relative > change[i] ? relative : change[i];
-    *scale = next;
+  // Several at a time: a step waits for the one before it, but not for those of other groups.
+  constexpr size_t together = 8;
+  for (size_t first = 0; first < groups; first += together) {
+    const size_t last = first + together < groups ? first + together : groups;
+    size_t moving = last - first;
+    for (size_t g = first; g < last; ++g) steps[g] = static_cast<uint8_t>(limit);
+    for (int i = 0; i < limit && moving > 0; ++i)
+      for (size_t g = first; g < last; ++g) {
+        if (steps[g] != limit) continue;
+        const float before = scale[g];
+        const Fit sum = sums(w + g * size, size, before, step);
+        float next = sum.qq > 0.0f ? sum.wq / sum.qq : before;
+        next = next < eps ? eps : next;
+        if (next == before) {
+          steps[g] = static_cast<uint8_t>(i);
+          --moving;
+          continue;
+        }
+        const float relative = __builtin_fabsf(next - before) / (before < eps ? eps : before);
+        change[i] = relative > change[i] ? relative : change[i];
+        scale[g] = next;
+      }
   }
-  return limit;
 }
 
 void quantize_scaled_groups(const float* __restrict w, size_t groups, size_t size, const float* __restrict scale, GroupStep step,

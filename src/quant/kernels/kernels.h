@@ -79,10 +79,10 @@ struct Kernels {
   // q = clamp(round(x * inverse) + zero_point, low, high) with the group's inverse and zero point; NaN becomes 0.
   void (*quantize_groups)(const float* x, size_t groups, size_t size, const float* inverse, const int8_t* zero_point, GroupStep step,
                           int8_t* q);
-  // The scale of one group by least squares, again and again: scale = sum(w*q) / sum(q*q) for q = clamp(round(w / scale), low, high),
-  // summed as PyTorch does. Ends after `limit` steps or before one that changes nothing, and gives the number of steps.
-  // change[i] is raised to how much step i changed the scale, relatively.
-  int (*refine_scale)(const float* w, size_t size, GroupStep step, int limit, float* scale, float* change);
+  // The scale of each group by least squares, again and again: scale = sum(w*q) / sum(q*q) for q = clamp(round(w / scale), low, high),
+  // summed as PyTorch does. A group ends after `limit` steps or before one that changes nothing; `steps` receives how many it took.
+  // change[i] is raised to how much step i changed a scale, relatively. 0 < limit < 256.
+  void (*refine_scales)(const float* w, size_t groups, size_t size, GroupStep step, int limit, float* scale, uint8_t* steps, float* change);
   // q = clamp(round(w / scale), low, high).
   void (*quantize_scaled_groups)(const float* w, size_t groups, size_t size, const float* scale, GroupStep step, int8_t* q);
 };

@@ -47,7 +47,7 @@ extern const Kernels kernel_set = {
     .widen = widen,
     .group_ranges = group_ranges,
     .quantize_groups = quantize_groups,
-    .refine_scale = refine_scale,
+    .refine_scales = refine_scales,
     .quantize_scaled_groups = quantize_scaled_groups,
 };
 
