@@ -122,5 +122,26 @@ TEST(ComputedFrom, ComputesLargeTensorsAtEachReadWhereThatSavesMemory) {
   EXPECT_EQ(calls, 4);
 }
 
+TEST(ComputedFrom, ReadInOrderSeveralTensorsAreComputedOnce) {
+  constexpr int64_t size = 1 << 20;
+  const Tensor owned = Tensor::zeros(DType::uint8, {size});
+  const Tensor mapped(DType::uint8, {size}, {1}, 0, Storage::mapped(owned.storage(), owned.storage()->bytes()));
+  int calls = 0;
+  const std::vector<Tensor> made =
+      computed_from(mapped, {{DType::uint8, {size}}, {DType::uint8, {2}}, {DType::uint8, {1}}}, [&](const Tensor& source) {
+        ++calls;
+        return std::vector<Tensor>{source.clone(), Tensor::of<uint8_t>({3, 4}, {2}), Tensor::of<uint8_t>({5}, {1})};
+      });
+  EXPECT_EQ(calls, 0);
+  for (int round = 1; round <= 2; ++round) {
+    EXPECT_EQ(made[0].clone().numel(), size);
+    EXPECT_EQ(made[1].clone().data<uint8_t>()[1], 4);
+    EXPECT_EQ(made[2].clone().data<uint8_t>()[0], 5);
+    EXPECT_EQ(calls, round);
+  }
+  EXPECT_EQ(made[1].clone().data<uint8_t>()[0], 3);  // nothing is kept of it now
+  EXPECT_EQ(calls, 3);
+}
+
 }  // namespace
 }  // namespace intaglio

@@ -57,6 +57,7 @@ std::span<const Rule> reduction_rules();
 std::span<const Rule> matrix_rules();
 std::span<const Rule> convolution_rules();
 std::span<const Rule> neural_rules();
+std::span<const Rule> quantization_rules();
 
 // The number that a symbolic result of the node is in the exported call, or its expression; nullopt where neither is known. A bad-input
 // error for a dimension that the tensor does not have and for a division by zero.

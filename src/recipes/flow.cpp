@@ -15,6 +15,17 @@ namespace intaglio {
 using namespace recipes;
 namespace {
 
+// What a program is refused for is its own fault: errors name its file.
+template <typename Body>
+auto naming_file(const std::string& source, const Body& body) {
+  try {
+    return body();
+  } catch (const Error& error) {
+    if (source.empty()) throw;
+    throw error.with_context(escaped(source));
+  }
+}
+
 class Flow {
  public:
   Flow(ExportedProgram program, const Recipe& recipe, const FlowOptions& options)
@@ -25,7 +36,7 @@ class Flow {
   FlowResult run() && {
     if (recipe_.steps.empty()) return std::move(result_);
     const std::string source = result_.program.source;
-    within_file([&] { check_metadata(result_.program.graph()); });
+    naming_file(result_.program.source, [&] { check_metadata(result_.program.graph()); });
     for (const RecipeStep& step : recipe_.steps) std::visit(*this, step);
     for (const Node* node : result_.program.graph().node_list()) result_.quantized_tensors += qdq::is_dequantize(*node);
     if (result_.quantized_tensors == 0)
@@ -52,21 +63,21 @@ class Flow {
     done("convert");
   }
 
- private:
-  // What a program is refused for is its own fault: errors name its file.
-  template <typename Work>
-  std::invoke_result_t<Work> within_file(const Work& work) {
-    const std::string source = result_.program.source;
-    try {
-      return work();
-    } catch (const Error& error) {
-      if (source.empty()) throw;
-      throw error.with_context(escaped(source));
-    }
+  void operator()(const QuantizeStep& step) {
+    naming_file(result_.program.source, [&] {
+      result_.notes.push_back(
+          quantize_(
+              result_.program, step.rules,
+              {.when_indivisible = step.when_indivisible, .may_match_nothing = true, .threads = options_.threads, .warn = breaches_.sink()})
+              .text);
+    });
+    done("quantize_");
   }
 
+ private:
   PreparedProgram prepare(const Pt2eStep& step) {
-    return within_file([&] {
+    const std::string source = result_.program.source;
+    return naming_file(source, [&] {
       return prepare_pt2e(std::move(result_.program), *step.quantizer,
                           {.compat = step.compat, .threads = options_.threads, .warn = breaches_.sink()});
     });
