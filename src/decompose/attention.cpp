@@ -96,10 +96,21 @@ Value* all_masked(GraphBuilder& b, Value* scores, int64_t dim) {
   return b("aten.logical_not.default", b("aten.any.dim", alive, dim, true));
 }
 
-// Rows of attention weights that no key takes part in. A known mask is asked itself, so that the answer is a constant.
-Value* dead_rows(GraphBuilder& b, Value* mask, Value* masked_scores) {
-  std::set<const Value*> seen;
-  return all_masked(b, is_of_constants(b.program(), mask, seen) ? mask : masked_scores, -1);
+// A mask that is computed or given when the program runs: what is added to the scores, and 1 or 0 for each row of the weights. Both
+// depend on the mask alone, so that all layers share them, and what is left in each layer is arithmetic, which backends take.
+struct RunTimeMask {
+  Value *bias, *alive;
+};
+RunTimeMask run_time_mask(GraphBuilder& b, Value* mask, DType dtype) {
+  const bool is_boolean = mask->dtype() == DType::boolean;
+  Value* passes = is_boolean ? mask : b("aten.ne.Scalar", mask, minus_infinity);
+  Value* alive = b("aten.any.dim", passes, -1, true);
+  Value* dead = b("aten.logical_not.default", alive);
+  Value* zero = b.number(0, dtype);
+  // A dead row's scores stay finite, for NaN times 0 is NaN.
+  Value* bias = is_boolean ? b("aten.where.self", b("aten.logical_or.default", passes, dead), zero, b.number(minus_infinity, dtype))
+                           : b("aten.where.self", dead, zero, mask);
+  return {bias, b.cast(alive, dtype)};
 }
 
 Values attention(GraphBuilder& b, const Node& n) {
@@ -122,16 +133,22 @@ Values attention(GraphBuilder& b, const Node& n) {
   Value* scaled = b("aten.mul.Tensor", query, scale);
   Value* scores = b("aten.matmul.default", scaled, b.permute(key, swapped));
   if (any_length) scores = b("aten.add.Tensor", scores, causal_bias(b, query, key, scores->dtype()));
-  Value* dead = nullptr;
-  if (mask && mask->dtype() == DType::boolean) {
+  Value *dead = nullptr, *alive = nullptr;
+  std::set<const Value*> seen;
+  if (mask && !is_of_constants(b.program(), mask, seen)) {
+    const RunTimeMask known = run_time_mask(b, mask, scores->dtype());
+    scores = b("aten.add.Tensor", scores, known.bias);
+    alive = known.alive;
+  } else if (mask && mask->dtype() == DType::boolean) {
     scores = b("aten.where.self", mask, scores, b.number(minus_infinity, scores->dtype()));
     if (may_mask_whole_rows(b.program(), mask)) dead = b("aten.logical_not.default", b("aten.any.dim", mask, -1, true));
   } else if (mask) {
     scores = b("aten.add.Tensor", scores, mask);
-    if (may_mask_whole_rows(b.program(), mask)) dead = dead_rows(b, mask, scores);
+    if (may_mask_whole_rows(b.program(), mask)) dead = all_masked(b, mask, -1);
   }
   Value* weights = b("aten._softmax.default", scores, -1, false);
   if (dead) weights = b("aten.where.self", dead, b.number(0, weights->dtype()), weights);
+  if (alive) weights = b("aten.mul.Tensor", weights, alive);
   return {b("aten.matmul.default", weights, value)};
 }
 

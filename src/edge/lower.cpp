@@ -21,6 +21,7 @@
 #include "edge/passes/erase_asserts.h"
 #include "edge/passes/fold_constants.h"
 #include "edge/passes/fold_quantization.h"
+#include "edge/passes/fuse_quantized_embeddings.h"
 #include "edge/passes/inline_subgraphs.h"
 #include "edge/passes/make_contiguous.h"
 #include "edge/passes/merge_duplicates.h"
@@ -208,6 +209,7 @@ class ProgramLowering {
     Lowering lowering(body.program(), options_);
     lowering.run(normalizing);
     decompose(body.program(), [&](const Node& node) {
+      if (is_quantized_table(body.program(), node)) return true;
       return std::ranges::any_of(partitioners_, [&](const auto& partitioner) { return partitioner->keeps(body.program(), node); });
     });
     lowering.done("decompose");
@@ -234,9 +236,11 @@ class ProgramLowering {
   }
 
   void finish(Body& body) {
+    Lowering lowering(body.program(), options_);
+    fuse_quantized_embeddings(body.program());
+    lowering.done("fuse_quantized_embeddings");
     if (!partitioners_.empty()) {
       // What was kept whole for a backend that did not take it after all.
-      Lowering lowering(body.program(), options_);
       decompose(body.program());
       lowering.done("decompose leftovers");
       lowering.run(edge);
