@@ -32,13 +32,15 @@ std::string to_string(const NodeSelector& selector);
 std::vector<const Node*> matching_nodes(const Graph& graph, const NodeSelector& selector);
 
 // The rows of a backend (src/pt2e/pattern_table.h).
+namespace pt2e {
 struct PatternTable;
+}
 
 // Annotates what the rows of a table match. A configuration of a module's name comes before one of its type, that before
 // one of an operator, and the global one is last; the first annotation of a node stays. nullopt: stays in float.
 class PatternQuantizer : public Quantizer {
  public:
-  PatternQuantizer(const PatternTable& table, Compat compat) : table_(&table), compat_(compat) {}
+  PatternQuantizer(const pt2e::PatternTable& table, Compat compat) : table_(&table), compat_(compat) {}
 
   PatternQuantizer& set_global(QuantizationConfig config);
   // Exact fully qualified name of the module or of any module around it. Under Compat::torchao a usage error without config.
@@ -63,7 +65,7 @@ class PatternQuantizer : public Quantizer {
   void ask_for_names(const ExportedProgram& program, Annotations& annotations) const;
   static void set(std::vector<Choice>& choices, NodeSelector nodes, std::optional<QuantizationConfig> config);
 
-  const PatternTable* table_;
+  const pt2e::PatternTable* table_;
   Compat compat_;
   std::optional<QuantizationConfig> global_;
   std::vector<Choice> module_names_, module_types_, operators_;

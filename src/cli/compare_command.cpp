@@ -30,7 +30,7 @@ struct CompareArguments {
 // One side: the file and what its runs took.
 struct Side {
   std::string file;
-  std::unique_ptr<Executable> program;
+  std::unique_ptr<report::Executable> program;
   std::vector<double> milliseconds;
 
   double median() {
@@ -53,14 +53,14 @@ Json optional_json(const std::optional<double>& value) { return value ? Json(*va
 std::string percent(const std::optional<double>& value) { return value ? fmt::format("{:.2f} %", 100 * *value) : "-"; }
 std::string decibel(double value) { return std::isinf(value) && value > 0 ? "equal" : fmt::format("{:.2f} dB", value); }
 
-void print_json(const Comparison& comparison, Side& reference, Side& candidate) {
+void print_json(const report::Comparison& comparison, Side& reference, Side& candidate) {
   Json result = document("intaglio.compare/1");
   result["reference"] = reference.json();
   result["candidate"] = candidate.json();
   result["samples"] = comparison.samples;
   result["rows"] = comparison.rows;
   result["outputs"] = Json::array();
-  for (const OutputComparison& output : comparison.outputs)
+  for (const report::OutputComparison& output : comparison.outputs)
     result["outputs"].push_back({{"index", output.index},
                                  {"identical", output.metrics.max_abs_error == 0},
                                  {"sqnr_db", finite(output.metrics.sqnr_db)},
@@ -73,7 +73,7 @@ void print_json(const Comparison& comparison, Side& reference, Side& candidate) 
   print(result);
 }
 
-void print_text(const CompareArguments& arguments, const Comparison& comparison, Side& reference, Side& candidate) {
+void print_text(const CompareArguments& arguments, const report::Comparison& comparison, Side& reference, Side& candidate) {
   if (!arguments.title.empty()) say("{}\n", arguments.title);
   std::vector<std::vector<std::string>> rows = {{"", "file", "engine", "size", "ms per call"}};
   if (comparison.reference_accuracy) rows[0].push_back("accuracy");
@@ -87,17 +87,17 @@ void print_text(const CompareArguments& arguments, const Comparison& comparison,
   say("{}", table(rows, {3, 4, 5}));
   say("{} samples, {} rows, top-1 agreement {}\n", comparison.samples, comparison.rows, percent(comparison.top1_agreement));
   rows = {{"output", "SQNR", "cosine", "largest error", "mean error"}};
-  for (const OutputComparison& output : comparison.outputs)
+  for (const report::OutputComparison& output : comparison.outputs)
     rows.push_back({fmt::format("arr_{}", output.index), decibel(output.metrics.sqnr_db), fmt::format("{:.6f}", output.metrics.cosine),
                     fmt::format("{:.4g}", output.metrics.max_abs_error), fmt::format("{:.4g}", output.metrics.mean_abs_error)});
   say("{}", table(rows, {1, 2, 3, 4}));
 }
 
 void compare(const CompareArguments& arguments, const CommonOptions& common) {
-  ExecutableOptions options{.threads = common.threads, .repetitions = arguments.repetitions};
-  if (arguments.numerics == "integer") options.numerics = Numerics::integer;
-  Side reference{arguments.reference, Executable::open(arguments.reference, options), {}};
-  Side candidate{arguments.candidate, Executable::open(arguments.candidate, options), {}};
+  report::ExecutableOptions options{.threads = common.threads, .repetitions = arguments.repetitions};
+  if (arguments.numerics == "integer") options.numerics = report::Numerics::integer;
+  Side reference{arguments.reference, report::Executable::open(arguments.reference, options), {}};
+  Side candidate{arguments.candidate, report::Executable::open(arguments.candidate, options), {}};
   std::optional<Preprocess> preprocess;
   if (!arguments.preprocess.empty()) preprocess = parse_preprocess(arguments.preprocess);
   // Names come from the side that has them: a `.pte` only numbers its inputs.
@@ -107,7 +107,7 @@ void compare(const CompareArguments& arguments, const CommonOptions& common) {
   std::optional<std::vector<int64_t>> labels;
   if (!arguments.labels.empty()) labels = read_labels(arguments.labels);
 
-  Comparer comparer(std::move(labels));
+  report::Comparer comparer(std::move(labels));
   Progress progress("comparing", samples.size(), !common.quiet);
   for (size_t i = 0; i < samples.size(); ++i) {
     Sample sample = samples.load(i);
@@ -115,7 +115,7 @@ void compare(const CompareArguments& arguments, const CommonOptions& common) {
     comparer.add(reference.run(sample), candidate.run(sample));
     progress.advance();
   }
-  const Comparison comparison = comparer.result();
+  const report::Comparison comparison = comparer.result();
   if (common.json) return print_json(comparison, reference, candidate);
   if (!common.quiet) print_text(arguments, comparison, reference, candidate);
 }

@@ -123,7 +123,7 @@ std::string runtime_text(const RuntimeNeeds& needs) { return needs.since_from_fi
 Json lowering_json(const EdgeProgram& edge) {
   Json methods = Json::array();
   for (const EdgeMethod& method : edge.methods) {
-    const DelegationExplanation explained = explain_delegation(method);
+    const report::DelegationExplanation explained = report::explain_delegation(method);
     Json delegates = Json::array(), leftovers = Json::array();
     for (size_t i = 0; i < method.delegates.size(); ++i) {
       const Delegate& delegate = method.delegates[i];
@@ -135,7 +135,7 @@ Json lowering_json(const EdgeProgram& edge) {
                            {"weight_bytes", named_bytes},
                            {"share", explained.delegates[i].share}});
     }
-    for (const ExplainedOp& op : explained.outside) leftovers.push_back(op_json(op));
+    for (const report::ExplainedOp& op : explained.outside) leftovers.push_back(op_json(op));
     methods.push_back({{"name", method.name}, {"delegates", delegates}, {"leftover_ops", leftovers}, {"work", explained.work}});
   }
   return methods;

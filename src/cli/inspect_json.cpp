@@ -32,25 +32,25 @@ Json counts_json(const Counted& counts, const char* key) {
 
 const char* unit(const Work& work) { return work.is_macs ? "macs" : "elements"; }
 
-Json ops_json(const std::vector<ExplainedOp>& ops) {
+Json ops_json(const std::vector<report::ExplainedOp>& ops) {
   Json list = Json::array();
-  for (const ExplainedOp& op : ops) list.push_back(op_json(op));
+  for (const report::ExplainedOp& op : ops) list.push_back(op_json(op));
   return list;
 }
 
-Json delegation_json(const Explanation& explanation, const std::string& backend) {
+Json delegation_json(const report::Explanation& explanation, const std::string& backend) {
   Json result = {{"backend", backend}, {"error", explanation.error.empty() ? Json(nullptr) : Json(explanation.error)}};
   if (!explanation.delegation) return result;
   result["work"] = explanation.delegation->work;
   if (explanation.needs) result["runtime"] = runtime_json(*explanation.needs);
   result["delegates"] = Json::array();
-  for (const DelegateShare& delegate : explanation.delegation->delegates)
+  for (const report::DelegateShare& delegate : explanation.delegation->delegates)
     result["delegates"].push_back({{"backend", delegate.backend}, {"nodes", delegate.nodes}, {"share", delegate.share}});
   result["outside"] = ops_json(explanation.delegation->outside);
   return result;
 }
 
-Json quantization_json(const QuantizationExplanation& explained, const std::string& recipe) {
+Json quantization_json(const report::QuantizationExplanation& explained, const std::string& recipe) {
   return {{"recipe", recipe.empty() ? Json(nullptr) : Json(recipe)},
           {"work", explained.work},
           {"quantized_share", explained.quantized_share},
@@ -79,7 +79,7 @@ void add_explanations(Json& result, const ExportedProgram& program, const Explai
     if (!options.recipe.empty()) settings = shared_settings(recipe.settings);
     runtime = add_backend(partitioners, backend, settings);
   }
-  const Explanation explanation = explain(program, recipe, partitioners, options.threads, runtime);
+  const report::Explanation explanation = report::explain(program, recipe, partitioners, options.threads, runtime);
   result["quantization"] = nullptr;
   if (explanation.quantization)
     result["quantization"] = quantization_json(*explanation.quantization, recipe.steps.empty() ? "" : recipe.info.name);
@@ -96,7 +96,7 @@ Json tensor_json(const pte::PteTensor& tensor) {
   return result;
 }
 
-Json payload_nodes_json(const DelegateContents& delegate, uint64_t method_work) {
+Json payload_nodes_json(const report::DelegateContents& delegate, uint64_t method_work) {
   Json nodes = Json::array();
   for (size_t i = 0; i < delegate.payload->nodes.size(); ++i) {
     const DecodedNode& node = delegate.payload->nodes[i];
@@ -113,7 +113,7 @@ Json payload_nodes_json(const DelegateContents& delegate, uint64_t method_work) 
   return nodes;
 }
 
-Json delegate_json(const pte::PteDelegate& delegate, const DelegateContents& contents, uint64_t method_work) {
+Json delegate_json(const pte::PteDelegate& delegate, const report::DelegateContents& contents, uint64_t method_work) {
   Json result = {{"backend", delegate.id},
                  {"payload_bytes", delegate.payload_size},
                  {"calls", delegate.calls},
@@ -127,15 +127,15 @@ Json delegate_json(const pte::PteDelegate& delegate, const DelegateContents& con
   return result;
 }
 
-Json memory_json(const MethodContents& contents) {
+Json memory_json(const report::MethodContents& contents) {
   Json arenas = Json::array(), tensors = Json::array();
-  for (const Arena& arena : contents.arenas)
+  for (const report::Arena& arena : contents.arenas)
     arenas.push_back({{"id", arena.id},
                       {"bytes", arena.bytes},
                       {"tensors", arena.tensors},
                       {"peak_bytes", arena.peak_bytes},
                       {"peak_instruction", arena.peak_instruction}});
-  for (const PlannedTensor& tensor : contents.tensors)
+  for (const report::PlannedTensor& tensor : contents.tensors)
     tensors.push_back({{"value", tensor.value},
                        {"role", tensor.role},
                        {"dtype", tensor.dtype},
@@ -148,7 +148,7 @@ Json memory_json(const MethodContents& contents) {
   return {{"arenas", arenas}, {"tensors", tensors}};
 }
 
-Json method_json(const pte::PteMethod& method, const MethodContents& contents) {
+Json method_json(const pte::PteMethod& method, const report::MethodContents& contents) {
   Json result = {{"name", method.name}};
   result["inputs"] = Json::array();
   for (const pte::PteTensor& input : method.inputs) result["inputs"].push_back(tensor_json(input));
@@ -157,7 +157,7 @@ Json method_json(const pte::PteMethod& method, const MethodContents& contents) {
   result["operators"] = Json::array();
   for (const auto& [op, calls] : method.operators) {
     double share = 0;
-    for (const InstructionText& instruction : contents.instructions)
+    for (const report::InstructionText& instruction : contents.instructions)
       if (instruction.kind == "kernel" && instruction.name == op) share += instruction.share;
     result["operators"].push_back({{"op", op}, {"count", calls}, {"share", share}});
   }
@@ -170,7 +170,7 @@ Json method_json(const pte::PteMethod& method, const MethodContents& contents) {
   result["memory"] = memory_json(contents);
   result["instructions"] = method.instructions;
   result["chain"] = Json::array();
-  for (const InstructionText& instruction : contents.instructions)
+  for (const report::InstructionText& instruction : contents.instructions)
     result["chain"].push_back({{"kind", instruction.kind},
                                {"name", instruction.name},
                                {"text", instruction.text},
@@ -197,7 +197,7 @@ Json runtime_json(const RuntimeNeeds& needs) {
           {"text", to_string(needs)}};
 }
 
-Json op_json(const ExplainedOp& op) {
+Json op_json(const report::ExplainedOp& op) {
   return {{"op", op.op},           {"layer", op.layer}, {"source", op.source}, {"rule", op.rule}, {"work", op.work.amount},
           {"unit", unit(op.work)}, {"share", op.share}};
 }
@@ -217,7 +217,7 @@ Json pt2_document(const std::string& path, const ExportedProgram& program, const
   std::map<std::string, size_t> ops, quantized;
   for (const Node* node : program.graph().node_list()) {
     ++ops[std::string(node->op().name())];
-    if (is_quantized(program, *node)) ++quantized[std::string(node->op().name())];
+    if (report::is_quantized(program, *node)) ++quantized[std::string(node->op().name())];
   }
   result["ops"] = counts_json(ops, "op");
   result["quantized_ops"] = counts_json(quantized, "op");
@@ -235,7 +235,7 @@ Json pt2_document(const std::string& path, const ExportedProgram& program, const
 }
 
 Json pte_document(const std::string& path, std::span<const std::byte> bytes) {
-  const PteContents contents = read_pte_contents(bytes);
+  const report::PteContents contents = report::read_pte_contents(bytes);
   const pte::PteSummary& summary = contents.summary;
   Json result = document("intaglio.inspect/1");
   result["file"] = path;
@@ -251,7 +251,7 @@ Json pte_document(const std::string& path, std::span<const std::byte> bytes) {
   for (size_t i = 0; i < summary.methods.size(); ++i) result["methods"].push_back(method_json(summary.methods[i], contents.methods[i]));
   result["layer_names"] = false;
   result["weights"] = Json::array();
-  for (const StoredWeight& weight : contents.weights)
+  for (const report::StoredWeight& weight : contents.weights)
     result["weights"].push_back({{"key", weight.key.empty() ? Json(nullptr) : Json(weight.key)},
                                  {"bytes", weight.bytes},
                                  {"dtype", weight.dtype},

@@ -28,6 +28,6 @@ Json pte_document(const std::string& path, std::span<const std::byte> bytes);
 // {since, since_from_file, needs, needs_from_file, text}
 Json runtime_json(const RuntimeNeeds& needs);
 // {op, layer, source, rule, work, unit, share}
-Json op_json(const ExplainedOp& op);
+Json op_json(const report::ExplainedOp& op);
 
 }  // namespace intaglio::cli

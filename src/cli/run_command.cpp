@@ -42,9 +42,9 @@ void run(const RunArguments& arguments, const CommonOptions& common) {
   if (!arguments.out.empty() && !arguments.out.ends_with(".npz"))
     throw_usage(fmt::format("{}: the output of `run` ends in .npz", escaped(arguments.out)));
   require_distinct_files({arguments.model, arguments.input}, {arguments.out});
-  ExecutableOptions options{.threads = common.threads, .method = arguments.method, .repetitions = arguments.repetitions};
-  if (arguments.numerics == "integer") options.numerics = Numerics::integer;
-  const std::unique_ptr<Executable> program = Executable::open(arguments.model, options);
+  report::ExecutableOptions options{.threads = common.threads, .method = arguments.method, .repetitions = arguments.repetitions};
+  if (arguments.numerics == "integer") options.numerics = report::Numerics::integer;
+  const std::unique_ptr<report::Executable> program = report::Executable::open(arguments.model, options);
   std::optional<Preprocess> preprocess;
   if (!arguments.preprocess.empty()) preprocess = parse_preprocess(arguments.preprocess);
   const SampleSource samples(arguments.input, program->slots(), preprocess);

@@ -3,7 +3,7 @@
 
 #include "decompose/tables.h"
 
-namespace intaglio {
+namespace intaglio::decompose {
 namespace {
 
 Values relu6(GraphBuilder& b, const Node& n) { return {b("aten.hardtanh.default", self(n), 0.0, 6.0)}; }
@@ -108,4 +108,4 @@ constexpr DecompositionRow activation_rows[] = {
 
 std::span<const DecompositionRow> activation_decompositions() { return activation_rows; }
 
-}  // namespace intaglio
+}  // namespace intaglio::decompose

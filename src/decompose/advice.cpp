@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-namespace intaglio {
+namespace intaglio::decompose {
 namespace {
 
 // Of PyTorch, torchao and ExecuTorch; whatever else registers ops is a library of its own.
@@ -28,4 +28,4 @@ std::string export_advice(const Node& node) {
   return "";
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::decompose

@@ -5,10 +5,10 @@
 
 #include <intaglio/graph.h>
 
-namespace intaglio {
+namespace intaglio::decompose {
 
 // How to export the model without the op, where more is known than that there is no kernel: ops of other libraries, grouped
 // products of experts. Empty otherwise.
 std::string export_advice(const Node& node);
 
-}  // namespace intaglio
+}  // namespace intaglio::decompose

@@ -4,7 +4,7 @@
 
 #include "decompose/tables.h"
 
-namespace intaglio {
+namespace intaglio::decompose {
 namespace {
 
 struct Alias {
@@ -106,4 +106,4 @@ std::span<const DecompositionRow> alias_decompositions() {
   return rows;
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::decompose

@@ -6,7 +6,7 @@
 #include "decompose/tables.h"
 #include "ir/infer.h"
 
-namespace intaglio {
+namespace intaglio::decompose {
 namespace {
 
 // other * alpha, left out when alpha is 1.
@@ -196,4 +196,4 @@ constexpr DecompositionRow arithmetic_rows[] = {
 
 std::span<const DecompositionRow> arithmetic_decompositions() { return arithmetic_rows; }
 
-}  // namespace intaglio
+}  // namespace intaglio::decompose

@@ -11,7 +11,7 @@
 #include "decompose/tables.h"
 #include "ir/infer.h"
 
-namespace intaglio {
+namespace intaglio::decompose {
 namespace {
 
 constexpr double minus_infinity = -std::numeric_limits<double>::infinity();
@@ -167,4 +167,4 @@ constexpr DecompositionRow attention_rows[] = {
 
 std::span<const DecompositionRow> attention_decompositions() { return attention_rows; }
 
-}  // namespace intaglio
+}  // namespace intaglio::decompose

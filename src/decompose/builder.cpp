@@ -9,7 +9,7 @@
 
 #include "ir/infer.h"
 
-namespace intaglio {
+namespace intaglio::decompose {
 namespace {
 
 bool is_symbolic(const SymInt& size) { return !size.is_static(); }
@@ -188,4 +188,4 @@ Value* GraphBuilder::number(const Argument& value, DType dtype) {
 
 Value* GraphBuilder::constant(Tensor tensor) { return program_.add_constant("_lifted_tensor_constant0", std::move(tensor)); }
 
-}  // namespace intaglio
+}  // namespace intaglio::decompose

@@ -11,7 +11,7 @@
 
 #include <intaglio/program.h>
 
-namespace intaglio {
+namespace intaglio::decompose {
 
 class GraphBuilder {
  public:
@@ -69,4 +69,4 @@ class GraphBuilder {
 // What an exporter recorded about where a node comes from, without its operands: layer, source line.
 std::map<std::string, std::string> inherited_metadata(const Node& origin);
 
-}  // namespace intaglio
+}  // namespace intaglio::decompose

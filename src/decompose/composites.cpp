@@ -4,7 +4,7 @@
 #include "decompose/tables.h"
 #include "ir/infer.h"
 
-namespace intaglio {
+namespace intaglio::decompose {
 namespace {
 
 Value* norm(GraphBuilder& b, Value* x, double order, Ints dims, bool keep) {
@@ -254,4 +254,4 @@ constexpr DecompositionRow composite_rows[] = {
 
 std::span<const DecompositionRow> composite_decompositions() { return composite_rows; }
 
-}  // namespace intaglio
+}  // namespace intaglio::decompose

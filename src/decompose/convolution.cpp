@@ -4,7 +4,7 @@
 #include "decompose/tables.h"
 #include "ir/infer.h"
 
-namespace intaglio {
+namespace intaglio::decompose {
 namespace {
 
 // [C, spatial...] without a batch: one is added around `body`.
@@ -176,4 +176,4 @@ constexpr DecompositionRow convolution_rows[] = {
 
 std::span<const DecompositionRow> convolution_decompositions() { return convolution_rows; }
 
-}  // namespace intaglio
+}  // namespace intaglio::decompose

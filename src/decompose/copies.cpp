@@ -2,7 +2,7 @@
 #include "decompose/rewrite.h"
 #include "decompose/tables.h"
 
-namespace intaglio {
+namespace intaglio::decompose {
 namespace {
 
 Values copy(GraphBuilder& b, const Node& n) {
@@ -61,4 +61,4 @@ constexpr DecompositionRow copy_rows[] = {
 
 std::span<const DecompositionRow> copy_decompositions() { return copy_rows; }
 
-}  // namespace intaglio
+}  // namespace intaglio::decompose

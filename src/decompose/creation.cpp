@@ -4,7 +4,7 @@
 #include "decompose/tables.h"
 #include "ir/infer.h"
 
-namespace intaglio {
+namespace intaglio::decompose {
 namespace {
 
 Value* like(const Node& n) { return n.op().schema()->find("self") ? n.tensor("self") : nullptr; }
@@ -175,4 +175,4 @@ constexpr DecompositionRow creation_rows[] = {
 
 std::span<const DecompositionRow> creation_decompositions() { return creation_rows; }
 
-}  // namespace intaglio
+}  // namespace intaglio::decompose

@@ -10,7 +10,7 @@
 #include "decompose/rewrite.h"
 #include "decompose/tables.h"
 
-namespace intaglio {
+namespace intaglio::decompose {
 namespace {
 
 const std::unordered_map<std::string_view, Decomposition>& table() {
@@ -99,4 +99,4 @@ void expand_fused_layers(ExportedProgram& program) {
     decompose(program, [&](const Node& node) { return !is_fused(node); });
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::decompose

@@ -11,7 +11,7 @@
 
 #include <intaglio/program.h>
 
-namespace intaglio {
+namespace intaglio::decompose {
 
 // True when the tables have a row for the op.
 bool has_decomposition(const Op& op);
@@ -21,4 +21,4 @@ void decompose(ExportedProgram& program, const std::function<bool(const Node&)>&
 // Layers that the exporter left as one op become linear layers, attention and norms, which quantizers know.
 void expand_fused_layers(ExportedProgram& program);
 
-}  // namespace intaglio
+}  // namespace intaglio::decompose

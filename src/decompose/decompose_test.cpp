@@ -7,7 +7,7 @@
 #include "decompose/regions.h"
 #include "testing/text_cases.h"
 
-namespace intaglio {
+namespace intaglio::decompose {
 namespace {
 
 const bool registered = test::register_text_cases(
@@ -26,4 +26,4 @@ const bool registered = test::register_text_cases(
     }));
 
 }  // namespace
-}  // namespace intaglio
+}  // namespace intaglio::decompose

@@ -10,7 +10,7 @@
 #include "decompose/tables.h"
 #include "ir/infer.h"
 
-namespace intaglio {
+namespace intaglio::decompose {
 namespace {
 
 [[noreturn]] void malformed(const Node& node, std::string_view why) { throw_bad_input(fmt::format("{}: {}", describe(node), why)); }
@@ -181,4 +181,4 @@ constexpr DecompositionRow einsum_rows[] = {
 
 std::span<const DecompositionRow> einsum_decompositions() { return einsum_rows; }
 
-}  // namespace intaglio
+}  // namespace intaglio::decompose

@@ -5,7 +5,7 @@
 #include "decompose/tables.h"
 #include "ir/infer.h"
 
-namespace intaglio {
+namespace intaglio::decompose {
 namespace {
 
 enum Mode : int64_t { kind_sum = 0, kind_mean = 1, kind_max = 2 };
@@ -103,4 +103,4 @@ constexpr DecompositionRow embedding_rows[] = {
 
 std::span<const DecompositionRow> embedding_decompositions() { return embedding_rows; }
 
-}  // namespace intaglio
+}  // namespace intaglio::decompose

@@ -1,7 +1,7 @@
 // nn.TransformerEncoderLayer, which PyTorch calls as one op where no gradients are wanted.
 #include "decompose/tables.h"
 
-namespace intaglio {
+namespace intaglio::decompose {
 namespace {
 
 // Where attention may look, as a boolean that broadcasts over [batch, heads, queries, keys]. The op masks out what is not 0,
@@ -54,4 +54,4 @@ constexpr DecompositionRow encoder_layer_rows[] = {{"aten._transformer_encoder_l
 
 std::span<const DecompositionRow> encoder_layer_decompositions() { return encoder_layer_rows; }
 
-}  // namespace intaglio
+}  // namespace intaglio::decompose

@@ -14,7 +14,7 @@
 #include "decompose/rewrite.h"
 #include "ir/infer.h"
 
-namespace intaglio {
+namespace intaglio::decompose {
 namespace {
 
 // Where a view's elements live.
@@ -344,4 +344,4 @@ void functionalize_shared_writes(ExportedProgram& program) {
   if (!shared.empty()) Functionalizer(program, &shared).run();
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::decompose

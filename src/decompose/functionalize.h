@@ -8,7 +8,7 @@
 
 #include <intaglio/program.h>
 
-namespace intaglio {
+namespace intaglio::decompose {
 
 void functionalize(ExportedProgram& program);
 
@@ -16,4 +16,4 @@ void functionalize(ExportedProgram& program);
 // written through a view): quantizers part the names, each with a rounded copy of its own, and the write would be lost.
 void functionalize_shared_writes(ExportedProgram& program);
 
-}  // namespace intaglio
+}  // namespace intaglio::decompose

@@ -5,7 +5,7 @@
 #include "decompose/tables.h"
 #include "ir/infer.h"
 
-namespace intaglio {
+namespace intaglio::decompose {
 namespace {
 
 constexpr double positive_infinity = std::numeric_limits<double>::infinity();
@@ -141,4 +141,4 @@ constexpr DecompositionRow function_rows[] = {
 
 std::span<const DecompositionRow> function_decompositions() { return function_rows; }
 
-}  // namespace intaglio
+}  // namespace intaglio::decompose

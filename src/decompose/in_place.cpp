@@ -12,7 +12,7 @@
 #include "decompose/rewrite.h"
 #include "ir/infer.h"
 
-namespace intaglio {
+namespace intaglio::decompose {
 namespace {
 
 struct Irregular {
@@ -177,4 +177,4 @@ void replace_in_place_views(ExportedProgram& program) {
     ViewReplacement(program.graph()).run(nodes);
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::decompose

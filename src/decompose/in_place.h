@@ -5,7 +5,7 @@
 
 #include <intaglio/program.h>
 
-namespace intaglio {
+namespace intaglio::decompose {
 
 // The op that computes, as a new tensor, what the in-place op leaves in its operand: `relu_` and `relu`, `__ior__` and `__or__`.
 // The arguments are the same in the same order, though not always by the same names. nullopt for ops that write nothing in
@@ -24,4 +24,4 @@ bool is_in_place_view(Op op);
 // inputs, which the caller would see. Shown by in_place.test.
 void replace_in_place_views(ExportedProgram& program);
 
-}  // namespace intaglio
+}  // namespace intaglio::decompose

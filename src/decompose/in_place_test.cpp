@@ -6,7 +6,7 @@
 
 #include <gtest/gtest.h>
 
-namespace intaglio {
+namespace intaglio::decompose {
 namespace {
 
 struct Row {
@@ -74,4 +74,4 @@ TEST(InPlace, ViewsAreThoseThatMoveNothing) {
 }
 
 }  // namespace
-}  // namespace intaglio
+}  // namespace intaglio::decompose

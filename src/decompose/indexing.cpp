@@ -11,7 +11,7 @@
 #include "decompose/tables.h"
 #include "ir/infer.h"
 
-namespace intaglio {
+namespace intaglio::decompose {
 namespace {
 
 constexpr int64_t to_the_end = std::numeric_limits<int64_t>::max();
@@ -387,4 +387,4 @@ constexpr DecompositionRow indexing_rows[] = {
 
 std::span<const DecompositionRow> indexing_decompositions() { return indexing_rows; }
 
-}  // namespace intaglio
+}  // namespace intaglio::decompose

@@ -2,7 +2,7 @@
 #include "decompose/tables.h"
 #include "ir/infer.h"
 
-namespace intaglio {
+namespace intaglio::decompose {
 namespace {
 
 std::vector<SymInt> batch_of(Value* x) { return {x->sizes().begin(), x->sizes().end() - 2}; }
@@ -158,4 +158,4 @@ constexpr DecompositionRow matrix_rows[] = {
 
 std::span<const DecompositionRow> matrix_decompositions() { return matrix_rows; }
 
-}  // namespace intaglio
+}  // namespace intaglio::decompose

@@ -5,7 +5,7 @@
 #include "decompose/tables.h"
 #include "ir/infer.h"
 
-namespace intaglio {
+namespace intaglio::decompose {
 namespace {
 
 constexpr const char* training_mode = "the model was exported in training mode; call eval() before the export";
@@ -115,4 +115,4 @@ constexpr DecompositionRow normalization_rows[] = {
 
 std::span<const DecompositionRow> normalization_decompositions() { return normalization_rows; }
 
-}  // namespace intaglio
+}  // namespace intaglio::decompose

@@ -7,7 +7,7 @@
 
 #include <intaglio/error.h>
 
-namespace intaglio {
+namespace intaglio::decompose {
 namespace {
 
 int64_t normalized(const Node& node, int64_t dim, int64_t rank) {
@@ -82,4 +82,4 @@ bool keeps_element_order(const std::vector<SymInt>& sizes, const std::vector<int
   return true;
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::decompose

@@ -1,6 +1,6 @@
 #include "decompose/tables.h"
 
-namespace intaglio {
+namespace intaglio::decompose {
 namespace {
 
 std::vector<Argument> window_2d(const Node& n, bool with_dilation) {
@@ -224,4 +224,4 @@ constexpr DecompositionRow pooling_rows[] = {
 
 std::span<const DecompositionRow> pooling_decompositions() { return pooling_rows; }
 
-}  // namespace intaglio
+}  // namespace intaglio::decompose

@@ -5,7 +5,7 @@
 
 #include "decompose/tables.h"
 
-namespace intaglio {
+namespace intaglio::decompose {
 namespace {
 
 struct Blocks {
@@ -110,4 +110,4 @@ constexpr DecompositionRow quantized_rows[] = {
 
 std::span<const DecompositionRow> quantized_decompositions() { return quantized_rows; }
 
-}  // namespace intaglio
+}  // namespace intaglio::decompose

@@ -2,7 +2,7 @@
 #include "decompose/tables.h"
 #include "ir/infer.h"
 
-namespace intaglio {
+namespace intaglio::decompose {
 namespace {
 
 // As many as the result has. Integers and flags are made from float32.
@@ -88,4 +88,4 @@ constexpr DecompositionRow random_rows[] = {
 
 std::span<const DecompositionRow> random_decompositions() { return random_rows; }
 
-}  // namespace intaglio
+}  // namespace intaglio::decompose

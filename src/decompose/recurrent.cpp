@@ -4,7 +4,7 @@
 
 #include "decompose/tables.h"
 
-namespace intaglio {
+namespace intaglio::decompose {
 namespace {
 
 // What a cell carries from step to step: the hidden state and, in an LSTM, the cell state.
@@ -170,4 +170,4 @@ constexpr DecompositionRow recurrent_rows[] = {
 
 std::span<const DecompositionRow> recurrent_decompositions() { return recurrent_rows; }
 
-}  // namespace intaglio
+}  // namespace intaglio::decompose

@@ -4,7 +4,7 @@
 #include "decompose/tables.h"
 #include "ir/infer.h"
 
-namespace intaglio {
+namespace intaglio::decompose {
 namespace {
 
 // The dimensions a reduction runs over; empty means all.
@@ -193,4 +193,4 @@ constexpr DecompositionRow reduction_rows[] = {
 
 std::span<const DecompositionRow> reduction_decompositions() { return reduction_rows; }
 
-}  // namespace intaglio
+}  // namespace intaglio::decompose

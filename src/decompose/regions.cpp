@@ -8,7 +8,7 @@
 
 #include "decompose/rewrite.h"
 
-namespace intaglio {
+namespace intaglio::decompose {
 namespace {
 
 struct Region {
@@ -82,4 +82,4 @@ std::string describe_region(const Node& node) {
   return place;
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::decompose

@@ -6,7 +6,7 @@
 
 #include <intaglio/program.h>
 
-namespace intaglio {
+namespace intaglio::decompose {
 
 // True when the operators of the node's sub-graph compute the same without the wrapper around them.
 bool is_transparent(const Node& node);
@@ -24,4 +24,4 @@ std::vector<const Graph*> subgraphs_of(const Node& node);
 // that has one.
 std::string describe_region(const Node& node);
 
-}  // namespace intaglio
+}  // namespace intaglio::decompose

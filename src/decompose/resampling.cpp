@@ -9,7 +9,7 @@
 #include "decompose/rewrite.h"
 #include "decompose/tables.h"
 
-namespace intaglio {
+namespace intaglio::decompose {
 namespace {
 
 // Wraps around: the end stands before the start and the other way round.
@@ -264,4 +264,4 @@ constexpr DecompositionRow resampling_rows[] = {
 
 std::span<const DecompositionRow> resampling_decompositions() { return resampling_rows; }
 
-}  // namespace intaglio
+}  // namespace intaglio::decompose

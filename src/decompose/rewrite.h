@@ -7,7 +7,7 @@
 
 #include "ir/map_values.h"
 
-namespace intaglio {
+namespace intaglio::decompose {
 
 inline OutputSpecification description(const Value& value) {
   return {value.is_tensor() ? value.meta() : TensorMeta(), value.name(), value.kind(), value.sym, value.class_fqn};
@@ -44,4 +44,4 @@ inline void replace_result(Graph& graph, Value* old, Value* replacement) {
   }
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::decompose

@@ -4,7 +4,7 @@
 #include "decompose/rewrite.h"
 #include "decompose/tables.h"
 
-namespace intaglio {
+namespace intaglio::decompose {
 namespace {
 
 // A node like `origin`, with a result of this kind.
@@ -89,4 +89,4 @@ constexpr DecompositionRow symbol_rows[] = {
 
 std::span<const DecompositionRow> symbol_decompositions() { return symbol_rows; }
 
-}  // namespace intaglio
+}  // namespace intaglio::decompose

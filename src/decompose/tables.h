@@ -7,7 +7,7 @@
 
 #include "decompose/builder.h"
 
-namespace intaglio {
+namespace intaglio::decompose {
 
 // Builds the replacement of a node and returns one value per result (null: a result nobody may use); empty when the
 // node is fine as it is.
@@ -57,4 +57,4 @@ Value* operand(GraphBuilder& build, const Node& node, std::string_view argument,
 Value* operand(GraphBuilder& build, const Node& node, std::string_view argument);
 [[noreturn]] void refuse(const Node& node, std::string_view why);
 
-}  // namespace intaglio
+}  // namespace intaglio::decompose

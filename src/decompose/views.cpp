@@ -9,7 +9,7 @@
 #include "decompose/tables.h"
 #include "ir/infer.h"
 
-namespace intaglio {
+namespace intaglio::decompose {
 namespace {
 
 bool would_return_input(const Node& n) { return !self(n)->producer() && is_program_output(n.output()); }
@@ -265,4 +265,4 @@ constexpr DecompositionRow view_rows[] = {
 
 std::span<const DecompositionRow> view_decompositions() { return view_rows; }
 
-}  // namespace intaglio
+}  // namespace intaglio::decompose

@@ -10,7 +10,7 @@
 
 #include "decompose/rewrite.h"
 
-namespace intaglio {
+namespace intaglio::edge {
 namespace {
 
 Value* tensor_of(const SymArg& operand) {
@@ -20,7 +20,7 @@ Value* tensor_of(const SymArg& operand) {
 
 // How a body sees an operand: a part of it, or what an iteration made of it, is no constant.
 OutputSpecification seen_inside(const Value& inner, Value* outside, bool is_shared) {
-  OutputSpecification input = description(is_shared && outside ? *outside : inner);
+  OutputSpecification input = decompose::description(is_shared && outside ? *outside : inner);
   if (!is_shared && inner.is_tensor()) input.meta = TensorMeta::contiguous(inner.dtype(), inner.sizes());
   input.name = inner.name();
   return input;
@@ -51,7 +51,7 @@ Branch as_program(const ExportedProgram& outer, const Node& node, const Graph& b
     mapping[inner] = value;
     branch.operand_of[value] = i;
   }
-  for (const Node* inner : body.node_list()) copy_node(program.graph(), nullptr, *inner, mapping);
+  for (const Node* inner : body.node_list()) decompose::copy_node(program.graph(), nullptr, *inner, mapping);
   std::vector<Argument> outputs;
   for (const Argument& output : body.outputs()) {
     outputs.push_back(map_values(output, [&](Value* value) { return mapping.at(value); }));
@@ -81,19 +81,19 @@ std::unique_ptr<Graph> as_graph(const Branch& branch, const std::vector<size_t>&
     for (const auto& [value, operand] : branch.operand_of)
       if (operand == index) own = value;
     if (own) {
-      mapping[own] = add(description(*own));
+      mapping[own] = add(decompose::description(*own));
     } else {  // a constant inside, or what only another body uses
       const Value* outside = tensor_of(operands[index]);
-      OutputSpecification unused = outside ? description(*outside) : OutputSpecification{{}, "", ValueKind::sym_int, {}, ""};
+      OutputSpecification unused = outside ? decompose::description(*outside) : OutputSpecification{{}, "", ValueKind::sym_int, {}, ""};
       unused.name = "unused";
       add(std::move(unused));
     }
   }
   for (const Value* constant : constants) {
-    OutputSpecification specification = description(*constant);
+    OutputSpecification specification = decompose::description(*constant);
     mapping[constant] = add(std::move(specification));
   }
-  for (const Node* node : branch.program.graph().node_list()) copy_node(*graph, nullptr, *node, mapping);
+  for (const Node* node : branch.program.graph().node_list()) decompose::copy_node(*graph, nullptr, *node, mapping);
   std::vector<Argument> outputs;
   for (const Argument& output : branch.program.graph().outputs())
     outputs.push_back(map_values(output, [&](Value* value) { return mapping.at(value); }));
@@ -246,4 +246,4 @@ void put_branches(ExportedProgram& outer, Node& node, std::span<const Branch* co
   outer.graph().set_arguments(node, written(*form_of(node), flow, std::move(graphs)));
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::edge

@@ -6,7 +6,7 @@
 
 #include <intaglio/program.h>
 
-namespace intaglio {
+namespace intaglio::edge {
 
 // What a node of control flow runs, and on what.
 struct ControlFlow {
@@ -49,4 +49,4 @@ void for_each_graph(Graph& graph, const Visit& visit) {
       if (const auto* subgraph = argument.value.get_if<std::shared_ptr<Subgraph>>()) for_each_graph(*(*subgraph)->graph, visit);
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::edge

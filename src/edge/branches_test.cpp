@@ -7,7 +7,7 @@
 #include "testing/errors.h"
 #include "testing/program_builder.h"
 
-namespace intaglio {
+namespace intaglio::edge {
 namespace {
 
 using test::ProgramBuilder;
@@ -161,4 +161,4 @@ TEST(Branches, LoopsOfOtherFormsAreDamage) {
 }
 
 }  // namespace
-}  // namespace intaglio
+}  // namespace intaglio::edge

@@ -33,6 +33,8 @@
 #include "ir/infer.h"
 
 namespace intaglio {
+
+using namespace edge;
 namespace {
 
 struct LoweringStep {
@@ -49,8 +51,9 @@ constexpr LoweringStep normalizing[] = {
      [](ExportedProgram& program) { program.remove_unused_constants(); }},
     {"erase_asserts", "they would keep values alive", erase_asserts},
     {"inline_subgraphs", "everything after sees one flat graph", inline_subgraphs},
-    {"lower_complex", "kernels and delegates compute with real numbers; what writes in place does so in the parts", lower_complex},
-    {"functionalize", "from here on a value never changes", functionalize},
+    {"lower_complex", "kernels and delegates compute with real numbers; what writes in place does so in the parts",
+     decompose::lower_complex},
+    {"functionalize", "from here on a value never changes", decompose::functionalize},
     {"make_contiguous", "kernels want one dim order; strides say nothing about values once there are no aliases", make_contiguous},
 };
 
@@ -208,7 +211,7 @@ class ProgramLowering {
   void to_edge_dialect(Body& body) {
     Lowering lowering(body.program(), options_);
     lowering.run(normalizing);
-    decompose(body.program(), [&](const Node& node) {
+    decompose::decompose(body.program(), [&](const Node& node) {
       if (is_quantized_table(body.program(), node)) return true;
       return std::ranges::any_of(partitioners_, [&](const auto& partitioner) { return partitioner->keeps(body.program(), node); });
     });
@@ -241,7 +244,7 @@ class ProgramLowering {
     lowering.done("fuse_quantized_embeddings");
     if (!partitioners_.empty()) {
       // What was kept whole for a backend that did not take it after all.
-      decompose(body.program());
+      decompose::decompose(body.program());
       lowering.done("decompose leftovers");
       lowering.run(edge);
     }

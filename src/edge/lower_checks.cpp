@@ -10,7 +10,7 @@
 #include "edge/branches.h"
 #include "pte/kernel_dtypes.h"
 
-namespace intaglio {
+namespace intaglio::edge {
 namespace {
 
 constexpr std::string_view erased_ops[] = {
@@ -63,7 +63,7 @@ void check_node(const Node& node, Findings& findings) {
   const pte::RuntimeKernel* kernel = kernel_of(node);
   if (kernel == nullptr) {
     findings.missing.push_back(describe(node));
-    if (findings.advice.empty()) findings.advice = export_advice(node);
+    if (findings.advice.empty()) findings.advice = decompose::export_advice(node);
     return;
   }
   const auto check = [&](std::string_view argument, const Value* value) {
@@ -118,4 +118,4 @@ void check_kernels(const ExportedProgram& program, RuntimeVersion runtime) {
     throw_unsupported(fmt::format("the ExecuTorch runtime's kernels do not take these types: {}", listed(findings.refused)));
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::edge

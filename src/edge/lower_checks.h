@@ -5,7 +5,7 @@
 
 #include "pte/kernel_table.h"
 
-namespace intaglio {
+namespace intaglio::edge {
 
 // Nodes that are no kernel calls.
 bool is_delegate_call(const Node& node);
@@ -20,4 +20,4 @@ const pte::RuntimeKernel* kernel_of(const Node& node);
 // that lists them all with layer and source line.
 void check_kernels(const ExportedProgram& program, RuntimeVersion runtime = newest_runtime);
 
-}  // namespace intaglio
+}  // namespace intaglio::edge

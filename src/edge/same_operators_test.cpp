@@ -11,7 +11,7 @@
 #include "pte/kernel_table.h"
 #include "runtime/kernel_registry.h"
 
-namespace intaglio {
+namespace intaglio::edge {
 namespace {
 
 bool has_runtime_kernel(const Op& op) {
@@ -50,7 +50,9 @@ const std::map<std::string_view, std::string_view> elsewhere = {
     {"quantized_decomposed.dequantize_per_tensor.tensor2", "bounds as tensors, which no quantizer writes"},
 };
 
-bool lowers(const Op& op) { return has_decomposition(op) || has_runtime_kernel(op) || !pte::primitive_for_symbolic_op(op.name()).empty(); }
+bool lowers(const Op& op) {
+  return decompose::has_decomposition(op) || has_runtime_kernel(op) || !pte::primitive_for_symbolic_op(op.name()).empty();
+}
 
 TEST(SameOperators, WhatIsComputedIsLowered) {
   size_t rows = 0;
@@ -69,9 +71,10 @@ TEST(SameOperators, WhatHasARuntimeKernelIsComputed) {
   for (const pte::RuntimeKernel& kernel : pte::runtime_kernels()) {
     if (kernel.functional.empty()) continue;
     const Op op = Op::get(kernel.functional);
-    EXPECT_TRUE(interp::find_kernel(op).kernel != nullptr || has_decomposition(op) || runtime::has_kernel(kernel.key)) << kernel.key;
+    EXPECT_TRUE(interp::find_kernel(op).kernel != nullptr || decompose::has_decomposition(op) || runtime::has_kernel(kernel.key))
+        << kernel.key;
   }
 }
 
 }  // namespace
-}  // namespace intaglio
+}  // namespace intaglio::edge

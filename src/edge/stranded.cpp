@@ -13,7 +13,7 @@
 #include "ir/work.h"
 #include "qdq/op_table.h"
 
-namespace intaglio {
+namespace intaglio::edge {
 namespace {
 
 class Stranded {
@@ -40,7 +40,7 @@ class Stranded {
   void visit(const Graph& graph) {
     for (const Node* node : graph.node_list()) {
       if (qdq::find(*node) && !is_at_an_end(*node)) note(*node);
-      for (const Graph* inside : subgraphs_of(*node)) visit(*inside);
+      for (const Graph* inside : decompose::subgraphs_of(*node)) visit(*inside);
     }
   }
 
@@ -99,4 +99,4 @@ class Stranded {
 
 std::string stranded_quantization(const EdgeMethod& method) { return Stranded(method).text(); }
 
-}  // namespace intaglio
+}  // namespace intaglio::edge

@@ -5,7 +5,7 @@
 #include "edge/partition/cut.h"
 #include "testing/program_builder.h"
 
-namespace intaglio {
+namespace intaglio::edge {
 namespace {
 
 using test::ProgramBuilder;
@@ -64,4 +64,4 @@ TEST(Stranded, BetweenDelegatesItNamesItself) {
 }
 
 }  // namespace
-}  // namespace intaglio
+}  // namespace intaglio::edge

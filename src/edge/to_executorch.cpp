@@ -19,6 +19,8 @@
 
 namespace intaglio {
 
+using namespace edge;
+
 namespace {
 
 // The steps in order. Each method gets the same.

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace intaglio {
+namespace intaglio::edge {
 namespace {
 
 constexpr std::string_view reshapes[] = {
@@ -55,4 +55,4 @@ Value* origin(Value* value) {
   return value;
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::edge

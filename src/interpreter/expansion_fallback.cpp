@@ -18,7 +18,7 @@ namespace {
 bool has_kernel(const Node& node) { return find_kernel(node.op()).kernel != nullptr || registry_kernel(node) != nullptr; }
 // Decomposed where that gives something else: the runtime's kernels are slower than our own.
 bool is_kept(const Node& node) {
-  return find_kernel(node.op()).kernel != nullptr || (!has_decomposition(node.op()) && registry_kernel(node) != nullptr);
+  return find_kernel(node.op()).kernel != nullptr || (!decompose::has_decomposition(node.op()) && registry_kernel(node) != nullptr);
 }
 
 // What stays itself when it is decomposed: on the runtime's kernel, if that takes it.
@@ -34,8 +34,8 @@ class Expansion {
   explicit Expansion(Call& call) : call_(call) {
     const Node& node = call.node();
     std::vector<NamedArgument> arguments;
-    const Op op = functional_form(node.op()).value_or(node.op());
-    const std::vector<NamedArgument> written = op == node.op() ? node.arguments() : functional_arguments(node, op);
+    const Op op = decompose::functional_form(node.op()).value_or(node.op());
+    const std::vector<NamedArgument> written = op == node.op() ? node.arguments() : decompose::functional_arguments(node, op);
     for (const NamedArgument& argument : written) arguments.push_back({argument.name, actual(argument), argument.kind});
     std::vector<OutputSpecification> outputs;
     for (const Value* output : node.outputs()) outputs.push_back({output->is_tensor() ? output->meta() : TensorMeta(), "", output->kind()});
@@ -118,8 +118,8 @@ void run_expanded(Call& call) {
   if (!expanded.interpreter || expanded.key != expansion.key) {
     expanded.interpreter.reset();
     expanded.program = std::move(expansion.program);
-    const Op op = functional_form(node.op()).value_or(node.op());
-    decompose(expanded.program, [op](const Node& part) { return part.op() != op && is_kept(part); });
+    const Op op = decompose::functional_form(node.op()).value_or(node.op());
+    decompose::decompose(expanded.program, [op](const Node& part) { return part.op() != op && is_kept(part); });
     if (expanded.program.graph().size() == 1 && expanded.program.graph().node_list().front()->op() == op) return run_registered(call);
     for (const Node* part : expanded.program.graph().node_list())
       if (!has_kernel(*part)) call.unsupported(fmt::format("no kernel for {}, which it is made of", part->op().name()));
@@ -132,11 +132,11 @@ void run_expanded(Call& call) {
     if (Expansion::is_wanted(node, i)) call.set(std::move(results.at(next++)), i);
 }
 
-void run_elsewhere(Call& call) { has_decomposition(call.node().op()) ? run_expanded(call) : run_registered(call); }
+void run_elsewhere(Call& call) { decompose::has_decomposition(call.node().op()) ? run_expanded(call) : run_registered(call); }
 
 const Kernel* expansion_kernel(const Node& node) {
   static const Kernel kernel = {"", run_expanded};
-  return has_decomposition(functional_form(node.op()).value_or(node.op())) ? &kernel : nullptr;
+  return decompose::has_decomposition(decompose::functional_form(node.op()).value_or(node.op())) ? &kernel : nullptr;
 }
 
 }  // namespace intaglio::interp

@@ -36,10 +36,10 @@ Tensor detached(const RuntimeValue& value) {
 class RealForm {
  public:
   explicit RealForm(const ExportedProgram& source) : source_(source) {
-    if (!has_complex(source)) return;
+    if (!decompose::has_complex(source)) return;
     form_.emplace(source.clone());
-    inline_regions(*form_);
-    lower_complex(*form_);
+    decompose::inline_regions(*form_);
+    decompose::lower_complex(*form_);
   }
 
   const ExportedProgram& program() const { return form_ ? *form_ : source_; }

@@ -30,7 +30,7 @@ std::vector<std::span<const Kernel>> kernel_families() {
 FoundKernel find_kernel(const Op& op) {
   const auto& kernels = table();
   if (const auto found = kernels.find(op.name()); found != kernels.end()) return {found->second, false};
-  const std::optional<Op> functional = functional_form(op);
+  const std::optional<Op> functional = decompose::functional_form(op);
   if (!functional) return {};
   if (const auto found = kernels.find(functional->name()); found != kernels.end()) return {found->second, true};
   return {};

@@ -15,7 +15,7 @@ using runtime::KernelArgument;
 
 // An in-place op is computed as its functional form, and then copied over the operand.
 const pte::RuntimeKernel* kernel_for(const Node& node) {
-  return pte::runtime_kernel_for(functional_form(node.op()).value_or(node.op()).name());
+  return pte::runtime_kernel_for(decompose::functional_form(node.op()).value_or(node.op()).name());
 }
 
 KernelArgument tensor_list(Call& call, const ArgSchema& parameter) {

@@ -78,7 +78,7 @@ Aliasing analyse_aliasing(const Graph& graph) {
     const std::string_view target = written_argument(*node);
     const Kernel* kernel = find_kernel(node->op()).kernel;
     const bool in_place = !target.empty();
-    for (const Graph* body : subgraphs_of(*node)) {
+    for (const Graph* body : decompose::subgraphs_of(*node)) {
       const Aliasing inside = analyse_aliasing(*body);
       if (!inside.has_in_place) continue;
       result.has_in_place = true;
@@ -97,7 +97,7 @@ Aliasing analyse_aliasing(const Graph& graph) {
           written.push_back(value);
           for (const Value* output : node->outputs()) sets.merge(output, value);
         }
-      if (is_in_place_view(node->op())) viewed.push_back(node->output());
+      if (decompose::is_in_place_view(node->op())) viewed.push_back(node->output());
     } else if (view) {
       for (const Value* output : node->outputs()) {
         viewed.push_back(output);
@@ -200,7 +200,7 @@ void set_lifetimes(Schedule& schedule, const Graph& graph, const Slots& slots, c
 }
 
 [[noreturn]] void no_kernel(const Node& node) {
-  const std::string advice = export_advice(node);
+  const std::string advice = decompose::export_advice(node);
   throw_unsupported(
       fmt::format("{} cannot be run: the interpreter has no kernel for this op{}{}", describe(node), advice.empty() ? "" : "; ", advice));
 }
@@ -227,7 +227,7 @@ Step make_step(const Node& node, const Slots& slots) {
   if (step.kernel == nullptr) no_kernel(node);
   step.written_argument = written_argument(node);
   step.arguments = bind_arguments(node, [&](const Value* value) { return slots.of(value); });
-  const std::optional<Op> functional = functional_form(node.op());
+  const std::optional<Op> functional = decompose::functional_form(node.op());
   step.in_place = found.in_place || (found.kernel == nullptr && functional);
   if (step.in_place) use_names_of(*functional, node, step);
   for (const Value* output : node.outputs()) {

@@ -10,7 +10,7 @@
 
 #include "base/computed.h"
 
-namespace intaglio {
+namespace intaglio::pt2e {
 namespace {
 
 constexpr std::string_view casts[] = {"to", "_to_copy", "type_as", "convert_element_type"};
@@ -201,4 +201,4 @@ bool compute_in_float32(ExportedProgram& program, const std::vector<DType>& type
   return !types.empty() && Widening(program, types).run();
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::pt2e

@@ -5,7 +5,7 @@
 
 #include <intaglio/program.h>
 
-namespace intaglio {
+namespace intaglio::pt2e {
 
 // Every tensor of one of the `types` becomes float32: weights, buffers, what is computed, types that arguments state, sub-graphs
 // too. Inputs and outputs of the program keep theirs, with a cast behind or before them; tables of embeddings keep theirs too,
@@ -13,4 +13,4 @@ namespace intaglio {
 // An unsupported error names a node that reads such a tensor's bits.
 bool compute_in_float32(ExportedProgram& program, const std::vector<DType>& types);
 
-}  // namespace intaglio
+}  // namespace intaglio::pt2e

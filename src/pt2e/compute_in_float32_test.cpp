@@ -2,7 +2,7 @@
 
 #include "testing/text_cases.h"
 
-namespace intaglio {
+namespace intaglio::pt2e {
 namespace {
 
 test::ProgramPass widening(std::vector<DType> types) {
@@ -15,4 +15,4 @@ const bool compute_registered =
                                                     {"compute_in_float32 bfloat16", widening({DType::bfloat16})}}));
 
 }  // namespace
-}  // namespace intaglio
+}  // namespace intaglio::pt2e

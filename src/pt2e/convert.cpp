@@ -13,6 +13,8 @@
 #include "pt2e/uncalibrated.h"
 
 namespace intaglio {
+
+using namespace pt2e;
 namespace {
 
 // Nothing is quantized on guesses: every static group has seen values, and they were finite.
@@ -69,9 +71,9 @@ ExportedProgram convert_pt2e(PreparedProgram prepared, const ConvertOptions& opt
   return converted(state, options);
 }
 
-const Annotations& annotations_of(const PreparedProgram& prepared) { return prepared.internal().annotations; }
+const Annotations& pt2e::annotations_of(const PreparedProgram& prepared) { return prepared.internal().annotations; }
 
-ExportedProgram convert_uncalibrated(PreparedProgram prepared) {
+ExportedProgram pt2e::convert_uncalibrated(PreparedProgram prepared) {
   PreparedProgram::State& state = prepared.internal();
   observe_known_values(state);
   return converted(state, {});

@@ -13,7 +13,7 @@
 #include "pt2e/specs_for_tests.h"
 #include "testing/text_cases.h"
 
-namespace intaglio {
+namespace intaglio::pt2e {
 namespace {
 
 using namespace test;
@@ -268,4 +268,4 @@ TEST(Convert, MissingObserverOrIntegerTensorIsAUsageError) {
 }
 
 }  // namespace
-}  // namespace intaglio
+}  // namespace intaglio::pt2e

@@ -8,7 +8,7 @@
 
 #include <intaglio/error.h>
 
-namespace intaglio {
+namespace intaglio::pt2e {
 namespace {
 
 // A layer that takes a batch norm: where its output channels lie in the weight, and how torchao associates the factors.
@@ -262,4 +262,4 @@ size_t fold_batch_norm(ExportedProgram& program, Compat compat) {
   return count;
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::pt2e

@@ -12,11 +12,11 @@
 #include <intaglio/program.h>
 #include <intaglio/pt2e.h>
 
-namespace intaglio {
+namespace intaglio::pt2e {
 
 // Returns how many nodes went away. With Compat::intaglio a node stays when folding would change other results: the
 // layer's output has other users, the node normalises with batch statistics, or the weight is used elsewhere.
 // With Compat::torchao none of this is checked, and a bias-free layer called twice loses its folded bias, as there.
 size_t fold_batch_norm(ExportedProgram& program, Compat compat);
 
-}  // namespace intaglio
+}  // namespace intaglio::pt2e

@@ -9,7 +9,7 @@
 #include "pt2e/networks_for_tests.h"
 #include "testing/text_cases.h"
 
-namespace intaglio {
+namespace intaglio::pt2e {
 namespace {
 
 using namespace test;
@@ -103,4 +103,4 @@ TEST(FoldBatchNorm, TransposedConvolutionScalesItsSecondAxisGroupByGroup) {
 }
 
 }  // namespace
-}  // namespace intaglio
+}  // namespace intaglio::pt2e

@@ -7,7 +7,7 @@
 #include "qdq/reader.h"
 #include "quant/affine.h"
 
-namespace intaglio {
+namespace intaglio::pt2e {
 namespace {
 
 // The integers a static quantize node computes; undefined when its input or parameters are not constant, or are chosen by
@@ -49,4 +49,4 @@ size_t fold_quantize(ExportedProgram& program, Creations creations) {
   return folded.size();
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::pt2e

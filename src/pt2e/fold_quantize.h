@@ -8,9 +8,9 @@
 
 #include "interpreter/constant_values.h"
 
-namespace intaglio {
+namespace intaglio::pt2e {
 
 // Returns how many nodes were folded.
 size_t fold_quantize(ExportedProgram& program, Creations creations = Creations::unknown);
 
-}  // namespace intaglio
+}  // namespace intaglio::pt2e

@@ -13,7 +13,7 @@
 
 #include "ir/memory.h"
 
-namespace intaglio {
+namespace intaglio::pt2e {
 namespace {
 
 // True when `value` is what an in-place node writes to and it goes back to buffers alone: its dtype and storage must stay.
@@ -196,4 +196,4 @@ Insertions plan_insertions(const ExportedProgram& program, const Annotations& an
   return Planner(program, annotations, specs, compat).plan();
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::pt2e

@@ -12,7 +12,7 @@
 
 #include "pt2e/spec_map.h"
 
-namespace intaglio {
+namespace intaglio::pt2e {
 
 // One observer call: it watches `value` on its way to `users`.
 struct Insertion {
@@ -38,4 +38,4 @@ struct Insertions {
 Insertions plan_insertions(const ExportedProgram& program, const Annotations& annotations, const SpecMap& specs,
                            Compat compat = Compat::intaglio);
 
-}  // namespace intaglio
+}  // namespace intaglio::pt2e

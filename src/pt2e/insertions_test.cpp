@@ -5,7 +5,7 @@
 #include "pt2e/specs_for_tests.h"
 #include "testing/program_builder.h"
 
-namespace intaglio {
+namespace intaglio::pt2e {
 namespace {
 
 using namespace test;
@@ -145,4 +145,4 @@ TEST(Insertions, AnActivationInPlaceIsObservedAsOneThatIsNot) {
 }
 
 }  // namespace
-}  // namespace intaglio
+}  // namespace intaglio::pt2e

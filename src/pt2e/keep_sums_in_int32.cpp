@@ -10,7 +10,7 @@
 #include "ir/work.h"
 #include "quant/int32_sums.h"
 
-namespace intaglio {
+namespace intaglio::pt2e {
 namespace {
 
 constexpr std::string_view summing_ops[] = {"linear",      "conv1d",           "conv2d",           "conv3d",
@@ -132,4 +132,4 @@ class Keeper {
 
 void keep_sums_in_int32(PreparedProgram::State& state) { Keeper(state).run(); }
 
-}  // namespace intaglio
+}  // namespace intaglio::pt2e

@@ -4,10 +4,10 @@
 
 #include "pt2e/prepared.h"
 
-namespace intaglio {
+namespace intaglio::pt2e {
 
 // Decides raised scales for groups of weights; takes the weights of layers that no scale helps out of the insertions (and their
 // inputs, where those are quantized at run time), so that they stay in float. A warning names each such layer.
 void keep_sums_in_int32(PreparedProgram::State& state);
 
-}  // namespace intaglio
+}  // namespace intaglio::pt2e

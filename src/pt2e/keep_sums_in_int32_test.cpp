@@ -8,7 +8,7 @@
 
 #include "ir/parser.h"
 
-namespace intaglio {
+namespace intaglio::pt2e {
 namespace {
 
 // Inputs and weights of linear layers, and their results where inputs are static.
@@ -132,4 +132,4 @@ TEST(KeepSumsInInt32, LongRowsStayInFloatWithTheirInput) {
 }
 
 }  // namespace
-}  // namespace intaglio
+}  // namespace intaglio::pt2e

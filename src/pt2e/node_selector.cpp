@@ -8,6 +8,8 @@
 #include "decompose/regions.h"
 
 namespace intaglio {
+
+using namespace pt2e;
 namespace {
 
 bool type_matches(std::string_view pattern, std::string_view type) {
@@ -79,7 +81,8 @@ std::vector<const Node*> matching_nodes(const Graph& graph, const NodeSelector& 
   std::vector<const Node*> nodes;
   for (const Node* node : graph.node_list()) {
     if (selector.matches(*node)) nodes.push_back(node);
-    for (const Graph* inside : subgraphs_of(*node)) std::ranges::copy(matching_nodes(*inside, selector), std::back_inserter(nodes));
+    for (const Graph* inside : decompose::subgraphs_of(*node))
+      std::ranges::copy(matching_nodes(*inside, selector), std::back_inserter(nodes));
   }
   return nodes;
 }

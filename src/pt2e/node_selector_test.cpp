@@ -4,7 +4,7 @@
 
 #include "testing/program_builder.h"
 
-namespace intaglio {
+namespace intaglio::pt2e {
 namespace {
 
 TEST(Glob, StarsAndQuestionMarks) {
@@ -37,4 +37,4 @@ TEST(NodeSelector, EveryGivenPartMustMatch) {
 }
 
 }  // namespace
-}  // namespace intaglio
+}  // namespace intaglio::pt2e

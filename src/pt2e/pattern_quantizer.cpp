@@ -7,6 +7,8 @@
 #include "qdq/op_table.h"
 
 namespace intaglio {
+
+using namespace pt2e;
 namespace {
 
 // Which nodes one configuration applies to.

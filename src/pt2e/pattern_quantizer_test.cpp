@@ -4,7 +4,7 @@
 #include "pt2e/pattern_table.h"
 #include "testing/program_builder.h"
 
-namespace intaglio {
+namespace intaglio::pt2e {
 namespace {
 
 constexpr std::string_view neg_ops[] = {"aten.neg.default"}, add_ops[] = {"aten.add.Tensor"}, cat_ops[] = {"aten.cat.default"};
@@ -147,4 +147,4 @@ TEST(PatternQuantizer, NumbersBecomeBuffersOfFreeNames) {
 }
 
 }  // namespace
-}  // namespace intaglio
+}  // namespace intaglio::pt2e

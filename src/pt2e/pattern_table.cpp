@@ -5,7 +5,7 @@
 
 #include "pt2e/softmax_operands.h"
 
-namespace intaglio {
+namespace intaglio::pt2e {
 namespace {
 
 // The spec of one operand under a config; nullopt: stays float.
@@ -135,4 +135,4 @@ void annotate_joined(PatternRun& run, const OperatorMatch& match, const std::str
   run.annotations.of(match.node) = std::move(annotation);
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::pt2e

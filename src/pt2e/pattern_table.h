@@ -16,7 +16,7 @@
 
 #include "interpreter/constant_values.h"
 
-namespace intaglio {
+namespace intaglio::pt2e {
 
 using Ops = std::span<const std::string_view>;
 
@@ -125,4 +125,4 @@ bool is_large_scalar(double value);
 // nullopt unless `node` is the pattern's operator and, where the pattern has a tail, its result is read by one such node alone.
 std::optional<OperatorMatch> match_operator(const OperatorPattern& pattern, Node& node);
 
-}  // namespace intaglio
+}  // namespace intaglio::pt2e

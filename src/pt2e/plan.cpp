@@ -10,6 +10,8 @@
 #include "pt2e/prepared.h"
 
 namespace intaglio {
+
+using namespace pt2e;
 namespace {
 
 std::string used_by(const Insertion& insertion) {

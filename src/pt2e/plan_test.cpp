@@ -9,7 +9,7 @@
 #include "pt2e/networks_for_tests.h"
 #include "pt2e/prepared.h"
 
-namespace intaglio {
+namespace intaglio::pt2e {
 namespace {
 
 using namespace test;
@@ -165,4 +165,4 @@ TEST(Plan, HostileTextIsRefusedWithAPlace) {
 }
 
 }  // namespace
-}  // namespace intaglio
+}  // namespace intaglio::pt2e

@@ -17,6 +17,8 @@
 #include "pt2e/uncalibrated.h"
 
 namespace intaglio {
+
+using namespace pt2e;
 namespace {
 
 std::vector<const Value*> watched_values(const PreparedProgram::State& state) {
@@ -56,8 +58,8 @@ std::string_view advice_for_subgraph(const Node& node) {
 void warn_of_subgraphs(const PreparedProgram::State& state) {
   for (const Node* node : state.program.graph().node_list()) {
     const auto is_float = [](const Value* value) { return value->is_tensor() && is_floating(value->dtype()); };
-    if (subgraphs_of(*node).empty() || std::ranges::none_of(node->outputs(), is_float)) continue;
-    state.warn({fmt::format("{}: {}, and stays in float ({:.1f}% of the work); {}", describe_region(*node), subgraph_refusal,
+    if (decompose::subgraphs_of(*node).empty() || std::ranges::none_of(node->outputs(), is_float)) continue;
+    state.warn({fmt::format("{}: {}, and stays in float ({:.1f}% of the work); {}", decompose::describe_region(*node), subgraph_refusal,
                             100 * share_of_work(state.program, {node}), advice_for_subgraph(*node)),
                 true});
   }
@@ -87,10 +89,10 @@ PreparedProgram prepare_pt2e(ExportedProgram program, const Quantizer& quantizer
 
   // The operators of a region are the program's own for lowering, so they are for observers; torchao passes them over.
   if (options.compat != Compat::torchao) {
-    inline_regions(state->program);
-    replace_in_place_views(state->program);
-    functionalize_shared_writes(state->program);
-    expand_fused_layers(state->program);
+    decompose::inline_regions(state->program);
+    decompose::replace_in_place_views(state->program);
+    decompose::functionalize_shared_writes(state->program);
+    decompose::expand_fused_layers(state->program);
   }
   // Before batch norms are folded: their products would be rounded to the narrow type.
   if (compute_in_float32(state->program, quantizer.widened_types()))

@@ -8,7 +8,7 @@
 
 #include "interpreter/constant_values.h"
 
-namespace intaglio {
+namespace intaglio::pt2e {
 namespace {
 
 bool is_per_channel(const ObserverFactory& factory) { return factory.name.find("per_channel") != std::string::npos; }
@@ -208,4 +208,4 @@ std::vector<size_t> graph_order(const PreparedProgram::State& state) {
   return order;
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::pt2e

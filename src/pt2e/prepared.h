@@ -12,7 +12,7 @@
 #include "pt2e/spec_map.h"
 #include "pt2e/spreads.h"
 
-namespace intaglio {
+namespace intaglio::pt2e {
 
 // One group of tensors that share quantization parameters.
 struct ObservedGroup {
@@ -20,17 +20,21 @@ struct ObservedGroup {
   std::optional<QuantParams> decided;  // by a plan; replaces the observer's
 };
 
+}  // namespace intaglio::pt2e
+
+namespace intaglio {
+
 struct PreparedProgram::State {
   ExportedProgram program;
   Annotations annotations;
   PrepareOptions options;
-  SpecMap specs;
-  Insertions insertions;
-  std::vector<ObservedGroup> groups;  // of specs.groups
+  pt2e::SpecMap specs;
+  pt2e::Insertions insertions;
+  std::vector<pt2e::ObservedGroup> groups;  // of specs.groups
   size_t samples = 0;
   std::vector<Tensor> first_sample;
   bool constants_observed = false;
-  Spreads spreads;                           // of what `spreads_to_watch` names
+  pt2e::Spreads spreads;                     // of what `spreads_to_watch` names
   std::vector<const Value*> watched;         // values of nodes that have observers or whose spread is asked for
   std::unique_ptr<Interpreter> interpreter;  // made at the first call; refers to `program`
 
@@ -38,6 +42,10 @@ struct PreparedProgram::State {
     if (options.warn) options.warn(warning);
   }
 };
+
+}  // namespace intaglio
+
+namespace intaglio::pt2e {
 
 // Null for specs without an observer of their own (derived ones).
 std::unique_ptr<Observer> make_observer(const AnyQuantizationSpec& spec);
@@ -69,4 +77,4 @@ std::string place_of(const Insertion& insertion);
 // Insertions in graph order.
 std::vector<size_t> graph_order(const PreparedProgram::State& state);
 
-}  // namespace intaglio
+}  // namespace intaglio::pt2e

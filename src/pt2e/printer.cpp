@@ -5,7 +5,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-namespace intaglio {
+namespace intaglio::pt2e {
 namespace {
 
 constexpr std::array scheme_names = {"per_tensor_affine", "per_tensor_symmetric", "per_channel_affine", "per_channel_symmetric"};
@@ -75,4 +75,4 @@ std::string to_string(const PreparedProgram::State& state) {
   return text;
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::pt2e

@@ -5,10 +5,10 @@
 
 #include "pt2e/prepared.h"
 
-namespace intaglio {
+namespace intaglio::pt2e {
 
 std::string to_string(const AnyQuantizationSpec& spec);
 // Sections `annotations`, `groups` and `observers`, each in graph order.
 std::string to_string(const PreparedProgram::State& state);
 
-}  // namespace intaglio
+}  // namespace intaglio::pt2e

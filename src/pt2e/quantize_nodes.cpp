@@ -9,7 +9,7 @@
 
 #include "qdq/writer.h"
 
-namespace intaglio {
+namespace intaglio::pt2e {
 namespace {
 
 constexpr std::array copied_metadata = {"stack_trace", "nn_module_stack"};
@@ -159,4 +159,4 @@ class Inserter {
 
 void insert_quantize_nodes(PreparedProgram::State& state) { Inserter(state).run(); }
 
-}  // namespace intaglio
+}  // namespace intaglio::pt2e

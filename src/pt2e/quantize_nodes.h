@@ -9,8 +9,8 @@
 
 #include "pt2e/prepared.h"
 
-namespace intaglio {
+namespace intaglio::pt2e {
 
 void insert_quantize_nodes(PreparedProgram::State& state);
 
-}  // namespace intaglio
+}  // namespace intaglio::pt2e

@@ -6,7 +6,7 @@
 
 #include "testing/program_builder.h"
 
-namespace intaglio {
+namespace intaglio::pt2e {
 namespace {
 
 // Lets nothing but zeros through.
@@ -70,4 +70,4 @@ TEST(Replacement, ForSomeUsersIsRefused) {
 }
 
 }  // namespace
-}  // namespace intaglio
+}  // namespace intaglio::pt2e

@@ -9,7 +9,7 @@
 #include "ir/work.h"
 #include "pt2e/uncalibrated.h"
 
-namespace intaglio {
+namespace intaglio::pt2e {
 namespace {
 
 class Requests {
@@ -48,7 +48,7 @@ class Requests {
   bool is_inside(const Node& node) const { return &node.graph() != &state_.program.graph(); }
 
   bool computes_at_run_time(const Node& node) {
-    return computes_on_floats(node) && subgraphs_of(node).empty() &&
+    return computes_on_floats(node) && decompose::subgraphs_of(node).empty() &&
            (is_inside(node) ||
             std::ranges::any_of(node.inputs(), [&](const Value* input) { return input->is_tensor() && !constants_.is_constant(input); }));
   }
@@ -70,4 +70,4 @@ void warn_of_requests(const PreparedProgram::State& state) {
   for (const Annotations::Request& request : state.annotations.requests()) requests.check(request);
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::pt2e

@@ -6,7 +6,7 @@
 
 #include "pt2e/networks_for_tests.h"
 
-namespace intaglio {
+namespace intaglio::pt2e {
 namespace {
 
 using test::residual_network;
@@ -82,4 +82,4 @@ TEST(Requests, NothingAnnotatedSaysWhy) {
 }
 
 }  // namespace
-}  // namespace intaglio
+}  // namespace intaglio::pt2e

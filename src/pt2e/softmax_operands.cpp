@@ -5,7 +5,7 @@
 #include <string_view>
 #include <unordered_map>
 
-namespace intaglio {
+namespace intaglio::pt2e {
 namespace {
 
 using Names = std::span<const std::string_view>;
@@ -125,4 +125,4 @@ class Search {
 
 std::unordered_set<const Value*> softmax_operands(const Graph& graph) { return Search(graph).run(); }
 
-}  // namespace intaglio
+}  // namespace intaglio::pt2e

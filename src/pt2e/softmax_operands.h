@@ -10,10 +10,10 @@
 
 #include <intaglio/graph.h>
 
-namespace intaglio {
+namespace intaglio::pt2e {
 
 // Values that every reader hands on, through arithmetic and moves, to a softmax (or to the mask of an attention, or to an
 // exponential). What returns or compares them is no other reader.
 std::unordered_set<const Value*> softmax_operands(const Graph& graph);
 
-}  // namespace intaglio
+}  // namespace intaglio::pt2e

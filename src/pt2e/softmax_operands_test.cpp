@@ -7,7 +7,7 @@
 
 #include "pt2e/networks_for_tests.h"
 
-namespace intaglio {
+namespace intaglio::pt2e {
 namespace {
 
 using namespace test;
@@ -96,4 +96,4 @@ TEST(SoftmaxOperands, EverySoftmaxCounts) {
 }
 
 }  // namespace
-}  // namespace intaglio
+}  // namespace intaglio::pt2e

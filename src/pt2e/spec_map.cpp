@@ -7,7 +7,7 @@
 
 #include <intaglio/error.h>
 
-namespace intaglio {
+namespace intaglio::pt2e {
 namespace {
 
 constexpr size_t none = static_cast<size_t>(-1);
@@ -241,4 +241,4 @@ SpecMap resolve_specs(const Graph& graph, const Annotations& annotations, Compat
   return Resolver(graph, annotations, compat).resolve();
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::pt2e

@@ -14,7 +14,7 @@
 #include <intaglio/pt2e.h>
 #include <intaglio/quantizer.h>
 
-namespace intaglio {
+namespace intaglio::pt2e {
 
 // user == null: the output of the value's producer, or a graph input itself.
 struct SpecKey {
@@ -55,4 +55,4 @@ struct SpecMap {
 // entry with a spec of its own decides.
 SpecMap resolve_specs(const Graph& graph, const Annotations& annotations, Compat compat);
 
-}  // namespace intaglio
+}  // namespace intaglio::pt2e

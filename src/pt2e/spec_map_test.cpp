@@ -7,7 +7,7 @@
 #include "pt2e/specs_for_tests.h"
 #include "testing/program_builder.h"
 
-namespace intaglio {
+namespace intaglio::pt2e {
 namespace {
 
 using namespace test;
@@ -126,4 +126,4 @@ TEST(SpecMap, DerivedSpecsKnowTheirSources) {
 }
 
 }  // namespace
-}  // namespace intaglio
+}  // namespace intaglio::pt2e

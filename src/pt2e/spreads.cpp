@@ -14,7 +14,7 @@
 #include "pt2e/prepared.h"
 #include "quant/range.h"
 
-namespace intaglio {
+namespace intaglio::pt2e {
 namespace {
 
 // What their operands hold is in the result, in the same unit.
@@ -153,4 +153,4 @@ Spreads spreads_to_watch(const PreparedProgram::State& state) {
 
 void warn_of_lost_tensors(const PreparedProgram::State& state) { Warner(state).run(); }
 
-}  // namespace intaglio
+}  // namespace intaglio::pt2e

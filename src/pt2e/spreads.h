@@ -9,7 +9,7 @@
 
 #include <intaglio/pt2e.h>
 
-namespace intaglio {
+namespace intaglio::pt2e {
 
 // Smallest and largest finite value seen. Infinities have no size, and NaN may stand where a selection does not look.
 struct Spread {
@@ -27,4 +27,4 @@ Spreads spreads_to_watch(const PreparedProgram::State& state);
 // A warning for each layer with a tensor, or an operand of a sum or selection, that spans less than one step of its range.
 void warn_of_lost_tensors(const PreparedProgram::State& state);
 
-}  // namespace intaglio
+}  // namespace intaglio::pt2e

@@ -10,7 +10,7 @@
 #include "pt2e/prepared.h"
 #include "pt2e/specs_for_tests.h"
 
-namespace intaglio {
+namespace intaglio::pt2e {
 namespace {
 
 using namespace test;
@@ -138,4 +138,4 @@ TEST(Spreads, WhatIsNotFiniteDoesNotCount) {
 }
 
 }  // namespace
-}  // namespace intaglio
+}  // namespace intaglio::pt2e

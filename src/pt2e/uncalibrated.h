@@ -3,7 +3,7 @@
 
 #include <intaglio/pt2e.h>
 
-namespace intaglio {
+namespace intaglio::pt2e {
 
 // What the quantizer annotated and what it refused, by nodes of `prepared.program()`.
 const Annotations& annotations_of(const PreparedProgram& prepared);
@@ -15,4 +15,4 @@ inline constexpr std::string_view subgraph_refusal = "what is inside a sub-graph
 // ranges. The numbers mean nothing.
 ExportedProgram convert_uncalibrated(PreparedProgram prepared);
 
-}  // namespace intaglio
+}  // namespace intaglio::pt2e

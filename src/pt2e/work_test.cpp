@@ -6,7 +6,7 @@
 
 #include "testing/program_builder.h"
 
-namespace intaglio {
+namespace intaglio::pt2e {
 namespace {
 
 using test::ProgramBuilder;
@@ -70,4 +70,4 @@ TEST(Work, SymbolicSizesCountWithTheirBound) {
 }
 
 }  // namespace
-}  // namespace intaglio
+}  // namespace intaglio::pt2e

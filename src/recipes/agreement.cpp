@@ -17,6 +17,8 @@
 #include "recipes/run_values.h"
 
 namespace intaglio {
+
+using namespace recipes;
 namespace {
 
 // What one step of every value cannot explain may still be chance on a few outputs; half the power (3 dB) is not.
@@ -170,7 +172,8 @@ std::string to_string(const Agreement& agreement) {
   return fmt::format("{} on {} ({:.2f} dB is the bound of its steps)", decibel(closest->sqnr_db), agreement.inputs, closest->bound_db);
 }
 
-Agreement agreement_of(const std::filesystem::path& file, const ComparedMethod& method, const std::vector<Tensor>& sample, int threads) {
+Agreement recipes::agreement_of(const std::filesystem::path& file, const ComparedMethod& method, const std::vector<Tensor>& sample,
+                                int threads) {
   Agreement result;
   result.method = method.name;
   result.inputs = sample.empty() ? "random inputs" : "the first calibration sample";

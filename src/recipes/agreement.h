@@ -5,7 +5,7 @@
 
 #include <intaglio/check.h>
 
-namespace intaglio {
+namespace intaglio::recipes {
 
 struct ComparedMethod {
   std::string name;
@@ -17,4 +17,4 @@ struct ComparedMethod {
 // but bugs.
 Agreement agreement_of(const std::filesystem::path& file, const ComparedMethod& method, const std::vector<Tensor>& sample, int threads);
 
-}  // namespace intaglio
+}  // namespace intaglio::recipes

@@ -15,7 +15,7 @@
 #include "recipes/reference.h"
 #include "testing/program_builder.h"
 
-namespace intaglio {
+namespace intaglio::recipes {
 namespace {
 
 using test::ProgramBuilder;
@@ -152,4 +152,4 @@ TEST(RandomInputs, FitTheProgram) {
 }
 
 }  // namespace
-}  // namespace intaglio
+}  // namespace intaglio::recipes

@@ -10,7 +10,7 @@
 #include <intaglio/error.h>
 #include <intaglio/warning.h>
 
-namespace intaglio {
+namespace intaglio::recipes {
 
 class Breaches {
  public:
@@ -39,4 +39,4 @@ class Breaches {
   std::vector<std::string> lines_;
 };
 
-}  // namespace intaglio
+}  // namespace intaglio::recipes

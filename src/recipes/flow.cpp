@@ -9,6 +9,8 @@
 #include "recipes/breaches.h"
 
 namespace intaglio {
+
+using namespace recipes;
 namespace {
 
 class Flow {
@@ -43,7 +45,7 @@ class Flow {
     result_.calibration_samples += prepared.calibrated_samples();
     if (result_.first_sample.empty()) result_.first_sample = prepared.first_sample();
     done("calibrate");
-    result_.program = options_.allow_uncalibrated ? convert_uncalibrated(std::move(prepared)) : convert_pt2e(std::move(prepared));
+    result_.program = options_.allow_uncalibrated ? pt2e::convert_uncalibrated(std::move(prepared)) : convert_pt2e(std::move(prepared));
     done("convert");
   }
 

@@ -5,7 +5,7 @@
 
 #include "testing/program_builder.h"
 
-namespace intaglio {
+namespace intaglio::recipes {
 namespace {
 
 using test::ProgramBuilder;
@@ -101,4 +101,4 @@ TEST(Flow, WithoutSamplesOnlyExplanationsGoOn) {
 }
 
 }  // namespace
-}  // namespace intaglio
+}  // namespace intaglio::recipes

@@ -11,6 +11,8 @@
 
 namespace intaglio {
 
+using namespace recipes;
+
 std::vector<Agreement> lower_and_save(std::vector<std::pair<std::string, ExportedProgram>> methods, const PartitionerList& partitioners,
                                       const std::filesystem::path& path, const SaveOptions& options) {
   const auto done = [&](std::string_view step) {
@@ -25,7 +27,7 @@ std::vector<Agreement> lower_and_save(std::vector<std::pair<std::string, Exporte
   // Without a backend nothing can be inside a delegate.
   if (!partitioners.items().empty())
     for (const EdgeMethod& method : edge.methods)
-      if (const std::string line = stranded_quantization(method); !line.empty()) breaches.sink()({line, true});
+      if (const std::string line = edge::stranded_quantization(method); !line.empty()) breaches.sink()({line, true});
   if (options.inspect) options.inspect(edge);
   done("lower");
   breaches.settle();

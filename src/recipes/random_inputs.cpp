@@ -10,7 +10,7 @@
 #include <fmt/format.h>
 #include <intaglio/error.h>
 
-namespace intaglio {
+namespace intaglio::recipes {
 namespace {
 
 Sizes sizes_of(const Value& input) {
@@ -91,4 +91,4 @@ std::vector<Tensor> random_inputs(const ExportedProgram& program) {
   return inputs;
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::recipes

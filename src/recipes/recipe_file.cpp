@@ -10,7 +10,7 @@
 #include "base/mapped_file.h"
 #include "recipes/rules.h"
 
-namespace intaglio {
+namespace intaglio::recipes {
 namespace {
 
 using nlohmann::json;
@@ -171,4 +171,4 @@ Recipe load_recipe_file(const std::filesystem::path& path, const RecipeSettings&
   return parse_recipe(text, escaped(path.string()), settings, known);
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::recipes

@@ -7,7 +7,7 @@
 
 #include <intaglio/recipes.h>
 
-namespace intaglio {
+namespace intaglio::recipes {
 
 // Bad-input error naming the file and the place (`rules[2].match`) on anything the schema does not allow.
 Recipe load_recipe_file(const std::filesystem::path& path, const RecipeSettings& settings, std::span<const Backend> known = backends());
@@ -19,4 +19,4 @@ Recipe parse_recipe(std::string_view text, const std::string& name, const Recipe
 const Backend& backend_named(std::span<const Backend> known, const std::string& name);
 std::vector<Setting> both(std::vector<Setting> settings, const std::vector<Setting>& more);
 
-}  // namespace intaglio
+}  // namespace intaglio::recipes

@@ -11,6 +11,8 @@
 #include "recipes/recipe_file.h"
 
 namespace intaglio {
+
+using namespace recipes;
 namespace {
 
 size_t edit_distance(std::string_view a, std::string_view b) {
@@ -85,7 +87,7 @@ std::vector<std::string> backend_names(std::span<const Backend> known) {
   return names;
 }
 
-const Backend& backend_named(std::span<const Backend> known, const std::string& name) {
+const Backend& recipes::backend_named(std::span<const Backend> known, const std::string& name) {
   const Backend* backend = find_backend(known, name);
   if (backend == nullptr) throw_usage(fmt::format("unknown backend '{}'; known: {}", escaped(name), fmt::join(backend_names(known), ", ")));
   return *backend;

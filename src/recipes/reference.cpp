@@ -14,7 +14,7 @@
 #include "qdq/reader.h"
 #include "quant/affine.h"
 
-namespace intaglio {
+namespace intaglio::recipes {
 namespace {
 
 constexpr int64_t part_elements = int64_t{1} << 18;  // a megabyte of floats
@@ -228,4 +228,4 @@ std::vector<Tensor> run_one_step_off(const ExportedProgram& reference, const std
   return Interpreter(reference, {.threads = threads, .keep_packed_weights = false}).run(inputs, hook, &watched);
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::recipes

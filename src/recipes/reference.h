@@ -6,7 +6,7 @@
 
 #include <intaglio/program.h>
 
-namespace intaglio {
+namespace intaglio::recipes {
 
 // The same program with its integer weights as the floats that they stand for, made whenever they are read. A large linear
 // layer becomes several, one after the other, so that the floats of no more than one part exist at a time.
@@ -20,4 +20,4 @@ std::vector<Tensor> run_reference(const ExportedProgram& reference, const std::v
 // ways of computing the program can be.
 std::vector<Tensor> run_one_step_off(const ExportedProgram& reference, const std::vector<Tensor>& inputs, uint64_t seed, int threads);
 
-}  // namespace intaglio
+}  // namespace intaglio::recipes

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <unordered_map>
 
-namespace intaglio {
+namespace intaglio::recipes {
 
 std::vector<DType> RuleQuantizer::widened_types() const {
   std::vector<DType> types;
@@ -46,4 +46,4 @@ void RuleQuantizer::annotate(const ExportedProgram& program, Annotations& annota
   }
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::recipes

@@ -6,7 +6,7 @@
 
 #include <intaglio/pattern_quantizer.h>
 
-namespace intaglio {
+namespace intaglio::recipes {
 
 struct RecipeRule {
   NodeSelector match;
@@ -28,4 +28,4 @@ class RuleQuantizer : public Quantizer {
   std::vector<RecipeRule> rules_;
 };
 
-}  // namespace intaglio
+}  // namespace intaglio::recipes

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 #include <intaglio/error.h>
 
-namespace intaglio {
+namespace intaglio::recipes {
 namespace {
 
 runtime::RunValue to_run_value(const Tensor& tensor, const runtime::ValueInfo& info) {
@@ -66,4 +66,4 @@ std::vector<Tensor> with_literals(const ExportedProgram& program, const std::vec
   return all;
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::recipes

@@ -7,7 +7,7 @@
 
 #include "runtime/runtime.h"
 
-namespace intaglio {
+namespace intaglio::recipes {
 
 // One value for each input of the method; `inputs` are those that it does not leave out (None).
 std::vector<runtime::RunValue> to_run_values(const runtime::MethodInfo& method, const std::vector<Tensor>& inputs);
@@ -18,4 +18,4 @@ std::vector<Tensor> to_tensors(const std::vector<runtime::RunValue>& values);
 // the result has these numbers in their places. Unsupported error for what is no number.
 std::vector<Tensor> with_literals(const ExportedProgram& program, const std::vector<Tensor>& inputs);
 
-}  // namespace intaglio
+}  // namespace intaglio::recipes

@@ -6,7 +6,7 @@
 
 #include "base/complex_view.h"
 
-namespace intaglio {
+namespace intaglio::report {
 
 void Comparer::add_scores(const Tensor& reference, const Tensor& candidate) {
   if (reference.rank() < 1 || reference.size(-1) < 2) {
@@ -78,4 +78,4 @@ Comparison Comparer::result() const {
   return result;
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::report

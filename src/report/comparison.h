@@ -10,7 +10,7 @@
 
 #include "quant/metrics.h"
 
-namespace intaglio {
+namespace intaglio::report {
 
 struct OutputComparison {
   size_t index = 0;  // arr_<index>
@@ -49,4 +49,4 @@ class Comparer {
   size_t agreeing_ = 0, reference_right_ = 0, candidate_right_ = 0;
 };
 
-}  // namespace intaglio
+}  // namespace intaglio::report

@@ -8,7 +8,7 @@
 #include "report/comparison.h"
 #include "testing/errors.h"
 
-namespace intaglio {
+namespace intaglio::report {
 namespace {
 
 using test::message_of;
@@ -67,4 +67,4 @@ TEST(Comparer, AbsentOutputsLeaveNoGap) {
 }
 
 }  // namespace
-}  // namespace intaglio
+}  // namespace intaglio::report

@@ -20,7 +20,7 @@
 #include "report/slots.h"
 #include "runtime/runtime.h"
 
-namespace intaglio {
+namespace intaglio::report {
 namespace {
 
 // The user inputs of a `.pt2` with the numbers that the exporter fixed, which are inputs of its `.pte` nevertheless.
@@ -30,7 +30,7 @@ class ProgramInputs {
   explicit ProgramInputs(const ExportedProgram& program) {
     std::vector<InputSlot> free = input_slots(program);
     auto next = free.begin();
-    for (const Tensor& literal : with_literals(program, std::vector<Tensor>(free.size()))) {
+    for (const Tensor& literal : recipes::with_literals(program, std::vector<Tensor>(free.size()))) {
       if (!literal.defined() && next != free.end()) slots_.push_back(std::move(*next++));
       else slots_.push_back({.name = "", .scalar = true, .dtype = literal.dtype()});
       literals_.push_back(literal);
@@ -122,7 +122,7 @@ class PteExecutable : public Executable {
   std::string engine() const override { return "ExecuTorch runtime"; }
 
   std::vector<Tensor> run(const std::vector<Tensor>& inputs) override {
-    return to_tensors(runner_.run(to_run_values(method_, inputs), repetitions_));
+    return recipes::to_tensors(runner_.run(recipes::to_run_values(method_, inputs), repetitions_));
   }
 
  private:
@@ -203,4 +203,4 @@ std::unique_ptr<Executable> Executable::open(const std::filesystem::path& path, 
   throw_bad_input(fmt::format("{}: is neither a .pt2 archive nor a .pte program", escaped(path.string())));
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::report

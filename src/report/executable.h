@@ -8,7 +8,7 @@
 
 #include <intaglio/data.h>
 
-namespace intaglio {
+namespace intaglio::report {
 
 // How a quantized `.pt2` computes.
 enum class Numerics {
@@ -42,4 +42,4 @@ class Executable {
   virtual std::string engine() const = 0;
 };
 
-}  // namespace intaglio
+}  // namespace intaglio::report

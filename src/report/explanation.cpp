@@ -11,7 +11,7 @@
 #include "pt2e/uncalibrated.h"
 #include "qdq/op_table.h"
 
-namespace intaglio {
+namespace intaglio::report {
 namespace {
 
 ExplainedOp explained(const ExportedProgram& program, const Node& node, std::string rule) {
@@ -54,7 +54,9 @@ QuantizationExplanation explain(const ExportedProgram& program, Quantized quanti
     const uint64_t work = work_of(program, *node).amount;
     result.work = saturating_add(result.work, work);
     if (quantized(*node)) integer_work = saturating_add(integer_work, work);
-    else result.in_float.push_back(explained(program, *node, subgraphs_of(*node).empty() ? rule(*node) : std::string(subgraph_refusal)));
+    else
+      result.in_float.push_back(
+          explained(program, *node, decompose::subgraphs_of(*node).empty() ? rule(*node) : std::string(pt2e::subgraph_refusal)));
   }
   result.quantized_share = share_of(integer_work, result.work);
   finish(result.in_float, result.work);
@@ -96,7 +98,7 @@ QuantizationExplanation explain_quantization(const ExportedProgram& program) {
 }
 
 QuantizationExplanation explain_quantization(const PreparedProgram& prepared) {
-  const Annotations& annotations = annotations_of(prepared);
+  const Annotations& annotations = pt2e::annotations_of(prepared);
   return explain(
       prepared.program(), [&](const Node& node) { return annotations.is_annotated(&node); },
       [&](const Node& node) {
@@ -126,7 +128,7 @@ Explanation explain(const ExportedProgram& program, const Recipe& recipe, const 
 }
 
 bool is_quantized(const ExportedProgram& program, const Node& node) {
-  if (qdq::find(node) || !subgraphs_of(node).empty()) return false;
+  if (qdq::find(node) || !decompose::subgraphs_of(node).empty()) return false;
   bool any = false;
   for (const Value* input : node.inputs()) {
     if (!input->is_tensor()) continue;
@@ -142,4 +144,4 @@ bool has_quantization(const ExportedProgram& program) {
   return std::ranges::any_of(program.graph().node_list(), [](const Node* node) { return qdq::find(*node); });
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::report

@@ -11,7 +11,7 @@
 
 #include "ir/work.h"
 
-namespace intaglio {
+namespace intaglio::report {
 
 // An operator that a backend or quantizer left alone.
 struct ExplainedOp {
@@ -65,4 +65,4 @@ bool is_quantized(const ExportedProgram& program, const Node& node);
 // True when the program has quantize or dequantize nodes.
 bool has_quantization(const ExportedProgram& program);
 
-}  // namespace intaglio
+}  // namespace intaglio::report

@@ -7,7 +7,7 @@
 
 #include "edge/emit/tensor_values.h"
 
-namespace intaglio {
+namespace intaglio::report {
 namespace {
 
 using namespace pte;
@@ -83,7 +83,7 @@ void add_memory_use(const ExecutionPlan& plan, const std::vector<std::vector<int
     tensor.sizes.assign(planned->sizes.begin(), planned->sizes.end());
     tensor.arena = planned->allocation->memory_id;
     tensor.offset = planned->allocation->offset;
-    tensor.bytes = planned_bytes(*planned);
+    tensor.bytes = edge::planned_bytes(*planned);
     ++method.arenas[tensor.arena - 1].tensors;
     method.tensors.push_back(std::move(tensor));
   }
@@ -91,4 +91,4 @@ void add_memory_use(const ExecutionPlan& plan, const std::vector<std::vector<int
   std::ranges::stable_sort(method.tensors, std::greater(), &PlannedTensor::bytes);
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::report

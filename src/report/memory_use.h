@@ -7,9 +7,9 @@
 #include "pte/program.h"
 #include "report/pte_explanation.h"
 
-namespace intaglio {
+namespace intaglio::report {
 
 // Fills `arenas` and `tensors`. `mentions`: for each instruction the tensor values that it names.
 void add_memory_use(const pte::ExecutionPlan& plan, const std::vector<std::vector<int32_t>>& mentions, MethodContents& method);
 
-}  // namespace intaglio
+}  // namespace intaglio::report

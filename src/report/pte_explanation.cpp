@@ -16,7 +16,7 @@
 #include "pte/verifier.h"
 #include "report/memory_use.h"
 
-namespace intaglio {
+namespace intaglio::report {
 namespace {
 
 using namespace pte;
@@ -228,7 +228,7 @@ class Weights {
   void add_constant(const ExecutionPlan& plan, int32_t value, std::string user) {
     const auto& tensor = std::get<TensorValue>(plan.values[static_cast<size_t>(value)]);
     if (tensor.allocation || tensor.data_buffer_idx == 0 || !constants_.insert(tensor.data_buffer_idx).second) return;
-    weights_.push_back({"", planned_bytes(tensor), scalar_type_text(tensor.scalar_type), sizes_of(tensor), std::move(user)});
+    weights_.push_back({"", edge::planned_bytes(tensor), scalar_type_text(tensor.scalar_type), sizes_of(tensor), std::move(user)});
   }
 
   const Program& program_;
@@ -256,4 +256,4 @@ PteContents read_pte_contents(std::span<const std::byte> file, std::span<const B
   return contents;
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::report

@@ -16,7 +16,7 @@
 #include "ir/work.h"
 #include "pte/summary.h"
 
-namespace intaglio {
+namespace intaglio::report {
 
 using Counts = std::vector<std::pair<std::string, size_t>>;  // largest first
 
@@ -84,4 +84,4 @@ struct PteContents {
 // Bad-input error on damage anywhere, inside payloads of known backends too.
 PteContents read_pte_contents(std::span<const std::byte> file, std::span<const Backend> known = backends());
 
-}  // namespace intaglio
+}  // namespace intaglio::report

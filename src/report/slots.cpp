@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-namespace intaglio {
+namespace intaglio::report {
 namespace {
 
 DType scalar_dtype(runtime::ValueKind kind) {
@@ -30,4 +30,4 @@ std::vector<InputSlot> input_slots(const runtime::MethodInfo& method) {
   return slots;
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::report

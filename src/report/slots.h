@@ -7,9 +7,9 @@
 
 #include "runtime/runtime.h"
 
-namespace intaglio {
+namespace intaglio::report {
 
 // It has no names: its inputs are input_0, input_1, ...
 std::vector<InputSlot> input_slots(const runtime::MethodInfo& method);
 
-}  // namespace intaglio
+}  // namespace intaglio::report

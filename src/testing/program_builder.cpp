@@ -26,7 +26,7 @@ Value* ProgramBuilder::weight(std::string target, Sizes sizes) {
 }
 
 Node& ProgramBuilder::node(std::string_view op, std::vector<Argument> arguments) {
-  return GraphBuilder(program, nullptr, program.graph().output_node()).node(op, std::move(arguments));
+  return decompose::GraphBuilder(program, nullptr, program.graph().output_node()).node(op, std::move(arguments));
 }
 
 Node& ProgramBuilder::raw(std::string_view op, std::vector<NamedArgument> arguments, std::vector<Meta> results,

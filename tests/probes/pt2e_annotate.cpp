@@ -28,6 +28,9 @@
 #include "quant/affine.h"
 
 namespace intaglio {
+
+using namespace pt2e;
+
 namespace {
 
 using Json = nlohmann::ordered_json;

@@ -25,11 +25,11 @@ class Groups {
       for (const Node* node : tied) join(tied.front(), node);
   }
 
-  std::vector<NodeGroup> groups() {
-    std::map<size_t, NodeGroup> by_root;
+  std::vector<edge::NodeGroup> groups() {
+    std::map<size_t, edge::NodeGroup> by_root;
     for (size_t i = 0; i < nodes_.size(); ++i)
       if (delegated_[i]) by_root[root(i)].push_back(nodes_[i]);
-    std::vector<NodeGroup> result;
+    std::vector<edge::NodeGroup> result;
     for (auto& [first, nodes] : by_root) result.push_back(std::move(nodes));
     return result;
   }
@@ -75,7 +75,7 @@ Candidates find_candidates(const ExportedProgram& program, const std::function<s
 }
 
 std::vector<Partition> partition_candidates(const ProgramFacts& facts, const Candidates& candidates) {
-  return merge_partitions(facts.program().graph(), Groups(facts, candidates).groups());
+  return edge::merge_partitions(facts.program().graph(), Groups(facts, candidates).groups());
 }
 
 }  // namespace intaglio::common

@@ -1,7 +1,6 @@
 #include "backends/common/gemm_operands.h"
 
 #include <algorithm>
-#include <ranges>
 
 namespace intaglio::common {
 namespace {
@@ -59,7 +58,8 @@ std::optional<GemmWeight> gemm_weight(const ProgramFacts& facts, const Value* op
   }
   std::optional<GemmWeight> weight = stored_weight(facts, value);
   if (!weight) return std::nullopt;
-  for (const Permutation& permutation : std::views::reverse(permutations)) {
+  for (auto it = permutations.rbegin(); it != permutations.rend(); ++it) {
+    const Permutation& permutation = *it;
     weight->data = weight->data.permuted(permutation);
     if (const auto axis = weight->params ? weight->params->axis() : std::nullopt)
       weight->params->block_size = channel_blocks(std::ranges::find(permutation, *axis) - permutation.begin());

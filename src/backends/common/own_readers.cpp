@@ -1,7 +1,5 @@
 #include "backends/common/own_readers.h"
 
-#include <ranges>
-
 #include "backends/common/program_facts.h"
 
 namespace intaglio::common {
@@ -24,7 +22,8 @@ void give_each_reader_its_own_source(ExportedProgram& program) {
     if (node->outputs().size() == 1 && (qdq::is_tensor_or_channel_dequantize(*node) || facts.makes_constant(*node)))
       sources.push_back(node);
   // Readers first: what a copy reads is then copied for it.
-  for (Node* source : std::views::reverse(sources)) {
+  for (auto it = sources.rbegin(); it != sources.rend(); ++it) {
+    Node* source = *it;
     const std::vector<Node*> readers = source->output()->users();
     for (size_t i = 1; i < readers.size(); ++i)
       program.graph().replace_uses_in(*readers[i], source->output(), copy_before(program.graph(), source, *source).output());

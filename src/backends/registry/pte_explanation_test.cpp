@@ -37,13 +37,13 @@ ExportedProgram two_layers() {
 }
 
 TEST(PteContents, DecodesDelegates) {
-  const PteContents contents = read_pte_contents(file_of(two_layers(), {xnnpack::XnnpackPartitioner()}));
+  const report::PteContents contents = report::read_pte_contents(file_of(two_layers(), {xnnpack::XnnpackPartitioner()}));
   ASSERT_EQ(contents.methods.size(), 1u);
-  const MethodContents& method = contents.methods[0];
+  const report::MethodContents& method = contents.methods[0];
   ASSERT_EQ(method.delegates.size(), 1u);
-  const DelegateContents& delegate = method.delegates[0];
-  EXPECT_EQ(delegate.kinds, (Counts{{"FullyConnected", 1}}));
-  EXPECT_EQ(delegate.types, (Counts{{"fp32", 1}}));
+  const report::DelegateContents& delegate = method.delegates[0];
+  EXPECT_EQ(delegate.kinds, (report::Counts{{"FullyConnected", 1}}));
+  EXPECT_EQ(delegate.types, (report::Counts{{"fp32", 1}}));
   EXPECT_EQ(delegate.payload->fused_clamps, 1u);
   EXPECT_EQ(delegate.work, 4u * 16 * 8);
   EXPECT_DOUBLE_EQ(delegate.share, 512.0 / (512 + 2 * 64));
@@ -59,8 +59,8 @@ TEST(PteContents, DecodesDelegates) {
 }
 
 TEST(PteContents, CountsKernelsAsTheGraphDoes) {
-  const PteContents contents = read_pte_contents(file_of(two_layers(), {}));
-  const MethodContents& method = contents.methods.at(0);
+  const report::PteContents contents = report::read_pte_contents(file_of(two_layers(), {}));
+  const report::MethodContents& method = contents.methods.at(0);
   EXPECT_TRUE(method.delegates.empty());
   EXPECT_TRUE(method.instructions.front().work.is_macs);
   EXPECT_EQ(method.instructions.front().work.amount, 4u * 16 * 8);
@@ -83,13 +83,13 @@ TEST(PteContents, MemoryIsWhatLivesAtOnce) {
   plan.inputs = {0};
   plan.outputs = {2};
   plan.non_const_buffer_sizes = {0, 48};
-  MethodContents method;
-  add_memory_use(plan, {{0, 1}, {3}, {3, 2}}, method);
+  report::MethodContents method;
+  report::add_memory_use(plan, {{0, 1}, {3}, {3, 2}}, method);
   ASSERT_EQ(method.arenas.size(), 1u);
   EXPECT_EQ(method.arenas[0].tensors, 4u);
   EXPECT_EQ(method.arenas[0].peak_bytes, 48u);
   EXPECT_EQ(method.arenas[0].peak_instruction, 0u);
-  const auto of_value = [&](size_t value) { return *std::ranges::find(method.tensors, value, &PlannedTensor::value); };
+  const auto of_value = [&](size_t value) { return *std::ranges::find(method.tensors, value, &report::PlannedTensor::value); };
   EXPECT_EQ(of_value(0).role, "input");
   EXPECT_EQ(of_value(2).role, "output");
   EXPECT_EQ(of_value(2).first, 2u);
@@ -104,7 +104,7 @@ TEST(PteContents, DamageInsideAPayloadIsNamed) {
   ASSERT_NE(identifier, std::string_view::npos);
   file[identifier - 1] = std::byte{0x7f};  // the flatbuffer's root is far outside
   try {
-    read_pte_contents(file);
+    report::read_pte_contents(file);
     FAIL() << "a damaged payload was decoded";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::bad_input);
@@ -119,7 +119,7 @@ TEST(Executable, APayloadOfAnUnknownVersionIsRefusedBeforeItRuns) {
   const auto path = std::filesystem::temp_directory_path() / ("unknown_version_" + std::to_string(::getpid()) + ".pte");
   std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(file.data()), static_cast<std::streamsize>(file.size()));
   try {
-    Executable::open(path);
+    report::Executable::open(path);
     ADD_FAILURE() << "a payload of an unknown version was loaded";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::bad_input);

@@ -55,25 +55,25 @@ TEST(Registry, OneRowMakesABackendKnownToRecipes) {
 
 TEST(Registry, OneRowMakesABackendKnownToLowerAndInspect) {
   const Recipe recipe = make_recipe("idle_fp32", {}, with_idle());
-  const Explanation explanation = explain(relu_and_exp(), recipe, recipe.partitioners, 1);
+  const report::Explanation explanation = report::explain(relu_and_exp(), recipe, recipe.partitioners, 1);
   EXPECT_EQ(explanation.delegation->delegates.at(0).backend, "IdleBackend");
   EXPECT_EQ(explanation.delegation->outside.at(0).rule, "only relu");
 
-  const PteContents contents = read_pte_contents(idle_file(), with_idle());
-  const DelegateContents& delegate = contents.methods.at(0).delegates.at(0);
+  const report::PteContents contents = report::read_pte_contents(idle_file(), with_idle());
+  const report::DelegateContents& delegate = contents.methods.at(0).delegates.at(0);
   EXPECT_EQ(delegate.backend, "IdleBackend");
-  EXPECT_EQ(delegate.kinds, (Counts{{"Nap", 1}}));
+  EXPECT_EQ(delegate.kinds, (report::Counts{{"Nap", 1}}));
   EXPECT_EQ(delegate.work, 2u);
   // Without the row its payload is bytes.
-  EXPECT_FALSE(read_pte_contents(idle_file()).methods.at(0).delegates.at(0).payload.has_value());
+  EXPECT_FALSE(report::read_pte_contents(idle_file()).methods.at(0).delegates.at(0).payload.has_value());
 }
 
 TEST(Registry, OneRowMakesABackendKnownToVerification) {
   std::vector<std::byte> file = idle_file();
   const std::string_view text(reinterpret_cast<const char*>(file.data()), file.size());
   file[text.rfind(test::idle_payload)] = std::byte{'x'};
-  EXPECT_NO_THROW(read_pte_contents(file));
-  const std::string message = test::refusal_of(ErrorKind::bad_input, [&] { read_pte_contents(file, with_idle()); });
+  EXPECT_NO_THROW(report::read_pte_contents(file));
+  const std::string message = test::refusal_of(ErrorKind::bad_input, [&] { report::read_pte_contents(file, with_idle()); });
   EXPECT_NE(message.find("an idle payload is not idle"), std::string::npos) << message;
 }
 

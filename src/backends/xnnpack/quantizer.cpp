@@ -9,6 +9,9 @@
 #include "pt2e/pattern_table.h"
 
 namespace intaglio::xnnpack {
+
+using namespace pt2e;
+
 namespace {
 
 // Smallest scale of every observer, activations and weights alike.

@@ -13,6 +13,7 @@
 namespace intaglio::xnnpack {
 namespace {
 
+using namespace pt2e;
 using namespace test;
 
 QuantizationConfig per_channel() { return get_symmetric_quantization_config({.is_per_channel = true}); }
@@ -63,8 +64,8 @@ struct Net : ProgramBuilder {
 
 TEST(XnnpackQuantizer, ConfigHasTorchaosNumbers) {
   const QuantizationConfig config = per_channel();
-  EXPECT_EQ(to_string(AnyQuantizationSpec(*config.input_activation)), "int8 per_tensor_affine [-128, 127] histogram");
-  EXPECT_EQ(to_string(AnyQuantizationSpec(*config.weight)), "int8 per_channel_symmetric [-127, 127] axis 0 per_channel_min_max");
+  EXPECT_EQ(pt2e::to_string(AnyQuantizationSpec(*config.input_activation)), "int8 per_tensor_affine [-128, 127] histogram");
+  EXPECT_EQ(pt2e::to_string(AnyQuantizationSpec(*config.weight)), "int8 per_channel_symmetric [-127, 127] axis 0 per_channel_min_max");
   EXPECT_EQ(config.input_activation->observer.eps, 0.000244140625);
   EXPECT_EQ(config.weight->observer.eps, 0.000244140625);
   EXPECT_TRUE(config.output_activation.has_value());
@@ -299,8 +300,9 @@ TEST(XnnpackQuantizer, OperatorTypeComesBeforeGlobal) {
   XnnpackQuantizer quantizer;
   quantizer.set_global(per_channel()).set_operator_type("aten.linear", get_symmetric_quantization_config());
   const Prepared p = prepare(residual_network(), quantizer, Compat::intaglio);
-  EXPECT_EQ(to_string(*p.at("linear")->input_qspec_map[1].second), "int8 per_tensor_symmetric [-127, 127] axis 0 min_max");
-  EXPECT_EQ(to_string(*p.at("conv2d")->input_qspec_map[1].second), "int8 per_channel_symmetric [-127, 127] axis 0 per_channel_min_max");
+  EXPECT_EQ(pt2e::to_string(*p.at("linear")->input_qspec_map[1].second), "int8 per_tensor_symmetric [-127, 127] axis 0 min_max");
+  EXPECT_EQ(pt2e::to_string(*p.at("conv2d")->input_qspec_map[1].second),
+            "int8 per_channel_symmetric [-127, 127] axis 0 per_channel_min_max");
 }
 
 TEST(XnnpackQuantizer, TransposedConvolutionUsesItsSecondAxisAndOneGroup) {
@@ -379,7 +381,7 @@ TEST(XnnpackQuantizer, ResidualNetworkAsGolden) {
   std::string text;
   for (const Compat compat : {Compat::torchao, Compat::intaglio}) {
     const Prepared p = prepare_global(residual_network(), compat);
-    text += (compat == Compat::torchao ? "# torchao\n" : "# intaglio\n") + to_string(p.program.internal());
+    text += (compat == Compat::torchao ? "# torchao\n" : "# intaglio\n") + pt2e::to_string(p.program.internal());
   }
   test::expect_golden("src/backends/xnnpack/golden/quantizer_residual_network.txt", text);
 }

@@ -7,7 +7,7 @@
 
 #include "decompose/complex/parts.h"
 
-namespace intaglio::complex_parts {
+namespace intaglio::decompose::complex_parts {
 namespace {
 
 Results one(Parts z) { return {z}; }
@@ -468,4 +468,4 @@ std::span<const RuleRow> arithmetic_rules() {
   return all;
 }
 
-}  // namespace intaglio::complex_parts
+}  // namespace intaglio::decompose::complex_parts

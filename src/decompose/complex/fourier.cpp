@@ -9,7 +9,7 @@
 
 #include "decompose/complex/parts.h"
 
-namespace intaglio::complex_parts {
+namespace intaglio::decompose::complex_parts {
 
 Parts half_transform(PartsBuilder& b, Value* x, const Ints& dims, Scale scale) {
   if (!is_floating(x->dtype())) x = b.build.cast(x, DType::float32);
@@ -257,4 +257,4 @@ constexpr RuleRow fourier_rows[] = {
 
 std::span<const RuleRow> fourier_rules() { return fourier_rows; }
 
-}  // namespace intaglio::complex_parts
+}  // namespace intaglio::decompose::complex_parts

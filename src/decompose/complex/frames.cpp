@@ -3,7 +3,7 @@
 
 #include "decompose/complex/parts.h"
 
-namespace intaglio::complex_parts {
+namespace intaglio::decompose::complex_parts {
 namespace {
 
 struct Frames {
@@ -141,4 +141,4 @@ constexpr RuleRow frame_rows[] = {
 
 std::span<const RuleRow> frame_rules() { return frame_rows; }
 
-}  // namespace intaglio::complex_parts
+}  // namespace intaglio::decompose::complex_parts

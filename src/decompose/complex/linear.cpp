@@ -6,7 +6,7 @@
 
 #include "decompose/complex/parts.h"
 
-namespace intaglio::complex_parts {
+namespace intaglio::decompose::complex_parts {
 namespace {
 
 // How an op's arguments change when its operands have a last dimension more.
@@ -250,4 +250,4 @@ std::span<const RuleRow> linear_rules() {
   return rows;
 }
 
-}  // namespace intaglio::complex_parts
+}  // namespace intaglio::decompose::complex_parts

@@ -11,7 +11,7 @@
 #include "decompose/regions.h"
 #include "decompose/rewrite.h"
 
-namespace intaglio {
+namespace intaglio::decompose {
 
 using namespace complex_parts;
 
@@ -209,4 +209,4 @@ void lower_complex(ExportedProgram& program) {
   if (has_complex(program)) ComplexLowering(program).run();
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::decompose

@@ -9,11 +9,11 @@
 
 #include <intaglio/program.h>
 
-namespace intaglio {
+namespace intaglio::decompose {
 
 // Is there a complex value, or an op that makes and uses up one inside? Sub-graphs count.
 bool has_complex(const ExportedProgram& program);
 
 void lower_complex(ExportedProgram& program);
 
-}  // namespace intaglio
+}  // namespace intaglio::decompose

@@ -8,7 +8,7 @@
 
 #include "ir/map_values.h"
 
-namespace intaglio::complex_parts {
+namespace intaglio::decompose::complex_parts {
 
 bool is_complex_tensor(const Value* value) { return value && value->is_tensor() && is_complex(value->dtype()); }
 
@@ -115,4 +115,4 @@ Parts conjugated(PartsBuilder& b, const Parts& z) {
   return Parts::of(real, b.negative(b.imag(z)));
 }
 
-}  // namespace intaglio::complex_parts
+}  // namespace intaglio::decompose::complex_parts

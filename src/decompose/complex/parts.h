@@ -14,7 +14,7 @@
 #include "decompose/builder.h"
 #include "decompose/tables.h"
 
-namespace intaglio::complex_parts {
+namespace intaglio::decompose::complex_parts {
 
 // Either `packed`, with both parts in a last dimension of two, or the parts; a missing part is zero. A real value is one
 // without an imaginary part.
@@ -115,4 +115,4 @@ Parts half_transform(PartsBuilder& b, Value* x, const Ints& dims, Scale scale);
 // The real signal with this half, `length` long in the last of `dims`.
 Value* inverse_of_half(PartsBuilder& b, const Parts& z, const Ints& dims, Scale scale, const Argument& length);
 
-}  // namespace intaglio::complex_parts
+}  // namespace intaglio::decompose::complex_parts

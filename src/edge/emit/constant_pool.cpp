@@ -4,7 +4,7 @@
 
 #include "pte/writer.h"
 
-namespace intaglio {
+namespace intaglio::edge {
 namespace {
 
 bool is_identity(const std::vector<uint8_t>& order) {
@@ -41,4 +41,4 @@ void ConstantPool::settle() {
   }
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::edge

@@ -10,7 +10,7 @@
 
 #include "pte/program.h"
 
-namespace intaglio {
+namespace intaglio::edge {
 
 class ConstantPool {
  public:
@@ -34,4 +34,4 @@ class ConstantPool {
   std::vector<Blob> contents_;
 };
 
-}  // namespace intaglio
+}  // namespace intaglio::edge

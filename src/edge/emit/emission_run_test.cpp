@@ -10,7 +10,7 @@
 #include "edge/edge_programs_for_tests.h"
 #include "runtime/runtime.h"
 
-namespace intaglio {
+namespace intaglio::edge {
 namespace {
 
 using runtime::RunValue;
@@ -255,4 +255,4 @@ TEST(EmissionRun, SeveralMethods) {
 }
 
 }  // namespace
-}  // namespace intaglio
+}  // namespace intaglio::edge

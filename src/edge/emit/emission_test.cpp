@@ -11,7 +11,7 @@
 #include "pte/verifier.h"
 #include "testing/errors.h"
 
-namespace intaglio {
+namespace intaglio::edge {
 namespace {
 
 using test::edge_of;
@@ -347,4 +347,4 @@ TEST(Emission, UnboundedSizesAreRefusedAndBoundedOnesPlanned) {
 }
 
 }  // namespace
-}  // namespace intaglio
+}  // namespace intaglio::edge

@@ -14,7 +14,7 @@
 #include "edge/lower_checks.h"
 #include "edge/views.h"
 
-namespace intaglio {
+namespace intaglio::edge {
 namespace {
 
 bool all_zero(const Tensor& tensor) {
@@ -509,4 +509,4 @@ pte::ExecutionPlan emit_method(const EdgeMethod& method, const ExecutorchOptions
   return Emitter(method, options, pools).run();
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::edge

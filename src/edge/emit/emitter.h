@@ -10,7 +10,7 @@
 #include "edge/emit/constant_pool.h"
 #include "edge/emit/plan_builder.h"
 
-namespace intaglio {
+namespace intaglio::edge {
 
 // What all methods of a file share.
 struct EmissionPools {
@@ -23,4 +23,4 @@ struct EmissionPools {
 // the pools' provisional numbers.
 pte::ExecutionPlan emit_method(const EdgeMethod& method, const ExecutorchOptions& options, EmissionPools& pools);
 
-}  // namespace intaglio
+}  // namespace intaglio::edge

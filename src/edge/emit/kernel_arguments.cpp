@@ -5,7 +5,7 @@
 
 #include "pte/kernel_table.h"
 
-namespace intaglio {
+namespace intaglio::edge {
 
 bool is_in_place(const OpSchema& schema) {
   for (const ArgSchema& argument : schema.arguments)
@@ -148,4 +148,4 @@ int32_t ArgumentEmitter::emit(const ArgSchema& argument, const Argument& value) 
   does_not_fit(argument, "of a kind that kernels take");
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::edge

@@ -7,7 +7,7 @@
 
 #include "edge/emit/plan_builder.h"
 
-namespace intaglio {
+namespace intaglio::edge {
 
 // Out-variant schemas: results are keyword-only mutated arguments; in-place ops mutate `self`.
 bool is_in_place(const OpSchema& schema);
@@ -33,4 +33,4 @@ struct ArgumentEmitter {
   [[noreturn]] void does_not_fit(const ArgSchema& argument, const char* wanted) const;
 };
 
-}  // namespace intaglio
+}  // namespace intaglio::edge

@@ -20,7 +20,7 @@
 #include "runtime/runtime.h"
 #include "testing/source_dir.h"
 
-namespace intaglio {
+namespace intaglio::edge {
 namespace {
 
 using test::KernelCase;
@@ -162,4 +162,4 @@ TEST(KernelDtypes, TheTableSaysWhatTheRuntimeTakes) {
 }
 
 }  // namespace
-}  // namespace intaglio
+}  // namespace intaglio::edge

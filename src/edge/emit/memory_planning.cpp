@@ -5,7 +5,7 @@
 #include <map>
 #include <numeric>
 
-namespace intaglio {
+namespace intaglio::edge {
 namespace {
 
 constexpr uint64_t alignment = 16;
@@ -153,4 +153,4 @@ bool is_sound(const MemoryPlan& plan, std::span<const Lifetime> tensors) {
   return true;
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::edge

@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-namespace intaglio {
+namespace intaglio::edge {
 
 // A tensor's bytes and the steps during which they must stay untouched, both ends included.
 struct Lifetime {
@@ -38,4 +38,4 @@ uint64_t least_memory(std::span<const Lifetime> tensors);
 // True when no two tensors that live at the same time share a byte and all lie inside the total.
 bool is_sound(const MemoryPlan& plan, std::span<const Lifetime> tensors);
 
-}  // namespace intaglio
+}  // namespace intaglio::edge

@@ -4,7 +4,7 @@
 
 #include <random>
 
-namespace intaglio {
+namespace intaglio::edge {
 namespace {
 
 using Offsets = std::vector<uint64_t>;
@@ -91,4 +91,4 @@ TEST(MemoryPlanning, NothingToPlan) {
 }
 
 }  // namespace
-}  // namespace intaglio
+}  // namespace intaglio::edge

@@ -5,7 +5,7 @@
 
 #include <intaglio/error.h>
 
-namespace intaglio {
+namespace intaglio::edge {
 
 int32_t PlanBuilder::add(pte::EValue value) {
   plan_.values.push_back(std::move(value));
@@ -167,4 +167,4 @@ pte::ExecutionPlan PlanBuilder::finish(uint64_t slack) {
   return std::move(plan_);
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::edge

@@ -10,7 +10,7 @@
 #include "edge/emit/memory_planning.h"
 #include "pte/program.h"
 
-namespace intaglio {
+namespace intaglio::edge {
 
 class PlanBuilder {
  public:
@@ -87,4 +87,4 @@ class PlanBuilder {
   std::map<std::pair<std::string, std::string>, int32_t> operators_;
 };
 
-}  // namespace intaglio
+}  // namespace intaglio::edge

@@ -11,7 +11,7 @@
 
 #include "edge/edge_programs_for_tests.h"
 
-namespace intaglio {
+namespace intaglio::edge {
 namespace {
 
 namespace fs = std::filesystem;
@@ -109,4 +109,4 @@ TEST_F(Save, AnOperatorOrTypeWithoutKernelIsRefusedBeforeAnythingIsWritten) {
 }
 
 }  // namespace
-}  // namespace intaglio
+}  // namespace intaglio::edge

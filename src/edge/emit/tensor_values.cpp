@@ -7,7 +7,7 @@
 #include <fmt/format.h>
 #include <intaglio/error.h>
 
-namespace intaglio {
+namespace intaglio::edge {
 namespace {
 
 constexpr uint64_t most_bytes = uint64_t{1} << 40;
@@ -70,4 +70,4 @@ uint64_t planned_bytes(const pte::TensorValue& tensor) {
   return bytes;
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::edge

@@ -7,7 +7,7 @@
 
 #include "pte/program.h"
 
-namespace intaglio {
+namespace intaglio::edge {
 
 // Sizes fit ExecuTorch's 32 bits, or an unsupported error naming the tensor.
 std::vector<int32_t> sizes32(const Sizes& sizes, std::string_view name);
@@ -22,4 +22,4 @@ std::vector<uint8_t> stored_dim_order(const TensorMeta& meta);
 // Bytes of a tensor at its largest.
 uint64_t planned_bytes(const pte::TensorValue& tensor);
 
-}  // namespace intaglio
+}  // namespace intaglio::edge

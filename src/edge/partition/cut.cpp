@@ -12,7 +12,7 @@
 #include "decompose/rewrite.h"
 #include "edge/partition/order.h"
 
-namespace intaglio {
+namespace intaglio::edge {
 namespace {
 
 struct Boundary {
@@ -90,7 +90,7 @@ ExportedProgram extract(const ExportedProgram& program, const Partition& partiti
   ExportedProgram sub;
   std::unordered_map<const Value*, Value*> mapping;
   const auto add = [&](const Value* value, InputSpec spec) {
-    spec.value = sub.graph().add_input(sub.graph().inputs().size(), description(*value));
+    spec.value = sub.graph().add_input(sub.graph().inputs().size(), decompose::description(*value));
     mapping[value] = spec.value;
     sub.input_specs.push_back(std::move(spec));
   };
@@ -102,7 +102,7 @@ ExportedProgram extract(const ExportedProgram& program, const Partition& partiti
     add(value, spec);
   }
   for (const Value* value : boundary.inputs) add(value, {InputSpec::Kind::user_input, nullptr, "", true});
-  for (const Node* node : partition.nodes) copy_node(sub.graph(), nullptr, *node, mapping);
+  for (const Node* node : partition.nodes) decompose::copy_node(sub.graph(), nullptr, *node, mapping);
   std::vector<Argument> outputs;
   for (const auto& [target, value] : boundary.states) {
     outputs.push_back(mapping.at(value));
@@ -174,11 +174,11 @@ void cut_partition(ExportedProgram& program, const Partition& partition, size_t 
   for (Value* input : boundary.inputs) arguments.push_back({"", input, ArgKind::positional});
   std::vector<OutputSpecification> outputs;
   for (const Value* output : boundary.outputs) {
-    outputs.push_back(description(*output));
+    outputs.push_back(decompose::description(*output));
     outputs.back().name.clear();
   }
   Node& call = graph.insert_before(partition.nodes.front(), Op::get(delegate_call), std::move(arguments), std::move(outputs));
-  call.metadata = inherited_metadata(*partition.nodes.front());
+  call.metadata = decompose::inherited_metadata(*partition.nodes.front());
   const std::unordered_set<const Node*> inside = node_set(partition);
   std::vector<std::string> names;
   for (size_t i = 0; i < boundary.outputs.size(); ++i) {
@@ -189,4 +189,4 @@ void cut_partition(ExportedProgram& program, const Partition& partition, size_t 
   for (size_t i = 0; i < names.size(); ++i) graph.rename(call.output(i), names[i]);
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::edge

@@ -5,7 +5,7 @@
 
 #include <intaglio/partitioner.h>
 
-namespace intaglio {
+namespace intaglio::edge {
 
 constexpr std::string_view delegate_call = "executorch_call_delegate";
 
@@ -22,4 +22,4 @@ ExportedProgram extract_partition(const ExportedProgram& program, const Partitio
 // given index, then the inputs. Mutations of owned buffers leave the program.
 void cut_partition(ExportedProgram& program, const Partition& partition, size_t delegate);
 
-}  // namespace intaglio
+}  // namespace intaglio::edge

@@ -5,7 +5,7 @@
 
 #include "edge/partition/order.h"
 
-namespace intaglio {
+namespace intaglio::edge {
 
 std::vector<Partition> merge_partitions(const Graph& graph, const std::vector<NodeGroup>& written) {
   const std::vector<Node*> nodes = graph.node_list();
@@ -42,4 +42,4 @@ std::vector<Partition> merge_partitions(const Graph& graph, const std::vector<No
   return partitions;
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::edge

@@ -5,7 +5,7 @@
 
 #include <intaglio/partitioner.h>
 
-namespace intaglio {
+namespace intaglio::edge {
 
 // Nodes that a backend takes together: an op with its quantize and dequantize nodes, a fused activation.
 using NodeGroup = std::vector<Node*>;
@@ -17,4 +17,4 @@ using NodeGroup = std::vector<Node*>;
 // Partitions come in execution order, nodes in graph order. Time is linear in nodes and edges.
 std::vector<Partition> merge_partitions(const Graph& graph, const std::vector<NodeGroup>& groups);
 
-}  // namespace intaglio
+}  // namespace intaglio::edge

@@ -8,7 +8,7 @@
 
 #include <intaglio/error.h>
 
-namespace intaglio {
+namespace intaglio::edge {
 namespace {
 
 constexpr size_t none = static_cast<size_t>(-1);
@@ -74,4 +74,4 @@ UnitOrder order_units(const std::vector<Node*>& nodes, const std::vector<std::ve
   return order;
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::edge

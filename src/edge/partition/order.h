@@ -7,7 +7,7 @@
 
 #include <intaglio/graph.h>
 
-namespace intaglio {
+namespace intaglio::edge {
 
 struct UnitOrder {
   std::vector<size_t> unit_of;              // by node index
@@ -21,4 +21,4 @@ struct UnitOrder {
 // `nodes` is the graph's node list; no two groups share a node (bug error).
 UnitOrder order_units(const std::vector<Node*>& nodes, const std::vector<std::vector<Node*>>& groups);
 
-}  // namespace intaglio
+}  // namespace intaglio::edge

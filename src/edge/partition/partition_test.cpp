@@ -8,7 +8,7 @@
 #include "testing/program_builder.h"
 #include "testing/text_cases.h"
 
-namespace intaglio {
+namespace intaglio::edge {
 namespace {
 
 using test::ProgramBuilder;
@@ -175,4 +175,4 @@ TEST(Lower, MethodNamesAreUnique) {
 }
 
 }  // namespace
-}  // namespace intaglio
+}  // namespace intaglio::edge

@@ -7,7 +7,7 @@
 #include "edge/branches.h"
 #include "edge/lower_checks.h"
 
-namespace intaglio {
+namespace intaglio::edge {
 namespace {
 
 constexpr std::string_view row_major_ops[] = {
@@ -74,4 +74,4 @@ void legalize_dim_order(Graph& graph) {
   }
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::edge

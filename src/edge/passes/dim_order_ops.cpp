@@ -2,7 +2,7 @@
 
 #include <numeric>
 
-namespace intaglio {
+namespace intaglio::edge {
 namespace {
 
 std::vector<int64_t> row_major(const Value* value) {
@@ -26,4 +26,4 @@ void dim_order_ops(ExportedProgram& program) {
   }
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::edge

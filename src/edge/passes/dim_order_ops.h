@@ -6,8 +6,8 @@
 
 #include <intaglio/program.h>
 
-namespace intaglio {
+namespace intaglio::edge {
 
 void dim_order_ops(ExportedProgram& program);
 
-}  // namespace intaglio
+}  // namespace intaglio::edge

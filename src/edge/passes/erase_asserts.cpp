@@ -1,6 +1,6 @@
 #include "edge/passes/erase_asserts.h"
 
-namespace intaglio {
+namespace intaglio::edge {
 
 void erase_asserts(ExportedProgram& program) {
   Graph& graph = program.graph();
@@ -14,4 +14,4 @@ void erase_asserts(ExportedProgram& program) {
   graph.eliminate_dead_code();
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::edge

@@ -5,8 +5,8 @@
 
 #include <intaglio/program.h>
 
-namespace intaglio {
+namespace intaglio::edge {
 
 void erase_asserts(ExportedProgram& program);
 
-}  // namespace intaglio
+}  // namespace intaglio::edge

@@ -10,7 +10,7 @@
 #include "interpreter/constant_values.h"
 #include "qdq/op_table.h"
 
-namespace intaglio {
+namespace intaglio::edge {
 namespace {
 
 constexpr size_t always_small = 64 << 10;
@@ -97,7 +97,7 @@ void fold_constants(ExportedProgram& program) {
     const bool used =
         std::any_of(node->outputs().begin(), node->outputs().end(), [](const Value* output) { return !output->users().empty(); });
     // A program output stays computed: a file cannot return a constant.
-    const bool returned = std::any_of(node->outputs().begin(), node->outputs().end(), is_program_output);
+    const bool returned = std::any_of(node->outputs().begin(), node->outputs().end(), decompose::is_program_output);
     if (!used || returned) continue;
     std::vector<Tensor> results = fold(program, *node, allowance);
     for (size_t i = 0; i < results.size(); ++i) {
@@ -112,4 +112,4 @@ void fold_constants(ExportedProgram& program) {
   program.remove_unused_constants();
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::edge

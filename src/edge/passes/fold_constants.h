@@ -8,8 +8,8 @@
 
 #include <intaglio/program.h>
 
-namespace intaglio {
+namespace intaglio::edge {
 
 void fold_constants(ExportedProgram& program);
 
-}  // namespace intaglio
+}  // namespace intaglio::edge

@@ -5,7 +5,7 @@
 #include "decompose/rewrite.h"
 #include "qdq/op_table.h"
 
-namespace intaglio {
+namespace intaglio::edge {
 namespace {
 
 bool same_parameters(const Node& quantize, const Node& dequantize) {
@@ -30,4 +30,4 @@ void fold_quantization(ExportedProgram& program) {
   graph.eliminate_dead_code();
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::edge

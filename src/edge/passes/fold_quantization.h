@@ -5,8 +5,8 @@
 
 #include <intaglio/program.h>
 
-namespace intaglio {
+namespace intaglio::edge {
 
 void fold_quantization(ExportedProgram& program);
 
-}  // namespace intaglio
+}  // namespace intaglio::edge

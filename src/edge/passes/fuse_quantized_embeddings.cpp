@@ -7,7 +7,7 @@
 #include "qdq/reader.h"
 #include "quant/packing.h"
 
-namespace intaglio {
+namespace intaglio::edge {
 namespace {
 
 // The narrowest first: what its range and the length of a row allow.
@@ -74,9 +74,9 @@ void fuse(ExportedProgram& program, Node& embedding, const qdq::GroupedRows& tab
                                           {"indices", embedding.tensor("indices")}};
   if (!is_as_scales) arguments.push_back({"dtype", dtype, ArgKind::keyword});
   const Op op = Op::get(is_as_scales ? packed.kernel->op : packed.kernel->op_to_dtype);
-  Node& fused = program.graph().insert_before(&embedding, op, std::move(arguments), {description(*embedding.output())});
+  Node& fused = program.graph().insert_before(&embedding, op, std::move(arguments), {decompose::description(*embedding.output())});
   fused.metadata = embedding.metadata;
-  replace_result(program.graph(), embedding.output(), fused.output());
+  decompose::replace_result(program.graph(), embedding.output(), fused.output());
   program.graph().erase(&embedding);
 }
 
@@ -103,4 +103,4 @@ void fuse_quantized_embeddings(ExportedProgram& program) {
   program.remove_unused_constants();
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::edge

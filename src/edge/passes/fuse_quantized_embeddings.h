@@ -7,10 +7,10 @@
 
 #include <intaglio/program.h>
 
-namespace intaglio {
+namespace intaglio::edge {
 
 // A dequantize node of int8 rows in groups, read by an embedding: it is to be left whole until they are fused.
 bool is_quantized_table(const ExportedProgram& program, const Node& node);
 void fuse_quantized_embeddings(ExportedProgram& program);
 
-}  // namespace intaglio
+}  // namespace intaglio::edge

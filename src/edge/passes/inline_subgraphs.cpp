@@ -7,14 +7,14 @@
 #include "decompose/regions.h"
 #include "edge/branches.h"
 
-namespace intaglio {
+namespace intaglio::edge {
 
 void inline_subgraphs(ExportedProgram& program) {
-  inline_regions(program);
+  decompose::inline_regions(program);
   for (const Node* node : program.graph().node_list()) {
     // Branches and loop bodies stay sub-graphs: lowering takes them as it takes methods.
     if (node->op().name_space() != "higher_order" || is_control_flow(*node)) continue;
-    const std::string place = describe_region(*node);
+    const std::string place = decompose::describe_region(*node);
     if (node->is("higher_order.wrap_with_autocast"))
       throw_unsupported(fmt::format("{}: autocast cannot be lowered; cast in the model, or export it without autocast", place));
     throw_unsupported(
@@ -22,4 +22,4 @@ void inline_subgraphs(ExportedProgram& program) {
   }
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::edge

@@ -6,8 +6,8 @@
 
 #include <intaglio/program.h>
 
-namespace intaglio {
+namespace intaglio::edge {
 
 void inline_subgraphs(ExportedProgram& program);
 
-}  // namespace intaglio
+}  // namespace intaglio::edge

@@ -8,7 +8,7 @@
 
 #include "decompose/builder.h"
 
-namespace intaglio {
+namespace intaglio::edge {
 namespace {
 
 void describe_as_contiguous(TensorMeta& meta) {
@@ -37,7 +37,7 @@ void copy_input(ExportedProgram& program, Value* input) {
   Graph& graph = program.graph();
   const std::vector<Node*> nodes = graph.node_list();
   if (nodes.empty() || input->users().empty()) return;
-  GraphBuilder build(program, *nodes.front());
+  decompose::GraphBuilder build(program, *nodes.front());
   std::vector<int64_t> order;
   for (int64_t dim = 0; dim < input->meta().rank(); ++dim) order.push_back(dim);
   Value* copy = build.call("dim_order_ops._to_dim_order_copy.default", {input}, {{"dim_order", order}});
@@ -64,4 +64,4 @@ void make_contiguous(ExportedProgram& program) {
   }
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::edge

@@ -8,8 +8,8 @@
 
 #include <intaglio/program.h>
 
-namespace intaglio {
+namespace intaglio::edge {
 
 void make_contiguous(ExportedProgram& program);
 
-}  // namespace intaglio
+}  // namespace intaglio::edge

@@ -7,14 +7,14 @@
 
 #include "decompose/rewrite.h"
 
-namespace intaglio {
+namespace intaglio::edge {
 namespace {
 
 bool is_mergeable(const Node& node) {
   const std::string_view space = node.op().name_space();
   if ((space != "aten" && space != "dim_order_ops") || !node.op().schema() || node.op().schema()->is_inplace()) return false;
   if (node.op().base().starts_with("rand") || node.op().base() == "bernoulli") return false;
-  return !node.outputs().empty() && std::none_of(node.outputs().begin(), node.outputs().end(), is_program_output);
+  return !node.outputs().empty() && std::none_of(node.outputs().begin(), node.outputs().end(), decompose::is_program_output);
 }
 
 std::string key_of(const Node& node) {
@@ -37,4 +37,4 @@ void merge_duplicates(ExportedProgram& program) {
   graph.eliminate_dead_code();
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::edge

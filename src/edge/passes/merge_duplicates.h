@@ -7,8 +7,8 @@
 
 #include <intaglio/program.h>
 
-namespace intaglio {
+namespace intaglio::edge {
 
 void merge_duplicates(ExportedProgram& program);
 
-}  // namespace intaglio
+}  // namespace intaglio::edge

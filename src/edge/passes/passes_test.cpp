@@ -15,7 +15,7 @@
 #include "edge/passes/write_back.h"
 #include "testing/text_cases.h"
 
-namespace intaglio {
+namespace intaglio::edge {
 namespace {
 
 const bool registered = test::register_text_cases(
@@ -40,4 +40,4 @@ const bool registered = test::register_text_cases(
     }));
 
 }  // namespace
-}  // namespace intaglio
+}  // namespace intaglio::edge

@@ -5,7 +5,7 @@
 #include "decompose/builder.h"
 #include "ir/infer.h"
 
-namespace intaglio {
+namespace intaglio::edge {
 namespace {
 
 constexpr std::string_view arithmetic[] = {"aten.add.Tensor",      "aten.sub.Tensor",      "aten.mul.Tensor",     "aten.div.Tensor",
@@ -23,7 +23,7 @@ void promote_mixed_dtypes(ExportedProgram& program) {
     DType promoted = result_type(operands);
     const bool divides = node->op().base() == "div" && (!node->find("rounding_mode") || node->find("rounding_mode")->is_none());
     if (divides && !is_floating(promoted) && !is_complex(promoted)) promoted = DType::float32;
-    GraphBuilder build(program, *node);
+    decompose::GraphBuilder build(program, *node);
     for (const char* name : {"self", "other"}) {
       Value* operand = node->tensor(name);
       if (operand->dtype() != promoted) graph.set_argument(*node, name, build.cast(operand, promoted));
@@ -31,4 +31,4 @@ void promote_mixed_dtypes(ExportedProgram& program) {
   }
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::edge

@@ -6,8 +6,8 @@
 
 #include <intaglio/program.h>
 
-namespace intaglio {
+namespace intaglio::edge {
 
 void promote_mixed_dtypes(ExportedProgram& program);
 
-}  // namespace intaglio
+}  // namespace intaglio::edge

@@ -4,13 +4,13 @@
 #include "decompose/permutation.h"
 #include "decompose/rewrite.h"
 
-namespace intaglio {
+namespace intaglio::edge {
 namespace {
 
 Value* transposed_operand(const Value* matrix) {
   const Node* producer = matrix->producer();
   if (!producer || producer->outputs().size() != 1) return nullptr;
-  const auto order = permutation_of(*producer);
+  const auto order = decompose::permutation_of(*producer);
   return order && *order == std::vector<int64_t>{1, 0} ? producer->tensor("self") : nullptr;
 }
 
@@ -30,13 +30,13 @@ void restore_linear(ExportedProgram& program) {
     const DType dtype = node->output()->dtype();
     if (!weight || (dtype != DType::float32 && dtype != DType::float16 && dtype != DType::bfloat16)) continue;
     if (with_bias && !is_plain_row(*node)) continue;
-    GraphBuilder build(program, *node);
+    decompose::GraphBuilder build(program, *node);
     std::vector<Argument> arguments = {node->tensor(with_bias ? "mat1" : "self"), weight};
     if (with_bias) arguments.push_back(node->tensor("self"));
-    replace_result(graph, node->output(), build.call("aten.linear.default", std::move(arguments)));
+    decompose::replace_result(graph, node->output(), build.call("aten.linear.default", std::move(arguments)));
     graph.erase(node);
   }
   graph.eliminate_dead_code();
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::edge

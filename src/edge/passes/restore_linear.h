@@ -7,8 +7,8 @@
 
 #include <intaglio/program.h>
 
-namespace intaglio {
+namespace intaglio::edge {
 
 void restore_linear(ExportedProgram& program);
 
-}  // namespace intaglio
+}  // namespace intaglio::edge

@@ -7,7 +7,7 @@
 #include "decompose/builder.h"
 #include "ir/infer.h"
 
-namespace intaglio {
+namespace intaglio::edge {
 namespace {
 
 bool is_tensor_slot(const ArgSchema& argument) { return argument.type == ArgType::tensor || argument.type == ArgType::optional_tensor; }
@@ -46,7 +46,7 @@ class Converter {
  private:
   Value* tensor_of(Node& node, const Argument& number) {
     const DType dtype = computed_dtype(node);
-    GraphBuilder build(program_, node);
+    decompose::GraphBuilder build(program_, node);
     if (number.is<Value*>()) return build.call("aten.scalar_tensor.default", {number}, {{"dtype", dtype}});
     Value*& known = known_[{dtype, to_string(number)}];
     if (!known) known = build.number(number, dtype);
@@ -64,4 +64,4 @@ void scalars_to_tensors(ExportedProgram& program) {
   for (Node* node : program.graph().node_list()) converter.convert(*node);
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::edge

@@ -7,8 +7,8 @@
 
 #include <intaglio/program.h>
 
-namespace intaglio {
+namespace intaglio::edge {
 
 void scalars_to_tensors(ExportedProgram& program);
 
-}  // namespace intaglio
+}  // namespace intaglio::edge

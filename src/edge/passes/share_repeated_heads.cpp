@@ -4,7 +4,7 @@
 #include "decompose/permutation.h"
 #include "decompose/rewrite.h"
 
-namespace intaglio {
+namespace intaglio::edge {
 namespace {
 
 // Matrices before they were repeated: [batch, groups, 1, rows, columns].
@@ -39,7 +39,7 @@ std::optional<Repeated> repeated_of(Value* matrices) {
   Repeated found;
   Value* heads = split_of(matrices, 4);
   if (!heads) return std::nullopt;
-  if (const Node* node = heads->producer(); node && permutation_of(*node) == std::vector<int64_t>{0, 1, 3, 2}) {
+  if (const Node* node = heads->producer(); node && decompose::permutation_of(*node) == std::vector<int64_t>{0, 1, 3, 2}) {
     found.transposed = true;
     heads = node->tensor("self");
   }
@@ -64,16 +64,16 @@ void share_repeated_heads(ExportedProgram& program) {
     const auto repeated = repeated_of(node->tensor("mat2"));
     if (!repeated) continue;
     const std::vector<SymInt>&left = node->tensor("self")->sizes(), &source = repeated->source->sizes();
-    GraphBuilder b(program, *node);
+    decompose::GraphBuilder b(program, *node);
     const int64_t groups = source[0].value() * source[1].value();
     Value* matrices = b.view(repeated->source, {groups, source[3], source[4]});
     if (repeated->transposed) matrices = b.permute(matrices, {0, 2, 1});
     Value* rows = b.view(node->tensor("self"), {groups, repeated->times * left[1].value(), left[2]});
     Value* product = b.view(b("aten.bmm.default", rows, matrices), node->output()->sizes());
-    replace_result(graph, node->output(), product);
+    decompose::replace_result(graph, node->output(), product);
     graph.erase(node);
   }
   graph.eliminate_dead_code();
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::edge

@@ -9,8 +9,8 @@
 
 #include <intaglio/program.h>
 
-namespace intaglio {
+namespace intaglio::edge {
 
 void share_repeated_heads(ExportedProgram& program);
 
-}  // namespace intaglio
+}  // namespace intaglio::edge

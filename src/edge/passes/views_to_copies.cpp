@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-namespace intaglio {
+namespace intaglio::edge {
 namespace {
 
 Op copy_form(Op op) {
@@ -24,4 +24,4 @@ void views_to_copies(ExportedProgram& program) {
   }
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::edge

@@ -5,8 +5,8 @@
 
 #include <intaglio/program.h>
 
-namespace intaglio {
+namespace intaglio::edge {
 
 void views_to_copies(ExportedProgram& program);
 
-}  // namespace intaglio
+}  // namespace intaglio::edge

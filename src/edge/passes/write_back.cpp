@@ -7,7 +7,7 @@
 
 #include "edge/views.h"
 
-namespace intaglio {
+namespace intaglio::edge {
 namespace {
 
 struct Mutation {
@@ -92,4 +92,4 @@ void insert_write_back(ExportedProgram& program, bool inputs_are_shared) {
   program.output_specs = std::move(kept_specs);
 }
 
-}  // namespace intaglio
+}  // namespace intaglio::edge

@@ -3,7 +3,7 @@
 
 #include <intaglio/program.h>
 
-namespace intaglio {
+namespace intaglio::edge {
 
 // For each mutation output, in the order of the signature, appends `aten.copy_(input, new value)`; what is left of the
 // outputs are the user's. A new value that is itself a mutated input (buffers that change places), or a user output
@@ -12,4 +12,4 @@ namespace intaglio {
 // see.
 void insert_write_back(ExportedProgram& program, bool inputs_are_shared);
 
-}  // namespace intaglio
+}  // namespace intaglio::edge

@@ -156,7 +156,7 @@ std::optional<FlatForm> along_dim(const Node& node) {
 }
 
 std::optional<FlatForm> permutation(const Node& node) {
-  const auto order = permutation_of(node);
+  const auto order = decompose::permutation_of(node);
   if (!order) return std::nullopt;
   Value* input = node.inputs().front();
   std::vector<size_t> moved;  // without ones
