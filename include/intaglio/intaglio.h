@@ -8,6 +8,7 @@
 #include <intaglio/edge.h>
 #include <intaglio/error.h>
 #include <intaglio/interpreter.h>
+#include <intaglio/language_model.h>
 #include <intaglio/partitioner.h>
 #include <intaglio/pattern_quantizer.h>
 #include <intaglio/program.h>

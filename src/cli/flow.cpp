@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <intaglio/data.h>
 #include <intaglio/error.h>
+#include <intaglio/language_model.h>
 #include <intaglio/pt2.h>
 
 #include "base/progress.h"
@@ -170,10 +171,27 @@ std::string agreement_text(const std::vector<Agreement>& agreements) {
   return text;
 }
 
+std::vector<ConstantMethod> constant_methods(const std::vector<std::pair<std::string, ExportedProgram>>& methods,
+                                             const SaveArguments& arguments) {
+  std::vector<ConstantMethod> given;
+  for (const std::string& pair : arguments.constants) given.push_back(parse_constant_method(pair));
+  if (arguments.llm.empty()) return given;
+  const auto forward = std::ranges::find(methods, "forward", [](const auto& method) -> const std::string& { return method.first; });
+  if (forward == methods.end()) throw_usage("--llm: the text runner calls the method 'forward', and none is called so");
+  return overridden(text_runner_methods(forward->second, arguments.llm), std::move(given));
+}
+
 }  // namespace
 
 void add_save_options(CLI::App& command, SaveArguments& arguments) {
   command.add_option("--dump", arguments.dump, "a folder for the program after each step of lowering, as text");
+  command.add_option("--llm", arguments.llm,
+                     "a language model's folder (config.json, generation_config.json, tokenizer.json): checks the program for ExecuTorch's "
+                     "text runner, and tells that what it asks");
+  command
+      .add_option("--method-constant", arguments.constants,
+                  "NAME=VALUE: a method that returns a number, a boolean, a text or a list of these; before what --llm finds")
+      ->allow_extra_args(false);
   command.add_flag("--no-check", arguments.no_check, "do not run the file to see whether it agrees with the program");
 }
 
@@ -181,6 +199,7 @@ SavedFile save(std::vector<std::pair<std::string, ExportedProgram>> methods, con
                const SaveArguments& arguments, SaveOptions options, std::vector<std::string>& warnings, StepClock& clock) {
   SavedFile saved;
   StepDump dump(arguments.dump);
+  options.constant_methods = constant_methods(methods, arguments);
   options.compare = !arguments.no_check;
   options.warn = [&](const Warning& warning) { warnings.push_back(warning.text); };
   options.observe_lowering = dump.observer();

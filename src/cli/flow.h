@@ -32,6 +32,8 @@ void add_flow_options(CLI::App& command, FlowArguments& arguments);
 struct SaveArguments {
   std::string dump;
   bool no_check = false;
+  std::string llm;                     // the folder of a language model
+  std::vector<std::string> constants;  // NAME=VALUE
 };
 void add_save_options(CLI::App& command, SaveArguments& arguments);
 

@@ -4,6 +4,7 @@
 #include "edge/passes/erase_asserts.h"
 #include "edge/passes/fold_constants.h"
 #include "edge/passes/fold_quantization.h"
+#include "edge/passes/fuse_quantized_embeddings.h"
 #include "edge/passes/inline_subgraphs.h"
 #include "edge/passes/make_contiguous.h"
 #include "edge/passes/merge_duplicates.h"
@@ -13,6 +14,7 @@
 #include "edge/passes/share_repeated_heads.h"
 #include "edge/passes/views_to_copies.h"
 #include "edge/passes/write_back.h"
+#include "edge/passes/write_in_place.h"
 #include "testing/text_cases.h"
 
 namespace intaglio::edge {
@@ -26,6 +28,7 @@ const bool registered = test::register_text_cases(
         {"erase_asserts", erase_asserts},
         {"fold_constants", fold_constants},
         {"fold_quantization", fold_quantization},
+        {"fuse_quantized_embeddings", fuse_quantized_embeddings},
         {"inline_subgraphs", inline_subgraphs},
         {"insert_write_back", [](ExportedProgram& program) { insert_write_back(program, false); }},
         {"insert_write_back inputs_are_shared", [](ExportedProgram& program) { insert_write_back(program, true); }},
@@ -37,6 +40,7 @@ const bool registered = test::register_text_cases(
         {"scalars_to_tensors", scalars_to_tensors},
         {"share_repeated_heads", share_repeated_heads},
         {"views_to_copies", views_to_copies},
+        {"write_in_place", write_in_place},
     }));
 
 }  // namespace
