@@ -8,6 +8,7 @@ import torch
 import torch.ao.quantization.fx._decomposed  # noqa: F401  registers quantized_decomposed
 import torchao  # noqa: F401  registers torchao
 import torchao.quantization.pt2e  # noqa: F401
+import torchao.prototype.quantization.codebook_coreml  # noqa: F401  registers quant
 import executorch.exir  # noqa: F401  registers dim_order_ops
 from executorch.exir.passes import dim_order_ops_registry  # noqa: F401
 

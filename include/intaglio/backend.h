@@ -15,6 +15,7 @@
 #include <intaglio/partitioner.h>
 #include <intaglio/pattern_quantizer.h>
 #include <intaglio/pt2e.h>
+#include <intaglio/quantize_api.h>
 #include <intaglio/runtime_version.h>
 #include <intaglio/settings.h>
 
@@ -33,7 +34,12 @@ struct Pt2eStep {
   std::shared_ptr<const Quantizer> quantizer;
   Compat compat = Compat::intaglio;
 };
-using RecipeStep = std::variant<TransformStep, Pt2eStep>;
+// `quantize_`.
+struct QuantizeStep {
+  std::vector<QuantizeRule> rules;
+  WhenIndivisible when_indivisible = WhenIndivisible::error;
+};
+using RecipeStep = std::variant<TransformStep, Pt2eStep, QuantizeStep>;
 
 struct BackendRecipe {
   std::string name;
@@ -41,6 +47,7 @@ struct BackendRecipe {
   bool needs_calibration = false;                                           // samples or a plan
   std::vector<Setting> settings = {};                                       // beside the backend's own
   std::function<std::vector<RecipeStep>(const SettingValues&)> steps = {};  // none: the program stays in float
+  std::string alias = {};                                                   // another name that it goes by
 };
 
 // ---- what a delegate's payload holds, for `inspect`
@@ -110,6 +117,34 @@ inline Setting compat_setting() {
           {"intaglio", "torchao"}};
 }
 inline Compat compat_of(const SettingValues& settings) { return settings.word("compat") == "torchao" ? Compat::torchao : Compat::intaglio; }
+
+// `when_indivisible=error|float|int8|nearest` and `intx_choose_qparams_algorithm=affine|hqq_scale_only`, of recipes that
+// take `quantize_`.
+inline Setting when_indivisible_setting() {
+  return {"when_indivisible",
+          Setting::Type::word,
+          "error",
+          "layers whose rows the group size does not divide: float, int8 per row, or the nearest group size that does",
+          {"error", "float", "int8", "nearest"}};
+}
+inline WhenIndivisible when_indivisible_of(const SettingValues& settings) {
+  const std::string& word = settings.word("when_indivisible");
+  return word == "float"     ? WhenIndivisible::float_
+         : word == "int8"    ? WhenIndivisible::int8
+         : word == "nearest" ? WhenIndivisible::nearest
+                             : WhenIndivisible::error;
+}
+inline Setting algorithm_setting() {
+  return {"intx_choose_qparams_algorithm",
+          Setting::Type::word,
+          "affine",
+          "how scales are found; `hqq_scale_only` fits them, as ExecuTorch's exporters of language models do",
+          {"affine", "hqq_scale_only"}};
+}
+inline IntxChooseQParamsAlgorithm algorithm_of(const SettingValues& settings) {
+  return settings.word("intx_choose_qparams_algorithm") == "affine" ? IntxChooseQParamsAlgorithm::affine
+                                                                     : IntxChooseQParamsAlgorithm::hqq_scale_only;
+}
 
 // `runtime=1.0|...|1.5`: the oldest release that must run the file.
 inline Setting runtime_setting() {

@@ -14,6 +14,7 @@
 #include <intaglio/program.h>
 #include <intaglio/pt2.h>
 #include <intaglio/pt2e.h>
+#include <intaglio/quantize_api.h>
 #include <intaglio/quantizer.h>
 #include <intaglio/recipes.h>
 #include <intaglio/settings.h>

@@ -69,6 +69,7 @@ struct FlowResult {
   size_t calibration_samples = 0;
   size_t quantized_tensors = 0;      // observed ones, weights included
   std::vector<Tensor> first_sample;  // inputs that `calibrate` ran first; empty without samples
+  std::vector<std::string> notes;    // of each `quantize_`: which layers it took, and why not the others
 };
 
 // Runs the steps of a recipe. A recipe that quantized nothing is a warning.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <vector>
 
 #include <intaglio/tensor.h>
 
@@ -11,5 +12,14 @@ namespace intaglio {
 // each reading (Storage::computed) when `source` takes no memory of its own: it lies in a file or is computed itself. Others are
 // computed now.
 Tensor computed_from(const Tensor& source, DType dtype, Sizes sizes, std::function<Tensor(const Tensor& source)> compute);
+
+struct TensorForm {
+  DType dtype;
+  Sizes sizes;
+};
+// The same for several tensors of one computation, of which the first is the largest. When one is read, the others but for the first
+// are kept until they are read, so that reading all of them in order computes once.
+std::vector<Tensor> computed_from(const Tensor& source, const std::vector<TensorForm>& forms,
+                                  std::function<std::vector<Tensor>(const Tensor& source)> compute);
 
 }  // namespace intaglio

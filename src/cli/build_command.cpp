@@ -33,7 +33,7 @@ void build(const FlowArguments& options, const SaveArguments& save_arguments, co
   }
   if (common.quiet) return;
   say("{} -> {}: {} in {:.2f} s\n", options.model, options.out, bytes_text(bytes), clock.total_seconds());
-  if (!flow.recipe.steps.empty()) say("{}\n", quantization_text(options, flow));
+  if (!flow.recipe.steps.empty()) say("{}", quantization_text(options, flow));
   say("{}", lowering_text(saved.methods, fmt::format("intaglio inspect {} --recipe {} --verbose", options.model, options.recipe)));
   say("{}{}steps: {}\n", saved.agreement_text, saved.runtime_text, clock.to_text());
 }

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <intaglio/data.h>
 #include <intaglio/error.h>
 #include <intaglio/language_model.h>
@@ -97,9 +98,11 @@ Flow run_flow(const FlowArguments& arguments, const CommonOptions& common, StepC
 
 std::string quantization_text(const FlowArguments& arguments, const Flow& flow) {
   std::string text = fmt::format("{} tensors quantized by {}", flow.result.quantized_tensors, flow.recipe.info.name);
-  if (!arguments.plan.empty()) return text + fmt::format(" as {} says", escaped(arguments.plan));
-  if (!flow.recipe.info.needs_calibration) return text + ", without calibration";
-  return text + fmt::format(" from {} sample{}", flow.result.calibration_samples, flow.result.calibration_samples == 1 ? "" : "s");
+  const size_t samples = flow.result.calibration_samples;
+  if (!arguments.plan.empty()) text += fmt::format(" as {} says", escaped(arguments.plan));
+  else if (!flow.recipe.info.needs_calibration) text += ", without calibration";
+  else text += fmt::format(" from {} sample{}", samples, samples == 1 ? "" : "s");
+  return fmt::format("{}\n{}{}", text, fmt::join(flow.result.notes, "\n"), flow.result.notes.empty() ? "" : "\n");
 }
 
 Json flow_json(const char* schema, const FlowArguments& arguments, const Flow& flow, uint64_t bytes, const StepClock& clock) {
@@ -111,6 +114,7 @@ Json flow_json(const char* schema, const FlowArguments& arguments, const Flow& f
   result["calibration_samples"] = flow.result.calibration_samples;
   result["quantized_tensors"] = flow.result.quantized_tensors;
   result["steps"] = clock.to_json();
+  result["notes"] = flow.result.notes;
   result["warnings"] = flow.warnings;
   return result;
 }

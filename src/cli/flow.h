@@ -60,7 +60,8 @@ struct Flow {
 // Loads the program and runs the recipe. A static recipe without data or plan is a usage error.
 Flow run_flow(const FlowArguments& arguments, const CommonOptions& common, StepClock& clock);
 
-// "22 tensors quantized by NAME from 5 samples"; where the ranges come from depends on the recipe and on --plan.
+// "22 tensors quantized by NAME from 5 samples"; where the ranges come from depends on the recipe and on --plan. Then what the
+// steps say of themselves, a line each.
 std::string quantization_text(const FlowArguments& arguments, const Flow& flow);
 
 // What the documents of `build` and `quantize` have in common.

@@ -20,7 +20,7 @@ void quantize(const FlowArguments& options, const CommonOptions& common) {
   if (common.json) return print(flow_json("intaglio.quantize/1", options, flow, bytes, clock));
   if (common.quiet) return;
   say("{} -> {}: {} in {:.2f} s\n", options.model, options.out, bytes_text(bytes), clock.total_seconds());
-  if (!flow.recipe.steps.empty()) say("{}\n", quantization_text(options, flow));
+  if (!flow.recipe.steps.empty()) say("{}", quantization_text(options, flow));
   if (const std::vector<std::string>& files = flow.result.program.left_out_files; !files.empty())
     say("left out, as they may be code: {}\n", fmt::join(files, ", "));
 }

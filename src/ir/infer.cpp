@@ -70,7 +70,7 @@ const RuleMap& rule_map() {
   static const RuleMap map = [] {
     RuleMap rules;
     for (const auto& family : {elementwise_rules(), complex_rules(), creation_rules(), view_rules(), indexing_rules(), reduction_rules(),
-                               matrix_rules(), convolution_rules(), neural_rules()})
+                               matrix_rules(), convolution_rules(), neural_rules(), quantization_rules()})
       for (const Rule& rule : family) rules.emplace(rule.op, rule.function);
     return rules;
   }();

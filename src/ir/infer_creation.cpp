@@ -1,4 +1,4 @@
-// Tensors made from numbers or from another tensor's description; copies, casts and quantization.
+// Tensors made from numbers or from another tensor's description; copies and casts.
 #include <cmath>
 
 #include <fmt/format.h>
@@ -70,26 +70,6 @@ void dim_order_copy(Inference& in) {
   in.outputs.push_back(std::move(meta));
 }
 
-void quantize(Inference& in) { in.result(written_dtype(in, DType::int8), in.sizes("input")); }
-void dequantize(Inference& in) {
-  const OpSchema& schema = *in.node.op().schema();
-  const char* argument = schema.find("out_dtype") ? "out_dtype" : schema.find("output_dtype") ? "output_dtype" : nullptr;
-  const auto dtype = argument ? in.node.optional_dtype(argument) : std::nullopt;
-  in.result(dtype.value_or(DType::float32), in.sizes("input"));
-}
-// A scale and a zero point: of the tensor, or of each row of the last dimension.
-void choose_qparams(Inference& in) {
-  in.result(DType::float64, {1});
-  in.result(DType::int64, {1});
-}
-void choose_qparams_per_token(Inference& in) {
-  std::vector<SymInt> sizes = in.sizes("input");
-  in.require(!sizes.empty(), "a scalar has no rows");
-  sizes.back() = 1;
-  in.result(DType::float64, sizes);
-  in.result(DType::int64, sizes);
-}
-
 constexpr Rule creation_table[] = {
     {"aten.full.default", full},
     {"aten.zeros.default", sized},
@@ -126,17 +106,6 @@ constexpr Rule creation_table[] = {
     {"aten.copy.default", like_self},
     {"dim_order_ops._to_dim_order_copy.default", dim_order_copy},
     {"dim_order_ops._clone_dim_order.default", dim_order_copy},
-    {"quantized_decomposed.choose_qparams.tensor", choose_qparams},
-    {"quantized_decomposed.choose_qparams_symmetric.tensor", choose_qparams},
-    {"quantized_decomposed.choose_qparams_per_token_asymmetric.default", choose_qparams_per_token},
-    {"quantized_decomposed.quantize_per_token.default", quantize},
-    {"quantized_decomposed.dequantize_per_token.default", dequantize},
-    {"quantized_decomposed.quantize_per_tensor.default", quantize},
-    {"quantized_decomposed.quantize_per_tensor.tensor", quantize},
-    {"quantized_decomposed.quantize_per_channel.default", quantize},
-    {"quantized_decomposed.dequantize_per_tensor.default", dequantize},
-    {"quantized_decomposed.dequantize_per_tensor.tensor", dequantize},
-    {"quantized_decomposed.dequantize_per_channel.default", dequantize},
 };
 
 }  // namespace

@@ -57,6 +57,7 @@ std::span<const Rule> reduction_rules();
 std::span<const Rule> matrix_rules();
 std::span<const Rule> convolution_rules();
 std::span<const Rule> neural_rules();
+std::span<const Rule> quantization_rules();
 
 // What the argument `dtype` says, if the schema has one and it is written.
 DType written_dtype(const Inference& in, DType otherwise);

@@ -1,4 +1,5 @@
 // The tensor forms of affine.h: types, layouts and checks around the loops over memory.
+#include <bit>
 #include <vector>
 
 #include <fmt/format.h>
@@ -6,6 +7,7 @@
 #include <intaglio/error.h>
 
 #include "quant/affine.h"
+#include "quant/blocks.h"
 #include "quant/narrow.h"
 
 namespace intaglio::quant {
@@ -136,105 +138,13 @@ void check_one_scale(const QuantParams& params, const char* what) {
     throw_bad_input(fmt::format("{}: per-tensor parameters with more than one scale or zero point", what));
 }
 
-// The grid of blocks in a tensor.
-class Blocks {
- public:
-  Blocks(const Sizes& sizes, const std::vector<int64_t>& block_size) : sizes_(sizes), block_(sizes) {
-    if (block_size.size() > sizes.size())
-      throw_bad_input(fmt::format("a block size of {} dimensions for a tensor of rank {}", block_size.size(), sizes.size()));
-    for (size_t dim = 0; dim < sizes.size(); ++dim) {
-      if (dim < block_size.size() && block_size[dim] != whole_dimension) block_[dim] = block_size[dim];
-      if (sizes[dim] == 0) continue;
-      if (block_[dim] <= 0 || sizes[dim] % block_[dim] != 0)
-        throw_bad_input(fmt::format("a block size of {} does not divide dimension {} of size {}", block_[dim], dim, sizes[dim]));
-      count_ *= sizes[dim] / block_[dim];
-    }
-  }
-
-  size_t count() const { return static_cast<size_t>(count_); }
-
-  // Elements in row-major order, in runs that lie in one block: `run(first element, elements, block)`.
-  template <typename Run>
-  void for_each_run(const Run& run) const {
-    const int64_t elements = element_count(sizes_), length = block_.empty() ? 1 : block_.back();
-    for (int64_t first = 0; first < elements; first += length)
-      run(static_cast<size_t>(first), static_cast<size_t>(length), static_cast<size_t>(block_of(first)));
-  }
-
- private:
-  int64_t block_of(int64_t element) const {
-    int64_t block = 0, stride = 1;
-    for (size_t dim = sizes_.size(); dim-- > 0; element /= sizes_[dim]) {
-      block += element % sizes_[dim] / block_[dim] * stride;
-      stride *= sizes_[dim] / block_[dim];
-    }
-    return block;
-  }
-
-  const Sizes& sizes_;
-  Sizes block_;
-  int64_t count_ = 1;
-};
-
-void check_counts(const Blocks& blocks, const QuantParams& params, const char* what) {
-  const auto fits = [&](size_t count) { return count == 1 || count == blocks.count(); };
-  if (!fits(params.scale.size()) || !fits(params.zero_point.size()))
-    throw_bad_input(fmt::format("{}: {} scales and {} zero points for {} blocks; expected one or {} of each", what, params.scale.size(),
-                                params.zero_point.size(), blocks.count(), blocks.count()));
-}
-
-// One element of a list, or its only one.
 template <typename T>
-std::span<const T, 1> at(const std::vector<T>& list, size_t i) {
-  return std::span<const T, 1>(&list[list.size() == 1 ? 0 : i], 1);
+Tensor list_of(const std::vector<T>& values) {
+  return Tensor::of<T>(std::span<const T>(values), {static_cast<int64_t>(values.size())});
 }
 
-ChannelLayout one_run(size_t count) { return {1, 1, static_cast<int64_t>(count)}; }
-
-Tensor quantize_blocks(const Tensor& input, const QuantParams& params) {
-  const Tensor x = float_memory(input.contiguous(), "quantize");
-  const Blocks blocks(input.sizes(), params.block_size);
-  check_counts(blocks, params, "quantize");
-  const std::vector<float> scales = narrowed(params.scale);
-  Tensor result = Tensor::empty(params.dtype, input.sizes());
-  auto* q = static_cast<std::byte*>(result.mutable_raw());
-  blocks.for_each_run([&](size_t first, size_t count, size_t block) {
-    quantize_per_channel(x.data<float>() + first, one_run(count), at(scales, block), at(params.zero_point, block),
-                         {params.quant_min, params.quant_max}, params.dtype, q + first * item_size(params.dtype));
-  });
-  return result;
-}
-
-std::vector<float> dequantized_blocks(const Tensor& q, const QuantParams& params) {
-  check_integer(q, "dequantize");
-  const Blocks blocks(q.sizes(), params.block_size);
-  check_counts(blocks, params, "dequantize");
-  const std::vector<float> scales = narrowed(params.scale);
-  const auto* codes = static_cast<const std::byte*>(q.raw());
-  std::vector<float> values(static_cast<size_t>(q.numel()));
-  blocks.for_each_run([&](size_t first, size_t count, size_t block) {
-    dequantize_per_channel(codes + first * item_size(q.dtype()), q.dtype(), one_run(count), at(scales, block), at(params.zero_point, block),
-                           values.data() + first);
-  });
-  return values;
-}
-
-std::vector<float> looked_up(const Tensor& q, const QuantParams& params) {
-  const Blocks blocks(q.sizes(), params.block_size);
-  const auto values_each = static_cast<size_t>(params.quant_max + 1);
-  const Tensor book = converted(*params.code_book, DType::float32).contiguous(), codes = converted(q, DType::int64).contiguous();
-  if (static_cast<size_t>(book.numel()) != blocks.count() * values_each)
-    throw_bad_input(
-        fmt::format("dequantize: a code book of {} values; expected {} for each of {} blocks", book.numel(), values_each, blocks.count()));
-  std::vector<float> values(static_cast<size_t>(q.numel()));
-  blocks.for_each_run([&](size_t first, size_t count, size_t block) {
-    for (size_t i = first; i < first + count; ++i) {
-      const int64_t code = codes.data<int64_t>()[i];
-      if (code < 0 || code > params.quant_max) throw_bad_input(fmt::format("dequantize: the code {} of a book of {}", code, values_each));
-      values[i] = book.data<float>()[block * values_each + static_cast<size_t>(code)];
-    }
-  });
-  return values;
+BlockParams block_params(const QuantParams& params) {
+  return {params.block_size, list_of(narrowed(params.scale)), list_of(params.zero_point), {params.quant_min, params.quant_max}};
 }
 
 }  // namespace
@@ -244,7 +154,7 @@ Tensor quantize(const Tensor& x, const QuantParams& params) {
   if (params.code_book) throw_unsupported("quantize: to the values of a code book");
   if (const auto axis = params.axis())
     return quantize_per_channel(x, narrowed(params.scale), params.zero_point, *axis, range, params.dtype);
-  if (!params.is_per_tensor()) return quantize_blocks(x, params);
+  if (!params.is_per_tensor()) return quantize_in_blocks(x, block_params(params), params.dtype, BlockOrder::torchao);
   check_one_scale(params, "quantize");
   return quantize_per_tensor(x, params.scale[0], params.zero_point[0], range, params.dtype);
 }
@@ -257,9 +167,10 @@ Tensor dequantize(const Tensor& q, const QuantParams& params, DType out_dtype) {
     return dequantize_per_tensor(q, params.scale[0], params.zero_point[0], out_dtype);
   }
   check_out_dtype(out_dtype, "dequantize");
-  const Tensor dense = q.contiguous();
-  const Tensor values = Tensor::of<float>(params.code_book ? looked_up(dense, params) : dequantized_blocks(dense, params), dense.sizes());
-  return out_dtype == DType::float32 ? values : converted(values, out_dtype);
+  if (params.code_book)
+    return dequantize_code_book(q, *params.code_book, std::bit_width(static_cast<uint64_t>(params.quant_max)), params.block_size, out_dtype);
+  check_integer(q, "dequantize");
+  return dequantize_in_blocks(q, block_params(params), out_dtype, BlockOrder::torchao);
 }
 
 }  // namespace intaglio::quant

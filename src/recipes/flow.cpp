@@ -49,17 +49,36 @@ class Flow {
     done("convert");
   }
 
+  void operator()(const QuantizeStep& step) {
+    naming_source([&] {
+      result_.notes.push_back(quantize_(result_.program, step.rules,
+                                        {.when_indivisible = step.when_indivisible,
+                                         .may_match_nothing = true,
+                                         .threads = options_.threads,
+                                         .warn = breaches_.sink()})
+                                  .text);
+    });
+    done("quantize_");
+  }
+
  private:
   // What a program is refused for is its own fault: errors name its file.
-  PreparedProgram prepare(const Pt2eStep& step) {
+  template <typename Body>
+  auto naming_source(const Body& body) {
     const std::string source = result_.program.source;
     try {
-      return prepare_pt2e(std::move(result_.program), *step.quantizer,
-                          {.compat = step.compat, .threads = options_.threads, .warn = breaches_.sink()});
+      return body();
     } catch (const Error& error) {
-      if (source.empty()) throw;
+      if (source.empty() || error.kind() == ErrorKind::usage) throw;
       throw error.with_context(escaped(source));
     }
+  }
+
+  PreparedProgram prepare(const Pt2eStep& step) {
+    return naming_source([&] {
+      return prepare_pt2e(std::move(result_.program), *step.quantizer,
+                          {.compat = step.compat, .threads = options_.threads, .warn = breaches_.sink()});
+    });
   }
 
   void done(std::string_view step) const {

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/mapped_file.h"
+#include "recipes/quantize_rules.h"
 #include "recipes/rules.h"
 
 namespace intaglio::recipes {
@@ -31,13 +32,15 @@ class RecipeReader {
     recipe.info.backend = text(document, "", "backend");
     read_settings(document);
     backend_ = &backend_named(known_, recipe.info.backend);
-    recipe.info.settings = both(backend_->settings, backend_->file_settings);
+    recipe.info.settings = both(both(backend_->settings, backend_->file_settings), {when_indivisible_setting()});
     recipe.settings = SettingValues(recipe.info.settings, given_, fmt::format("recipe '{}'", file_));
     if (backend_->partitioner) recipe.partitioners.add(backend_->partitioner(recipe.settings));
 
     if (!document.contains("rules") || !document["rules"].is_array()) fail("rules", "must be a list of rules");
     std::vector<RecipeRule> rules;
     for (size_t i = 0; i < document["rules"].size(); ++i) rules.push_back(read_rule(document["rules"][i], fmt::format("rules[{}]", i)));
+    if (std::ranges::any_of(rules, [](const RecipeRule& rule) { return rule.quantize.has_value(); }))
+      recipe.steps.emplace_back(quantize_step(rules, when_indivisible_of(recipe.settings)));
     const bool quantizes = std::any_of(rules.begin(), rules.end(), [](const auto& rule) { return rule.config.has_value(); });
     recipe.info.needs_calibration = std::any_of(rules.begin(), rules.end(), [](const RecipeRule& rule) {
       return rule.config && rule.config->input_activation && !rule.config->input_activation->is_dynamic;
@@ -71,7 +74,7 @@ class RecipeReader {
   // What the command line says goes before what the file says.
   void read_settings(const json& document) {
     if (!document.contains("settings")) return;
-    check_keys(document["settings"], "settings", {"compat", "is_qat", "runtime"});
+    check_keys(document["settings"], "settings", {"compat", "is_qat", "runtime", "when_indivisible"});
     for (const auto& [key, value] : document["settings"].items()) given_.emplace(key, text(document["settings"], "settings", key.c_str()));
   }
 
@@ -87,8 +90,42 @@ class RecipeReader {
       if (match.contains("op")) rule.match.op = text(match, where, "op");
     }
     if (!object.contains("config")) fail(place + ".config", "is missing; give a configuration, or null to stay in float");
-    if (!object["config"].is_null()) rule.config = read_config(object["config"], place + ".config");
+    if (object["config"].contains("quantize_")) rule.quantize = read_quantize_config(object["config"], place + ".config");
+    else if (!object["config"].is_null()) rule.config = read_config(object["config"], place + ".config");
     return rule;
+  }
+
+  // A configuration of `quantize_`, by the name of its class.
+  QuantizeConfig read_quantize_config(const json& object, const std::string& place) const {
+    const std::string config_class = text(object, place, "quantize_");
+    const std::vector<Setting> known = recipes::quantize_config_settings(config_class);
+    if (known.empty())
+      fail(place + ".quantize_", fmt::format("must be \"{}\"", fmt::join(recipes::quantize_config_classes(), "\" or \"")));
+    const bool has_blocks = known.front().name == "dtype";
+    std::vector<std::string_view> names = {"quantize_"};
+    for (const Setting& setting : known) names.push_back(setting.name);
+    if (has_blocks) names.emplace_back("block_size");
+    check_keys(object, place, names);
+    RecipeSettings given;
+    for (const Setting& setting : known)
+      if (object.contains(setting.name)) given[setting.name] = config_value(object[setting.name], setting, place + "." + setting.name);
+    std::vector<int64_t> block_size;
+    if (has_blocks) {
+      const auto is_integer = [](const json& item) { return item.is_number_integer(); };
+      if (!object.contains("dtype")) fail(place + ".dtype", "is missing");
+      if (!object.contains("block_size") || !object["block_size"].is_array() || !std::ranges::all_of(object["block_size"], is_integer))
+        fail(place + ".block_size", "must be a list of rows and columns, -1 for all: [16, -1]");
+      block_size = object["block_size"].get<std::vector<int64_t>>();
+    }
+    return recipes::quantize_config(config_class, SettingValues(known, given, place), std::move(block_size));
+  }
+
+  static QuantizeStep quantize_step(const std::vector<RecipeRule>& rules, WhenIndivisible when_indivisible) {
+    QuantizeStep step{.rules = {}, .when_indivisible = when_indivisible};
+    for (const RecipeRule& rule : rules)
+      step.rules.push_back({rule.quantize ? recipes::layer_filter(rule.match) : [match = rule.match](const QuantizableLayer& layer) { return match.matches(*layer.node); }, rule.quantize,
+                            rule.quantize ? to_string(rule.match) : ""});
+    return step;
   }
 
   QuantizationConfig read_config(const json& object, const std::string& place) const {

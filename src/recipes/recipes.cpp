@@ -105,7 +105,7 @@ Recipe make_recipe(const std::string& name_or_path, const RecipeSettings& settin
   if (name_or_path.ends_with(".json")) return load_recipe_file(name_or_path, settings, known);
   for (const Backend& backend : known)
     for (const BackendRecipe& row : backend.recipes) {
-      if (row.name != name_or_path) continue;
+      if (row.name != name_or_path && (row.alias.empty() || row.alias != name_or_path)) continue;
       Recipe recipe;
       recipe.info = info_of(backend, row);
       recipe.settings = SettingValues(recipe.info.settings, settings, fmt::format("recipe '{}'", row.name));

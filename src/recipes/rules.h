@@ -5,12 +5,14 @@
 #include <vector>
 
 #include <intaglio/pattern_quantizer.h>
+#include <intaglio/quantize_api.h>
 
 namespace intaglio::recipes {
 
 struct RecipeRule {
   NodeSelector match;
-  std::optional<QuantizationConfig> config;  // absent: stays in float
+  std::optional<QuantizationConfig> config;  // absent: stays in float, unless `quantize_` takes it
+  std::optional<QuantizeConfig> quantize = std::nullopt;
 };
 
 // A backend's quantizer once for each rule, restricted to the nodes that the rule is the first to match.

@@ -5,6 +5,7 @@
 
 #include "backends/xnnpack/payload/decode_payload.h"
 #include "backends/xnnpack/payload/payload_header.h"
+#include "backends/xnnpack/torchao_recipes.h"
 
 namespace intaglio::xnnpack {
 namespace {
@@ -55,6 +56,7 @@ BackendRecipe recipe(const RecipeRow& row) {
 std::vector<BackendRecipe> recipes() {
   std::vector<BackendRecipe> list = {{"xnnpack_fp32", "float32, delegated to XNNPACK"}};
   for (const RecipeRow& row : quantizing_recipes) list.push_back(recipe(row));
+  for (BackendRecipe& row : torchao_recipes()) list.push_back(std::move(row));
   return list;
 }
 

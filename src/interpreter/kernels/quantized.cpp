@@ -1,10 +1,11 @@
-// quantized_decomposed: quantize, dequantize, choose_qparams, with PyTorch's numerics (quant/affine.h).
+// Quantize, dequantize, choose_qparams: quantized_decomposed and torchao, with their numerics (quant/affine.h, quant/blocks.h).
 #include <fmt/format.h>
 
 #include "base/threads.h"
 #include "interpreter/kernel_table.h"
 #include "interpreter/strided.h"
 #include "quant/affine.h"
+#include "quant/blocks.h"
 
 namespace intaglio::interp {
 namespace {
@@ -107,6 +108,83 @@ void choose_qparams(Call& call) {
   call.set(Tensor::scalar(chosen.zero_point).reshaped({1}), 1);
 }
 
+// ---- blocks: torchao's affine ops; rows and groups of rows of quantized_decomposed
+
+// None: what the type holds.
+quant::QuantRange block_range(Call& call, DType dtype) {
+  const quant::QuantRange whole = quant::range_of(dtype);
+  const auto lowest = call.optional_number("quant_min"), highest = call.optional_number("quant_max");
+  return {lowest ? lowest->as_int() : whole.min, highest ? highest->as_int() : whole.max};
+}
+
+MappingType mapping_type(Call& call) {
+  const std::string given = call.string("mapping_type");
+  if (given == "SYMMETRIC") return MappingType::symmetric;
+  if (given == "SYMMETRIC_NO_CLIPPING_ERR") return MappingType::symmetric_no_clipping_err;
+  if (given == "ASYMMETRIC") return MappingType::asymmetric;
+  call.unsupported(fmt::format("the mapping type '{}'", given));
+}
+
+void choose_qparams_affine(Call& call) {
+  const DType target = dtype_of(call, "target_dtype");
+  const Tensor& input = call.tensor("input");
+  quant::ChooseOptions options{.block_size = call.integers("block_size"),
+                               .mapping = mapping_type(call),
+                               .range = block_range(call, target),
+                               .scale_dtype = call.optional_dtype("scale_dtype").value_or(input.dtype()),
+                               .zero_point_dtype = call.optional_dtype("zero_point_dtype").value_or(DType::int32),
+                               .keepdim = call.boolean("keepdim")};
+  if (const auto eps = call.optional_number("eps")) options.eps = eps->as_double();
+  quant::ScalesAndZeroPoints chosen = quant::choose_qparams_in_blocks(input, options, call.threads());
+  call.set(std::move(chosen.scale), 0);
+  call.set(std::move(chosen.zero_point), 1);
+}
+
+enum : int { kind_asymmetric, kind_by_magnitude };
+void choose_qparams_per_token(Call& call) {
+  if (dtype_of(call, "dtype") != DType::int8) call.unsupported("a type other than int8");
+  quant::ScalesAndZeroPoints chosen = quant::choose_qparams_per_token(call.tensor("input"), call.variant() == kind_asymmetric);
+  call.set(std::move(chosen.scale), 0);
+  call.set(std::move(chosen.zero_point), 1);
+}
+
+// What a scale serves, by the kind of op.
+enum : int { kind_block, kind_token, kind_group };
+std::vector<int64_t> blocks_of(Call& call, const Tensor& input) {
+  if (call.variant() == kind_block) return call.integers("block_size");
+  call.require(input.rank() > 0, "a scalar has no rows");
+  std::vector<int64_t> block(static_cast<size_t>(input.rank()), 1);
+  block.back() = call.variant() == kind_token ? whole_dimension : call.integer("group_size");
+  return block;
+}
+
+quant::BlockParams block_params(Call& call, DType dtype) {
+  const bool plural = call.variant() != kind_block;
+  quant::BlockParams params{blocks_of(call, call.tensor("input")), call.tensor(plural ? "scales" : "scale"), {}, block_range(call, dtype)};
+  if (const Tensor* zero_point = call.optional_tensor(plural ? "zero_points" : "zero_point")) params.zero_point = *zero_point;
+  return params;
+}
+quant::BlockOrder order_of(Call& call) {
+  return call.variant() == kind_block ? quant::BlockOrder::torchao : quant::BlockOrder::decomposed;
+}
+
+void quantize_in_blocks(Call& call) {
+  const DType dtype = dtype_of(call, call.variant() == kind_block ? "output_dtype" : "dtype");
+  call.set(quant::quantize_in_blocks(call.tensor("input"), block_params(call, dtype), dtype, order_of(call), call.threads()));
+}
+void dequantize_in_blocks(Call& call) {
+  const DType target = call.optional_dtype("output_dtype").value_or(DType::float32);
+  const Tensor& input = call.tensor("input");
+  call.set(quant::dequantize_in_blocks(input, block_params(call, input.dtype()), target, order_of(call), call.threads()));
+}
+
+void dequantize_codebook(Call& call) {
+  const Tensor& book = call.tensor("codebook");
+  if (book.rank() == 0 || book.sizes().back() != 1) call.unsupported("a code book of vectors");
+  call.set(quant::dequantize_code_book(call.tensor("codes"), book, call.integer("nbits"), call.integers("block_size"),
+                                       call.optional_dtype("output_dtype").value_or(DType::float32)));
+}
+
 void convert_element_type(Call& call) { call.set(converted(call.tensor("input"), dtype_of(call, "dtype"))); }
 
 }  // namespace
@@ -123,7 +201,17 @@ std::span<const Kernel> quantized_kernels() {
       {"quantized_decomposed.dequantize_per_channel.default", dequantize_per_channel},
       {"quantized_decomposed.choose_qparams.tensor", choose_qparams, kind_affine},
       {"quantized_decomposed.choose_qparams_symmetric.tensor", choose_qparams, kind_symmetric},
+      {"quantized_decomposed.choose_qparams_per_token_asymmetric.default", choose_qparams_per_token, kind_asymmetric},
+      {"quantized_decomposed.choose_qparams_per_token.default", choose_qparams_per_token, kind_by_magnitude},
+      {"quantized_decomposed.quantize_per_token.default", quantize_in_blocks, kind_token},
+      {"quantized_decomposed.dequantize_per_token.default", dequantize_in_blocks, kind_token},
+      {"quantized_decomposed.quantize_per_channel_group.default", quantize_in_blocks, kind_group},
+      {"quantized_decomposed.dequantize_per_channel_group.default", dequantize_in_blocks, kind_group},
       {"quantized_decomposed.convert_element_type.no_fuse", convert_element_type},
+      {"torchao.choose_qparams_affine.default", choose_qparams_affine},
+      {"torchao.quantize_affine.default", quantize_in_blocks, kind_block},
+      {"torchao.dequantize_affine.default", dequantize_in_blocks, kind_block},
+      {"quant.dequantize_codebook.default", dequantize_codebook},
   };
   return table;
 }

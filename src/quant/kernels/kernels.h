@@ -17,6 +17,14 @@ struct QuantizeStep {
   float zero_point;
 };
 
+// A group of a weight: the integers it may use, and how many of float32's mantissa bits a product has not (16 where it is
+// rounded to bfloat16, 13 to float16).
+struct GroupStep {
+  float low;
+  float high;
+  unsigned dropped_bits = 0;
+};
+
 struct MinMax {
   float min;
   float max;
@@ -65,6 +73,18 @@ struct Kernels {
   // Adds each count to out[histogram_bins] in sixteen parts, one after the other: a part goes to the last bin whose
   // bound is not above its centre. histogram_bins + 1 ascending bounds, sixteen centres a count.
   void (*widen)(const float* counts, const float* centres, const float* bounds, float* out);
+
+  // Groups of `size` values, one behind the other. Ranges of each; true when there is a NaN, which the ranges leave out.
+  bool (*group_ranges)(const float* x, size_t groups, size_t size, float* low, float* high);
+  // q = clamp(round(x * inverse) + zero_point, low, high) with the group's inverse and zero point; NaN becomes 0.
+  void (*quantize_groups)(const float* x, size_t groups, size_t size, const float* inverse, const int8_t* zero_point, GroupStep step,
+                          int8_t* q);
+  // The scale of one group by least squares, again and again: scale = sum(w*q) / sum(q*q) for q = clamp(round(w / scale), low, high),
+  // summed as PyTorch does. Ends after `limit` steps or before one that changes nothing, and gives the number of steps.
+  // change[i] is raised to how much step i changed the scale, relatively.
+  int (*refine_scale)(const float* w, size_t size, GroupStep step, int limit, float* scale, float* change);
+  // q = clamp(round(w / scale), low, high).
+  void (*quantize_scaled_groups)(const float* w, size_t groups, size_t size, const float* scale, GroupStep step, int8_t* q);
 };
 
 const Kernels& kernels();

@@ -5,6 +5,8 @@
 
 #include "quant/kernels/range_impl.h"
 
+#include "quant/kernels/groups_impl.h"
+
 #include "quant/kernels/histogram_impl.h"
 
 namespace intaglio::quant::INTAGLIO_ISA {
@@ -12,14 +14,9 @@ namespace {
 
 template <typename Q>
 void quantize(const float* __restrict x, size_t count, QuantizeStep step, Q* __restrict q) {
-  // Adding 1.5 * 2^23 leaves no fraction bits: the sum is rounded half to even.
-  const float magic = 12582912.0f;
   for (size_t i = 0; i < count; ++i) {
-    float value = x[i] * step.inverse;
-    value = value < step.low ? step.low : value;
-    value = value > step.high ? step.high : value;
-    const float rounded = (value + magic) - magic + step.zero_point;
-    q[i] = static_cast<Q>(rounded == rounded ? static_cast<int32_t>(rounded) : 0);
+    const float value = rounded(clamped(x[i] * step.inverse, step.low, step.high)) + step.zero_point;
+    q[i] = static_cast<Q>(value == value ? static_cast<int32_t>(value) : 0);
   }
 }
 
@@ -48,6 +45,10 @@ extern const Kernels kernel_set = {
     .quantization_error = quantization_error,
     .linspace = linspace,
     .widen = widen,
+    .group_ranges = group_ranges,
+    .quantize_groups = quantize_groups,
+    .refine_scale = refine_scale,
+    .quantize_scaled_groups = quantize_scaled_groups,
 };
 
 }  // namespace intaglio::quant::INTAGLIO_ISA

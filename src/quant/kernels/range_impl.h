@@ -20,13 +20,9 @@ inline void add_scalar(MinMax& range, float x) {
 }
 
 inline void fold(const RangeScan& scan, MinMax& range) {
-  float low[Vec::lanes], high[Vec::lanes];
-  store(low, scan.low);
-  store(high, scan.high);
-  for (int i = 0; i < Vec::lanes; ++i) {
-    range.min = low[i] < range.min ? low[i] : range.min;
-    range.max = high[i] > range.max ? high[i] : range.max;
-  }
+  const float low = least(scan.low), high = greatest(scan.high);
+  range.min = low < range.min ? low : range.min;
+  range.max = high > range.max ? high : range.max;
 }
 
 MinMax min_max(const float* x, size_t count) {

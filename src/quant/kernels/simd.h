@@ -40,6 +40,8 @@ inline IntVec truncated_below(Vec a, uint32_t limit) {
   return {_mm512_min_epu32(_mm512_cvttps_epi32(a.v), _mm512_set1_epi32(static_cast<int>(limit)))};
 }
 inline void store(uint32_t* p, IntVec a) { _mm512_storeu_si512(p, a.v); }
+inline float least(Vec a) { return _mm512_reduce_min_ps(a.v); }
+inline float greatest(Vec a) { return _mm512_reduce_max_ps(a.v); }
 inline int count_below_16(const float* p, float bound) {
   return __builtin_popcount(_mm512_cmp_ps_mask(_mm512_loadu_ps(p), _mm512_set1_ps(bound), _CMP_LT_OQ));
 }
@@ -74,6 +76,12 @@ inline IntVec truncated_below(Vec a, uint32_t limit) {
   return {_mm256_min_epu32(_mm256_cvttps_epi32(a.v), _mm256_set1_epi32(static_cast<int>(limit)))};
 }
 inline void store(uint32_t* p, IntVec a) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), a.v); }
+inline float least(Vec a) {
+  __m128 half = _mm_min_ps(_mm256_castps256_ps128(a.v), _mm256_extractf128_ps(a.v, 1));
+  half = _mm_min_ps(half, _mm_movehl_ps(half, half));
+  return _mm_cvtss_f32(_mm_min_ss(half, _mm_movehdup_ps(half)));
+}
+inline float greatest(Vec a) { return -least({_mm256_xor_ps(a.v, _mm256_set1_ps(-0.0f))}); }
 inline int count_below_16(const float* p, float bound) {
   const __m256 bounds = _mm256_set1_ps(bound);
   const int low = _mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(p), bounds, _CMP_LT_OQ));
@@ -153,6 +161,16 @@ inline IntVec truncated_below(Vec a, uint32_t limit) {
 }
 inline void store(uint32_t* p, IntVec a) {
   for (int i = 0; i < Vec::lanes; ++i) p[i] = a.v[i];
+}
+inline float least(Vec a) {
+  float result = a.v[0];
+  for (int i = 1; i < Vec::lanes; ++i) result = a.v[i] < result ? a.v[i] : result;
+  return result;
+}
+inline float greatest(Vec a) {
+  float result = a.v[0];
+  for (int i = 1; i < Vec::lanes; ++i) result = a.v[i] > result ? a.v[i] : result;
+  return result;
 }
 inline int count_below_16(const float* p, float bound) {
   int count = 0;

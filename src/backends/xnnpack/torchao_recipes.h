@@ -1,0 +1,12 @@
+// The recipes that quantize with `quantize_`: int8 activations found at run time, int4 linears, integer embeddings.
+#pragma once
+
+#include <vector>
+
+#include <intaglio/backend.h>
+
+namespace intaglio::xnnpack {
+
+std::vector<BackendRecipe> torchao_recipes();
+
+}  // namespace intaglio::xnnpack

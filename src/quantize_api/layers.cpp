@@ -1,0 +1,83 @@
+#include "quantize_api/layers.h"
+
+#include <algorithm>
+#include <array>
+
+#include <fmt/format.h>
+#include <intaglio/error.h>
+
+#include "qdq/op_table.h"
+
+namespace intaglio {
+namespace {
+
+using quantize_api::LayerKind;
+
+struct LayerOp {
+  std::string_view op;
+  std::string_view weight;  // its argument
+  std::string_view type;    // what the types of such modules end in
+};
+constexpr std::array layer_ops = {LayerOp{"aten.linear.default", "weight", "Linear"}, LayerOp{"aten.embedding.default", "weight", "Embedding"}};
+
+const LayerOp& op_of(LayerKind kind) { return layer_ops[static_cast<size_t>(kind)]; }
+
+bool is_module_of(LayerKind kind, const QuantizableLayer& layer) {
+  return layer.node->is(op_of(kind).op) && layer.module_type.ends_with(op_of(kind).type) &&
+         !layer.module_type.ends_with("NonDynamicallyQuantizableLinear");
+}
+
+// Of a program whose operators carry no modules: by the name of the weight.
+std::string module_of_weight(const ExportedProgram& program, const Value* weight) {
+  const std::string* target = program.target_of(weight);
+  if (target == nullptr) return "";
+  const size_t dot = target->rfind('.');
+  return dot == std::string::npos ? "" : target->substr(0, dot);
+}
+
+}  // namespace
+
+bool is_linear(const QuantizableLayer& layer) { return is_module_of(LayerKind::linear, layer); }
+bool is_embedding(const QuantizableLayer& layer) { return is_module_of(LayerKind::embedding, layer); }
+
+namespace quantize_api {
+
+const char* name(LayerKind kind) { return kind == LayerKind::linear ? "linear" : "embedding"; }
+
+std::string describe(const Layer& layer) {
+  const std::string source = source_line(*layer.calls.front());
+  return fmt::format("{} layer '{}'{}", name(layer.kind), escaped(layer.fqn), source.empty() ? "" : fmt::format(" ({})", escaped(source)));
+}
+
+std::vector<Layer> layers_of(const ExportedProgram& program) {
+  std::vector<Layer> layers;
+  for (Node* node : program.graph().node_list())
+    for (size_t kind = 0; kind < layer_ops.size(); ++kind) {
+      if (!node->is(layer_ops[kind].op)) continue;
+      Value* weight = node->tensor(layer_ops[kind].weight);
+      if (!program.is_constant(weight) || !is_floating(weight->dtype())) continue;
+      const std::vector<ModuleScope> stack = module_stack(*node);
+      const std::string fqn = stack.empty() ? module_of_weight(program, weight) : stack.back().path;
+      const auto known = std::ranges::find_if(layers, [&](const Layer& layer) {
+        return layer.weight == weight && layer.fqn == fqn && layer.kind == static_cast<LayerKind>(kind);
+      });
+      if (known != layers.end()) known->calls.push_back(node);
+      // Without modules the operator is all that there is to go by.
+      else layers.push_back({static_cast<LayerKind>(kind), fqn, stack.empty() ? std::string(layer_ops[kind].type) : stack.back().type, weight, {node}});
+    }
+  return layers;
+}
+
+std::string why_no_layers(const ExportedProgram& program) {
+  for (const Node* node : program.graph().node_list()) {
+    const std::vector<ModuleScope> stack = module_stack(*node);
+    if ((node->is("aten.addmm.default") || node->is("aten.mm.default")) && !stack.empty() && stack.back().type.ends_with("Linear"))
+      return fmt::format("the program is decomposed ({}): save what torch.export.export gives, before run_decompositions", intaglio::describe(*node));
+  }
+  for (const Node* node : program.graph().node_list())
+    if (qdq::is_dequantize(*node)) return "what there is of them is quantized already";
+  return "it has none whose weight is a parameter";
+}
+
+}  // namespace quantize_api
+}  // namespace intaglio

@@ -1,0 +1,34 @@
+// The layers of a program that `quantize_` may take. Test: quantize_api_test.cpp.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <intaglio/quantize_api.h>
+
+namespace intaglio::quantize_api {
+
+enum class LayerKind : uint8_t { linear, embedding };
+// "linear", "embedding".
+const char* name(LayerKind kind);
+
+// A module with its calls: those of the same name that read the same weight.
+struct Layer {
+  LayerKind kind;
+  std::string fqn;
+  std::string module_type;
+  Value* weight = nullptr;
+  std::vector<Node*> calls;
+
+  QuantizableLayer asked() const { return {fqn, module_type, calls.front(), weight}; }
+};
+// "linear layer 'head' (model.py:12)".
+std::string describe(const Layer& layer);
+
+// Those in float whose weight is a constant of the program, in the order of their first calls.
+std::vector<Layer> layers_of(const ExportedProgram& program);
+
+// Why a program has none: it is decomposed, or quantized already, or has no such operators.
+std::string why_no_layers(const ExportedProgram& program);
+
+}  // namespace intaglio::quantize_api

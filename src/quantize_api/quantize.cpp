@@ -1,0 +1,218 @@
+// `quantize_`: which layers, what they become, and the nodes that say so.
+#include <algorithm>
+#include <iterator>
+#include <map>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <intaglio/error.h>
+
+#include "decompose/builder.h"
+#include "decompose/regions.h"
+#include "quantize_api/layers.h"
+#include "quantize_api/weights.h"
+
+namespace intaglio {
+
+namespace quantize_api {
+namespace {
+
+struct Work {
+  Layer layer;
+  const QuantizeConfig* config = nullptr;  // null: stays in float
+  Decision decision;
+};
+
+// The decided layers, in the order of the program. Nothing is changed before all of them are decided.
+std::vector<Work> decide_all(const ExportedProgram& program, const std::vector<QuantizeRule>& rules, const QuantizeOptions& options) {
+  std::vector<Work> all;
+  std::vector<bool> is_idle(rules.size(), true);
+  for (Layer& layer : layers_of(program)) {
+    Work work{std::move(layer), nullptr, {std::nullopt, "no filter takes them"}};
+    const auto rule = std::ranges::find_if(rules, [&](const QuantizeRule& r) { return r.filter(work.layer.asked()); });
+    if (rule != rules.end()) is_idle[static_cast<size_t>(rule - rules.begin())] = false;
+    if (rule != rules.end() && rule->config) {
+      work.config = &*rule->config;
+      work.decision = decide(*work.config, work.layer, options.when_indivisible);
+    } else if (rule != rules.end()) {
+      work.decision.why_float = "a rule says so";
+    }
+    all.push_back(std::move(work));
+  }
+  for (size_t i = 0; i < rules.size(); ++i)
+    if (is_idle[i] && !rules[i].name.empty() && options.warn)
+      options.warn({fmt::format("{}: there is no linear or embedding layer that this rule is the first to take", rules[i].name), true});
+  return all;
+}
+
+// Writes torchao's nodes and parameters, as they are after `unwrap_tensor_subclass`.
+class Rewriter {
+ public:
+  Rewriter(ExportedProgram& program, int threads) : program_(program), threads_(threads) {}
+
+  void quantize(const Work& work) {
+    const Quantized& weight = quantized_weight(work);
+    for (Node* call : work.layer.calls) {
+      GraphBuilder build(program_, *call);
+      if (std::holds_alternative<Int8DynamicActivationIntxWeightConfig>(*work.config))
+        program_.graph().set_argument(*call, "input", quantized_input(build, *call));
+      program_.graph().set_argument(*call, "weight", dequantized(build, weight, work.layer.weight->dtype()));
+    }
+  }
+
+ private:
+  struct Quantized {
+    WeightForm form;
+    std::vector<Value*> parameters;
+  };
+
+  // One for each form that a weight is read in.
+  const Quantized& quantized_weight(const Work& work) {
+    std::vector<Quantized>& known = weights_[work.layer.weight];
+    const auto same = std::ranges::find(known, *work.decision.form, &Quantized::form);
+    if (same != known.end()) return *same;
+    Quantized made{*work.decision.form, {}};
+    const std::vector<Tensor> tensors = quantized(*program_.constant(work.layer.weight), made.form, work.layer, threads_);
+    const std::string prefix = work.layer.fqn.empty() ? "" : work.layer.fqn + ".";
+    for (size_t i = 0; i < tensors.size(); ++i)
+      made.parameters.push_back(program_.add_parameter(fmt::format("{}parametrizations.weight.original{}", prefix, i), tensors[i]));
+    return known.emplace_back(std::move(made));
+  }
+
+  static std::vector<Argument> with_dtype(std::vector<Argument> arguments, DType dtype) {
+    if (dtype != DType::float32) arguments.push_back(dtype);
+    return arguments;
+  }
+
+  // Int8 with a range for each row, found at run time.
+  static Value* quantized_input(GraphBuilder& build, const Node& call) {
+    Value* x = call.tensor("input");
+    std::vector<int64_t> row(x->sizes().size(), 1);
+    row.back() = call.tensor("weight")->sizes().at(1).value();
+    const Node& chosen = build.node("torchao.choose_qparams_affine.default",
+                                    {x, "ASYMMETRIC", row, DType::int8, -128, 127, Argument(), Argument(), DType::int8});
+    Value *scale = chosen.output(0), *zero_point = chosen.output(1);
+    Value* q = build("torchao.quantize_affine.default", x, row, scale, zero_point, DType::int8, -128, 127);
+    return build.call("torchao.dequantize_affine.default", with_dtype({q, row, scale, zero_point, DType::int8, -128, 127}, x->dtype()));
+  }
+
+  static Value* dequantized(GraphBuilder& build, const Quantized& weight, DType dtype) {
+    const std::vector<Value*>& p = weight.parameters;
+    if (const auto* intx = std::get_if<IntxForm>(&weight.form)) {
+      const quant::QuantRange range = quant::intx_range(intx->bits);
+      return build.call("torchao.dequantize_affine.default",
+                        with_dtype({p[0], std::vector<int64_t>{1, intx->group_size}, p[1], p[2], DType::int8, range.min, range.max}, dtype));
+    }
+    const auto& book = std::get<CodebookForm>(weight.form);
+    Node& check = build.graph().insert_before(
+        nullptr, Op::get("aten._assert_tensor_metadata.default"),
+        {{"a", p[0]}, {"dtype", DType::uint8, ArgKind::keyword}, {"device", Device{}, ArgKind::keyword}, {"layout", Layout::strided, ArgKind::keyword}},
+        {});
+    Value* codes = build("aten.to.dtype", p[0], DType::int32);
+    check.metadata = codes->producer()->metadata;
+    build.graph().move_before(&check, codes->producer());
+    return build.call("quant.dequantize_codebook.default",
+                      with_dtype({codes, p[1], int64_t{book.bits}, book.block_size}, dtype));
+  }
+
+  ExportedProgram& program_;
+  int threads_;
+  std::map<const Value*, std::vector<Quantized>> weights_;
+};
+
+// A weight that its readers want in more than one form, or that something else reads in float.
+void warn_of_splits(const ExportedProgram& program, const std::vector<Work>& all, const WarningSink& warn) {
+  if (!warn) return;
+  std::map<const Value*, std::vector<const Work*>> readers;
+  for (const Work& work : all) readers[work.layer.weight].push_back(&work);
+  for (const Work& first : all) {
+    const std::vector<const Work*>& same = readers[first.layer.weight];
+    if (same.front() != &first) continue;
+    std::vector<std::string> forms;
+    std::vector<const Node*> calls;
+    bool is_split = false;
+    for (const Work* work : same) {
+      is_split |= !(work->decision.form == first.decision.form);
+      std::ranges::copy(work->layer.calls, std::back_inserter(calls));
+      forms.push_back(fmt::format("{} '{}' reads it {}", name(work->layer.kind), escaped(work->layer.fqn),
+                                  work->decision.form ? "as " + to_string(*work->decision.form) : "in float"));
+    }
+    for (const Node* user : first.layer.weight->users())
+      if (first.decision.form && std::ranges::find(calls, user) == calls.end()) {
+        is_split = true;
+        forms.push_back(fmt::format("{} reads it in float", intaglio::describe(*user)));
+      }
+    if (is_split)
+      warn({fmt::format("tied weight '{}' is split: {}; ask for the same to keep one copy", escaped(*program.target_of(first.layer.weight)),
+                        fmt::join(forms, ", "))});
+  }
+}
+
+// "1 left in float: why", the commonest reasons first.
+std::string left_text(const std::vector<const Work*>& left) {
+  std::map<std::string, std::vector<std::string>> by_reason;
+  for (const Work* work : left) by_reason[work->decision.why_float].push_back(work->layer.fqn);
+  std::vector<std::string> parts;
+  for (const auto& [reason, names] : by_reason) {
+    constexpr size_t most = 2;
+    std::vector<std::string> shown;
+    for (size_t i = 0; i < std::min(most, names.size()); ++i) shown.push_back(fmt::format("'{}'", escaped(names[i])));
+    parts.push_back(fmt::format("{} ({}{})", reason, fmt::join(shown, ", "),
+                                names.size() > most ? fmt::format(" and {} more", names.size() - most) : ""));
+  }
+  return fmt::format("{} left in float: {}", left.size(), fmt::join(parts, "; "));
+}
+
+QuantizeSummary summary_of(const std::vector<Work>& all) {
+  QuantizeSummary summary;
+  std::vector<std::string> lines;
+  for (const LayerKind kind : {LayerKind::linear, LayerKind::embedding}) {
+    std::vector<const Work*> left;
+    size_t count = 0;
+    for (const Work& work : all) {
+      if (work.layer.kind != kind) continue;
+      ++count;
+      if (!work.decision.form) left.push_back(&work);
+    }
+    summary.quantized += count - left.size();
+    if (count == 0) continue;
+    lines.push_back(fmt::format("{} of {} {}s quantized{}", count - left.size(), count, name(kind), left.empty() ? "" : ", " + left_text(left)));
+  }
+  summary.text = fmt::format("{}", fmt::join(lines, "; "));
+  return summary;
+}
+
+void check_matches(const ExportedProgram& program, const std::vector<Work>& all) {
+  if (std::ranges::any_of(all, [](const Work& work) { return work.config != nullptr; })) return;
+  if (all.empty()) throw_bad_input(fmt::format("there are no linear or embedding layers to quantize: {}", why_no_layers(program)));
+  std::vector<std::string> some;
+  for (size_t i = 0; i < std::min<size_t>(3, all.size()); ++i)
+    some.push_back(fmt::format("{} '{}' of type {}", name(all[i].layer.kind), escaped(all[i].layer.fqn), escaped(all[i].layer.module_type)));
+  throw_bad_input(fmt::format("the filter takes none of the {} linear and embedding layers: {}{}", all.size(), fmt::join(some, ", "),
+                              all.size() > some.size() ? ", ..." : ""));
+}
+
+}  // namespace
+}  // namespace quantize_api
+
+QuantizeSummary quantize_(ExportedProgram& program, const std::vector<QuantizeRule>& rules, const QuantizeOptions& options) {
+  using namespace quantize_api;
+  for (const QuantizeRule& rule : rules)
+    if (rule.config) check(*rule.config);
+  inline_regions(program);
+  const std::vector<Work> all = decide_all(program, rules, options);
+  if (!options.may_match_nothing) check_matches(program, all);
+  warn_of_splits(program, all, options.warn);
+  Rewriter rewriter(program, options.threads);
+  for (const Work& work : all)
+    if (work.decision.form) rewriter.quantize(work);
+  program.remove_unused_constants();
+  verify(program);
+  return summary_of(all);
+}
+
+QuantizeSummary quantize_(ExportedProgram& program, const QuantizeConfig& config, const LayerFilter& filter, const QuantizeOptions& options) {
+  return quantize_(program, {QuantizeRule{filter, config}}, options);
+}
+
+}  // namespace intaglio
