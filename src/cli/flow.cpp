@@ -9,6 +9,7 @@
 #include <intaglio/error.h>
 #include <intaglio/language_model.h>
 #include <intaglio/pt2.h>
+#include <intaglio/weights.h>
 
 #include "base/progress.h"
 #include "cli/files.h"
@@ -52,6 +53,16 @@ RecipeSettings parse_settings(const std::vector<std::string>& pairs) {
   return settings;
 }
 
+void add_weights_option(CLI::App& command, std::string& weights) {
+  command.add_option("--weights", weights, "weights in place of the program's: a .safetensors file, or a folder of them");
+}
+
+ExportedProgram load_program(const std::string& model, const std::string& weights) {
+  ExportedProgram program = load_exported_program(model);
+  if (!weights.empty()) replace_weights(program, weights);
+  return program;
+}
+
 void add_flow_options(CLI::App& command, FlowArguments& arguments) {
   command.add_option("MODEL", arguments.model, "the program, a .pt2")->required();
   command.add_option("-o,--output", arguments.out, "where to write")->required();
@@ -60,6 +71,7 @@ void add_flow_options(CLI::App& command, FlowArguments& arguments) {
   command.add_option("--calibrate", arguments.calibrate, "a sample (.npy, .npz, image) or a folder of them");
   command.add_option("--preprocess", arguments.preprocess, "how images become tensors: resize=256,crop=224,mean=..,std=..");
   command.add_option("--plan", arguments.plan, "use the decisions of this plan instead of calibrating");
+  add_weights_option(command, arguments.weights);
   command.add_option("--save-plan", arguments.save_plan, "write what was observed and decided");
   command.add_flag("--strict", arguments.strict, "what is not as asked for is an error, and nothing is written");
 }
@@ -76,11 +88,11 @@ void print_warnings(const std::vector<std::string>& warnings, const CommonOption
 Flow run_flow(const FlowArguments& arguments, const CommonOptions& common, StepClock& clock) {
   Flow flow;
   flow.recipe = make_recipe(arguments.recipe, parse_settings(arguments.settings));
-  require_distinct_files({arguments.model, arguments.calibrate, arguments.plan, arguments.recipe}, {arguments.out, arguments.save_plan});
+  require_distinct_files({arguments.model, arguments.weights, arguments.calibrate, arguments.plan, arguments.recipe}, {arguments.out, arguments.save_plan});
   const bool needs_calibration = flow.recipe.info.needs_calibration;
   if (needs_calibration && arguments.calibrate.empty() && arguments.plan.empty())
     throw_usage(fmt::format("recipe '{}' is static: give samples with --calibrate, or decisions with --plan", flow.recipe.info.name));
-  ExportedProgram program = load_exported_program(arguments.model);
+  ExportedProgram program = load_program(arguments.model, arguments.weights);
   clock.step("load");
   FlowOptions options = {.threads = common.threads, .strict = arguments.strict};
   options.calibrate = [&](PreparedProgram& prepared) {

@@ -17,6 +17,7 @@ namespace intaglio::cli {
 
 struct FlowArguments {
   std::string model;
+  std::string weights;  // a file or folder, in place of the program's own
   std::string out;
   std::string recipe;
   std::vector<std::string> settings;  // key=value
@@ -44,6 +45,10 @@ struct SavedFile {
   Json runtime;  // and `runtime`
   std::string runtime_text;
 };
+// The program, with these weights unless `weights` is "".
+ExportedProgram load_program(const std::string& model, const std::string& weights);
+void add_weights_option(CLI::App& command, std::string& weights);
+
 // lower_and_save with these arguments; warnings are added to `warnings`.
 SavedFile save(std::vector<std::pair<std::string, ExportedProgram>> methods, const PartitionerList& partitioners, const std::string& out,
                const SaveArguments& arguments, SaveOptions options, std::vector<std::string>& warnings, StepClock& clock);

@@ -19,14 +19,9 @@ bool every_number(const Tensor& tensor, Holds holds) {
   return std::ranges::all_of(numbers.span<float>(), holds);
 }
 
-// "" when the parameters are such as the kernels know.
-std::string refused_parameters(const qdq::GroupedRows& rows, const Tensor& scale, const Tensor* zero_point) {
-  if (zero_point && !every_number(*zero_point, [](float zero) { return zero == 0; }))
-    return "XNNPACK takes weights without zero points: choose a symmetric mapping type";
-  if (!every_number(scale, is_usable_scale)) return "a scale of the weight is not a normal positive number";
+bool sums_fit(const qdq::GroupedRows& rows) {
   const int64_t largest = std::max(-rows.quant_min, rows.quant_max), columns = rows.integers->sizes()[1].value();
-  if (columns > std::numeric_limits<int32_t>::max() / (largest * quant::input_steps)) return "sums over such long rows could leave int32";
-  return "";
+  return columns <= std::numeric_limits<int32_t>::max() / (largest * quant::input_steps);
 }
 
 }  // namespace
@@ -34,6 +29,13 @@ std::string refused_parameters(const qdq::GroupedRows& rows, const Tensor& scale
 bool is_usable_scale(double scale) {
   const auto narrowed = static_cast<float>(scale);
   return std::isfinite(narrowed) && narrowed >= std::numeric_limits<float>::min();
+}
+
+std::string refused_numbers(const Tensor& scale, const Tensor* zero_point) {
+  if (!every_number(scale, is_usable_scale)) return "a scale of the weight is not a normal positive number";
+  if (zero_point && !every_number(*zero_point, [](float zero) { return zero == 0; }))
+    return "XNNPACK takes weights without zero points: choose a symmetric mapping type";
+  return "";
 }
 
 std::optional<RowWeight> row_weight(const common::ProgramFacts& facts, const Features& features, const Value* operand) {
@@ -45,7 +47,9 @@ std::optional<RowWeight> row_weight(const common::ProgramFacts& facts, const Fea
   if (!integers || !scale || (rows->zero_point && !zero_point)) return std::nullopt;
   RowWeight weight{*rows, DataType::invalid, ""};
   if (integers->dtype() != DType::int8) weight.refusal = "XNNPACK takes weights of int8 and below";
-  else weight.refusal = refused_parameters(*rows, *scale, zero_point);
+  else if (!sums_fit(*rows)) weight.refusal = "sums over such long rows could leave int32";
+  // Numbers that are computed when they are read are looked at when they are written.
+  else if (!scale->storage()->is_computed()) weight.refusal = refused_numbers(*scale, zero_point);
   if (!weight.refusal.empty()) return weight;
 
   const int64_t columns = integers->size(1);

@@ -18,6 +18,8 @@ struct RowWeight {
 // nullopt for an operand that is no such matrix.
 std::optional<RowWeight> row_weight(const common::ProgramFacts& facts, const Features& features, const Value* operand);
 
+// Why no kernel takes a weight with these numbers; "" when kernels do.
+std::string refused_numbers(const Tensor& scale, const Tensor* zero_point);
 // Finite, positive and not subnormal in float32: what the runtime takes.
 bool is_usable_scale(double scale);
 

@@ -10,7 +10,7 @@ WeightGranularity granularity_of(int64_t group_size) {
 }
 
 std::vector<RecipeStep> steps(const SettingValues& settings, int64_t group_size) {
-  QuantizeStep step{.rules = {}, .when_indivisible = when_indivisible_of(settings)};
+  QuantizeStep step{.rules = {}, .when_indivisible = when_indivisible_of(settings), .widened_types = {DType::bfloat16}};
   const IntxChooseQParamsAlgorithm algorithm = algorithm_of(settings);
   step.rules.push_back({is_linear, Int8DynamicActivationIntxWeightConfig{.weight_dtype = IntxType::int4,
                                                                          .weight_granularity = granularity_of(group_size),
