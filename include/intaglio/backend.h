@@ -144,7 +144,7 @@ inline Setting algorithm_setting() {
 }
 inline IntxChooseQParamsAlgorithm algorithm_of(const SettingValues& settings) {
   return settings.word("intx_choose_qparams_algorithm") == "affine" ? IntxChooseQParamsAlgorithm::affine
-                                                                     : IntxChooseQParamsAlgorithm::hqq_scale_only;
+                                                                    : IntxChooseQParamsAlgorithm::hqq_scale_only;
 }
 
 // `runtime=1.0|...|1.5`: the oldest release that must run the file.

@@ -17,8 +17,8 @@
 #include <variant>
 #include <vector>
 
-#include <intaglio/program.h>
 #include <intaglio/mapping_type.h>
+#include <intaglio/program.h>
 #include <intaglio/warning.h>
 
 #pragma GCC visibility push(default)

@@ -168,7 +168,8 @@ Tensor dequantize(const Tensor& q, const QuantParams& params, DType out_dtype) {
   }
   check_out_dtype(out_dtype, "dequantize");
   if (params.code_book)
-    return dequantize_code_book(q, *params.code_book, std::bit_width(static_cast<uint64_t>(params.quant_max)), params.block_size, out_dtype);
+    return dequantize_code_book(q, *params.code_book, std::bit_width(static_cast<uint64_t>(params.quant_max)), params.block_size,
+                                out_dtype);
   check_integer(q, "dequantize");
   return dequantize_in_blocks(q, block_params(params), out_dtype, BlockOrder::torchao);
 }

@@ -15,9 +15,7 @@ namespace intaglio::quant {
 namespace {
 
 // PyTorch's result of one operation of that type, from double: two roundings only where the type is narrower than float32.
-double rounded_from(DType dtype, double value) {
-  return dtype == DType::float64 ? value : rounded_to(dtype, static_cast<float>(value));
-}
+double rounded_from(DType dtype, double value) { return dtype == DType::float64 ? value : rounded_to(dtype, static_cast<float>(value)); }
 
 Tensor floats_of(const Tensor& x, const char* what) {
   if (x.dtype() != DType::float32 && x.dtype() != DType::float16 && x.dtype() != DType::bfloat16)
@@ -140,8 +138,8 @@ ScalesAndZeroPoints choose_qparams_in_blocks(const Tensor& x, const ChooseOption
     high[block] = range.has_nan ? NAN : std::max(high[block], range.max);
   };
   // A block of several runs is one task's.
-  const bool one_run_each = std::all_of(blocks.block().begin(), blocks.block().end() - (blocks.block().empty() ? 0 : 1),
-                                        [](int64_t size) { return size == 1; });
+  const bool one_run_each =
+      std::all_of(blocks.block().begin(), blocks.block().end() - (blocks.block().empty() ? 0 : 1), [](int64_t size) { return size == 1; });
   over_runs(blocks, x.numel(), one_run_each ? threads : 1, widen);
   for (size_t block = 0; block < blocks.count(); ++block) {
     const ScaleZeroPoint chosen = choose_qparams(low[block], high[block], options.mapping, options.range, eps, x.dtype());
@@ -235,7 +233,8 @@ Tensor dequantize_code_book(const Tensor& q, const Tensor& book, int64_t bits, s
   const auto values_each = size_t{1} << bits;
   const Tensor values = converted(converted(book, out_dtype), DType::float32).contiguous(), codes = converted(q, DType::int64).contiguous();
   if (static_cast<size_t>(values.numel()) != blocks.count() * values_each)
-    throw_bad_input(fmt::format("a code book of {} values; expected {} for each of {} blocks", values.numel(), values_each, blocks.count()));
+    throw_bad_input(
+        fmt::format("a code book of {} values; expected {} for each of {} blocks", values.numel(), values_each, blocks.count()));
   Tensor result = Tensor::empty(DType::float32, q.sizes());
   auto* x = result.mutable_data<float>();
   blocks.for_each_run([&](size_t first, size_t count, size_t block) {

@@ -45,7 +45,8 @@ class SortedValues {
   double centre(size_t begin, size_t end) const { return mean_ + (sums_[end] - sums_[begin]) / (counts_[end] - counts_[begin]); }
   // The first value above `bound`.
   size_t above(double bound) const {
-    const auto first = std::upper_bound(values_.begin(), values_.end(), bound, [](double a, float b) { return a < static_cast<double>(b); });
+    const auto first =
+        std::upper_bound(values_.begin(), values_.end(), bound, [](double a, float b) { return a < static_cast<double>(b); });
     return static_cast<size_t>(first - values_.begin());
   }
 
@@ -148,11 +149,11 @@ void refine(const SortedValues& values, Ends& ends) {
 }
 
 // Below this, a search of all ends is exact; above it the ends are stretches, `per_cluster` for each cluster.
-constexpr size_t exact_limit = 512, per_cluster = 8;
+constexpr size_t exact_values = 512, per_cluster = 8;
 
 // `book` receives the centres; the result is the first value of each cluster but the first.
 std::vector<float> find_centres(const SortedValues& values, std::span<double> book) {
-  Ends ends = stretches(values, std::max(exact_limit, per_cluster * book.size()));
+  Ends ends = stretches(values, std::max(exact_values, per_cluster * book.size()));
   const size_t clusters = std::min(book.size(), ends.size());
   if (clusters < values.size()) {
     ends = BestClusters(values, ends, clusters).clusters();
@@ -189,11 +190,13 @@ CodeBookWeight quantize_to_code_book(const Tensor& weight, int bits, int64_t row
     const Tensor part = converted(weight.narrowed(0, row, rows).narrowed(1, column, columns), DType::float32).contiguous();
     const std::span<const float> x = part.span<float>();
     if (!std::all_of(x.begin(), x.end(), [](float value) { return std::isfinite(value); }))
-      throw_bad_input(fmt::format("the weight has NaN or infinity in rows {} to {}; keep the layer in float or repair the checkpoint", row, row + rows - 1));
+      throw_bad_input(fmt::format("the weight has NaN or infinity in rows {} to {}; keep the layer in float or repair the checkpoint", row,
+                                  row + rows - 1));
     std::vector<float> bounds = find_centres(SortedValues({x.begin(), x.end()}), {books + block * values_each, values_each});
     bounds.resize(values_each - 1, std::numeric_limits<float>::infinity());
     for (size_t i = 0; i < x.size(); ++i) {
-      const size_t at = (static_cast<size_t>(row) + i / static_cast<size_t>(columns)) * width + static_cast<size_t>(column) + i % static_cast<size_t>(columns);
+      const size_t at = (static_cast<size_t>(row) + i / static_cast<size_t>(columns)) * width + static_cast<size_t>(column) +
+                        i % static_cast<size_t>(columns);
       codes[at] = code_of(x[i], bounds, bits);
     }
   });

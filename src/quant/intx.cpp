@@ -62,8 +62,9 @@ class IntxQuantizer {
 
   [[noreturn]] void not_finite(size_t group) const {
     const auto in_row = groups_ / static_cast<size_t>(weight_.size(0));
-    throw_bad_input(fmt::format("the weight's row {} has NaN, infinity, or a range that {} cannot hold; keep the layer in float or repair the checkpoint",
-                                group / in_row, name(type_)));
+    throw_bad_input(fmt::format(
+        "the weight's row {} has NaN, infinity, or a range that {} cannot hold; keep the layer in float or repair the checkpoint",
+        group / in_row, name(type_)));
   }
 
   void store_scale(size_t group, float scale) {

@@ -18,7 +18,8 @@ struct LayerOp {
   std::string_view weight;  // its argument
   std::string_view type;    // what the types of such modules end in
 };
-constexpr std::array layer_ops = {LayerOp{"aten.linear.default", "weight", "Linear"}, LayerOp{"aten.embedding.default", "weight", "Embedding"}};
+constexpr std::array layer_ops = {LayerOp{"aten.linear.default", "weight", "Linear"},
+                                  LayerOp{"aten.embedding.default", "weight", "Embedding"}};
 
 const LayerOp& op_of(LayerKind kind) { return layer_ops[static_cast<size_t>(kind)]; }
 
@@ -63,7 +64,9 @@ std::vector<Layer> layers_of(const ExportedProgram& program) {
       });
       if (known != layers.end()) known->calls.push_back(node);
       // Without modules the operator is all that there is to go by.
-      else layers.push_back({static_cast<LayerKind>(kind), fqn, stack.empty() ? std::string(layer_ops[kind].type) : stack.back().type, weight, {node}});
+      else
+        layers.push_back(
+            {static_cast<LayerKind>(kind), fqn, stack.empty() ? std::string(layer_ops[kind].type) : stack.back().type, weight, {node}});
     }
   return layers;
 }
@@ -72,7 +75,8 @@ std::string why_no_layers(const ExportedProgram& program) {
   for (const Node* node : program.graph().node_list()) {
     const std::vector<ModuleScope> stack = module_stack(*node);
     if ((node->is("aten.addmm.default") || node->is("aten.mm.default")) && !stack.empty() && stack.back().type.ends_with("Linear"))
-      return fmt::format("the program is decomposed ({}): save what torch.export.export gives, before run_decompositions", intaglio::describe(*node));
+      return fmt::format("the program is decomposed ({}): save what torch.export.export gives, before run_decompositions",
+                         intaglio::describe(*node));
   }
   for (const Node* node : program.graph().node_list())
     if (qdq::is_dequantize(*node)) return "what there is of them is quantized already";

@@ -17,6 +17,8 @@ namespace intaglio {
 namespace quantize_api {
 namespace {
 
+using decompose::GraphBuilder;
+
 struct Work {
   Layer layer;
   const QuantizeConfig* config = nullptr;  // null: stays in float
@@ -100,19 +102,21 @@ class Rewriter {
     const std::vector<Value*>& p = weight.parameters;
     if (const auto* intx = std::get_if<IntxForm>(&weight.form)) {
       const quant::QuantRange range = quant::intx_range(intx->bits);
-      return build.call("torchao.dequantize_affine.default",
-                        with_dtype({p[0], std::vector<int64_t>{1, intx->group_size}, p[1], p[2], DType::int8, range.min, range.max}, dtype));
+      return build.call(
+          "torchao.dequantize_affine.default",
+          with_dtype({p[0], std::vector<int64_t>{1, intx->group_size}, p[1], p[2], DType::int8, range.min, range.max}, dtype));
     }
     const auto& book = std::get<CodebookForm>(weight.form);
-    Node& check = build.graph().insert_before(
-        nullptr, Op::get("aten._assert_tensor_metadata.default"),
-        {{"a", p[0]}, {"dtype", DType::uint8, ArgKind::keyword}, {"device", Device{}, ArgKind::keyword}, {"layout", Layout::strided, ArgKind::keyword}},
-        {});
+    Node& check = build.graph().insert_before(nullptr, Op::get("aten._assert_tensor_metadata.default"),
+                                              {{"a", p[0]},
+                                               {"dtype", DType::uint8, ArgKind::keyword},
+                                               {"device", Device{}, ArgKind::keyword},
+                                               {"layout", Layout::strided, ArgKind::keyword}},
+                                              {});
     Value* codes = build("aten.to.dtype", p[0], DType::int32);
     check.metadata = codes->producer()->metadata;
     build.graph().move_before(&check, codes->producer());
-    return build.call("quant.dequantize_codebook.default",
-                      with_dtype({codes, p[1], int64_t{book.bits}, book.block_size}, dtype));
+    return build.call("quant.dequantize_codebook.default", with_dtype({codes, p[1], int64_t{book.bits}, book.block_size}, dtype));
   }
 
   ExportedProgram& program_;
@@ -176,7 +180,8 @@ QuantizeSummary summary_of(const std::vector<Work>& all) {
     }
     summary.quantized += count - left.size();
     if (count == 0) continue;
-    lines.push_back(fmt::format("{} of {} {}s quantized{}", count - left.size(), count, name(kind), left.empty() ? "" : ", " + left_text(left)));
+    lines.push_back(
+        fmt::format("{} of {} {}s quantized{}", count - left.size(), count, name(kind), left.empty() ? "" : ", " + left_text(left)));
   }
   summary.text = fmt::format("{}", fmt::join(lines, "; "));
   return summary;
@@ -187,7 +192,8 @@ void check_matches(const ExportedProgram& program, const std::vector<Work>& all)
   if (all.empty()) throw_bad_input(fmt::format("there are no linear or embedding layers to quantize: {}", why_no_layers(program)));
   std::vector<std::string> some;
   for (size_t i = 0; i < std::min<size_t>(3, all.size()); ++i)
-    some.push_back(fmt::format("{} '{}' of type {}", name(all[i].layer.kind), escaped(all[i].layer.fqn), escaped(all[i].layer.module_type)));
+    some.push_back(
+        fmt::format("{} '{}' of type {}", name(all[i].layer.kind), escaped(all[i].layer.fqn), escaped(all[i].layer.module_type)));
   throw_bad_input(fmt::format("the filter takes none of the {} linear and embedding layers: {}{}", all.size(), fmt::join(some, ", "),
                               all.size() > some.size() ? ", ..." : ""));
 }
@@ -199,7 +205,7 @@ QuantizeSummary quantize_(ExportedProgram& program, const std::vector<QuantizeRu
   using namespace quantize_api;
   for (const QuantizeRule& rule : rules)
     if (rule.config) check(*rule.config);
-  inline_regions(program);
+  decompose::inline_regions(program);
   const std::vector<Work> all = decide_all(program, rules, options);
   if (!options.may_match_nothing) check_matches(program, all);
   warn_of_splits(program, all, options.warn);
@@ -211,7 +217,8 @@ QuantizeSummary quantize_(ExportedProgram& program, const std::vector<QuantizeRu
   return summary_of(all);
 }
 
-QuantizeSummary quantize_(ExportedProgram& program, const QuantizeConfig& config, const LayerFilter& filter, const QuantizeOptions& options) {
+QuantizeSummary quantize_(ExportedProgram& program, const QuantizeConfig& config, const LayerFilter& filter,
+                          const QuantizeOptions& options) {
   return quantize_(program, {QuantizeRule{filter, config}}, options);
 }
 

@@ -36,7 +36,8 @@ void check_intx(const IntxChoice& settings) {
   const int bits = static_cast<int>(settings.dtype);
   if (bits < 1 || bits > 8) throw_usage(fmt::format("weights of {} bits; int1 to int8 are there", bits));
   const auto* axis = std::get_if<PerAxis>(&settings.granularity);
-  if (axis != nullptr && axis->axis != 0) throw_usage(fmt::format("PerAxis({}): scales go along axis 0, one for each row of the weight", axis->axis));
+  if (axis != nullptr && axis->axis != 0)
+    throw_usage(fmt::format("PerAxis({}): scales go along axis 0, one for each row of the weight", axis->axis));
   const auto* group = std::get_if<PerGroup>(&settings.granularity);
   if (group != nullptr && group->group_size < 2)
     throw_usage(fmt::format("a group size of {}; a group has two elements or more, 32 is usual", group->group_size));
@@ -107,11 +108,13 @@ Decision decide_codebook(const CodebookWeightOnlyConfig& config, const Layer& la
   for (size_t dim = 0; dim < dims.size(); ++dim) {
     const int64_t size = layer.weight->sizes().at(dim).value(), block = block_along(form, dim, size);
     if (size % block != 0)
-      refuse(layer, fmt::format("blocks of {} {} do not divide the {} of its weight; {} do", block, dims[dim], size, groups_that_fit(size, block)));
+      refuse(layer, fmt::format("blocks of {} {} do not divide the {} of its weight; {} do", block, dims[dim], size,
+                                groups_that_fit(size, block)));
     covers_one |= block == size;
   }
   if (!covers_one)
-    refuse(layer, fmt::format("a block size of [{}] covers neither all rows nor all columns; give -1 for one of them", fmt::join(config.block_size, ", ")));
+    refuse(layer, fmt::format("a block size of [{}] covers neither all rows nor all columns; give -1 for one of them",
+                              fmt::join(config.block_size, ", ")));
   return {form, ""};
 }
 
@@ -133,7 +136,8 @@ void check(const QuantizeConfig& config) {
     return;
   }
   if (const auto* dynamic = std::get_if<Int8DynamicActivationIntxWeightConfig>(&config)) {
-    if (dynamic->act_mapping_type != MappingType::asymmetric) throw_usage("activations quantized at run time are asymmetric; leave act_mapping_type as it is");
+    if (dynamic->act_mapping_type != MappingType::asymmetric)
+      throw_usage("activations quantized at run time are asymmetric; leave act_mapping_type as it is");
     return check_intx(settings_of(*dynamic));
   }
   check_intx(settings_of(std::get<IntxWeightOnlyConfig>(config)));
@@ -141,7 +145,8 @@ void check(const QuantizeConfig& config) {
 
 Decision decide(const QuantizeConfig& config, const Layer& layer, WhenIndivisible when_indivisible) {
   if (!is_weight_type(layer.weight->dtype()))
-    refuse(layer, fmt::format("its weight is {}; float32, float16 and bfloat16 are quantized, export `model.float()`", name(layer.weight->dtype())));
+    refuse(layer, fmt::format("its weight is {}; float32, float16 and bfloat16 are quantized, export `model.float()`",
+                              name(layer.weight->dtype())));
   if (const auto* book = std::get_if<CodebookWeightOnlyConfig>(&config)) return decide_codebook(*book, layer);
   const auto* dynamic = std::get_if<Int8DynamicActivationIntxWeightConfig>(&config);
   if (dynamic != nullptr && layer.kind != LayerKind::linear)
@@ -173,8 +178,7 @@ std::vector<Tensor> quantized(const Tensor& weight, const WeightForm& form, cons
   const DType scale_dtype = intx.scale_dtype.value_or(weight.dtype());
   return computed_from(weight, {{DType::int8, sizes}, {scale_dtype, groups}, {DType::int8, groups}}, [=](const Tensor& source) {
     return naming([&] {
-      quant::IntxWeight made =
-          quant::quantize_intx(source, intx, workers);
+      quant::IntxWeight made = quant::quantize_intx(source, intx, workers);
       return std::vector<Tensor>{std::move(made.codes), std::move(made.scale), std::move(made.zero_point)};
     });
   });

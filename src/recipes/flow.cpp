@@ -54,12 +54,11 @@ class Flow {
     naming_source([&] {
       if (pt2e::compute_in_float32(result_.program, step.widened_types))
         result_.notes.emplace_back("the program is in bfloat16 and is quantized as one in float32; inputs and outputs keep their types");
-      result_.notes.push_back(quantize_(result_.program, step.rules,
-                                        {.when_indivisible = step.when_indivisible,
-                                         .may_match_nothing = true,
-                                         .threads = options_.threads,
-                                         .warn = breaches_.sink()})
-                                  .text);
+      result_.notes.push_back(
+          quantize_(
+              result_.program, step.rules,
+              {.when_indivisible = step.when_indivisible, .may_match_nothing = true, .threads = options_.threads, .warn = breaches_.sink()})
+              .text);
     });
     done("quantize_");
   }

@@ -23,7 +23,11 @@ std::vector<Setting> intx_settings(const char* group_size) {
   return {{"weight_dtype", Setting::Type::word, "int8", "", widths("int")},
           {"group_size", Setting::Type::integer, group_size, "0: a scale for each row", {}, 0, 1 << 30},
           {"mapping_type", Setting::Type::word, "symmetric", "", {"symmetric", "symmetric_no_clipping_err", "asymmetric"}},
-          {"scale_dtype", Setting::Type::word, std::string(no_scale_dtype), "", {std::string(no_scale_dtype), "float32", "float16", "bfloat16"}},
+          {"scale_dtype",
+           Setting::Type::word,
+           std::string(no_scale_dtype),
+           "",
+           {std::string(no_scale_dtype), "float32", "float16", "bfloat16"}},
           algorithm_setting()};
 }
 
@@ -44,7 +48,8 @@ std::vector<Setting> quantize_config_settings(std::string_view config_class) {
 }
 
 QuantizeConfig quantize_config(std::string_view config_class, const SettingValues& settings, std::vector<int64_t> block_size) {
-  if (config_class == codebook) return CodebookWeightOnlyConfig{static_cast<UintxType>(width_of(settings.word("dtype"))), std::move(block_size)};
+  if (config_class == codebook)
+    return CodebookWeightOnlyConfig{static_cast<UintxType>(width_of(settings.word("dtype"))), std::move(block_size)};
   const auto type = static_cast<IntxType>(width_of(settings.word("weight_dtype")));
   const int64_t group_size = settings.integer("group_size");
   const WeightGranularity granularity = group_size == 0 ? WeightGranularity(PerAxis{}) : PerGroup{group_size};

@@ -99,8 +99,7 @@ class RecipeReader {
   QuantizeConfig read_quantize_config(const json& object, const std::string& place) const {
     const std::string config_class = text(object, place, "quantize_");
     const std::vector<Setting> known = recipes::quantize_config_settings(config_class);
-    if (known.empty())
-      fail(place + ".quantize_", fmt::format("must be \"{}\"", fmt::join(recipes::quantize_config_classes(), "\" or \"")));
+    if (known.empty()) fail(place + ".quantize_", fmt::format("must be \"{}\"", fmt::join(recipes::quantize_config_classes(), "\" or \"")));
     const bool has_blocks = known.front().name == "dtype";
     std::vector<std::string_view> names = {"quantize_"};
     for (const Setting& setting : known) names.push_back(setting.name);
@@ -123,8 +122,9 @@ class RecipeReader {
   static QuantizeStep quantize_step(const std::vector<RecipeRule>& rules, WhenIndivisible when_indivisible) {
     QuantizeStep step{.rules = {}, .when_indivisible = when_indivisible};
     for (const RecipeRule& rule : rules)
-      step.rules.push_back({rule.quantize ? recipes::layer_filter(rule.match) : [match = rule.match](const QuantizableLayer& layer) { return match.matches(*layer.node); }, rule.quantize,
-                            rule.quantize ? to_string(rule.match) : ""});
+      step.rules.push_back({rule.quantize ? recipes::layer_filter(rule.match)
+                                          : [match = rule.match](const QuantizableLayer& layer) { return match.matches(*layer.node); },
+                            rule.quantize, rule.quantize ? to_string(rule.match) : ""});
     return step;
   }
 

@@ -5,9 +5,7 @@ namespace {
 
 constexpr int64_t largest_group = int64_t{1} << 30;
 
-WeightGranularity granularity_of(int64_t group_size) {
-  return group_size == 0 ? WeightGranularity(PerAxis{}) : PerGroup{group_size};
-}
+WeightGranularity granularity_of(int64_t group_size) { return group_size == 0 ? WeightGranularity(PerAxis{}) : PerGroup{group_size}; }
 
 std::vector<RecipeStep> steps(const SettingValues& settings, int64_t group_size) {
   QuantizeStep step{.rules = {}, .when_indivisible = when_indivisible_of(settings), .widened_types = {DType::bfloat16}};
@@ -24,7 +22,13 @@ std::vector<RecipeStep> steps(const SettingValues& settings, int64_t group_size)
 
 std::vector<Setting> common_settings() {
   return {{"embedding", Setting::Type::word, "int8", "embedding tables, `none` leaves them in float", {"int8", "int4", "int2", "none"}},
-          {"embedding_group_size", Setting::Type::integer, "0", "elements that share a scale in a table, 0 is a whole row", {}, 0, largest_group},
+          {"embedding_group_size",
+           Setting::Type::integer,
+           "0",
+           "elements that share a scale in a table, 0 is a whole row",
+           {},
+           0,
+           largest_group},
           when_indivisible_setting(),
           algorithm_setting()};
 }
@@ -32,18 +36,15 @@ std::vector<Setting> common_settings() {
 }  // namespace
 
 std::vector<BackendRecipe> torchao_recipes() {
-  std::vector<Setting> with_groups = {{"group_size", Setting::Type::integer, "32", "elements of a row that share a scale", {}, 2, largest_group}};
+  std::vector<Setting> with_groups = {
+      {"group_size", Setting::Type::integer, "32", "elements of a row that share a scale", {}, 2, largest_group}};
   for (Setting& setting : common_settings()) with_groups.push_back(std::move(setting));
   return {{"xnnpack_torchao_int8da_int4w_per_channel",
-           "int4 linears with a scale per channel, their inputs int8 at run time, int8 embeddings: no calibration",
-           false,
-           common_settings(),
-           [](const SettingValues& settings) { return steps(settings, 0); }},
+           "int4 linears with a scale per channel, their inputs int8 at run time, int8 embeddings: no calibration", false,
+           common_settings(), [](const SettingValues& settings) { return steps(settings, 0); }},
           {"xnnpack_torchao_int8da_int4w_per_group",
-           "int4 linears with a scale per group, their inputs int8 at run time, int8 embeddings: no calibration",
-           false,
-           std::move(with_groups),
-           [](const SettingValues& settings) { return steps(settings, settings.integer("group_size")); },
+           "int4 linears with a scale per group, their inputs int8 at run time, int8 embeddings: no calibration", false,
+           std::move(with_groups), [](const SettingValues& settings) { return steps(settings, settings.integer("group_size")); },
            "xnnpack_torchao_int8da_int4w_per_tensor"}};
 }
 

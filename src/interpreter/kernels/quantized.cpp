@@ -164,9 +164,7 @@ quant::BlockParams block_params(Call& call, DType dtype) {
   if (const Tensor* zero_point = call.optional_tensor(plural ? "zero_points" : "zero_point")) params.zero_point = *zero_point;
   return params;
 }
-quant::BlockOrder order_of(Call& call) {
-  return call.variant() == kind_block ? quant::BlockOrder::torchao : quant::BlockOrder::decomposed;
-}
+quant::BlockOrder order_of(Call& call) { return call.variant() == kind_block ? quant::BlockOrder::torchao : quant::BlockOrder::decomposed; }
 
 void quantize_in_blocks(Call& call) {
   const DType dtype = dtype_of(call, call.variant() == kind_block ? "output_dtype" : "dtype");

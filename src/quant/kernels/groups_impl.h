@@ -63,7 +63,8 @@ struct Fit {
 // Adds the sums of `columns` interleaved columns over `rows` rows, each column by itself, as PyTorch sums the innermost
 // dimension: long columns in four levels, so that large sums are not added to small terms.
 template <int columns>
-inline void add_rows(const float* __restrict w, size_t rows, float scale, const GroupStep& step, float* __restrict wq, float* __restrict qq) {
+inline void add_rows(const float* __restrict w, size_t rows, float scale, const GroupStep& step, float* __restrict wq,
+                     float* __restrict qq) {
   constexpr unsigned level_bits = 4;  // fewer than 2^19 rows
   constexpr size_t level = size_t{1} << level_bits;
   float upper_wq[3][columns] = {}, upper_qq[3][columns] = {};
