@@ -3,6 +3,7 @@
 #
 #   unit      unit and golden tests of BUILD_FOLDER, with the long ones (a thousand random graphs)
 #   oracle    pytest, with the long comparisons
+#   llm       SmolLM2-135M from its checkpoint to the text runner; its packages are installed under nightly-results/llm
 #   runtimes  files on older releases of the ExecuTorch runtime, which are installed under nightly-results/runtimes
 #   sanitize  unit and golden tests under address and undefined-behaviour sanitizers
 #   fuzz      every fuzz target for FUZZ_SECONDS (default 600), or only those named in FUZZ_TARGETS
@@ -27,6 +28,10 @@ stage_unit() {
 
 stage_oracle() {
   $python -m pytest -q -n 2 --dist loadfile --ignore tests/test_runtime_versions.py tests
+}
+
+stage_llm() {
+  examples/smollm2/demo.sh "$build" "$results/llm" "$python" && SMOLLM2=$PWD/$results/llm $python -m pytest -q tests/test_smollm2.py
 }
 
 stage_runtimes() {
@@ -73,9 +78,9 @@ stage_fuzz() {
 }
 
 stages=("$@")
-[ ${#stages[@]} -gt 0 ] || stages=(unit oracle runtimes sanitize fuzz)
+[ ${#stages[@]} -gt 0 ] || stages=(unit oracle llm runtimes sanitize fuzz)
 for stage in "${stages[@]}"; do
-  declare -F "stage_$stage" >/dev/null || { echo "nightly: no stage '$stage'; there are unit, oracle, runtimes, sanitize, fuzz" >&2; exit 2; }
+  declare -F "stage_$stage" >/dev/null || { echo "nightly: no stage '$stage'; there are unit, oracle, llm, runtimes, sanitize, fuzz" >&2; exit 2; }
 done
 summary=()
 failed=0

@@ -88,7 +88,8 @@ void print_warnings(const std::vector<std::string>& warnings, const CommonOption
 Flow run_flow(const FlowArguments& arguments, const CommonOptions& common, StepClock& clock) {
   Flow flow;
   flow.recipe = make_recipe(arguments.recipe, parse_settings(arguments.settings));
-  require_distinct_files({arguments.model, arguments.weights, arguments.calibrate, arguments.plan, arguments.recipe}, {arguments.out, arguments.save_plan});
+  require_distinct_files({arguments.model, arguments.weights, arguments.calibrate, arguments.plan, arguments.recipe},
+                         {arguments.out, arguments.save_plan});
   const bool needs_calibration = flow.recipe.info.needs_calibration;
   if (needs_calibration && arguments.calibrate.empty() && arguments.plan.empty())
     throw_usage(fmt::format("recipe '{}' is static: give samples with --calibrate, or decisions with --plan", flow.recipe.info.name));

@@ -19,6 +19,7 @@
 #include "edge/partition/cut.h"
 #include "edge/passes/dim_order_ops.h"
 #include "edge/passes/erase_asserts.h"
+#include "edge/passes/expand_llama_ops.h"
 #include "edge/passes/fold_constants.h"
 #include "edge/passes/fold_quantization.h"
 #include "edge/passes/fuse_quantized_embeddings.h"
@@ -49,6 +50,7 @@ constexpr LoweringStep normalizing[] = {
      [](ExportedProgram& program) { check_metadata(program.graph()); }},
     {"remove_unused_constants", "a quantized program still carries its float weights",
      [](ExportedProgram& program) { program.remove_unused_constants(); }},
+    {"expand_llama_ops", "what they write is seen by everything after", expand_llama_ops},
     {"erase_asserts", "they would keep values alive", erase_asserts},
     {"inline_subgraphs", "everything after sees one flat graph", inline_subgraphs},
     {"lower_complex", "kernels and delegates compute with real numbers; what writes in place does so in the parts",

@@ -54,8 +54,8 @@ std::string form(const Tensor& tensor) { return fmt::format("{} [{}]", name(tens
 
 void check_form(const std::string& target, const Tensor& wanted, const Tensor& found) {
   if (wanted.dtype() == found.dtype() && wanted.sizes() == found.sizes()) return;
-  throw_bad_input(fmt::format("'{}' is {}, and the program's is {}: it is another model's, or was exported in another type", escaped(target),
-                              form(found), form(wanted)));
+  throw_bad_input(fmt::format("'{}' is {}, and the program's is {}: it is another model's, or was exported in another type",
+                              escaped(target), form(found), form(wanted)));
 }
 
 }  // namespace

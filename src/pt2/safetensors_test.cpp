@@ -34,22 +34,27 @@ std::string refusal(const std::string& header) {
 
 TEST(Safetensors, ReplacesByNameWithoutOuterModules) {
   Program p;
-  replace_weights(p.program, written(R"({"__metadata__": {"format": "pt"}, "w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}})", {3, 4}));
+  replace_weights(p.program,
+                  written(R"({"__metadata__": {"format": "pt"}, "w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}})", {3, 4}));
   const Tensor& w = p.program.state.find("outer.w")->tensor;
   EXPECT_EQ(w.span<float>()[0], 3);
   EXPECT_EQ(w.span<float>()[1], 4);
 }
 
 TEST(Safetensors, WhatDoesNotFitIsNamed) {
-  EXPECT_NE(refusal(R"({"v": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}})").find("no tensor for the program's parameter 'outer.w'"),
+  EXPECT_NE(
+      refusal(R"({"v": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}})").find("no tensor for the program's parameter 'outer.w'"),
+      std::string::npos);
+  EXPECT_NE(refusal(R"({"w": {"dtype": "F32", "shape": [1, 2], "data_offsets": [0, 8]}})").find("'w' is float32 [1, 2]"),
             std::string::npos);
-  EXPECT_NE(refusal(R"({"w": {"dtype": "F32", "shape": [1, 2], "data_offsets": [0, 8]}})").find("'w' is float32 [1, 2]"), std::string::npos);
   EXPECT_NE(refusal(R"({"w": {"dtype": "F16", "shape": [2], "data_offsets": [0, 4]}})").find("'w' is float16 [2]"), std::string::npos);
   EXPECT_NE(refusal(R"({"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 12]}})").find("do not fit together"), std::string::npos);
   EXPECT_NE(refusal(R"({"w": {"dtype": "F9", "shape": [2], "data_offsets": [0, 8]}})").find("F9"), std::string::npos);
-  EXPECT_NE(refusal(R"({"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}, "more": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}})")
-                .find("'more' is no tensor of the program"),
-            std::string::npos);
+  EXPECT_NE(
+      refusal(
+          R"({"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}, "more": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}})")
+          .find("'more' is no tensor of the program"),
+      std::string::npos);
 }
 
 }  // namespace

@@ -83,7 +83,8 @@ std::optional<GroupedRows> grouped_rows_of(const Node& node) {
     return std::nullopt;
   GroupedRows rows{.integers = node.tensor(row->places.input), .scale = node.tensor(row->places.scale)};
   const TensorMeta& matrix = rows.integers->meta();
-  if (matrix.rank() != 2 || !matrix.is_static() || !rows.scale->meta().is_static() || matrix.dtype != node.optional_dtype(row->places.dtype))
+  if (matrix.rank() != 2 || !matrix.is_static() || !rows.scale->meta().is_static() ||
+      matrix.dtype != node.optional_dtype(row->places.dtype))
     return std::nullopt;
   const bool in_groups = row->granularity == Granularity::group;
   const std::vector<int64_t> block = in_groups ? std::vector<int64_t>{1, node.integer("group_size")} : node.integers("block_size");

@@ -2,6 +2,7 @@
 #include "edge/passes/dim_order_legalization.h"
 #include "edge/passes/dim_order_ops.h"
 #include "edge/passes/erase_asserts.h"
+#include "edge/passes/expand_llama_ops.h"
 #include "edge/passes/fold_constants.h"
 #include "edge/passes/fold_quantization.h"
 #include "edge/passes/fuse_quantized_embeddings.h"
@@ -26,6 +27,7 @@ const bool registered = test::register_text_cases(
         {"dim_order_ops", dim_order_ops},
         {"eliminate_dead_code", [](ExportedProgram& program) { program.graph().eliminate_dead_code(); }},
         {"erase_asserts", erase_asserts},
+        {"expand_llama_ops", expand_llama_ops},
         {"fold_constants", fold_constants},
         {"fold_quantization", fold_quantization},
         {"fuse_quantized_embeddings", fuse_quantized_embeddings},
