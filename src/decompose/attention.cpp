@@ -97,20 +97,17 @@ Value* all_masked(GraphBuilder& b, Value* scores, int64_t dim) {
 }
 
 // A mask that is computed or given when the program runs: what is added to the scores, and 1 or 0 for each row of the weights. Both
-// depend on the mask alone, so that all layers share them, and what is left in each layer is arithmetic, which backends take.
+// depend on the mask alone, so that all layers share them, and what is left in each layer is arithmetic, which backends take. What is
+// masked out gets half the lowest number: a row of nothing else stays finite until it is multiplied by 0.
 struct RunTimeMask {
   Value *bias, *alive;
 };
 RunTimeMask run_time_mask(GraphBuilder& b, Value* mask, DType dtype) {
   const bool is_boolean = mask->dtype() == DType::boolean;
   Value* passes = is_boolean ? mask : b("aten.ne.Scalar", mask, minus_infinity);
-  Value* alive = b("aten.any.dim", passes, -1, true);
-  Value* dead = b("aten.logical_not.default", alive);
-  Value* zero = b.number(0, dtype);
-  // A dead row's scores stay finite, for NaN times 0 is NaN.
-  Value* bias = is_boolean ? b("aten.where.self", b("aten.logical_or.default", passes, dead), zero, b.number(minus_infinity, dtype))
-                           : b("aten.where.self", dead, zero, mask);
-  return {bias, b.cast(alive, dtype)};
+  const double low = lowest(dtype) / 2;
+  Value* bias = is_boolean ? b("aten.mul.Tensor", b("aten.sub.Tensor", b.cast(mask, dtype), 1), -low) : b("aten.clamp.default", mask, low);
+  return {bias, b.cast(b("aten.any.dim", passes, -1, true), dtype)};
 }
 
 Values attention(GraphBuilder& b, const Node& n) {

@@ -99,7 +99,30 @@ Values dequantize_groups(GraphBuilder& b, const Node& n) {
   return {dequantized(b, n, n.optional_tensor("zero_points"), n.tensor("scales"), {1, n.integer("group_size")})};
 }
 
+// Looked up in all code books behind one another.
+Values look_up_codes(GraphBuilder& b, const Node& n) {
+  Value *codes = n.tensor("codes"), *book = n.tensor("codebook");
+  const Ints block = n.integers("block_size");
+  const std::vector<SymInt>& sizes = codes->sizes();
+  if (sizes.size() != 2 || block.size() != 2 || !codes->meta().is_static())
+    refuse(n, "codes are a matrix, cut into blocks of rows and columns");
+  const auto blocks_along = [&](size_t dim) { return block[dim] < 1 ? 1 : sizes[dim].value() / block[dim]; };
+  const int64_t values = int64_t{1} << n.integer("nbits");
+  Value* places = b.cast(codes, DType::int64);
+  for (const size_t dim : {0, 1}) {
+    const int64_t count = blocks_along(dim), step = values * (dim == 0 ? blocks_along(1) : 1);
+    if (count == 1) continue;
+    Ints first(static_cast<size_t>(sizes[dim].value()));
+    for (size_t i = 0; i < first.size(); ++i) first[i] = static_cast<int64_t>(i) / block[dim] * step;
+    const auto length = static_cast<int64_t>(first.size());
+    places = b("aten.add.Tensor", places, b.constant(Tensor::of<int64_t>(first, dim == 0 ? Sizes{length, 1} : Sizes{1, length})));
+  }
+  Value* table = b.view(b.cast(book, n.output()->dtype()), {blocks_along(0) * blocks_along(1) * values, 1});
+  return {b.view(b("aten.embedding.default", table, places), sizes)};
+}
+
 constexpr DecompositionRow quantized_rows[] = {
+    {"quant.dequantize_codebook.default", look_up_codes},
     {"torchao.choose_qparams_affine.default", choose_qparams},
     {"torchao.quantize_affine.default", quantize},
     {"torchao.dequantize_affine.default", dequantize},

@@ -15,6 +15,18 @@ using namespace recipes;
 namespace {
 
 class Flow {
+  // What a program is refused for is its own fault: errors name its file.
+  template <typename Body>
+  auto naming_source(const Body& body) {
+    const std::string source = result_.program.source;
+    try {
+      return body();
+    } catch (const Error& error) {
+      if (source.empty() || error.kind() == ErrorKind::usage) throw;
+      throw error.with_context(escaped(source));
+    }
+  }
+
  public:
   Flow(ExportedProgram program, const Recipe& recipe, const FlowOptions& options)
       : recipe_(recipe), options_(options), breaches_(options.warn, options.strict) {
@@ -64,18 +76,6 @@ class Flow {
   }
 
  private:
-  // What a program is refused for is its own fault: errors name its file.
-  template <typename Body>
-  auto naming_source(const Body& body) {
-    const std::string source = result_.program.source;
-    try {
-      return body();
-    } catch (const Error& error) {
-      if (source.empty() || error.kind() == ErrorKind::usage) throw;
-      throw error.with_context(escaped(source));
-    }
-  }
-
   PreparedProgram prepare(const Pt2eStep& step) {
     return naming_source([&] {
       return prepare_pt2e(std::move(result_.program), *step.quantizer,
