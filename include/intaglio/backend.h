@@ -119,6 +119,10 @@ inline Setting compat_setting() {
 }
 inline Compat compat_of(const SettingValues& settings) { return settings.word("compat") == "torchao" ? Compat::torchao : Compat::intaglio; }
 
+// A `group_size` setting: 0 is a scale for each row.
+inline WeightGranularity granularity_of(int64_t group_size) {
+  return group_size == 0 ? WeightGranularity(PerAxis{}) : WeightGranularity(PerGroup{group_size});
+}
 // `when_indivisible=error|float|int8|nearest` and `intx_choose_qparams_algorithm=affine|hqq_scale_only`, of recipes that
 // take `quantize_`.
 inline Setting when_indivisible_setting() {

@@ -105,7 +105,7 @@ ScaleZeroPoint choose_qparams(float min, float max, MappingType mapping, QuantRa
   const float low = std::min(min, 0.0f), high = std::max(max, 0.0f);
   const auto divided = [&](float value, double by) { return rounded_to(arithmetic, value / static_cast<float>(by)); };
   const auto width = static_cast<double>(range.max - range.min);
-  float scale;
+  float scale = 0;
   switch (mapping) {
     case MappingType::symmetric: scale = divided(std::max(-low, high), width / 2); break;
     case MappingType::symmetric_no_clipping_err:

@@ -51,8 +51,7 @@ QuantizeConfig quantize_config(std::string_view config_class, const SettingValue
   if (config_class == codebook)
     return CodebookWeightOnlyConfig{static_cast<UintxType>(width_of(settings.word("dtype"))), std::move(block_size)};
   const auto type = static_cast<IntxType>(width_of(settings.word("weight_dtype")));
-  const int64_t group_size = settings.integer("group_size");
-  const WeightGranularity granularity = group_size == 0 ? WeightGranularity(PerAxis{}) : PerGroup{group_size};
+  const WeightGranularity granularity = granularity_of(settings.integer("group_size"));
   const MappingType mapping = mapping_of(settings.word("mapping_type"));
   const auto algorithm = algorithm_of(settings);
   std::optional<DType> scale_dtype;

@@ -5,8 +5,6 @@ namespace {
 
 constexpr int64_t largest_group = int64_t{1} << 30;
 
-WeightGranularity granularity_of(int64_t group_size) { return group_size == 0 ? WeightGranularity(PerAxis{}) : PerGroup{group_size}; }
-
 std::vector<RecipeStep> steps(const SettingValues& settings, int64_t group_size) {
   QuantizeStep step{.rules = {}, .when_indivisible = when_indivisible_of(settings), .widened_types = {DType::bfloat16}};
   const IntxChooseQParamsAlgorithm algorithm = algorithm_of(settings);
