@@ -3,7 +3,7 @@
 #
 #   unit      unit and golden tests of BUILD_FOLDER, with the long ones (a thousand random graphs)
 #   oracle    pytest, with the long comparisons
-#   llm       SmolLM2-135M from its checkpoint to the text runner; its packages are installed under nightly-results/llm
+#   llm       SmolLM2-135M from its checkpoint to the text runner, a model of a billion weights; packages go to nightly-results/llm
 #   runtimes  files on older releases of the ExecuTorch runtime, which are installed under nightly-results/runtimes
 #   sanitize  unit and golden tests under address and undefined-behaviour sanitizers
 #   fuzz      every fuzz target for FUZZ_SECONDS (default 600), or only those named in FUZZ_TARGETS
@@ -31,7 +31,7 @@ stage_oracle() {
 }
 
 stage_llm() {
-  examples/smollm2/demo.sh "$build" "$results/llm" "$python" && SMOLLM2=$PWD/$results/llm $python -m pytest -q tests/test_smollm2.py
+  examples/smollm2/demo.sh "$build" "$results/llm" "$python" && SMOLLM2=$PWD/$results/llm $python -m pytest -q tests/test_smollm2.py tests/test_llm.py
 }
 
 stage_runtimes() {

@@ -30,10 +30,14 @@ class Layer(nn.Module):
             part.view(batch, tokens, -1, HEAD).transpose(1, 2) for part in (self.query(h), self.key(h), self.value(h))
         )
         query, key = rotate_halves(query, cos, sin).to(x.dtype), rotate_halves(key, cos, sin).to(x.dtype)
-        key, value = (
-            part[:, :, None].expand(-1, -1, HEADS // KEY_HEADS, -1, -1).reshape(batch, HEADS, -1, HEAD) for part in remember(key, value)
-        )
-        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        key, value = remember(key, value)
+        if mask is None:
+            mixed = F.scaled_dot_product_attention(query, key, value, enable_gqa=True)
+        else:
+            key, value = (
+                part[:, :, None].expand(-1, -1, HEADS // KEY_HEADS, -1, -1).reshape(batch, HEADS, -1, HEAD) for part in (key, value)
+            )
+            mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         x = x + self.out(mixed.transpose(1, 2).reshape(batch, tokens, width))
         h = self.mlp_norm(x)
         return x + self.down(F.silu(self.gate(h)) * self.up(h))

@@ -106,7 +106,7 @@ OUTSIDE = {
 WEIGHT_ONLY = {
     "int4_group_32": lambda: gated(weight_only(4, 32)),
     "int8_per_row": lambda: gated(weight_only(8)),
-    "int3_group_16": lambda: gated(weight_only(3, 16)),
+    "int3_group_32": lambda: gated(weight_only(3, 32)),
 }
 
 # name: (function that makes the case, kernel, whether the outputs are those of the float table's rows)

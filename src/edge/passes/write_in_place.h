@@ -2,7 +2,7 @@
 // copied back.
 //
 // Needs: mutation outputs that are still in the signature. Guarantees: an `aten.index_put` whose result is the new value of the buffer
-// that it alone reads is in place, where the kernel takes its types. Shown by write_in_place.test.
+// that it alone reads is in place, where the kernel takes its types and form. Shown by write_in_place.test.
 #pragma once
 
 #include <intaglio/program.h>
