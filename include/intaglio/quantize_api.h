@@ -93,7 +93,7 @@ enum class WhenIndivisible : uint8_t {
 
 struct QuantizeOptions {
   WhenIndivisible when_indivisible = WhenIndivisible::error;
-  bool may_match_nothing = false;  // else a filter that takes no layer is a bad-input error
+  bool may_match_nothing = false;  // a filter that takes no layer is a warning, else a bad-input error
   int threads = 0;                 // 0: all cores
   WarningSink warn;
 };

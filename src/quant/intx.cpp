@@ -90,11 +90,11 @@ class IntxQuantizer {
   void quantize_by_range(size_t first, std::span<const float> values) {
     const size_t count = values.size() / size_;
     std::vector<float> low(count), high(count), scale(count);
-    const bool has_nan = kernels().group_ranges(values.data(), count, size_, low.data(), high.data());
+    kernels().group_ranges(values.data(), count, size_, low.data(), high.data());
     const double eps = smallest_normal(type_);
     for (size_t g = 0; g < count; ++g) {
       const ScaleZeroPoint chosen = choose_qparams(low[g], high[g], settings_.mapping, range_, eps, type_);
-      if (has_nan || !std::isfinite(chosen.scale)) not_finite(first + g);
+      if (std::isnan(low[g]) || !std::isfinite(chosen.scale)) not_finite(first + g);
       scale[g] = rounded_to(scale_type_, chosen.scale);
       zero_points_[first + g] = static_cast<int8_t>(chosen.zero_point);
     }
@@ -132,11 +132,11 @@ class IntxQuantizer {
   void start_scales(size_t first, std::span<const float> values, std::vector<float>& start) {
     const size_t count = values.size() / size_;
     std::vector<float> low(count), high(count);
-    const bool has_nan = kernels().group_ranges(values.data(), count, size_, low.data(), high.data());
+    kernels().group_ranges(values.data(), count, size_, low.data(), high.data());
     const auto largest = static_cast<float>(std::max(-range_.min, range_.max));
     for (size_t g = 0; g < count; ++g) {
       const float scale = std::max(-low[g], high[g]) / largest;
-      if (has_nan || !std::isfinite(scale)) not_finite(first + g);
+      if (std::isnan(low[g]) || !std::isfinite(scale)) not_finite(first + g);
       start[first + g] = std::max(scale, 0x1p-23f);
     }
   }

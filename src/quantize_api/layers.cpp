@@ -72,15 +72,19 @@ std::vector<Layer> layers_of(const ExportedProgram& program) {
 }
 
 std::string why_no_layers(const ExportedProgram& program) {
+  const bool is_quantized = std::ranges::any_of(program.graph().node_list(), [](const Node* node) { return qdq::is_dequantize(*node); });
+  return is_quantized ? "the linear and embedding layers are quantized already"
+                      : "there is no linear or embedding layer whose weight is a parameter";
+}
+
+std::string why_decomposed(const ExportedProgram& program) {
   for (const Node* node : program.graph().node_list()) {
     const std::vector<ModuleScope> stack = module_stack(*node);
     if ((node->is("aten.addmm.default") || node->is("aten.mm.default")) && !stack.empty() && stack.back().type.ends_with("Linear"))
-      return fmt::format("the program is decomposed ({}): save what torch.export.export gives, before run_decompositions",
+      return fmt::format("linear layers are decomposed ({}); save what torch.export.export gives, without run_decompositions",
                          intaglio::describe(*node));
   }
-  for (const Node* node : program.graph().node_list())
-    if (qdq::is_dequantize(*node)) return "what there is of them is quantized already";
-  return "it has none whose weight is a parameter";
+  return "";
 }
 
 }  // namespace quantize_api

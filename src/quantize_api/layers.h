@@ -28,7 +28,9 @@ std::string describe(const Layer& layer);
 // Those in float whose weight is a constant of the program, in the order of their first calls.
 std::vector<Layer> layers_of(const ExportedProgram& program);
 
-// Why a program has none: it is decomposed, or quantized already, or has no such operators.
+// Why a program has none: quantized already, or no such operators.
 std::string why_no_layers(const ExportedProgram& program);
+// What to do with a program whose linear layers are matrix products already; "" for others.
+std::string why_decomposed(const ExportedProgram& program);
 
 }  // namespace intaglio::quantize_api

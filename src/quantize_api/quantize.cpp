@@ -183,19 +183,22 @@ QuantizeSummary summary_of(const std::vector<Work>& all) {
     lines.push_back(
         fmt::format("{} of {} {}s quantized{}", count - left.size(), count, name(kind), left.empty() ? "" : ", " + left_text(left)));
   }
-  summary.text = fmt::format("{}", fmt::join(lines, "; "));
+  summary.text = lines.empty() ? "no linear or embedding layers in float" : fmt::format("{}", fmt::join(lines, "; "));
   return summary;
 }
 
-void check_matches(const ExportedProgram& program, const std::vector<Work>& all) {
-  if (std::ranges::any_of(all, [](const Work& work) { return work.config != nullptr; })) return;
-  if (all.empty()) throw_bad_input(fmt::format("there are no linear or embedding layers to quantize: {}", why_no_layers(program)));
+// Why nothing is taken; "" where something is.
+std::string why_nothing(const ExportedProgram& program, const std::vector<Work>& all) {
+  if (std::ranges::any_of(all, [](const Work& work) { return work.config != nullptr; })) return "";
+  const std::string decomposed = why_decomposed(program);
+  if (!decomposed.empty()) return decomposed;
+  if (all.empty()) return why_no_layers(program);
   std::vector<std::string> some;
   for (size_t i = 0; i < std::min<size_t>(3, all.size()); ++i)
     some.push_back(
         fmt::format("{} '{}' of type {}", name(all[i].layer.kind), escaped(all[i].layer.fqn), escaped(all[i].layer.module_type)));
-  throw_bad_input(fmt::format("the filter takes none of the {} linear and embedding layers: {}{}", all.size(), fmt::join(some, ", "),
-                              all.size() > some.size() ? ", ..." : ""));
+  return fmt::format("the filter takes none of the {} linear and embedding layers: {}{}", all.size(), fmt::join(some, ", "),
+                     all.size() > some.size() ? ", ..." : "");
 }
 
 }  // namespace
@@ -207,7 +210,10 @@ QuantizeSummary quantize_(ExportedProgram& program, const std::vector<QuantizeRu
     if (rule.config) check(*rule.config);
   decompose::inline_regions(program);
   const std::vector<Work> all = decide_all(program, rules, options);
-  if (!options.may_match_nothing) check_matches(program, all);
+  if (const std::string why = why_nothing(program, all); !why.empty()) {
+    if (!options.may_match_nothing) throw_bad_input(why);
+    if (options.warn) options.warn({"quantize_ takes no layer: " + why, true});
+  }
   warn_of_splits(program, all, options.warn);
   Rewriter rewriter(program, options.threads);
   for (const Work& work : all)

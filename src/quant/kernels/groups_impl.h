@@ -2,23 +2,21 @@
 namespace intaglio::quant::INTAGLIO_ISA {
 namespace {
 
-bool group_ranges(const float* x, size_t groups, size_t size, float* low, float* high) {
-  bool has_nan = false;
+void group_ranges(const float* x, size_t groups, size_t size, float* low, float* high) {
   for (size_t g = 0; g < groups; ++g, x += size) {
     RangeScan scan;
+    bool has_nan = false;
     size_t i = 0;
     for (; i + Vec::lanes <= size; i += Vec::lanes) {
       const Vec v = load(x + i);
       scan.add(v);
       has_nan |= any_nan(v, v);
     }
-    MinMax range{least(scan.low), greatest(scan.high), false};
+    MinMax range{least(scan.low), greatest(scan.high), has_nan};
     for (; i < size; ++i) add_scalar(range, x[i]);
-    low[g] = range.min;
-    high[g] = range.max;
-    has_nan |= range.has_nan;
+    low[g] = range.has_nan ? __builtin_nanf("") : range.min;
+    high[g] = range.has_nan ? __builtin_nanf("") : range.max;
   }
-  return has_nan;
 }
 
 // Rounded to a float of `dropped` bits less, half to even. What overflows that type's exponent stays finite.
@@ -60,31 +58,61 @@ struct Fit {
   float wq, qq;
 };
 
+// The scale with what stands in for a division by it.
+struct Divisor {
+  float scale, inverse;
+  bool is_safe;  // the inverse is a normal number
+};
+inline Divisor divisor(float scale) { return {scale, 1.0f / scale, scale < 0x1p100f}; }
+
+// q = clamp(round(w / scale), low, high). A product with the inverse is off by less than 2^-15 where it matters, so it rounds to the same
+// integer unless it lies that near to a half: only then is anything divided.
+template <int count>
+inline void round_quotients(const float* __restrict w, const Divisor& by, const GroupStep& step, float* __restrict q) {
+  unsigned is_near_half = !by.is_safe;
+  for (int i = 0; i < count; ++i) {
+    const float product = clamped(w[i] * by.inverse, step.low - 1.0f, step.high + 1.0f), nearest = rounded(product);
+    is_near_half |= __builtin_fabsf(product - nearest) > 0.5f - 0x1p-15f;
+    q[i] = clamped(nearest, step.low, step.high);
+  }
+  if (is_near_half == 0) return;
+  for (int i = 0; i < count; ++i) q[i] = rounded(clamped(w[i] / by.scale, step.low, step.high));
+}
+
+template <int columns>
+inline void add_row(const float* __restrict w, const Divisor& by, const GroupStep& step, float* __restrict wq, float* __restrict qq) {
+  float q[columns];
+  round_quotients<columns>(w, by, step, q);
+  for (int c = 0; c < columns; ++c) {
+    wq[c] += w[c] * q[c];
+    qq[c] += q[c] * q[c];
+  }
+}
+
 // Adds the sums of `columns` interleaved columns over `rows` rows, each column by itself, as PyTorch sums the innermost
 // dimension: long columns in four levels, so that large sums are not added to small terms.
 template <int columns>
-inline void add_rows(const float* __restrict w, size_t rows, float scale, const GroupStep& step, float* __restrict wq,
+inline void add_rows(const float* __restrict w, size_t rows, const Divisor& by, const GroupStep& step, float* __restrict wq,
                      float* __restrict qq) {
   constexpr unsigned level_bits = 4;  // fewer than 2^19 rows
   constexpr size_t level = size_t{1} << level_bits;
+  if (rows < level) {
+    for (size_t row = 0; row < rows; ++row) add_row<columns>(w + row * columns, by, step, wq, qq);
+    return;
+  }
   float upper_wq[3][columns] = {}, upper_qq[3][columns] = {};
   for (size_t row = 0; row < rows;) {
-    for (int c = 0; c < columns; ++c) {
-      const float value = w[row * columns + static_cast<size_t>(c)];
-      const float q = rounded(clamped(value / scale, step.low, step.high));
-      wq[c] += value * q;
-      qq[c] += q * q;
-    }
+    add_row<columns>(w + row * columns, by, step, wq, qq);
     ++row;
     if (row % level != 0) continue;
-    for (int up = 0; up < 3; ++up) {
+    for (unsigned up = 0; up < 3; ++up) {
       float *from_wq = up == 0 ? wq : upper_wq[up - 1], *from_qq = up == 0 ? qq : upper_qq[up - 1];
       for (int c = 0; c < columns; ++c) {
         upper_wq[up][c] += from_wq[c];
         upper_qq[up][c] += from_qq[c];
         from_wq[c] = from_qq[c] = 0.0f;
       }
-      if ((row >> (level_bits * static_cast<unsigned>(up + 1))) % level != 0) break;
+      if ((row >> (level_bits * (up + 1))) % level != 0) break;
     }
   }
   for (int up = 0; up < 3; ++up)
@@ -99,14 +127,11 @@ template <int lanes>
 inline Fit fit(const float* __restrict w, size_t size, float scale, const GroupStep& step) {
   float wq[4 * lanes] = {}, qq[4 * lanes] = {};
   const size_t rows = size / (4 * lanes), whole = size / lanes * lanes;
-  add_rows<4 * lanes>(w, rows, scale, step, wq, qq);
-  for (size_t i = rows * 4 * lanes; i < whole; i += lanes) add_rows<lanes>(w + i, 1, scale, step, wq, qq);
+  const Divisor by = divisor(scale);
+  add_rows<4 * lanes>(w, rows, by, step, wq, qq);
+  for (size_t i = rows * 4 * lanes; i < whole; i += lanes) add_row<lanes>(w + i, by, step, wq, qq);
   Fit sum{0.0f, 0.0f};
-  for (size_t i = whole; i < size; ++i) {
-    const float q = rounded(clamped(w[i] / scale, step.low, step.high));
-    sum.wq += w[i] * q;
-    sum.qq += q * q;
-  }
+  for (size_t i = whole; i < size; ++i) add_row<1>(w + i, by, step, &sum.wq, &sum.qq);
   for (int c = 0; c < lanes; ++c) {
     sum.wq += ((wq[c] + wq[lanes + c]) + wq[2 * lanes + c]) + wq[3 * lanes + c];
     sum.qq += ((qq[c] + qq[lanes + c]) + qq[2 * lanes + c]) + qq[3 * lanes + c];

@@ -74,8 +74,8 @@ struct Kernels {
   // bound is not above its centre. histogram_bins + 1 ascending bounds, sixteen centres a count.
   void (*widen)(const float* counts, const float* centres, const float* bounds, float* out);
 
-  // Groups of `size` values, one behind the other. Ranges of each; true when there is a NaN, which the ranges leave out.
-  bool (*group_ranges)(const float* x, size_t groups, size_t size, float* low, float* high);
+  // Groups of `size` values, one behind the other. The range of each: NaN where it has one.
+  void (*group_ranges)(const float* x, size_t groups, size_t size, float* low, float* high);
   // q = clamp(round(x * inverse) + zero_point, low, high) with the group's inverse and zero point; NaN becomes 0.
   void (*quantize_groups)(const float* x, size_t groups, size_t size, const float* inverse, const int8_t* zero_point, GroupStep step,
                           int8_t* q);
