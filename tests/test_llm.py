@@ -125,6 +125,11 @@ def folder(tmp_path_factory):
 PROMPTS = [[5, 9, 77, 3], [100, 9, 7], [40]]
 
 
+def greedy_of(module):
+    """Of a loaded program, whose inputs are keywords."""
+    return lambda prompt: decoders.greedy(lambda tokens, at: module(input_ids=tokens, cache_position=at), prompt, 12)
+
+
 def stepper(pte):
     method = executorch.method_of(pte)
     return lambda tokens, positions: executorch.execute(method, (tokens, positions))[0]
@@ -159,10 +164,23 @@ def test_recipe_quantizes_a_decoder(decoder, document, tmp_path):
     same = total = 0
     with torch.no_grad():
         for prompt in PROMPTS:
-            theirs = decoders.greedy(lambda tokens, positions: module(input_ids=tokens, cache_position=positions), prompt, 12)
+            theirs = greedy_of(module)(prompt)
             ours = decoders.greedy(step, prompt, 12)
             same, total = same + sum(a == b for a, b in zip(ours, theirs)), total + len(theirs)
     assert same >= 0.9 * total  # random weights: two logits may lie within a step of each other
+
+
+def test_rounded_scales_are_the_programs(decoder, document, tmp_path):
+    """Integers chosen for scales in bfloat16: the file computes what the program does, in float32's last bits."""
+    arguments = ["--recipe", "xnnpack_torchao_int8da_int4w_per_group", "--set", "scale_dtype=bfloat16"]
+    pte, converted = tmp_path / "decoder.pte", tmp_path / "decoder.pt2"
+    document("build", decoder[1], "-o", pte, *arguments)
+    document("quantize", decoder[1], "-o", converted, *arguments)
+    module, step = torch.export.load(converted).module(), stepper(pte)
+    with torch.no_grad():
+        for prompt in PROMPTS:
+            theirs = greedy_of(module)(prompt)
+            assert decoders.greedy(step, prompt, 12) == theirs
 
 
 def test_bfloat16_is_quantized_as_float32(document, tmp_path):

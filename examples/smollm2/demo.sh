@@ -4,6 +4,7 @@ set -euo pipefail
 build=$1 out=$2 python=$3
 here=$(dirname "$0")
 packages=$out/packages
+mkdir -p "$out"
 
 [ -f "$out/smollm2.pt2" ] || {
   make --no-print-directory oracle
@@ -15,6 +16,7 @@ packages=$out/packages
   "$python" "$here/export.py" "$packages" "$out"
 }
 echo "building $out/smollm2.pte"
-"$build/intaglio" build "$out/smollm2.pt2" -o "$out/smollm2.pte" --recipe xnnpack_torchao_int8da_int4w_per_group --llm "$out/model"
+"$build/intaglio" build "$out/smollm2.pt2" -o "$out/smollm2.pte" --recipe xnnpack_torchao_int8da_int4w_per_group \
+  --set scale_dtype=bfloat16 --llm "$out/model"
 echo
 "$python" "$here/generate.py" "$out/smollm2.pte" "$out/model/tokenizer.json" "The capital of France is" "Once upon a time"
