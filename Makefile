@@ -1,5 +1,6 @@
 # make            builds build/intaglio
-# make demo       the main job on the digits example (MODEL=efficientnet_lite0: on ImageNet weights and photographs)
+# make demo       the main job on the digits example (MODEL=efficientnet_lite0: on ImageNet weights and photographs;
+#                 MODEL=smollm2: a language model on ExecuTorch's text runner)
 # make test       unit, golden, command-line and oracle tests
 # make format     writes every C++ file in the style that .ci/run asks for
 # make nightly    the long proofs: all oracle comparisons, older runtimes, long fuzzing, sanitizer builds (STAGE=fuzz: one of them)

@@ -28,8 +28,9 @@ case $model in
     test=$out/test
     preprocess=(--preprocess "resize=256,crop=224,mean=0.498039:0.498039:0.498039,std=0.501961:0.501961:0.501961")
     ;;
+  smollm2) exec "$here/smollm2/demo.sh" "$build" "$out" "$python" ;;
   *)
-    echo "demo: MODEL is digits or efficientnet_lite0" >&2
+    echo "demo: MODEL is digits, efficientnet_lite0 or smollm2" >&2
     exit 2
     ;;
 esac

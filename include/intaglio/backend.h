@@ -38,6 +38,7 @@ struct Pt2eStep {
 struct QuantizeStep {
   std::vector<QuantizeRule> rules;
   WhenIndivisible when_indivisible = WhenIndivisible::error;
+  std::vector<DType> widened_types = {};  // a program that computes in these is quantized as one that computes in float32
 };
 using RecipeStep = std::variant<TransformStep, Pt2eStep, QuantizeStep>;
 

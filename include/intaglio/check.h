@@ -66,6 +66,7 @@ struct SaveOptions {
   std::chrono::milliseconds timeout{60'000};  // for one run of it
   // Inputs to run it on, one tensor for each user input; empty: random ones are drawn.
   std::vector<Tensor> sample;
+  std::vector<ConstantMethod> constant_methods;  // ExecutorchOptions::constant_methods
   WarningSink warn;
   std::function<void(std::string_view step, const ExportedProgram&)> observe_lowering;  // LowerOptions::observe
   std::function<void(const EdgeProgram&)> inspect;                                      // the lowered program, before it is written

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include <intaglio/partitioner.h>
@@ -21,6 +22,13 @@ struct LowerOptions {
   WarningSink warn;
 };
 
+// A method without inputs, whose results are known when the file is written: what a runner asks of a program.
+using ConstantValue = std::variant<int64_t, double, bool, std::string>;
+struct ConstantMethod {
+  std::string name;
+  std::vector<ConstantValue> values;  // one result each
+};
+
 struct ExecutorchOptions {
   int threads = 0;          // as LowerOptions::threads
   bool plan_inputs = true;  // memory for inputs and outputs is planned inside the program
@@ -28,6 +36,7 @@ struct ExecutorchOptions {
   // The oldest release that is to run the file: unsupported error for a kernel that it does not have. Partitioners have an
   // option of their own for the nodes of their delegates.
   RuntimeVersion runtime = newest_runtime;
+  std::vector<ConstantMethod> constant_methods;
 };
 
 // What did not go to a delegate, and why.

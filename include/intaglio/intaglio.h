@@ -8,6 +8,7 @@
 #include <intaglio/edge.h>
 #include <intaglio/error.h>
 #include <intaglio/interpreter.h>
+#include <intaglio/language_model.h>
 #include <intaglio/partitioner.h>
 #include <intaglio/pattern_quantizer.h>
 #include <intaglio/program.h>
@@ -18,6 +19,7 @@
 #include <intaglio/recipes.h>
 #include <intaglio/settings.h>
 #include <intaglio/warning.h>
+#include <intaglio/weights.h>
 #include <intaglio/xnnpack.h>
 
 #pragma GCC visibility push(default)

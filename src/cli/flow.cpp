@@ -7,7 +7,9 @@
 #include <fmt/ranges.h>
 #include <intaglio/data.h>
 #include <intaglio/error.h>
+#include <intaglio/language_model.h>
 #include <intaglio/pt2.h>
+#include <intaglio/weights.h>
 
 #include "base/progress.h"
 #include "cli/files.h"
@@ -51,6 +53,16 @@ RecipeSettings parse_settings(const std::vector<std::string>& pairs) {
   return settings;
 }
 
+void add_weights_option(CLI::App& command, std::string& weights) {
+  command.add_option("--weights", weights, "weights in place of the program's: a .safetensors file, or a folder of them");
+}
+
+ExportedProgram load_program(const std::string& model, const std::string& weights) {
+  ExportedProgram program = load_exported_program(model);
+  if (!weights.empty()) replace_weights(program, weights);
+  return program;
+}
+
 void add_flow_options(CLI::App& command, FlowArguments& arguments) {
   command.add_option("MODEL", arguments.model, "the program, a .pt2")->required();
   command.add_option("-o,--output", arguments.out, "where to write")->required();
@@ -59,6 +71,7 @@ void add_flow_options(CLI::App& command, FlowArguments& arguments) {
   command.add_option("--calibrate", arguments.calibrate, "a sample (.npy, .npz, image) or a folder of them");
   command.add_option("--preprocess", arguments.preprocess, "how images become tensors: resize=256,crop=224,mean=..,std=..");
   command.add_option("--plan", arguments.plan, "use the decisions of this plan instead of calibrating");
+  add_weights_option(command, arguments.weights);
   command.add_option("--save-plan", arguments.save_plan, "write what was observed and decided");
   command.add_flag("--strict", arguments.strict, "what is not as asked for is an error, and nothing is written");
 }
@@ -83,11 +96,12 @@ Json warnings_json(const std::vector<Warning>& warnings) {
 Flow run_flow(const FlowArguments& arguments, const CommonOptions& common, StepClock& clock) {
   Flow flow;
   flow.recipe = make_recipe(arguments.recipe, parse_settings(arguments.settings));
-  require_distinct_files({arguments.model, arguments.calibrate, arguments.plan, arguments.recipe}, {arguments.out, arguments.save_plan});
+  require_distinct_files({arguments.model, arguments.weights, arguments.calibrate, arguments.plan, arguments.recipe},
+                         {arguments.out, arguments.save_plan});
   const bool needs_calibration = flow.recipe.info.needs_calibration;
   if (needs_calibration && arguments.calibrate.empty() && arguments.plan.empty())
     throw_usage(fmt::format("recipe '{}' is static: give samples with --calibrate, or decisions with --plan", flow.recipe.info.name));
-  ExportedProgram program = load_exported_program(arguments.model);
+  ExportedProgram program = load_program(arguments.model, arguments.weights);
   clock.step("load");
   FlowOptions options = {.threads = common.threads, .strict = arguments.strict};
   options.calibrate = [&](PreparedProgram& prepared) {
@@ -188,10 +202,27 @@ std::string agreement_text(const std::vector<Agreement>& agreements) {
   return text;
 }
 
+std::vector<ConstantMethod> constant_methods(const std::vector<std::pair<std::string, ExportedProgram>>& methods,
+                                             const SaveArguments& arguments) {
+  std::vector<ConstantMethod> given;
+  for (const std::string& pair : arguments.constants) given.push_back(parse_constant_method(pair));
+  if (arguments.llm.empty()) return given;
+  const auto forward = std::ranges::find(methods, "forward", [](const auto& method) -> const std::string& { return method.first; });
+  if (forward == methods.end()) throw_usage("--llm: the text runner calls the method 'forward', and none is called so");
+  return overridden(text_runner_methods(forward->second, arguments.llm), std::move(given));
+}
+
 }  // namespace
 
 void add_save_options(CLI::App& command, SaveArguments& arguments) {
   command.add_option("--dump", arguments.dump, "a folder for the program after each step of lowering, as text");
+  command.add_option("--llm", arguments.llm,
+                     "a language model's folder (config.json, generation_config.json, tokenizer.json): checks the program for ExecuTorch's "
+                     "text runner, and tells that what it asks");
+  command
+      .add_option("--method-constant", arguments.constants,
+                  "NAME=VALUE: a method that returns a number, a boolean, a text or a list of these; before what --llm finds")
+      ->allow_extra_args(false);
   command.add_flag("--no-check", arguments.no_check, "do not run the file to see whether it agrees with the program");
   add_timeout_option(command, arguments.timeout);
 }
@@ -202,6 +233,7 @@ void save(std::vector<std::pair<std::string, ExportedProgram>> methods, const Pa
   SavedFile saved;
   Report report;
   StepDump dump(arguments.dump);
+  options.constant_methods = constant_methods(methods, arguments);
   options.compare = !arguments.no_check;
   options.timeout = arguments.timeout;
   options.warn = [&](const Warning& warning) { warnings.push_back(warning); };

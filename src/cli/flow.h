@@ -17,6 +17,7 @@ namespace intaglio::cli {
 
 struct FlowArguments {
   std::string model;
+  std::string weights;  // a file or folder, in place of the program's own
   std::string out;
   std::string recipe;
   std::vector<std::string> settings;  // key=value
@@ -33,6 +34,8 @@ struct SaveArguments {
   std::string dump;
   bool no_check = false;
   std::chrono::milliseconds timeout{60'000};
+  std::string llm;                     // the folder of a language model
+  std::vector<std::string> constants;  // NAME=VALUE
 };
 void add_save_options(CLI::App& command, SaveArguments& arguments);
 
@@ -44,6 +47,10 @@ struct SavedFile {
   Json runtime;  // and `runtime`
   std::string runtime_text;
 };
+// The program, with these weights unless `weights` is "".
+ExportedProgram load_program(const std::string& model, const std::string& weights);
+void add_weights_option(CLI::App& command, std::string& weights);
+
 // lower_and_save with these arguments; warnings are added to `warnings`. `describe` puts into words what is printed once the file
 // is in its place.
 void save(std::vector<std::pair<std::string, ExportedProgram>> methods, const PartitionerList& partitioners, const std::string& out,

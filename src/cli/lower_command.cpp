@@ -20,11 +20,13 @@ struct LowerArguments {
   std::vector<std::string> backends;
   std::string compat;
   std::vector<std::string> settings;  // key=value
+  std::string weights;
   bool strict = false;
   SaveArguments save;
 };
 
-std::vector<std::pair<std::string, ExportedProgram>> load_methods(const std::vector<std::string>& models, const std::string& out) {
+std::vector<std::pair<std::string, ExportedProgram>> load_methods(const std::vector<std::string>& models, const std::string& weights,
+                                                                  const std::string& out) {
   std::vector<std::pair<std::string, ExportedProgram>> methods;
   for (const std::string& model : models) {
     // A path may hold `=`; a method's name is an identifier in front of the first one.
@@ -35,8 +37,8 @@ std::vector<std::pair<std::string, ExportedProgram>> load_methods(const std::vec
     for (const auto& [other, program] : methods)
       if (other == name) throw_usage(fmt::format("two programs are the method '{}': name them, as in prefill=A.pt2 decode=B.pt2", name));
     const std::string path = named ? model.substr(equals + 1) : model;
-    require_distinct_files({path}, {out});
-    methods.emplace_back(name, load_exported_program(path));
+    require_distinct_files({path, weights}, {out});
+    methods.emplace_back(name, load_program(path, weights));
   }
   return methods;
 }
@@ -76,7 +78,7 @@ void lower(const LowerArguments& arguments, const CommonOptions& common) {
   for (const std::string& backend : arguments.backends)
     runtime = std::min(runtime, add_backend(partitioners, backend, settings_of(arguments)));
   StepClock clock;
-  std::vector<std::pair<std::string, ExportedProgram>> methods = load_methods(arguments.models, arguments.out);
+  std::vector<std::pair<std::string, ExportedProgram>> methods = load_methods(arguments.models, arguments.weights, arguments.out);
   const std::string first_model = methods.front().second.source;
   clock.step("load");
   std::vector<Warning> warnings;
@@ -103,6 +105,7 @@ void add_lower(CLI::App& app, CommonOptions& common) {
       ->check(CLI::IsMember({"intaglio", "torchao"}));
   command->add_option("--set", arguments->settings, "a setting of the backends, key=value")->allow_extra_args(false);
   command->add_flag("--strict", arguments->strict, "what is not as asked for is an error, and nothing is written");
+  add_weights_option(*command, arguments->weights);
   add_save_options(*command, arguments->save);
   command->callback([arguments, &common] { lower(*arguments, common); });
 }

@@ -34,6 +34,7 @@ std::span<const DecompositionRow> indexing_decompositions();
 std::span<const DecompositionRow> matrix_decompositions();
 std::span<const DecompositionRow> normalization_decompositions();
 std::span<const DecompositionRow> pooling_decompositions();
+std::span<const DecompositionRow> quantized_decompositions();
 std::span<const DecompositionRow> random_decompositions();
 std::span<const DecompositionRow> recurrent_decompositions();
 std::span<const DecompositionRow> reduction_decompositions();

@@ -20,8 +20,10 @@
 #include "edge/partition/cut.h"
 #include "edge/passes/dim_order_ops.h"
 #include "edge/passes/erase_asserts.h"
+#include "edge/passes/expand_llama_ops.h"
 #include "edge/passes/fold_constants.h"
 #include "edge/passes/fold_quantization.h"
+#include "edge/passes/fuse_quantized_embeddings.h"
 #include "edge/passes/inline_subgraphs.h"
 #include "edge/passes/make_contiguous.h"
 #include "edge/passes/merge_duplicates.h"
@@ -53,6 +55,7 @@ constexpr LoweringStep normalizing[] = {
      }},
     {"remove_unused_constants", "a quantized program still carries its float weights",
      [](ExportedProgram& program) { program.remove_unused_constants(); }},
+    {"expand_llama_ops", "what they write is seen by everything after", expand_llama_ops},
     {"erase_asserts", "they would keep values alive", erase_asserts},
     {"inline_subgraphs", "everything after sees one flat graph", inline_subgraphs},
     {"lower_complex", "kernels and delegates compute with real numbers; what writes in place does so in the parts",
@@ -217,6 +220,7 @@ class ProgramLowering {
     Lowering lowering(body.program(), options_);
     lowering.run(normalizing);
     decompose::decompose(body.program(), [&](const Node& node) {
+      if (is_quantized_table(body.program(), node)) return true;
       return std::ranges::any_of(partitioners_, [&](const auto& partitioner) { return partitioner->keeps(body.program(), node); });
     });
     lowering.done("decompose");
@@ -243,9 +247,11 @@ class ProgramLowering {
   }
 
   void finish(Body& body) {
+    Lowering lowering(body.program(), options_);
+    fuse_quantized_embeddings(body.program());
+    lowering.done("fuse_quantized_embeddings");
     if (!partitioners_.empty()) {
       // What was kept whole for a backend that did not take it after all.
-      Lowering lowering(body.program(), options_);
       decompose::decompose(body.program());
       lowering.done("decompose leftovers");
       lowering.run(edge);

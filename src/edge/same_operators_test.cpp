@@ -45,6 +45,8 @@ const std::map<std::string_view, std::string_view> elsewhere = {
     {"higher_order.wrap_with_set_grad_enabled", "inlined"},
     {"higher_order.wrap_with_autocast", "inlined when it is off"},
     {"quantized_decomposed.choose_qparams_symmetric.tensor", "a delegate's alone: quantizers do not write it outside"},
+    {"quantized_decomposed.choose_qparams_per_token.default", "a delegate's alone: quantizers do not write it outside"},
+    {"quantized_decomposed.quantize_per_channel_group.default", "weights alone, which are constants"},
     {"quantized_decomposed.convert_element_type.no_fuse", "torchao's marker, which no recipe writes"},
     {"quantized_decomposed.quantize_per_tensor.tensor2", "bounds as tensors, which no quantizer writes"},
     {"quantized_decomposed.dequantize_per_tensor.tensor2", "bounds as tensors, which no quantizer writes"},

@@ -13,6 +13,7 @@
 #include "edge/lower_checks.h"
 #include "edge/passes/dim_order_legalization.h"
 #include "edge/passes/write_back.h"
+#include "edge/passes/write_in_place.h"
 #include "pte/runtime_needs.h"
 #include "pte/verifier.h"
 #include "pte/writer.h"
@@ -26,6 +27,7 @@ namespace {
 // The steps in order. Each method gets the same.
 void prepare(ExportedProgram& program, const ExecutorchOptions& options) {
   check_kernels(program, options.runtime);           // first: everything that has no kernel is named, in the user's own ops
+  write_in_place(program);                           // before: what is in place needs no copy
   insert_write_back(program, !options.plan_inputs);  // mutated buffers get their values at the end
   for_each_graph(program.graph(), [](Graph& graph) {
     legalize_dim_order(graph);    // kernels that take row-major tensors only get a copy in front
@@ -65,6 +67,18 @@ pte::SegmentData segment_data(const std::vector<EdgeMethod>& methods, const Emis
   return data;
 }
 
+pte::ExecutionPlan constant_plan(const ConstantMethod& method) {
+  pte::ExecutionPlan plan{.name = method.name, .chains = {{}}, .non_const_buffer_sizes = {0}};
+  for (const ConstantValue& value : method.values) {
+    plan.outputs.push_back(static_cast<int32_t>(plan.values.size()));
+    std::visit([&](const auto& known) { plan.values.emplace_back(known); }, value);
+  }
+  TreeSpec results;
+  if (method.values.size() != 1) results = {"builtins.list", "\"null\"", {}, std::vector<TreeSpec>(method.values.size())};
+  plan.encoded_out_str = to_json(results);
+  return plan;
+}
+
 // Nothing leaves this room that a reader would refuse.
 void check_written(std::span<const std::byte> file, const PartitionerList& partitioners, const std::string& name) {
   const auto check_payload = [&](std::string_view backend_id, std::span<const std::byte> payload) {
@@ -95,6 +109,11 @@ ExecutorchProgram EdgeProgram::to_executorch(const ExecutorchOptions& options) &
       const Error named = methods.size() == 1 ? error : error.with_context(fmt::format("method '{}'", method.name));
       throw method.program.source.empty() ? named : named.with_context(escaped(method.program.source));
     }
+  }
+  for (const ConstantMethod& method : options.constant_methods) {
+    if (std::ranges::find(program.execution_plan, method.name, &pte::ExecutionPlan::name) != program.execution_plan.end())
+      throw_usage(fmt::format("two methods are called '{}'; names must differ", method.name));
+    program.execution_plan.push_back(constant_plan(method));
   }
   settle_constants(program.execution_plan, pools);
   RuntimeNeeds needs = needs_of(program, methods);

@@ -1,6 +1,7 @@
 #include "qdq/patterns.h"
 
 #include <algorithm>
+#include <array>
 
 namespace intaglio::qdq {
 
@@ -16,6 +17,21 @@ bool are_one_value(const Value* a, const Value* b) {
   const Node *x = dequantize_of(a), *y = dequantize_of(b);
   return x && y && x->op() == y->op() && x->inputs() == y->inputs() && x->arguments().size() == y->arguments().size();
 }
+
+bool is_bound(const Node& choose, std::string_view name, int64_t bound) {
+  return choose.argument(name).is_none() || choose.number(name) == static_cast<double>(bound);
+}
+
+// Of torchao's many forms the one that has a range for each row, all of int8's.
+bool is_per_token(const Node& choose, const Node& quantize, const Node& dequantize) {
+  const std::vector<SymInt>& sizes = choose.tensor("input")->sizes();
+  if (sizes.empty() || !sizes.back().is_static()) return false;
+  std::vector<int64_t> row(sizes.size(), 1);
+  row.back() = sizes.back().value();
+  const auto is_row_by_row = [&](const Node* node) { return node->integers("block_size") == row; };
+  return choose.string("mapping_type") == "ASYMMETRIC" && is_bound(choose, "quant_min", -128) && is_bound(choose, "quant_max", 127) &&
+         std::ranges::all_of(std::array{&choose, &quantize, &dequantize}, is_row_by_row);
+}
 }  // namespace
 
 std::optional<Dequantized> dequantized(const ExportedProgram& program, const Value* value) {
@@ -29,7 +45,8 @@ std::optional<Dequantized> dequantized(const ExportedProgram& program, const Val
 std::optional<Dynamic> dynamic_of(const Value* value) {
   Node* dequantize = value->producer();
   const OpRow* row = dequantize ? find(*dequantize) : nullptr;
-  if (!row || row->role != Role::dequantize || (row->granularity != Granularity::tensor && row->granularity != Granularity::token))
+  constexpr Granularity found_at_run_time[] = {Granularity::tensor, Granularity::token, Granularity::block};
+  if (!row || row->role != Role::dequantize || std::ranges::find(found_at_run_time, row->granularity) == std::end(found_at_run_time))
     return std::nullopt;
   // Scale and zero point stand at the same places in all of these schemas.
   const std::vector<Value*> read = dequantize->inputs();
@@ -42,7 +59,9 @@ std::optional<Dynamic> dynamic_of(const Value* value) {
   const std::vector<Value*> quantized = quantize->inputs();
   if (quantized.size() != 3 || !are_one_value(quantized[0], source) || quantized[1] != read[1] || quantized[2] != read[2])
     return std::nullopt;
-  return Dynamic{source, choose, quantize, dequantize, row->granularity == Granularity::token, read[0]->dtype()};
+  const bool in_blocks = row->granularity == Granularity::block;
+  if (in_blocks && !is_per_token(*choose, *quantize, *dequantize)) return std::nullopt;
+  return Dynamic{source, choose, quantize, dequantize, in_blocks || row->granularity == Granularity::token, read[0]->dtype()};
 }
 
 bool has_one_reader(const Dynamic& dynamic) {

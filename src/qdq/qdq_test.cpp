@@ -211,5 +211,41 @@ TEST(QdqPatterns, EveryReaderQuantizesAlike) {
   EXPECT_FALSE(find_chain(p.program, *other->producer()));  // somebody reads the float
 }
 
+struct Rows : Program {
+  Value* integers = parameter("w", Tensor::zeros(DType::int8, {2, 4}));
+
+  const Node& dequantize(Ints block, Sizes scale) {
+    Value* s = parameter("s", Tensor::zeros(DType::float32, scale));
+    return raw("torchao.dequantize_affine.default",
+               {{"input", integers},
+                {"block_size", std::move(block)},
+                {"scale", s},
+                {"zero_point", Argument()},
+                {"input_dtype", DType::int8},
+                {"quant_min", -8},
+                {"quant_max", 7}},
+               {{2, 4}});
+  }
+};
+
+TEST(GroupedRows, GroupsOfARow) {
+  Rows p;
+  const auto rows = grouped_rows_of(p.dequantize({1, 2}, {2, 2}));
+  ASSERT_TRUE(rows);
+  EXPECT_EQ(rows->integers, p.integers);
+  EXPECT_EQ(rows->group_size, 2);
+  EXPECT_EQ(rows->quant_min, -8);
+  EXPECT_EQ(rows->zero_point, nullptr);
+  EXPECT_FALSE(rows->is_per_row());
+  EXPECT_TRUE(grouped_rows_of(p.dequantize({1, 4}, {2, 1}))->is_per_row());
+}
+
+TEST(GroupedRows, OtherBlocksAreNone) {
+  Rows p;
+  EXPECT_FALSE(grouped_rows_of(p.dequantize({2, 4}, {1, 1})));
+  EXPECT_FALSE(grouped_rows_of(p.dequantize({1, 3}, {2, 1})));
+  EXPECT_FALSE(grouped_rows_of(p.dequantize({1, 2}, {2, 1})));
+}
+
 }  // namespace
 }  // namespace intaglio::qdq

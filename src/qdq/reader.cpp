@@ -69,7 +69,39 @@ bool read_affine(const Node& node, const OpRow& row, const ConstantLookup& const
   return true;
 }
 
+int64_t bound_of(const Node& node, std::string_view name, int64_t own) {
+  return node.argument(name).is_none() ? own : static_cast<int64_t>(node.number(name));
+}
+
 }  // namespace
+
+bool GroupedRows::is_per_row() const { return integers->sizes()[1] == group_size; }
+
+std::optional<GroupedRows> grouped_rows_of(const Node& node) {
+  const OpRow* row = find(node);
+  if (!row || row->role != Role::dequantize || (row->granularity != Granularity::block && row->granularity != Granularity::group))
+    return std::nullopt;
+  GroupedRows rows{.integers = node.tensor(row->places.input), .scale = node.tensor(row->places.scale)};
+  const TensorMeta& matrix = rows.integers->meta();
+  if (matrix.rank() != 2 || !matrix.is_static() || !rows.scale->meta().is_static() ||
+      matrix.dtype != node.optional_dtype(row->places.dtype))
+    return std::nullopt;
+  const bool in_groups = row->granularity == Granularity::group;
+  const std::vector<int64_t> block = in_groups ? std::vector<int64_t>{1, node.integer("group_size")} : node.integers("block_size");
+  if (block.size() != 2 || block[0] != 1) return std::nullopt;
+  const int64_t columns = matrix.sizes[1].value();
+  rows.group_size = block[1];
+  const auto count_of = [](const Value* value) { return element_count(value->meta().static_sizes()); };
+  if (rows.group_size < 1 || columns % rows.group_size != 0 ||
+      count_of(rows.scale) != matrix.sizes[0].value() * (columns / rows.group_size))
+    return std::nullopt;
+  rows.zero_point = node.optional_tensor(row->places.zero_point);
+  if (rows.zero_point && (!rows.zero_point->meta().is_static() || count_of(rows.zero_point) != count_of(rows.scale))) return std::nullopt;
+  const quant::QuantRange own = quant::range_of(matrix.dtype);
+  rows.quant_min = bound_of(node, "quant_min", own.min);
+  rows.quant_max = bound_of(node, "quant_max", own.max);
+  return rows;
+}
 
 std::optional<QuantParams> params_of(const Node& node, const ConstantLookup& constant) {
   const OpRow* row = find(node);

@@ -6,6 +6,7 @@
 #include <intaglio/recipes.h>
 
 #include "ir/infer.h"
+#include "pt2e/compute_in_float32.h"
 #include "pt2e/uncalibrated.h"
 #include "qdq/op_table.h"
 #include "recipes/breaches.h"
@@ -65,6 +66,8 @@ class Flow {
 
   void operator()(const QuantizeStep& step) {
     naming_file(result_.program.source, [&] {
+      if (pt2e::compute_in_float32(result_.program, step.widened_types))
+        result_.notes.emplace_back("the program is in bfloat16 and is quantized as one in float32; inputs and outputs keep their types");
       result_.notes.push_back(
           quantize_(
               result_.program, step.rules,

@@ -48,7 +48,8 @@ std::vector<Agreement> lower_and_save(std::vector<std::pair<std::string, Exporte
     use(file.path());
   };
   std::vector<Agreement> agreements;
-  const ExecutorchProgram program = std::move(edge).to_executorch({.threads = options.threads, .runtime = options.runtime});
+  const ExecutorchProgram program =
+      std::move(edge).to_executorch({.threads = options.threads, .runtime = options.runtime, .constant_methods = options.constant_methods});
   if (options.inspect_needs) options.inspect_needs(program.runtime_needs());
   program.save(path, [&](const std::filesystem::path& written) {
     done("write");

@@ -24,6 +24,11 @@ std::optional<GemmWeight> stored_weight(const ProgramFacts& facts, const Value* 
     const Tensor* data = params ? facts.program().constant(dequantize->tensor("input")) : nullptr;
     return data ? std::optional(GemmWeight{*data, *params}) : std::nullopt;
   }
+  const Node* producer = value->producer();
+  if (const auto rows = producer ? qdq::grouped_rows_of(*producer) : std::nullopt) {
+    const Tensor* integers = facts.is_constant(value) ? facts.program().constant(rows->integers) : nullptr;
+    return integers ? std::optional(GemmWeight{*integers, std::nullopt, true}) : std::nullopt;
+  }
   const std::optional<Tensor> folded = facts.constant_value(value);
   return folded ? std::optional(GemmWeight{*folded, std::nullopt}) : std::nullopt;
 }

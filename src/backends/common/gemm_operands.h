@@ -21,7 +21,8 @@ std::optional<GemmOperands> gemm_operands(const Node& node);
 
 struct GemmWeight {
   Tensor data;                        // as the op sees it: a permutation in the graph is a view here
-  std::optional<QuantParams> params;  // absent: float
+  std::optional<QuantParams> params;  // absent: float, or rows in groups
+  bool is_grouped = false;            // `data` are the integers of qdq::GroupedRows
 };
 // nullopt when the operand is not constant.
 std::optional<GemmWeight> gemm_weight(const ProgramFacts& facts, const Value* operand);

@@ -20,6 +20,7 @@ struct Features {
   bool drop_lone_views = true;       // a partition of nothing but reshapes is cheaper outside
   bool int8_around_moves = true;     // reshapes and zero pads beside an op do not keep it from int8
   bool checked_sums = true;          // a layer whose integers would leave int32 runs in float
+  bool exact_row_scales = true;      // 4-bit weights with one scale a row keep it in float32
   RuntimeVersion runtime = newest_runtime;
 
   static Features of(const XnnpackPartitionerOptions& options) {
@@ -29,7 +30,7 @@ struct Features {
   }
   static Features of(Compat compat) {
     if (compat == Compat::intaglio) return {};
-    return {false, false, false, false, false, false, false, false, false, false, false, false, false, newest_runtime};
+    return {false, false, false, false, false, false, false, false, false, false, false, false, false, false, newest_runtime};
   }
 };
 

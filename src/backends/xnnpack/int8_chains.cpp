@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "backends/common/gemm_operands.h"
+#include "backends/xnnpack/row_weights.h"
 #include "quant/int32_sums.h"
 
 namespace intaglio::xnnpack {
@@ -14,11 +15,6 @@ using common::GemmOperands, common::GemmWeight, common::ProgramFacts;
 namespace {
 
 constexpr float infinity = std::numeric_limits<float>::infinity();
-
-bool is_usable_scale(double scale) {
-  const auto narrowed = static_cast<float>(scale);
-  return std::isfinite(narrowed) && narrowed >= std::numeric_limits<float>::min();
-}
 
 // The parameters that the integer tensor itself was made with, as far as the graph tells.
 const QuantParams* params_of_source(const ProgramFacts& facts, const Value* source) {
@@ -60,6 +56,10 @@ std::optional<qdq::Dynamic> dynamic_gemm(const ProgramFacts& facts, const Featur
   const auto dynamic = qdq::dynamic_of(operands->input);
   if (!dynamic || !qdq::has_one_reader(*dynamic) || dynamic->dtype != DType::int8) return std::nullopt;
   if (dynamic->source->dtype() != node.output()->dtype()) return std::nullopt;
+  if (const auto rows = row_weight(facts, features, operands->weight)) {
+    const bool is_taken = node.is("aten.linear.default") && dynamic->per_token && rows->refusal.empty();
+    return is_taken && (!operands->bias || facts.is_constant(operands->bias)) ? dynamic : std::nullopt;
+  }
   const auto weight = int8_weight(facts, *operands);
   if (!weight) return std::nullopt;
   if (!features.more_dynamic && (!weight->params->is_per_channel() || weight->data.rank() == 3)) return std::nullopt;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <map>
 
 #include <fmt/format.h>
 #include <intaglio/xnnpack.h>
@@ -8,6 +9,7 @@
 #include "backends/common/own_readers.h"
 #include "backends/xnnpack/int8_chains.h"
 #include "backends/xnnpack/limits.h"
+#include "backends/xnnpack/row_weights.h"
 #include "backends/xnnpack/rewrites/rewrites.h"
 
 namespace intaglio::xnnpack {
@@ -15,9 +17,12 @@ namespace {
 
 using common::ProgramFacts;
 
-// Ops of the exporter that this backend takes whole; everything else it takes decomposed.
+// Ops of the exporter that this backend takes whole, besides those that quantize by blocks; everything else it takes decomposed.
 constexpr std::string_view kept_ops[] = {"aten.linear.default",     "aten.matmul.default", "aten.hardswish.default",
                                          "aten.max_pool2d.default", "aten.prelu.default",  "aten.upsample_bilinear2d.vec"};
+
+constexpr std::string_view needs_quantized_input =
+    "XNNPACK has no kernel for such weights beside float inputs: choose Int8DynamicActivationIntxWeightConfig (8da4w)";
 
 // What the rules, the int8 chains and the numbers' precision say of every node.
 struct Verdicts {
@@ -38,7 +43,10 @@ struct Verdicts {
     const OpRule* rule = find_rule(node);
     if (!rule) return fmt::format("{}: XNNPACK has no such op", node.op().name());
     if (const auto why = broken.find(&node); why != broken.end()) return why->second;
-    if (rule->int8 != Int8::gemm || features.float_fallback || chains.find(node) || chains.find_dynamic(node)) return std::nullopt;
+    if (rule->int8 != Int8::gemm || chains.find(node) || chains.find_dynamic(node)) return std::nullopt;
+    if (const auto rows = row_weight(facts, features, common::gemm_operands(node)->weight))
+      return fmt::format("{}: {}", node.op().base(), rows->refusal.empty() ? needs_quantized_input : rows->refusal);
+    if (features.float_fallback) return std::nullopt;
     if (!common::gemm_weight(facts, common::gemm_operands(node)->weight)->params) return std::nullopt;
     return fmt::format("{}: quantized weights need a quantized input and output", node.op().base());
   }
@@ -88,9 +96,27 @@ void read_once_what_stays_outside(ExportedProgram& program) {
   if (!chains.empty()) program.graph().eliminate_dead_code();
 }
 
+// Layers whose weights no kernel takes cost the most time of all that stays outside: one line for each reason.
+std::vector<Refusal> warnings_of_row_weights(const ExportedProgram& program, const Verdicts& verdicts) {
+  std::map<std::string, std::vector<Node*>> layers;
+  for (Node* node : program.graph().node_list()) {
+    const auto operands = common::gemm_operands(*node);
+    if (!operands || !row_weight(verdicts.facts, verdicts.features, operands->weight)) continue;
+    if (auto why = verdicts.refusal(*node)) layers[*std::move(why)].push_back(node);
+  }
+  std::vector<Refusal> warnings;
+  for (const auto& [why, nodes] : layers) {
+    const std::string others = nodes.size() == 1 ? "" : fmt::format(", and so do {} more", nodes.size() - 1);
+    warnings.push_back({nodes.front(), fmt::format("runs on portable kernels{}: {}", others, why)});
+  }
+  return warnings;
+}
+
 }  // namespace
 
 bool XnnpackPartitioner::keeps(const ExportedProgram& program, const Node& node) const {
+  const qdq::OpRow* row = qdq::find(node);
+  if (row && (row->granularity == qdq::Granularity::block || row->granularity == qdq::Granularity::group)) return true;
   if (std::ranges::find(kept_ops, node.op().name()) == std::end(kept_ops)) return false;
   const Features features = Features::of(options_);
   const OpRule& rule = *find_rule(node);
@@ -123,7 +149,7 @@ PartitionResult XnnpackPartitioner::partition(const ExportedProgram& program) co
     const OpRule* rule = find_rule(*node);
     return facts.makes_constant(*node) || (rule && rule->only_moves);
   };
-  PartitionResult result;
+  PartitionResult result{.warnings = warnings_of_row_weights(program, verdicts)};
   if (features.checked_sums)
     for (Node* node : program.graph().node_list())
       if (leaves_int32(facts, *node))

@@ -2,8 +2,10 @@
 #include "edge/passes/dim_order_legalization.h"
 #include "edge/passes/dim_order_ops.h"
 #include "edge/passes/erase_asserts.h"
+#include "edge/passes/expand_llama_ops.h"
 #include "edge/passes/fold_constants.h"
 #include "edge/passes/fold_quantization.h"
+#include "edge/passes/fuse_quantized_embeddings.h"
 #include "edge/passes/inline_subgraphs.h"
 #include "edge/passes/make_contiguous.h"
 #include "edge/passes/merge_duplicates.h"
@@ -14,6 +16,7 @@
 #include "edge/passes/share_repeated_heads.h"
 #include "edge/passes/views_to_copies.h"
 #include "edge/passes/write_back.h"
+#include "edge/passes/write_in_place.h"
 #include "testing/text_cases.h"
 
 namespace intaglio::edge {
@@ -25,8 +28,10 @@ const bool registered = test::register_text_cases(
         {"dim_order_ops", dim_order_ops},
         {"eliminate_dead_code", [](ExportedProgram& program) { program.graph().eliminate_dead_code(); }},
         {"erase_asserts", erase_asserts},
+        {"expand_llama_ops", expand_llama_ops},
         {"fold_constants", fold_constants},
         {"fold_quantization", fold_quantization},
+        {"fuse_quantized_embeddings", fuse_quantized_embeddings},
         {"inline_subgraphs", inline_subgraphs},
         {"insert_write_back", [](ExportedProgram& program) { insert_write_back(program, false); }},
         {"insert_write_back inputs_are_shared", [](ExportedProgram& program) { insert_write_back(program, true); }},
@@ -39,6 +44,7 @@ const bool registered = test::register_text_cases(
         {"settle_masks", settle_masks},
         {"share_repeated_heads", share_repeated_heads},
         {"views_to_copies", views_to_copies},
+        {"write_in_place", write_in_place},
     }));
 
 }  // namespace

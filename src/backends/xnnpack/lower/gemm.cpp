@@ -5,8 +5,10 @@
 
 #include "backends/common/gemm_operands.h"
 #include "backends/xnnpack/lower/lowering.h"
+#include "backends/xnnpack/row_weights.h"
 #include "base/computed.h"
 #include "quant/affine.h"
+#include "quant/packing.h"
 
 namespace intaglio::xnnpack::lower {
 namespace {
@@ -140,6 +142,35 @@ void product_of_values(Lowering& lowering, const GemmOperands& operands, NodeKin
   lowering.emit(NodeKind::Add, {product, lowering.operand(operands.bias)});
 }
 
+// Scales as a payload holds them: in float32 where there is one a row, else in bfloat16.
+Quantization row_quantization(const RowWeight& weight, const Tensor& scale, const Tensor* zero_point, const std::string& where) {
+  const auto checked = [zeros = zero_point ? std::optional(*zero_point) : std::nullopt, where](const Tensor& numbers) -> const Tensor& {
+    if (const std::string why = refused_numbers(numbers, zeros ? &*zeros : nullptr); !why.empty()) throw_bad_input(where + ": " + why);
+    return numbers;
+  };
+  if (weight.type != DataType::qbint4) {
+    const Tensor floats = converted(checked(scale), DType::float32).contiguous();
+    return PerChannel{{floats.span<float>().begin(), floats.span<float>().end()}, 0};
+  }
+  const int64_t rows = weight.rows.integers->sizes()[0].value();
+  const Sizes sizes = {rows, scale.numel() / rows};
+  const auto rounded = [=](const Tensor& source) { return converted(checked(source), DType::bfloat16).contiguous().reshaped(sizes); };
+  return PerGroup{computed_from(scale, DType::bfloat16, sizes, rounded), 0, static_cast<int32_t>(weight.rows.group_size)};
+}
+
+// Weights that torchao wrote, beside an input that is quantized row by row.
+void linear_of_rows(Lowering& lowering, const Node& node, const RowWeight& weight, NodeKind kind) {
+  const GemmOperands operands = *common::gemm_operands(node);
+  const auto constant = [&](const Value* value) { return value ? lowering.facts().program().constant(value) : nullptr; };
+  const Tensor& integers = *constant(weight.rows.integers);
+  const bool has_half_bytes = weight.type != DataType::qcint8;
+  const ValueId filter = lowering.constant(
+      has_half_bytes ? quant::packed(integers, 4, quant::First::low_bits) : integers, operands.weight->name(), weight.type,
+      row_quantization(weight, *constant(weight.rows.scale), constant(weight.rows.zero_point), describe(node)), integers.sizes());
+  const ValueId bias = bias_value(lowering, operands, {integers, std::nullopt, true}, DataType::fp32);
+  lowering.emit(kind, {lowering.dynamic_int8(lowering.operand(operands.input), 1), filter, bias});
+}
+
 }  // namespace
 
 void convolution(Lowering& lowering, const Node& node, NodeKind) {
@@ -194,6 +225,8 @@ void convolution(Lowering& lowering, const Node& node, NodeKind) {
 
 void linear(Lowering& lowering, const Node& node, NodeKind kind) {
   const GemmOperands operands = *common::gemm_operands(node);
+  if (const auto rows = row_weight(lowering.facts(), lowering.features(), operands.weight))
+    return linear_of_rows(lowering, node, *rows, kind);
   if (!common::gemm_weight(lowering.facts(), operands.weight)) return product_of_values(lowering, operands, kind);
   const GemmWeight weight = *common::gemm_weight(lowering.facts(), operands.weight);
   ValueId input = lowering.operand(operands.input);

@@ -20,6 +20,7 @@ ImageLayout declared_layout(const Value* value) {
 
 Lowering::Lowering(const ExportedProgram& program, const Features& features)
     : program_(program),
+      features_(features),
       facts_(program),
       refused_(find_rule_refusals(facts_, features)),
       chains_(find_int8_chains(facts_, features, refused_)) {}
@@ -160,11 +161,11 @@ void Lowering::alias(ValueId id) {
   for (const Node* quantize : chain_->quantizes) ids_[quantize->output()] = id;
 }
 
-ValueId Lowering::constant(Tensor data, std::string name, DataType type, Quantization quantization) {
+ValueId Lowering::constant(Tensor data, std::string name, DataType type, Quantization quantization, Sizes dims) {
   PayloadValue value;
   value.name = std::move(name);
   value.type = type;
-  value.dims = data.sizes();
+  value.dims = dims.empty() ? data.sizes() : std::move(dims);
   value.quantization = std::move(quantization);
   value.role = PayloadValue::Role::constant;
   value.data = data.contiguous();

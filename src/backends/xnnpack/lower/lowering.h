@@ -20,6 +20,7 @@ class Lowering {
 
   // ---- for lowering functions, about the node being lowered
   const common::ProgramFacts& facts() const { return facts_; }
+  const Features& features() const { return features_; }
   bool is_int8() const { return chain_ != nullptr; }
   // Float in and out, but computed on an input that is quantized at run time (`dynamic_int8`) with int8 weights.
   bool is_dynamic() const { return dynamic_ != nullptr; }
@@ -35,7 +36,8 @@ class Lowering {
   // `shared`: one conversion serves every such reader.
   ValueId dynamic_int8(ValueId floats, int32_t nonbatch_dims, bool shared = true);
 
-  ValueId constant(Tensor data, std::string name, DataType type = DataType::fp32, Quantization quantization = {});
+  // `dims`: of the value, where a byte of `data` holds several of its elements.
+  ValueId constant(Tensor data, std::string name, DataType type = DataType::fp32, Quantization quantization = {}, Sizes dims = {});
   // A value between two payload nodes: element type and parameters of `like`.
   ValueId intermediate(ValueId like, std::vector<int64_t> dims);
 
@@ -74,6 +76,7 @@ class Lowering {
   ValueId new_value(const Value* value, DataType type, Quantization quantization);
 
   const ExportedProgram& program_;
+  const Features& features_;
   common::ProgramFacts facts_;
   RuleRefusals refused_;
   Int8Chains chains_;

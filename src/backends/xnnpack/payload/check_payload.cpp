@@ -89,6 +89,14 @@ class Checker {
       case DataType::qint32: check_per_tensor(value, 0, 0); break;
       case DataType::qcint8:
       case DataType::qcint32: check_per_channel(value); break;
+      case DataType::qcint4:
+        check_half_bytes(value);
+        check_per_channel(value);
+        break;
+      case DataType::qbint4:
+        check_half_bytes(value);
+        check_per_group(value);
+        break;
       case DataType::qdint8: check_per_token(value); break;
       default: fail(value, "this element type is not supported");
     }
@@ -104,6 +112,19 @@ class Checker {
     if (!q) fail(value, "the count of dimensions that share parameters is missing");
     if (q->num_nonbatch_dims < 1 || static_cast<size_t>(q->num_nonbatch_dims) > value.dims.size())
       fail(value, fmt::format("{} dimensions share parameters, but it has {}", q->num_nonbatch_dims, value.dims.size()));
+  }
+  static void check_half_bytes(const PayloadValue& value) {
+    if (!value.is_constant() || value.dims.size() != 2 || value.dims[1] % 2 != 0 || value.data.dtype() != DType::uint8 ||
+        value.data.numel() != value.dims[0] * (value.dims[1] / 2))
+      fail(value, "4-bit weights are a constant matrix of two integers a byte");
+  }
+  static void check_per_group(const PayloadValue& value) {
+    const auto* q = std::get_if<PerGroup>(&value.quantization);
+    if (!q) fail(value, "parameters per group are missing");
+    if (q->channel_dim != 0 || q->group_size < 32 || q->group_size % 32 != 0 || value.dims[1] % q->group_size != 0)
+      fail(value, fmt::format("groups of {} do not fit rows of {}", q->group_size, value.dims[1]));
+    if (q->scale.dtype() != DType::bfloat16 || q->scale.numel() != value.dims[0] * (value.dims[1] / q->group_size))
+      fail(value, fmt::format("{} scales do not fit the groups", q->scale.numel()));
   }
   static void check_per_channel(const PayloadValue& value) {
     const auto* q = std::get_if<PerChannel>(&value.quantization);
@@ -146,12 +167,13 @@ class Checker {
     const bool per_tensor = w == DataType::qint8 && bias_is(DataType::qint32);
     const bool per_channel = w == DataType::qcint8 && bias_is(DataType::qcint32);
     const bool is_int8 = x == DataType::qint8 && y == DataType::qint8 && (per_tensor || per_channel);
-    const bool is_dynamic = x == DataType::qdint8 && (y == DataType::fp32 || y == DataType::fp16) && w == DataType::qcint8 &&
-                            bias_is(DataType::fp32) && node.kind != NodeKind::DepthwiseConv2d;
+    const bool has_four_bits = node.kind == NodeKind::FullyConnected && (w == DataType::qcint4 || w == DataType::qbint4);
+    const bool is_dynamic = x == DataType::qdint8 && (y == DataType::fp32 || y == DataType::fp16) &&
+                            (w == DataType::qcint8 || has_four_bits) && bias_is(DataType::fp32) && node.kind != NodeKind::DepthwiseConv2d;
     if (!is_float && !is_int8 && !is_dynamic)
       fail(node, fmt::format("no kernel for input {}, filter {}, bias {}, output {}", name(x), name(w), name(b), name(y)));
     if (per_tensor) require(std::get<PerTensor>(input(node, 1).quantization).zero_point == 0, node, "the filter's zero point is not 0");
-    if (per_channel || is_dynamic) {
+    if (per_channel || (is_dynamic && w != DataType::qbint4)) {
       const int32_t expected = node.kind == NodeKind::DepthwiseConv2d ? 3 : 0;
       require(std::get<PerChannel>(input(node, 1).quantization).channel_dim == expected, node, "the filter's channel dimension is wrong");
     }

@@ -73,14 +73,15 @@ static_assert(std::size(kinds) == static_cast<size_t>(NodeKind::BatchNorm) + 1);
 constexpr std::string_view type_names[] = {"invalid", "fp32",   "fp16",   "qint8",  "quint8", "qint32", "qcint8", "qcint32",
                                            "qcint4",  "qdint8", "qbint4", "qpint8", "int32",  "pfp32",  "bf16"};
 
+std::string digest_text(std::span<const std::byte> bytes) { return key_of(bytes).substr(0, 8); }
+std::span<const std::byte> bytes_of(const Tensor& tensor) {
+  return tensor.defined() ? std::span(static_cast<const std::byte*>(tensor.raw()), tensor.nbytes()) : std::span<const std::byte>();
+}
+
 // Scales by value would hide differences in the last bits; a few are shown exactly, many as a digest.
-template <typename T>
-std::string scales_text(const std::vector<T>& scales) {
-  if constexpr (std::is_floating_point_v<T>) {
-    if (scales.size() <= 4) return fmt::format("[{}]", fmt::join(scales, ", "));
-  }
-  const auto bytes = std::as_bytes(std::span(scales));
-  return fmt::format("[{} values #{}]", scales.size(), key_of(bytes).substr(0, 8));
+std::string scales_text(const std::vector<float>& scales) {
+  if (scales.size() <= 4) return fmt::format("[{}]", fmt::join(scales, ", "));
+  return fmt::format("[{} values #{}]", scales.size(), digest_text(std::as_bytes(std::span(scales))));
 }
 
 struct QuantizationText {
@@ -89,7 +90,8 @@ struct QuantizationText {
   std::string operator()(const PerChannel& q) const { return fmt::format(" channel_dim={} scale={}", q.channel_dim, scales_text(q.scale)); }
   std::string operator()(const PerToken& q) const { return fmt::format(" nonbatch_dims={}", q.num_nonbatch_dims); }
   std::string operator()(const PerGroup& q) const {
-    return fmt::format(" channel_dim={} group_size={} scale={}", q.channel_dim, q.group_size, scales_text(q.scale_bf16));
+    const std::string scale = q.scale.defined() ? fmt::format(" scale=[{} values #{}]", q.scale.numel(), digest_text(bytes_of(q.scale))) : "";
+    return fmt::format(" channel_dim={} group_size={}{}", q.channel_dim, q.group_size, scale);
   }
 };
 
@@ -130,7 +132,7 @@ std::string value_text(const PayloadValue& value) {
   if (value.role == PayloadValue::Role::output) text += fmt::format(" output {}", value.external_id);
   if (value.is_constant()) {
     const std::string key = !value.data_key.empty() ? value.data_key
-                            : value.data.defined()  ? key_of({static_cast<const std::byte*>(value.data.raw()), value.data.nbytes()})
+                            : value.data.defined()  ? key_of(bytes_of(value.data))
                                                     : "";
     text += fmt::format(" constant #{}", key.substr(0, 8));
   }
@@ -148,6 +150,11 @@ std::string node_text(const PayloadNode& node, Describe describe) {
 }
 
 }  // namespace
+
+bool operator==(const PerGroup& a, const PerGroup& b) {
+  return a.channel_dim == b.channel_dim && a.group_size == b.group_size && a.scale.defined() == b.scale.defined() &&
+         (!a.scale.defined() || bit_equal(a.scale, b.scale));
+}
 
 std::string_view name(DataType type) {
   const auto index = static_cast<size_t>(type);

@@ -59,12 +59,12 @@ struct PerToken {
   int32_t num_nonbatch_dims = 1;
   friend bool operator==(const PerToken&, const PerToken&) = default;
 };
-// 4-bit weights: bfloat16 scales, row-major [channels, elements / group_size].
+// 4-bit weights: a bfloat16 scale for each group of a row. Payloads that are read do not have them.
 struct PerGroup {
-  std::vector<uint16_t> scale_bf16;
+  Tensor scale;  // [channels, elements / group_size]
   int32_t channel_dim = 0;
   int32_t group_size = 0;
-  friend bool operator==(const PerGroup&, const PerGroup&) = default;
+  friend bool operator==(const PerGroup&, const PerGroup&);
 };
 using Quantization = std::variant<std::monostate, PerTensor, PerChannel, PerToken, PerGroup>;
 

@@ -82,7 +82,7 @@ struct QuantizationWriter {
     const auto empty = builder.CreateVector(std::vector<float>{});
     return {fb::XNNQuantParams::PerChannelGroupQuant,
             fb::CreatePerChannelGroupQuant(builder, empty, q.channel_dim, q.group_size, scale_buffer,
-                                           static_cast<uint32_t>(q.scale_bf16.size()))
+                                           static_cast<uint32_t>(q.scale.numel()))
                 .Union()};
   }
   uint32_t scale_buffer = 0;
@@ -116,11 +116,7 @@ flatbuffers::Offset<fb::XValue> write_value(Builder& builder, Constants& constan
   if (!is_quantized(value.type)) return fb::CreateXValue(builder, fb::XValueUnion::XNNTensorValue, tensor.Union());
 
   QuantizationWriter writer{builder};
-  if (const auto* group = std::get_if<PerGroup>(&value.quantization)) {
-    const Tensor scales =
-        Tensor::of<uint16_t>(std::span<const uint16_t>(group->scale_bf16), {static_cast<int64_t>(group->scale_bf16.size())});
-    writer.scale_buffer = constants.index_of(Blob(scales));
-  }
+  if (const auto* group = std::get_if<PerGroup>(&value.quantization)) writer.scale_buffer = constants.index_of(Blob(group->scale));
   const auto [type, params] = std::visit(writer, value.quantization);
   const auto quantized = fb::CreateXNNQuantizedTensorValue(builder, tensor, type, params);
   return fb::CreateXValue(builder, fb::XValueUnion::XNNQuantizedTensorValue, quantized.Union());

@@ -1,0 +1,136 @@
+// torchao's quantize, dequantize and choose-qparams ops by blocks, for what no backend takes: arithmetic on a view in which every
+// dimension that is cut into blocks is two. Each op rounds where torchao does.
+#include <algorithm>
+#include <limits>
+
+#include "decompose/tables.h"
+
+namespace intaglio::decompose {
+namespace {
+
+struct Blocks {
+  std::vector<SymInt> sizes;  // of the view
+  std::vector<SymInt> scale;  // of a scale beside it: 1 inside blocks
+  Ints inside;                // dimensions of the view
+};
+
+Blocks blocks_of(const Node& n, const std::vector<SymInt>& sizes, const Ints& block) {
+  if (block.size() != sizes.size()) refuse(n, "its block size has another number of dimensions than its operand");
+  Blocks blocks;
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    const bool is_cut = !(sizes[i] == SymInt(block[i])) && block[i] != 1;
+    if (is_cut && (!sizes[i].is_static() || block[i] < 1 || sizes[i].value() % block[i] != 0))
+      refuse(n, "its block size does not divide its operand");
+    if (block[i] == 1 || is_cut) {
+      blocks.sizes.push_back(is_cut ? SymInt(sizes[i].value() / block[i]) : sizes[i]);
+      blocks.scale.push_back(blocks.sizes.back());
+    }
+    if (block[i] == 1) continue;
+    blocks.inside.push_back(static_cast<int64_t>(blocks.sizes.size()));
+    blocks.sizes.emplace_back(block[i]);
+    blocks.scale.emplace_back(1);
+  }
+  return blocks;
+}
+
+struct Range {
+  double min, max;
+};
+Range range_of(const Node& n, std::string_view dtype) {
+  const bool is_signed = *n.optional_dtype(dtype) != DType::uint8;
+  const auto bound = [&](std::string_view name, double own) { return n.argument(name).is_none() ? own : n.number(name); };
+  return {bound("quant_min", is_signed ? -128 : 0), bound("quant_max", is_signed ? 127 : 255)};
+}
+
+Value* clamped(GraphBuilder& b, Value* x, Range range) { return b("aten.clamp.default", x, range.min, range.max); }
+
+double smallest_normal(DType dtype) { return dtype == DType::float16 ? 0x1p-14 : std::numeric_limits<float>::min(); }
+
+Values choose_qparams(GraphBuilder& b, const Node& n) {
+  Value* x = n.tensor("input");
+  const Range range = range_of(n, "target_dtype");
+  const Blocks blocks = blocks_of(n, x->sizes(), n.integers("block_size"));
+  if (blocks.inside.empty()) refuse(n, "blocks of one element");
+  Value* view = b.view(x, blocks.sizes);
+  Value* low = b("aten.clamp.default", b("aten.amin.default", view, blocks.inside, true), Argument(), 0.0);
+  Value* high = b("aten.clamp.default", b("aten.amax.default", view, blocks.inside, true), 0.0);
+  const std::string mapping = n.string("mapping_type");
+  const bool is_asymmetric = mapping == "ASYMMETRIC";
+  Value* scale = nullptr;
+  if (is_asymmetric) scale = b("aten.div.Tensor", b("aten.sub.Tensor", high, low), range.max - range.min);
+  else if (mapping == "SYMMETRIC")
+    scale = b("aten.div.Tensor", b("aten.maximum.default", b("aten.neg.default", low), high), (range.max - range.min) / 2);
+  else if (mapping == "SYMMETRIC_NO_CLIPPING_ERR")
+    scale = b("aten.maximum.default", b("aten.div.Tensor", low, range.min), b("aten.div.Tensor", high, range.max));
+  else refuse(n, "an unknown mapping type");
+  scale = b("aten.clamp.default", scale, n.optional_number("eps").value_or(smallest_normal(x->dtype())));
+  const TensorMeta &scale_meta = n.output(0)->meta(), &zero_meta = n.output(1)->meta();
+  Value* zero = nullptr;
+  if (is_asymmetric) {
+    Value* steps = b("aten.round.default", b("aten.div.Tensor", low, scale));
+    zero = b.cast(clamped(b, b("aten.add.Tensor", b("aten.neg.default", steps), range.min), range), zero_meta.dtype);
+  } else {
+    zero = b.full(blocks.scale, static_cast<int64_t>((range.max + range.min + 1) / 2), zero_meta.dtype, view);
+  }
+  return {b.view(b.cast(scale, scale_meta.dtype), scale_meta.sizes), b.view(zero, zero_meta.sizes)};
+}
+
+Values quantize(GraphBuilder& b, const Node& n) {
+  Value *x = n.tensor("input"), *zero = n.optional_tensor("zero_point");
+  const Blocks blocks = blocks_of(n, x->sizes(), n.integers("block_size"));
+  Value* inverse = b("aten.reciprocal.default", b.view(n.tensor("scale"), blocks.scale));
+  Value* steps = b("aten.round.default", b("aten.mul.Tensor", b.view(x, blocks.sizes), inverse));
+  if (zero) steps = b("aten.add.Tensor", steps, b.cast(b.view(zero, blocks.scale), steps->dtype()));
+  return {b.view(b.cast(clamped(b, steps, range_of(n, "output_dtype")), n.output()->dtype()), x->sizes())};
+}
+
+Value* dequantized(GraphBuilder& b, const Node& n, Value* zero, Value* scale, const Ints& block) {
+  Value* q = n.tensor("input");
+  const Blocks blocks = blocks_of(n, q->sizes(), block);
+  const DType dtype = n.output()->dtype();
+  Value* steps = b.view(b.cast(q, dtype), blocks.sizes);
+  if (zero) steps = b("aten.sub.Tensor", steps, b.view(b.cast(zero, dtype), blocks.scale));
+  return b.view(b.cast(b("aten.mul.Tensor", steps, b.view(scale, blocks.scale)), dtype), q->sizes());
+}
+Values dequantize(GraphBuilder& b, const Node& n) {
+  return {dequantized(b, n, n.optional_tensor("zero_point"), n.tensor("scale"), n.integers("block_size"))};
+}
+Values dequantize_groups(GraphBuilder& b, const Node& n) {
+  return {dequantized(b, n, n.optional_tensor("zero_points"), n.tensor("scales"), {1, n.integer("group_size")})};
+}
+
+// Looked up in all code books behind one another.
+Values look_up_codes(GraphBuilder& b, const Node& n) {
+  Value *codes = n.tensor("codes"), *book = n.tensor("codebook");
+  const Ints block = n.integers("block_size");
+  const std::vector<SymInt>& sizes = codes->sizes();
+  if (sizes.size() != 2 || block.size() != 2 || !codes->meta().is_static())
+    refuse(n, "codes are a matrix, cut into blocks of rows and columns");
+  const auto blocks_along = [&](size_t dim) { return block[dim] < 1 ? 1 : sizes[dim].value() / block[dim]; };
+  const int64_t values = int64_t{1} << n.integer("nbits");
+  Value* places = b.cast(codes, DType::int64);
+  for (const size_t dim : {0, 1}) {
+    const int64_t count = blocks_along(dim), step = values * (dim == 0 ? blocks_along(1) : 1);
+    if (count == 1) continue;
+    Ints first(static_cast<size_t>(sizes[dim].value()));
+    for (size_t i = 0; i < first.size(); ++i) first[i] = static_cast<int64_t>(i) / block[dim] * step;
+    const auto length = static_cast<int64_t>(first.size());
+    places = b("aten.add.Tensor", places, b.constant(Tensor::of<int64_t>(first, dim == 0 ? Sizes{length, 1} : Sizes{1, length})));
+  }
+  Value* table = b.view(b.cast(book, n.output()->dtype()), {blocks_along(0) * blocks_along(1) * values, 1});
+  return {b.view(b("aten.embedding.default", table, places), sizes)};
+}
+
+constexpr DecompositionRow quantized_rows[] = {
+    {"quant.dequantize_codebook.default", look_up_codes},
+    {"torchao.choose_qparams_affine.default", choose_qparams},
+    {"torchao.quantize_affine.default", quantize},
+    {"torchao.dequantize_affine.default", dequantize},
+    {"quantized_decomposed.dequantize_per_channel_group.default", dequantize_groups},
+};
+
+}  // namespace
+
+std::span<const DecompositionRow> quantized_decompositions() { return quantized_rows; }
+
+}  // namespace intaglio::decompose

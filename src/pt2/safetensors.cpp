@@ -1,0 +1,65 @@
+#include "pt2/safetensors.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <intaglio/error.h>
+
+#include "base/byte_reader.h"
+#include "base/mapped_file.h"
+#include "ir/json.h"
+
+namespace intaglio {
+namespace {
+
+struct TypeRow {
+  std::string_view name;
+  DType dtype;
+};
+constexpr TypeRow types[] = {
+    {"F64", DType::float64}, {"F32", DType::float32}, {"F16", DType::float16}, {"BF16", DType::bfloat16}, {"I64", DType::int64},
+    {"I32", DType::int32},   {"I16", DType::int16},   {"I8", DType::int8},     {"U8", DType::uint8},      {"BOOL", DType::boolean},
+};
+
+std::vector<int64_t> integers(const json::Value& list, std::string_view what) {
+  std::vector<int64_t> result;
+  for (const json::Value item : list.array(what)) result.push_back(item.integer(what));
+  return result;
+}
+
+Tensor tensor_of(const std::string& name, const json::Value& entry, const std::shared_ptr<MappedFile>& file,
+                 std::span<const std::byte> data) {
+  const std::string_view type = entry.at("dtype").string("dtype");
+  const auto row = std::ranges::find(types, type, &TypeRow::name);
+  if (row == std::end(types)) throw_bad_input(fmt::format("'{}': the element type {} is not known", escaped(name), escaped(type)));
+  const Sizes sizes = integers(entry.at("shape"), "shape");
+  const std::vector<int64_t> ends = integers(entry.at("data_offsets"), "data_offsets");
+  const auto size = static_cast<int64_t>(data.size());
+  const int64_t count = element_count(sizes), item = static_cast<int64_t>(item_size(row->dtype));
+  if (ends.size() != 2 || ends[0] < 0 || ends[0] > ends[1] || ends[1] > size || count != (ends[1] - ends[0]) / item ||
+      (ends[1] - ends[0]) % item != 0)
+    throw_bad_input(fmt::format("'{}': its shape and its bytes do not fit together, or lie outside the file", escaped(name)));
+  const auto bytes = data.subspan(static_cast<size_t>(ends[0]), static_cast<size_t>(ends[1] - ends[0]));
+  Tensor tensor(row->dtype, sizes, contiguous_strides(sizes), 0, Storage::mapped(file, bytes, {}, Storage::Backing::file));
+  // The format promises no alignment.
+  const bool is_aligned = reinterpret_cast<uintptr_t>(bytes.data()) % static_cast<uintptr_t>(item) == 0;
+  return is_aligned ? tensor : tensor.clone();
+}
+
+}  // namespace
+
+std::map<std::string, Tensor> read_safetensors(const std::filesystem::path& path) {
+  const auto file = MappedFile::open(path);
+  std::map<std::string, Tensor> tensors;
+  try {
+    ByteReader reader(file->bytes(), "the header");
+    const auto length = reader.read<uint64_t>();
+    const json::Document header(reader.take_text(length));
+    const auto data = file->bytes().subspan(reader.position());
+    for (const auto& [key, value] : header.root().object("the header"))
+      if (key != "__metadata__") tensors.emplace(key, tensor_of(std::string(key), json::Value(value), file, data));
+  } catch (const Error& error) { throw error.with_context(escaped(path.string())); }
+  return tensors;
+}
+
+}  // namespace intaglio

@@ -1,0 +1,337 @@
+"""What torchao's `quantize_` leaves, lowered: XNNPACK takes the linears, the runtime's kernels the embeddings."""
+
+import json
+import struct
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from cases import decoders, leaves, noise, quantized, seeded
+from cases.language import lively
+from oracle import executorch
+from oracle.archives import save
+from oracle.build import NIGHTLY
+from oracle.compare import outputs_of, sqnr
+
+# A product of rows quantized at run time: XNNPACK rounds their ranges otherwise than torchao, here and there by one step. Scales of
+# groups lose 16 bits besides.
+STEP_DB = 36
+
+
+# All of a table at night, these by day.
+def some(table, *names):
+    return list(table) if NIGHTLY else list(names)
+
+
+def lowered(document, case, folder, *arguments):
+    """What `lower` says, the file, and PyTorch's outputs."""
+    program, pte = folder / "model.pt2", folder / "model.pte"
+    save(case, program)
+    said = document("lower", program, "--backend", "xnnpack", "-o", pte, *arguments)
+    reference = outputs_of(case.module, case.calls).astype(np.float32)
+    assert np.isfinite(reference).all() and np.ptp(reference) > 0.1
+    return said, pte, reference
+
+
+@pytest.mark.parametrize("name", some(quantized.LINEARS, "int4_group_32", "int4_per_row", "int6_per_row", "int4_odd_rows", "int4_half"))
+def test_linears_are_one_delegate(name, document, tmp_path):
+    make, weight_type = quantized.LINEARS[name]
+    case = make()
+    said, pte, reference = lowered(document, case, tmp_path)
+    (method,) = said["methods"]
+    assert len(method["delegates"]) == 1 and not method["leftover_ops"] and not said["warnings"]
+    (delegate,) = document("inspect", pte)["methods"][0]["delegates"]
+    linears = [node["text"] for node in delegate["nodes"] if node["kind"] == "FullyConnected"]
+    assert len(linears) == 3 and all(f" {weight_type}[" in text for text in linears[:2])
+    assert sqnr(reference, executorch.run(pte, case.calls).astype(np.float32)) > STEP_DB
+
+
+@pytest.mark.parametrize("name", some(["int4_group_32", "int4_per_row", "int8_per_row", "int4_dynamic_length"]))
+def test_linears_as_executorch_lowers_them(name, document, tmp_path):
+    case = quantized.LINEARS[name][0]()
+    _, pte, _ = lowered(document, case, tmp_path, "--compat", "torchao")
+    executorch.lower(case.export(), tmp_path / "theirs.pte")
+    ours, theirs = executorch.run(pte, case.calls), executorch.run(tmp_path / "theirs.pte", case.calls)
+    assert executorch.instructions(pte) == executorch.instructions(tmp_path / "theirs.pte")
+    np.testing.assert_array_equal(ours, theirs)
+
+
+def test_one_scale_a_row_stays_exact(document, tmp_path):
+    """ExecuTorch rounds it to bfloat16."""
+    case = quantized.LINEARS["int4_per_row"][0]()
+    errors = []
+    for compat in ("intaglio", "torchao"):
+        _, pte, reference = lowered(document, case, tmp_path, "--compat", compat)
+        errors.append(sqnr(reference, executorch.run(pte, case.calls)))
+    assert errors[0] > 100 > 60 > errors[1]
+
+
+@pytest.mark.parametrize("name", some(quantized.OUTSIDE, "int4_group_16", "int4_zero_points"))
+def test_weights_without_a_kernel_are_refused(name, document, tmp_path):
+    make, why = quantized.OUTSIDE[name]
+    case = make()
+    said, pte, reference = lowered(document, case, tmp_path)
+    assert {op["rule"] for op in said["methods"][0]["leftover_ops"] if why in op["rule"]}
+    (warning,) = said["warnings"]
+    assert why in warning and "'gate'" in warning and "2 more" in warning
+    # Inputs of layers that compute in float are not quantized.
+    assert sqnr(reference, executorch.run(pte, case.calls)) > STEP_DB
+
+
+@pytest.mark.parametrize("name", some(quantized.WEIGHT_ONLY, "int4_group_32"))
+def test_weight_only_linears_are_expanded(name, document, tmp_path):
+    case = quantized.WEIGHT_ONLY[name]()
+    said, pte, reference = lowered(document, case, tmp_path)
+    (warning,) = said["warnings"]
+    assert "Int8DynamicActivationIntxWeightConfig" in warning
+    np.testing.assert_allclose(executorch.run(pte, case.calls), reference, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", some(quantized.EMBEDDINGS, "int8_per_row", "int2_group_32", "int4_zero_points", "int8_half"))
+def test_embeddings_have_kernels(name, document, tmp_path):
+    make, kernel = quantized.EMBEDDINGS[name]
+    case = make()
+    said, pte, reference = lowered(document, case, tmp_path)
+    delegates, kernels = executorch.instructions(pte)
+    assert delegates == 1 and kernels == [f"quantized_decomposed::embedding_{kernel}.out"] and not said["warnings"]
+    assert sqnr(reference, executorch.run(pte, case.calls).astype(np.float32)) > STEP_DB
+
+
+# ---- programs with caches
+
+
+@pytest.fixture(scope="module", params=some(["index_copy", "index_put"], "index_put"))
+def decoder(request, tmp_path_factory):
+    """The module, and its program on disk."""
+    module = decoders.decoder(request.param)
+    program = tmp_path_factory.mktemp(request.param) / "decoder.pt2"
+    torch.export.save(decoders.export(module), program)
+    return module, program
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """What Hugging Face keeps beside a checkpoint."""
+    made = tmp_path_factory.mktemp("model")
+    (made / "config.json").write_text(json.dumps({"vocab_size": decoders.VOCABULARY, "bos_token_id": 1, "eos_token_id": 2}))
+    (made / "generation_config.json").write_text(json.dumps({"eos_token_id": [2, 7]}))
+    return made
+
+
+PROMPTS = [[5, 9, 77, 3], [100, 9, 7], [40]]
+
+
+def greedy_of(module):
+    """Of a loaded program, whose inputs are keywords."""
+    return lambda prompt: decoders.greedy(lambda tokens, at: module(input_ids=tokens, cache_position=at), prompt, 12)
+
+
+def stepper(pte):
+    method = executorch.method_of(pte)
+    return lambda tokens, positions: executorch.execute(method, (tokens, positions))[0]
+
+
+def test_decoder_says_what_it_says_in_float(decoder, document, tmp_path):
+    module, program = decoder
+    pte = tmp_path / "decoder.pte"
+    (method,) = document("lower", program, "--backend", "xnnpack", "-o", pte)["methods"]
+    # One delegate before the caches are written, one behind: a third of ExecuTorch's.
+    assert len(method["delegates"]) == decoders.LAYERS + 1
+    _, kernels = executorch.instructions(pte)
+    assert kernels.count("aten::index_put_.") == 2 * decoders.LAYERS and kernels.count("aten::copy_.") == decoders.LAYERS  # of counters
+    step = stepper(pte)
+    with torch.no_grad():
+        for prompt in PROMPTS:
+            assert decoders.greedy(step, prompt, 12) == decoders.greedy(module, prompt, 12)
+
+
+def test_recipe_quantizes_a_decoder(decoder, document, tmp_path):
+    """The same tokens as the program that `quantize` writes has in PyTorch."""
+    _, program = decoder
+    recipe = "xnnpack_torchao_int8da_int4w_per_group"
+    pte, converted = tmp_path / "decoder.pte", tmp_path / "decoder.pt2"
+    built = document("build", program, "-o", pte, "--recipe", recipe)
+    document("quantize", program, "-o", converted, "--recipe", recipe)
+    (method,) = built["methods"]
+    assert len(method["delegates"]) == decoders.LAYERS + 1 and not built["warnings"]
+    _, kernels = executorch.instructions(pte)
+    assert "quantized_decomposed::embedding_byte.out" in kernels
+    module, step = torch.export.load(converted).module(), stepper(pte)
+    same = total = 0
+    with torch.no_grad():
+        for prompt in PROMPTS:
+            theirs = greedy_of(module)(prompt)
+            ours = decoders.greedy(step, prompt, 12)
+            same, total = same + sum(a == b for a, b in zip(ours, theirs)), total + len(theirs)
+    assert same >= 0.9 * total  # random weights: two logits may lie within a step of each other
+
+
+def test_rounded_scales_are_the_programs(decoder, document, tmp_path):
+    """Integers chosen for scales in bfloat16: the file computes what the program does, in float32's last bits."""
+    arguments = ["--recipe", "xnnpack_torchao_int8da_int4w_per_group", "--set", "scale_dtype=bfloat16"]
+    pte, converted = tmp_path / "decoder.pte", tmp_path / "decoder.pt2"
+    document("build", decoder[1], "-o", pte, *arguments)
+    document("quantize", decoder[1], "-o", converted, *arguments)
+    module, step = torch.export.load(converted).module(), stepper(pte)
+    with torch.no_grad():
+        for prompt in PROMPTS:
+            theirs = greedy_of(module)(prompt)
+            assert decoders.greedy(step, prompt, 12) == theirs
+
+
+def test_bfloat16_is_quantized_as_float32(document, tmp_path):
+    module = decoders.decoder(dtype=torch.bfloat16)
+    program, pte = tmp_path / "decoder.pt2", tmp_path / "decoder.pte"
+    torch.export.save(decoders.export(module), program)
+    (method,) = document("build", program, "-o", pte, "--recipe", "xnnpack_torchao_int8da_int4w_per_group")["methods"]
+    assert len(method["delegates"]) == decoders.LAYERS + 1
+    tokens, positions = torch.tensor([PROMPTS[0]]), torch.arange(len(PROMPTS[0]))
+    with torch.no_grad():
+        reference = module(tokens, positions).float().numpy()
+    assert sqnr(reference, executorch.execute(executorch.method_of(pte), (tokens, positions))[0].float().numpy()) > 12
+
+
+def test_nested_caches_come_and_go(document, tmp_path):
+    module = lively(lambda: decoders.Growing(False))
+    past = torch.export.Dim("past", min=2, max=decoders.POSITIONS)
+    cache = lambda length: {"layers": [tuple(noise(1, 2, length, 16, seed=i) for i in (2 * layer, 2 * layer + 1)) for layer in range(2)]}
+    shapes = ({}, {"layers": [({2: past}, {2: past})] * 2})
+    program, pte = tmp_path / "growing.pt2", tmp_path / "growing.pte"
+    torch.export.save(torch.export.export(module, (torch.tensor([[5]]), cache(4)), dynamic_shapes=shapes), program)
+    document("lower", program, "--backend", "xnnpack", "-o", pte)
+    method = executorch.method_of(pte)
+    for length in (2, 4, 9):
+        with torch.no_grad():
+            expected = leaves(module(torch.tensor([[7]]), cache(length)))
+        for ours, theirs in zip(executorch.execute(method, (torch.tensor([[7]]), cache(length))), expected, strict=True):
+            np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-4, atol=1e-4)
+
+
+# ---- the text runner's contract
+
+
+def test_runner_methods(decoder, folder, intaglio, tmp_path):
+    from executorch.runtime import Runtime
+
+    pte = tmp_path / "decoder.pte"
+    arguments = ["--method-constant", "get_n_layers=2", "--method-constant", "get_max_context_len=30"]
+    intaglio("lower", decoder[1], "--backend", "xnnpack", "-o", pte, "--llm", folder, "--no-check", *arguments)
+    program = Runtime.get().load_program(pte)
+    returned = {name: program.load_method(name).execute([]) for name in program.method_names if name != "forward"}
+    assert returned == {
+        "get_max_seq_len": [decoders.POSITIONS - 1],
+        "get_max_context_len": [30],
+        "use_kv_cache": [True],
+        "enable_dynamic_shape": [True],
+        "get_eos_ids": [2, 7],
+        "get_bos_id": [1],
+        "get_vocab_size": [decoders.VOCABULARY],
+        "get_n_layers": [2],
+    }
+
+
+class Reversed(torch.nn.Module):
+    def __init__(self, decoder):
+        super().__init__()
+        self.decoder = decoder
+
+    def forward(self, cache_position, input_ids):
+        return self.decoder(input_ids, cache_position)
+
+
+def test_runner_refusals(decoder, folder, intaglio, tmp_path):
+    module, program = decoder
+
+    def refusal(program, folder):
+        done = intaglio("lower", program, "--backend", "xnnpack", "-o", tmp_path / "x.pte", "--llm", folder, check=False)
+        assert done.returncode == 1 and not (tmp_path / "x.pte").exists()
+        return done.stderr
+
+    turned = tmp_path / "turned.pt2"
+    torch.export.save(torch.export.export(Reversed(module), (torch.arange(3), torch.tensor([[1, 2, 3]]))), turned)
+    assert "gives tokens int64[1, n] as the first input, not 'cache_position'" in refusal(turned, folder)
+
+    other = tmp_path / "other"
+    other.mkdir()
+    assert "config.json" in refusal(program, other)
+    (other / "config.json").write_text("{}")
+    assert "no eos_token_id" in refusal(program, other)
+    (other / "config.json").write_text(json.dumps({"eos_token_id": 500}))
+    assert "eos_token_id 500 is outside the program's vocabulary of 160" in refusal(program, other)
+    (other / "config.json").write_text(json.dumps({"eos_token_id": 5}))
+    (other / "tokenizer.json").write_text(json.dumps({"model": {"vocab": {"a": 0, "b": 160}}}))
+    assert "tokenizer.json: token 160 is outside" in refusal(program, other)
+
+
+# ---- weights of another file
+
+
+def safetensors(path, tensors):
+    header, data = {}, b""
+    for name, tensor in tensors.items():
+        piece = tensor.detach().contiguous().numpy().tobytes()
+        header[name] = {"dtype": "F32", "shape": list(tensor.shape), "data_offsets": [len(data), len(data) + len(piece)]}
+        data += piece
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + data)
+
+
+def test_weights_of_a_fine_tune(decoder, document, tmp_path):
+    _, program = decoder
+    with seeded(7):
+        tuned = decoders.decoder()
+        with torch.no_grad():
+            for parameter in tuned.parameters():
+                parameter.add_(0.05 * torch.randn_like(parameter))
+    named = dict(tuned.named_parameters())
+    safetensors(tmp_path / "one.safetensors", {name: named[name] for name in list(named)[::2]})
+    safetensors(tmp_path / "two.safetensors", {name: named[name] for name in list(named)[1::2]})
+    shards = {name: ("one", "two")[i % 2] + ".safetensors" for i, name in enumerate(named)}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": shards}))
+    pte = tmp_path / "tuned.pte"
+    document("lower", program, "--backend", "xnnpack", "-o", pte, "--weights", tmp_path)
+    tokens, positions = torch.tensor([PROMPTS[0]]), torch.arange(len(PROMPTS[0]))
+    with torch.no_grad():
+        expected = tuned(tokens, positions).numpy()
+    np.testing.assert_allclose(stepper(pte)(tokens, positions).numpy(), expected, rtol=1e-3, atol=1e-3)
+
+
+# ---- memory
+
+
+class Residual(torch.nn.Module):
+    def __init__(self, width, hidden):
+        super().__init__()
+        self.up, self.down = torch.nn.Linear(width, hidden, bias=False), torch.nn.Linear(hidden, width, bias=False)
+
+    def forward(self, x):
+        return x + self.down(torch.nn.functional.silu(self.up(x)))
+
+
+def anonymous_megabytes(command) -> int:
+    """The most memory of its own that the process has at a time."""
+    process, most = subprocess.Popen(command, stdout=subprocess.DEVNULL), 0
+    while process.poll() is None:
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        most = max(most, *(int(line.split()[1]) for line in status.splitlines() if line.startswith("RssAnon")), 0)
+        time.sleep(0.02)
+    assert process.returncode == 0
+    return most // 1024
+
+
+@pytest.mark.skipif(not NIGHTLY, reason="writes four gigabytes")
+def test_memory_is_not_the_models(build, tmp_path):
+    """A billion weights in float32, quantized and lowered: bounded by the largest tensors."""
+    width = 2048
+    with seeded():
+        layers = [torch.nn.Embedding(32000, width), *(Residual(width, 11264) for _ in range(20)), torch.nn.Linear(width, 32000, bias=False)]
+        module = torch.nn.Sequential(*layers).eval()
+    assert sum(parameter.numel() for parameter in module.parameters()) > 1e9
+    torch.export.save(torch.export.export(module, (torch.tensor([[1, 2, 3]]),)), tmp_path / "large.pt2")
+    recipe = "xnnpack_torchao_int8da_int4w_per_group"
+    command = [build / "intaglio", "build", tmp_path / "large.pt2", "-o", tmp_path / "large.pte", "--recipe", recipe, "--no-check"]
+    assert anonymous_megabytes(command) <= 512

@@ -1,0 +1,85 @@
+"""SmolLM2-135M on ExecuTorch's text runner, exported by `make nightly STAGE=llm` (or `make demo MODEL=smollm2`) into $SMOLLM2."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from cases.decoders import greedy
+from oracle import executorch
+from oracle.compare import sqnr
+
+pytestmark = pytest.mark.skipif("SMOLLM2" not in os.environ, reason="the model is exported by the nightly stage")
+
+PROMPTS = ["The capital of France is", "Once upon a time"]
+RECIPE = ["--recipe", "xnnpack_torchao_int8da_int4w_per_group", "--set", "scale_dtype=bfloat16"]
+
+
+@pytest.fixture(scope="module")
+def folder() -> Path:
+    return Path(os.environ["SMOLLM2"])
+
+
+@pytest.fixture(scope="module")
+def tokenizer(folder):
+    sys.path.append(str(folder / "packages"))
+    from tokenizers import Tokenizer
+
+    return Tokenizer.from_file(str(folder / "model" / "tokenizer.json"))
+
+
+@pytest.fixture(scope="module")
+def quantized(folder, document, tmp_path_factory):
+    """What PyTorch makes of the quantized program, whose numbers are torchao's (tests/test_quantize_api.py)."""
+    path = tmp_path_factory.mktemp("smollm2") / "quantized.pt2"
+    document("quantize", folder / "smollm2.pt2", "-o", path, *RECIPE)
+    import torchao  # noqa: F401
+
+    module = torch.export.load(path).module()
+    return lambda tokens, positions: module(input_ids=tokens, cache_position=positions)
+
+
+@pytest.fixture(scope="module")
+def deployed(folder):
+    method = executorch.method_of(folder / "smollm2.pte")
+    return lambda tokens, positions: executorch.execute(method, (tokens, positions))[0]
+
+
+def test_the_next_tokens_are_torchaos(tokenizer, quantized, deployed):
+    """Of its continuation, token by token. XNNPACK rounds rows' ranges otherwise, so that a near tie may turn."""
+    same = total = 0
+    with torch.no_grad():
+        for prompt in PROMPTS:
+            ids = tokenizer.encode(prompt).ids
+            ids += greedy(quantized, ids, 24)
+            tokens, positions = torch.tensor([ids]), torch.arange(len(ids))
+            theirs, ours = quantized(tokens, positions), deployed(tokens, positions)
+            assert sqnr(theirs.numpy(), ours.numpy()) > 15
+            same, total = same + int((theirs.argmax(-1) == ours.argmax(-1)).sum()), total + len(ids)
+    assert same >= 0.8 * total
+
+
+def test_steps_are_the_prompt_at_once(tokenizer, deployed):
+    ids = tokenizer.encode(PROMPTS[0]).ids
+    whole = deployed(torch.tensor([ids]), torch.arange(len(ids)))[0]
+    steps = torch.cat([deployed(torch.tensor([[token]]), torch.tensor([at]))[0] for at, token in enumerate(ids)])
+    assert sqnr(whole.numpy(), steps.numpy()) > 60
+
+
+def test_the_text_runner_says_what_the_method_says(folder, tokenizer, deployed):
+    script = Path(__file__).parent.parent / "examples" / "smollm2" / "generate.py"
+    command = [sys.executable, script, folder / "smollm2.pte", folder / "model" / "tokenizer.json", *PROMPTS]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    lines = [line for line in done.stdout.splitlines() if line.startswith(tuple(PROMPTS))]
+    for prompt, line in zip(PROMPTS, lines, strict=True):
+        said = tokenizer.decode(greedy(deployed, tokenizer.encode(prompt).ids, 16), skip_special_tokens=False)
+        assert line == prompt + said.split("<|im_end|>")[0].replace("\n", "\\n")
+
+
+def test_few_delegates(folder, document, tmp_path):
+    built = document("build", folder / "smollm2.pt2", "-o", tmp_path / "x.pte", *RECIPE, "--no-check")
+    (method,) = built["methods"]
+    assert len(method["delegates"]) == 31 and len(method["leftover_ops"]) < 110  # 60 of them write caches
