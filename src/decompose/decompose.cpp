@@ -17,12 +17,12 @@ const std::unordered_map<std::string_view, Decomposition>& table() {
   static const std::unordered_map<std::string_view, Decomposition> rows = [] {
     std::unordered_map<std::string_view, Decomposition> map;
     for (const auto& family :
-         {alias_decompositions(),     activation_decompositions(),  arithmetic_decompositions(),    attention_decompositions(),
-          composite_decompositions(), convolution_decompositions(), copy_decompositions(),          creation_decompositions(),
-          einsum_decompositions(),    embedding_decompositions(),   encoder_layer_decompositions(), function_decompositions(),
-          indexing_decompositions(),  matrix_decompositions(),      normalization_decompositions(), pooling_decompositions(),
-          quantized_decompositions(), random_decompositions(),    recurrent_decompositions(),   reduction_decompositions(),     resampling_decompositions(),
-          symbol_decompositions(),    view_decompositions()})
+         {alias_decompositions(),      activation_decompositions(),  arithmetic_decompositions(),    attention_decompositions(),
+          composite_decompositions(),  convolution_decompositions(), copy_decompositions(),          creation_decompositions(),
+          einsum_decompositions(),     embedding_decompositions(),   encoder_layer_decompositions(), function_decompositions(),
+          indexing_decompositions(),   matrix_decompositions(),      normalization_decompositions(), pooling_decompositions(),
+          quantized_decompositions(),  random_decompositions(),      recurrent_decompositions(),     reduction_decompositions(),
+          resampling_decompositions(), symbol_decompositions(),      view_decompositions()})
       for (const DecompositionRow& row : family) map.emplace(row.op, row.function);
     return map;
   }();

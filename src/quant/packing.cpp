@@ -25,7 +25,8 @@ void pack(std::span<const int8_t> integers, uint8_t* bytes) {
     bytes[i] = static_cast<uint8_t>(byte);
   }
   if (outside != 0)
-    throw_bad_input(fmt::format("a weight of {} bits holds an integer outside [{}, {}]; quantize the model anew", bits, lowest, -lowest - 1));
+    throw_bad_input(
+        fmt::format("a weight of {} bits holds an integer outside [{}, {}]; quantize the model anew", bits, lowest, -lowest - 1));
 }
 
 using Pack = void (*)(std::span<const int8_t>, uint8_t*);
@@ -41,7 +42,8 @@ Tensor packed(const Tensor& integers, int bits, First first) {
   const Pack pack = pack_of(bits, first);
   const int64_t per_byte = 8 / bits;
   Sizes sizes = integers.sizes();
-  if (integers.dtype() != DType::int8 || sizes.empty() || sizes.back() % per_byte != 0) throw_bug("integers do not fill the bytes of a row");
+  if (integers.dtype() != DType::int8 || sizes.empty() || sizes.back() % per_byte != 0)
+    throw_bug("integers do not fill the bytes of a row");
   sizes.back() /= per_byte;
   return computed_from(integers, DType::uint8, sizes, [=](const Tensor& source) {
     const Tensor rows = source.contiguous();

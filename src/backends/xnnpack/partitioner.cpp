@@ -9,8 +9,8 @@
 #include "backends/common/own_readers.h"
 #include "backends/xnnpack/int8_chains.h"
 #include "backends/xnnpack/limits.h"
-#include "backends/xnnpack/row_weights.h"
 #include "backends/xnnpack/rewrites/rewrites.h"
+#include "backends/xnnpack/row_weights.h"
 
 namespace intaglio::xnnpack {
 namespace {

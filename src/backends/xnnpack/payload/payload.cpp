@@ -90,7 +90,8 @@ struct QuantizationText {
   std::string operator()(const PerChannel& q) const { return fmt::format(" channel_dim={} scale={}", q.channel_dim, scales_text(q.scale)); }
   std::string operator()(const PerToken& q) const { return fmt::format(" nonbatch_dims={}", q.num_nonbatch_dims); }
   std::string operator()(const PerGroup& q) const {
-    const std::string scale = q.scale.defined() ? fmt::format(" scale=[{} values #{}]", q.scale.numel(), digest_text(bytes_of(q.scale))) : "";
+    const std::string scale =
+        q.scale.defined() ? fmt::format(" scale=[{} values #{}]", q.scale.numel(), digest_text(bytes_of(q.scale))) : "";
     return fmt::format(" channel_dim={} group_size={}{}", q.channel_dim, q.group_size, scale);
   }
 };
@@ -131,9 +132,7 @@ std::string value_text(const PayloadValue& value) {
   if (value.role == PayloadValue::Role::input) text += fmt::format(" input {}", value.external_id);
   if (value.role == PayloadValue::Role::output) text += fmt::format(" output {}", value.external_id);
   if (value.is_constant()) {
-    const std::string key = !value.data_key.empty() ? value.data_key
-                            : value.data.defined()  ? key_of(bytes_of(value.data))
-                                                    : "";
+    const std::string key = !value.data_key.empty() ? value.data_key : value.data.defined() ? key_of(bytes_of(value.data)) : "";
     text += fmt::format(" constant #{}", key.substr(0, 8));
   }
   return text;

@@ -80,10 +80,9 @@ struct QuantizationWriter {
   // Only a buffer keeps bfloat16 scales exact (the inline form is float and is truncated by the runtime).
   std::pair<fb::XNNQuantParams, AnyOffset> operator()(const PerGroup& q) const {
     const auto empty = builder.CreateVector(std::vector<float>{});
-    return {fb::XNNQuantParams::PerChannelGroupQuant,
-            fb::CreatePerChannelGroupQuant(builder, empty, q.channel_dim, q.group_size, scale_buffer,
-                                           static_cast<uint32_t>(q.scale.numel()))
-                .Union()};
+    return {fb::XNNQuantParams::PerChannelGroupQuant, fb::CreatePerChannelGroupQuant(builder, empty, q.channel_dim, q.group_size,
+                                                                                     scale_buffer, static_cast<uint32_t>(q.scale.numel()))
+                                                          .Union()};
   }
   uint32_t scale_buffer = 0;
 };
