@@ -41,7 +41,7 @@ def leftovers(folder):
 def test_version_and_help(intaglio):
     assert intaglio("--version").stdout.startswith("intaglio 0.")
     commands = intaglio("--help").stdout
-    for name in ("build", "quantize", "lower", "run", "compare", "inspect", "recipes"):
+    for name in ("build", "quantize", "lower", "run", "compare", "generate", "inspect", "recipes"):
         assert name in commands and "--json" in intaglio(name, "--help").stdout
 
 

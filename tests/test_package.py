@@ -151,3 +151,14 @@ def test_the_installed_command_needs_no_python(prefix, tmp_path):
         dynamic = call("readelf", "-d", path)
         paths = [line for line in dynamic.splitlines() if "RUNPATH" in line or "RPATH" in line]
         assert not any(".venv" in line or "site-packages" in line for line in paths), (path, paths)
+
+
+def test_tokenizers_come_along(prefix):
+    """SentencePiece has a protobuf of its own, so that only a program apart may load it."""
+    needed = lambda path: [line for line in call("readelf", "-d", path).splitlines() if "NEEDED" in line]
+    (helper,) = prefix.glob("lib*/intaglio/intaglio-sentencepiece")
+    assert any("libsentencepiece" in line for line in needed(helper))
+    for path in (prefix / "bin" / "intaglio", next(prefix.glob("lib*/**/libintaglio.so"))):
+        libraries = needed(path)
+        assert not any("sentencepiece" in line for line in libraries)
+        assert any("libpcre2-8" in line for line in libraries) and any("libicuuc" in line for line in libraries)

@@ -10,8 +10,10 @@
 #include "base/progress.h"
 #include "cli/cli.h"
 #include "cli/output.h"
+#include "cli/text_input.h"
 #include "report/comparison.h"
 #include "report/executable.h"
+#include "report/perplexity.h"
 
 namespace intaglio::cli {
 namespace {
@@ -23,6 +25,10 @@ struct CompareArguments {
   std::string labels;
   std::string preprocess;
   std::string title;
+  std::string tokens;
+  std::string text;
+  std::string tokenizer;
+  int64_t window = 0;
   std::string numerics = "as_written";
   int repetitions = 0;
   std::chrono::milliseconds timeout{300'000};
@@ -94,9 +100,14 @@ void print_text(const CompareArguments& arguments, const report::Comparison& com
   say("{}", table(rows, {1, 2, 3, 4}));
 }
 
-void compare(const CompareArguments& arguments, const CommonOptions& common) {
+report::ExecutableOptions executable_options(const CompareArguments& arguments, const CommonOptions& common) {
   report::ExecutableOptions options{.threads = common.threads, .repetitions = arguments.repetitions, .timeout = arguments.timeout};
   if (arguments.numerics == "integer") options.numerics = report::Numerics::integer;
+  return options;
+}
+
+void compare_samples(const CompareArguments& arguments, const CommonOptions& common) {
+  const report::ExecutableOptions options = executable_options(arguments, common);
   Side reference{arguments.reference, report::Executable::open(arguments.reference, options), {}};
   Side candidate{arguments.candidate, report::Executable::open(arguments.candidate, options), {}};
   std::optional<Preprocess> preprocess;
@@ -121,6 +132,72 @@ void compare(const CompareArguments& arguments, const CommonOptions& common) {
   if (!common.quiet) print_text(arguments, comparison, reference, candidate);
 }
 
+// What both look back to; a file that does not say leaves it to the other.
+int64_t common_window(const CompareArguments& arguments, const report::LanguageModel& reference, const report::LanguageModel& candidate) {
+  const auto a = reference.context_length(), b = candidate.context_length();
+  int64_t window = arguments.window;
+  for (const auto& length : {a, b})
+    if (length && (window == 0 || *length < window)) window = *length;
+  if (window == 0) throw_usage("neither file says how many tokens it looks back to; give --window N");
+  return window;
+}
+
+void print_language(const CompareArguments& arguments, const CommonOptions& common, const report::LanguageComparison& comparison,
+                    int64_t window, const report::LanguageModel& reference, const report::LanguageModel& candidate) {
+  struct Row {
+    const char* label;
+    const report::LanguageModel& model;
+    double perplexity;
+  };
+  const Row sides[] = {{"reference", reference, comparison.reference_perplexity},
+                       {"candidate", candidate, comparison.candidate_perplexity}};
+  if (common.json) {
+    Json result = document("intaglio.compare_language_models/1");
+    for (const Row& row : sides)
+      result[row.label] = {{"file", row.model.file()},
+                           {"engine", row.model.engine()},
+                           {"bytes", std::filesystem::file_size(row.model.file())},
+                           {"milliseconds", row.model.milliseconds()},
+                           {"perplexity", finite(row.perplexity)}};
+    result["tokens"] = comparison.tokens;
+    result["window"] = window;
+    result["mean_kl"] = finite(comparison.mean_kl);
+    result["top1_agreement"] = comparison.top1_agreement;
+    return print(result);
+  }
+  if (common.quiet) return;
+  if (!arguments.title.empty()) say("{}\n", arguments.title);
+  std::vector<std::vector<std::string>> rows = {{"", "file", "engine", "size", "seconds", "perplexity"}};
+  for (const Row& row : sides)
+    rows.push_back({row.label, escaped(std::filesystem::path(row.model.file()).filename().string()), row.model.engine(),
+                    bytes_text(std::filesystem::file_size(row.model.file())), fmt::format("{:.2f}", row.model.milliseconds() / 1000),
+                    fmt::format("{:.4f}", row.perplexity)});
+  say("{}", table(rows, {3, 4, 5}));
+  say("{} tokens in windows of {}: mean KL divergence {:.6f}, top-1 agreement {}\n", comparison.tokens, window, comparison.mean_kl,
+      percent(comparison.top1_agreement));
+}
+
+void compare_language(const CompareArguments& arguments, const CommonOptions& common) {
+  const report::ExecutableOptions options = executable_options(arguments, common);
+  report::LanguageModel reference(report::Executable::open(arguments.reference, options), arguments.reference);
+  report::LanguageModel candidate(report::Executable::open(arguments.candidate, options), arguments.candidate);
+  std::vector<int64_t> text;
+  if (!arguments.text.empty())
+    text = TextInput(arguments.tokenizer, arguments.candidate, candidate.vocab_size(), true).encode(read_text(arguments.text));
+  else text = token_list(arguments.tokens);
+  const int64_t window = common_window(arguments, reference, candidate);
+  Progress progress("comparing", text.size(), !common.quiet);
+  const report::LanguageComparison comparison =
+      report::compare_language_models(reference, candidate, text, window, [&](size_t tokens) { progress.advance(tokens); });
+  print_language(arguments, common, comparison, window, reference, candidate);
+}
+
+void compare(const CompareArguments& arguments, const CommonOptions& common) {
+  const int sources = !arguments.data.empty() + !arguments.tokens.empty() + !arguments.text.empty();
+  if (sources != 1) throw_usage("`compare` takes one of --data SAMPLES, --tokens FILE and --text FILE");
+  return arguments.data.empty() ? compare_language(arguments, common) : compare_samples(arguments, common);
+}
+
 }  // namespace
 
 void add_compare(CLI::App& app, CommonOptions& common) {
@@ -128,7 +205,12 @@ void add_compare(CLI::App& app, CommonOptions& common) {
   const auto arguments = std::make_shared<CompareArguments>();
   command->add_option("REFERENCE", arguments->reference, "a .pt2 or .pte")->required();
   command->add_option("CANDIDATE", arguments->candidate, "a .pt2 or .pte")->required();
-  command->add_option("--data", arguments->data, "a sample or a folder of samples")->required();
+  command->add_option("--data", arguments->data, "a sample or a folder of samples");
+  command->add_option("--tokens", arguments->tokens, "of language models: a file of token ids; gives perplexity and KL divergence");
+  command->add_option("--text", arguments->text, "the same with a text");
+  command->add_option("--tokenizer", arguments->tokenizer, "for --text: tokenizer.json or a .model (default: beside the candidate)");
+  command->add_option("--window", arguments->window, "tokens read at a time (default: what the models look back to)")
+      ->check(CLI::Range(2, 1 << 24));
   command->add_option("--labels", arguments->labels, "class numbers (.npy), one for each row of the first output");
   command->add_option("--preprocess", arguments->preprocess, "how images become tensors");
   command

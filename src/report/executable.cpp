@@ -73,18 +73,29 @@ class ProgramInputs {
   std::vector<Tensor> literals_;  // by slot, undefined where a sample fills it
 };
 
+std::optional<int64_t> width_of(const ExportedProgram& program) {
+  const std::vector<Argument> outputs = program.user_outputs();
+  const Value* const* value = outputs.empty() ? nullptr : outputs.front().get_if<Value*>();
+  if (value == nullptr || *value == nullptr || !(*value)->is_tensor() || (*value)->sizes().empty()) return std::nullopt;
+  const SymInt& width = (*value)->sizes().back();
+  return width.is_static() ? std::optional(width.value()) : std::nullopt;
+}
+
 class Pt2Executable : public Executable {
  public:
   Pt2Executable(const std::filesystem::path& path, const ExecutableOptions& options)
       : program_(load_exported_program(path)),
         inputs_(program_),
-        interpreter_(program_, {.threads = options.threads}),
+        threads_(options.threads),
+        interpreter_(std::in_place, program_, InterpreterOptions{.threads = options.threads}),
         repetitions_(options.repetitions) {}
 
   const std::vector<InputSlot>& slots() const override { return inputs_.slots(); }
   void complete(std::vector<Tensor>& inputs) const override { inputs_.complete(inputs); }
   double milliseconds() const override { return milliseconds_; }
   std::string engine() const override { return "interpreter"; }
+  void reset() override { interpreter_.emplace(program_, InterpreterOptions{.threads = threads_}); }
+  std::optional<int64_t> output_width() const override { return width_of(program_); }
 
   std::vector<Tensor> run(const std::vector<Tensor>& all) override {
     const std::vector<Tensor> inputs = inputs_.without_literals(all);
@@ -92,7 +103,7 @@ class Pt2Executable : public Executable {
     std::vector<Tensor> outputs;
     for (int i = 0; i <= repetitions_; ++i) {
       const auto start = std::chrono::steady_clock::now();
-      std::vector<Tensor> results = interpreter_.run(inputs);
+      std::vector<Tensor> results = interpreter_->run(inputs);
       times.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
       if (i == 0) outputs = std::move(results);
     }
@@ -104,7 +115,8 @@ class Pt2Executable : public Executable {
  private:
   ExportedProgram program_;
   ProgramInputs inputs_;
-  Interpreter interpreter_;
+  int threads_;
+  std::optional<Interpreter> interpreter_;
   int repetitions_;
   double milliseconds_ = 0;
 };
@@ -112,7 +124,8 @@ class Pt2Executable : public Executable {
 class PteExecutable : public Executable {
  public:
   PteExecutable(const std::filesystem::path& path, const ExecutableOptions& options)
-      : runner_({.threads = options.threads, .timeout = options.timeout, .check_payload = payload_check()}),
+      : path_(path),
+        runner_({.threads = options.threads, .timeout = options.timeout, .check_payload = payload_check()}),
         method_(runner_.load(path, options.method)),
         slots_(input_slots(method_)),
         repetitions_(options.repetitions) {}
@@ -120,12 +133,22 @@ class PteExecutable : public Executable {
   const std::vector<InputSlot>& slots() const override { return slots_; }
   double milliseconds() const override { return runner_.timing().median(); }
   std::string engine() const override { return "ExecuTorch runtime"; }
-
-  std::vector<Tensor> run(const std::vector<Tensor>& inputs) override {
-    return recipes::to_tensors(runner_.run(recipes::to_run_values(method_, inputs), repetitions_));
+  void reset() override { runner_.load(path_, method_.name); }
+  runtime::ConstantMethods constants() const override { return runner_.constants(); }
+  std::optional<int64_t> output_width() const override {
+    if (method_.outputs.empty() || method_.outputs[0].sizes.empty()) return std::nullopt;
+    return method_.outputs[0].sizes.back();
   }
 
+  std::vector<Tensor> run(const std::vector<Tensor>& inputs) override { return run(inputs, runtime::OutputRows::all); }
+  std::vector<Tensor> run_last_row(const std::vector<Tensor>& inputs) override { return run(inputs, runtime::OutputRows::last); }
+
  private:
+  std::vector<Tensor> run(const std::vector<Tensor>& inputs, runtime::OutputRows rows) {
+    return recipes::to_tensors(runner_.run(recipes::to_run_values(method_, inputs), repetitions_, rows));
+  }
+
+  std::filesystem::path path_;
   runtime::PteRunner runner_;
   runtime::MethodInfo method_;
   std::vector<InputSlot> slots_;
@@ -155,8 +178,7 @@ class DeployedExecutable : public Executable {
   DeployedExecutable(const std::filesystem::path& path, const ExecutableOptions& options) {
     ExportedProgram program = load_exported_program(path);
     inputs_ = ProgramInputs(program);
-    const ScratchFolder folder;
-    const std::filesystem::path pte = folder.path() / "deployed.pte";
+    const std::filesystem::path pte = folder_.path() / "deployed.pte";
     PartitionerList partitioners;
     add_backend(partitioners, backend_.name);
     to_edge_transform_and_lower(std::move(program), partitioners, {.threads = options.threads})
@@ -169,11 +191,14 @@ class DeployedExecutable : public Executable {
   void complete(std::vector<Tensor>& inputs) const override { inputs_.complete(inputs); }
   double milliseconds() const override { return deployed_->milliseconds(); }
   std::string engine() const override { return deployed_->engine() + ", lowered to " + backend_.title; }
+  void reset() override { deployed_->reset(); }
+  std::optional<int64_t> output_width() const override { return deployed_->output_width(); }
 
   std::vector<Tensor> run(const std::vector<Tensor>& inputs) override { return deployed_->run(inputs); }
 
  private:
   const Backend& backend_ = backends().front();
+  const ScratchFolder folder_;
   ProgramInputs inputs_;
   std::unique_ptr<PteExecutable> deployed_;
 };

@@ -4,10 +4,13 @@
 #include <chrono>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include <intaglio/data.h>
+
+#include "runtime/runtime.h"
 
 namespace intaglio::report {
 
@@ -38,6 +41,14 @@ class Executable {
   virtual void complete(std::vector<Tensor>&) const {}
   // Flattened user outputs, scalars 0-d, None undefined.
   virtual std::vector<Tensor> run(const std::vector<Tensor>& inputs) = 0;
+  // The same; of outputs [1, rows, width] the last row alone may come back, which is less to copy.
+  virtual std::vector<Tensor> run_last_row(const std::vector<Tensor>& inputs) { return run(inputs); }
+  // Buffers that the program writes to keep their contents from run to run; this gives them those of the file.
+  virtual void reset() = 0;
+  // Facts that the file states of itself; none in a `.pt2`.
+  virtual runtime::ConstantMethods constants() const { return {}; }
+  // Last size of the first output, where it is fixed.
+  virtual std::optional<int64_t> output_width() const = 0;
   // Milliseconds of the last run: the median of its repetitions.
   virtual double milliseconds() const = 0;
   // Where it runs, for reports: "interpreter" or "ExecuTorch runtime".

@@ -83,13 +83,14 @@ std::string_view without_log_prefix(std::string_view line) {
 
 bool is_noise(std::string_view line) { return line.empty() || line.find("cpuinfo") != std::string_view::npos; }
 
-ChildProcess::ChildProcess(const std::filesystem::path& program, const std::vector<std::string>& arguments) {
+ChildProcess::ChildProcess(const std::filesystem::path& program, const std::vector<std::string>& arguments, std::string title)
+    : title_(std::move(title)) {
   int sockets[2] = {-1, -1};
   int errors[2] = {-1, -1};
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) != 0 || pipe2(errors, O_CLOEXEC) != 0) {
     const int cause = errno;
     for (int descriptor : {sockets[0], sockets[1]}) close_if_open(descriptor);
-    throw_bad_input(fmt::format("no pipe to intaglio-runner: {}", std::strerror(cause)));
+    throw_bad_input(fmt::format("no pipe to {}: {}", escaped(program.filename().string()), std::strerror(cause)));
   }
   socket_ = sockets[0];
   stderr_ = errors[0];
@@ -159,9 +160,8 @@ void ChildProcess::throw_dead() {
   close_all();
   const std::string words = take_words();
   const bool killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
-  if (killed) throw_machine(fmt::format("the ExecuTorch runtime {}{}", end, words.empty() ? "" : ": " + words));
-  throw_bad_input(fmt::format("the ExecuTorch runtime {}{}; the program is damaged or not made for this runtime", end,
-                              words.empty() ? "" : ": " + words));
+  if (killed) throw_machine(fmt::format("{} {}{}", title_, end, words.empty() ? "" : ": " + words));
+  throw_bad_input(fmt::format("{} {}{}; the file is damaged or not made for it", title_, end, words.empty() ? "" : ": " + words));
 }
 
 void ChildProcess::collect_stderr() {
@@ -201,9 +201,9 @@ void ChildProcess::wait_for(short events, Clock::time_point deadline, millisecon
       reap();
       close_all();
       throw_machine(
-          fmt::format("the ExecuTorch runtime did not answer within {} s and was stopped; "
-                      "the program is damaged, or needs more time (--timeout)",
-                      static_cast<double>(timeout.count()) / 1000));
+          fmt::format("{} did not answer within {} s and was stopped; "
+                      "the file is damaged, or needs more time (--timeout)",
+                      title_, static_cast<double>(timeout.count()) / 1000));
     }
     pollfd polled[2] = {{socket_, events, 0}, {stderr_, POLLIN, 0}};
     const int ready = ::poll(polled, 2, static_cast<int>(std::min<int64_t>(left, 1 << 30)));

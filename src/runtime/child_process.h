@@ -20,8 +20,9 @@ struct Message {
 
 class ChildProcess {
  public:
-  // Bad-input error when the program cannot be started.
-  ChildProcess(const std::filesystem::path& program, const std::vector<std::string>& arguments);
+  // Bad-input error when the program cannot be started. `title` is what it is called in messages.
+  ChildProcess(const std::filesystem::path& program, const std::vector<std::string>& arguments,
+               std::string title = "the ExecuTorch runtime");
   // Kills it when it still runs.
   ~ChildProcess();
   ChildProcess(const ChildProcess&) = delete;
@@ -51,6 +52,7 @@ class ChildProcess {
   int socket_ = -1;
   int stderr_ = -1;
   std::string stderr_text_;
+  std::string title_;
 };
 
 // Lines of the runtime's standard error that say nothing (the cpuinfo library's complaints on virtual machines).

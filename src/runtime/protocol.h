@@ -7,7 +7,7 @@
 //                   values (u8 ValueKind, then the value; a tensor is u8 dtype, u8 rank, i64 sizes, bytes)
 //
 //   load    : path, method, u32 threads                      -> loaded : f64 milliseconds
-//   run     : u32 repetitions, u32 count, values             -> outputs: u32 count, f64 milliseconds; u32 count, values
+//   run     : u32 repetitions, u8 rows, u32 count, values    -> outputs: u32 count, f64 milliseconds; u32 count, values
 //   either                                                   -> failed : u32 code, stage, detail
 #pragma once
 

@@ -81,6 +81,27 @@ MethodInfo method_info(const pte::ExecutionPlan& plan) try {
   return info;
 } catch (const Error& error) { throw error.with_context(fmt::format("method '{}'", escaped(plan.name))); }
 
+std::optional<RunValue> literal(const pte::EValue& value) {
+  if (const auto* integer = std::get_if<int64_t>(&value)) return *integer;
+  if (const auto* boolean = std::get_if<bool>(&value)) return *boolean;
+  if (const auto* number = std::get_if<double>(&value)) return *number;
+  if (const auto* text = std::get_if<std::string>(&value)) return *text;
+  return std::nullopt;
+}
+
+ConstantMethods constant_methods(const pte::Program& program) {
+  ConstantMethods constants;
+  for (const pte::ExecutionPlan& plan : program.execution_plan) {
+    const bool runs = std::any_of(plan.chains.begin(), plan.chains.end(), [](const auto& chain) { return !chain.empty(); });
+    if (!plan.inputs.empty() || plan.outputs.empty() || runs) continue;
+    std::vector<RunValue> values;
+    for (const int32_t output : plan.outputs)
+      if (auto value = literal(plan.values[static_cast<size_t>(output)])) values.push_back(std::move(*value));
+    if (values.size() == plan.outputs.size()) constants.emplace(plan.name, std::move(values));
+  }
+  return constants;
+}
+
 const pte::ExecutionPlan& method_named(const pte::Program& program, const std::string& name) {
   if (name.empty() && program.execution_plan.size() == 1) return program.execution_plan.front();
   std::string known;
@@ -108,6 +129,7 @@ struct PteRunner::Impl {
   std::unique_ptr<ChildProcess> child;
   std::string path;  // of the loaded program; "" when none is
   MethodInfo method;
+  ConstantMethods constants;
   Timing timing;
 
   ChildProcess& running_child() {
@@ -163,10 +185,11 @@ struct PteRunner::Impl {
                                     describe(method.inputs[i]), describe(inputs[i])));
   }
 
-  std::vector<RunValue> run(std::span<const RunValue> inputs, int repetitions) try {
+  std::vector<RunValue> run(std::span<const RunValue> inputs, int repetitions, OutputRows rows) try {
     check_inputs(inputs);
     MessageWriter request(MessageKind::run);
     request.put_u32(static_cast<uint32_t>(std::max(repetitions, 0)));
+    request.put_u8(static_cast<uint8_t>(rows));
     request.put_u32(static_cast<uint32_t>(inputs.size()));
     for (const auto& input : inputs) request.put_value(input);
     const Message answer = ask(std::move(request), MessageKind::outputs);
@@ -185,6 +208,7 @@ PteRunner::PteRunner(PteRunner&&) noexcept = default;
 PteRunner& PteRunner::operator=(PteRunner&&) noexcept = default;
 
 const MethodInfo& PteRunner::method() const { return impl_->method; }
+const ConstantMethods& PteRunner::constants() const { return impl_->constants; }
 const Timing& PteRunner::timing() const { return impl_->timing; }
 
 void PteRunner::start() { impl_->running_child(); }
@@ -192,16 +216,17 @@ void PteRunner::start() { impl_->running_child(); }
 const MethodInfo& PteRunner::load(const std::filesystem::path& path, const std::string& method) {
   const auto file = MappedFile::open(path);
   try {
-    impl_->method =
-        method_info(method_named(pte::verify_pte(file->bytes(), {.check_payload = impl_->options.check_payload}).program, method));
+    const pte::Program program = pte::verify_pte(file->bytes(), {.check_payload = impl_->options.check_payload}).program;
+    impl_->method = method_info(method_named(program, method));
+    impl_->constants = constant_methods(program);
   } catch (const Error& error) { throw error.with_context(escaped(path.string())); }
   impl_->load(path, impl_->method.name);
   return impl_->method;
 }
 
-std::vector<RunValue> PteRunner::run(std::span<const RunValue> inputs, int repetitions) {
+std::vector<RunValue> PteRunner::run(std::span<const RunValue> inputs, int repetitions, OutputRows rows) {
   if (impl_->path.empty()) throw_bug("PteRunner::run before load");
-  return impl_->run(inputs, repetitions);
+  return impl_->run(inputs, repetitions, rows);
 }
 
 RunResult run_pte(const std::filesystem::path& path, std::span<const std::vector<RunValue>> samples, const RunOptions& options) {

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -41,6 +42,12 @@ struct MethodInfo {
   std::vector<std::string> operators;  // kernels the runtime must have, `aten::add.out`
   int64_t planned_bytes = 0;           // memory planned for activations
 };
+
+// What comes back of outputs [1, rows, width]: a language model's scores are large, and often only the last ones are wanted.
+enum class OutputRows : uint8_t { all, last };
+
+// Methods without inputs that say facts of the program: `get_max_seq_len`. Their outputs stand in the file.
+using ConstantMethods = std::map<std::string, std::vector<RunValue>>;
 
 struct RunnerOptions {
   int threads = 0;                             // of the runtime's pool; 0: its own choice (the number of cores)
@@ -75,10 +82,12 @@ class PteRunner {
 
   // Inputs are checked against the method (count, kind, dtype, sizes). Outputs are contiguous and those of the first
   // run; `repetitions` more runs on the same inputs are only timed.
-  std::vector<RunValue> run(std::span<const RunValue> inputs, int repetitions = 0);
+  // Buffers that the method writes to keep their contents from run to run, until the next `load`.
+  std::vector<RunValue> run(std::span<const RunValue> inputs, int repetitions = 0, OutputRows rows = OutputRows::all);
 
   const MethodInfo& method() const;
-  const Timing& timing() const;  // of the last load and the last run
+  const ConstantMethods& constants() const;  // of the loaded program
+  const Timing& timing() const;              // of the last load and the last run
 
  private:
   struct Impl;

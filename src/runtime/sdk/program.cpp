@@ -3,6 +3,7 @@
 #include <executorch/extension/module/module.h>
 #include <executorch/extension/tensor/tensor.h>
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
 
@@ -82,22 +83,27 @@ et::EValue bind_value(BoundInput& bound, const RunValue& value, std::span<const 
   return {};
 }
 
-Tensor copied(const executorch::aten::Tensor& source) {
+Tensor copied(const executorch::aten::Tensor& source, OutputRows rows) {
   const auto dtype = pte::dtype_of_scalar_type(static_cast<int>(source.scalar_type()));
   if (!dtype) throw RuntimeFailure{0x13, "reading an output", "its element type is not known to Intaglio"};
   Sizes sizes(source.sizes().begin(), source.sizes().end());
   std::vector<uint8_t> order(source.dim_order().begin(), source.dim_order().end());
   if (order.size() != sizes.size()) throw RuntimeFailure{0x23, "reading an output", "its dim order is damaged"};
+  size_t skipped = 0;
+  if (rows == OutputRows::last && sizes.size() == 3 && sizes[0] == 1 && sizes[1] > 1 && std::is_sorted(order.begin(), order.end())) {
+    skipped = static_cast<size_t>((sizes[1] - 1) * sizes[2]) * item_size(*dtype);
+    sizes[1] = 1;
+  }
   Tensor stored = Tensor::empty_strided(*dtype, sizes, strides_of_dim_order(sizes, order));
   if (stored.numel() > 0) {
     if (!source.const_data_ptr()) throw RuntimeFailure{0x02, "reading an output", "it has no memory"};
-    std::memcpy(stored.mutable_raw(), source.const_data_ptr(), stored.nbytes());
+    std::memcpy(stored.mutable_raw(), static_cast<const std::byte*>(source.const_data_ptr()) + skipped, stored.nbytes());
   }
   return stored.contiguous();
 }
 
-RunValue copied(const et::EValue& value) {
-  if (value.isTensor()) return copied(value.toTensor());
+RunValue copied(const et::EValue& value, OutputRows rows) {
+  if (value.isTensor()) return copied(value.toTensor(), rows);
   if (value.isInt()) return value.toInt();
   if (value.isDouble()) return value.toDouble();
   if (value.isBool()) return value.toBool();
@@ -165,7 +171,8 @@ double LoadedProgram::load(const std::string& path, const std::string& method, u
   return milliseconds;
 }
 
-std::vector<RunValue> LoadedProgram::run(const std::vector<RunValue>& inputs, uint32_t repetitions, std::vector<double>& milliseconds) {
+std::vector<RunValue> LoadedProgram::run(const std::vector<RunValue>& inputs, uint32_t repetitions, OutputRows rows,
+                                         std::vector<double>& milliseconds) {
   if (!impl_->module) throw RuntimeFailure{0x02, "running", "no program is loaded"};
   if (inputs.size() != impl_->dim_orders.size()) throw RuntimeFailure{0x12, "running", "wrong number of inputs"};
   std::vector<BoundInput> bound(inputs.size());
@@ -179,7 +186,7 @@ std::vector<RunValue> LoadedProgram::run(const std::vector<RunValue>& inputs, ui
     milliseconds.push_back(milliseconds_since(start));
     check(results.ok() ? et::Error::Ok : results.error(), "running");
     if (run > 0) continue;
-    for (const auto& result : *results) outputs.push_back(copied(result));
+    for (const auto& result : *results) outputs.push_back(copied(result, rows));
   }
   return outputs;
 }

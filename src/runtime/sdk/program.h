@@ -22,7 +22,7 @@ class LoadedProgram {
   // Milliseconds for program and method. Throws RuntimeFailure.
   double load(const std::string& path, const std::string& method, uint32_t threads);
   // Outputs of the first run; times of the first run and of `repetitions` more.
-  std::vector<RunValue> run(const std::vector<RunValue>& inputs, uint32_t repetitions, std::vector<double>& milliseconds);
+  std::vector<RunValue> run(const std::vector<RunValue>& inputs, uint32_t repetitions, OutputRows rows, std::vector<double>& milliseconds);
 
  private:
   struct Impl;

@@ -1,0 +1,100 @@
+#include <unicode/normalizer2.h>
+#include <unicode/uchar.h>
+#include <unicode/unistr.h>
+
+#include "data/tokenizer/steps.h"
+#include "data/tokenizer/utf8.h"
+
+namespace intaglio::data {
+namespace {
+
+using Instance = const icu::Normalizer2* (*)(UErrorCode&);
+
+// A form of Unicode.
+template <Instance instance>
+Normalizer unicode_form(json::Value) {
+  UErrorCode status = U_ZERO_ERROR;
+  const icu::Normalizer2* form = instance(status);
+  if (U_FAILURE(status) != 0) throw_bad_input(fmt::format("ICU has no data for Unicode's normal forms ({})", u_errorName(status)));
+  return [form](std::string text) {
+    UErrorCode failure = U_ZERO_ERROR;
+    std::string result;
+    form->normalize(icu::UnicodeString::fromUTF8(text), failure).toUTF8String(result);
+    return result;
+  };
+}
+
+Normalizer strip_accents(json::Value) {
+  return [](const std::string& text) {
+    std::string result;
+    for (size_t at = 0; at < text.size();)
+      if (const char32_t character = utf8::next(text, at); !utf8::is_mark(character)) utf8::append(result, character);
+    return result;
+  };
+}
+
+Normalizer lowercase(json::Value) {
+  return [](const std::string& text) {
+    constexpr char32_t dotted_capital_i = 0x130, dot_above = 0x307;  // the one character whose lower case is two
+    std::string result;
+    for (size_t at = 0; at < text.size();) {
+      const char32_t character = utf8::next(text, at);
+      utf8::append(result, character == dotted_capital_i ? U'i' : static_cast<char32_t>(u_tolower(static_cast<UChar32>(character))));
+      if (character == dotted_capital_i) utf8::append(result, dot_above);
+    }
+    return result;
+  };
+}
+
+Normalizer strip(json::Value step) {
+  return [left = step.at("strip_left").boolean("strip_left"), right = step.at("strip_right").boolean("strip_right")](std::string text) {
+    size_t begin = 0, end = text.size();
+    for (size_t next = begin; left && begin < end && utf8::is_space(utf8::next(text, next)); begin = next) {}
+    for (size_t next = end; right && begin < end && utf8::is_space(utf8::previous(text, next)); end = next) {}
+    return text.substr(begin, end - begin);
+  };
+}
+
+Normalizer prepend(json::Value step) {
+  return [front = std::string(step.at("prepend").string("prepend"))](std::string text) { return text.empty() ? text : front + text; };
+}
+
+Normalizer replace(json::Value step) {
+  return [pattern = read_pattern(step), content = std::string(step.at("content").string("content"))](const std::string& text) {
+    return replaced(pattern, text, content);
+  };
+}
+
+Normalizer byte_level_text(json::Value) {
+  return [](const std::string& text) { return in_byte_characters(text); };
+}
+
+Normalizer normalizers_in_sequence(json::Value step) {
+  return [steps = make_sequence(step, "normalizers", make_normalizer)](std::string text) {
+    for (const Normalizer& one : steps) {
+      text = one(std::move(text));
+      require_bounded(text.size());
+    }
+    return text;
+  };
+}
+
+constexpr std::array<StepType<Normalizer>, 11> normalizer_types = {{
+    {"Sequence", normalizers_in_sequence},
+    {"NFC", unicode_form<icu::Normalizer2::getNFCInstance>},
+    {"NFD", unicode_form<icu::Normalizer2::getNFDInstance>},
+    {"NFKC", unicode_form<icu::Normalizer2::getNFKCInstance>},
+    {"NFKD", unicode_form<icu::Normalizer2::getNFKDInstance>},
+    {"Lowercase", lowercase},
+    {"Strip", strip},
+    {"StripAccents", strip_accents},
+    {"Prepend", prepend},
+    {"Replace", replace},
+    {"ByteLevel", byte_level_text},
+}};
+
+}  // namespace
+
+Normalizer make_normalizer(json::Value section) { return make_step(normalizer_types, section, "normalizer"); }
+
+}  // namespace intaglio::data

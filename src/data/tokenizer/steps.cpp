@@ -1,0 +1,73 @@
+#include "data/tokenizer/steps.h"
+
+#include <array>
+#include <unordered_map>
+
+#include "data/tokenizer/utf8.h"
+
+namespace intaglio::data {
+namespace {
+
+constexpr size_t largest_text = size_t{32} << 20;
+
+// Bytes that are printable stand for themselves, the others for the characters from U+0100, in order.
+constexpr bool stands_for_itself(unsigned char byte) {
+  return (byte >= '!' && byte <= '~') || (byte >= 0xA1 && byte <= 0xAC) || byte >= 0xAE;
+}
+
+constexpr auto byte_characters = [] {
+  std::array<char32_t, 256> characters{};
+  char32_t next = 0x100;
+  for (size_t byte = 0; byte < characters.size(); ++byte)
+    characters[byte] = stands_for_itself(static_cast<unsigned char>(byte)) ? static_cast<char32_t>(byte) : next++;
+  return characters;
+}();
+
+constexpr auto character_bytes = [] {
+  std::array<int, 0x100 + 68> bytes{};
+  for (int& byte : bytes) byte = -1;
+  for (size_t byte = 0; byte < byte_characters.size(); ++byte) bytes[byte_characters[byte]] = static_cast<int>(byte);
+  return bytes;
+}();
+
+}  // namespace
+
+char32_t character_of_byte(unsigned char byte) { return byte_characters[byte]; }
+
+std::optional<unsigned char> byte_of_character(char32_t character) {
+  if (character >= character_bytes.size() || character_bytes[character] < 0) return std::nullopt;
+  return static_cast<unsigned char>(character_bytes[character]);
+}
+
+std::string in_byte_characters(std::string_view text) {
+  std::string result;
+  result.reserve(2 * text.size());
+  for (const char byte : text) utf8::append(result, character_of_byte(static_cast<unsigned char>(byte)));
+  return result;
+}
+
+Regex read_pattern(json::Value step) {
+  const auto [kind, text] = step.at("pattern").only_field("pattern");
+  if (kind == "String") return Regex::literal(text.string("pattern"));
+  if (kind == "Regex") return Regex(text.string("pattern"));
+  throw_unsupported(fmt::format("a pattern of kind '{}'; String and Regex are known here", escaped(kind)));
+}
+
+void require_bounded(size_t bytes) {
+  if (bytes > largest_text) throw_bad_input("the tokenizer makes the text larger than 32 MB; give it in parts");
+}
+
+std::string replaced(const Regex& pattern, std::string_view text, std::string_view with) {
+  std::string result;
+  size_t done = 0;
+  pattern.each_match(text, [&](Span match) {
+    result += text.substr(done, match.begin - done);
+    result += with;
+    done = match.end;
+    require_bounded(result.size());
+  });
+  result += text.substr(done);
+  return result;
+}
+
+}  // namespace intaglio::data
