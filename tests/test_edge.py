@@ -41,6 +41,7 @@ BETTER = {
     "mm": "bicubic resizing as two products",
     "permute_copy": "bicubic resizing as two products",
     "where": "masks are constants",
+    "logical_or": "a mask's rows without a key are opened, and their results multiplied by 0",
     "add": "instead of add.Scalar",
     "elu": "celu is elu with other settings",
     "sub": "instead of remainder, whose kernel gives integers the wrong sign",
@@ -139,7 +140,7 @@ INSTEAD = {  # what is written for the operator: fewer or faster kernels, or wha
     "aten::copy.out": "aten::expand_copy.out", "aten::lift_fresh_copy.out": "nothing: constants do not change",
     "aten::glu.out": "aten::sigmoid.out of a half", "aten::masked_fill.Scalar_out": "aten::where.self_out",
     "aten::pixel_shuffle.out": "aten::permute_copy.out between views", "aten::pixel_unshuffle.out": "aten::permute_copy.out between views",
-    "aten::roll.out": "aten::cat.out of slices", "aten::stack.out": "aten::cat.out", "aten::index_put_": "aten::index_put.out and aten::copy_",
+    "aten::roll.out": "aten::cat.out of slices", "aten::stack.out": "aten::cat.out",
     "aten::max_pool2d_with_indices_backward.grad_input": "aten::scatter_add.out: it adds to what its memory held",
     "aten::var.out": "aten::var.correction_out", "aten::var_mean.correction_out": "aten::var.correction_out and mean.out",
 }

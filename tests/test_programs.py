@@ -133,7 +133,7 @@ REFUSED = {
     "library": (doubled, "operator of the library 'their_library', which the exporter cannot look into"),
     "experts": (grouped_experts, 'after `model.set_experts_implementation("batched_mm")`'),
     "gcd": (lambda x: torch.gcd(x.int(), x.int() + 1), "no kernel for 1 operator call: aten.gcd.default"),
-    "complex": (lambda x: torch.fft.rfft(x).cumprod(-1).abs(), "not supported on complex numbers; compute with real and imaginary parts"),
+    "complex": (lambda x: torch.fft.rfft(x).logcumsumexp(-1).abs(), "not supported on complex numbers; compute with real and imaginary parts"),
     "autocast": (under_autocast, "autocast cannot be lowered"),
     "float8": (lambda x: x.to(torch.float8_e4m3fn).flatten(), "float8_e4m3fn where its kernel takes"),
     "large_stable_sort": (lambda x: x.repeat(1, 400).sort(stable=True)[0], "no kernel for a stable sort of more than 1024"),
