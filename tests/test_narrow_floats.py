@@ -166,3 +166,43 @@ def test_recipes_of_rules_too(exported, document, tmp_path):
     said, pte = built(document, folder, str(recipe))
     assert not any("quantized_decomposed" in op["op"] for op in said["methods"][0]["leftover_ops"])
     assert all(output.dtype == torch.float16 for output in ran(pte, calls))
+
+
+NORMS = {
+    "layer": lambda: nn.LayerNorm((6, 8, 8)),
+    "group": lambda: nn.GroupNorm(2, 6),
+    "batch": lambda: nn.BatchNorm2d(6).eval(),
+    "instance": lambda: nn.InstanceNorm2d(6),
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("name", NORMS)
+def test_statistics_of_norms_are_of_any_type(intaglio, tmp_path, name, dtype):
+    """In the core form a norm's statistics are results; their type is that of the device that the program was exported for."""
+    with seeded(3):
+        model, x = nn.Sequential(nn.Conv2d(6, 6, 1), NORMS[name]()).to(dtype), torch.randn(2, 6, 8, 8).to(dtype)
+    program = torch.export.export(model, (x,)).run_decompositions()
+    torch.export.save(program, tmp_path / "m.pt2")
+    intaglio("build", tmp_path / "m.pt2", "-o", tmp_path / "m.pte", "--recipe", "xnnpack_fp32")
+    wanted = model.float()(x.float()).detach().numpy()
+    (got,) = executorch.execute(executorch.method_of(tmp_path / "m.pte"), (x,))
+    assert wanted.std() > 0.1 and sqnr(wanted, got.float().numpy()) > 35
+
+
+class Variance(nn.Module):
+    def forward(self, x):
+        return x.var((2, 3)) + x.mean((2, 3))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("module", [Variance(), nn.AvgPool2d(32), nn.LayerNorm((4, 64, 64))], ids=["variance", "pool", "norm"])
+def test_sums_do_not_end_at_what_half_precision_counts_to(intaglio, tmp_path, module, dtype):
+    """The runtime's kernels add bfloat16 up in bfloat16: a thousand halves are 128."""
+    with seeded(5):
+        x = (torch.rand(3, 4, 64, 64) * torch.tensor([1.0, 2, 3, 4]).reshape(4, 1, 1)).to(dtype)
+    torch.export.save(torch.export.export(module.to(dtype), (x,)), tmp_path / "m.pt2")
+    intaglio("build", tmp_path / "m.pt2", "-o", tmp_path / "m.pte", "--recipe", "xnnpack_fp32")
+    wanted = module.float()(x.float()).detach().numpy()
+    (got,) = executorch.execute(executorch.method_of(tmp_path / "m.pte"), (x,))
+    assert wanted.std() > 0.1 and sqnr(wanted, got.float().numpy()) > 45

@@ -32,6 +32,7 @@
 #include "edge/passes/scalars_to_tensors.h"
 #include "edge/passes/settle_masks.h"
 #include "edge/passes/share_repeated_heads.h"
+#include "edge/passes/sum_in_float32.h"
 #include "edge/passes/views_to_copies.h"
 #include "ir/infer.h"
 
@@ -70,6 +71,7 @@ constexpr LoweringStep edge[] = {
     {"restore_linear", "before transposes of weights are folded", restore_linear},
     {"scalars_to_tensors", "kernels take tensors where schemas say so", scalars_to_tensors},
     {"promote_mixed_dtypes", "kernels and delegates want operands of one type", promote_mixed_dtypes},
+    {"sum_in_float32", "kernels sum in the type of their operands", sum_in_float32},
     {"settle_masks", "before constants are folded: what it settles is constant", settle_masks},
     {"fold_constants", "what depends on constants only is computed once", fold_constants},
     {"merge_duplicates", "decompositions repeat each other", merge_duplicates},

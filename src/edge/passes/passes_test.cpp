@@ -14,6 +14,7 @@
 #include "edge/passes/scalars_to_tensors.h"
 #include "edge/passes/settle_masks.h"
 #include "edge/passes/share_repeated_heads.h"
+#include "edge/passes/sum_in_float32.h"
 #include "edge/passes/views_to_copies.h"
 #include "edge/passes/write_back.h"
 #include "edge/passes/write_in_place.h"
@@ -39,6 +40,7 @@ const bool registered = test::register_text_cases(
         {"make_contiguous", make_contiguous},
         {"merge_duplicates", merge_duplicates},
         {"promote_mixed_dtypes", promote_mixed_dtypes},
+        {"sum_in_float32", sum_in_float32},
         {"restore_linear", restore_linear},
         {"scalars_to_tensors", scalars_to_tensors},
         {"settle_masks", settle_masks},
