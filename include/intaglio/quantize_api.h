@@ -88,7 +88,7 @@ enum class WhenIndivisible : uint8_t {
   error,    // nothing is quantized; the error names the layer and the group sizes that fit
   float_,   // it stays in float
   int8,     // it gets int8 weights with a scale for each row
-  nearest,  // it gets the group size that divides its rows and is nearest (multiples of 32 first, as XNNPACK needs)
+  nearest,  // it gets the group size that divides its rows and is nearest (multiples of 32 first, which backends need)
 };
 
 struct QuantizeOptions {

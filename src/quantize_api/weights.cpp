@@ -57,7 +57,7 @@ std::vector<int64_t> fitting(int64_t row) {
   return sizes;
 }
 
-// XNNPACK takes groups of multiples of 32 only, so these come first where the wanted size is one.
+// Backends take groups of multiples of 32, so these come first where the wanted size is one.
 int64_t nearest_group(int64_t row, int64_t wanted) {
   const auto distance = [&](int64_t size) { return std::pair(wanted % 32 == 0 && size % 32 != 0, std::abs(size - wanted)); };
   const std::vector<int64_t> sizes = fitting(row);

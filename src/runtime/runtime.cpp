@@ -157,7 +157,7 @@ struct PteRunner::Impl {
     if (detail.empty()) detail = child->take_words();
     const std::string message = fmt::format("the ExecuTorch runtime refused it while {}: {}{}", escaped(stage), describe_error_code(code),
                                             detail.empty() ? "" : ": " + escaped(detail, 400));
-    // XNNPACK reads what processor it runs on.
+    // Delegates read what processor they run on.
     const bool has_processor = std::filesystem::exists("/proc/cpuinfo");
     if (is_lack_of_memory(code) || !has_processor)
       throw_machine(message + (has_processor ? "" : "; the runtime needs /proc, which is not mounted here"));
