@@ -1,3 +1,4 @@
+#include <chrono>
 #include <memory>
 
 #include <fmt/format.h>
@@ -18,6 +19,7 @@ struct GenerateArguments {
   std::string tokens;
   std::string tokenizer;
   report::GenerationOptions options;
+  std::chrono::milliseconds timeout{300'000};
   CLI::Option* prompt_option = nullptr;
 };
 
@@ -28,15 +30,16 @@ class TextStream {
 
   void take(int64_t id, bool shown) {
     ids_.push_back(id);
+    if (!shown) return;
     text_ = tokenizer_.decode(ids_);
-    if (shown && !text_.ends_with("\uFFFD")) print();
+    if (!text_.ends_with("\uFFFD")) print();
   }
   void finish(bool shown) {
     if (!shown) return;
     print();
     say("\n");
   }
-  const std::string& text() const { return text_; }
+  std::string text() const { return tokenizer_.decode(ids_); }
 
  private:
   void print() {
@@ -83,7 +86,8 @@ void print_speed(size_t prompt, const report::Generation& generation) {
 void generate(const GenerateArguments& arguments, const CommonOptions& common) {
   if ((arguments.prompt_option->count() > 0) == !arguments.tokens.empty())
     throw_usage("`generate` takes either --prompt TEXT or --tokens IDS; give one of them");
-  report::LanguageModel model(report::Executable::open(arguments.model, {.threads = common.threads}), arguments.model);
+  report::LanguageModel model(report::Executable::open(arguments.model, {.threads = common.threads, .timeout = arguments.timeout}),
+                              arguments.model);
   const bool needs_text = arguments.tokens.empty();
   const TextInput input(arguments.tokenizer, arguments.model, model.vocab_size(), needs_text);
   const std::vector<int64_t> prompt = needs_text ? input.encode(arguments.prompt) : token_list(arguments.tokens);
@@ -116,6 +120,7 @@ void add_generate(CLI::App& app, CommonOptions& common) {
   command->add_option("--temperature", arguments->options.temperature, "0, the default: the likeliest token; else tokens are drawn")
       ->check(CLI::Range(0.0, 1000.0));
   command->add_option("--seed", arguments->options.seed, "of the draws (default 0)");
+  add_timeout_option(*command, arguments->timeout);
   command->callback([arguments, &common] { generate(*arguments, common); });
 }
 

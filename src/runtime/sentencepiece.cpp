@@ -27,6 +27,7 @@ class SentencePieceTokenizer : public data::Tokenizer {
   }
 
   std::vector<int64_t> encode(std::string_view text) const override {
+    data::require_utf8(text);
     const RunValue answer = value_for(std::string(text));
     const auto ids = std::get<Tensor>(answer).span<int64_t>();
     std::vector<int64_t> all;

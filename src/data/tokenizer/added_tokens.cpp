@@ -8,8 +8,8 @@ namespace {
 bool word_ends_at(std::string_view text, size_t at) { return at > 0 && utf8::is_word(utf8::previous(text, at)); }
 bool word_begins_at(std::string_view text, size_t at) { return at < text.size() && utf8::is_word(utf8::next(text, at)); }
 
-size_t before_space(std::string_view text, size_t at) {
-  for (size_t next = at; at > 0 && utf8::is_space(utf8::previous(text, next));) at = next;
+size_t before_space(std::string_view text, size_t at, size_t least) {
+  for (size_t next = at; at > least && utf8::is_space(utf8::previous(text, next));) at = next;
   return at;
 }
 size_t behind_space(std::string_view text, size_t at) {
@@ -48,8 +48,8 @@ std::vector<Stretch> AddedTokens::split(std::string_view text) const {
     size_t begin = at, end = at + token->content.size();
     at = end;
     if (token->single_word && (word_ends_at(text, begin) || word_begins_at(text, end))) continue;
-    if (token->lstrip) begin = std::max(done, before_space(text, begin));
-    if (token->rstrip) end = behind_space(text, end);
+    if (token->lstrip) begin = std::max(done, before_space(text, begin, done));
+    if (token->rstrip) end = behind_space(text, std::max(end, done));
     if (begin > done) stretches.push_back({{done, begin}, -1});
     stretches.push_back({{begin, end}, token->id});
     done = end;

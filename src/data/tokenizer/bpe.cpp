@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <intaglio/error.h>
 
+#include "data/tokenizer/steps.h"
 #include "data/tokenizer/utf8.h"
 
 namespace intaglio::data {
@@ -18,11 +19,6 @@ std::string text_or_empty(json::Value model, std::string_view key) {
   const auto value = model.find(key);
   return value ? std::string(value->string(key)) : std::string();
 }
-bool flag_or_false(json::Value model, std::string_view key) {
-  const auto value = model.find(key);
-  return value && value->boolean(key);
-}
-
 // The two sides of a merge, written as a list of two or as one text with a blank.
 std::pair<std::string_view, std::string_view> sides_of(json::Value merge, size_t rank) {
   if (merge.is_array()) {
@@ -43,9 +39,9 @@ std::pair<std::string_view, std::string_view> sides_of(json::Value merge, size_t
 Bpe::Bpe(json::Value model) {
   prefix_ = text_or_empty(model, "continuing_subword_prefix");
   suffix_ = text_or_empty(model, "end_of_word_suffix");
-  fuses_unknown_ = flag_or_false(model, "fuse_unk");
-  byte_fallback_ = flag_or_false(model, "byte_fallback");
-  ignores_merges_ = flag_or_false(model, "ignore_merges");
+  fuses_unknown_ = flag(model, "fuse_unk", false);
+  byte_fallback_ = flag(model, "byte_fallback", false);
+  ignores_merges_ = flag(model, "ignore_merges", false);
   read_vocab(model.at("vocab"));
   read_merges(model.at("merges"));
   if (const std::string unknown = text_or_empty(model, "unk_token"); !unknown.empty()) {

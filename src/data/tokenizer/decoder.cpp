@@ -71,7 +71,11 @@ Decoder byte_fallback(json::Value) {
 
 Decoder replace_in_tokens(json::Value step) {
   return [pattern = read_pattern(step), content = std::string(step.at("content").string("content"))](Texts tokens) {
-    for (std::string& token : tokens) token = replaced(pattern, token, content);
+    size_t bytes = 0;
+    for (std::string& token : tokens) {
+      token = replaced(pattern, token, content);
+      require_bounded(bytes += token.size());
+    }
     return tokens;
   };
 }
@@ -81,19 +85,18 @@ Decoder strip_ends(json::Value step) {
   if (content.empty()) throw_bad_input("the decoder Strip has no character to strip");
   return [content, start = step.at("start").integer("start"), stop = step.at("stop").integer("stop")](Texts tokens) {
     for (std::string& token : tokens) {
-      for (int64_t left = start; left > 0 && token.starts_with(content); --left) token.erase(0, content.size());
-      for (int64_t left = stop; left > 0 && token.ends_with(content); --left) token.resize(token.size() - content.size());
+      std::string_view rest = token;
+      for (int64_t left = start; left > 0 && rest.starts_with(content); --left) rest.remove_prefix(content.size());
+      for (int64_t left = stop; left > 0 && rest.ends_with(content); --left) rest.remove_suffix(content.size());
+      token = std::string(rest);
     }
     return tokens;
   };
 }
 
 Decoder metaspace_decoded(json::Value step) {
-  const std::string mark(step.at("replacement").string("replacement"));
-  const auto scheme = step.find("prepend_scheme");
-  const auto whether = step.find("add_prefix_space");
-  const bool prepended = scheme ? scheme->string("prepend_scheme") != "never" : !whether || whether->boolean("add_prefix_space");
-  return [pattern = Regex::literal(mark), mark, prepended](Texts tokens) {
+  const Metaspace read = read_metaspace(step);
+  return [pattern = Regex::literal(read.mark), prepended = read.scheme != "never"](Texts tokens) {
     for (size_t i = 0; i < tokens.size(); ++i) tokens[i] = replaced(pattern, tokens[i], i == 0 && prepended ? "" : " ");
     return tokens;
   };

@@ -99,7 +99,7 @@ class JsonTokenizer : public Tokenizer {
 
   std::vector<int64_t> encode(std::string_view text) const override {
     require_bounded(text.size());
-    if (const auto fault = utf8::first_fault(text)) throw_bad_input(fmt::format("the text is not UTF-8 at byte {}; convert it", *fault));
+    require_utf8(text);
     std::vector<int64_t> ids = frame_.before;
     for (const Stretch& stretch : as_written_.split(text)) {
       if (stretch.id >= 0) ids.push_back(stretch.id);
@@ -187,6 +187,10 @@ class JsonTokenizer : public Tokenizer {
 };
 
 }  // namespace
+
+void require_utf8(std::string_view text) {
+  if (const auto fault = utf8::first_fault(text)) throw_bad_input(fmt::format("the text is not UTF-8 at byte {}; convert it", *fault));
+}
 
 std::unique_ptr<Tokenizer> parse_tokenizer_json(std::string_view text) {
   const json::Document document(text);

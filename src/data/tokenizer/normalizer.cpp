@@ -1,6 +1,7 @@
 #include <unicode/normalizer2.h>
 #include <unicode/uchar.h>
 #include <unicode/unistr.h>
+#include <new>
 
 #include "data/tokenizer/steps.h"
 #include "data/tokenizer/utf8.h"
@@ -19,7 +20,9 @@ Normalizer unicode_form(json::Value) {
   return [form](std::string text) {
     UErrorCode failure = U_ZERO_ERROR;
     std::string result;
-    form->normalize(icu::UnicodeString::fromUTF8(text), failure).toUTF8String(result);
+    const icu::UnicodeString normal = form->normalize(icu::UnicodeString::fromUTF8(text), failure);
+    if (U_FAILURE(failure) != 0) throw std::bad_alloc();  // the text is UTF-8: memory is all that can lack
+    normal.toUTF8String(result);
     return result;
   };
 }

@@ -137,11 +137,6 @@ PreTokenizer char_delimiter(json::Value step) {
   return splitter(matching(Regex::literal(step.at("delimiter").string("delimiter"))), Behavior::removed);
 }
 
-bool flag(json::Value step, std::string_view key, bool otherwise) {
-  const auto value = step.find(key);
-  return value ? value->boolean(key) : otherwise;
-}
-
 PreTokenizer byte_level_pieces(json::Value step) {
   static constexpr std::string_view words = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
   std::optional<PreTokenizer> on_words;
@@ -156,15 +151,10 @@ PreTokenizer byte_level_pieces(json::Value step) {
 }
 
 PreTokenizer metaspace(json::Value step) {
-  const std::string mark(step.at("replacement").string("replacement"));
-  // Older files say only whether.
-  std::string scheme = flag(step, "add_prefix_space", true) ? "always" : "never";
-  if (const auto named = step.find("prepend_scheme")) scheme = named->string("prepend_scheme");
-  if (scheme != "always" && scheme != "never" && scheme != "first")
-    throw_unsupported(fmt::format("the prepend_scheme '{}' of Metaspace is not known here", escaped(scheme)));
+  const Metaspace read = read_metaspace(step);
   std::optional<PreTokenizer> on_marks;
-  if (flag(step, "split", true)) on_marks = splitter(matching(Regex::literal(mark)), Behavior::merged_with_next);
-  return [mark, scheme, on_marks, blank = Regex::literal(" ")](std::vector<Piece> pieces) {
+  if (flag(step, "split", true)) on_marks = splitter(matching(Regex::literal(read.mark)), Behavior::merged_with_next);
+  return [mark = read.mark, scheme = read.scheme, on_marks, blank = Regex::literal(" ")](std::vector<Piece> pieces) {
     for (Piece& piece : pieces) {
       piece.text = replaced(blank, piece.text, mark);
       const bool prepends = scheme == "always" || (scheme == "first" && piece.at_start);

@@ -4,6 +4,7 @@
 #include <pcre2.h>
 
 #include <algorithm>
+#include <new>
 #include <optional>
 
 #include <fmt/format.h>
@@ -30,6 +31,7 @@ struct Regex::Code {
       throw_bad_input(
           fmt::format("a regular expression of {} bytes; none of a tokenizer is longer than {}", pattern.size(), longest_pattern));
     pcre2_compile_context* context = pcre2_compile_context_create(nullptr);
+    if (context == nullptr) throw std::bad_alloc();
     pcre2_set_newline(context, PCRE2_NEWLINE_LF);
     pcre2_set_parens_nest_limit(context, deepest_nesting);
     int error = 0;
@@ -37,11 +39,16 @@ struct Regex::Code {
     code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), options | PCRE2_UTF, &error, &place, context);
     pcre2_compile_context_free(context);
     if (code == nullptr) {
+      if (error == PCRE2_ERROR_HEAP_FAILED) throw std::bad_alloc();
       PCRE2_UCHAR words[128] = {};
       pcre2_get_error_message(error, words, sizeof words);
       throw_unsupported(fmt::format("the regular expression '{}': {}", escaped(shown), reinterpret_cast<const char*>(words)));
     }
     limits = pcre2_match_context_create(nullptr);
+    if (limits == nullptr) {
+      pcre2_code_free(code);
+      throw std::bad_alloc();
+    }
     pcre2_set_match_limit(limits, most_steps);
     pcre2_set_heap_limit(limits, most_heap_kibibytes);
   }
@@ -66,11 +73,13 @@ std::vector<Span> Regex::find_all(std::string_view text) const {
 
 void Regex::each_match(std::string_view text, const std::function<void(Span)>& take) const {
   const std::unique_ptr<pcre2_match_data, void (*)(pcre2_match_data*)> data(pcre2_match_data_create(1, nullptr), pcre2_match_data_free);
+  if (data == nullptr) throw std::bad_alloc();
   std::optional<size_t> last;  // end of a match
   for (size_t at = 0; at <= text.size();) {
     const int found =
         pcre2_match(code_->code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), at, PCRE2_NO_UTF_CHECK, data.get(), code_->limits);
     if (found == PCRE2_ERROR_NOMATCH) break;
+    if (found == PCRE2_ERROR_NOMEMORY) throw std::bad_alloc();
     if (found < 0)
       throw_bad_input(
           fmt::format("a regular expression of the tokenizer takes too many steps near byte {} of the text; shorten the text", at));

@@ -2,6 +2,7 @@
 // names of scripts, {,n} and {n,m}+. What else differs is refused.
 #include <algorithm>
 #include <array>
+#include <new>
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <fmt/format.h>
@@ -34,6 +35,7 @@ bool is_script(std::string_view name) {
   int error = 0;
   PCRE2_SIZE place = 0;
   pcre2_code* code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), PCRE2_UTF, &error, &place, nullptr);
+  if (error == PCRE2_ERROR_HEAP_FAILED) throw std::bad_alloc();
   pcre2_code_free(code);
   return code != nullptr;
 }

@@ -3,6 +3,9 @@
 #include <array>
 #include <unordered_map>
 
+#include <fmt/format.h>
+#include <intaglio/error.h>
+
 #include "data/tokenizer/utf8.h"
 
 namespace intaglio::data {
@@ -31,6 +34,23 @@ constexpr auto character_bytes = [] {
 }();
 
 }  // namespace
+
+bool flag(json::Value section, std::string_view key, bool otherwise) {
+  const auto value = section.find(key);
+  return value ? value->boolean(key) : otherwise;
+}
+
+Metaspace read_metaspace(json::Value step) {
+  Metaspace read{std::string(step.at("replacement").string("replacement")), flag(step, "add_prefix_space", true) ? "always" : "never"};
+  size_t end = 0;
+  if (!read.mark.empty()) utf8::next(read.mark, end);
+  if (read.mark.empty() || end != read.mark.size()) throw_bad_input("the replacement of Metaspace is not one character");
+  // Older files say only whether.
+  if (const auto named = step.find("prepend_scheme")) read.scheme = named->string("prepend_scheme");
+  if (read.scheme != "always" && read.scheme != "never" && read.scheme != "first")
+    throw_unsupported(fmt::format("the prepend_scheme '{}' of Metaspace is not known here", escaped(read.scheme)));
+  return read;
+}
 
 char32_t character_of_byte(unsigned char byte) { return byte_characters[byte]; }
 

@@ -28,6 +28,16 @@ Normalizer make_normalizer(json::Value section);
 PreTokenizer make_pre_tokenizer(json::Value section);
 Decoder make_decoder(json::Value section);
 
+// What stands under `key`, if anything does.
+bool flag(json::Value section, std::string_view key, bool otherwise);
+
+// The character that stands for a blank, and before which texts one is put: "always", "first" or "never".
+struct Metaspace {
+  std::string mark, scheme;
+};
+// Bad-input error for a mark that is not one character, unsupported error for another scheme.
+Metaspace read_metaspace(json::Value step);
+
 // A pattern of the file: {"String": text} or {"Regex": expression}.
 Regex read_pattern(json::Value step);
 // Bad-input error for a text that steps of a hostile file make grow beyond all bounds.
