@@ -73,8 +73,7 @@ class ComplexLowering {
 
   void run() {
     const std::vector<Node*> nodes = graph_.node_list();
-    known_.is_written =
-        std::ranges::any_of(nodes, [](const Node* node) { return node->op().schema() && node->op().schema()->is_inplace(); });
+    known_.is_written = graph_.has_in_place_nodes();
     take_inputs(nodes.empty() ? nullptr : nodes.front());
     for (Node* node : nodes)
       if (touches_complex(*node) || is_transform(*node) || has_complex_body(*node)) rewrite(*node);
@@ -89,14 +88,16 @@ class ComplexLowering {
   void take_inputs(Node* first) {
     const std::vector<InputSpec> specs = program_.input_specs;
     for (const InputSpec& spec : specs) {
-      if (!is_complex_tensor(spec.value) || spec.value->users().empty()) continue;
+      if (!is_complex_tensor(spec.value)) continue;
+      const bool is_written = spec.kind != InputSpec::Kind::user_input && program_.is_mutated(spec.value);
+      if (spec.value->users().empty() && !is_written) continue;
       if (spec.kind == InputSpec::Kind::user_input) {
         if (first) take_user_input(*spec.value, *first);
         continue;
       }
       const Tensor* tensor = program_.constant(spec.value);
       if (!tensor) throw_bad_input(fmt::format("the tensor '{}' is not in the program's state", escaped(spec.target)));
-      if (program_.is_mutated(spec.value)) {
+      if (is_written) {
         take_written_buffer(spec, *tensor);
         continue;
       }
@@ -109,8 +110,12 @@ class ComplexLowering {
     Value* pairs = program_.add_buffer(spec.target + "_parts", as_pairs(tensor).contiguous());
     known_.buffers.insert(pairs);
     known_.parts[spec.value] = Parts::pair(pairs);
-    for (OutputSpec& output : program_.output_specs)
-      if (output.kind == OutputSpec::Kind::buffer_mutation && output.target == spec.target) output.target = *program_.target_of(pairs);
+    for (OutputSpec& output : program_.output_specs) {
+      const bool is_mutation = output.kind == OutputSpec::Kind::buffer_mutation || output.kind == OutputSpec::Kind::parameter_mutation;
+      if (!is_mutation || output.target != spec.target) continue;
+      output.kind = OutputSpec::Kind::buffer_mutation;
+      output.target = *program_.target_of(pairs);
+    }
   }
 
   void take_user_input(Value& input, Node& first) {
