@@ -1,6 +1,7 @@
 // torchao's quantize, dequantize and choose-qparams ops by blocks, for what no backend takes: arithmetic on a view in which every
 // dimension that is cut into blocks is two. Each op rounds where torchao does.
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "decompose/tables.h"
@@ -18,7 +19,7 @@ Blocks blocks_of(const Node& n, const std::vector<SymInt>& sizes, const Ints& bl
   if (block.size() != sizes.size()) refuse(n, "its block size has another number of dimensions than its operand");
   Blocks blocks;
   for (size_t i = 0; i < sizes.size(); ++i) {
-    const bool is_cut = !(sizes[i] == SymInt(block[i])) && block[i] != 1;
+    const bool is_cut = block[i] != -1 && block[i] != 1 && !(sizes[i] == SymInt(block[i]));
     if (is_cut && (!sizes[i].is_static() || block[i] < 1 || sizes[i].value() % block[i] != 0))
       refuse(n, "its block size does not divide its operand");
     if (block[i] == 1 || is_cut) {
@@ -27,7 +28,7 @@ Blocks blocks_of(const Node& n, const std::vector<SymInt>& sizes, const Ints& bl
     }
     if (block[i] == 1) continue;
     blocks.inside.push_back(static_cast<int64_t>(blocks.sizes.size()));
-    blocks.sizes.emplace_back(block[i]);
+    blocks.sizes.push_back(is_cut ? SymInt(block[i]) : sizes[i]);
     blocks.scale.emplace_back(1);
   }
   return blocks;
@@ -37,9 +38,11 @@ struct Range {
   double min, max;
 };
 Range range_of(const Node& n, std::string_view dtype) {
-  const bool is_signed = *n.optional_dtype(dtype) != DType::uint8;
+  const DType held = *n.optional_dtype(dtype);
+  if (!is_integral(held)) refuse(n, "it quantizes to a type that does not hold integers");
+  const double values = std::ldexp(1.0, static_cast<int>(8 * item_size(held))), below = is_signed(held) ? values / 2 : 0;
   const auto bound = [&](std::string_view name, double own) { return n.argument(name).is_none() ? own : n.number(name); };
-  return {bound("quant_min", is_signed ? -128 : 0), bound("quant_max", is_signed ? 127 : 255)};
+  return {bound("quant_min", -below), bound("quant_max", values - below - 1)};
 }
 
 Value* clamped(GraphBuilder& b, Value* x, Range range) { return b("aten.clamp.default", x, range.min, range.max); }
@@ -107,7 +110,9 @@ Values look_up_codes(GraphBuilder& b, const Node& n) {
   if (sizes.size() != 2 || block.size() != 2 || !codes->meta().is_static())
     refuse(n, "codes are a matrix, cut into blocks of rows and columns");
   const auto blocks_along = [&](size_t dim) { return block[dim] < 1 ? 1 : sizes[dim].value() / block[dim]; };
-  const int64_t values = int64_t{1} << n.integer("nbits");
+  const int64_t bits = n.integer("nbits");
+  if (bits < 1 || bits > 8) refuse(n, "a code book has 1 to 8 bits");
+  const int64_t values = int64_t{1} << bits;
   Value* places = b.cast(codes, DType::int64);
   for (const size_t dim : {0, 1}) {
     const int64_t count = blocks_along(dim), step = values * (dim == 0 ? blocks_along(1) : 1);

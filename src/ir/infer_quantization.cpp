@@ -48,7 +48,7 @@ void choose_qparams_affine(Inference& in) {
   SymSizes sizes;
   for (size_t dim = 0; dim < block.size(); ++dim) {
     const SymInt& size = input.sizes[dim];
-    const bool is_covered = block[dim] != 1 && (!size.is_static() || block[dim] == size.value());
+    const bool is_covered = block[dim] != 1 && (block[dim] == -1 || !size.is_static() || block[dim] == size.value());
     if (is_covered && !in.node.boolean("keepdim")) continue;
     sizes.push_back(is_covered ? SymInt(1) : block[dim] == 1 ? size : SymInt(size.value() / block[dim]));
   }

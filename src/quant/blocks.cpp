@@ -82,7 +82,10 @@ Blocks::Blocks(const Sizes& sizes, std::span<const int64_t> block_size) : sizes_
     throw_bad_input(fmt::format("a block size of {} dimensions for a tensor of rank {}", block_size.size(), sizes.size()));
   for (size_t dim = 0; dim < sizes.size(); ++dim) {
     if (dim < block_size.size() && block_size[dim] != whole_dimension) block_[dim] = block_size[dim];
-    if (sizes[dim] == 0) continue;
+    if (sizes[dim] == 0) {
+      count_ *= block_[dim] == 0;  // one block that is all of it, or none
+      continue;
+    }
     if (block_[dim] <= 0 || sizes[dim] % block_[dim] != 0)
       throw_bad_input(fmt::format("a block size of {} does not divide dimension {} of size {}", block_[dim], dim, sizes[dim]));
     count_ *= sizes[dim] / block_[dim];

@@ -166,7 +166,8 @@ std::optional<Tensor> moved(const Node& node, const Tensor& tensor, uint64_t see
   if (!is_floating(tensor.dtype())) {
     Tensor result = tensor.clone();
     const quant::QuantRange limits = quant::range_of(tensor.dtype());
-    const int64_t low = std::max(node.integer("quant_min"), limits.min), high = std::min(node.integer("quant_max"), limits.max);
+    const int64_t low = std::max(node.optional_integer("quant_min").value_or(limits.min), limits.min),
+                  high = std::min(node.optional_integer("quant_max").value_or(limits.max), limits.max);
     switch (tensor.dtype()) {
       case DType::int8: move_integers<int8_t>(result, seed, low, high); break;
       case DType::uint8: move_integers<uint8_t>(result, seed, low, high); break;

@@ -114,7 +114,9 @@ void choose_qparams(Call& call) {
 quant::QuantRange block_range(Call& call, DType dtype) {
   const quant::QuantRange whole = quant::range_of(dtype);
   const auto lowest = call.optional_number("quant_min"), highest = call.optional_number("quant_max");
-  return {lowest ? lowest->as_int() : whole.min, highest ? highest->as_int() : whole.max};
+  const quant::QuantRange range{lowest ? lowest->as_int() : whole.min, highest ? highest->as_int() : whole.max};
+  call.require(range.min >= whole.min && range.max <= whole.max && range.min <= range.max, "quant_min and quant_max do not fit the type");
+  return range;
 }
 
 MappingType mapping_type(Call& call) {
