@@ -40,10 +40,10 @@ Tensor tensor_of(const std::string& name, const json::Value& entry, const std::s
       (ends[1] - ends[0]) % item != 0)
     throw_bad_input(fmt::format("'{}': its shape and its bytes do not fit together, or lie outside the file", escaped(name)));
   const auto bytes = data.subspan(static_cast<size_t>(ends[0]), static_cast<size_t>(ends[1] - ends[0]));
-  Tensor tensor(row->dtype, sizes, contiguous_strides(sizes), 0, Storage::mapped(file, bytes, {}, Storage::Backing::file));
+  auto storage = Storage::mapped(file, bytes, {}, Storage::Backing::file);
   // The format promises no alignment.
-  const bool is_aligned = reinterpret_cast<uintptr_t>(bytes.data()) % static_cast<uintptr_t>(item) == 0;
-  return is_aligned ? tensor : tensor.clone();
+  if (reinterpret_cast<uintptr_t>(bytes.data()) % static_cast<uintptr_t>(item) != 0) storage = Storage::unaligned(std::move(storage));
+  return Tensor(row->dtype, sizes, contiguous_strides(sizes), 0, std::move(storage));
 }
 
 }  // namespace

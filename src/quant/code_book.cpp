@@ -185,9 +185,10 @@ CodeBookWeight quantize_to_code_book(const Tensor& weight, int bits, int64_t row
                         Tensor::empty(DType::float64, {row_blocks, column_blocks, static_cast<int64_t>(values_each), 1})};
   auto* codes = result.codes.mutable_data<uint8_t>();
   auto* books = result.book.mutable_data<double>();
+  const Tensor source = weight.for_one_use();
   parallel_for(static_cast<size_t>(row_blocks * column_blocks), threads, [&](size_t block) {
     const auto row = static_cast<int64_t>(block) / column_blocks * rows, column = static_cast<int64_t>(block) % column_blocks * columns;
-    const Tensor part = converted(weight.narrowed(0, row, rows).narrowed(1, column, columns), DType::float32).contiguous();
+    const Tensor part = converted(source.narrowed(0, row, rows).narrowed(1, column, columns), DType::float32).contiguous();
     const std::span<const float> x = part.span<float>();
     if (!std::all_of(x.begin(), x.end(), [](float value) { return std::isfinite(value); }))
       throw_bad_input(fmt::format("the weight has NaN or infinity in rows {} to {}; keep the layer in float or repair the checkpoint", row,

@@ -25,7 +25,7 @@ unsigned dropped_bits(DType dtype) { return dtype == DType::float16 ? 13 : dtype
 class IntxQuantizer {
  public:
   IntxQuantizer(const Tensor& weight, const IntxSettings& settings, int threads)
-      : weight_(weight.contiguous()),
+      : weight_(weight.for_one_use().contiguous()),
         settings_(settings),
         range_(intx_range(settings.bits)),
         type_(weight.dtype()),

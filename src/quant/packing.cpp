@@ -46,7 +46,7 @@ Tensor packed(const Tensor& integers, int bits, First first) {
     throw_bug("integers do not fill the bytes of a row");
   sizes.back() /= per_byte;
   return computed_from(integers, DType::uint8, sizes, [=](const Tensor& source) {
-    const Tensor rows = source.contiguous();
+    const Tensor rows = source.for_one_use().contiguous();
     Tensor bytes = Tensor::empty(DType::uint8, sizes);
     uint8_t* out = bytes.mutable_data<uint8_t>();
     const auto count = static_cast<size_t>(bytes.numel());

@@ -120,7 +120,7 @@ LaidOut lay_out(const Tensor& weight, bool transposed, int64_t groups, int64_t i
   if (transposed) return {NodeKind::ConvTranspose2d, transposed_layout(weight, groups), 0};
   const bool depthwise = may_be_depthwise && input_channels / groups == 1;
   if (depthwise) return {NodeKind::DepthwiseConv2d, weight.permuted(ihwo).contiguous(), 3};
-  const auto permuted = [](const Tensor& source) { return source.permuted(ohwi).contiguous(); };
+  const auto permuted = [](const Tensor& source) { return source.for_one_use().permuted(ohwi).contiguous(); };
   return {NodeKind::Conv2d, computed_from(weight, weight.dtype(), weight.permuted(ohwi).sizes(), permuted), 0};
 }
 
