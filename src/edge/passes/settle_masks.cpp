@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <unordered_set>
+#include <vector>
 
 #include "decompose/builder.h"
 #include "decompose/rewrite.h"
@@ -35,17 +37,33 @@ class Known {
     const auto all = integers.span<int64_t>();
     return std::ranges::all_of(all, [&](int64_t element) { return element == all[0]; }) ? std::optional(all[0]) : std::nullopt;
   }
+  // Each value is asked once, and none by recursion: a file may chain and share choices as it likes.
   bool never_minus_infinity(const Value* value) {
-    if (const Tensor* tensor = find(value)) {
-      const Tensor floats = converted(*tensor, DType::float64).contiguous();
-      return std::ranges::none_of(floats.span<double>(), [](double x) { return x == -std::numeric_limits<double>::infinity(); });
-    }
-    const Node* node = value->producer();
-    if (!node) return false;
-    if (node->is("aten.where.self")) return never_minus_infinity(node->tensor("self")) && never_minus_infinity(node->tensor("other"));
     constexpr std::string_view moves[] = {"aten.view.default", "aten.expand.default", "aten.clone.default", "aten.permute.default",
                                           "aten.slice.Tensor"};
-    return std::ranges::find(moves, node->op().name()) != std::end(moves) && never_minus_infinity(node->inputs().front());
+    std::vector<const Value*> queue = {value};
+    std::unordered_set<const Value*> seen = {value};
+    const auto ask = [&](const Value* source) {
+      if (seen.insert(source).second) queue.push_back(source);
+    };
+    for (size_t i = 0; i < queue.size(); ++i) {
+      if (const Tensor* tensor = find(queue[i])) {
+        const Tensor floats = converted(*tensor, DType::float64).contiguous();
+        if (std::ranges::count(floats.span<double>(), -std::numeric_limits<double>::infinity()) > 0) return false;
+        continue;
+      }
+      const Node* node = queue[i]->producer();
+      if (!node) return false;
+      if (node->is("aten.where.self")) {
+        ask(node->tensor("self"));
+        ask(node->tensor("other"));
+      } else if (std::ranges::find(moves, node->op().name()) != std::end(moves)) {
+        ask(node->inputs().front());
+      } else {
+        return false;
+      }
+    }
+    return true;
   }
 
  private:
@@ -98,6 +116,7 @@ Value* all_in_order(GraphBuilder& b, Known& known, const Node& node) {
     const Tensor spread = integers.view_as(result, interp::broadcast_strides(integers, result), integers.storage_offset()).contiguous();
     for (size_t i = 0; i < places.size(); ++i) {
       const int64_t place = spread.data<int64_t>()[i];
+      if (place < -sizes[dim] || place >= sizes[dim]) return nullptr;
       places[i] = places[i] * sizes[dim] + (place < 0 ? place + sizes[dim] : place);
     }
   }

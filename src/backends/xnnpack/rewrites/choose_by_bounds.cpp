@@ -52,7 +52,10 @@ class Choices {
     if (!fits) return false;
     for (const Value* choice : {self, other})
       if (const auto number = number_of(facts, choice)) {
-        if (std::isnan(*number)) return false;
+        // It becomes a number without dimensions: the result must not have any from it alone.
+        const Value* other_choice = choice == self ? other : self;
+        const int64_t rank = std::max<int64_t>(condition->meta().rank(), other_choice->meta().rank());
+        if (std::isnan(*number) || choice->meta().rank() > rank) return false;
         numbers_[choice] = *number;
       }
     return true;

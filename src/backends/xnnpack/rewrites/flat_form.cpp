@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "backends/common/constraints.h"
+#include "backends/xnnpack/lower/pieces.h"
 #include "backends/xnnpack/payload/payload.h"
 #include "decompose/permutation.h"
 #include "qdq/op_table.h"
@@ -127,8 +128,6 @@ Runs runs_at(std::vector<size_t> begins, size_t rank) {
 }
 int64_t run_of(const Runs& runs, size_t dim) { return std::ranges::upper_bound(runs, dim) - runs.begin() - 1; }
 
-size_t from_start(int64_t dim, size_t rank) { return static_cast<size_t>(dim < 0 ? dim + static_cast<int64_t>(rank) : dim); }
-
 // The last dimension stays by itself where there is room, so that neighbours in a chain have equal sizes.
 std::optional<FlatForm> elementwise(const Node& node) {
   const std::vector<Value*> inputs = tensor_inputs(node);
@@ -159,7 +158,7 @@ std::optional<FlatForm> over_rows(const Node& node, size_t dims_behind) {
 // The dimension, and the last one, stay by themselves.
 std::optional<FlatForm> along_dim(const Node& node) {
   const SymSizes& result = node.output()->sizes();
-  const size_t dim = from_start(node.integer("dim"), result.size());
+  const size_t dim = lower::normalized(node.integer("dim"), result.size());
   const Runs runs = runs_at({dim, dim + 1, result.size() - 1}, result.size());
   FlatForm form;
   for (Value* input : tensor_inputs(node)) {
@@ -173,7 +172,7 @@ std::optional<FlatForm> along_dim(const Node& node) {
 
 std::optional<FlatForm> softmax_of_rows(const Node& node) {
   const size_t rank = node.output()->sizes().size();
-  return from_start(node.integer("dim"), rank) + 1 == rank ? along_dim(node) : std::nullopt;
+  return lower::normalized(node.integer("dim"), rank) + 1 == rank ? along_dim(node) : std::nullopt;
 }
 
 // Dimensions that are summed, and those that are not, join their likes.
@@ -181,9 +180,9 @@ std::optional<FlatForm> reduction(const Node& node) {
   Value* input = node.tensor("self");
   const SymSizes& sizes = input->sizes();
   if (node.find("dim") == nullptr) return std::nullopt;
-  std::vector<bool> is_summed(sizes.size(), node.argument("dim").is_none());
-  if (!node.argument("dim").is_none())
-    for (const int64_t dim : node.integers("dim")) is_summed[from_start(dim, sizes.size())] = true;
+  const std::vector<int64_t> written = node.argument("dim").is_none() ? std::vector<int64_t>() : node.integers("dim");
+  std::vector<bool> is_summed(sizes.size(), written.empty());  // none named: all
+  for (const int64_t dim : written) is_summed[lower::normalized(dim, sizes.size())] = true;
   Runs runs = {0};
   for (size_t dim = 1; dim < sizes.size(); ++dim)
     if (is_summed[dim] != is_summed[dim - 1]) runs.push_back(dim);
