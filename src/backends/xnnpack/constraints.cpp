@@ -254,8 +254,7 @@ bool step_fits(Context c) {
   return step == 1 || (c.features.more_ops && step > 1 && symbolic_count(input_meta(c).sizes) <= 1);
 }
 bool static_slice(Context c) {
-  const int64_t written = c.node.integer("dim"), rank = input_meta(c).rank();
-  const auto dim = static_cast<size_t>(written < 0 ? written + rank : written);
+  const size_t dim = lower::normalized(c.node.integer("dim"), input_meta(c).sizes.size());
   if (!c.features.more_ops) return has_static_sizes(c);
   return input_meta(c).sizes[dim].is_static() && output_meta(c).sizes[dim].is_static();
 }

@@ -47,9 +47,7 @@ void slice_scatter(Lowering& lowering, const Node& node, NodeKind) {
   const ValueId input = lowering.operand("self"), source = lowering.operand("src");
   const std::vector<int64_t> dims = lowering.value(input).dims;
   const size_t dim = normalized(node.integer("dim"), dims.size());
-  int64_t start = node.optional_integer("start").value_or(0);
-  if (start < 0) start += dims[dim];
-  start = std::clamp<int64_t>(start, 0, dims[dim]);
+  const int64_t start = slice_start(node, dims[dim]);
   const int64_t end = start + lowering.value(source).dims[dim];
   std::vector<ValueId> parts = {source};
   if (start > 0) parts.insert(parts.begin(), piece(lowering, input, dim, 0, start));

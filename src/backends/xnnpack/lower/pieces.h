@@ -1,12 +1,20 @@
 // Values cut along one dimension, and joined again.
 #pragma once
 
+#include <algorithm>
+
 #include "backends/xnnpack/lower/lowering.h"
 
 namespace intaglio::xnnpack::lower {
 
 // A dimension that may be written from behind.
 inline size_t normalized(int64_t dim, size_t rank) { return static_cast<size_t>(dim < 0 ? dim + static_cast<int64_t>(rank) : dim); }
+
+// Where a slice of a dimension of this size starts.
+inline int64_t slice_start(const Node& node, int64_t size) {
+  const int64_t start = node.optional_integer("start").value_or(0);
+  return std::clamp<int64_t>(start < 0 ? start + size : start, 0, size);
+}
 
 // `size` elements from `start` on; the value itself when these are all.
 ValueId piece(Lowering& lowering, ValueId input, size_t dim, int64_t start, int64_t size);

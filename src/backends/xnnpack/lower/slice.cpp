@@ -10,9 +10,7 @@ void slice(Lowering& lowering, const Node& node, NodeKind kind) {
   const std::vector<int64_t> dims = lowering.value(input).dims;
   const auto& sizes = node.output()->sizes();
   const size_t dim = normalized(node.integer("dim"), dims.size());
-  int64_t start = node.optional_integer("start").value_or(0);
-  if (start < 0) start += dims[dim];
-  start = std::clamp<int64_t>(start, 0, dims[dim]);
+  const int64_t start = slice_start(node, dims[dim]);
   const int64_t count = lowering.dims_of(node.output())[dim], step = node.integer("step");
   if (step != 1) {
     const auto symbolic = std::ranges::find_if(sizes, [](const SymInt& size) { return !size.is_static(); });
