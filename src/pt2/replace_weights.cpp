@@ -70,8 +70,11 @@ void replace_weights(ExportedProgram& program, const std::filesystem::path& file
       const auto* found = find(tensors, target);
       if (!found) continue;
       check_form(found->first, entry.tensor, found->second);
-      used.insert(found->first);
-      by_storage.emplace(entry.tensor.storage().get(), found->second);
+      const bool is_first = used.insert(found->first).second;
+      const bool is_other = by_storage.emplace(entry.tensor.storage().get(), found->second).second;
+      if (!is_first && is_other)
+        throw_bad_input(fmt::format("'{}' could be '{}' and another tensor of the program; name it as the program does",
+                                    escaped(found->first), escaped(target)));
     }
     for (const auto& [target, entry] : entries) {
       const auto* found = find(tensors, target);

@@ -152,7 +152,7 @@ void warn_of_splits(const ExportedProgram& program, const std::vector<Work>& all
   }
 }
 
-// "1 left in float: why", the commonest reasons first.
+// "1 left in float: why", the reasons in the order of their text.
 std::string left_text(const std::vector<const Work*>& left) {
   std::map<std::string, std::vector<std::string>> by_reason;
   for (const Work* work : left) by_reason[work->decision.why_float].push_back(work->layer.fqn);

@@ -49,26 +49,19 @@ void check_intx(const IntxChoice& settings) {
 
 [[noreturn]] void refuse(const Layer& layer, const std::string& cause) { throw_bad_input(fmt::format("{}: {}", describe(layer), cause)); }
 
-// Sizes of groups that fit a row: all divisors but 1, and the row itself.
-std::vector<int64_t> fitting(int64_t row) {
+// Sizes of groups that fit a row, those next to the wanted size first: all divisors but 1, and the row itself. Backends take
+// groups of multiples of 32, so these come before others where the wanted size is one.
+std::vector<int64_t> fitting(int64_t row, int64_t wanted) {
   std::vector<int64_t> sizes;
-  for (int64_t size = 2; size <= row; ++size)
+  for (int64_t size = std::min<int64_t>(2, row); size <= row; ++size)
     if (row % size == 0) sizes.push_back(size);
+  std::ranges::stable_sort(sizes, {}, [&](int64_t size) { return std::pair(wanted % 32 == 0 && size % 32 != 0, std::abs(size - wanted)); });
   return sizes;
-}
-
-// Backends take groups of multiples of 32, so these come first where the wanted size is one.
-int64_t nearest_group(int64_t row, int64_t wanted) {
-  const auto distance = [&](int64_t size) { return std::pair(wanted % 32 == 0 && size % 32 != 0, std::abs(size - wanted)); };
-  const std::vector<int64_t> sizes = fitting(row);
-  const auto nearest = std::ranges::min_element(sizes, {}, distance);
-  return nearest == sizes.end() ? row : *nearest;
 }
 
 // The few next to the wanted size, smaller and larger ones.
 std::string groups_that_fit(int64_t row, int64_t wanted) {
-  std::vector<int64_t> sizes = fitting(row);
-  std::ranges::stable_sort(sizes, {}, [&](int64_t size) { return std::pair(size % 32 != 0 && wanted % 32 == 0, std::abs(size - wanted)); });
+  std::vector<int64_t> sizes = fitting(row, wanted);
   constexpr size_t most = 4;
   sizes.resize(std::min(most, sizes.size()));
   std::ranges::sort(sizes);
@@ -93,7 +86,7 @@ Decision decide_intx(const IntxChoice& settings, const Layer& layer, WhenIndivis
       form.bits = 8;
       form.group_size = row;
       break;
-    case WhenIndivisible::nearest: form.group_size = nearest_group(row, form.group_size); break;
+    case WhenIndivisible::nearest: form.group_size = fitting(row, form.group_size).front(); break;
     case WhenIndivisible::error:
       refuse(layer, fmt::format("{}; take a group size of {}, or leave such layers to when_indivisible=float, int8 or nearest", cause,
                                 groups_that_fit(row, form.group_size)));

@@ -91,13 +91,14 @@ std::optional<int64_t> cache_length(const ExportedProgram& program) {
   std::optional<int64_t> shortest;
   for (const Node* node : program.graph().node_list()) {
     const auto dim = node->arguments().empty() ? std::nullopt : written_dimension(*node);
-    const Value* written = dim ? node->inputs().front() : nullptr;
-    if (written && node->is("llama.update_cache.default")) written = node->tensor("cache");
+    const Value* operand = dim ? node->tensor(node->is("llama.update_cache.default") ? "cache" : "self") : nullptr;
+    const Value* written = operand;  // a view of the buffer may have other dimensions than it
     while (written && written->producer()) written = memory_operand(*written->producer());
     const InputSpec* spec = written ? program.spec_of(written) : nullptr;
     if (!spec || spec->kind != InputSpec::Kind::buffer) continue;
-    const auto rank = written->meta().rank();
-    const SymInt& size = written->sizes()[static_cast<size_t>(*dim < 0 ? *dim + rank : *dim)];
+    const auto at = static_cast<size_t>(*dim < 0 ? *dim + operand->meta().rank() : *dim);
+    if (at >= operand->sizes().size()) continue;
+    const SymInt& size = operand->sizes()[at];
     if (size.is_static()) shortest = std::min(shortest.value_or(size.value()), size.value());
   }
   return shortest;
@@ -146,13 +147,6 @@ class Json {
   std::optional<json::Document> document_;
 };
 
-// The first of the files that has the key.
-std::vector<int64_t> integers_of(std::initializer_list<const Json*> files, std::string_view key) {
-  for (const Json* file : files)
-    if (const auto found = file->integers(key); !found.empty()) return found;
-  return {};
-}
-
 // The highest number of a token in a `tokenizer.json`; -1 without one.
 int64_t highest_token(const Json& tokenizer) {
   int64_t highest = -1;
@@ -173,6 +167,16 @@ void check_tokens(const std::vector<int64_t>& tokens, int64_t vocabulary, std::s
     if (token < 0 || token >= vocabulary)
       throw_bad_input(
           fmt::format("{} {} is outside the program's vocabulary of {}: the folder is another model's", what, token, vocabulary));
+}
+
+// Tokens inside the vocabulary, of the first of the files that has the key.
+std::vector<int64_t> tokens_of(std::initializer_list<const Json*> files, std::string_view key, int64_t vocabulary) {
+  for (const Json* file : files)
+    if (const auto found = file->integers(key); !found.empty()) {
+      check_tokens(found, vocabulary, fmt::format("{}: {}", file->name(), key));
+      return found;
+    }
+  return {};
 }
 
 std::vector<ConstantValue> values_of(const std::vector<int64_t>& integers) { return {integers.begin(), integers.end()}; }
@@ -200,10 +204,8 @@ std::vector<ConstantMethod> text_runner_methods(const ExportedProgram& forward, 
 
   const Json config(folder / "config.json", true), generation(folder / "generation_config.json", false),
       tokenizer(folder / "tokenizer.json", false);
-  const std::vector<int64_t> bos = integers_of({&generation, &config}, "bos_token_id"),
-                             eos = integers_of({&generation, &config}, "eos_token_id");
-  check_tokens(bos, vocabulary, generation.name() + ": bos_token_id");
-  check_tokens(eos, vocabulary, generation.name() + ": eos_token_id");
+  const std::vector<int64_t> bos = tokens_of({&generation, &config}, "bos_token_id", vocabulary),
+                             eos = tokens_of({&generation, &config}, "eos_token_id", vocabulary);
   if (const int64_t highest = highest_token(tokenizer); highest >= vocabulary)
     check_tokens({highest}, vocabulary, tokenizer.name() + ": token");
   if (eos.empty()) throw_bad_input(fmt::format("{}: no eos_token_id says where a text ends", generation.name()));
