@@ -274,6 +274,7 @@ void Graph::set_outputs(std::vector<Argument> outputs) {
 
 void Graph::replace_uses_in(Node& user, Value* from, Value* to) {
   if (from == to) return;
+  if (!values_.contains(to)) throw_bug(fmt::format("node '{}' refers to a value that is not of its graph", user.name_));
   if (std::ranges::any_of(user.arguments_, is_map)) {
     std::vector<NamedArgument> arguments = user.arguments_;
     for (NamedArgument& argument : arguments)

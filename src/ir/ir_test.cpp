@@ -56,6 +56,13 @@ TEST(Schema, SaysWhatArgumentsAre) {
   EXPECT_EQ(find_schema("aten.nonsense.default"), nullptr);
 }
 
+TEST(Node, TypesThatSchemasDefaultTo) {
+  Graph graph;
+  Node& draw =
+      graph.insert_before(nullptr, Op::get("aten.randint.default"), {{"high", 9}, {"size", std::vector<int64_t>{2}}}, {{f32({2})}});
+  EXPECT_EQ(draw.optional_dtype("dtype"), DType::int64);
+}
+
 TEST(Node, DefaultsComeFromTheSchema) {
   Graph graph;
   Value* x = graph.add_input(0, {f32({1, 3, 8, 8}), "x"});

@@ -34,7 +34,8 @@ Argument default_value(const ArgSchema& schema) {
   if (text == "strided") return Layout::strided;
   if (text == "long") return DType::int64;
   if (text == "Mean") return int64_t{1};
-  if (schema.type == ArgType::scalar_type) return text == "24" ? DType::float8_e4m3fn : DType::float32;  // ATen's numbers: 24, 6
+  if (schema.type == ArgType::scalar_type)  // ATen's numbers: 24, 4, 6
+    return text == "24" ? DType::float8_e4m3fn : text == "4" ? DType::int64 : DType::float32;
   const bool floating_list = schema.type == ArgType::floating_list;
   if (text.front() == '[') {
     std::vector<int64_t> integers;
