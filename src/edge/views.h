@@ -11,8 +11,8 @@ namespace intaglio::edge {
 // that change nothing. Null when something has to move. Says nothing of who else uses the memory.
 Value* same_bytes_as(const Node& node);
 
-// The value that holds the bytes of a value when all such nodes are looked through, in a graph where none is added or goes
-// between two questions: chains are walked once.
+// The value that holds the bytes of a value when all such nodes are looked through: chains are walked once. Between two questions
+// nodes may be added, but none that was asked about goes or gets another operand.
 class Origins {
  public:
   Value* of(Value* value);

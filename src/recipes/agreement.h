@@ -15,8 +15,8 @@ struct ComparedMethod {
 };
 
 // Runs a method of the file in a child process, and `method.program` on the interpreter. What stands in the way of that (no
-// runner, a program that the interpreter cannot run, too much work) is said in the result, as is a breach; nothing is thrown
-// but bugs. `options.lower_again` is called when the numbers differ, to find where.
+// runner, a program that the interpreter cannot run, too much work) is said in the result, as is a breach. Thrown are bugs, and an
+// unsupported error for a file that does not run. `options.lower_again` is called when the numbers differ, to find where.
 Agreement agreement_of(const std::filesystem::path& file, const ComparedMethod& method, const std::vector<Tensor>& sample,
                        const AgreementOptions& options = {});
 
