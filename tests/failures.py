@@ -94,9 +94,9 @@ class Sweep:
             for call, count in counts.items():
                 if calls is not None and call not in calls:
                     continue
-                for number in range(1, count + 1, step):
+                for index, number in enumerate(range(1, count + 1, step)):
                     yield Failure(command, call, number)
-                    if call == "malloc" and number % 2 == 0:
+                    if call == "malloc" and index % 2 == 1:
                         yield Failure(command, call, number, on=True)
 
     def fault(self, failure: Failure) -> str:
@@ -132,7 +132,7 @@ class Sweep:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--step", type=int, default=1, help="every how many-th call fails, of those made often")
+    parser.add_argument("--step", type=int, default=1, help="every how many-th call of each kind fails")
     parser.add_argument("--calls", nargs="*", help="these alone")
     parser.add_argument("--json", type=Path, help="where to write how many were tried and how many were bad")
     arguments = parser.parse_args()

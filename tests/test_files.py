@@ -168,7 +168,14 @@ def test_a_run_that_is_told_to_end_leaves_nothing(build, large, tmp_path, number
     scratch.mkdir()
     np.save(tmp_path / "x.npy", np.zeros((1, 2048), np.float32))
     command = [build / "intaglio", "run", large, "--input", tmp_path / "x.npy", "--numerics", "integer", "--repeat", "1000000"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env={**os.environ, "TMPDIR": str(scratch)})
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "TMPDIR": str(scratch)},
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # a shell's background job ignores SIGINT, and hands that on
+    )
     deadline = time.time() + 20
     while not list(scratch.iterdir()) and time.time() < deadline and process.poll() is None:
         time.sleep(0.01)

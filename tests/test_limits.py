@@ -213,6 +213,7 @@ def test_many_dimensions_are_fewer_inside(tmp_path, document, name, recipe):
     generator = torch.Generator().manual_seed(16)
     calls = [(torch.randn(2, 1, 2, 3, 2, 3, 4, generator=generator) + 0.25,) for _ in range(3)]
     said, outputs = Subject(name, Case(module, calls), tmp_path, calls, calls).built(document, recipe)
+    assert (said["quantized_tensors"] > 0) == (recipe != FLOAT)
     assert len(said["methods"][0]["delegates"]) == 1 and not quantizes(said), said["methods"][0]["leftover_ops"]
     assert sqnr(np.concatenate([module(*call).detach().numpy() for call in calls]), outputs) > (100 if recipe == FLOAT else 28)
 

@@ -1,13 +1,12 @@
 """Memory does not grow with the model: its weights stay in their file, and integers are made while they are written."""
 
-import re
-import subprocess
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+
+from oracle.memory import peak_megabytes
 
 LAYERS, WIDTH = 8, 2048  # 134 MB of floats, 34 MB of integers, 4 MB of them in a layer
 LAYER = 4.2  # MB of integers in a layer, of which each thread makes one
@@ -26,17 +25,6 @@ def folder(tmp_path_factory):
     torch.export.save(torch.export.export(model, (sample,)), folder / "model.pt2")
     np.save(folder / "sample.npy", sample.numpy())
     return folder
-
-
-def peak_megabytes(command) -> float:
-    """The most memory that is in no file, looked at again and again while the command runs."""
-    process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL)
-    peak = 0
-    while process.poll() is None:
-        found = re.search(r"RssAnon:\s+(\d+) kB", Path(f"/proc/{process.pid}/status").read_text())
-        peak = max(peak, int(found[1]) if found else 0)
-    assert process.returncode == 0
-    return peak * 1024 / 1e6
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -51,12 +51,11 @@ def norm(width):
 
 
 class Base(nn.Module):
-    def __init__(self, tied):
+    def __init__(self):
         super().__init__()
         self.words, self.head, self.norm = nn.Embedding(VOCABULARY, WIDTH), nn.Linear(WIDTH, VOCABULARY, bias=False), norm(WIDTH)
         self.layers = nn.ModuleList(Layer() for _ in range(LAYERS))
         self.register_buffer("frequencies", 10000 ** (-torch.arange(0, HEAD, 2) / HEAD), persistent=False)
-        self.tied = tied
 
     def tables(self, positions, dtype):
         angles = positions[None, :, None].float() * self.frequencies[None, None].to(positions.device, torch.float32)
@@ -65,8 +64,8 @@ class Base(nn.Module):
 
 
 class Decoder(Base):
-    def __init__(self, way="index_copy", tied=False):
-        super().__init__(tied)
+    def __init__(self, way="index_copy"):
+        super().__init__()
         self.way = way
         for i in range(LAYERS):
             for kind in ("keys", "values"):

@@ -109,7 +109,7 @@ WEIGHT_ONLY = {
     "int3_group_32": lambda: gated(weight_only(3, 32)),
 }
 
-# name: (function that makes the case, kernel, whether the outputs are those of the float table's rows)
+# name: (function that makes the case, kernel)
 EMBEDDINGS = {
     "int8_per_row": (lambda: embedded(weight_only(8)), "byte"),
     "int8_group_32": (lambda: embedded(weight_only(8, 32)), "byte"),

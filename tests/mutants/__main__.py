@@ -1,7 +1,7 @@
 """Changed programs through the whole command: what is bad, by kind.
 
     python -m mutants --seconds 600 [--seed N] [--out nightly-results/mutants.json]     (in tests/)
-    python -m mutants --only delegated/layer_norm/17 --keep FOLDER      one mutant, left in FOLDER
+    python -m mutants [--seed N] --only delegated/layer_norm/17 --keep FOLDER      one mutant, left in FOLDER
 """
 
 import argparse
@@ -85,7 +85,7 @@ def main() -> int:
     for kind, count in kinds.most_common():
         print(f"{count:6} {kind}")
     mutants = len({name for name, _, _ in bad})
-    print(f"{tried} mutants of {len(programs)} programs, {mutants} bad")
+    print(f"{tried} mutants of {len(programs)} programs, seed {options.seed}, {mutants} bad")
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         result = {
