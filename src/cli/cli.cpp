@@ -116,8 +116,11 @@ void add_timeout_option(CLI::App& command, std::chrono::milliseconds& timeout) {
 int main(int argc, const char* const* argv) {
   hold_standard_descriptors();
   clean_up_at_the_end();
-  // Left to itself the allocator keeps what a thread freed of weights, for each thread.
-  ::mallopt(M_MMAP_THRESHOLD, 4 << 20);
+  // Most weights' memory is used again for the next one (fresh pages are half of a step's time), by one heap for all threads; larger
+  // ones go back at once.
+  ::mallopt(M_MMAP_THRESHOLD, 16'000'000);
+  ::mallopt(M_TRIM_THRESHOLD, 16'000'000);
+  ::mallopt(M_ARENA_MAX, 1);
   // A closed pipe is an error of the write, not the end of the process; a file size limit likewise.
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);
