@@ -6,6 +6,7 @@
 #include <bit>
 #include <cmath>
 #include <mutex>
+#include <type_traits>
 
 #include <intaglio/error.h>
 #include <intaglio/interpreter.h>
@@ -128,13 +129,24 @@ uint64_t mixed(uint64_t x) {
   return x ^ (x >> 31);
 }
 
+// Gives move(i, sign) each place with +1 or -1: a bit of a word drawn for 64 places.
+template <typename Move>
+void for_each_sign(int64_t count, uint64_t seed, Move move) {
+  for (int64_t first = 0; first < count; first += 64) {
+    const uint64_t bits = mixed(seed + static_cast<uint64_t>(first) / 64);
+    const int many = static_cast<int>(std::min<int64_t>(64, count - first));
+    for (int i = 0; i < many; ++i) move(first + i, static_cast<int>(bits >> i & 1) * 2 - 1);
+  }
+}
+
 template <typename T>
 void move_integers(Tensor& tensor, uint64_t seed, int64_t low, int64_t high) {
+  using Wide = std::conditional_t<sizeof(T) < 4, int32_t, int64_t>;
   T* values = tensor.mutable_data<T>();
-  for (int64_t i = 0; i < tensor.numel(); ++i) {
-    const int64_t moved = static_cast<int64_t>(values[i]) + (mixed(seed + static_cast<uint64_t>(i)) & 1 ? 1 : -1);
-    values[i] = static_cast<T>(std::clamp(moved, low, high));
-  }
+  const Wide lowest = static_cast<Wide>(low), highest = static_cast<Wide>(high);
+  for_each_sign(tensor.numel(), seed, [=](int64_t i, int sign) {
+    values[i] = static_cast<T>(std::clamp<Wide>(static_cast<Wide>(values[i]) + sign, lowest, highest));
+  });
 }
 
 // Sums taken in another order are off by some units in the last place of their largest part, for which the tensor's
@@ -145,11 +157,11 @@ void move_floats(Tensor& tensor, uint64_t seed, double unit) {
   for (int64_t i = 0; i < tensor.numel(); ++i)
     if (std::isfinite(values[i])) squares += static_cast<double>(values[i]) * values[i];
   const double typical = std::sqrt(squares / static_cast<double>(std::max<int64_t>(tensor.numel(), 1)));
-  for (int64_t i = 0; i < tensor.numel(); ++i) {
-    if (!std::isfinite(values[i])) continue;  // what a mask hides has no last place
-    const double sign = mixed(seed + static_cast<uint64_t>(i)) & 1 ? 1 : -1;
-    values[i] = static_cast<float>(values[i] + sign * unit * (typical + std::abs(static_cast<double>(values[i]))));
-  }
+  for_each_sign(tensor.numel(), seed, [=](int64_t i, int sign) {
+    const double value = values[i];
+    const double moved = value + sign * unit * (typical + std::abs(value));
+    values[i] = static_cast<float>(std::isfinite(value) ? moved : value);  // what a mask hides has no last place
+  });
 }
 
 // How far results of layers in float32, and all results in narrower types, are from each other where both are right.
