@@ -82,12 +82,16 @@ class PreparedProgram {
 PreparedProgram prepare_pt2e(ExportedProgram program, const Quantizer& quantizer, const PrepareOptions& options = {});
 
 struct ConvertOptions {
+  // Integer arithmetic in plain operators in place of quantize and dequantize nodes: docs/reference_representation.md.
   bool use_reference_representation = false;
   bool fold_quantize = true;  // store weights as integers
 };
 // Observers become quantize and dequantize nodes, weights become integers. A bad-input error naming the layer when a tensor
 // was never observed or its range is not finite (Compat::torchao: scale 1 for never observed ones, as torchao).
 ExportedProgram convert_pt2e(PreparedProgram prepared, const ConvertOptions& options = {});
+
+// What `use_reference_representation` does, of a program that has been converted: docs/reference_representation.md.
+void to_reference_representation(ExportedProgram& converted, Compat compat = Compat::intaglio);
 
 }  // namespace intaglio
 

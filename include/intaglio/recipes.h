@@ -59,6 +59,7 @@ struct FlowOptions {
   std::function<void(PreparedProgram&)> calibrate;
   // For explanations: what nothing was observed for gets a scale of 1, and the numbers mean nothing.
   bool allow_uncalibrated = false;
+  bool use_reference_representation = false;  // of what PT2E converts
   bool strict = false;  // a warning that is a breach becomes an error, told when all steps have run
   WarningSink warn;
   std::function<void(std::string_view step)> observe;  // after each step: "prepare", "calibrate", "convert", a transform's name

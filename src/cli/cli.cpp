@@ -7,11 +7,13 @@
 #include <csignal>
 #include <cstdio>
 #include <iostream>
+#include <map>
 #include <new>
 #include <stdexcept>
 #include <system_error>
 
 #include <fmt/format.h>
+#include <intaglio/backend.h>
 #include <intaglio/error.h>
 
 #include "base/mapped_file.h"
@@ -111,6 +113,26 @@ void add_timeout_option(CLI::App& command, std::chrono::milliseconds& timeout) {
           "--timeout", [&timeout](double seconds) { timeout = std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000)); },
           fmt::format("seconds that the runtime may take to load or to run (default: {})", timeout.count() / 1000))
       ->check(CLI::Range(0.001, longest));
+}
+
+void add_numerics_options(CLI::App& command, report::Numerics& numerics) {
+  using report::Numerics;
+  static const std::map<std::string, Numerics> all = {{"as_written", Numerics::as_written}, {"integer", Numerics::integer}};
+  static const std::map<std::string, Numerics> representations = {{"qdq", Numerics::as_written}, {"reference", Numerics::reference}};
+  const auto chosen = [&numerics](const auto& choices) {
+    return [&numerics, &choices](const std::string& name) {
+      if (choices.at(name) != Numerics::as_written) numerics = choices.at(name);
+    };
+  };
+  const std::string help = "of a .pt2: as_written, as PyTorch computes it; integer, as {} does once it is deployed";
+  CLI::Option* deployed =
+      command.add_option_function<std::string>("--numerics", chosen(all), fmt::format(fmt::runtime(help), backends().front().title));
+  deployed->check(CLI::IsMember({"as_written", "integer"}));
+  command
+      .add_option_function<std::string>("--representation", chosen(representations),
+                                        "of a quantized .pt2: qdq, as it is; reference, its quantized layers in integers")
+      ->check(CLI::IsMember({"qdq", "reference"}))
+      ->excludes(deployed);
 }
 
 int main(int argc, const char* const* argv) {

@@ -9,6 +9,8 @@
 
 #include <CLI/CLI.hpp>
 
+#include "report/executable.h"
+
 namespace intaglio::cli {
 
 // Options that mean the same everywhere.
@@ -20,6 +22,8 @@ struct CommonOptions {
 
 // What the runtime may take; of commands that run a file on it.
 void add_timeout_option(CLI::App& command, std::chrono::milliseconds& timeout);
+// How a .pt2 is computed; of commands that run one.
+void add_numerics_options(CLI::App& command, report::Numerics& numerics);
 
 // One command: adds itself to the app; the returned callback runs after parsing succeeded.
 void add_build(CLI::App& app, CommonOptions& common);

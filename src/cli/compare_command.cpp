@@ -29,7 +29,7 @@ struct CompareArguments {
   std::string text;
   std::string tokenizer;
   int64_t window = 0;
-  std::string numerics = "as_written";
+  report::Numerics numerics = report::Numerics::as_written;
   int repetitions = 0;
   std::chrono::milliseconds timeout{300'000};
 };
@@ -101,8 +101,8 @@ void print_text(const CompareArguments& arguments, const report::Comparison& com
 }
 
 report::ExecutableOptions executable_options(const CompareArguments& arguments, const CommonOptions& common) {
-  report::ExecutableOptions options{.threads = common.threads, .repetitions = arguments.repetitions, .timeout = arguments.timeout};
-  if (arguments.numerics == "integer") options.numerics = report::Numerics::integer;
+  report::ExecutableOptions options{
+      .threads = common.threads, .numerics = arguments.numerics, .repetitions = arguments.repetitions, .timeout = arguments.timeout};
   return options;
 }
 
@@ -213,11 +213,7 @@ void add_compare(CLI::App& app, CommonOptions& common) {
       ->check(CLI::Range(2, 1 << 24));
   command->add_option("--labels", arguments->labels, "class numbers (.npy), one for each row of the first output");
   command->add_option("--preprocess", arguments->preprocess, "how images become tensors");
-  command
-      ->add_option(
-          "--numerics", arguments->numerics,
-          fmt::format("of a .pt2: as_written, as PyTorch computes it; integer, as {} does once it is deployed", backends().front().title))
-      ->check(CLI::IsMember({"as_written", "integer"}));
+  add_numerics_options(*command, arguments->numerics);
   command->add_option("--repeat", arguments->repetitions, "time each sample this many more times")->check(CLI::Range(0, 1000000));
   command->add_option("--title", arguments->title, "a line above the tables");
   add_timeout_option(*command, arguments->timeout);

@@ -103,7 +103,8 @@ Flow run_flow(const FlowArguments& arguments, const CommonOptions& common, StepC
     throw_usage(fmt::format("recipe '{}' is static: give samples with --calibrate, or decisions with --plan", flow.recipe.info.name));
   ExportedProgram program = load_program(arguments.model, arguments.weights);
   clock.step("load");
-  FlowOptions options = {.threads = common.threads, .strict = arguments.strict};
+  FlowOptions options = {
+      .threads = common.threads, .use_reference_representation = arguments.representation == "reference", .strict = arguments.strict};
   options.calibrate = [&](PreparedProgram& prepared) {
     if (!arguments.plan.empty()) prepared.apply_plan(load_plan(arguments.plan));
     else if (needs_calibration) calibrate(prepared, arguments, common);

@@ -26,6 +26,7 @@ struct FlowArguments {
   std::string plan;
   std::string save_plan;
   bool strict = false;
+  std::string representation = "qdq";
 };
 void add_flow_options(CLI::App& command, FlowArguments& arguments);
 

@@ -37,6 +37,10 @@ void add_quantize(CLI::App& app, CommonOptions& common) {
   CLI::App* command = app.add_subcommand("quantize", "quantize only: a .pt2 in, a converted .pt2 out");
   const auto options = std::make_shared<FlowArguments>();
   add_flow_options(*command, *options);
+  command
+      ->add_option("--representation", options->representation,
+                   "qdq: quantize and dequantize operators around float layers; reference: integer arithmetic in plain operators")
+      ->check(CLI::IsMember({"qdq", "reference"}));
   command->callback([options, &common] { quantize(*options, common); });
 }
 

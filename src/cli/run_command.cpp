@@ -20,7 +20,7 @@ struct RunArguments {
   std::string input;
   std::string preprocess;
   std::string out;
-  std::string numerics = "as_written";
+  report::Numerics numerics = report::Numerics::as_written;
   std::string method = "forward";
   int repetitions = 0;
   std::chrono::milliseconds timeout{300'000};
@@ -61,9 +61,11 @@ void run(const RunArguments& arguments, const CommonOptions& common) {
   if (!arguments.out.empty() && !arguments.out.ends_with(".npz"))
     throw_usage(fmt::format("{}: the output of `run` ends in .npz", escaped(arguments.out)));
   require_distinct_files({arguments.model, arguments.input}, {arguments.out});
-  report::ExecutableOptions options{
-      .threads = common.threads, .method = arguments.method, .repetitions = arguments.repetitions, .timeout = arguments.timeout};
-  if (arguments.numerics == "integer") options.numerics = report::Numerics::integer;
+  report::ExecutableOptions options{.threads = common.threads,
+                                    .numerics = arguments.numerics,
+                                    .method = arguments.method,
+                                    .repetitions = arguments.repetitions,
+                                    .timeout = arguments.timeout};
   const std::unique_ptr<report::Executable> program = report::Executable::open(arguments.model, options);
   std::optional<Preprocess> preprocess;
   if (!arguments.preprocess.empty()) preprocess = parse_preprocess(arguments.preprocess);
@@ -88,11 +90,7 @@ void add_run(CLI::App& app, CommonOptions& common) {
   command->add_option("--input", arguments->input, "the sample: .npy, .npz or an image")->required();
   command->add_option("--preprocess", arguments->preprocess, "how an image becomes a tensor");
   command->add_option("-o,--output", arguments->out, "where to write the outputs (.npz)");
-  command
-      ->add_option(
-          "--numerics", arguments->numerics,
-          fmt::format("of a .pt2: as_written, as PyTorch computes it; integer, as {} does once it is deployed", backends().front().title))
-      ->check(CLI::IsMember({"as_written", "integer"}));
+  add_numerics_options(*command, arguments->numerics);
   command->add_option("--method", arguments->method, "of a .pte with several");
   command->add_option("--repeat", arguments->repetitions, "time this many more runs")->check(CLI::Range(0, 1000000));
   add_timeout_option(*command, arguments->timeout);

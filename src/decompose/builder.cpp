@@ -117,6 +117,15 @@ Value* GraphBuilder::full(const std::vector<SymInt>& wanted, Argument value, DTy
   return call("aten.full.default", {sizes(wanted, sources, false), std::move(value)}, {{"dtype", dtype}});
 }
 
+Value* GraphBuilder::out_dtype(std::string_view op, DType dtype, std::vector<Argument> operands, const std::vector<SymInt>& sizes) {
+  std::vector<NamedArgument> arguments = {{"", OpName{fmt::format("torch.ops.{}", op)}}, {"", dtype}};
+  for (Argument& operand : operands) arguments.push_back({"", std::move(operand)});
+  Node& created = graph().insert_before(position_, Op::get("higher_order.out_dtype"), std::move(arguments),
+                                        {{.meta = TensorMeta::contiguous(dtype, sizes)}});
+  created.metadata = inherited_metadata(origin_);
+  return created.output();
+}
+
 Argument GraphBuilder::sum(const Argument& x, const Argument& y) {
   const auto as_sym = [](const Argument& argument) -> std::optional<SymInt> {
     if (const auto* number = argument.get_if<int64_t>()) return SymInt(*number);

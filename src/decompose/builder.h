@@ -49,6 +49,9 @@ class GraphBuilder {
   Argument sum(const Argument& x, const Argument& y);
   // One size as an argument: a number, or a `sym_size` node of `of`.
   Argument size(Value* of, int64_t dim);
+  // `op` on operands and for a result in another type than it works in: `higher_order.out_dtype`.
+  Value* out_dtype(std::string_view op, DType dtype, std::vector<Argument> operands, const std::vector<SymInt>& sizes);
+
   // Sizes as an argument. Symbolic ones are found among the dimensions of `sources`; with `infer_one` a single one is
   // written as -1. An unsupported error when a size cannot be expressed.
   Argument sizes(const std::vector<SymInt>& sizes, const std::vector<Value*>& sources, bool infer_one);

@@ -21,10 +21,11 @@ const std::unordered_map<std::string_view, const Kernel*>& table() {
 }  // namespace
 
 std::vector<std::span<const Kernel>> kernel_families() {
-  return {attention_kernels(), binary_kernels(),    control_kernels(),    convolution_kernels(),   creation_kernels(), fourier_kernels(),
-          indexing_kernels(),  joining_kernels(),   matmul_kernels(),     normalization_kernels(), pooling_kernels(),  quantized_kernels(),
-          recurrent_kernels(), reduction_kernels(), resampling_kernels(), scalar_kernels(),        scan_kernels(),     softmax_kernels(),
-          type_kernels(),      unary_kernels(),     view_kernels()};
+  return {attention_kernels(),     binary_kernels(),   control_kernels(),       convolution_kernels(), creation_kernels(),
+          fourier_kernels(),       indexing_kernels(), integer_layer_kernels(), joining_kernels(),     matmul_kernels(),
+          normalization_kernels(), pooling_kernels(),  quantized_kernels(),     recurrent_kernels(),   reduction_kernels(),
+          resampling_kernels(),    scalar_kernels(),   scan_kernels(),          softmax_kernels(),     type_kernels(),
+          unary_kernels(),         view_kernels()};
 }
 
 FoundKernel find_kernel(const Op& op) {

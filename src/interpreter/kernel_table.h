@@ -41,6 +41,7 @@ std::span<const Kernel> convolution_kernels();
 std::span<const Kernel> creation_kernels();
 std::span<const Kernel> fourier_kernels();
 std::span<const Kernel> indexing_kernels();
+std::span<const Kernel> integer_layer_kernels();
 std::span<const Kernel> joining_kernels();
 std::span<const Kernel> matmul_kernels();
 std::span<const Kernel> normalization_kernels();

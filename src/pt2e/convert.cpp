@@ -10,6 +10,7 @@
 #include "pt2e/keep_sums_in_int32.h"
 #include "pt2e/prepared.h"
 #include "pt2e/quantize_nodes.h"
+#include "pt2e/reference_representation.h"
 #include "pt2e/uncalibrated.h"
 
 namespace intaglio {
@@ -53,6 +54,7 @@ ExportedProgram converted(PreparedProgram::State& state, const ConvertOptions& o
   // After the nodes are in place, so that weights that several layers share fold once.
   if (options.fold_quantize)
     fold_quantize(state.program, state.options.compat == Compat::torchao ? Creations::unknown : Creations::constant);
+  if (options.use_reference_representation) to_reference_representation(state.program, state.options.compat);
   verify(state.program);
   return std::move(state.program);
 }
@@ -60,8 +62,6 @@ ExportedProgram converted(PreparedProgram::State& state, const ConvertOptions& o
 }  // namespace
 
 ExportedProgram convert_pt2e(PreparedProgram prepared, const ConvertOptions& options) {
-  if (options.use_reference_representation)
-    throw_unsupported("use_reference_representation: integer reference graphs are not written; convert without it");
   PreparedProgram::State& state = prepared.internal();
   observe_without_samples(state);
   check_ranges(state);
@@ -69,6 +69,10 @@ ExportedProgram convert_pt2e(PreparedProgram prepared, const ConvertOptions& opt
   // torchao decides each scale by itself, and integer kernels wrap.
   if (state.options.compat == Compat::intaglio) keep_sums_in_int32(state);
   return converted(state, options);
+}
+
+void to_reference_representation(ExportedProgram& converted, Compat compat) {
+  compat == Compat::torchao ? write_torchao_reference(converted) : write_reference(converted);
 }
 
 const Annotations& pt2e::annotations_of(const PreparedProgram& prepared) { return prepared.internal().annotations; }

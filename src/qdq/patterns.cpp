@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 
 namespace intaglio::qdq {
 
@@ -88,6 +89,19 @@ std::optional<Chain> find_chain(const ExportedProgram& program, Node& op, const 
   }
   if (chain.quantizes.empty()) return std::nullopt;
   return chain;
+}
+
+std::optional<Bounds> clamp_bounds(const Node& node) {
+  if (node.op().name_space() != "aten" || node.op().overload() != "default") return std::nullopt;
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  std::string_view base = node.op().base();
+  if (base.ends_with('_')) base.remove_suffix(1);
+  const auto bounds = [](double min, double max) { return Bounds{static_cast<float>(min), static_cast<float>(max)}; };
+  if (base == "relu") return bounds(0, infinity);
+  if (base == "relu6") return bounds(0, 6);
+  if (base == "hardtanh") return bounds(node.number("min_val"), node.number("max_val"));
+  if (base == "clamp") return bounds(node.optional_number("min").value_or(-infinity), node.optional_number("max").value_or(infinity));
+  return std::nullopt;
 }
 
 }  // namespace intaglio::qdq

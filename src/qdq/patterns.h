@@ -44,4 +44,10 @@ struct Chain {
 // `fusable` says which activations the backend computes together with `op`.
 std::optional<Chain> find_chain(const ExportedProgram& program, Node& op, const std::function<bool(const Node& activation)>& fusable = {});
 
+// The bounds that a relu, hardtanh or clamp puts on its input; nullopt for any other node.
+struct Bounds {
+  float min = 0, max = 0;
+};
+std::optional<Bounds> clamp_bounds(const Node& node);
+
 }  // namespace intaglio::qdq

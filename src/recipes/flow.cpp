@@ -60,7 +60,9 @@ class Flow {
     result_.calibration_samples += prepared.calibrated_samples();
     if (result_.first_sample.empty()) result_.first_sample = prepared.first_sample();
     done("calibrate");
-    result_.program = options_.allow_uncalibrated ? pt2e::convert_uncalibrated(std::move(prepared)) : convert_pt2e(std::move(prepared));
+    result_.program = options_.allow_uncalibrated
+                          ? pt2e::convert_uncalibrated(std::move(prepared))
+                          : convert_pt2e(std::move(prepared), {.use_reference_representation = options_.use_reference_representation});
     done("convert");
   }
 

@@ -81,10 +81,16 @@ std::optional<int64_t> width_of(const ExportedProgram& program) {
   return width.is_static() ? std::optional(width.value()) : std::nullopt;
 }
 
+ExportedProgram program_of(const std::filesystem::path& path, const ExecutableOptions& options) {
+  ExportedProgram program = load_exported_program(path);
+  if (options.numerics == Numerics::reference) to_reference_representation(program);
+  return program;
+}
+
 class Pt2Executable : public Executable {
  public:
   Pt2Executable(const std::filesystem::path& path, const ExecutableOptions& options)
-      : program_(load_exported_program(path)),
+      : program_(program_of(path, options)),
         inputs_(program_),
         threads_(options.threads),
         interpreter_(std::in_place, program_, InterpreterOptions{.threads = options.threads}),

@@ -17,6 +17,7 @@ namespace intaglio::report {
 // How a quantized `.pt2` computes.
 enum class Numerics {
   as_written,  // on the interpreter: Q/DQ float semantics as PyTorch computes them
+  reference,   // on the interpreter, quantized layers in integers: the reference representation
   integer,     // lowered to the default backend and run on the runtime: what will be deployed
 };
 

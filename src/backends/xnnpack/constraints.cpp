@@ -78,7 +78,7 @@ bool runtime_operands(Context c) {
 bool alpha_fits(Context c) { return c.node.number("alpha") == 1 || (c.features.more_ops && std::isfinite(c.node.number("alpha"))); }
 bool unit_alpha(Context c) { return c.node.number("alpha") == 1; }
 bool clamp_range(Context c) {
-  const auto bounds = clamp_bounds(c.node);
+  const auto bounds = qdq::clamp_bounds(c.node);
   return bounds && bounds->min < bounds->max;
 }
 bool softmax_dim(Context c) {

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "backends/common/gemm_operands.h"
 #include "backends/xnnpack/row_weights.h"
@@ -14,7 +13,6 @@ using common::GemmOperands, common::GemmWeight, common::ProgramFacts;
 
 namespace {
 
-constexpr float infinity = std::numeric_limits<float>::infinity();
 
 // The parameters that the integer tensor itself was made with, as far as the graph tells.
 const QuantParams* params_of_source(const ProgramFacts& facts, const Value* source) {
@@ -85,7 +83,7 @@ bool operands_are_int8(const ProgramFacts& facts, const Node& node, const OpRule
 
 bool may_fuse(const OpRule& rule, const Features& features, const Node& activation) {
   if (rule.int8_activation == Int8Activation::none) return false;
-  const auto bounds = clamp_bounds(activation);
+  const auto bounds = qdq::clamp_bounds(activation);
   if (!bounds || !(bounds->min < bounds->max)) return false;
   if (features.int8_activations) return true;
   if (rule.int8_activation == Int8Activation::relu_and_hardtanh)
@@ -140,17 +138,6 @@ bool is_int8_quantize(const ProgramFacts& facts, const Node& node) {
   if (!qdq::is_tensor_or_channel_quantize(node) || node.tensor("input")->dtype() != DType::float32) return false;
   const QuantParams* params = facts.params_of(node);
   return params && is_int8_activation(*params);
-}
-
-std::optional<Bounds> clamp_bounds(const Node& node) {
-  if (node.is("aten.relu.default")) return Bounds{0, infinity};
-  if (node.is("aten.relu6.default")) return Bounds{0, 6};
-  if (node.is("aten.hardtanh.default"))
-    return Bounds{static_cast<float>(node.number("min_val")), static_cast<float>(node.number("max_val"))};
-  if (node.is("aten.clamp.default"))
-    return Bounds{static_cast<float>(node.optional_number("min").value_or(-infinity)),
-                  static_cast<float>(node.optional_number("max").value_or(infinity))};
-  return std::nullopt;
 }
 
 Int8Chains find_int8_chains(const ProgramFacts& facts, const Features& features, const RuleRefusals& refused) {

@@ -41,10 +41,4 @@ bool is_int8_activation(const QuantParams& params);
 bool is_int8_dequantize(const common::ProgramFacts& facts, const Node& node);
 bool is_int8_quantize(const common::ProgramFacts& facts, const Node& node);
 
-// The bounds a relu, hardtanh or clamp node puts on its input; nullopt for any other node.
-struct Bounds {
-  float min = 0, max = 0;
-};
-std::optional<Bounds> clamp_bounds(const Node& node);
-
 }  // namespace intaglio::xnnpack

@@ -70,7 +70,9 @@ Pooling read_source(Call& call, size_t dims, std::string_view name) {
     strides.insert(strides.begin(), 0);
     self = self.view_as(sizes, strides, self.storage_offset());
   }
-  call.require(is_floating(self.dtype()) && self.dtype() != DType::float64, "pooling needs a float tensor");
+  // Integers of up to 16 bits are floats of the same value.
+  const bool is_small_integer = !is_floating(self.dtype()) && self.dtype() != DType::boolean && item_size(self.dtype()) <= 2;
+  call.require(is_small_integer || (is_floating(self.dtype()) && self.dtype() != DType::float64), "pooling needs a float tensor");
   pooling.batch = self.size(0);
   pooling.channels = self.size(1);
   for (size_t i = 0; i < dims; ++i) pooling.axes[3 - dims + i].input = self.sizes()[i + 2];

@@ -38,7 +38,7 @@ void binary_scalar(Lowering& lowering, const Node& node, NodeKind kind) {
 }
 
 void clamp(Lowering& lowering, const Node& node, NodeKind kind) {
-  const Bounds bounds = *clamp_bounds(node);
+  const qdq::Bounds bounds = *qdq::clamp_bounds(node);
   PayloadNode& clamped = lowering.emit(kind, {lowering.operand("self")});
   clamped.output_min = bounds.min;
   clamped.output_max = bounds.max;

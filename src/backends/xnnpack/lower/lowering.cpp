@@ -201,7 +201,7 @@ PayloadNode& Lowering::emit(NodeKind kind, std::vector<ValueId> inputs, Attribut
 
 void Lowering::apply_activation(PayloadNode& node) const {
   if (!chain_ || !chain_->activation) return;
-  const std::optional<Bounds> bounds = clamp_bounds(*chain_->activation);
+  const std::optional<qdq::Bounds> bounds = qdq::clamp_bounds(*chain_->activation);
   node.output_min = bounds->min;
   node.output_max = bounds->max;
 }

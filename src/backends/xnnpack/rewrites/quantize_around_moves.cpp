@@ -112,7 +112,7 @@ class Moves {
       around.in_front.push_back(std::move(path));
     }
     Node* reader = only_reader(op.output());
-    for (; reader && (is_reshape(*reader) || clamp_bounds(*reader)); reader = only_reader(reader->output()))
+    for (; reader && (is_reshape(*reader) || qdq::clamp_bounds(*reader)); reader = only_reader(reader->output()))
       around.behind.push_back(reader);
     const auto params = reader && qdq::is_tensor_or_channel_quantize(*reader) ? qdq::params_of(program_, *reader) : std::nullopt;
     if (!params || !is_int8_activation(*params)) return std::nullopt;
@@ -131,7 +131,7 @@ class Moves {
     // Activations first: they stay with the operator.
     std::vector<Node*> behind = around.behind;
     for (size_t i = 1; i < behind.size(); ++i)
-      for (size_t j = i; j > 0 && clamp_bounds(*behind[j]) && is_reshape(*behind[j - 1]); --j) swap(behind[j - 1], behind[j]);
+      for (size_t j = i; j > 0 && qdq::clamp_bounds(*behind[j]) && is_reshape(*behind[j - 1]); --j) swap(behind[j - 1], behind[j]);
     Value* result = around.op->output();
     for (Node* node : behind) {
       if (is_reshape(*node)) requantize(result, around.params);
