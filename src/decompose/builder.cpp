@@ -122,6 +122,7 @@ Value* GraphBuilder::out_dtype(std::string_view op, DType dtype, std::vector<Arg
   for (Argument& operand : operands) arguments.push_back({"", std::move(operand)});
   Node& created = graph().insert_before(position_, Op::get("higher_order.out_dtype"), std::move(arguments),
                                         {{.meta = TensorMeta::contiguous(dtype, sizes)}});
+  created.carried["is_hop_single_tensor_return"] = "true";  // the result is no tuple
   created.metadata = inherited_metadata(origin_);
   return created.output();
 }
