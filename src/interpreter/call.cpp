@@ -58,8 +58,14 @@ bool Call::has(std::string_view name) const {
 
 bool Call::is_constant(std::string_view name) const {
   const BoundArgument* argument = find(name);
-  if (argument == nullptr || context_.constants == nullptr || !context_.keep_packed_weights) return false;
-  for (const int32_t slot : argument->slots)
+  return argument != nullptr && is_constant(*argument);
+}
+
+bool Call::is_constant(size_t position) const { return position < arguments_.size() && is_constant(arguments_[position]); }
+
+bool Call::is_constant(const BoundArgument& argument) const {
+  if (context_.constants == nullptr || !context_.keep_packed_weights) return false;
+  for (const int32_t slot : argument.slots)
     if (slot >= 0 && !(*context_.constants)[static_cast<size_t>(slot)]) return false;
   return true;
 }

@@ -77,6 +77,7 @@ class Call {
   bool has(std::string_view name) const;  // given and not None
   // The argument is the same in every run, so what is derived from it may be kept; never true where nothing is to be kept.
   bool is_constant(std::string_view name) const;
+  bool is_constant(size_t position) const;
   const Tensor& tensor(std::string_view name) const;
   const Tensor* optional_tensor(std::string_view name) const;
   std::vector<const Tensor*> tensors(std::string_view name) const;  // null for None
@@ -137,6 +138,7 @@ class Call {
   }
 
  private:
+  bool is_constant(const BoundArgument& argument) const;
   const BoundArgument* find(std::string_view name) const;
   const BoundArgument& at(std::string_view name) const;
   const RuntimeValue& slot(const BoundArgument& argument, size_t index = 0) const;

@@ -58,36 +58,36 @@ void block_default(const T* const* in, T* out, int64_t count, const Parameters& 
   block_loop<Op, T>(in, out, count, parameters, std::make_index_sequence<Op::arity>());
 }
 #if defined(__x86_64__)
-template <typename Op>
-INTAGLIO_AVX2 void block_avx2(const float* const* in, float* out, int64_t count, const Parameters& parameters) {
-  block_loop<Op, float>(in, out, count, parameters, std::make_index_sequence<Op::arity>());
+template <typename Op, typename T>
+INTAGLIO_AVX2 void block_avx2(const T* const* in, T* out, int64_t count, const Parameters& parameters) {
+  block_loop<Op, T>(in, out, count, parameters, std::make_index_sequence<Op::arity>());
 }
-template <typename Op>
-INTAGLIO_AVX512 void block_avx512(const float* const* in, float* out, int64_t count, const Parameters& parameters) {
-  block_loop<Op, float>(in, out, count, parameters, std::make_index_sequence<Op::arity>());
+template <typename Op, typename T>
+INTAGLIO_AVX512 void block_avx512(const T* const* in, T* out, int64_t count, const Parameters& parameters) {
+  block_loop<Op, T>(in, out, count, parameters, std::make_index_sequence<Op::arity>());
 }
 #endif
 
-template <typename Op>
-BlockFunction<float> best_block() {
+template <typename Op, typename T>
+BlockFunction<T> best_block() {
 #if defined(__x86_64__)
-  if (instruction_set() == InstructionSet::avx512) return block_avx512<Op>;
-  if (instruction_set() == InstructionSet::avx2) return block_avx2<Op>;
+  if (instruction_set() == InstructionSet::avx512) return block_avx512<Op, T>;
+  if (instruction_set() == InstructionSet::avx2) return block_avx2<Op, T>;
 #endif
-  return block_default<Op, float>;
+  return block_default<Op, T>;
 }
 
 template <typename Op>
 BlockFunctions float_only() {
-  return {best_block<Op>(), block_default<Op, double>, nullptr};
+  return {best_block<Op, float>(), block_default<Op, double>, nullptr};
 }
 template <typename Op>
 BlockFunctions all_types() {
-  return {best_block<Op>(), block_default<Op, double>, block_default<Op, int64_t>};
+  return {best_block<Op, float>(), block_default<Op, double>, best_block<Op, int64_t>()};
 }
 template <typename Op>
 BlockFunctions integer_only() {
-  return {nullptr, nullptr, block_default<Op, int64_t>};
+  return {nullptr, nullptr, best_block<Op, int64_t>()};
 }
 
 // Shared by several families: a^b; a + p0 b; p0 a + p1 b.

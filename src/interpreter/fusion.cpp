@@ -95,6 +95,82 @@ bool fold_bounds(const Node& node, const Value* input, Epilogue& epilogue) {
   return false;
 }
 
+// The numbers of a constant operand that lies along `axis` from behind, or of a literal.
+template <typename T>
+std::optional<std::vector<T>> numbers_along(const Node& node, int64_t axis_from_behind, const FusionQuery& query) {
+  if (const auto number = literal_number(node, "other")) return std::vector<T>{static_cast<T>(*number)};
+  const Argument* other = node.find("other");
+  Value* const* value = other ? other->get_if<Value*>() : nullptr;
+  const Tensor* tensor = value && *value ? query.constant(*value) : nullptr;
+  const DType wanted = std::is_same_v<T, float> ? DType::float32 : DType::int32;
+  if (tensor == nullptr || tensor->dtype() != wanted) return std::nullopt;
+  const bool lies_along = tensor->rank() > axis_from_behind && tensor->size(-axis_from_behind - 1) == tensor->numel();
+  if (tensor->numel() != 1 && !lies_along) return std::nullopt;
+  const Tensor dense = tensor->contiguous();
+  return std::vector<T>(dense.data<T>(), dense.data<T>() + dense.numel());
+}
+
+// [add bias] -> mul -> round -> [add] -> clamp -> 8-bit integers, as the reference representation has it behind sums.
+class RequantizationChain {
+ public:
+  RequantizationChain(Fusion& fusion, const FusionQuery& query) : fusion_(fusion), query_(query) {}
+
+  bool fold(int64_t channel_axis) {
+    Requantization result;
+    if (const Node* bias = next("aten.add.Tensor"); bias && bias->number("alpha") == 1) {
+      const auto numbers = numbers_along<int32_t>(*bias, channel_axis, query_);
+      if (!numbers || bias->find("other")->is<int64_t>()) return false;
+      result.bias = *numbers;
+      take(bias);
+    }
+    const Node* scaled = take(next("aten.mul.Tensor"));
+    const auto factor = scaled ? numbers_along<float>(*scaled, channel_axis, query_) : std::nullopt;
+    if (!factor || !take(next("aten.round.default"))) return false;
+    result.factor = *factor;
+    if (const Node* shift = take(next("aten.add.Tensor"))) {
+      const auto zero_point = literal_number(*shift, "other");
+      if (!zero_point || shift->number("alpha") != 1) return false;
+      result.zero_point = static_cast<float>(*zero_point);
+    }
+    const Node* clamp = take(next("aten.clamp.default"));
+    if (!clamp || clamp->argument("min").is_none() || clamp->argument("max").is_none()) return false;
+    const auto low = literal_number(*clamp, "min"), high = literal_number(*clamp, "max");
+    const Node* cast = take(next("aten._to_copy.default"));
+    if (!low || !high || !cast) return false;
+    result.low = static_cast<float>(*low);
+    result.high = static_cast<float>(*high);
+    result.dtype = cast->output()->dtype();
+    fusion_.epilogue.requantization = std::move(result);
+    const bool is_small = fusion_.epilogue.requantization->dtype == DType::int8 || fusion_.epilogue.requantization->dtype == DType::uint8;
+    return is_small && *low >= -128 && *high <= 255;
+  }
+
+ private:
+  const Node* next(std::string_view op) const {
+    const Node* user = sole_user(fusion_.result, query_);
+    return user && user->is(op) && user->tensor("self") == fusion_.result ? user : nullptr;
+  }
+  const Node* take(const Node* node) {
+    if (node == nullptr) return nullptr;
+    fusion_.absorbed.push_back(node);
+    fusion_.result = node->output();
+    return node;
+  }
+
+  Fusion& fusion_;
+  const FusionQuery& query_;
+};
+
+// Of an integer layer: the axis of channels from behind, or nullopt for any other node.
+std::optional<int64_t> integer_layer_axis(const Node& node) {
+  if (!node.is("higher_order.out_dtype") || node.arguments().size() < 4 || node.outputs().size() != 1) return std::nullopt;
+  const auto* op = node.arguments()[0].value.get_if<OpName>();
+  if (op == nullptr) return std::nullopt;
+  if (op->target == "torch.ops.aten.linear.default") return 0;
+  if (op->target == "torch.ops.aten.convolution.default") return node.output()->meta().rank() - 2;
+  return std::nullopt;
+}
+
 bool has_constant_weights(const Node& node, const FusionQuery& query) {
   const Value* bias = node.optional_tensor("bias");
   return query.constant(node.tensor("weight")) != nullptr && (bias == nullptr || query.constant(bias) != nullptr);
@@ -105,6 +181,12 @@ bool has_constant_weights(const Node& node, const FusionQuery& query) {
 std::unordered_map<const Node*, Fusion> find_fusions(const Graph& graph, const FusionQuery& query) {
   std::unordered_map<const Node*, Fusion> result;
   for (const Node* node : graph.node_list()) {
+    if (const auto axis = integer_layer_axis(*node)) {
+      Fusion fusion;
+      fusion.result = node->output();
+      if (RequantizationChain(fusion, query).fold(*axis)) result.emplace(node, std::move(fusion));
+      continue;
+    }
     if (!is_one_of(*node, heads) || node->outputs().size() != 1 || node->output()->dtype() != DType::float32) continue;
     Fusion fusion;
     fusion.result = node->output();

@@ -1,4 +1,4 @@
-// What is computed together with a convolution or a linear layer while its result is in registers.
+// What is computed together with a convolution or a linear layer while its result is in registers or near.
 #pragma once
 
 #include <functional>
@@ -11,6 +11,14 @@
 
 namespace intaglio::interp {
 
+// Sums of integers to 8-bit integers of another scale: clamp(round((sum + bias) * factor) + zero_point).
+struct Requantization {
+  std::vector<int32_t> bias;  // one for each channel; empty without one
+  std::vector<float> factor;  // likewise, or one for all
+  float zero_point = 0, low = 0, high = 0;
+  DType dtype = DType::int8;
+};
+
 struct Epilogue {
   // Batch norm in evaluation as y * scale + shift for each output channel; empty without one.
   std::vector<float> scale;
@@ -19,6 +27,7 @@ struct Epilogue {
   bool bounded = false;
   float low = 0;
   float high = 0;
+  std::optional<Requantization> requantization;  // of integer layers, and then alone
 };
 
 struct Fusion {

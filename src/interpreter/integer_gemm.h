@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 namespace intaglio::interp {
 
@@ -11,12 +12,22 @@ struct IntegerMatrix {
   int64_t rows = 0, columns = 0, stride = 0;
 };
 
-// How many products of elements of `a` and `b` an int32 surely holds the sum of; at least 1.
-int64_t safe_terms(const IntegerMatrix& a, const IntegerMatrix& b);
+// The largest absolute value.
+int64_t largest(const IntegerMatrix& matrix);
 
-// out[i][j] (rows `out_stride` apart) = sum over l of a[i][l] b[j][l], which wraps around as PyTorch's sums in Out (int32_t or
-// int64_t) do. `terms` is what `safe_terms` gives for the whole of which these are parts.
-template <typename Out>
-void integer_gemm(const IntegerMatrix& a, const IntegerMatrix& b, int64_t terms, Out* out, int64_t out_stride);
+// A matrix ready to be multiplied by: panels of rows, in each of which pairs of columns follow each other.
+class PackedRows {
+ public:
+  explicit PackedRows(const IntegerMatrix& b);
+
+  // out[i][j] (rows `out_stride` apart) = sum over l of a[i][l] b[j][l], which wraps around as PyTorch's sums in Out (int32_t or
+  // int64_t) do. `largest_of_a` bounds a's absolute values.
+  template <typename Out>
+  void multiply(const IntegerMatrix& a, int64_t largest_of_a, Out* out, int64_t out_stride) const;
+
+ private:
+  int64_t rows_ = 0, pairs_ = 0, largest_ = 0;
+  std::vector<int16_t> panels_;
+};
 
 }  // namespace intaglio::interp

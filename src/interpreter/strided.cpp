@@ -12,6 +12,7 @@
 
 #include "base/threads.h"
 #include "interpreter/call.h"
+#include "interpreter/instruction_set.h"
 
 namespace intaglio::interp {
 
@@ -174,9 +175,32 @@ To number_as(From value) {
 }
 
 template <typename To, typename From>
+INTAGLIO_INLINE void convert_dense_body(const From* in, To* out, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) out[i] = number_as<To>(in[i]);
+}
+#if defined(__x86_64__)
+template <typename To, typename From>
+INTAGLIO_AVX2 void convert_dense_avx2(const From* in, To* out, int64_t count) {
+  convert_dense_body(in, out, count);
+}
+template <typename To, typename From>
+INTAGLIO_AVX512 void convert_dense_avx512(const From* in, To* out, int64_t count) {
+  convert_dense_body(in, out, count);
+}
+#endif
+template <typename To, typename From>
+void convert_dense(const From* in, To* out, int64_t count) {
+#if defined(__x86_64__)
+  if (instruction_set() == InstructionSet::avx512) return convert_dense_avx512(in, out, count);
+  if (instruction_set() == InstructionSet::avx2) return convert_dense_avx2(in, out, count);
+#endif
+  convert_dense_body(in, out, count);
+}
+
+template <typename To, typename From>
 void convert_run(const From* in, int64_t in_step, To* out, int64_t out_step, int64_t count) {
   if (in_step == 1 && out_step == 1) {
-    for (int64_t i = 0; i < count; ++i) out[i] = number_as<To>(in[i]);
+    convert_dense<To, From>(in, out, count);
   } else if (in_step == 0) {
     const To value = number_as<To>(in[0]);
     for (int64_t i = 0; i < count; ++i) out[i * out_step] = value;
