@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "decompose/tables.h"
+#include "ir/infer.h"
 
 namespace intaglio::decompose {
 namespace {
@@ -126,7 +127,27 @@ Values look_up_codes(GraphBuilder& b, const Node& n) {
   return {b.view(b("aten.embedding.default", table, places), sizes)};
 }
 
+// An operator on operands cast to the type that they and the result promote to, its result cast.
+Values out_dtype(GraphBuilder& b, const Node& n) {
+  const auto& given = n.arguments();
+  const auto* op = given.empty() ? nullptr : given[0].value.get_if<OpName>();
+  const auto* dtype = given.size() < 2 ? nullptr : given[1].value.get_if<DType>();
+  constexpr std::string_view prefix = "torch.ops.";
+  if (op == nullptr || dtype == nullptr || !op->target.starts_with(prefix)) refuse(n, "it names no operator and type");
+  std::vector<PromotionOperand> operands = {{*dtype, PromotionRank::tensor}};
+  for (const Value* value : n.inputs())
+    if (value->is_tensor()) operands.push_back({value->dtype(), value->sizes().empty() ? PromotionRank::zero_dim : PromotionRank::tensor});
+  const DType compute = result_type(operands);
+  std::vector<Argument> arguments;
+  for (size_t i = 2; i < given.size(); ++i) {
+    Value* const* tensor = given[i].value.get_if<Value*>();
+    arguments.push_back(tensor && (*tensor)->is_tensor() ? Argument(b.cast(*tensor, compute)) : given[i].value);
+  }
+  return {b.cast(b.call(op->target.substr(prefix.size()), std::move(arguments)), *dtype)};
+}
+
 constexpr DecompositionRow quantized_rows[] = {
+    {"higher_order.out_dtype", out_dtype},
     {"quant.dequantize_codebook.default", look_up_codes},
     {"torchao.choose_qparams_affine.default", choose_qparams},
     {"torchao.quantize_affine.default", quantize},

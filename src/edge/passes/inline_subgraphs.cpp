@@ -4,6 +4,7 @@
 
 #include <intaglio/error.h>
 
+#include "decompose/decompose.h"
 #include "decompose/regions.h"
 #include "edge/branches.h"
 
@@ -13,7 +14,7 @@ void inline_subgraphs(ExportedProgram& program) {
   decompose::inline_regions(program);
   for (const Node* node : program.graph().node_list()) {
     // Branches and loop bodies stay sub-graphs: lowering takes them as it takes methods.
-    if (node->op().name_space() != "higher_order" || is_control_flow(*node)) continue;
+    if (node->op().name_space() != "higher_order" || is_control_flow(*node) || decompose::has_decomposition(node->op())) continue;
     const std::string place = decompose::describe_region(*node);
     if (node->is("higher_order.wrap_with_autocast"))
       throw_unsupported(fmt::format("{}: autocast cannot be lowered; cast in the model, or export it without autocast", place));
