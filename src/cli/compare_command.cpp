@@ -9,6 +9,7 @@
 
 #include "base/progress.h"
 #include "cli/cli.h"
+#include "cli/compare_layers.h"
 #include "cli/output.h"
 #include "cli/text_input.h"
 #include "report/comparison.h"
@@ -30,6 +31,7 @@ struct CompareArguments {
   std::string tokenizer;
   int64_t window = 0;
   report::Numerics numerics = report::Numerics::as_written;
+  bool layers = false;
   int repetitions = 0;
   std::chrono::milliseconds timeout{300'000};
 };
@@ -195,6 +197,12 @@ void compare_language(const CompareArguments& arguments, const CommonOptions& co
 void compare(const CompareArguments& arguments, const CommonOptions& common) {
   const int sources = !arguments.data.empty() + !arguments.tokens.empty() + !arguments.text.empty();
   if (sources != 1) throw_usage("`compare` takes one of --data SAMPLES, --tokens FILE and --text FILE");
+  if (arguments.layers) {
+    if (arguments.data.empty()) throw_usage("--layers takes samples: give --data");
+    LayerArguments layers{arguments.reference, arguments.candidate, arguments.data, std::nullopt, arguments.numerics, arguments.timeout};
+    if (!arguments.preprocess.empty()) layers.preprocess = parse_preprocess(arguments.preprocess);
+    return compare_layers(layers, common);
+  }
   return arguments.data.empty() ? compare_language(arguments, common) : compare_samples(arguments, common);
 }
 
@@ -213,6 +221,7 @@ void add_compare(CLI::App& app, CommonOptions& common) {
       ->check(CLI::Range(2, 1 << 24));
   command->add_option("--labels", arguments->labels, "class numbers (.npy), one for each row of the first output");
   command->add_option("--preprocess", arguments->preprocess, "how images become tensors");
+  command->add_flag("--layers", arguments->layers, "of two .pt2: value by value inside; --numerics or --representation is the candidate's");
   add_numerics_options(*command, arguments->numerics);
   command->add_option("--repeat", arguments->repetitions, "time each sample this many more times")->check(CLI::Range(0, 1000000));
   command->add_option("--title", arguments->title, "a line above the tables");

@@ -92,8 +92,11 @@ void write_out_quantization(ExportedProgram& program) {
     if (row == nullptr || row->role == qdq::Role::choose) continue;
     if (row->granularity != Granularity::tensor && row->granularity != Granularity::channel) continue;
     GraphBuilder b(program, *node);
-    graph.replace_all_uses(node->output(), written_out(b, *node, *row));
+    Value* result = written_out(b, *node, *row);
+    const std::string name = node->output()->name();
+    graph.replace_all_uses(node->output(), result);
     graph.erase(node);
+    graph.rename(result, name);
   }
 }
 

@@ -297,10 +297,13 @@ bool write_layer(ExportedProgram& program, Node& op) {
   Layer layer{program, op, *chain, GraphBuilder(program, graph.next(last), op)};
   Value* integers = row->rule(layer);
   if (integers == nullptr) return false;
+  // The integers keep their name, by which the two representations are compared.
+  const std::string name = chain->quantizes.front()->output()->name();
   for (Node* quantize : chain->quantizes) {
     graph.replace_all_uses(quantize->output(), integers);
     graph.erase(quantize);
   }
+  graph.rename(integers, name);
   if (chain->activation) graph.erase(chain->activation);
   graph.erase(&op);
   return true;

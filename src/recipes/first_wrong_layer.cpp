@@ -8,7 +8,7 @@
 
 #include "ir/work.h"
 #include "qdq/reader.h"
-#include "recipes/reference.h"
+#include "recipes/probes.h"
 #include "recipes/side_by_side.h"
 
 namespace intaglio::recipes {
@@ -29,50 +29,6 @@ void add_with_ancestors(const Node* node, Nodes& seen) {
   }
 }
 
-class Points {
- public:
-  explicit Points(const ExportedProgram& program) : program_(program) {
-    for (const Node* node : program.graph().node_list())
-      if (std::ranges::any_of(node->inputs(), [&](const Value* value) { return varies(value); })) varying_.insert(node);
-  }
-
-  // Where a value can be looked at, in the order of the graph.
-  std::vector<const Node*> list() const {
-    std::vector<const Node*> points;
-    for (const Node* node : program_.graph().node_list())
-      if (varying_.contains(node) && is_point(*node)) points.push_back(node);
-    return points;
-  }
-
- private:
-  bool varies(const Value* value) const {
-    return value->producer() == nullptr ? !program_.is_constant(value) : varying_.contains(value->producer());
-  }
-
-  bool is_static_quantize(const Node& node) const { return qdq::is_quantize(node) && qdq::params_of(program_, node); }
-
-  bool is_point(const Node& node) const {
-    if (is_static_quantize(node))
-      return std::ranges::any_of(node.output()->users(), [](const Node* user) { return qdq::is_dequantize(*user); });
-    return node.outputs().size() == 1 && computes_on_floats(node) && !qdq::find(node) && !makes_view(node) &&
-           !is_seen_quantized(node.output());
-  }
-
-  // An output in float would part a layer from its activation and its quantization.
-  bool is_seen_quantized(const Value* value) const {
-    for (size_t steps = 0; steps < 16; ++steps) {
-      const std::vector<Node*>& users = value->users();
-      if (!users.empty() && std::ranges::all_of(users, [&](const Node* user) { return is_static_quantize(*user); })) return true;
-      if (users.size() != 1 || users.front()->outputs().size() != 1) return false;
-      value = users.front()->output();
-    }
-    return false;
-  }
-
-  const ExportedProgram& program_;
-  Nodes varying_;
-};
-
 // A layer and what follows it up to the quantization is one place; the layer has the name.
 std::string place_of_point(const ExportedProgram& program, const Node& point) {
   if (!qdq::is_quantize(point)) return describe(point);
@@ -84,24 +40,6 @@ std::string place_of_point(const ExportedProgram& program, const Node& point) {
   return place_of(made);
 }
 
-// The program with what these points make as outputs of float type behind its own.
-ExportedProgram with_probes(const ExportedProgram& program, std::span<const Node* const> points) {
-  ExportedProgram probed = program.clone();
-  Graph& graph = probed.graph();
-  std::vector<Argument> outputs = graph.outputs();
-  for (const Node* point : points) {
-    Value* value = graph.find_value(point->output()->name());
-    if (qdq::is_quantize(*point)) {
-      const auto reader = std::ranges::find_if(value->users(), [](const Node* user) { return qdq::is_dequantize(*user); });
-      value = graph.insert_after(*reader, (*reader)->op(), (*reader)->arguments(), {{.meta = (*reader)->output()->meta()}}).output();
-    }
-    outputs.emplace_back(value);
-    probed.output_specs.push_back({OutputSpec::Kind::user_output, ""});
-  }
-  graph.set_outputs(std::move(outputs));
-  return probed;
-}
-
 class Search {
  public:
   Search(const ExportedProgram& program, const std::vector<Tensor>& inputs, const AgreementOptions& options)
@@ -110,7 +48,7 @@ class Search {
   void run(const Value* output) {
     Nodes before;
     add_with_ancestors(output->producer(), before);
-    std::vector<const Node*> open = Points(program_).list();
+    std::vector<const Node*> open = probe_points(program_);
     std::erase_if(open, [&](const Node* point) { return !before.contains(point); });
     for (int round = 0; round < most_rounds && !open.empty(); ++round) {
       const std::vector<const Node*> picks = picked(open);

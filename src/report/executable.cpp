@@ -1,22 +1,18 @@
 #include "report/executable.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
-#include <cstdlib>
-#include <cstring>
 #include <fstream>
 
 #include <fmt/format.h>
-#include <intaglio/edge.h>
 #include <intaglio/error.h>
 #include <intaglio/interpreter.h>
 #include <intaglio/pt2.h>
 #include <intaglio/recipes.h>
 
-#include "base/leftovers.h"
 #include "base/mapped_file.h"
 #include "recipes/run_values.h"
+#include "report/deployment.h"
 #include "report/slots.h"
 #include "runtime/runtime.h"
 
@@ -161,50 +157,26 @@ class PteExecutable : public Executable {
   int repetitions_;
 };
 
-// A folder of its own that goes with its contents.
-class ScratchFolder {
- public:
-  ScratchFolder() {
-    const char* chosen = std::getenv("TMPDIR");
-    const std::string name = std::string(chosen != nullptr && *chosen != 0 ? chosen : "/tmp") + "/intaglio-XXXXXX";
-    folder_ = Leftover(name, [](char* path) { return ::mkdtemp(path) != nullptr; });
-    if (!folder_.exists())
-      throw_bad_input(
-          fmt::format("{}: no folder can be made there ({}); set TMPDIR to one that can be written", escaped(name), std::strerror(errno)));
-  }
-  std::filesystem::path path() const { return folder_.path(); }
-
- private:
-  Leftover folder_;
-};
-
 // A `.pt2` as it computes once it is deployed: with the backend's own integer kernels, on the runtime. The inputs keep their names.
 class DeployedExecutable : public Executable {
  public:
   DeployedExecutable(const std::filesystem::path& path, const ExecutableOptions& options) {
     ExportedProgram program = load_exported_program(path);
     inputs_ = ProgramInputs(program);
-    const std::filesystem::path pte = folder_.path() / "deployed.pte";
-    PartitionerList partitioners;
-    add_backend(partitioners, backend_.name);
-    to_edge_transform_and_lower(std::move(program), partitioners, {.threads = options.threads})
-        .to_executorch({.threads = options.threads})
-        .save(pte);
-    deployed_ = std::make_unique<PteExecutable>(pte, options);
+    deployed_ = std::make_unique<PteExecutable>(file_.write(std::move(program), options.threads), options);
   }
 
   const std::vector<InputSlot>& slots() const override { return inputs_.slots(); }
   void complete(std::vector<Tensor>& inputs) const override { inputs_.complete(inputs); }
   double milliseconds() const override { return deployed_->milliseconds(); }
-  std::string engine() const override { return deployed_->engine() + ", lowered to " + backend_.title; }
+  std::string engine() const override { return deployed_->engine() + ", lowered to " + file_.backend().title; }
   void reset() override { deployed_->reset(); }
   std::optional<int64_t> output_width() const override { return deployed_->output_width(); }
 
   std::vector<Tensor> run(const std::vector<Tensor>& inputs) override { return deployed_->run(inputs); }
 
  private:
-  const Backend& backend_ = backends().front();
-  const ScratchFolder folder_;
+  DeployedFile file_;
   ProgramInputs inputs_;
   std::unique_ptr<PteExecutable> deployed_;
 };

@@ -1,0 +1,88 @@
+#include "cli/compare_layers.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+#include <intaglio/data.h>
+#include <intaglio/pt2.h>
+#include <intaglio/pt2e.h>
+#include <intaglio/recipes.h>
+
+#include "base/progress.h"
+#include "cli/output.h"
+#include "report/layers.h"
+
+namespace intaglio::cli {
+namespace {
+
+ExportedProgram load(const std::string& path, report::Numerics numerics) {
+  if (path.ends_with(".pte"))
+    throw_usage(
+        fmt::format("{}: --layers looks into .pt2 programs; give the quantized .pt2 with --numerics integer to see what the .pte "
+                    "computes",
+                    escaped(path)));
+  ExportedProgram program = load_exported_program(path);
+  if (numerics == report::Numerics::reference) to_reference_representation(program);
+  return program;
+}
+
+Json optional_share(const std::optional<double>& share) { return share ? Json(*share) : Json(nullptr); }
+
+void print_rows(const LayerArguments& arguments, const std::vector<report::LayerDifference>& rows, size_t samples) {
+  Json result = document("intaglio.compare_layers/1");
+  result["reference"] = arguments.reference;
+  result["candidate"] = arguments.candidate;
+  result["samples"] = samples;
+  result["values"] = Json::array();
+  for (const report::LayerDifference& row : rows)
+    result["values"].push_back({{"value", row.value},
+                                {"op", row.op},
+                                {"layer", row.layer},
+                                {"source", row.source},
+                                {"sqnr_db", finite(row.metrics.sqnr_db)},
+                                {"cosine", finite(row.metrics.cosine)},
+                                {"max_abs_error", finite(row.metrics.max_abs_error)},
+                                {"clipped", optional_share(row.clipped)},
+                                {"range_used", optional_share(row.range_used)},
+                                {"differing", optional_share(row.differing)},
+                                {"most_steps", row.most_steps}});
+  print(result);
+}
+
+void say_rows(const std::vector<report::LayerDifference>& rows, size_t samples) {
+  const auto share = [](const std::optional<double>& value) { return value ? fmt::format("{:.2f} %", 100 * *value) : std::string("-"); };
+  const auto decibel = [](double value) { return std::isinf(value) && value > 0 ? std::string("equal") : fmt::format("{:.2f} dB", value); };
+  std::vector<std::vector<std::string>> lines = {
+      {"layer (source)", "operator", "SQNR", "cosine", "largest error", "clipped", "range used", "differ", "steps"}};
+  for (const report::LayerDifference& row : rows) {
+    const std::string layer = row.layer.empty() ? row.value : row.layer;
+    lines.push_back({row.source.empty() ? layer : fmt::format("{} ({})", layer, row.source), row.op, decibel(row.metrics.sqnr_db),
+                     fmt::format("{:.6f}", row.metrics.cosine), fmt::format("{:.4g}", row.metrics.max_abs_error), share(row.clipped),
+                     share(row.range_used), share(row.differing), row.differing ? fmt::format("{}", row.most_steps) : "-"});
+  }
+  say("{}", printable(table(lines, {2, 3, 4, 5, 6, 7, 8})));
+  say("{} values over {} sample{}\n", rows.size(), samples, samples == 1 ? "" : "s");
+}
+
+}  // namespace
+
+void compare_layers(const LayerArguments& arguments, const CommonOptions& common) {
+  // The representation, or the runtime, is the candidate's: the reference stays as it is written.
+  ExportedProgram reference = load(arguments.reference, report::Numerics::as_written);
+  const std::vector<InputSlot> slots = input_slots(reference);
+  report::LayerComparer comparer(
+      std::move(reference), load(arguments.candidate, arguments.numerics),
+      {.threads = common.threads, .deployed = arguments.numerics == report::Numerics::integer, .timeout = arguments.timeout});
+  const SampleSource samples(arguments.data, slots, arguments.preprocess);
+  Progress progress("comparing", samples.size(), !common.quiet);
+  for (size_t i = 0; i < samples.size(); ++i) {
+    comparer.add(samples.load(i).inputs);
+    progress.advance();
+  }
+  const std::vector<report::LayerDifference> rows = comparer.result();
+  if (common.json) return print_rows(arguments, rows, samples.size());
+  if (!common.quiet) say_rows(rows, samples.size());
+}
+
+}  // namespace intaglio::cli

@@ -1,0 +1,61 @@
+"""`compare --layers`: where two programs part."""
+
+import json
+
+import pytest
+
+from oracle.build import ROOT
+
+DIGITS = ROOT / "examples" / "digits"
+RECIPE = "xnnpack_pt2e_int8_static_per_channel"
+
+
+@pytest.fixture(scope="module")
+def programs(intaglio, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("layers")
+    made = {"float": DIGITS / "digits.pt2"}
+    for name in ("qdq", "reference"):
+        made[name] = folder / f"{name}.pt2"
+        intaglio("quantize", made["float"], "-o", made[name], "--recipe", RECIPE, "--calibrate", DIGITS / "calibration", "--representation", name)
+    return made
+
+
+def layers(intaglio, reference, candidate, *options):
+    done = intaglio("compare", reference, candidate, "--layers", "--data", DIGITS / "test", "--json", *options)
+    return json.loads(done.stdout)
+
+
+def test_every_layer_of_the_float_program_is_compared(intaglio, programs, document):
+    found = layers(intaglio, programs["float"], programs["qdq"])["values"]
+    places = [row["layer"] for row in found]
+    assert {"stem.0", "block1.depthwise", "block1.pointwise", "pool", "widen.0", "block2.depthwise", "head", "classifier"} <= set(places)
+    whole = document("compare", programs["float"], programs["qdq"], "--data", DIGITS / "test")["outputs"][0]
+    assert found[-1]["layer"] == "classifier" and abs(found[-1]["sqnr_db"] - whole["sqnr_db"]) < 1
+    assert all(25 < row["sqnr_db"] < 60 for row in found)
+    quantized = [row for row in found if row["clipped"] is not None]
+    assert len(quantized) > 8 and all(row["clipped"] < 0.01 and 0.5 < row["range_used"] <= 1 for row in quantized)
+    assert any(row["clipped"] > 0 for row in quantized)
+
+
+def test_the_reference_representation_parts_from_qdq_by_single_steps(intaglio, programs):
+    for options in ([programs["reference"]], [programs["qdq"], "--representation", "reference"]):
+        rows = [row for row in layers(intaglio, programs["qdq"], *options)["values"] if row["differing"] is not None]
+        assert len(rows) >= 12
+        assert rows[0]["differing"] == 0  # the input itself
+        assert 0 < max(row["differing"] for row in rows) < 0.3
+        assert 1 <= max(row["most_steps"] for row in rows) <= 4
+
+
+def test_the_reference_representation_is_what_the_delegate_computes(intaglio, programs):
+    rows = layers(intaglio, programs["reference"], programs["qdq"], "--numerics", "integer")["values"]
+    assert len(rows) >= 12 and all(row["differing"] == 0 for row in rows)
+    # As against the Q/DQ program, which both part from.
+    assert any(row["differing"] > 0 for row in layers(intaglio, programs["qdq"], programs["qdq"], "--numerics", "integer")["values"])
+
+
+def test_what_cannot_be_compared_is_one_line(intaglio, programs, tmp_path):
+    intaglio("lower", programs["qdq"], "-o", tmp_path / "digits.pte", "--backend", "xnnpack")
+    done = intaglio("compare", programs["float"], tmp_path / "digits.pte", "--layers", "--data", DIGITS / "test", check=False)
+    assert done.returncode == 2 and "--numerics integer" in done.stderr and done.stderr.count("\n") == 1
+    done = intaglio("compare", programs["float"], programs["qdq"], "--layers", "--tokens", tmp_path / "tokens", check=False)
+    assert done.returncode == 2 and "--data" in done.stderr
