@@ -30,7 +30,8 @@ def test_every_layer_of_the_float_program_is_compared(intaglio, programs, docume
     places = [row["layer"] for row in found]
     assert {"stem.0", "block1.depthwise", "block1.pointwise", "pool", "widen.0", "block2.depthwise", "head", "classifier"} <= set(places)
     whole = document("compare", programs["float"], programs["qdq"], "--data", DIGITS / "test")["outputs"][0]
-    assert found[-1]["layer"] == "classifier" and abs(found[-1]["sqnr_db"] - whole["sqnr_db"]) < 1
+    # The last layer's floats, before they are quantized as the program's result.
+    assert found[-1]["layer"] == "classifier" and whole["sqnr_db"] < found[-1]["sqnr_db"] < whole["sqnr_db"] + 6
     assert all(25 < row["sqnr_db"] < 60 for row in found)
     quantized = [row for row in found if row["clipped"] is not None]
     assert len(quantized) > 8 and all(row["clipped"] < 0.01 and 0.5 < row["range_used"] <= 1 for row in quantized)
