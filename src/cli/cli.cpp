@@ -77,7 +77,7 @@ int run(int argc, const char* const* argv) {
   app.add_option("--threads", common.threads, "threads to use (default: all cores)")->check(CLI::Range(1, 1024));
   app.add_flag("--json", common.json, "print one JSON document on stdout, nothing else");
   app.add_flag("--quiet", common.quiet, "print nothing but errors");
-  for (const auto add : {add_build, add_quantize, add_lower, add_run, add_compare, add_generate, add_inspect, add_recipes})
+  for (const auto add : {add_build, add_quantize, add_lower, add_run, add_compare, add_diff, add_generate, add_inspect, add_recipes})
     add(app, common);
   for (CLI::App* command : app.get_subcommands({}))
     command->footer("Every command also takes --threads N, --json and --quiet. Documentation: docs/cli.md");

@@ -31,6 +31,7 @@ void add_quantize(CLI::App& app, CommonOptions& common);
 void add_lower(CLI::App& app, CommonOptions& common);
 void add_run(CLI::App& app, CommonOptions& common);
 void add_compare(CLI::App& app, CommonOptions& common);
+void add_diff(CLI::App& app, CommonOptions& common);
 void add_generate(CLI::App& app, CommonOptions& common);
 void add_inspect(CLI::App& app, CommonOptions& common);
 void add_recipes(CLI::App& app, CommonOptions& common);

@@ -1,4 +1,4 @@
-// Two programs side by side, value by value: where they part. Tests: layers_test.cpp, tests/test_layers.py.
+// Two programs side by side, value by value: where they part. Tests: tests/test_layers.py.
 #pragma once
 
 #include <chrono>
