@@ -32,6 +32,7 @@ struct CompareArguments {
   int64_t window = 0;
   report::Numerics numerics = report::Numerics::as_written;
   bool layers = false;
+  bool sensitivity = false;
   int repetitions = 0;
   std::chrono::milliseconds timeout{300'000};
 };
@@ -197,11 +198,11 @@ void compare_language(const CompareArguments& arguments, const CommonOptions& co
 void compare(const CompareArguments& arguments, const CommonOptions& common) {
   const int sources = !arguments.data.empty() + !arguments.tokens.empty() + !arguments.text.empty();
   if (sources != 1) throw_usage("`compare` takes one of --data SAMPLES, --tokens FILE and --text FILE");
-  if (arguments.layers) {
-    if (arguments.data.empty()) throw_usage("--layers takes samples: give --data");
+  if (arguments.layers || arguments.sensitivity) {
+    if (arguments.data.empty()) throw_usage("--layers and --sensitivity take samples: give --data");
     LayerArguments layers{arguments.reference, arguments.candidate, arguments.data, std::nullopt, arguments.numerics, arguments.timeout};
     if (!arguments.preprocess.empty()) layers.preprocess = parse_preprocess(arguments.preprocess);
-    return compare_layers(layers, common);
+    return arguments.sensitivity ? compare_sensitivity(layers, common) : compare_layers(layers, common);
   }
   return arguments.data.empty() ? compare_language(arguments, common) : compare_samples(arguments, common);
 }
@@ -222,6 +223,10 @@ void add_compare(CLI::App& app, CommonOptions& common) {
   command->add_option("--labels", arguments->labels, "class numbers (.npy), one for each row of the first output");
   command->add_option("--preprocess", arguments->preprocess, "how images become tensors");
   command->add_flag("--layers", arguments->layers, "of two .pt2: value by value inside; --numerics or --representation is the candidate's");
+  command
+      ->add_flag("--sensitivity", arguments->sensitivity,
+                 "of a float .pt2 and what `quantize` made of it: what each layer's quantization costs")
+      ->excludes("--layers");
   add_numerics_options(*command, arguments->numerics);
   command->add_option("--repeat", arguments->repetitions, "time each sample this many more times")->check(CLI::Range(0, 1000000));
   command->add_option("--title", arguments->title, "a line above the tables");

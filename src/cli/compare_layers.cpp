@@ -12,6 +12,7 @@
 #include "base/progress.h"
 #include "cli/output.h"
 #include "report/layers.h"
+#include "report/sensitivity.h"
 
 namespace intaglio::cli {
 namespace {
@@ -65,7 +66,53 @@ void say_rows(const std::vector<report::LayerDifference>& rows, size_t samples) 
   say("{} values over {} sample{}\n", rows.size(), samples, samples == 1 ? "" : "s");
 }
 
+std::string decibels(double value) { return std::isinf(value) && value > 0 ? "equal" : fmt::format("{:.2f} dB", value); }
+
+void print_sensitivity(const LayerArguments& arguments, const CommonOptions& common, const report::Sensitivity& found, size_t samples) {
+  if (common.json) {
+    Json result = document("intaglio.sensitivity/1");
+    result["reference"] = arguments.reference;
+    result["candidate"] = arguments.candidate;
+    result["samples"] = samples;
+    result["quantized_db"] = finite(found.quantized_db);
+    result["layers"] = Json::array();
+    for (const report::LayerSensitivity& row : found.layers)
+      result["layers"].push_back({{"value", row.value},
+                                  {"op", row.op},
+                                  {"layer", row.layer},
+                                  {"source", row.source},
+                                  {"alone_db", finite(row.alone_db)},
+                                  {"in_float_db", finite(row.in_float_db)},
+                                  {"gained_db", finite(row.gained_db)}});
+    return print(result);
+  }
+  if (common.quiet) return;
+  std::vector<std::vector<std::string>> lines = {{"layer (source)", "operator", "quantized alone", "left in float", "gained"}};
+  for (const report::LayerSensitivity& row : found.layers) {
+    const std::string layer = row.layer.empty() ? row.value : row.layer;
+    lines.push_back({row.source.empty() ? layer : fmt::format("{} ({})", layer, row.source), row.op, decibels(row.alone_db),
+                     decibels(row.in_float_db), fmt::format("{:+.2f} dB", row.gained_db)});
+  }
+  say("{}", printable(table(lines, {2, 3, 4})));
+  say("{} for the whole quantized program; {} layers over {} sample{}\n", decibels(found.quantized_db), found.layers.size(), samples,
+      samples == 1 ? "" : "s");
+}
+
 }  // namespace
+
+void compare_sensitivity(const LayerArguments& arguments, const CommonOptions& common) {
+  ExportedProgram reference = load(arguments.reference, report::Numerics::as_written);
+  ExportedProgram candidate = load(arguments.candidate, report::Numerics::as_written);
+  const SampleSource source(arguments.data, input_slots(reference), arguments.preprocess);
+  std::vector<std::vector<Tensor>> samples;
+  for (size_t i = 0; i < source.size(); ++i) samples.push_back(source.load(i).inputs);
+  std::optional<Progress> progress;
+  const report::Sensitivity found = report::sensitivity_of(
+      std::move(reference), std::move(candidate), samples, common.threads,
+      [&](size_t runs) { progress.emplace("comparing", runs, !common.quiet); }, [&] { progress->advance(); });
+  progress.reset();
+  print_sensitivity(arguments, common, found, samples.size());
+}
 
 void compare_layers(const LayerArguments& arguments, const CommonOptions& common) {
   // The representation, or the runtime, is the candidate's: the reference stays as it is written.

@@ -18,5 +18,7 @@ struct LayerArguments {
   std::chrono::milliseconds timeout{300'000};
 };
 void compare_layers(const LayerArguments& arguments, const CommonOptions& common);
+// `compare --sensitivity`: what each layer's quantization costs.
+void compare_sensitivity(const LayerArguments& arguments, const CommonOptions& common);
 
 }  // namespace intaglio::cli

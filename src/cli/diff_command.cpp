@@ -34,9 +34,7 @@ std::vector<report::Place> places_of(const std::string& path) {
   const std::shared_ptr<MappedFile> file = MappedFile::open(path);
   try {
     return report::places_of_pte(file->bytes());
-  } catch (const Error& error) {
-    throw Error(error.kind(), fmt::format("{}: {}", escaped(path), error.what()));
-  }
+  } catch (const Error& error) { throw Error(error.kind(), fmt::format("{}: {}", escaped(path), error.what())); }
 }
 
 std::string text_of(const report::Difference& difference) {

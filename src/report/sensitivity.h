@@ -1,0 +1,33 @@
+// What each layer's quantization costs: alone in an otherwise float program, and taken out of the quantized one.
+// Tests: tests/test_sensitivity.py.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <intaglio/program.h>
+
+namespace intaglio::report {
+
+// A layer and what is quantized of it: its weight, and its result where that is seen quantized behind its activations. Quantized
+// inputs of the program are layers of their own.
+struct LayerSensitivity {
+  std::string value, op, layer, source;
+  double alone_db = 0;     // SQNR of the outputs against the float program's, only this layer being quantized
+  double in_float_db = 0;  // the same of the quantized program with this layer left in float
+  double gained_db = 0;    // by leaving it in float
+};
+
+struct Sensitivity {
+  double quantized_db = 0;               // of the whole quantized program
+  std::vector<LayerSensitivity> layers;  // what costs most first: by what is gained, then by what it costs alone
+};
+
+// `float_program` and what `quantize` made of it, on samples of the same inputs. Only what follows a layer is computed anew for it;
+// layers are spread over threads. Memory holds every value of one sample twice. `advance` is told of each layer that is done.
+// Bad-input error when the two do not belong together, unsupported error for programs that write to their buffers.
+Sensitivity sensitivity_of(ExportedProgram float_program, ExportedProgram quantized, const std::vector<std::vector<Tensor>>& samples,
+                           int threads, const std::function<void(size_t layers)>& begin, const std::function<void()>& advance);
+
+}  // namespace intaglio::report
