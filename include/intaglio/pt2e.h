@@ -24,6 +24,8 @@ struct PrepareOptions {
   Compat compat = Compat::intaglio;
   int threads = 0;   // 0: all cores
   WarningSink warn;  // also used by calls, plans and conversion of the prepared program
+  // Names of nodes that the quantizer is to leave alone, as a plan's `in_float` gives them.
+  std::vector<std::string> in_float;
 };
 
 // What was decided for one observed tensor, and why. The plan is a file: JSON, one entry per tensor (docs/plan.md).
@@ -39,6 +41,7 @@ struct PlanEntry {
 };
 struct Plan {
   std::vector<PlanEntry> entries;
+  std::vector<std::string> in_float;  // nodes that no pattern takes: they are prepared so (PrepareOptions::in_float)
 };
 // Bad input on anything that docs/plan.md does not allow, naming file and entry.
 Plan load_plan(const std::filesystem::path& path);

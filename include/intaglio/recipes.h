@@ -60,7 +60,8 @@ struct FlowOptions {
   // For explanations: what nothing was observed for gets a scale of 1, and the numbers mean nothing.
   bool allow_uncalibrated = false;
   bool use_reference_representation = false;  // of what PT2E converts
-  bool strict = false;  // a warning that is a breach becomes an error, told when all steps have run
+  std::vector<std::string> in_float;          // of PT2E: nodes to leave alone (Plan::in_float)
+  bool strict = false;                        // a warning that is a breach becomes an error, told when all steps have run
   WarningSink warn;
   std::function<void(std::string_view step)> observe;  // after each step: "prepare", "calibrate", "convert", a transform's name
 };

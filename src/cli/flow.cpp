@@ -15,6 +15,7 @@
 #include "cli/files.h"
 #include "cli/inspect_json.h"
 #include "cli/step_dump.h"
+#include "report/accuracy_bound.h"
 
 namespace intaglio::cli {
 namespace {
@@ -73,6 +74,12 @@ void add_flow_options(CLI::App& command, FlowArguments& arguments) {
   command.add_option("--plan", arguments.plan, "use the decisions of this plan instead of calibrating");
   add_weights_option(command, arguments.weights);
   command.add_option("--save-plan", arguments.save_plan, "write what was observed and decided");
+  CLI::Option* bound = command.add_option(
+      "--max-loss", arguments.max_loss,
+      "leave the fewest layers in float that it takes: points of top-1 accuracy lost with --labels, else dB of SQNR that the outputs keep");
+  command.add_option("--labels", arguments.labels, "of --max-loss: class numbers (.npy), one for each row of the first output")
+      ->needs(bound);
+  command.add_option("--evaluate", arguments.evaluate, "of --max-loss: samples to judge by (default: those of --calibrate)")->needs(bound);
   command.add_flag("--strict", arguments.strict, "what is not as asked for is an error, and nothing is written");
 }
 
@@ -93,6 +100,49 @@ Json warnings_json(const std::vector<Warning>& warnings) {
   return list;
 }
 
+namespace {
+
+std::vector<std::vector<Tensor>> samples_to_judge_by(const FlowArguments& arguments, const ExportedProgram& program) {
+  FlowArguments chosen = arguments;
+  if (!arguments.evaluate.empty()) chosen.calibrate = arguments.evaluate;
+  if (chosen.calibrate.empty()) throw_usage("--max-loss judges by samples: give --evaluate or --calibrate");
+  const SampleSource source = calibration_samples(chosen, program);
+  std::vector<std::vector<Tensor>> samples;
+  for (size_t i = 0; i < source.size(); ++i) samples.push_back(source.load(i).inputs);
+  return samples;
+}
+
+// Runs the recipe again and again with what the samples said of the first run, other layers being in float. Returns the plan that
+// says so.
+Plan meet_bound(Flow& flow, const ExportedProgram& floats, const Plan& plan, const FlowArguments& arguments, const CommonOptions& common) {
+  report::AccuracyBound bound{*arguments.max_loss, std::nullopt};
+  if (!arguments.labels.empty()) bound.labels = read_labels(arguments.labels);
+  Plan bounded;  // of the last run
+  const auto quantize = [&](const std::vector<std::string>& in_float) {
+    FlowOptions options = {.threads = common.threads, .in_float = in_float};
+    Plan decided = plan;
+    decided.in_float = in_float;
+    options.calibrate = [&](PreparedProgram& prepared) {
+      prepared.apply_plan(decided);
+      bounded = prepared.plan();
+    };
+    FlowResult variant = run_recipe(floats.clone(), flow.recipe, options);
+    flow.result.quantized_tensors = variant.quantized_tensors;
+    return std::move(variant.program);
+  };
+  report::BoundedProgram found = report::within_bound(floats, samples_to_judge_by(arguments, floats), bound, common.threads, quantize);
+  flow.result.program = std::move(found.program);
+  std::string note = fmt::format("{:.4g} {} (the bound is {:.4g})", found.after, bound.unit(), bound.limit);
+  if (!found.layers.empty())
+    note +=
+        fmt::format(", after {:.4g} with every layer quantized: {} in float: {}", found.before,
+                    found.layers.size() == 1 ? "1 layer" : fmt::format("{} layers", found.layers.size()), fmt::join(found.layers, ", "));
+  flow.result.notes.push_back(std::move(note));
+  return bounded;
+}
+
+}  // namespace
+
 Flow run_flow(const FlowArguments& arguments, const CommonOptions& common, StepClock& clock) {
   Flow flow;
   flow.recipe = make_recipe(arguments.recipe, parse_settings(arguments.settings));
@@ -103,16 +153,28 @@ Flow run_flow(const FlowArguments& arguments, const CommonOptions& common, StepC
     throw_usage(fmt::format("recipe '{}' is static: give samples with --calibrate, or decisions with --plan", flow.recipe.info.name));
   ExportedProgram program = load_program(arguments.model, arguments.weights);
   clock.step("load");
-  FlowOptions options = {
-      .threads = common.threads, .use_reference_representation = arguments.representation == "reference", .strict = arguments.strict};
+  const ExportedProgram floats = arguments.max_loss ? program.clone() : ExportedProgram();
+  Plan plan;
+  if (!arguments.plan.empty()) plan = load_plan(arguments.plan);
+  FlowOptions options = {.threads = common.threads,
+                         .use_reference_representation = arguments.representation == "reference",
+                         .in_float = plan.in_float,
+                         .strict = arguments.strict};
   options.calibrate = [&](PreparedProgram& prepared) {
-    if (!arguments.plan.empty()) prepared.apply_plan(load_plan(arguments.plan));
+    if (!arguments.plan.empty()) prepared.apply_plan(plan);
     else if (needs_calibration) calibrate(prepared, arguments, common);
-    if (!arguments.save_plan.empty()) save_plan(prepared.plan(), arguments.save_plan);
+    if (!arguments.save_plan.empty() || arguments.max_loss) plan = prepared.plan();
+    if (!arguments.save_plan.empty() && !arguments.max_loss) save_plan(plan, arguments.save_plan);
   };
   options.warn = [&](const Warning& warning) { flow.warnings.push_back(warning); };
   options.observe = [&](std::string_view step) { clock.step(std::string(step)); };
   flow.result = run_recipe(std::move(program), flow.recipe, options);
+  if (arguments.max_loss) {
+    plan = meet_bound(flow, floats, plan, arguments, common);
+    if (!arguments.save_plan.empty()) save_plan(plan, arguments.save_plan);
+    if (options.use_reference_representation) to_reference_representation(flow.result.program);
+    clock.step("bound");
+  }
   if (flow.result.first_sample.empty() && !arguments.calibrate.empty())
     flow.result.first_sample = sample_at_hand(arguments, flow.result.program);
   return flow;

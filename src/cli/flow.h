@@ -27,6 +27,8 @@ struct FlowArguments {
   std::string save_plan;
   bool strict = false;
   std::string representation = "qdq";
+  std::optional<double> max_loss;
+  std::string labels, evaluate;  // of --max-loss
 };
 void add_flow_options(CLI::App& command, FlowArguments& arguments);
 

@@ -47,6 +47,7 @@ void check_fits(const PreparedProgram::State& state, const Insertion& insertion,
 Plan PreparedProgram::plan() const {
   const State& state = *state_;
   Plan plan;
+  plan.in_float = state.options.in_float;
   for (const size_t index : graph_order(state)) {
     const Insertion& insertion = state.insertions.items[index];
     const ObservedGroup& group = state.groups[insertion.group];
@@ -68,6 +69,9 @@ Plan PreparedProgram::plan() const {
 
 void PreparedProgram::apply_plan(const Plan& plan) {
   State& state = *state_;
+  for (const std::string& name : plan.in_float)
+    if (std::ranges::find(state.options.in_float, name) == state.options.in_float.end())
+      throw Error(ErrorKind::usage, fmt::format("the plan leaves '{}' in float, and the program was not prepared so", escaped(name)));
   std::unordered_map<std::string, size_t> by_key;  // tensor and user to insertion
   for (size_t i = 0; i < state.insertions.items.size(); ++i) {
     const Insertion& insertion = state.insertions.items[i];

@@ -84,6 +84,14 @@ class Reader {
     for (const Json& item : list(key)) values.push_back(as_integer(item, key));
     return values;
   }
+  std::vector<std::string> texts(const char* key) const {
+    std::vector<std::string> values;
+    for (const Json& item : list(key)) {
+      if (!item.is_string()) fail(fmt::format("'{}' must be a list of strings", key));
+      values.push_back(item.get<std::string>());
+    }
+    return values;
+  }
   std::vector<float> floats(const char* key) const {
     std::vector<float> values;
     for (const Json& item : list(key)) {
@@ -181,7 +189,10 @@ Json parse_strictly(std::string_view text, const std::string& source) {
 }  // namespace
 
 std::string to_json(const Plan& plan) {
-  std::string text = fmt::format("{{\"schema\": \"{}\", \"version\": {}, \"entries\": [", schema_name, schema_version);
+  std::string text = fmt::format("{{\"schema\": \"{}\", \"version\": {}, ", schema_name, schema_version);
+  if (!plan.in_float.empty())
+    text += fmt::format("\"in_float\": {}, ", Json(plan.in_float).dump(-1, ' ', false, Json::error_handler_t::replace));
+  text += "\"entries\": [";
   // One entry a line: plans are read, compared and edited by people.
   for (size_t i = 0; i < plan.entries.size(); ++i)
     text += (i == 0 ? "\n" : ",\n") + to_json_object(plan.entries[i]).dump(-1, ' ', false, Json::error_handler_t::replace);
@@ -196,6 +207,7 @@ Plan parse_plan(std::string_view json, const std::string& source) {
     reader.fail(fmt::format("version {} of the plan format; this Intaglio reads version {}", reader.integer("version"), schema_version));
   if (!reader.at("entries").is_array()) reader.fail("'entries' must be a list");
   Plan plan;
+  if (document.contains("in_float")) plan.in_float = reader.texts("in_float");
   for (const Json& item : reader.at("entries"))
     plan.entries.push_back(read_entry(Reader(item, fmt::format("{}, entry {}", source, plan.entries.size()))));
   return plan;

@@ -68,6 +68,19 @@ void warn_of_subgraphs(const PreparedProgram::State& state) {
   }
 }
 
+// Patterns leave alone what is annotated.
+void keep_in_float(PreparedProgram::State& state) {
+  for (const std::string& name : state.options.in_float) {
+    const Value* value = state.program.graph().find_value(name);
+    if (value == nullptr || value->producer() == nullptr)
+      throw_bad_input(
+          fmt::format("'in_float' names '{}', and the program has no such operator; the plan belongs to another model", escaped(name)));
+    QuantizationAnnotation& annotation = state.annotations.of(value->producer());
+    annotation.annotated = true;
+    annotation.rule = "in float, as the plan says";
+  }
+}
+
 // The operator that does the most says why: a configuration that names nothing, no pattern, a form that no kernel takes.
 void warn_of_nothing(const PreparedProgram::State& state) {
   const Node* largest = nullptr;
@@ -108,6 +121,7 @@ PreparedProgram prepare_pt2e(ExportedProgram program, const Quantizer& quantizer
   // The quantizer sees the folded program, and may rewrite it before it says what is quantized.
   quantizer.transform_for_annotation(state->program);
   verify(state->program);
+  keep_in_float(*state);
   quantizer.annotate(state->program, state->annotations);
   quantizer.validate(state->program, state->annotations);
   // Who shares an observer is known only when all annotations are.

@@ -45,6 +45,8 @@ class Flow {
                                     escaped(source)),
                         true});
     breaches_.settle();
+    // Last: what is quantized has no quantize nodes afterwards.
+    if (options_.use_reference_representation) to_reference_representation(result_.program, compat_);
     return std::move(result_);
   }
 
@@ -60,9 +62,8 @@ class Flow {
     result_.calibration_samples += prepared.calibrated_samples();
     if (result_.first_sample.empty()) result_.first_sample = prepared.first_sample();
     done("calibrate");
-    result_.program = options_.allow_uncalibrated
-                          ? pt2e::convert_uncalibrated(std::move(prepared))
-                          : convert_pt2e(std::move(prepared), {.use_reference_representation = options_.use_reference_representation});
+    result_.program = options_.allow_uncalibrated ? pt2e::convert_uncalibrated(std::move(prepared)) : convert_pt2e(std::move(prepared));
+    compat_ = step.compat;
     done("convert");
   }
 
@@ -84,7 +85,7 @@ class Flow {
     const std::string source = result_.program.source;
     return naming_file(source, [&] {
       return prepare_pt2e(std::move(result_.program), *step.quantizer,
-                          {.compat = step.compat, .threads = options_.threads, .warn = breaches_.sink()});
+                          {.compat = step.compat, .threads = options_.threads, .warn = breaches_.sink(), .in_float = options_.in_float});
     });
   }
 
@@ -95,6 +96,7 @@ class Flow {
   const Recipe& recipe_;
   const FlowOptions& options_;
   Breaches breaches_;
+  Compat compat_ = Compat::intaglio;
   FlowResult result_;
 };
 
