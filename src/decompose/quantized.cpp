@@ -1,6 +1,7 @@
 // torchao's quantize, dequantize and choose-qparams ops by blocks, for what no backend takes: arithmetic on a view in which every
 // dimension that is cut into blocks is two. Each op rounds where torchao does.
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -134,6 +135,10 @@ Values out_dtype(GraphBuilder& b, const Node& n) {
   const auto* dtype = given.size() < 2 ? nullptr : given[1].value.get_if<DType>();
   constexpr std::string_view prefix = "torch.ops.";
   if (op == nullptr || dtype == nullptr || !op->target.starts_with(prefix)) refuse(n, "it names no operator and type");
+  constexpr std::array known = {"aten.linear.default", "aten.convolution.default", "aten.mul.Tensor", "aten.div.Tensor"};
+  const std::string name = op->target.substr(prefix.size());
+  if (std::ranges::find(known, name) == known.end()) refuse(n, "of operators in another type it takes linear, convolution, mul and div");
+  if (given.size() - 2 > Op::get(name).schema()->arguments.size()) refuse(n, "its operator has fewer arguments");
   std::vector<PromotionOperand> operands = {{*dtype, PromotionRank::tensor}};
   for (const Value* value : n.inputs())
     if (value->is_tensor()) operands.push_back({value->dtype(), value->sizes().empty() ? PromotionRank::zero_dim : PromotionRank::tensor});
@@ -143,7 +148,7 @@ Values out_dtype(GraphBuilder& b, const Node& n) {
     Value* const* tensor = given[i].value.get_if<Value*>();
     arguments.push_back(tensor && (*tensor)->is_tensor() ? Argument(b.cast(*tensor, compute)) : given[i].value);
   }
-  return {b.cast(b.call(op->target.substr(prefix.size()), std::move(arguments)), *dtype)};
+  return {b.cast(b.call(name, std::move(arguments)), *dtype)};
 }
 
 constexpr DecompositionRow quantized_rows[] = {
