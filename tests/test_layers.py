@@ -2,7 +2,9 @@
 
 import json
 
+import numpy as np
 import pytest
+import torch
 
 from oracle.build import ROOT
 
@@ -60,3 +62,31 @@ def test_what_cannot_be_compared_is_one_line(intaglio, programs, tmp_path):
     assert done.returncode == 2 and "--numerics integer" in done.stderr and done.stderr.count("\n") == 1
     done = intaglio("compare", programs["float"], programs["qdq"], "--layers", "--tokens", tmp_path / "tokens", check=False)
     assert done.returncode == 2 and "--data" in done.stderr
+
+
+def test_samples_unlike_those_of_the_calibration_are_told(intaglio, programs, tmp_path):
+    sample = sorted((DIGITS / "test").glob("*.npy"))[0]
+    np.save(tmp_path / "bright.npy", 3 * np.load(sample))
+    told = intaglio("compare", programs["float"], programs["qdq"], "--layers", "--data", tmp_path / "bright.npy").stderr
+    assert "leave the ranges that calibration chose" in told and told.count("\n") == 1
+    assert intaglio("compare", programs["float"], programs["qdq"], "--layers", "--data", sample).stderr == ""
+
+
+def test_a_quantized_file_that_is_larger_is_told(intaglio, tmp_path):
+    """An embedding's floats stay beside the integers of the layer that is tied to it."""
+
+    class Tied(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table, self.linear = torch.nn.Embedding(300, 300), torch.nn.Linear(300, 300, bias=False)
+            self.table.weight = self.linear.weight
+
+        def forward(self, x):
+            return self.linear(self.table(x))
+
+    torch.export.save(torch.export.export(Tied(), (torch.zeros(2, dtype=torch.long),)), tmp_path / "tied.pt2")
+    build = ["build", tmp_path / "tied.pt2", "-o", tmp_path / "tied.pte", "--recipe"]
+    done = intaglio(*build, "xnnpack_pt2e_int8_dynamic_per_channel")
+    assert (tmp_path / "tied.pte").stat().st_size > (tmp_path / "tied.pt2").stat().st_size
+    assert "quantized, the file has 453.6 kB and the float model" in done.stderr and done.stderr.count("\n") == 1
+    assert intaglio(*build, "xnnpack_fp32").stderr == ""

@@ -29,10 +29,12 @@ void build(const FlowArguments& options, const SaveArguments& save_arguments, co
   require_extension(options.out, ".pte", "the output of `build`");
   StepClock clock;
   Flow flow = run_flow(options, common, clock);
+  SaveArguments saving = save_arguments;
+  if (!flow.recipe.steps.empty()) saving.float_bytes = std::filesystem::file_size(options.model);
   std::vector<std::pair<std::string, ExportedProgram>> methods;
   methods.emplace_back("forward", std::move(flow.result.program));
   save(
-      std::move(methods), flow.recipe.partitioners, options.out, save_arguments,
+      std::move(methods), flow.recipe.partitioners, options.out, saving,
       {.threads = common.threads,
        .strict = options.strict,
        .runtime = runtime_of(flow.recipe.settings),

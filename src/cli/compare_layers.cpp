@@ -10,6 +10,7 @@
 #include <intaglio/recipes.h>
 
 #include "base/progress.h"
+#include "cli/last_words.h"
 #include "cli/output.h"
 #include "report/layers.h"
 #include "report/sensitivity.h"
@@ -64,6 +65,23 @@ void say_rows(const std::vector<report::LayerDifference>& rows, size_t samples) 
   }
   say("{}", printable(table(lines, {2, 3, 4, 5, 6, 7, 8})));
   say("{} values over {} sample{}\n", rows.size(), samples, samples == 1 ? "" : "s");
+}
+
+// Calibration saw other values than these samples hold.
+void warn_of_other_data(const std::vector<report::LayerDifference>& rows, const CommonOptions& common) {
+  constexpr double share_that_matters = 0.01;
+  const report::LayerDifference* worst = nullptr;
+  size_t count = 0;
+  for (const report::LayerDifference& row : rows) {
+    if (row.clipped.value_or(0) <= share_that_matters) continue;
+    ++count;
+    if (worst == nullptr || *row.clipped > *worst->clipped) worst = &row;
+  }
+  if (worst == nullptr || common.quiet || common.json) return;
+  write_line(
+      printable(fmt::format("intaglio: warning: {} of {} values leave the ranges that calibration chose, most of all {} ({:.1f} % of its "
+                            "elements): calibrate on samples like these\n",
+                            count, rows.size(), worst->layer.empty() ? worst->value : worst->layer, 100 * *worst->clipped)));
 }
 
 std::string decibels(double value) { return std::isinf(value) && value > 0 ? "equal" : fmt::format("{:.2f} dB", value); }
@@ -128,6 +146,7 @@ void compare_layers(const LayerArguments& arguments, const CommonOptions& common
     progress.advance();
   }
   const std::vector<report::LayerDifference> rows = comparer.result();
+  warn_of_other_data(rows, common);
   if (common.json) return print_rows(arguments, rows, samples.size());
   if (!common.quiet) say_rows(rows, samples.size());
 }

@@ -311,6 +311,12 @@ void save(std::vector<std::pair<std::string, ExportedProgram>> methods, const Pa
     saved.bytes = std::filesystem::file_size(written);
     saved.agreement = agreement_json(agreements);
     saved.agreement_text = agreement_text(agreements);
+    if (arguments.float_bytes != 0 && saved.bytes > arguments.float_bytes)
+      warnings.push_back(
+          {fmt::format("quantized, the file has {} and the float model {}: what is quantized is stored beside the floats that "
+                       "other layers read; `inspect --verbose` lists weights by size",
+                       bytes_text(saved.bytes), bytes_text(arguments.float_bytes)),
+           true});
     report = {warnings_text(warnings, common), describe(saved)};
     saved = {};  // the destructor of a document takes memory
   };

@@ -39,6 +39,7 @@ struct SaveArguments {
   std::chrono::milliseconds timeout{60'000};
   std::string llm;                     // the folder of a language model
   std::vector<std::string> constants;  // NAME=VALUE
+  uint64_t float_bytes = 0;            // of the file that was quantized; 0: nothing was
 };
 void add_save_options(CLI::App& command, SaveArguments& arguments);
 
