@@ -8,7 +8,6 @@
 //           | "Symbol(" string {"," name "=" name} ")" | "Integer(" ["-"] digits ")"
 //           | "Rational(" int "," int ")" | "Float(" string {"," name "=" digits} ")"
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <span>
 

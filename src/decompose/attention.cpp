@@ -5,7 +5,6 @@
 // are known to have such a row: they attend to all keys, and their results are multiplied by zero. That asks the mask alone,
 // so all layers share the answer, and what is computed from the scores stays arithmetic.
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <limits>
 

@@ -1,7 +1,6 @@
 #include "decompose/builder.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include <fmt/format.h>
 

@@ -1,5 +1,4 @@
 // Convolutions of every form become aten.convolution with full lists.
-#include <intaglio/error.h>
 
 #include "decompose/tables.h"
 #include "ir/infer.h"

@@ -1,6 +1,4 @@
-#include <cmath>
 
-#include <intaglio/error.h>
 
 #include "decompose/tables.h"
 #include "ir/infer.h"

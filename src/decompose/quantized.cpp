@@ -1,6 +1,5 @@
 // torchao's quantize, dequantize and choose-qparams ops by blocks, for what no backend takes: arithmetic on a view in which every
 // dimension that is cut into blocks is two. Each op rounds where torchao does.
-#include <algorithm>
 #include <cmath>
 #include <limits>
 

@@ -2,8 +2,6 @@
 #include <algorithm>
 #include <numeric>
 
-#include <intaglio/error.h>
-
 #include "decompose/permutation.h"
 #include "decompose/rewrite.h"
 #include "decompose/tables.h"

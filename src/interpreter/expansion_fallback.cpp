@@ -1,4 +1,4 @@
-#include "interpreter/expansion_fallback.h"
+#include "interpreter/fallbacks.h"
 
 #include <algorithm>
 #include <bit>
@@ -9,7 +9,6 @@
 
 #include "decompose/decompose.h"
 #include "decompose/in_place.h"
-#include "interpreter/registry_fallback.h"
 #include "ir/infer.h"
 
 namespace intaglio::interp {

@@ -1,6 +1,5 @@
 #include "interpreter/kernel_table.h"
 
-#include <string>
 #include <unordered_map>
 
 #include "decompose/in_place.h"

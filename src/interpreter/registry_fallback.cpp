@@ -1,6 +1,4 @@
-#include "interpreter/registry_fallback.h"
-
-#include <fmt/format.h>
+#include "interpreter/fallbacks.h"
 
 #include "decompose/in_place.h"
 #include "interpreter/promotion.h"

@@ -9,8 +9,7 @@
 #include "decompose/in_place.h"
 #include "decompose/regions.h"
 #include "interpreter/constant_values.h"
-#include "interpreter/expansion_fallback.h"
-#include "interpreter/registry_fallback.h"
+#include "interpreter/fallbacks.h"
 #include "interpreter/strided.h"
 
 namespace intaglio::interp {

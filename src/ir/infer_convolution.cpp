@@ -1,5 +1,4 @@
 // Sliding windows: convolution and pooling.
-#include <fmt/format.h>
 
 #include "ir/infer_rules.h"
 

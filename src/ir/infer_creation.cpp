@@ -1,8 +1,6 @@
 // Tensors made from numbers or from another tensor's description; copies and casts.
 #include <cmath>
 
-#include <fmt/format.h>
-
 #include "ir/infer_rules.h"
 
 namespace intaglio::infer {

@@ -1,6 +1,5 @@
 // Ops that rearrange: the same elements under other sizes. The `_copy` forms follow the same rules.
 #include <algorithm>
-#include <limits>
 
 #include <fmt/format.h>
 

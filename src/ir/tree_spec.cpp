@@ -1,5 +1,4 @@
 // Torch's pytree specification: `[1, {"type", "context", "children_spec"}]`, its protocol number first.
-#include <algorithm>
 
 #include <fmt/format.h>
 #include <intaglio/error.h>

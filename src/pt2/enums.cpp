@@ -1,7 +1,4 @@
-#include "pt2/enums.h"
-
-#include <algorithm>
-#include <iterator>
+#include "pt2/model_json.h"
 
 #include <fmt/format.h>
 #include <intaglio/error.h>

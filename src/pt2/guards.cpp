@@ -1,4 +1,4 @@
-#include "pt2/guards.h"
+#include "pt2/model_json.h"
 
 #include <algorithm>
 

@@ -4,8 +4,7 @@
 #include <fmt/format.h>
 #include <intaglio/error.h>
 
-#include "pt2/read_argument.h"
-#include "pt2/signature.h"
+#include "pt2/model_json.h"
 
 namespace intaglio::pt2 {
 

@@ -1,9 +1,7 @@
-#include "pt2/read_values.h"
+#include "pt2/model_json.h"
 
 #include <fmt/format.h>
 #include <intaglio/error.h>
-
-#include "pt2/enums.h"
 
 namespace intaglio::pt2 {
 

@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 #include <intaglio/error.h>
 
-#include "pt2/read_graph.h"
+#include "pt2/model_json.h"
 
 namespace intaglio::pt2 {
 

@@ -9,8 +9,8 @@
 #include "ir/parser.h"
 #include "pt2e/networks_for_tests.h"
 #include "pt2e/prepared.h"
-#include "pt2e/printer.h"
 #include "pt2e/specs_for_tests.h"
+#include "pt2e/steps.h"
 #include "testing/text_cases.h"
 
 namespace intaglio::pt2e {

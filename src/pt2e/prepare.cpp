@@ -11,11 +11,9 @@
 #include "decompose/regions.h"
 #include "ir/mutations.h"
 #include "ir/work.h"
-#include "pt2e/bound_lengths.h"
-#include "pt2e/compute_in_float32.h"
-#include "pt2e/fold_batch_norm.h"
+#include "pt2e/passes.h"
 #include "pt2e/prepared.h"
-#include "pt2e/requests.h"
+#include "pt2e/steps.h"
 #include "pt2e/uncalibrated.h"
 
 namespace intaglio {

@@ -1,4 +1,4 @@
-#include "pt2e/printer.h"
+#include "pt2e/steps.h"
 
 #include <array>
 

@@ -1,4 +1,4 @@
-#include "pt2e/quantize_nodes.h"
+#include "pt2e/steps.h"
 
 #include <algorithm>
 #include <array>

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include <intaglio/error.h>
-
 #include "quant/kernels/kernels.h"
 
 namespace intaglio::quant {

@@ -3,11 +3,9 @@
 #include <malloc.h>
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <mutex>
 
-#include <intaglio/error.h>
 #include <intaglio/interpreter.h>
 
 #include "ir/work.h"

@@ -1,9 +1,6 @@
 // Arithmetic of complex numbers, and the ops that make them and take them apart.
 #include <algorithm>
-#include <cmath>
 #include <complex>
-
-#include <intaglio/error.h>
 
 #include "decompose/complex/parts.h"
 

@@ -1,5 +1,4 @@
 // Spectra of overlapping frames: stft and istft.
-#include <fmt/format.h>
 
 #include "decompose/complex/parts.h"
 

@@ -1,4 +1,4 @@
-#include "edge/passes/fold_constants.h"
+#include "edge/passes/passes.h"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-#include "edge/passes/inline_subgraphs.h"
+#include "edge/passes/passes.h"
 
 #include <fmt/format.h>
 

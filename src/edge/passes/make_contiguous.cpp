@@ -1,4 +1,4 @@
-#include "edge/passes/make_contiguous.h"
+#include "edge/passes/passes.h"
 
 #include <algorithm>
 

@@ -1,6 +1,5 @@
 // Functions of two or three tensors (or numbers), element by element, broadcast together.
 #include <cmath>
-#include <limits>
 
 #include "interpreter/elementwise.h"
 #include "interpreter/kernel_table.h"

@@ -12,7 +12,7 @@
 
 #include "base/threads.h"
 #include "interpreter/dnnl_support.h"
-#include "interpreter/expansion_fallback.h"
+#include "interpreter/fallbacks.h"
 #include "interpreter/kernel_table.h"
 #include "interpreter/strided.h"
 

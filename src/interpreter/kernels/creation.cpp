@@ -1,8 +1,6 @@
 // New tensors from sizes and numbers.
 #include <cmath>
 
-#include <fmt/format.h>
-
 #include "interpreter/kernel_table.h"
 #include "interpreter/promotion.h"
 #include "interpreter/strided.h"

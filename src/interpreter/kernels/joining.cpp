@@ -1,6 +1,5 @@
 // Several tensors into one: cat, stack, repetition, padding, shuffles.
 #include <algorithm>
-#include <numeric>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>

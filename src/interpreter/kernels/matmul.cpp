@@ -1,6 +1,5 @@
 // Linear layers and matrix products.
 #include <algorithm>
-#include <numeric>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>

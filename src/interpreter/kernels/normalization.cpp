@@ -1,13 +1,12 @@
 // Batch, layer, group, instance and root-mean-square normalization, in evaluation.
 #include <cmath>
-#include <limits>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include "base/threads.h"
 #include "interpreter/elementwise.h"
-#include "interpreter/expansion_fallback.h"
+#include "interpreter/fallbacks.h"
 #include "interpreter/kernel_table.h"
 #include "interpreter/row_math.h"
 #include "interpreter/strided.h"

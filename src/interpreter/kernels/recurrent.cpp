@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "interpreter/expansion_fallback.h"
+#include "interpreter/fallbacks.h"
 #include "interpreter/kernel_table.h"
 #include "interpreter/strided.h"
 

@@ -6,7 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/threads.h"
-#include "interpreter/expansion_fallback.h"
+#include "interpreter/fallbacks.h"
 #include "interpreter/kernel_table.h"
 #include "interpreter/row_math.h"
 #include "interpreter/strided.h"

@@ -1,4 +1,4 @@
-#include "backends/xnnpack/payload/check_payload.h"
+#include "backends/xnnpack/payload/payload_bytes.h"
 
 #include <algorithm>
 #include <cmath>

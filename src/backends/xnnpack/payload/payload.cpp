@@ -1,7 +1,6 @@
 #include "backends/xnnpack/payload/payload.h"
 
 #include <algorithm>
-#include <array>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>

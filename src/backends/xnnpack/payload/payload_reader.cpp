@@ -1,12 +1,10 @@
-#include "backends/xnnpack/payload/payload_reader.h"
+#include "backends/xnnpack/payload/payload_bytes.h"
 
 #include <cstring>
 
 #include <fmt/format.h>
 #include <intaglio/error.h>
 #include <xnnpack_schema/schema_generated.h>
-
-#include "backends/xnnpack/payload/payload_header.h"
 
 namespace intaglio::xnnpack {
 namespace {
