@@ -125,12 +125,12 @@ Values look_up_codes(GraphBuilder& b, const Node& n) {
   return {b.view(b("aten.embedding.default", table, places), sizes)};
 }
 
-constexpr DecompositionRow quantized_rows[] = {
-    {"quant.dequantize_codebook.default", look_up_codes},
-    {"torchao.choose_qparams_affine.default", choose_qparams},
-    {"torchao.quantize_affine.default", quantize},
-    {"torchao.dequantize_affine.default", dequantize},
-    {"quantized_decomposed.dequantize_per_channel_group.default", dequantize_groups},
+const DecompositionRow quantized_rows[] = {
+    {look_up_codes, {"quant.dequantize_codebook.default"}},
+    {choose_qparams, {"torchao.choose_qparams_affine.default"}},
+    {quantize, {"torchao.quantize_affine.default"}},
+    {dequantize, {"torchao.dequantize_affine.default"}},
+    {dequantize_groups, {"quantized_decomposed.dequantize_per_channel_group.default"}},
 };
 
 }  // namespace

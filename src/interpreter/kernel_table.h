@@ -1,6 +1,7 @@
 // Op name -> kernel. One row per op; rows that share a function tell themselves apart by `variant`.
 #pragma once
 
+#include <initializer_list>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -18,6 +19,15 @@ struct Kernel {
   bool aliases = false;           // results may share memory with an argument
   bool uses_destination = false;  // takes Call::destination; other in-place forms copy the result over
 };
+
+// The rows of ops that share a function and all else.
+struct KernelRows {
+  KernelFunction run;
+  std::initializer_list<std::string_view> ops;
+  int variant = 0;
+  bool aliases = false;
+};
+std::vector<Kernel> kernels_of(std::initializer_list<KernelRows> rows);
 
 // Null when the interpreter has none of its own. An in-place name (`relu_`) without a row finds the kernel of its
 // functional form.

@@ -128,31 +128,21 @@ void adaptive_max(Inference& in) {
   adaptive(in, spatial, true);
 }
 
-constexpr Rule convolution_table[] = {
-    {"aten.convolution.default", convolution},
-    {"aten.conv1d.default", conv},
-    {"aten.conv2d.default", conv},
-    {"aten.conv3d.default", conv},
-    {"aten.conv1d.padding", conv_padding},
-    {"aten.conv2d.padding", conv_padding},
-    {"aten.conv3d.padding", conv_padding},
-    {"aten.conv_transpose1d.default", conv_transpose},
-    {"aten.conv_transpose2d.input", conv_transpose},
-    {"aten.conv_transpose3d.input", conv_transpose},
-    {"aten.max_pool1d.default", plain_pool<1>},
-    {"aten.max_pool2d.default", plain_pool<2>},
-    {"aten.max_pool3d.default", plain_pool<3>},
-    {"aten.max_pool2d_with_indices.default", indexed_pool<2>},
-    {"aten.max_pool3d_with_indices.default", indexed_pool<3>},
-    {"aten.avg_pool1d.default", plain_pool<1>},
-    {"aten.avg_pool2d.default", plain_pool<2>},
-    {"aten.avg_pool3d.default", plain_pool<3>},
-    {"aten.adaptive_avg_pool1d.default", adaptive_average<1>},
-    {"aten.adaptive_avg_pool2d.default", adaptive_average<2>},
-    {"aten._adaptive_avg_pool2d.default", adaptive_average<2>},
-    {"aten.adaptive_avg_pool3d.default", adaptive_average<3>},
-    {"aten.adaptive_max_pool1d.default", adaptive_max<1>},
-    {"aten.adaptive_max_pool2d.default", adaptive_max<2>},
+const Rule convolution_table[] = {
+    {convolution, {"aten.convolution.default"}},
+    {conv, {"aten.conv1d.default", "aten.conv2d.default", "aten.conv3d.default"}},
+    {conv_padding, {"aten.conv1d.padding", "aten.conv2d.padding", "aten.conv3d.padding"}},
+    {conv_transpose, {"aten.conv_transpose1d.default", "aten.conv_transpose2d.input", "aten.conv_transpose3d.input"}},
+    {plain_pool<1>, {"aten.max_pool1d.default", "aten.avg_pool1d.default"}},
+    {plain_pool<2>, {"aten.max_pool2d.default", "aten.avg_pool2d.default"}},
+    {plain_pool<3>, {"aten.max_pool3d.default", "aten.avg_pool3d.default"}},
+    {indexed_pool<2>, {"aten.max_pool2d_with_indices.default"}},
+    {indexed_pool<3>, {"aten.max_pool3d_with_indices.default"}},
+    {adaptive_average<1>, {"aten.adaptive_avg_pool1d.default"}},
+    {adaptive_average<2>, {"aten.adaptive_avg_pool2d.default", "aten._adaptive_avg_pool2d.default"}},
+    {adaptive_average<3>, {"aten.adaptive_avg_pool3d.default"}},
+    {adaptive_max<1>, {"aten.adaptive_max_pool1d.default"}},
+    {adaptive_max<2>, {"aten.adaptive_max_pool2d.default"}},
 };
 
 }  // namespace

@@ -130,10 +130,9 @@ Results istft(PartsBuilder& b) {
   return {Parts::of(put_together(signal.real), signal.imag ? put_together(signal.imag) : nullptr)};
 }
 
-constexpr RuleRow frame_rows[] = {
-    {"aten.stft.default", stft},
-    {"aten.stft.center", stft},
-    {"aten.istft.default", istft},
+const RuleRow frame_rows[] = {
+    {stft, {"aten.stft.default", "aten.stft.center"}},
+    {istft, {"aten.istft.default"}},
 };
 
 }  // namespace

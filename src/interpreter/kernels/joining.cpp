@@ -276,27 +276,22 @@ void meshgrid(Call& call) {
 }  // namespace
 
 std::span<const Kernel> joining_kernels() {
-  static const Kernel table[] = {
-      {"aten.cat.default", cat},
-      {"aten.concat.default", cat},
-      {"aten.concatenate.default", cat},
-      {"aten.repeat.default", repeat},
-      {"aten.tile.default", repeat},
-      {"aten.repeat_interleave.self_int", repeat_interleave},
-      {"aten.pad.default", pad},
-      {"aten.constant_pad_nd.default", pad},
-      {"aten.reflection_pad1d.default", border_pad, static_cast<int>(Border::reflect)},
-      {"aten.reflection_pad2d.default", border_pad, static_cast<int>(Border::reflect)},
-      {"aten.reflection_pad3d.default", border_pad, static_cast<int>(Border::reflect)},
-      {"aten.replication_pad1d.default", border_pad, static_cast<int>(Border::replicate)},
-      {"aten.replication_pad2d.default", border_pad, static_cast<int>(Border::replicate)},
-      {"aten.replication_pad3d.default", border_pad, static_cast<int>(Border::replicate)},
-      {"aten.flip.default", flip},
-      {"aten.diag_embed.default", diagonal_embed},
-      {"aten.im2col.default", image_to_columns},
-      {"aten.meshgrid.default", meshgrid, 0, true},
-      {"aten.meshgrid.indexing", meshgrid, 0, true},
-  };
+  static const std::vector<Kernel> table = kernels_of({
+      {cat, {"aten.cat.default", "aten.concat.default", "aten.concatenate.default"}},
+      {repeat, {"aten.repeat.default", "aten.tile.default"}},
+      {repeat_interleave, {"aten.repeat_interleave.self_int"}},
+      {pad, {"aten.pad.default", "aten.constant_pad_nd.default"}},
+      {border_pad,
+       {"aten.reflection_pad1d.default", "aten.reflection_pad2d.default", "aten.reflection_pad3d.default"},
+       static_cast<int>(Border::reflect)},
+      {border_pad,
+       {"aten.replication_pad1d.default", "aten.replication_pad2d.default", "aten.replication_pad3d.default"},
+       static_cast<int>(Border::replicate)},
+      {flip, {"aten.flip.default"}},
+      {diagonal_embed, {"aten.diag_embed.default"}},
+      {image_to_columns, {"aten.im2col.default"}},
+      {meshgrid, {"aten.meshgrid.default", "aten.meshgrid.indexing"}, 0, true},
+  });
   return table;
 }
 
