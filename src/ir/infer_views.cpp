@@ -169,7 +169,6 @@ void expand_to(Inference& in, const SymSizes& wanted) {
 }
 void expand(Inference& in) { expand_to(in, in.symbols("size")); }
 void expand_as(Inference& in) { expand_to(in, in.sizes("other")); }
-void broadcast_to(Inference& in) { expand_to(in, in.symbols("size")); }
 
 void repeat(Inference& in) {
   SymSizes sizes = in.symbols("repeats");
@@ -259,9 +258,8 @@ const Rule view_table[] = {
     {matrix_transpose, {"aten.mT.default"}},
     {movedim, {"aten.movedim.intlist", "aten.movedim.int"}},
     {diagonal, {"aten.diagonal.default"}},
-    {expand, {"aten.expand.default"}},
+    {expand, {"aten.expand.default", "aten.broadcast_to.default"}},
     {expand_as, {"aten.expand_as.default"}},
-    {broadcast_to, {"aten.broadcast_to.default"}},
     {repeat, {"aten.repeat.default"}},
     {cat, {"aten.cat.default", "aten.concat.default", "aten.concatenate.default"}},
     {stack, {"aten.stack.default"}},
