@@ -131,10 +131,7 @@ Tensor with_trailing_one(const Tensor& weight) {
 void product_of_values(Lowering& lowering, const GemmOperands& operands, NodeKind kind) {
   const ValueId input = lowering.operand(operands.input), weight = lowering.operand(operands.weight);
   const uint32_t node_flags = operands.channel_axis == 1 ? flags::transpose_weights : 0;
-  if (!operands.bias) {
-    lowering.emit(kind, {input, weight, invalid_id}, {}, node_flags);
-    return;
-  }
+  if (!operands.bias) return lowering.emit(kind, {input, weight, invalid_id}, {}, node_flags);
   const ValueId product = lowering.compute(kind, {input, weight, invalid_id}, {}, lowering.value(lowering.result()).dims, node_flags);
   lowering.emit(NodeKind::Add, {product, lowering.operand(operands.bias)});
 }

@@ -36,10 +36,7 @@ void in_result_shape(Lowering& lowering, const Node& node, ValueId reduced) {
 
 void pool_image(Lowering& lowering, const Node& node, NodeKind kind) {
   const ValueId input = lowering.operand("self");
-  if (node.boolean("keepdim")) {
-    lowering.emit(kind, {input}, {}, flags::keep_dims);
-    return;
-  }
+  if (node.boolean("keepdim")) return lowering.emit(kind, {input}, {}, flags::keep_dims);
   std::vector<int64_t> dims = lowering.value(input).dims;
   dims[2] = dims[3] = 1;
   const ValueId pooled = lowering.intermediate(lowering.result(), dims);
