@@ -1,4 +1,4 @@
-#include "decompose/functionalize.h"
+#include "decompose/decompose.h"
 
 #include <algorithm>
 #include <unordered_map>
@@ -9,7 +9,6 @@
 #include <intaglio/error.h>
 
 #include "decompose/builder.h"
-#include "decompose/in_place.h"
 #include "decompose/permutation.h"
 #include "decompose/rewrite.h"
 #include "ir/infer.h"

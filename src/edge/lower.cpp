@@ -13,9 +13,7 @@
 #include <intaglio/error.h>
 
 #include "base/thread_limit.h"
-#include "decompose/complex/lower_complex.h"
 #include "decompose/decompose.h"
-#include "decompose/functionalize.h"
 #include "edge/branches.h"
 #include "edge/partition/cut.h"
 #include "edge/passes/passes.h"

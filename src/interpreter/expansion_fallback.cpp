@@ -8,7 +8,6 @@
 #include <intaglio/interpreter.h>
 
 #include "decompose/decompose.h"
-#include "decompose/in_place.h"
 #include "ir/infer.h"
 
 namespace intaglio::interp {

@@ -8,7 +8,7 @@
 #include <intaglio/error.h>
 
 #include "base/threads.h"
-#include "decompose/complex/lower_complex.h"
+#include "decompose/decompose.h"
 #include "decompose/regions.h"
 #include "interpreter/fallbacks.h"
 #include "interpreter/graph_runner.h"

@@ -2,7 +2,7 @@
 
 #include <unordered_map>
 
-#include "decompose/in_place.h"
+#include "decompose/decompose.h"
 
 namespace intaglio::interp {
 namespace {

@@ -40,6 +40,12 @@ FoundKernel find_kernel(const Op& op);
 // The part of `self` that the dim, start, end and step arguments of slice ops name, as a view.
 Tensor sliced(Call& call, const Tensor& self);
 
+// The tensor in memory of its own, row-major.
+Tensor own_copy(const Call& call, const Tensor& tensor, DType dtype);
+inline Tensor own_copy(const Call& call, const Tensor& tensor) { return own_copy(call, tensor, tensor.dtype()); }
+// One place along a dimension, which is gone.
+Tensor selected(const Tensor& self, int64_t dim, int64_t index);
+
 // All rows, by family.
 std::vector<std::span<const Kernel>> kernel_families();
 

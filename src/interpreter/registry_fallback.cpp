@@ -1,6 +1,6 @@
 #include "interpreter/fallbacks.h"
 
-#include "decompose/in_place.h"
+#include "decompose/decompose.h"
 #include "interpreter/promotion.h"
 #include "pte/kernel_table.h"
 #include "pte/scalar_type.h"

@@ -6,7 +6,7 @@
 #include <intaglio/error.h>
 
 #include "decompose/advice.h"
-#include "decompose/in_place.h"
+#include "decompose/decompose.h"
 #include "decompose/regions.h"
 #include "interpreter/constant_values.h"
 #include "interpreter/fallbacks.h"

@@ -6,8 +6,6 @@
 #include <intaglio/pt2e.h>
 
 #include "decompose/decompose.h"
-#include "decompose/functionalize.h"
-#include "decompose/in_place.h"
 #include "decompose/regions.h"
 #include "ir/mutations.h"
 #include "ir/work.h"

@@ -4,7 +4,6 @@
 #include <intaglio/xnnpack.h>
 
 #include "backends/xnnpack/payload/payload_bytes.h"
-#include "backends/xnnpack/torchao_recipes.h"
 
 namespace intaglio::xnnpack {
 namespace {

@@ -1,4 +1,4 @@
-#include "decompose/complex/lower_complex.h"
+#include "decompose/decompose.h"
 
 #include <algorithm>
 

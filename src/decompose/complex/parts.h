@@ -1,4 +1,4 @@
-// Inside of lower_complex.h: what stands for a complex value, and the rules by family.
+// Inside of lower_complex.cpp: what stands for a complex value, and the rules by family.
 #pragma once
 
 #include <functional>

@@ -110,8 +110,7 @@ void triangle(Call& call) {
   call.require(self.rank() >= 2, "needs at least two dimensions");
   const int64_t rows = self.size(-2), columns = self.size(-1),
                 diagonal = std::clamp<int64_t>(call.integer("diagonal"), -rows - 1, columns + 1);
-  const Tensor out = call.empty(self.dtype(), self.sizes());
-  copy_into(out, self, call.threads());
+  const Tensor out = own_copy(call, self);
   const size_t width = item_size(self.dtype());
   std::byte* to = writable_bytes(out);
   for (int64_t r = 0; rows * columns > 0 && r < out.numel() / columns; ++r) {

@@ -249,8 +249,7 @@ void image_to_columns(Call& call) {
   const Sizes& s = padded.strides();
   const Tensor windows = padded.view_as({n, c, kernel[0], kernel[1], positions[0], positions[1]},
                                         {s[0], s[1], s[2] * dilation[0], s[3] * dilation[1], s[2] * stride[0], s[3] * stride[1]}, 0);
-  const Tensor out = call.empty(self.dtype(), windows.sizes());
-  copy_into(out, windows, call.threads());
+  const Tensor out = own_copy(call, windows);
   const Sizes result = {n, c * kernel[0] * kernel[1], positions[0] * positions[1]};
   call.set(out.reshaped(given.rank() == 4 ? result : Sizes(result.begin() + 1, result.end())));
 }

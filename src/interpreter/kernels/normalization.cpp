@@ -100,10 +100,7 @@ Statistics normalize_rows(const Call& call, const Tensor& input, int64_t length,
 }
 
 Tensor dense_rows(const Call& call, const Tensor& input) {
-  if (input.dtype() == DType::float32 && input.is_contiguous()) return input;
-  const Tensor copy = call.empty(DType::float32, input.sizes());
-  copy_into(copy, input, call.threads());
-  return copy;
+  return input.dtype() == DType::float32 && input.is_contiguous() ? input : own_copy(call, input, DType::float32);
 }
 
 Tensor in_type(const Tensor& tensor, DType dtype) { return converted(tensor, dtype); }

@@ -12,8 +12,7 @@ namespace {
 using Floats = std::vector<float>;
 
 Floats floats_of(const Call& call, const Tensor& tensor) {
-  const Tensor copy = call.empty(DType::float32, tensor.sizes());
-  copy_into(copy, tensor, call.threads());
+  const Tensor copy = own_copy(call, tensor, DType::float32);
   return {copy.data<float>(), copy.data<float>() + copy.numel()};
 }
 

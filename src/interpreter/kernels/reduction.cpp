@@ -51,10 +51,7 @@ Tensor permuted_last(const Tensor& self, const Shape& shape) {
 // Rows to reduce, contiguous, as `dtype`.
 Tensor rows_of(const Call& call, const Tensor& self, const Shape& shape, DType dtype) {
   const Tensor moved = permuted_last(self, shape);
-  if (moved.dtype() == dtype && moved.is_contiguous()) return moved;
-  const Tensor copy = call.empty(dtype, moved.sizes());
-  copy_into(copy, moved, call.threads());
-  return copy;
+  return moved.dtype() == dtype && moved.is_contiguous() ? moved : own_copy(call, moved, dtype);
 }
 
 // Calls body(row index, first element) for each row.

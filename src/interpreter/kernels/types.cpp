@@ -21,9 +21,7 @@ void clone(Call& call) {
 void contiguous(Call& call) {
   const Tensor& self = call.tensor("self");
   if (self.is_contiguous() || !call.context().has_in_place) return call.set(self);
-  const Tensor out = call.empty(self.dtype(), self.sizes());
-  copy_into(out, self, call.threads());
-  call.set(out);
+  call.set(own_copy(call, self));
 }
 
 // The layout asked for does not change values; results of the program are row-major anyway.

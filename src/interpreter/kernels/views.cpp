@@ -15,12 +15,6 @@ namespace {
 
 constexpr int copy_variant = 0x100;  // in the variant: a `_copy` op
 
-Tensor own_copy(const Call& call, const Tensor& tensor) {
-  const Tensor copy = call.empty(tensor.dtype(), tensor.sizes());
-  copy_into(copy, tensor, call.threads());
-  return copy;
-}
-
 void give(Call& call, Tensor view, size_t index = 0) {
   const bool copy = (call.variant() & copy_variant) != 0 && call.context().has_in_place;
   call.set(copy ? own_copy(call, view) : std::move(view), index);
@@ -236,11 +230,7 @@ void select(Call& call) {
   const int64_t dim = call.dimension("dim", self.rank()), extent = self.size(dim);
   const int64_t index = call.integer("index");
   if (index < -extent || index >= extent) call.fail(fmt::format("index {} of a dimension of size {}", index, extent));
-  Sizes sizes = self.sizes(), strides = self.strides();
-  const int64_t offset = self.storage_offset() + (index < 0 ? index + extent : index) * strides[static_cast<size_t>(dim)];
-  sizes.erase(sizes.begin() + dim);
-  strides.erase(strides.begin() + dim);
-  give(call, self.view_as(std::move(sizes), std::move(strides), offset));
+  give(call, selected(self, dim, index < 0 ? index + extent : index));
 }
 
 void slice(Call& call) { give(call, sliced(call, self_of(call))); }
@@ -301,12 +291,8 @@ void unbind(Call& call) {
   const int64_t dim = call.dimension("dim", self.rank());
   if (self.size(dim) != static_cast<int64_t>(call.result_count()))
     call.fail(fmt::format("gives {} tensors, but the graph expects {}", self.size(dim), call.result_count()));
-  Sizes sizes = self.sizes(), strides = self.strides();
-  const int64_t step = strides[static_cast<size_t>(dim)];
-  sizes.erase(sizes.begin() + dim);
-  strides.erase(strides.begin() + dim);
   std::vector<Tensor> views;
-  for (int64_t i = 0; i < self.size(dim); ++i) views.push_back(self.view_as(sizes, strides, self.storage_offset() + i * step));
+  for (int64_t i = 0; i < self.size(dim); ++i) views.push_back(selected(self, dim, i));
   give_all(call, views);
 }
 
@@ -402,6 +388,20 @@ void view_as_complex(Call& call) {
 }
 
 }  // namespace
+
+Tensor own_copy(const Call& call, const Tensor& tensor, DType dtype) {
+  const Tensor copy = call.empty(dtype, tensor.sizes());
+  copy_into(copy, tensor, call.threads());
+  return copy;
+}
+
+Tensor selected(const Tensor& self, int64_t dim, int64_t index) {
+  Sizes sizes = self.sizes(), strides = self.strides();
+  const int64_t offset = self.storage_offset() + index * strides[static_cast<size_t>(dim)];
+  sizes.erase(sizes.begin() + dim);
+  strides.erase(strides.begin() + dim);
+  return self.view_as(std::move(sizes), std::move(strides), offset);
+}
 
 Tensor sliced(Call& call, const Tensor& self) {
   call.require(self.rank() > 0, "slice of a 0-d tensor");

@@ -2,8 +2,8 @@
 //
 // Over the last dimensions a mean is a FullyConnected with one row of 1/count, which leaves the dimensions in front as they
 // are. Elsewhere the tensor is seen as an NHWC image [outer, run, 1, inner] and pooled over its height.
-#include "backends/xnnpack/lower/reduced_run.h"
-#include "backends/xnnpack/lower/row_sums.h"
+#include "backends/xnnpack/lower/node_facts.h"
+#include "backends/xnnpack/lower/pieces.h"
 
 namespace intaglio::xnnpack::lower {
 namespace {
