@@ -12,13 +12,11 @@
 #include <span>
 
 #include <fmt/format.h>
-
 #include <intaglio/error.h>
 
 #include "base/sym_functions.h"
 
 namespace intaglio {
-
 namespace {
 
 using sym::make_call;

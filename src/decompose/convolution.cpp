@@ -1,5 +1,4 @@
 // Convolutions of every form become aten.convolution with full lists.
-
 #include "decompose/tables.h"
 #include "ir/infer.h"
 

@@ -5,7 +5,6 @@
 #include <unordered_set>
 
 #include <fmt/format.h>
-
 #include <intaglio/error.h>
 
 #include "decompose/builder.h"

@@ -6,7 +6,6 @@
 #include <unordered_set>
 
 #include <fmt/format.h>
-
 #include <intaglio/error.h>
 
 #include "decompose/rewrite.h"

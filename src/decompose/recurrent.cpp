@@ -1,6 +1,5 @@
 // LSTM, GRU and plain recurrent layers, unrolled over their steps, and their cells. The input's part of all gates is one product for all
 // steps; the sequence length must be fixed.
-
 #include "decompose/tables.h"
 
 namespace intaglio::decompose {

@@ -1,5 +1,4 @@
 // Python's operators on sizes and numbers, in terms of those that the runtime has.
-
 #include "decompose/rewrite.h"
 #include "decompose/tables.h"
 

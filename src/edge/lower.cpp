@@ -1,5 +1,4 @@
 // Lowering, from top to bottom: exported program -> functional ATen -> core ATen -> edge dialect -> delegates cut out.
-
 #include <algorithm>
 #include <iterator>
 #include <map>
@@ -8,7 +7,6 @@
 #include <unordered_map>
 
 #include <fmt/format.h>
-
 #include <intaglio/edge.h>
 #include <intaglio/error.h>
 

@@ -1,5 +1,4 @@
 // Sliding windows: convolution and pooling.
-
 #include "ir/infer_rules.h"
 
 namespace intaglio::infer {

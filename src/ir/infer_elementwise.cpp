@@ -1,5 +1,4 @@
 // Element by element: one operand's sizes, or several broadcast together.
-
 #include "ir/infer_rules.h"
 
 namespace intaglio::infer {

@@ -4,7 +4,6 @@
 #include <intaglio/error.h>
 
 namespace intaglio::pt2 {
-
 namespace {
 
 template <typename T>

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 namespace intaglio::pt2 {
-
 namespace {
 
 // Names that may stand in a guard, and those that may follow a dot.

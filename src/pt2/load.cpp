@@ -14,7 +14,6 @@
 namespace intaglio {
 
 namespace pt2 {
-
 namespace {
 
 constexpr std::string_view model_name = "models/model.json";

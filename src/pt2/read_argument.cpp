@@ -6,7 +6,6 @@
 #include <intaglio/error.h>
 
 namespace intaglio::pt2 {
-
 namespace {
 
 using Scope = ArgumentScope;

@@ -9,7 +9,6 @@
 #include "ir/check_arguments.h"
 
 namespace intaglio::pt2 {
-
 namespace {
 
 class GraphReader {

@@ -7,7 +7,6 @@
 #include "pt2/model_json.h"
 
 namespace intaglio::pt2 {
-
 namespace {
 
 constexpr InputRow inputs[] = {

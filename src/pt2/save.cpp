@@ -14,7 +14,6 @@
 namespace intaglio {
 
 namespace pt2 {
-
 namespace {
 
 using json::Writer;

@@ -3,7 +3,6 @@
 #include "pt2/model_json.h"
 
 namespace intaglio::pt2 {
-
 namespace {
 
 using json::Writer;

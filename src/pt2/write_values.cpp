@@ -5,7 +5,6 @@
 #include <intaglio/error.h>
 
 namespace intaglio::pt2 {
-
 namespace {
 
 using json::Writer;

@@ -5,7 +5,6 @@
 #include <string_view>
 
 #include <fmt/format.h>
-
 #include <intaglio/error.h>
 
 #include "base/computed.h"

@@ -1,7 +1,6 @@
 #include <cmath>
 
 #include <fmt/format.h>
-
 #include <intaglio/error.h>
 #include <intaglio/pt2e.h>
 

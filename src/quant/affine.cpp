@@ -6,13 +6,11 @@
 #include <limits>
 
 #include <fmt/format.h>
-
 #include <intaglio/error.h>
 
 #include "quant/kernels/kernels.h"
 
 namespace intaglio::quant {
-
 namespace {
 
 struct IntegerType {

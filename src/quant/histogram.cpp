@@ -6,7 +6,6 @@
 #include "quant/kernels/kernels.h"
 
 namespace intaglio::quant {
-
 namespace {
 
 constexpr size_t bins = Histogram::bins;

@@ -5,11 +5,9 @@
 #include <limits>
 
 #include <fmt/format.h>
-
 #include <intaglio/error.h>
 
 namespace intaglio::quant {
-
 namespace {
 
 constexpr size_t block_size = 4096;

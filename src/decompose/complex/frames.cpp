@@ -1,5 +1,4 @@
 // Spectra of overlapping frames: stft and istft.
-
 #include "decompose/complex/parts.h"
 
 namespace intaglio::decompose::complex_parts {

@@ -1,7 +1,6 @@
 #include "edge/passes/passes.h"
 
 #include <fmt/format.h>
-
 #include <intaglio/error.h>
 
 #include "decompose/regions.h"

@@ -1,5 +1,4 @@
 // Copies and conversions. A copy that nothing can tell from its source is the source itself.
-
 #include "interpreter/kernel_table.h"
 #include "interpreter/strided.h"
 

@@ -1,5 +1,4 @@
 // Convolutions and linears: constant weights, float or int8; int8 inputs with known parameters or with such found at run time.
-
 #include "backends/common/gemm_operands.h"
 #include "backends/xnnpack/lower/lowering.h"
 #include "backends/xnnpack/row_weights.h"
