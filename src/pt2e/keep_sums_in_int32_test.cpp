@@ -6,7 +6,7 @@
 
 #include <intaglio/pt2e.h>
 
-#include "ir/parser.h"
+#include "testing/parser.h"
 
 namespace intaglio::pt2e {
 namespace {

@@ -1,4 +1,4 @@
-#include "ir/parse_tensor.h"
+#include "testing/parse_tensor.h"
 
 #include <algorithm>
 #include <cstring>
