@@ -9,7 +9,7 @@
 #include "pt2e/networks_for_tests.h"
 #include "pt2e/prepared.h"
 #include "pt2e/specs_for_tests.h"
-#include "pt2e/steps.h"
+#include "pt2e/state_text_for_tests.h"
 #include "testing/parser.h"
 #include "testing/text_cases.h"
 

@@ -1,8 +1,6 @@
 // Steps of prepare and convert over what is prepared. Each stands in a file of its name.
 #pragma once
 
-#include <string>
-
 #include "pt2e/prepared.h"
 
 namespace intaglio::pt2e {
@@ -28,10 +26,5 @@ void keep_sums_in_int32(PreparedProgram::State& state);
 //
 // Tests: convert_test.cpp.
 void insert_quantize_nodes(PreparedProgram::State& state);
-
-// Readable, stable text of what prepare decided: the form of golden tests and of `pt2e_annotate --text`.
-std::string to_string(const AnyQuantizationSpec& spec);
-// Sections `annotations`, `groups` and `observers`, each in graph order.
-std::string to_string(const PreparedProgram::State& state);
 
 }  // namespace intaglio::pt2e
