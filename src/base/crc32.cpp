@@ -7,7 +7,6 @@
 #endif
 
 namespace intaglio {
-
 namespace {
 
 // `crc` is the checksum of what came before.

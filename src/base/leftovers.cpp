@@ -7,7 +7,6 @@
 
 #include <atomic>
 #include <csignal>
-#include <string_view>
 #include <utility>
 
 namespace intaglio {

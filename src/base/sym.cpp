@@ -4,7 +4,6 @@
 #include <charconv>
 
 #include <fmt/format.h>
-
 #include <intaglio/error.h>
 
 #include "base/sym_functions.h"
@@ -12,7 +11,6 @@
 namespace intaglio {
 
 namespace sym {
-
 namespace {
 
 // How tightly an infix form binds; a looser operand gets parentheses.

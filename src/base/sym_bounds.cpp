@@ -4,7 +4,6 @@
 #include "base/sym_functions.h"
 
 namespace intaglio {
-
 namespace {
 
 using sym::Function;

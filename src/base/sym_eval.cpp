@@ -5,7 +5,6 @@
 #include "base/sym_functions.h"
 
 namespace intaglio {
-
 namespace {
 
 using sym::floor_divide;

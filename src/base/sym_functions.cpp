@@ -7,7 +7,6 @@
 #include <intaglio/error.h>
 
 namespace intaglio::sym {
-
 namespace {
 
 constexpr size_t many = std::numeric_limits<size_t>::max();

@@ -8,18 +8,15 @@
 //           | "Symbol(" string {"," name "=" name} ")" | "Integer(" ["-"] digits ")"
 //           | "Rational(" int "," int ")" | "Float(" string {"," name "=" digits} ")"
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <span>
 
 #include <fmt/format.h>
-
 #include <intaglio/error.h>
 
 #include "base/sym_functions.h"
 
 namespace intaglio {
-
 namespace {
 
 using sym::make_call;

@@ -7,7 +7,6 @@
 #include "base/sym_functions.h"
 
 namespace intaglio::sym {
-
 namespace {
 
 constexpr size_t max_terms = 64;

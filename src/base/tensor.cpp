@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstdlib>
 #include <functional>
 #include <mutex>
@@ -12,6 +11,8 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+
+#include "base/elements.h"
 
 namespace intaglio {
 
@@ -338,6 +339,8 @@ Tensor Tensor::narrowed(int64_t dim, int64_t start, int64_t length, int64_t step
 
 namespace {
 
+[[noreturn]] void refuse_arithmetic(DType dtype) { throw_unsupported(fmt::format("no arithmetic on {} tensors", name(dtype))); }
+
 // Calls body(source element pointer) for each element in row-major order of the sizes.
 template <typename Body>
 void for_each_element(const Tensor& tensor, Body body) {
@@ -373,51 +376,22 @@ void copy_elements(const Tensor& source, void* destination) {
   });
 }
 
-// A complex type is read by its real part, as a conversion to a real type does.
-template <typename To, typename Read>
-void fill_converted(const Tensor& source, To* out, Read read) {
-  for_each_element(source, [&](const std::byte* in) { *out++ = read(in); });
-}
-
 template <typename T>
-T load(const std::byte* in) {
-  T value;
+auto load(const std::byte* in) {
+  Stored<T> value;
   std::memcpy(&value, in, sizeof value);
+  if constexpr (std::is_same_v<T, bool>) return value != 0;
+  else return value;
+}
+
+// The tensor's only element.
+template <typename T>
+T only_element(const Tensor& tensor) {
+  if (tensor.numel() != 1) throw_bug(fmt::format("the one value of a tensor of {} elements", tensor.numel()));
+  T value = 0;
+  const auto read = [&]<typename E>(E) { value = number_as<T>(load<E>(static_cast<const std::byte*>(tensor.raw()))); };
+  if (!with_element_type(tensor.dtype(), read)) refuse_arithmetic(tensor.dtype());
   return value;
-}
-
-// Float to integer as PyTorch's CPU kernels do on x86: truncation, through int64 for the narrow types.
-template <typename To, typename From>
-To convert_number(From value) {
-  if constexpr (std::is_same_v<To, bool>) return value != From{0};
-  else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
-    const double wide = static_cast<double>(value);
-    if (std::is_same_v<To, uint64_t> && wide >= 0x1p63 && wide < 0x1p64) return static_cast<To>(wide);
-    if (!(wide > -0x1p63 && wide < 0x1p63)) return static_cast<To>(INT64_MIN);
-    return static_cast<To>(static_cast<int64_t>(wide));
-  } else return static_cast<To>(value);
-}
-
-// Calls `body` with a function that reads one element of `dtype` as a C++ number.
-template <typename Body>
-void with_reader(DType dtype, Body body) {
-  switch (dtype) {
-    case DType::uint8: return body([](const std::byte* in) { return load<uint8_t>(in); });
-    case DType::int8: return body([](const std::byte* in) { return load<int8_t>(in); });
-    case DType::int16: return body([](const std::byte* in) { return load<int16_t>(in); });
-    case DType::int32: return body([](const std::byte* in) { return load<int32_t>(in); });
-    case DType::int64: return body([](const std::byte* in) { return load<int64_t>(in); });
-    case DType::uint16: return body([](const std::byte* in) { return load<uint16_t>(in); });
-    case DType::uint32: return body([](const std::byte* in) { return load<uint32_t>(in); });
-    case DType::uint64: return body([](const std::byte* in) { return load<uint64_t>(in); });
-    case DType::float16: return body([](const std::byte* in) { return half_to_float(load<uint16_t>(in)); });
-    case DType::bfloat16: return body([](const std::byte* in) { return bfloat16_to_float(load<uint16_t>(in)); });
-    case DType::float32: return body([](const std::byte* in) { return load<float>(in); });
-    case DType::float64: return body([](const std::byte* in) { return load<double>(in); });
-    // Any nonzero byte is true: a file may hold others than 0 and 1.
-    case DType::boolean: return body([](const std::byte* in) { return load<uint8_t>(in) != 0; });
-    default: throw_unsupported(fmt::format("no arithmetic on {} tensors", name(dtype)));
-  }
 }
 
 }  // namespace
@@ -440,31 +414,14 @@ void copy_to_contiguous(const Tensor& source, void* destination) {
 Tensor converted(const Tensor& source, DType dtype) {
   if (source.dtype() == dtype) return source;
   Tensor result = Tensor::empty(dtype, source.sizes());
-  with_reader(source.dtype(), [&](auto read) {
-    const auto fill = [&]<typename To>(To* out) {
-      fill_converted(source, out, [&](const std::byte* in) { return convert_number<To>(read(in)); });
+  const auto convert = [&]<typename From>(From) {
+    const auto fill = [&]<typename To>(To) {
+      auto* out = static_cast<To*>(result.mutable_raw());
+      for_each_element(source, [&](const std::byte* in) { *out++ = number_as<To>(load<From>(in)); });
     };
-    switch (dtype) {
-      case DType::uint8: return fill(result.mutable_data<uint8_t>());
-      case DType::int8: return fill(result.mutable_data<int8_t>());
-      case DType::int16: return fill(result.mutable_data<int16_t>());
-      case DType::int32: return fill(result.mutable_data<int32_t>());
-      case DType::int64: return fill(result.mutable_data<int64_t>());
-      case DType::uint16: return fill(result.mutable_data<uint16_t>());
-      case DType::uint32: return fill(result.mutable_data<uint32_t>());
-      case DType::uint64: return fill(result.mutable_data<uint64_t>());
-      case DType::float32: return fill(result.mutable_data<float>());
-      case DType::float64: return fill(result.mutable_data<double>());
-      case DType::boolean: return fill(result.mutable_data<bool>());
-      case DType::float16:
-        return fill_converted(source, static_cast<uint16_t*>(result.mutable_raw()),
-                              [&](const std::byte* in) { return float_to_half(static_cast<float>(read(in))); });
-      case DType::bfloat16:
-        return fill_converted(source, static_cast<uint16_t*>(result.mutable_raw()),
-                              [&](const std::byte* in) { return float_to_bfloat16(static_cast<float>(read(in))); });
-      default: throw_unsupported(fmt::format("no conversion to {}", name(dtype)));
-    }
-  });
+    if (!with_element_type(dtype, fill)) throw_unsupported(fmt::format("no conversion to {}", name(dtype)));
+  };
+  if (!with_element_type(source.dtype(), convert)) refuse_arithmetic(source.dtype());
   return result;
 }
 
@@ -475,18 +432,7 @@ bool bit_equal(const Tensor& a, const Tensor& b) {
   return std::memcmp(x.raw(), y.raw(), x.nbytes()) == 0;
 }
 
-double Tensor::item_as_double() const {
-  if (numel_ != 1) throw_bug(fmt::format("the one value of a tensor of {} elements", numel_));
-  double value = 0;
-  with_reader(dtype_, [&](auto read) { value = static_cast<double>(read(static_cast<const std::byte*>(raw()))); });
-  return value;
-}
-
-int64_t Tensor::item_as_int() const {
-  if (numel_ != 1) throw_bug(fmt::format("the one value of a tensor of {} elements", numel_));
-  int64_t value = 0;
-  with_reader(dtype_, [&](auto read) { value = convert_number<int64_t>(read(static_cast<const std::byte*>(raw()))); });
-  return value;
-}
+double Tensor::item_as_double() const { return only_element<double>(*this); }
+int64_t Tensor::item_as_int() const { return only_element<int64_t>(*this); }
 
 }  // namespace intaglio

@@ -12,7 +12,6 @@
 #include "base/zip_format.h"
 
 namespace intaglio {
-
 namespace {
 
 // Inflated entries may together be this many times the archive, plus a little for small ones.

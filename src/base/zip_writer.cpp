@@ -7,7 +7,6 @@
 #include "base/zip_format.h"
 
 namespace intaglio {
-
 namespace {
 
 constexpr uint64_t alignment = 64;

@@ -1,7 +1,6 @@
 #include "cli/flow.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>

@@ -1,5 +1,4 @@
 #include <fmt/format.h>
-
 #include <intaglio/data.h>
 #include <intaglio/error.h>
 

@@ -1,5 +1,3 @@
-#include <cmath>
-#include <limits>
 
 #include "decompose/tables.h"
 
@@ -82,26 +80,23 @@ Values half_softmax(GraphBuilder& b, const Node& n) {
   return {b(n.op().name(), b.cast(self(n), DType::float32), n.integer("dim"), false)};
 }
 
-constexpr DecompositionRow activation_rows[] = {
-    {"aten.relu6.default", relu6},
-    {"aten.hardswish.default", hardswish},
-    {"aten.hardsigmoid.default", hardsigmoid},
-    {"aten.silu.default", silu},
-    {"aten.softplus.default", softplus},
-    {"aten.mish.default", mish},
-    {"aten.log_sigmoid.default", log_sigmoid},
-    {"aten.prelu.default", prelu},
-    {"aten._prelu_kernel.default", prelu},
-    {"aten.selu.default", selu},
-    {"aten.celu.default", celu},
-    {"aten.threshold.default", threshold},
-    {"aten.hardshrink.default", hardshrink},
-    {"aten.softshrink.default", softshrink},
-    {"aten.glu.default", glu},
-    {"aten.softmax.int", softmax},
-    {"aten.log_softmax.int", softmax},
-    {"aten._softmax.default", half_softmax},
-    {"aten._log_softmax.default", half_softmax},
+const DecompositionRow activation_rows[] = {
+    {relu6, {"aten.relu6.default"}},
+    {hardswish, {"aten.hardswish.default"}},
+    {hardsigmoid, {"aten.hardsigmoid.default"}},
+    {silu, {"aten.silu.default"}},
+    {softplus, {"aten.softplus.default"}},
+    {mish, {"aten.mish.default"}},
+    {log_sigmoid, {"aten.log_sigmoid.default"}},
+    {prelu, {"aten.prelu.default", "aten._prelu_kernel.default"}},
+    {selu, {"aten.selu.default"}},
+    {celu, {"aten.celu.default"}},
+    {threshold, {"aten.threshold.default"}},
+    {hardshrink, {"aten.hardshrink.default"}},
+    {softshrink, {"aten.softshrink.default"}},
+    {glu, {"aten.glu.default"}},
+    {softmax, {"aten.softmax.int", "aten.log_softmax.int"}},
+    {half_softmax, {"aten._softmax.default", "aten._log_softmax.default"}},
 };
 
 }  // namespace

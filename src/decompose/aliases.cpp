@@ -1,4 +1,3 @@
-// Ops that are another op under another name, with the same arguments in the same order.
 #include <algorithm>
 #include <vector>
 
@@ -7,10 +6,7 @@
 namespace intaglio::decompose {
 namespace {
 
-struct Alias {
-  std::string_view op, meant;
-};
-constexpr Alias aliases[] = {
+constexpr Alias alias_rows[] = {
     {"aten.absolute.default", "aten.abs.default"},
     {"aten.arccos.default", "aten.acos.default"},
     {"aten.arccosh.default", "aten.acosh.default"},
@@ -81,8 +77,12 @@ constexpr Alias aliases[] = {
     {"aten._unsafe_index_put.default", "aten.index_put.default"},
 };
 
+}  // namespace
+
+std::span<const Alias> aliases() { return alias_rows; }
+
 Values renamed(GraphBuilder& b, const Node& n) {
-  const Op meant = Op::get(std::ranges::find(aliases, n.op().name(), &Alias::op)->meant);
+  const Op meant = Op::get(std::ranges::find(alias_rows, n.op().name(), &Alias::op)->meant);
   const std::vector<ArgSchema>& formals = meant.schema()->arguments;
   std::vector<NamedArgument> arguments;
   for (size_t i = 0; i < formals.size(); ++i)
@@ -93,17 +93,6 @@ Values renamed(GraphBuilder& b, const Node& n) {
   Node& node = b.graph().insert_before(const_cast<Node*>(&n), meant, std::move(arguments), std::move(outputs), "", n.output_groups());
   node.metadata = inherited_metadata(n);
   return node.outputs();
-}
-
-}  // namespace
-
-std::span<const DecompositionRow> alias_decompositions() {
-  static const std::vector<DecompositionRow> rows = [] {
-    std::vector<DecompositionRow> made;
-    for (const Alias& alias : aliases) made.push_back({alias.op, renamed});
-    return made;
-  }();
-  return rows;
 }
 
 }  // namespace intaglio::decompose

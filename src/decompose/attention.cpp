@@ -5,7 +5,6 @@
 // are known to have such a row: they attend to all keys, and their results are multiplied by zero. That asks the mask alone,
 // so all layers share the answer, and what is computed from the scores stays arithmetic.
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <limits>
 
@@ -164,9 +163,9 @@ Values safe_softmax(GraphBuilder& b, const Node& n) {
   return guarded_softmax(b, x, dim_of(n, "dim", x->meta().rank()));
 }
 
-constexpr DecompositionRow attention_rows[] = {
-    {"aten._safe_softmax.default", safe_softmax},
-    {"aten.scaled_dot_product_attention.default", attention},
+const DecompositionRow attention_rows[] = {
+    {safe_softmax, {"aten._safe_softmax.default"}},
+    {attention, {"aten.scaled_dot_product_attention.default"}},
 };
 
 }  // namespace

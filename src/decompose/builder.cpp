@@ -1,10 +1,8 @@
 #include "decompose/builder.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include <fmt/format.h>
-
 #include <intaglio/error.h>
 
 #include "ir/infer.h"

@@ -1,6 +1,4 @@
 // Convolutions of every form become aten.convolution with full lists.
-#include <intaglio/error.h>
-
 #include "decompose/tables.h"
 #include "ir/infer.h"
 
@@ -156,20 +154,14 @@ Values convolution_of_a_library(GraphBuilder& b, const Node& n) {
   return {b.call("aten.convolution.default", std::move(arguments))};
 }
 
-constexpr DecompositionRow convolution_rows[] = {
-    {"aten._convolution.default", convolution_of_a_library},
-    {"aten.convolution.default", convolution},
-    {"aten.im2col.default", im2col},
-    {"aten.col2im.default", col2im},
-    {"aten.conv1d.default", conv},
-    {"aten.conv2d.default", conv},
-    {"aten.conv3d.default", conv},
-    {"aten.conv1d.padding", conv_padding},
-    {"aten.conv2d.padding", conv_padding},
-    {"aten.conv3d.padding", conv_padding},
-    {"aten.conv_transpose1d.default", conv_transpose},
-    {"aten.conv_transpose2d.input", conv_transpose},
-    {"aten.conv_transpose3d.input", conv_transpose},
+const DecompositionRow convolution_rows[] = {
+    {convolution_of_a_library, {"aten._convolution.default"}},
+    {convolution, {"aten.convolution.default"}},
+    {im2col, {"aten.im2col.default"}},
+    {col2im, {"aten.col2im.default"}},
+    {conv, {"aten.conv1d.default", "aten.conv2d.default", "aten.conv3d.default"}},
+    {conv_padding, {"aten.conv1d.padding", "aten.conv2d.padding", "aten.conv3d.padding"}},
+    {conv_transpose, {"aten.conv_transpose1d.default", "aten.conv_transpose2d.input", "aten.conv_transpose3d.input"}},
 };
 
 }  // namespace

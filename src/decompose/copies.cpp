@@ -34,27 +34,15 @@ Values quantized_channels(GraphBuilder& b, const Node& n) {
                                  n.integer("quant_min"), n.integer("quant_max"), n.argument("dtype")})};
 }
 
-constexpr DecompositionRow copy_rows[] = {
-    {"quantized_decomposed.quantize_per_channel.default", quantized_channels},
-    {"aten.clone.default", copy},
-    {"aten.alias.default", copy},
-    {"aten.detach.default", copy},
-    {"aten.contiguous.default", copy},
-    {"aten.lift_fresh_copy.default", copy},
-    {"aten.lift_fresh.default", copy},
-    {"aten.to.dtype", cast},
-    {"aten.to.dtype_layout", cast},
-    {"aten.to.device", cast},
-    {"aten.to.other", cast},
-    {"aten.type_as.default", cast},
-    {"aten._to_copy.default", cast},
-    {"aten.resolve_conj.default", copy},  // complex numbers have no lazy conjugates here, and real ones none at all
-    {"aten.resolve_neg.default", copy},
-    {"aten.copy.default", overwritten},
-    {"aten.dropout.default", dropout},
-    {"aten.feature_dropout.default", dropout},
-    {"aten.alpha_dropout.default", dropout},
-    {"aten.feature_alpha_dropout.default", dropout},
+const DecompositionRow copy_rows[] = {
+    {quantized_channels, {"quantized_decomposed.quantize_per_channel.default"}},
+    // resolve_conj: complex numbers have no lazy conjugates here, and real ones none at all
+    {copy,
+     {"aten.clone.default", "aten.alias.default", "aten.detach.default", "aten.contiguous.default", "aten.lift_fresh_copy.default",
+      "aten.lift_fresh.default", "aten.resolve_conj.default", "aten.resolve_neg.default"}},
+    {cast, {"aten.to.dtype", "aten.to.dtype_layout", "aten.to.device", "aten.to.other", "aten.type_as.default", "aten._to_copy.default"}},
+    {overwritten, {"aten.copy.default"}},
+    {dropout, {"aten.dropout.default", "aten.feature_dropout.default", "aten.alpha_dropout.default", "aten.feature_alpha_dropout.default"}},
 };
 
 }  // namespace

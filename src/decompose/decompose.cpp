@@ -4,7 +4,6 @@
 #include <unordered_map>
 
 #include <fmt/format.h>
-
 #include <intaglio/error.h>
 
 #include "decompose/rewrite.h"
@@ -17,13 +16,15 @@ const std::unordered_map<std::string_view, Decomposition>& table() {
   static const std::unordered_map<std::string_view, Decomposition> rows = [] {
     std::unordered_map<std::string_view, Decomposition> map;
     for (const auto& family :
-         {alias_decompositions(),      activation_decompositions(),  arithmetic_decompositions(),    attention_decompositions(),
-          composite_decompositions(),  convolution_decompositions(), copy_decompositions(),          creation_decompositions(),
-          einsum_decompositions(),     embedding_decompositions(),   encoder_layer_decompositions(), function_decompositions(),
-          indexing_decompositions(),   matrix_decompositions(),      normalization_decompositions(), pooling_decompositions(),
-          quantized_decompositions(),  random_decompositions(),      recurrent_decompositions(),     reduction_decompositions(),
-          resampling_decompositions(), symbol_decompositions(),      view_decompositions()})
-      for (const DecompositionRow& row : family) map.emplace(row.op, row.function);
+         {activation_decompositions(),  arithmetic_decompositions(),    attention_decompositions(), composite_decompositions(),
+          convolution_decompositions(), copy_decompositions(),          creation_decompositions(),  einsum_decompositions(),
+          embedding_decompositions(),   encoder_layer_decompositions(), function_decompositions(),  indexing_decompositions(),
+          matrix_decompositions(),      normalization_decompositions(), pooling_decompositions(),   quantized_decompositions(),
+          random_decompositions(),      recurrent_decompositions(),     reduction_decompositions(), resampling_decompositions(),
+          symbol_decompositions(),      view_decompositions()})
+      for (const DecompositionRow& row : family)
+        for (const std::string_view op : row.ops) map.emplace(op, row.function);
+    for (const Alias& alias : aliases()) map.emplace(alias.op, renamed);
     return map;
   }();
   return rows;
@@ -100,7 +101,7 @@ void decompose(ExportedProgram& program, const std::function<bool(const Node&)>&
 
 void expand_fused_layers(ExportedProgram& program) {
   const auto is_fused = [](const Node& node) {
-    return std::ranges::any_of(encoder_layer_decompositions(), [&](const DecompositionRow& row) { return node.is(row.op); });
+    return std::ranges::any_of(encoder_layer_decompositions(), [&](const DecompositionRow& row) { return node.is(*row.ops.begin()); });
   };
   if (std::ranges::any_of(program.graph().node_list(), [&](const Node* node) { return is_fused(*node); }))
     decompose(program, [&](const Node& node) { return !is_fused(node); });

@@ -1,9 +1,6 @@
 // The `.test` files beside this file.
 #include "decompose/decompose.h"
 
-#include "decompose/complex/lower_complex.h"
-#include "decompose/functionalize.h"
-#include "decompose/in_place.h"
 #include "decompose/regions.h"
 #include "testing/text_cases.h"
 

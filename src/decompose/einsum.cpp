@@ -173,8 +173,8 @@ Values einsum(GraphBuilder& b, const Node& n) {
   return {in_order(b, summed(b, all, equation.result), equation.result).value};
 }
 
-constexpr DecompositionRow einsum_rows[] = {
-    {"aten.einsum.default", einsum},
+const DecompositionRow einsum_rows[] = {
+    {einsum, {"aten.einsum.default"}},
 };
 
 }  // namespace

@@ -92,11 +92,10 @@ Values embedding_bag(GraphBuilder& b, const Node& n) {
   return {b("aten.div.Tensor", sum, size), nullptr, nullptr, nullptr};
 }
 
-constexpr DecompositionRow embedding_rows[] = {
-    {"aten.embedding_bag.default", embedding_bag},
-    {"aten.embedding_bag.padding_idx", embedding_bag},
-    {"aten._embedding_bag.default", embedding_bag},
-    {"aten._embedding_bag_forward_only.default", embedding_bag},
+const DecompositionRow embedding_rows[] = {
+    {embedding_bag,
+     {"aten.embedding_bag.default", "aten.embedding_bag.padding_idx", "aten._embedding_bag.default",
+      "aten._embedding_bag_forward_only.default"}},
 };
 
 }  // namespace

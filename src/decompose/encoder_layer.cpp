@@ -48,7 +48,9 @@ Values encoder_layer(GraphBuilder& b, const Node& n) {
   return {before ? x : second(x)};
 }
 
-constexpr DecompositionRow encoder_layer_rows[] = {{"aten._transformer_encoder_layer_fwd.default", encoder_layer}};
+const DecompositionRow encoder_layer_rows[] = {
+    {encoder_layer, {"aten._transformer_encoder_layer_fwd.default"}},
+};
 
 }  // namespace
 

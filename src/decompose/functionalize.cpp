@@ -1,15 +1,13 @@
-#include "decompose/functionalize.h"
+#include "decompose/decompose.h"
 
 #include <algorithm>
 #include <unordered_map>
 #include <unordered_set>
 
 #include <fmt/format.h>
-
 #include <intaglio/error.h>
 
 #include "decompose/builder.h"
-#include "decompose/in_place.h"
 #include "decompose/permutation.h"
 #include "decompose/rewrite.h"
 #include "ir/infer.h"

@@ -1,4 +1,4 @@
-#include "decompose/in_place.h"
+#include "decompose/decompose.h"
 
 #include <algorithm>
 #include <memory>
@@ -6,7 +6,6 @@
 #include <unordered_set>
 
 #include <fmt/format.h>
-
 #include <intaglio/error.h>
 
 #include "decompose/rewrite.h"

@@ -1,4 +1,4 @@
-#include "decompose/in_place.h"
+#include "decompose/decompose.h"
 
 #include <map>
 #include <set>

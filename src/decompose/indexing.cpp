@@ -4,7 +4,6 @@
 #include <numeric>
 
 #include <fmt/format.h>
-
 #include <intaglio/error.h>
 
 #include "decompose/rewrite.h"
@@ -339,48 +338,37 @@ Values repeat_by_counts(GraphBuilder& b, const Node& n) {
   return {chosen};
 }
 
-constexpr DecompositionRow indexing_rows[] = {
-    {"aten.slice.Tensor", slice},
-    {"aten.narrow.default", narrow},
-    {"aten.select.int", select},
-    {"aten.unbind.int", unbind},
-    {"aten.split.Tensor", split},
-    {"aten.split.sizes", split},
-    {"aten.split_with_sizes.default", split},
-    {"aten.chunk.default", split},
-    {"aten.tensor_split.sections", split},
-    {"aten.tensor_split.indices", split},
-    {"aten.hsplit.int", split_columns},
-    {"aten.hsplit.array", split_columns},
-    {"aten.vsplit.int", split_at<0>},
-    {"aten.vsplit.array", split_at<0>},
-    {"aten.dsplit.int", split_at<2>},
-    {"aten.dsplit.array", split_at<2>},
-    {"aten.roll.default", roll},
-    {"aten.fft_fftshift.default", shifted},
-    {"aten.fft_ifftshift.default", shifted},
-    {"aten.msort.default", sorted_rows},
-    {"aten.take.default", take},
-    {"aten.argwhere.default", places},
-    {"aten.scatter_reduce.two", scatter_reduce},
-    {"aten.scatter.reduce", scatter_by},
-    {"aten.scatter.value_reduce", scatter_by},
-    {"aten.max_unpool2d.default", max_unpool},
-    {"aten.max_pool2d_with_indices_backward.default", max_pool_backward},
-    {"aten.index_copy.default", index_copy},
-    {"aten.index_add.default", index_add},
-    {"aten.index_fill.int_Scalar", index_fill},
-    {"aten.index_fill.int_Tensor", index_fill},
-    {"aten.sort.default", sort},
-    {"aten.sort.stable", sort},
-    {"aten.argsort.default", argsort},
-    {"aten.argsort.stable", argsort},
-    {"aten.median.dim", median},
-    {"aten.median.default", median_of_all},
-    {"aten.kthvalue.default", kth_value},
-    {"aten.where.default", where_true},
-    {"aten.take_along_dim.default", take_along_dim},
-    {"aten.repeat_interleave.self_Tensor", repeat_by_counts},
+const DecompositionRow indexing_rows[] = {
+    {slice, {"aten.slice.Tensor"}},
+    {narrow, {"aten.narrow.default"}},
+    {select, {"aten.select.int"}},
+    {unbind, {"aten.unbind.int"}},
+    {split,
+     {"aten.split.Tensor", "aten.split.sizes", "aten.split_with_sizes.default", "aten.chunk.default", "aten.tensor_split.sections",
+      "aten.tensor_split.indices"}},
+    {split_columns, {"aten.hsplit.int", "aten.hsplit.array"}},
+    {split_at<0>, {"aten.vsplit.int", "aten.vsplit.array"}},
+    {split_at<2>, {"aten.dsplit.int", "aten.dsplit.array"}},
+    {roll, {"aten.roll.default"}},
+    {shifted, {"aten.fft_fftshift.default", "aten.fft_ifftshift.default"}},
+    {sorted_rows, {"aten.msort.default"}},
+    {take, {"aten.take.default"}},
+    {places, {"aten.argwhere.default"}},
+    {scatter_reduce, {"aten.scatter_reduce.two"}},
+    {scatter_by, {"aten.scatter.reduce", "aten.scatter.value_reduce"}},
+    {max_unpool, {"aten.max_unpool2d.default"}},
+    {max_pool_backward, {"aten.max_pool2d_with_indices_backward.default"}},
+    {index_copy, {"aten.index_copy.default"}},
+    {index_add, {"aten.index_add.default"}},
+    {index_fill, {"aten.index_fill.int_Scalar", "aten.index_fill.int_Tensor"}},
+    {sort, {"aten.sort.default", "aten.sort.stable"}},
+    {argsort, {"aten.argsort.default", "aten.argsort.stable"}},
+    {median, {"aten.median.dim"}},
+    {median_of_all, {"aten.median.default"}},
+    {kth_value, {"aten.kthvalue.default"}},
+    {where_true, {"aten.where.default"}},
+    {take_along_dim, {"aten.take_along_dim.default"}},
+    {repeat_by_counts, {"aten.repeat_interleave.self_Tensor"}},
 };
 
 }  // namespace

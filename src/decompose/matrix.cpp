@@ -134,24 +134,21 @@ Values cross(GraphBuilder& b, const Node& n) {
   return {b("aten.sub.Tensor", first, b("aten.mul.Tensor", turned(x, 2), turned(y, 1)))};
 }
 
-constexpr DecompositionRow matrix_rows[] = {
-    {"aten.addmv.default", addmv},
-    {"aten.addr.default", addr},
-    {"aten.addbmm.default", addbmm},
-    {"aten.inner.default", inner},
-    {"aten.linalg_multi_dot.default", chain_of_products},
-    {"aten.matrix_power.default", matrix_power},
-    {"aten.linalg_matrix_power.default", matrix_power},
-    {"aten.kron.default", kronecker},
-    {"aten.linalg_cross.default", cross},
-    {"aten.cross.default", cross},
-    {"aten.linear.default", linear},
-    {"aten.matmul.default", matmul},
-    {"aten.dot.default", dot_product},
-    {"aten.mv.default", mv},
-    {"aten.baddbmm.default", baddbmm},
-    {"aten.outer.default", outer},
-    {"aten.ger.default", outer},
+const DecompositionRow matrix_rows[] = {
+    {addmv, {"aten.addmv.default"}},
+    {addr, {"aten.addr.default"}},
+    {addbmm, {"aten.addbmm.default"}},
+    {inner, {"aten.inner.default"}},
+    {chain_of_products, {"aten.linalg_multi_dot.default"}},
+    {matrix_power, {"aten.matrix_power.default", "aten.linalg_matrix_power.default"}},
+    {kronecker, {"aten.kron.default"}},
+    {cross, {"aten.linalg_cross.default", "aten.cross.default"}},
+    {linear, {"aten.linear.default"}},
+    {matmul, {"aten.matmul.default"}},
+    {dot_product, {"aten.dot.default"}},
+    {mv, {"aten.mv.default"}},
+    {baddbmm, {"aten.baddbmm.default"}},
+    {outer, {"aten.outer.default", "aten.ger.default"}},
 };
 
 }  // namespace

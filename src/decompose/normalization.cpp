@@ -1,6 +1,4 @@
-#include <cmath>
 
-#include <intaglio/error.h>
 
 #include "decompose/tables.h"
 #include "ir/infer.h"
@@ -100,15 +98,14 @@ Values rms_norm(GraphBuilder& b, const Node& n) {
   return {b.cast(normal, input->dtype())};
 }
 
-constexpr DecompositionRow normalization_rows[] = {
-    {"aten.batch_norm.default", batch_norm},
-    {"aten.instance_norm.default", instance_norm},
-    {"aten.layer_norm.default", layer_norm},
-    {"aten.group_norm.default", group_norm},
-    {"aten.rms_norm.default", rms_norm},
-    {"aten.native_batch_norm.default", native_batch_norm},
-    {"aten._native_batch_norm_legit_functional.default", native_batch_norm},
-    {"aten._native_batch_norm_legit.default", native_batch_norm},
+const DecompositionRow normalization_rows[] = {
+    {batch_norm, {"aten.batch_norm.default"}},
+    {instance_norm, {"aten.instance_norm.default"}},
+    {layer_norm, {"aten.layer_norm.default"}},
+    {group_norm, {"aten.group_norm.default"}},
+    {rms_norm, {"aten.rms_norm.default"}},
+    {native_batch_norm,
+     {"aten.native_batch_norm.default", "aten._native_batch_norm_legit_functional.default", "aten._native_batch_norm_legit.default"}},
 };
 
 }  // namespace

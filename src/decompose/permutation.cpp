@@ -4,7 +4,6 @@
 #include <numeric>
 
 #include <fmt/format.h>
-
 #include <intaglio/error.h>
 
 namespace intaglio::decompose {

@@ -202,22 +202,18 @@ Values adaptive_max_pool3d(GraphBuilder& b, const Node& n) {
   });
 }
 
-constexpr DecompositionRow pooling_rows[] = {
-    {"aten.max_pool2d.default", max_pool2d},
-    {"aten.max_pool1d.default", max_pool1d},
-    {"aten.max_pool1d_with_indices.default", max_pool1d},
-    {"aten.max_pool3d.default", max_pool3d},
-    {"aten.max_pool3d_with_indices.default", max_pool3d},
-    {"aten.avg_pool1d.default", avg_pool1d},
-    {"aten.avg_pool3d.default", avg_pool3d},
-    {"aten.adaptive_avg_pool1d.default", adaptive_avg_pool1d},
-    {"aten.adaptive_avg_pool2d.default", adaptive_avg_pool2d},
-    {"aten._adaptive_avg_pool2d.default", adaptive_avg_pool2d},
-    {"aten.adaptive_avg_pool3d.default", adaptive_avg_pool3d},
-    {"aten._adaptive_avg_pool3d.default", adaptive_avg_pool3d},
-    {"aten.adaptive_max_pool1d.default", adaptive_max_pool1d},
-    {"aten.adaptive_max_pool2d.default", adaptive_max_pool2d},
-    {"aten.adaptive_max_pool3d.default", adaptive_max_pool3d},
+const DecompositionRow pooling_rows[] = {
+    {max_pool2d, {"aten.max_pool2d.default"}},
+    {max_pool1d, {"aten.max_pool1d.default", "aten.max_pool1d_with_indices.default"}},
+    {max_pool3d, {"aten.max_pool3d.default", "aten.max_pool3d_with_indices.default"}},
+    {avg_pool1d, {"aten.avg_pool1d.default"}},
+    {avg_pool3d, {"aten.avg_pool3d.default"}},
+    {adaptive_avg_pool1d, {"aten.adaptive_avg_pool1d.default"}},
+    {adaptive_avg_pool2d, {"aten.adaptive_avg_pool2d.default", "aten._adaptive_avg_pool2d.default"}},
+    {adaptive_avg_pool3d, {"aten.adaptive_avg_pool3d.default", "aten._adaptive_avg_pool3d.default"}},
+    {adaptive_max_pool1d, {"aten.adaptive_max_pool1d.default"}},
+    {adaptive_max_pool2d, {"aten.adaptive_max_pool2d.default"}},
+    {adaptive_max_pool3d, {"aten.adaptive_max_pool3d.default"}},
 };
 
 }  // namespace

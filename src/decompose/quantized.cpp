@@ -151,13 +151,13 @@ Values out_dtype(GraphBuilder& b, const Node& n) {
   return {b.cast(b.call(name, std::move(arguments)), *dtype)};
 }
 
-constexpr DecompositionRow quantized_rows[] = {
-    {"higher_order.out_dtype", out_dtype},
-    {"quant.dequantize_codebook.default", look_up_codes},
-    {"torchao.choose_qparams_affine.default", choose_qparams},
-    {"torchao.quantize_affine.default", quantize},
-    {"torchao.dequantize_affine.default", dequantize},
-    {"quantized_decomposed.dequantize_per_channel_group.default", dequantize_groups},
+const DecompositionRow quantized_rows[] = {
+    {out_dtype, {"higher_order.out_dtype"}},
+    {look_up_codes, {"quant.dequantize_codebook.default"}},
+    {choose_qparams, {"torchao.choose_qparams_affine.default"}},
+    {quantize, {"torchao.quantize_affine.default"}},
+    {dequantize, {"torchao.dequantize_affine.default"}},
+    {dequantize_groups, {"quantized_decomposed.dequantize_per_channel_group.default"}},
 };
 
 }  // namespace

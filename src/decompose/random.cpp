@@ -64,24 +64,17 @@ Values permutation(GraphBuilder& b, const Node& n) {
   return {b.cast(b.node("aten.topk.default", {keys, *number, 0, false, true}).output(1), n.output()->dtype())};
 }
 
-constexpr DecompositionRow random_rows[] = {
-    {"aten.rand_like.default", uniform_like},
-    {"aten.randn_like.default", normal_like},
-    {"aten.uniform.default", uniform},
-    {"aten.normal.float_float", normal},
-    {"aten.normal.Tensor_float", normal},
-    {"aten.normal.float_Tensor", normal},
-    {"aten.normal.Tensor_Tensor", normal},
-    {"aten.normal_functional.default", normal},
-    {"aten.exponential.default", exponential},
-    {"aten.bernoulli.default", bernoulli},
-    {"aten.bernoulli.p", bernoulli},
-    {"aten.bernoulli.Tensor", bernoulli},
-    {"aten.randint.default", integers_between},
-    {"aten.randint.low", integers_between},
-    {"aten.randint_like.default", integers_between},
-    {"aten.randint_like.low_dtype", integers_between},
-    {"aten.randperm.default", permutation},
+const DecompositionRow random_rows[] = {
+    {uniform_like, {"aten.rand_like.default"}},
+    {normal_like, {"aten.randn_like.default"}},
+    {uniform, {"aten.uniform.default"}},
+    {normal,
+     {"aten.normal.float_float", "aten.normal.Tensor_float", "aten.normal.float_Tensor", "aten.normal.Tensor_Tensor",
+      "aten.normal_functional.default"}},
+    {exponential, {"aten.exponential.default"}},
+    {bernoulli, {"aten.bernoulli.default", "aten.bernoulli.p", "aten.bernoulli.Tensor"}},
+    {integers_between, {"aten.randint.default", "aten.randint.low", "aten.randint_like.default", "aten.randint_like.low_dtype"}},
+    {permutation, {"aten.randperm.default"}},
 };
 
 }  // namespace

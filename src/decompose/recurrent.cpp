@@ -1,7 +1,5 @@
 // LSTM, GRU and plain recurrent layers, unrolled over their steps, and their cells. The input's part of all gates is one product for all
 // steps; the sequence length must be fixed.
-#include <algorithm>
-
 #include "decompose/tables.h"
 
 namespace intaglio::decompose {
@@ -155,15 +153,15 @@ Values gru_cell(GraphBuilder& b, const Node& n) { return {one_step(b, n, {3, gru
 Values rnn_tanh_cell(GraphBuilder& b, const Node& n) { return {one_step(b, n, {1, tanh_step}, {n.tensor("hx"), nullptr}).hidden}; }
 Values rnn_relu_cell(GraphBuilder& b, const Node& n) { return {one_step(b, n, {1, relu_step}, {n.tensor("hx"), nullptr}).hidden}; }
 
-constexpr DecompositionRow recurrent_rows[] = {
-    {"aten.lstm_cell.default", lstm_cell},
-    {"aten.gru_cell.default", gru_cell},
-    {"aten.rnn_tanh_cell.default", rnn_tanh_cell},
-    {"aten.rnn_relu_cell.default", rnn_relu_cell},
-    {"aten.lstm.input", lstm},
-    {"aten.gru.input", gru},
-    {"aten.rnn_tanh.input", rnn_tanh},
-    {"aten.rnn_relu.input", rnn_relu},
+const DecompositionRow recurrent_rows[] = {
+    {lstm_cell, {"aten.lstm_cell.default"}},
+    {gru_cell, {"aten.gru_cell.default"}},
+    {rnn_tanh_cell, {"aten.rnn_tanh_cell.default"}},
+    {rnn_relu_cell, {"aten.rnn_relu_cell.default"}},
+    {lstm, {"aten.lstm.input"}},
+    {gru, {"aten.gru.input"}},
+    {rnn_tanh, {"aten.rnn_tanh.input"}},
+    {rnn_relu, {"aten.rnn_relu.input"}},
 };
 
 }  // namespace

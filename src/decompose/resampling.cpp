@@ -232,32 +232,22 @@ Values affine_grid(GraphBuilder& b, const Node& n) {
   return {b.view(b("aten.matmul.default", b.constant(std::move(base)), b.permute(n.tensor("theta"), {0, 2, 1})), n.output()->sizes())};
 }
 
-constexpr DecompositionRow resampling_rows[] = {
-    {"aten.affine_grid_generator.default", affine_grid},
-    {"aten.pad.default", pad},
-    {"aten.constant_pad_nd.default", constant_pad},
-    {"aten.upsample_nearest1d.vec", upsample_1d},
-    {"aten.upsample_linear1d.vec", upsample_1d},
-    {"aten.upsample_nearest2d.default", upsample_size},
-    {"aten.upsample_bilinear2d.default", upsample_size},
-    {"aten.upsample_nearest1d.default", upsample_1d},
-    {"aten.upsample_linear1d.default", upsample_1d},
-    {"aten.upsample_bicubic2d.default", resized_by_products<bicubic>},
-    {"aten._upsample_bicubic2d_aa.default", resized_by_products<smooth_bicubic>},
-    {"aten.upsample_trilinear3d.default", resized_by_products<trilinear>},
-    {"aten.upsample_nearest3d.default", nearest<false>},
-    {"aten._upsample_nearest_exact1d.default", nearest<true>},
-    {"aten._upsample_nearest_exact2d.default", nearest<true>},
-    {"aten._upsample_nearest_exact3d.default", nearest<true>},
-    {"aten.upsample_bicubic2d.vec", resized_by_products<bicubic>},
-    {"aten._upsample_bilinear2d_aa.vec", resized_by_products<smooth_bilinear>},
-    {"aten._upsample_bicubic2d_aa.vec", resized_by_products<smooth_bicubic>},
-    {"aten.upsample_trilinear3d.vec", resized_by_products<trilinear>},
-    {"aten.upsample_nearest3d.vec", nearest<false>},
-    {"aten._upsample_nearest_exact1d.vec", nearest<true>},
-    {"aten._upsample_nearest_exact2d.vec", nearest<true>},
-    {"aten._upsample_nearest_exact3d.vec", nearest<true>},
-    {"aten.grid_sampler.default", grid_sampler},
+const DecompositionRow resampling_rows[] = {
+    {affine_grid, {"aten.affine_grid_generator.default"}},
+    {pad, {"aten.pad.default"}},
+    {constant_pad, {"aten.constant_pad_nd.default"}},
+    {upsample_1d,
+     {"aten.upsample_nearest1d.vec", "aten.upsample_linear1d.vec", "aten.upsample_nearest1d.default", "aten.upsample_linear1d.default"}},
+    {upsample_size, {"aten.upsample_nearest2d.default", "aten.upsample_bilinear2d.default"}},
+    {resized_by_products<bicubic>, {"aten.upsample_bicubic2d.default", "aten.upsample_bicubic2d.vec"}},
+    {resized_by_products<smooth_bicubic>, {"aten._upsample_bicubic2d_aa.default", "aten._upsample_bicubic2d_aa.vec"}},
+    {resized_by_products<trilinear>, {"aten.upsample_trilinear3d.default", "aten.upsample_trilinear3d.vec"}},
+    {nearest<false>, {"aten.upsample_nearest3d.default", "aten.upsample_nearest3d.vec"}},
+    {nearest<true>,
+     {"aten._upsample_nearest_exact1d.default", "aten._upsample_nearest_exact2d.default", "aten._upsample_nearest_exact3d.default",
+      "aten._upsample_nearest_exact1d.vec", "aten._upsample_nearest_exact2d.vec", "aten._upsample_nearest_exact3d.vec"}},
+    {resized_by_products<smooth_bilinear>, {"aten._upsample_bilinear2d_aa.vec"}},
+    {grid_sampler, {"aten.grid_sampler.default"}},
 };
 
 }  // namespace

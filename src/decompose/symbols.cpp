@@ -1,6 +1,4 @@
 // Python's operators on sizes and numbers, in terms of those that the runtime has.
-#include <cmath>
-
 #include "decompose/rewrite.h"
 #include "decompose/tables.h"
 
@@ -82,10 +80,14 @@ Values power(GraphBuilder& b, const Node& n) {
 }
 Values square_root(GraphBuilder& b, const Node& n) { return described(n, real_power(b, n, operand_at(n, 0), 0.5)); }
 
-constexpr DecompositionRow symbol_rows[] = {
-    {"_operator.ne", differs}, {"_operator.and_", both},        {"_operator.or_", either},
-    {"_operator.pos", same},   {"_operator.lshift", shifted},   {"_operator.rshift", shifted},
-    {"_operator.pow", power},  {"torch.sym_sqrt", square_root}, {"torch._sym_sqrt", square_root},
+const DecompositionRow symbol_rows[] = {
+    {differs, {"_operator.ne"}},
+    {both, {"_operator.and_"}},
+    {either, {"_operator.or_"}},
+    {same, {"_operator.pos"}},
+    {shifted, {"_operator.lshift", "_operator.rshift"}},
+    {power, {"_operator.pow"}},
+    {square_root, {"torch.sym_sqrt", "torch._sym_sqrt"}},
 };
 
 }  // namespace

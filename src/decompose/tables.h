@@ -1,6 +1,7 @@
 // Inside of decompose.h: rows of op and function by family.
 #pragma once
 
+#include <initializer_list>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -13,13 +14,17 @@ namespace intaglio::decompose {
 // node is fine as it is.
 using Decomposition = std::vector<Value*> (*)(GraphBuilder&, const Node&);
 struct DecompositionRow {
-  std::string_view op;
   Decomposition function;
+  std::initializer_list<std::string_view> ops;
 };
 
-std::span<const DecompositionRow> alias_decompositions();
 std::span<const DecompositionRow> activation_decompositions();
-std::span<const DecompositionRow> alias_decompositions();
+// Ops that are another op under another name, with the same arguments in the same order, and what writes that op.
+struct Alias {
+  std::string_view op, meant;
+};
+std::span<const Alias> aliases();
+std::vector<Value*> renamed(GraphBuilder& b, const Node& n);
 std::span<const DecompositionRow> arithmetic_decompositions();
 std::span<const DecompositionRow> attention_decompositions();
 std::span<const DecompositionRow> composite_decompositions();

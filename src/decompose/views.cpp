@@ -2,8 +2,6 @@
 #include <algorithm>
 #include <numeric>
 
-#include <intaglio/error.h>
-
 #include "decompose/permutation.h"
 #include "decompose/rewrite.h"
 #include "decompose/tables.h"
@@ -207,58 +205,30 @@ Values as_complex(GraphBuilder& b, const Node& n) {
   return {result};
 }
 
-constexpr DecompositionRow view_rows[] = {
-    {"aten.view_as_complex.default", as_complex},
-    {"aten.rot90.default", rotated},
-    {"aten.fliplr.default", flipped<1>},
-    {"aten.flipud.default", flipped<0>},
-    {"aten.atleast_1d.default", view},
-    {"aten.atleast_2d.default", view},
-    {"aten.atleast_3d.default", view},
-    {"aten.view.default", view_chain},
-    {"aten._unsafe_view.default", view},
-    {"aten.reshape.default", view},
-    {"aten.ravel.default", view},
-    {"aten.view_as.default", view},
-    {"aten.reshape_as.default", view},
-    {"aten.flatten.using_ints", view},
-    {"aten.unflatten.int", view},
-    {"aten.squeeze.default", view},
-    {"aten.squeeze_copy.default", view},
-    {"aten._reshape_alias.default", view},
-    {"aten.squeeze.dim", view},
-    {"aten.squeeze.dims", view},
-    {"aten.unsqueeze.default", view},
-    {"aten.permute.default", permute},
-    {"aten.transpose.int", permute},
-    {"aten.swapaxes.default", permute},
-    {"aten.swapdims.default", permute},
-    {"aten.t.default", permute},
-    {"aten.mT.default", permute},
-    {"aten.numpy_T.default", permute},
-    {"aten.mH.default", permute},
-    {"aten.matrix_H.default", permute},
-    {"aten.adjoint.default", permute},
-    {"aten.moveaxis.int", permute},
-    {"aten.moveaxis.intlist", permute},
-    {"aten.movedim.int", permute},
-    {"aten.movedim.intlist", permute},
-    {"aten.expand.default", expand},
-    {"aten.expand_as.default", expand},
-    {"aten.broadcast_to.default", expand},
-    {"aten.repeat.default", repeat},
-    {"aten.tile.default", repeat},
-    {"aten.repeat_interleave.self_int", repeat_interleave},
-    {"aten.cat.default", cat},
-    {"aten.concat.default", cat},
-    {"aten.concatenate.default", cat},
-    {"aten.stack.default", stack},
-    {"aten.channel_shuffle.default", channel_shuffle},
-    {"aten.native_channel_shuffle.default", channel_shuffle},
-    {"aten.pixel_shuffle.default", pixel_shuffle},
-    {"aten.pixel_unshuffle.default", pixel_unshuffle},
-    {"aten.meshgrid.indexing", meshgrid},
-    {"aten.meshgrid.default", meshgrid},
+const DecompositionRow view_rows[] = {
+    {as_complex, {"aten.view_as_complex.default"}},
+    {rotated, {"aten.rot90.default"}},
+    {flipped<1>, {"aten.fliplr.default"}},
+    {flipped<0>, {"aten.flipud.default"}},
+    {view,
+     {"aten.atleast_1d.default", "aten.atleast_2d.default", "aten.atleast_3d.default", "aten._unsafe_view.default", "aten.reshape.default",
+      "aten.ravel.default", "aten.view_as.default", "aten.reshape_as.default", "aten.flatten.using_ints", "aten.unflatten.int",
+      "aten.squeeze.default", "aten.squeeze_copy.default", "aten._reshape_alias.default", "aten.squeeze.dim", "aten.squeeze.dims",
+      "aten.unsqueeze.default"}},
+    {view_chain, {"aten.view.default"}},
+    {permute,
+     {"aten.permute.default", "aten.transpose.int", "aten.swapaxes.default", "aten.swapdims.default", "aten.t.default", "aten.mT.default",
+      "aten.numpy_T.default", "aten.mH.default", "aten.matrix_H.default", "aten.adjoint.default", "aten.moveaxis.int",
+      "aten.moveaxis.intlist", "aten.movedim.int", "aten.movedim.intlist"}},
+    {expand, {"aten.expand.default", "aten.expand_as.default", "aten.broadcast_to.default"}},
+    {repeat, {"aten.repeat.default", "aten.tile.default"}},
+    {repeat_interleave, {"aten.repeat_interleave.self_int"}},
+    {cat, {"aten.cat.default", "aten.concat.default", "aten.concatenate.default"}},
+    {stack, {"aten.stack.default"}},
+    {channel_shuffle, {"aten.channel_shuffle.default", "aten.native_channel_shuffle.default"}},
+    {pixel_shuffle, {"aten.pixel_shuffle.default"}},
+    {pixel_unshuffle, {"aten.pixel_unshuffle.default"}},
+    {meshgrid, {"aten.meshgrid.indexing", "aten.meshgrid.default"}},
 };
 
 }  // namespace

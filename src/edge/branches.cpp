@@ -5,7 +5,6 @@
 #include <unordered_map>
 
 #include <fmt/format.h>
-
 #include <intaglio/error.h>
 
 #include "decompose/rewrite.h"

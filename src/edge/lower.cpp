@@ -1,5 +1,4 @@
 // Lowering, from top to bottom: exported program -> functional ATen -> core ATen -> edge dialect -> delegates cut out.
-
 #include <algorithm>
 #include <iterator>
 #include <map>
@@ -8,32 +7,14 @@
 #include <unordered_map>
 
 #include <fmt/format.h>
-
 #include <intaglio/edge.h>
 #include <intaglio/error.h>
 
 #include "base/thread_limit.h"
-#include "decompose/complex/lower_complex.h"
 #include "decompose/decompose.h"
-#include "decompose/functionalize.h"
 #include "edge/branches.h"
 #include "edge/partition/cut.h"
-#include "edge/passes/dim_order_ops.h"
-#include "edge/passes/erase_asserts.h"
-#include "edge/passes/expand_llama_ops.h"
-#include "edge/passes/fold_constants.h"
-#include "edge/passes/fold_quantization.h"
-#include "edge/passes/fuse_quantized_embeddings.h"
-#include "edge/passes/inline_subgraphs.h"
-#include "edge/passes/make_contiguous.h"
-#include "edge/passes/merge_duplicates.h"
-#include "edge/passes/promote_mixed_dtypes.h"
-#include "edge/passes/restore_linear.h"
-#include "edge/passes/scalars_to_tensors.h"
-#include "edge/passes/settle_masks.h"
-#include "edge/passes/share_repeated_heads.h"
-#include "edge/passes/sum_in_float32.h"
-#include "edge/passes/views_to_copies.h"
+#include "edge/passes/passes.h"
 #include "ir/infer.h"
 
 namespace intaglio {

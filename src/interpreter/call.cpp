@@ -1,7 +1,5 @@
 #include "interpreter/call.h"
 
-#include <cmath>
-
 #include <fmt/format.h>
 #include <intaglio/error.h>
 

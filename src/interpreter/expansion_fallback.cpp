@@ -1,4 +1,4 @@
-#include "interpreter/expansion_fallback.h"
+#include "interpreter/fallbacks.h"
 
 #include <algorithm>
 #include <bit>
@@ -8,8 +8,6 @@
 #include <intaglio/interpreter.h>
 
 #include "decompose/decompose.h"
-#include "decompose/in_place.h"
-#include "interpreter/registry_fallback.h"
 #include "ir/infer.h"
 
 namespace intaglio::interp {

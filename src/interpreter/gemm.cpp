@@ -1,6 +1,7 @@
 #include "interpreter/gemm.h"
 
 #include "base/threads.h"
+#include "interpreter/kernel_table.h"
 #include "interpreter/strided.h"
 
 namespace intaglio::interp {
@@ -69,10 +70,7 @@ Tensor readable_matrix(const Call& call, const Tensor& tensor) {
   const Matrix m = matrix_of(tensor);
   const bool by_rows = m.column_stride == 1 && m.row_stride >= m.columns;
   const bool by_columns = m.row_stride == 1 && m.column_stride >= m.rows;
-  if (by_rows || by_columns) return tensor;
-  const Tensor copy = call.empty(tensor.dtype(), tensor.sizes());
-  copy_into(copy, tensor, call.threads());
-  return copy;
+  return by_rows || by_columns ? tensor : own_copy(call, tensor);
 }
 
 void batched_gemm(const Call& call, GemmState& state, const Tensor& x, const Tensor& y, const Tensor& out) {

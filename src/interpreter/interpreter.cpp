@@ -8,12 +8,11 @@
 #include <intaglio/error.h>
 
 #include "base/threads.h"
-#include "decompose/complex/lower_complex.h"
+#include "decompose/decompose.h"
 #include "decompose/regions.h"
-#include "interpreter/expansion_fallback.h"
+#include "interpreter/fallbacks.h"
 #include "interpreter/graph_runner.h"
 #include "interpreter/inputs.h"
-#include "interpreter/registry_fallback.h"
 
 namespace intaglio {
 

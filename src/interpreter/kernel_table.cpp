@@ -1,9 +1,8 @@
 #include "interpreter/kernel_table.h"
 
-#include <string>
 #include <unordered_map>
 
-#include "decompose/in_place.h"
+#include "decompose/decompose.h"
 
 namespace intaglio::interp {
 namespace {
@@ -19,6 +18,13 @@ const std::unordered_map<std::string_view, const Kernel*>& table() {
 }
 
 }  // namespace
+
+std::vector<Kernel> kernels_of(std::initializer_list<KernelRows> rows) {
+  std::vector<Kernel> kernels;
+  for (const KernelRows& row : rows)
+    for (const std::string_view op : row.ops) kernels.push_back({op, row.run, row.variant, row.aliases});
+  return kernels;
+}
 
 std::vector<std::span<const Kernel>> kernel_families() {
   return {attention_kernels(),     binary_kernels(),   control_kernels(),       convolution_kernels(), creation_kernels(),

@@ -1,6 +1,7 @@
 // Op name -> kernel. One row per op; rows that share a function tell themselves apart by `variant`.
 #pragma once
 
+#include <initializer_list>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -19,6 +20,15 @@ struct Kernel {
   bool uses_destination = false;  // takes Call::destination; other in-place forms copy the result over
 };
 
+// The rows of ops that share a function and all else.
+struct KernelRows {
+  KernelFunction run;
+  std::initializer_list<std::string_view> ops;
+  int variant = 0;
+  bool aliases = false;
+};
+std::vector<Kernel> kernels_of(std::initializer_list<KernelRows> rows);
+
 // Null when the interpreter has none of its own. An in-place name (`relu_`) without a row finds the kernel of its
 // functional form.
 struct FoundKernel {
@@ -29,6 +39,12 @@ FoundKernel find_kernel(const Op& op);
 
 // The part of `self` that the dim, start, end and step arguments of slice ops name, as a view.
 Tensor sliced(Call& call, const Tensor& self);
+
+// The tensor in memory of its own, row-major.
+Tensor own_copy(const Call& call, const Tensor& tensor, DType dtype);
+inline Tensor own_copy(const Call& call, const Tensor& tensor) { return own_copy(call, tensor, tensor.dtype()); }
+// One place along a dimension, which is gone.
+Tensor selected(const Tensor& self, int64_t dim, int64_t index);
 
 // All rows, by family.
 std::vector<std::span<const Kernel>> kernel_families();

@@ -1,6 +1,5 @@
 #include "interpreter/promotion.h"
 
-#include <algorithm>
 #include <optional>
 
 #include <fmt/format.h>

@@ -1,8 +1,6 @@
-#include "interpreter/registry_fallback.h"
+#include "interpreter/fallbacks.h"
 
-#include <fmt/format.h>
-
-#include "decompose/in_place.h"
+#include "decompose/decompose.h"
 #include "interpreter/promotion.h"
 #include "pte/kernel_table.h"
 #include "pte/scalar_type.h"

@@ -6,11 +6,10 @@
 #include <intaglio/error.h>
 
 #include "decompose/advice.h"
-#include "decompose/in_place.h"
+#include "decompose/decompose.h"
 #include "decompose/regions.h"
 #include "interpreter/constant_values.h"
-#include "interpreter/expansion_fallback.h"
-#include "interpreter/registry_fallback.h"
+#include "interpreter/fallbacks.h"
 #include "interpreter/strided.h"
 
 namespace intaglio::interp {

@@ -10,6 +10,7 @@
 #include <fmt/ranges.h>
 #include <intaglio/error.h>
 
+#include "base/elements.h"
 #include "base/threads.h"
 #include "interpreter/call.h"
 #include "interpreter/instruction_set.h"
@@ -154,26 +155,6 @@ void for_blocks(const RowLoop& loop, int64_t block, int threads, const RowBody& 
 
 namespace {
 
-struct Half {
-  uint16_t bits;
-};
-struct BFloat {
-  uint16_t bits;
-};
-
-template <typename To, typename From>
-To number_as(From value) {
-  if constexpr (std::is_same_v<From, Half>) return number_as<To>(half_to_float(value.bits));
-  else if constexpr (std::is_same_v<From, BFloat>) return number_as<To>(bfloat16_to_float(value.bits));
-  else if constexpr (std::is_same_v<To, Half>) return Half{float_to_half(static_cast<float>(value))};
-  else if constexpr (std::is_same_v<To, BFloat>) return BFloat{float_to_bfloat16(static_cast<float>(value))};
-  else if constexpr (std::is_same_v<To, bool>) return value != From{0};
-  else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
-    const double wide = static_cast<double>(value);
-    return static_cast<To>(wide > -0x1p63 && wide < 0x1p63 ? static_cast<int64_t>(wide) : INT64_MIN);
-  } else return static_cast<To>(value);
-}
-
 template <typename To, typename From>
 INTAGLIO_INLINE void convert_dense_body(const From* in, To* out, int64_t count) {
   for (int64_t i = 0; i < count; ++i) out[i] = number_as<To>(in[i]);
@@ -210,40 +191,16 @@ void convert_run(const From* in, int64_t in_step, To* out, int64_t out_step, int
 }
 
 template <typename Body>
-void with_element_type(DType dtype, Body body) {
-  switch (dtype) {
-    case DType::uint8: return body(uint8_t{});
-    case DType::int8: return body(int8_t{});
-    case DType::int16: return body(int16_t{});
-    case DType::int32: return body(int32_t{});
-    case DType::int64: return body(int64_t{});
-    case DType::uint16: return body(uint16_t{});
-    case DType::uint32: return body(uint32_t{});
-    case DType::float16: return body(Half{});
-    case DType::bfloat16: return body(BFloat{});
-    case DType::float32: return body(float{});
-    case DType::float64: return body(double{});
-    case DType::boolean: return body(bool{});
-    default: throw_unsupported(fmt::format("no arithmetic on {} tensors", name(dtype)));
-  }
+void with_block_type(DType dtype, Body body) {
+  if (dtype == DType::uint64 || !with_element_type(dtype, body)) throw_unsupported(fmt::format("no arithmetic on {} tensors", name(dtype)));
 }
-
-// A file's bool may hold any byte; reading it as C++ bool would be undefined.
-template <typename T>
-struct Stored {
-  using Type = T;
-};
-template <>
-struct Stored<bool> {
-  using Type = uint8_t;
-};
 
 }  // namespace
 
 template <typename T>
 void load_block(DType dtype, const std::byte* base, int64_t offset, int64_t step, int64_t count, T* out) {
-  with_element_type(dtype, [&]<typename E>(E) {
-    const auto* in = reinterpret_cast<const typename Stored<E>::Type*>(base) + offset;
+  with_block_type(dtype, [&]<typename E>(E) {
+    const auto* in = reinterpret_cast<const Stored<E>*>(base) + offset;
     if constexpr (std::is_same_v<E, bool>) {
       for (int64_t i = 0; i < count; ++i) out[i] = static_cast<T>(in[i * step] != 0);
     } else {
@@ -254,7 +211,7 @@ void load_block(DType dtype, const std::byte* base, int64_t offset, int64_t step
 
 template <typename T>
 void store_block(DType dtype, std::byte* base, int64_t offset, int64_t step, int64_t count, const T* in) {
-  with_element_type(dtype, [&]<typename E>(E) { convert_run<E>(in, 1, reinterpret_cast<E*>(base) + offset, step, count); });
+  with_block_type(dtype, [&]<typename E>(E) { convert_run<E>(in, 1, reinterpret_cast<E*>(base) + offset, step, count); });
 }
 
 template void load_block<float>(DType, const std::byte*, int64_t, int64_t, int64_t, float*);

@@ -5,7 +5,6 @@
 #include <unordered_map>
 
 #include <fmt/format.h>
-
 #include <intaglio/error.h>
 
 #include "ir/check_arguments.h"
@@ -72,7 +71,8 @@ const RuleMap& rule_map() {
     RuleMap rules;
     for (const auto& family : {elementwise_rules(), complex_rules(), creation_rules(), view_rules(), indexing_rules(), reduction_rules(),
                                matrix_rules(), convolution_rules(), neural_rules(), quantization_rules()})
-      for (const Rule& rule : family) rules.emplace(rule.op, rule.function);
+      for (const Rule& rule : family)
+        for (const std::string_view op : rule.ops) rules.emplace(op, rule.function);
     return rules;
   }();
   return map;

@@ -49,12 +49,13 @@ void complex_to_real(Inference& in) {
   in.result(real_type_of(in.operand("self").dtype), std::move(sizes));
 }
 
-constexpr Rule complex_table[] = {
-    {"aten.abs.default", real_of_same_size},           {"aten.real.default", real_of_same_size},
-    {"aten.imag.default", real_of_same_size},          {"aten.complex.default", complex_of_parts},
-    {"aten.polar.default", complex_of_parts},          {"aten.view_as_real.default", view_as_real},
-    {"aten.view_as_complex.default", view_as_complex}, {"aten._fft_r2c.default", real_to_complex},
-    {"aten._fft_c2r.default", complex_to_real},
+const Rule complex_table[] = {
+    {real_of_same_size, {"aten.abs.default", "aten.real.default", "aten.imag.default"}},
+    {complex_of_parts, {"aten.complex.default", "aten.polar.default"}},
+    {view_as_real, {"aten.view_as_real.default"}},
+    {view_as_complex, {"aten.view_as_complex.default"}},
+    {real_to_complex, {"aten._fft_r2c.default"}},
+    {complex_to_real, {"aten._fft_c2r.default"}},
 };
 
 }  // namespace

@@ -1,6 +1,4 @@
 // Sliding windows: convolution and pooling.
-#include <fmt/format.h>
-
 #include "ir/infer_rules.h"
 
 namespace intaglio::infer {
@@ -96,21 +94,15 @@ SymSizes pooled(Inference& in, size_t spatial) {
   }
   return sizes;
 }
-void pool(Inference& in, size_t spatial, bool with_indices) {
+template <size_t spatial, bool with_indices = false>
+void pool(Inference& in) {
   const SymSizes sizes = pooled(in, spatial);
   in.result(in.operand("self").dtype, sizes);
   if (with_indices) in.result(DType::int64, sizes);
 }
-template <size_t spatial>
-void plain_pool(Inference& in) {
-  pool(in, spatial, false);
-}
-template <size_t spatial>
-void indexed_pool(Inference& in) {
-  pool(in, spatial, true);
-}
 
-void adaptive(Inference& in, size_t spatial, bool with_indices) {
+template <size_t spatial, bool with_indices = false>
+void adaptive(Inference& in) {
   SymSizes sizes = in.sizes("self");
   in.require(sizes.size() == spatial + 1 || sizes.size() == spatial + 2, "the input has the wrong number of dimensions");
   const SymSizes wanted = in.symbols("output_size");
@@ -120,40 +112,22 @@ void adaptive(Inference& in, size_t spatial, bool with_indices) {
   in.result(in.operand("self").dtype, sizes);
   if (with_indices) in.result(DType::int64, sizes);
 }
-template <size_t spatial>
-void adaptive_average(Inference& in) {
-  adaptive(in, spatial, false);
-}
-template <size_t spatial>
-void adaptive_max(Inference& in) {
-  adaptive(in, spatial, true);
-}
 
-constexpr Rule convolution_table[] = {
-    {"aten.convolution.default", convolution},
-    {"aten.conv1d.default", conv},
-    {"aten.conv2d.default", conv},
-    {"aten.conv3d.default", conv},
-    {"aten.conv1d.padding", conv_padding},
-    {"aten.conv2d.padding", conv_padding},
-    {"aten.conv3d.padding", conv_padding},
-    {"aten.conv_transpose1d.default", conv_transpose},
-    {"aten.conv_transpose2d.input", conv_transpose},
-    {"aten.conv_transpose3d.input", conv_transpose},
-    {"aten.max_pool1d.default", plain_pool<1>},
-    {"aten.max_pool2d.default", plain_pool<2>},
-    {"aten.max_pool3d.default", plain_pool<3>},
-    {"aten.max_pool2d_with_indices.default", indexed_pool<2>},
-    {"aten.max_pool3d_with_indices.default", indexed_pool<3>},
-    {"aten.avg_pool1d.default", plain_pool<1>},
-    {"aten.avg_pool2d.default", plain_pool<2>},
-    {"aten.avg_pool3d.default", plain_pool<3>},
-    {"aten.adaptive_avg_pool1d.default", adaptive_average<1>},
-    {"aten.adaptive_avg_pool2d.default", adaptive_average<2>},
-    {"aten._adaptive_avg_pool2d.default", adaptive_average<2>},
-    {"aten.adaptive_avg_pool3d.default", adaptive_average<3>},
-    {"aten.adaptive_max_pool1d.default", adaptive_max<1>},
-    {"aten.adaptive_max_pool2d.default", adaptive_max<2>},
+const Rule convolution_table[] = {
+    {convolution, {"aten.convolution.default"}},
+    {conv, {"aten.conv1d.default", "aten.conv2d.default", "aten.conv3d.default"}},
+    {conv_padding, {"aten.conv1d.padding", "aten.conv2d.padding", "aten.conv3d.padding"}},
+    {conv_transpose, {"aten.conv_transpose1d.default", "aten.conv_transpose2d.input", "aten.conv_transpose3d.input"}},
+    {pool<1>, {"aten.max_pool1d.default", "aten.avg_pool1d.default"}},
+    {pool<2>, {"aten.max_pool2d.default", "aten.avg_pool2d.default"}},
+    {pool<3>, {"aten.max_pool3d.default", "aten.avg_pool3d.default"}},
+    {pool<2, true>, {"aten.max_pool2d_with_indices.default"}},
+    {pool<3, true>, {"aten.max_pool3d_with_indices.default"}},
+    {adaptive<1>, {"aten.adaptive_avg_pool1d.default"}},
+    {adaptive<2>, {"aten.adaptive_avg_pool2d.default", "aten._adaptive_avg_pool2d.default"}},
+    {adaptive<3>, {"aten.adaptive_avg_pool3d.default"}},
+    {adaptive<1, true>, {"aten.adaptive_max_pool1d.default"}},
+    {adaptive<2, true>, {"aten.adaptive_max_pool2d.default"}},
 };
 
 }  // namespace

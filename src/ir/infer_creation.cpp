@@ -1,8 +1,6 @@
 // Tensors made from numbers or from another tensor's description; copies and casts.
 #include <cmath>
 
-#include <fmt/format.h>
-
 #include "ir/infer_rules.h"
 
 namespace intaglio::infer {
@@ -70,42 +68,20 @@ void dim_order_copy(Inference& in) {
   in.outputs.push_back(std::move(meta));
 }
 
-constexpr Rule creation_table[] = {
-    {"aten.full.default", full},
-    {"aten.zeros.default", sized},
-    {"aten.ones.default", sized},
-    {"aten.empty.memory_format", sized},
-    {"aten.rand.default", sized},
-    {"aten.randn.default", sized},
-    {"aten.new_full.default", new_sized},
-    {"aten.new_zeros.default", new_sized},
-    {"aten.new_ones.default", new_sized},
-    {"aten.new_empty.default", new_sized},
-    {"aten.full_like.default", like},
-    {"aten.zeros_like.default", like},
-    {"aten.ones_like.default", like},
-    {"aten.empty_like.default", like},
-    {"aten.scalar_tensor.default", scalar_tensor},
-    {"aten.arange.default", arange},
-    {"aten.arange.start", arange},
-    {"aten.arange.start_step", arange},
-    {"aten.to.dtype", like},
-    {"aten.to.dtype_layout", like},
-    {"aten.to.device", like},
-    {"aten.to.other", as_other},
-    {"aten.type_as.default", as_other},
-    {"aten._to_copy.default", like},
-    {"aten.clone.default", like_self},
-    {"aten.alias.default", like_self},
-    {"aten.detach.default", like_self},
-    {"aten.contiguous.default", like_self},
-    {"aten.lift_fresh_copy.default", like_self},
-    {"aten.lift_fresh.default", like_self},
-    {"aten.fill.Scalar", like_self},
-    {"aten.fill.Tensor", like_self},
-    {"aten.copy.default", like_self},
-    {"dim_order_ops._to_dim_order_copy.default", dim_order_copy},
-    {"dim_order_ops._clone_dim_order.default", dim_order_copy},
+const Rule creation_table[] = {
+    {full, {"aten.full.default"}},
+    {sized, {"aten.zeros.default", "aten.ones.default", "aten.empty.memory_format", "aten.rand.default", "aten.randn.default"}},
+    {new_sized, {"aten.new_full.default", "aten.new_zeros.default", "aten.new_ones.default", "aten.new_empty.default"}},
+    {like,
+     {"aten.full_like.default", "aten.zeros_like.default", "aten.ones_like.default", "aten.empty_like.default", "aten.to.dtype",
+      "aten.to.dtype_layout", "aten.to.device", "aten._to_copy.default"}},
+    {scalar_tensor, {"aten.scalar_tensor.default"}},
+    {arange, {"aten.arange.default", "aten.arange.start", "aten.arange.start_step"}},
+    {as_other, {"aten.to.other", "aten.type_as.default"}},
+    {like_self,
+     {"aten.clone.default", "aten.alias.default", "aten.detach.default", "aten.contiguous.default", "aten.lift_fresh_copy.default",
+      "aten.lift_fresh.default", "aten.fill.Scalar", "aten.fill.Tensor", "aten.copy.default"}},
+    {dim_order_copy, {"dim_order_ops._to_dim_order_copy.default", "dim_order_ops._clone_dim_order.default"}},
 };
 
 }  // namespace

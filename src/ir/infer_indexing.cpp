@@ -181,31 +181,23 @@ void unfold(Inference& in) {
   in.result(in.operand("self").dtype, std::move(sizes));
 }
 
-constexpr Rule indexing_table[] = {
-    {"aten.slice.Tensor", slice},
-    {"aten.narrow.default", narrow},
-    {"aten.select.int", select},
-    {"aten.split.Tensor", split},
-    {"aten.chunk.default", chunk},
-    {"aten.split_with_sizes.default", split_with_sizes},
-    {"aten.unbind.int", unbind},
-    {"aten.index_select.default", index_select},
-    {"aten.gather.default", gather},
-    {"aten.index.Tensor", index},
-    {"aten._unsafe_index.Tensor", index},
-    {"aten.embedding.default", embedding},
-    {"aten.unfold.default", unfold},
-    {"aten.index_put.default", keep_self},
-    {"aten._unsafe_index_put.default", keep_self},
-    {"aten.scatter.src", keep_self},
-    {"aten.scatter.value", keep_self},
-    {"aten.scatter_add.default", keep_self},
-    {"aten.index_add.default", keep_self},
-    {"aten.index_copy.default", keep_self},
-    {"aten.index_fill.int_Scalar", keep_self},
-    {"aten.masked_scatter.default", keep_self},
-    {"aten.slice_scatter.default", keep_self},
-    {"aten.select_scatter.default", keep_self},
+const Rule indexing_table[] = {
+    {slice, {"aten.slice.Tensor"}},
+    {narrow, {"aten.narrow.default"}},
+    {select, {"aten.select.int"}},
+    {split, {"aten.split.Tensor"}},
+    {chunk, {"aten.chunk.default"}},
+    {split_with_sizes, {"aten.split_with_sizes.default"}},
+    {unbind, {"aten.unbind.int"}},
+    {index_select, {"aten.index_select.default"}},
+    {gather, {"aten.gather.default"}},
+    {index, {"aten.index.Tensor", "aten._unsafe_index.Tensor"}},
+    {embedding, {"aten.embedding.default"}},
+    {unfold, {"aten.unfold.default"}},
+    {keep_self,
+     {"aten.index_put.default", "aten._unsafe_index_put.default", "aten.scatter.src", "aten.scatter.value", "aten.scatter_add.default",
+      "aten.index_add.default", "aten.index_copy.default", "aten.index_fill.int_Scalar", "aten.masked_scatter.default",
+      "aten.slice_scatter.default", "aten.select_scatter.default"}},
 };
 
 }  // namespace

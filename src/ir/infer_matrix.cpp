@@ -96,12 +96,12 @@ void attention(Inference& in) {
   in.result(in.operand("query").dtype, std::move(sizes));
 }
 
-constexpr Rule matrix_table[] = {
-    {"aten.mm.default", mm},         {"aten.mv.default", mv},
-    {"aten.dot.default", dot},       {"aten.bmm.default", bmm},
-    {"aten.addmm.default", addmm},   {"aten.baddbmm.default", baddbmm},
-    {"aten.matmul.default", matmul}, {"aten.linear.default", linear},
-    {"aten.outer.default", outer},   {"aten.scaled_dot_product_attention.default", attention},
+const Rule matrix_table[] = {
+    {mm, {"aten.mm.default"}},         {mv, {"aten.mv.default"}},
+    {dot, {"aten.dot.default"}},       {bmm, {"aten.bmm.default"}},
+    {addmm, {"aten.addmm.default"}},   {baddbmm, {"aten.baddbmm.default"}},
+    {matmul, {"aten.matmul.default"}}, {linear, {"aten.linear.default"}},
+    {outer, {"aten.outer.default"}},   {attention, {"aten.scaled_dot_product_attention.default"}},
 };
 
 }  // namespace

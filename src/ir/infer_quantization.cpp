@@ -69,25 +69,22 @@ void dequantize_codebook(Inference& in) {
   in.result(output_dtype(in), in.sizes("codes"));
 }
 
-constexpr Rule quantization_table[] = {
-    {"quantized_decomposed.choose_qparams.tensor", choose_qparams},
-    {"quantized_decomposed.choose_qparams_symmetric.tensor", choose_qparams},
-    {"quantized_decomposed.choose_qparams_per_token_asymmetric.default", choose_qparams_per_token},
-    {"quantized_decomposed.quantize_per_token.default", quantize},
-    {"quantized_decomposed.dequantize_per_token.default", dequantize},
-    {"quantized_decomposed.quantize_per_tensor.default", quantize},
-    {"quantized_decomposed.quantize_per_tensor.tensor", quantize},
-    {"quantized_decomposed.quantize_per_channel.default", quantize},
-    {"quantized_decomposed.dequantize_per_tensor.default", dequantize},
-    {"quantized_decomposed.dequantize_per_tensor.tensor", dequantize},
-    {"quantized_decomposed.dequantize_per_channel.default", dequantize},
-    {"quantized_decomposed.choose_qparams_per_token.default", choose_qparams_per_token},
-    {"quantized_decomposed.quantize_per_channel_group.default", quantize},
-    {"quantized_decomposed.dequantize_per_channel_group.default", dequantize},
-    {"torchao.choose_qparams_affine.default", choose_qparams_affine},
-    {"torchao.quantize_affine.default", quantize_affine},
-    {"torchao.dequantize_affine.default", dequantize_affine},
-    {"quant.dequantize_codebook.default", dequantize_codebook},
+const Rule quantization_table[] = {
+    {choose_qparams, {"quantized_decomposed.choose_qparams.tensor", "quantized_decomposed.choose_qparams_symmetric.tensor"}},
+    {choose_qparams_per_token,
+     {"quantized_decomposed.choose_qparams_per_token_asymmetric.default", "quantized_decomposed.choose_qparams_per_token.default"}},
+    {quantize,
+     {"quantized_decomposed.quantize_per_token.default", "quantized_decomposed.quantize_per_tensor.default",
+      "quantized_decomposed.quantize_per_tensor.tensor", "quantized_decomposed.quantize_per_channel.default",
+      "quantized_decomposed.quantize_per_channel_group.default"}},
+    {dequantize,
+     {"quantized_decomposed.dequantize_per_token.default", "quantized_decomposed.dequantize_per_tensor.default",
+      "quantized_decomposed.dequantize_per_tensor.tensor", "quantized_decomposed.dequantize_per_channel.default",
+      "quantized_decomposed.dequantize_per_channel_group.default"}},
+    {choose_qparams_affine, {"torchao.choose_qparams_affine.default"}},
+    {quantize_affine, {"torchao.quantize_affine.default"}},
+    {dequantize_affine, {"torchao.dequantize_affine.default"}},
+    {dequantize_codebook, {"quant.dequantize_codebook.default"}},
 };
 
 }  // namespace

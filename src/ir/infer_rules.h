@@ -1,6 +1,7 @@
 // Inside of infer.h: the rules by family. A rule reads its node and appends one description per output.
 #pragma once
 
+#include <initializer_list>
 #include <span>
 #include <string>
 #include <string_view>
@@ -44,8 +45,8 @@ class Inference {
 
 using Function = void (*)(Inference&);
 struct Rule {
-  std::string_view op;
   Function function;
+  std::initializer_list<std::string_view> ops;
 };
 
 std::span<const Rule> elementwise_rules();

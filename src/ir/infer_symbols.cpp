@@ -1,8 +1,6 @@
 // What symbolic results are: sizes of tensors and Python's arithmetic on them.
 #include <algorithm>
 
-#include <fmt/format.h>
-
 #include "ir/infer_rules.h"
 
 namespace intaglio::infer {

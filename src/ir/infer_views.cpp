@@ -1,6 +1,5 @@
 // Ops that rearrange: the same elements under other sizes. The `_copy` forms follow the same rules.
 #include <algorithm>
-#include <limits>
 
 #include <fmt/format.h>
 
@@ -170,7 +169,6 @@ void expand_to(Inference& in, const SymSizes& wanted) {
 }
 void expand(Inference& in) { expand_to(in, in.symbols("size")); }
 void expand_as(Inference& in) { expand_to(in, in.sizes("other")); }
-void broadcast_to(Inference& in) { expand_to(in, in.symbols("size")); }
 
 void repeat(Inference& in) {
   SymSizes sizes = in.symbols("repeats");
@@ -243,41 +241,31 @@ void pixel_unshuffle(Inference& in) {
   keep_type(in, std::move(sizes));
 }
 
-constexpr Rule view_table[] = {
-    {"aten.view.default", view},
-    {"aten._unsafe_view.default", view},
-    {"aten.reshape.default", reshape},
-    {"aten._reshape_copy.default", view},
-    {"aten.view_as.default", view_as},
-    {"aten.reshape_as.default", view_as},
-    {"aten.flatten.using_ints", flatten},
-    {"aten.unflatten.int", unflatten},
-    {"aten.squeeze.default", squeeze},
-    {"aten.squeeze.dim", squeeze_dim},
-    {"aten.squeeze.dims", squeeze_list},
-    {"aten.unsqueeze.default", unsqueeze},
-    {"aten.permute.default", permute},
-    {"aten.transpose.int", transpose},
-    {"aten.swapaxes.default", transpose},
-    {"aten.swapdims.default", transpose},
-    {"aten.t.default", transpose_2d},
-    {"aten.numpy_T.default", reverse_dims},
-    {"aten.mT.default", matrix_transpose},
-    {"aten.movedim.intlist", movedim},
-    {"aten.movedim.int", movedim},
-    {"aten.diagonal.default", diagonal},
-    {"aten.expand.default", expand},
-    {"aten.expand_as.default", expand_as},
-    {"aten.broadcast_to.default", broadcast_to},
-    {"aten.repeat.default", repeat},
-    {"aten.cat.default", cat},
-    {"aten.concat.default", cat},
-    {"aten.concatenate.default", cat},
-    {"aten.stack.default", stack},
-    {"aten.channel_shuffle.default", channel_shuffle},
-    {"aten.native_channel_shuffle.default", channel_shuffle},
-    {"aten.pixel_shuffle.default", pixel_shuffle},
-    {"aten.pixel_unshuffle.default", pixel_unshuffle},
+const Rule view_table[] = {
+    {view, {"aten.view.default", "aten._unsafe_view.default", "aten._reshape_copy.default"}},
+    {reshape, {"aten.reshape.default"}},
+    {view_as, {"aten.view_as.default", "aten.reshape_as.default"}},
+    {flatten, {"aten.flatten.using_ints"}},
+    {unflatten, {"aten.unflatten.int"}},
+    {squeeze, {"aten.squeeze.default"}},
+    {squeeze_dim, {"aten.squeeze.dim"}},
+    {squeeze_list, {"aten.squeeze.dims"}},
+    {unsqueeze, {"aten.unsqueeze.default"}},
+    {permute, {"aten.permute.default"}},
+    {transpose, {"aten.transpose.int", "aten.swapaxes.default", "aten.swapdims.default"}},
+    {transpose_2d, {"aten.t.default"}},
+    {reverse_dims, {"aten.numpy_T.default"}},
+    {matrix_transpose, {"aten.mT.default"}},
+    {movedim, {"aten.movedim.intlist", "aten.movedim.int"}},
+    {diagonal, {"aten.diagonal.default"}},
+    {expand, {"aten.expand.default", "aten.broadcast_to.default"}},
+    {expand_as, {"aten.expand_as.default"}},
+    {repeat, {"aten.repeat.default"}},
+    {cat, {"aten.cat.default", "aten.concat.default", "aten.concatenate.default"}},
+    {stack, {"aten.stack.default"}},
+    {channel_shuffle, {"aten.channel_shuffle.default", "aten.native_channel_shuffle.default"}},
+    {pixel_shuffle, {"aten.pixel_shuffle.default"}},
+    {pixel_unshuffle, {"aten.pixel_unshuffle.default"}},
 };
 
 }  // namespace

@@ -9,7 +9,6 @@
 #include <intaglio/error.h>
 
 namespace intaglio::json {
-
 namespace {
 
 using simdjson::dom::element_type;

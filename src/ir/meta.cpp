@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <numeric>
 
-#include <intaglio/error.h>
 #include <intaglio/graph.h>
 
 namespace intaglio {

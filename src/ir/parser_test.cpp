@@ -1,4 +1,4 @@
-#include "ir/parser.h"
+#include "testing/parser.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,6 +1,4 @@
 // Torch's pytree specification: `[1, {"type", "context", "children_spec"}]`, its protocol number first.
-#include <algorithm>
-
 #include <fmt/format.h>
 #include <intaglio/error.h>
 #include <intaglio/program.h>
@@ -8,7 +6,6 @@
 #include "ir/json.h"
 
 namespace intaglio {
-
 namespace {
 
 constexpr int64_t protocol = 1;

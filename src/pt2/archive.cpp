@@ -7,7 +7,6 @@
 #include <intaglio/error.h>
 
 namespace intaglio::pt2 {
-
 namespace {
 
 // What brings an older archive into today's layout.

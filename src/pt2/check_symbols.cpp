@@ -1,4 +1,4 @@
-#include "pt2/check_symbols.h"
+#include "pt2/model_json.h"
 
 #include <algorithm>
 #include <functional>

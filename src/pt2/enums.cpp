@@ -1,13 +1,9 @@
-#include "pt2/enums.h"
-
-#include <algorithm>
-#include <iterator>
+#include "pt2/model_json.h"
 
 #include <fmt/format.h>
 #include <intaglio/error.h>
 
 namespace intaglio::pt2 {
-
 namespace {
 
 template <typename T>

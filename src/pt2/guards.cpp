@@ -1,9 +1,8 @@
-#include "pt2/guards.h"
+#include "pt2/model_json.h"
 
 #include <algorithm>
 
 namespace intaglio::pt2 {
-
 namespace {
 
 // Names that may stand in a guard, and those that may follow a dot.

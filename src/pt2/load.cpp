@@ -8,16 +8,12 @@
 
 #include "base/mapped_file.h"
 #include "pt2/archive.h"
-#include "pt2/check_symbols.h"
-#include "pt2/guards.h"
-#include "pt2/read_graph.h"
+#include "pt2/model_json.h"
 #include "pt2/read_state.h"
-#include "pt2/signature.h"
 
 namespace intaglio {
 
 namespace pt2 {
-
 namespace {
 
 constexpr std::string_view model_name = "models/model.json";

@@ -1,14 +1,11 @@
-#include "pt2/read_argument.h"
+#include "pt2/model_json.h"
 
 #include <algorithm>
 
 #include <fmt/format.h>
 #include <intaglio/error.h>
 
-#include "pt2/enums.h"
-
 namespace intaglio::pt2 {
-
 namespace {
 
 using Scope = ArgumentScope;

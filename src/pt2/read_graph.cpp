@@ -1,4 +1,4 @@
-#include "pt2/read_graph.h"
+#include "pt2/model_json.h"
 
 #include <algorithm>
 #include <unordered_map>
@@ -7,10 +7,8 @@
 #include <intaglio/error.h>
 
 #include "ir/check_arguments.h"
-#include "pt2/read_argument.h"
 
 namespace intaglio::pt2 {
-
 namespace {
 
 class GraphReader {

@@ -4,11 +4,9 @@
 #include <fmt/format.h>
 #include <intaglio/error.h>
 
-#include "pt2/read_argument.h"
-#include "pt2/signature.h"
+#include "pt2/model_json.h"
 
 namespace intaglio::pt2 {
-
 namespace {
 
 constexpr InputRow inputs[] = {

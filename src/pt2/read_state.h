@@ -6,7 +6,7 @@
 #include <intaglio/program.h>
 
 #include "pt2/archive.h"
-#include "pt2/read_values.h"
+#include "pt2/model_json.h"
 
 namespace intaglio::pt2 {
 

@@ -1,12 +1,9 @@
-#include "pt2/read_values.h"
+#include "pt2/model_json.h"
 
 #include <fmt/format.h>
 #include <intaglio/error.h>
 
-#include "pt2/enums.h"
-
 namespace intaglio::pt2 {
-
 namespace {
 
 constexpr size_t max_rank = 64;

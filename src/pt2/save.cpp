@@ -8,14 +8,12 @@
 
 #include "base/atomic_file.h"
 #include "base/zip_writer.h"
+#include "pt2/model_json.h"
 #include "pt2/read_state.h"
-#include "pt2/signature.h"
-#include "pt2/write_values.h"
 
 namespace intaglio {
 
 namespace pt2 {
-
 namespace {
 
 using json::Writer;

@@ -6,7 +6,7 @@
 #include "base/mapped_file.h"
 #include "base/zip_reader.h"
 #include "ir/json.h"
-#include "pt2/read_graph.h"
+#include "pt2/model_json.h"
 #include "testing/archive.h"
 #include "testing/errors.h"
 

@@ -4,10 +4,9 @@
 #include <fmt/format.h>
 #include <intaglio/error.h>
 
-#include "pt2/read_graph.h"
+#include "pt2/model_json.h"
 
 namespace intaglio::pt2 {
-
 namespace {
 
 constexpr std::string_view library = "torch.ops.";

@@ -1,10 +1,8 @@
 #include <intaglio/error.h>
 
-#include "pt2/read_graph.h"
-#include "pt2/write_values.h"
+#include "pt2/model_json.h"
 
 namespace intaglio::pt2 {
-
 namespace {
 
 using json::Writer;

@@ -1,13 +1,10 @@
-#include <algorithm>
 #include <unordered_set>
 
 #include <intaglio/error.h>
 
-#include "pt2/signature.h"
-#include "pt2/write_values.h"
+#include "pt2/model_json.h"
 
 namespace intaglio::pt2 {
-
 namespace {
 
 using json::Writer;

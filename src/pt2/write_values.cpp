@@ -1,13 +1,10 @@
-#include "pt2/write_values.h"
+#include "pt2/model_json.h"
 
 #include <algorithm>
 
 #include <intaglio/error.h>
 
-#include "pt2/enums.h"
-
 namespace intaglio::pt2 {
-
 namespace {
 
 using json::Writer;

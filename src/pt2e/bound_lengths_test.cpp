@@ -1,4 +1,4 @@
-#include "pt2e/bound_lengths.h"
+#include "pt2e/passes.h"
 
 #include "testing/text_cases.h"
 

@@ -1,11 +1,10 @@
-#include "pt2e/compute_in_float32.h"
+#include "pt2e/passes.h"
 
 #include <algorithm>
 #include <iterator>
 #include <string_view>
 
 #include <fmt/format.h>
-
 #include <intaglio/error.h>
 
 #include "base/computed.h"

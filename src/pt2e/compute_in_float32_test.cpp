@@ -1,4 +1,4 @@
-#include "pt2e/compute_in_float32.h"
+#include "pt2e/passes.h"
 
 #include "testing/text_cases.h"
 

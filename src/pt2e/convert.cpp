@@ -1,16 +1,14 @@
 #include <cmath>
 
 #include <fmt/format.h>
-
 #include <intaglio/error.h>
 #include <intaglio/pt2e.h>
 
 #include "base/thread_limit.h"
-#include "pt2e/fold_quantize.h"
-#include "pt2e/keep_sums_in_int32.h"
+#include "pt2e/passes.h"
 #include "pt2e/prepared.h"
-#include "pt2e/quantize_nodes.h"
 #include "pt2e/reference_representation.h"
+#include "pt2e/steps.h"
 #include "pt2e/uncalibrated.h"
 
 namespace intaglio {

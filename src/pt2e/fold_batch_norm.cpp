@@ -1,12 +1,10 @@
-#include "pt2e/fold_batch_norm.h"
+#include "pt2e/passes.h"
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <optional>
 #include <unordered_map>
-
-#include <intaglio/error.h>
 
 namespace intaglio::pt2e {
 namespace {

@@ -1,11 +1,10 @@
-#include "pt2e/fold_batch_norm.h"
+#include "pt2e/passes.h"
 
 #include <cmath>
 
 #include <gtest/gtest.h>
 #include <intaglio/interpreter.h>
 
-#include "pt2e/fold_quantize.h"
 #include "pt2e/networks_for_tests.h"
 #include "testing/text_cases.h"
 

@@ -1,6 +1,4 @@
-#include "pt2e/fold_quantize.h"
-
-#include <string>
+#include "pt2e/passes.h"
 
 #include "base/computed.h"
 #include "interpreter/constant_values.h"

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include <fmt/format.h>
-
 #include <intaglio/error.h>
 
 #include "ir/memory.h"

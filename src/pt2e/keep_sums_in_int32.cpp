@@ -1,4 +1,4 @@
-#include "pt2e/keep_sums_in_int32.h"
+#include "pt2e/steps.h"
 
 #include <algorithm>
 #include <iterator>

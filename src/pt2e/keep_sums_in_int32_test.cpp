@@ -1,4 +1,4 @@
-#include "pt2e/keep_sums_in_int32.h"
+#include "pt2e/steps.h"
 
 #include <algorithm>
 
@@ -6,7 +6,7 @@
 
 #include <intaglio/pt2e.h>
 
-#include "ir/parser.h"
+#include "testing/parser.h"
 
 namespace intaglio::pt2e {
 namespace {

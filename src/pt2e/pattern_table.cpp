@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "pt2e/softmax_operands.h"
+#include "pt2e/passes.h"
 
 namespace intaglio::pt2e {
 namespace {

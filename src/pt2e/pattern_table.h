@@ -68,7 +68,7 @@ class PatternRun {
   bool is_dynamic() const { return config.input_activation && config.input_activation->is_dynamic; }
   // Does the tensor come, through operators that keep parameters, from a node whose output is quantized?
   bool has_quantized_source(const Value* value);
-  // Does nothing but a softmax see the match's result? (softmax_operands.h)
+  // Does nothing but a softmax see the match's result? (softmax_operands in passes.h)
   bool is_softmax_operand(const OperatorMatch& match);
   // Is every tensor that the operator reads known ahead? Lowering computes it once.
   bool reads_constants_only(const OperatorMatch& match);

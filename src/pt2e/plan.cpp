@@ -3,7 +3,6 @@
 #include <unordered_map>
 
 #include <fmt/format.h>
-
 #include <intaglio/error.h>
 #include <intaglio/pt2e.h>
 

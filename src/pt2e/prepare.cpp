@@ -1,21 +1,16 @@
 #include <algorithm>
 
 #include <fmt/format.h>
-
 #include <intaglio/error.h>
 #include <intaglio/pt2e.h>
 
 #include "decompose/decompose.h"
-#include "decompose/functionalize.h"
-#include "decompose/in_place.h"
 #include "decompose/regions.h"
 #include "ir/mutations.h"
 #include "ir/work.h"
-#include "pt2e/bound_lengths.h"
-#include "pt2e/compute_in_float32.h"
-#include "pt2e/fold_batch_norm.h"
+#include "pt2e/passes.h"
 #include "pt2e/prepared.h"
-#include "pt2e/requests.h"
+#include "pt2e/steps.h"
 #include "pt2e/uncalibrated.h"
 
 namespace intaglio {

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include <fmt/format.h>
-
 #include <intaglio/error.h>
 
 #include "interpreter/constant_values.h"

@@ -1,11 +1,10 @@
-#include "pt2e/quantize_nodes.h"
+#include "pt2e/steps.h"
 
 #include <algorithm>
 #include <array>
 #include <unordered_map>
 
 #include <fmt/format.h>
-
 #include <intaglio/error.h>
 
 #include "qdq/writer.h"

@@ -1,4 +1,4 @@
-#include "pt2e/requests.h"
+#include "pt2e/steps.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "pt2e/softmax_operands.h"
+#include "pt2e/passes.h"
 
 #include <algorithm>
 #include <span>

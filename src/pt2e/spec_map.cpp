@@ -6,7 +6,6 @@
 #include <unordered_set>
 
 #include <fmt/format.h>
-
 #include <intaglio/error.h>
 
 namespace intaglio::pt2e {

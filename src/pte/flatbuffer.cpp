@@ -68,29 +68,19 @@ class Builder {
   Union value(bool v) { return {fb::KernelTypes::Bool, table(fb::CreateBool(fbb_, v)).Union()}; }
   Union value(double v) { return {fb::KernelTypes::Double, table(fb::CreateDouble(fbb_, v)).Union()}; }
   Union value(const TensorValue& v) { return {fb::KernelTypes::Tensor, tensor(v).Union()}; }
-  Union value(const std::string& v) {
-    const auto text = fbb_.CreateString(v);
-    return {fb::KernelTypes::String, table(fb::CreateString(fbb_, text)).Union()};
-  }
-  Union value(const IntList& v) {
-    const auto items = fbb_.CreateVector(v.items);
-    return {fb::KernelTypes::IntList, table(fb::CreateIntList(fbb_, items)).Union()};
-  }
+  Union value(const std::string& v) { return {fb::KernelTypes::String, table(fb::CreateString(fbb_, fbb_.CreateString(v))).Union()}; }
+  Union value(const IntList& v) { return {fb::KernelTypes::IntList, table(fb::CreateIntList(fbb_, fbb_.CreateVector(v.items))).Union()}; }
   Union value(const DoubleList& v) {
-    const auto items = fbb_.CreateVector(v.items);
-    return {fb::KernelTypes::DoubleList, table(fb::CreateDoubleList(fbb_, items)).Union()};
+    return {fb::KernelTypes::DoubleList, table(fb::CreateDoubleList(fbb_, fbb_.CreateVector(v.items))).Union()};
   }
   Union value(const BoolList& v) {
-    const auto items = fbb_.CreateVector(v.items);
-    return {fb::KernelTypes::BoolList, table(fb::CreateBoolList(fbb_, items)).Union()};
+    return {fb::KernelTypes::BoolList, table(fb::CreateBoolList(fbb_, fbb_.CreateVector(v.items))).Union()};
   }
   Union value(const TensorList& v) {
-    const auto items = fbb_.CreateVector(v.items);
-    return {fb::KernelTypes::TensorList, table(fb::CreateTensorList(fbb_, items)).Union()};
+    return {fb::KernelTypes::TensorList, table(fb::CreateTensorList(fbb_, fbb_.CreateVector(v.items))).Union()};
   }
   Union value(const OptionalTensorList& v) {
-    const auto items = fbb_.CreateVector(v.items);
-    return {fb::KernelTypes::OptionalTensorList, table(fb::CreateOptionalTensorList(fbb_, items)).Union()};
+    return {fb::KernelTypes::OptionalTensorList, table(fb::CreateOptionalTensorList(fbb_, fbb_.CreateVector(v.items))).Union()};
   }
   Offset<fb::EValue> evalue(const EValue& v) {
     const Union made = std::visit([&](const auto& alternative) { return value(alternative); }, v);

@@ -5,6 +5,7 @@
 #include <mutex>
 #include <unordered_map>
 
+#include <fmt/format.h>
 #include <intaglio/error.h>
 
 namespace intaglio::pte {
@@ -36,34 +37,12 @@ const RuntimeKernel* look_up(const std::unordered_map<std::string_view, const Ru
   return found == map.end() ? nullptr : found->second;
 }
 
-struct SymbolicRow {
-  std::string_view target;
-  std::string_view key;
-};
-constexpr SymbolicRow symbolic_ops[] = {
-    {"_operator.add", "executorch_prim::add.Scalar"},
-    {"_operator.sub", "executorch_prim::sub.Scalar"},
-    {"_operator.mul", "executorch_prim::mul.Scalar"},
-    {"_operator.floordiv", "executorch_prim::floordiv.Scalar"},
-    {"_operator.truediv", "executorch_prim::truediv.Scalar"},
-    {"_operator.mod", "executorch_prim::mod.Scalar"},
-    {"_operator.neg", "executorch_prim::neg.Scalar"},
-    {"_operator.eq", "executorch_prim::eq.Scalar"},
-    {"_operator.gt", "executorch_prim::gt.Scalar"},
-    {"_operator.ge", "executorch_prim::ge.Scalar"},
-    {"_operator.lt", "executorch_prim::lt.Scalar"},
-    {"_operator.le", "executorch_prim::le.Scalar"},
-    {"math.ceil", "executorch_prim::ceil.Scalar"},
-    {"math.trunc", "executorch_prim::trunc.Scalar"},
-    {"builtins.round", "executorch_prim::round.Scalar"},
-    {"_operator.round", "executorch_prim::round.Scalar"},
-    {"torch.sym_float", "executorch_prim::sym_float.Scalar"},
-    {"torch.sym_int", "executorch_prim::sym_int.Scalar"},
-    {"torch.sym_max", "executorch_prim::sym_max.Scalar"},
-    {"torch.sym_min", "executorch_prim::sym_min.Scalar"},
-    {"torch.sym_not", "executorch_prim::sym_not.Scalar"},
-    {"torch.sym_ite", "executorch_prim::sym_ite.Scalar"},
-};
+// Operations of Python on symbols whose primitives go by the same name.
+constexpr std::string_view symbolic_ops[] = {
+    "_operator.add", "_operator.sub", "_operator.mul",  "_operator.floordiv", "_operator.truediv", "_operator.mod",
+    "_operator.neg", "_operator.eq",  "_operator.gt",   "_operator.ge",       "_operator.lt",      "_operator.le",
+    "math.ceil",     "math.trunc",    "builtins.round", "_operator.round",    "torch.sym_float",   "torch.sym_int",
+    "torch.sym_max", "torch.sym_min", "torch.sym_not",  "torch.sym_ite"};
 
 }  // namespace
 
@@ -102,9 +81,9 @@ std::span<const ArgSchema> outs_of(const RuntimeKernel& kernel) {
 }
 
 std::string_view primitive_for_symbolic_op(std::string_view target) {
-  for (const SymbolicRow& row : symbolic_ops)
-    if (row.target == target) return row.key;
-  return {};
+  if (std::ranges::find(symbolic_ops, target) == std::end(symbolic_ops)) return {};
+  const RuntimeKernel* primitive = find_runtime_kernel(fmt::format("executorch_prim::{}.Scalar", target.substr(target.rfind('.') + 1)));
+  return primitive == nullptr ? std::string_view() : primitive->key;
 }
 
 }  // namespace intaglio::pte

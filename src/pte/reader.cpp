@@ -95,14 +95,14 @@ class Parser {
       out.push_back(make(*item));
     }
   }
-  template <typename In, typename T>
-  void numbers(const In* in, std::vector<T>& out, const char* what) {
+  template <typename T, typename In>
+  std::vector<T> numbers(const In* in, const char* what) {
     if (in == nullptr) throw_bad_input(fmt::format("the list '{}' is missing", what));
     spend(uint64_t{in->size()} * sizeof(T));
     // The verifier aligns a vector's length, not its 64-bit elements; an empty list has none.
     if (in->size() > 0 && reinterpret_cast<uintptr_t>(in->Data()) % sizeof(typename In::return_type) != 0)
       throw_bad_input(fmt::format("the list '{}' is not aligned", what));
-    out.assign(in->begin(), in->end());
+    return {in->begin(), in->end()};
   }
   std::string text(const flatbuffers::String* in, const char* what) {
     if (in == nullptr) throw_bad_input(fmt::format("{} is missing", what));
@@ -117,18 +117,15 @@ class Parser {
     return {static_cast<uint64_t>(reinterpret_cast<const std::byte*>(bytes->data()) - base_), bytes->size()};
   }
   SubsegmentOffsets subsegment(const fb::SubsegmentOffsets& in) {
-    SubsegmentOffsets out;
-    out.segment_index = in.segment_index();
-    numbers(in.offsets(), out.offsets, "offsets of a segment");
-    return out;
+    return {in.segment_index(), numbers<uint64_t>(in.offsets(), "offsets of a segment")};
   }
 
   TensorValue tensor(const fb::Tensor& in) {
     TensorValue out;
     out.scalar_type = static_cast<int8_t>(in.scalar_type());
     out.storage_offset = in.storage_offset();
-    numbers(in.sizes(), out.sizes, "sizes of a tensor");
-    numbers(in.dim_order(), out.dim_order, "dim_order of a tensor");
+    out.sizes = numbers<int32_t>(in.sizes(), "sizes of a tensor");
+    out.dim_order = numbers<uint8_t>(in.dim_order(), "dim_order of a tensor");
     out.requires_grad = in.requires_grad();
     out.data_buffer_idx = in.data_buffer_idx();
     out.layout = in.layout();
@@ -144,12 +141,6 @@ class Parser {
     return out;
   }
 
-  template <typename List, typename In>
-  List list(const In* items, const char* what) {
-    List out;
-    numbers(items, out.items, what);
-    return out;
-  }
   EValue value(const fb::EValue& in) {
     if (in.val() == nullptr) throw_bad_input("a value of the program is missing");
     switch (in.val_type()) {
@@ -159,12 +150,12 @@ class Parser {
       case fb::KernelTypes::Double: return in.val_as_Double()->double_val();
       case fb::KernelTypes::Tensor: return tensor(*in.val_as_Tensor());
       case fb::KernelTypes::String: return text(in.val_as_String()->string_val(), "the text of a value");
-      case fb::KernelTypes::IntList: return list<IntList>(in.val_as_IntList()->items(), "items of an IntList");
-      case fb::KernelTypes::DoubleList: return list<DoubleList>(in.val_as_DoubleList()->items(), "items of a DoubleList");
-      case fb::KernelTypes::BoolList: return list<BoolList>(in.val_as_BoolList()->items(), "items of a BoolList");
-      case fb::KernelTypes::TensorList: return list<TensorList>(in.val_as_TensorList()->items(), "items of a TensorList");
+      case fb::KernelTypes::IntList: return IntList{numbers<int64_t>(in.val_as_IntList()->items(), "items of an IntList")};
+      case fb::KernelTypes::DoubleList: return DoubleList{numbers<double>(in.val_as_DoubleList()->items(), "items of a DoubleList")};
+      case fb::KernelTypes::BoolList: return BoolList{numbers<uint8_t>(in.val_as_BoolList()->items(), "items of a BoolList")};
+      case fb::KernelTypes::TensorList: return TensorList{numbers<int32_t>(in.val_as_TensorList()->items(), "items of a TensorList")};
       case fb::KernelTypes::OptionalTensorList:
-        return list<OptionalTensorList>(in.val_as_OptionalTensorList()->items(), "items of an OptionalTensorList");
+        return OptionalTensorList{numbers<int32_t>(in.val_as_OptionalTensorList()->items(), "items of an OptionalTensorList")};
       default: throw_bad_input(fmt::format("a value has the unknown kind {}", static_cast<int>(in.val_type())));
     }
   }
@@ -174,15 +165,11 @@ class Parser {
     switch (in.instr_args_type()) {
       case fb::InstructionArguments::KernelCall: {
         const auto* call = in.instr_args_as_KernelCall();
-        KernelCall out{call->op_index(), {}};
-        numbers(call->args(), out.args, "arguments of a kernel call");
-        return out;
+        return KernelCall{call->op_index(), numbers<int32_t>(call->args(), "arguments of a kernel call")};
       }
       case fb::InstructionArguments::DelegateCall: {
         const auto* call = in.instr_args_as_DelegateCall();
-        DelegateCall out{call->delegate_index(), {}};
-        numbers(call->args(), out.args, "arguments of a delegate call");
-        return out;
+        return DelegateCall{call->delegate_index(), numbers<int32_t>(call->args(), "arguments of a delegate call")};
       }
       case fb::InstructionArguments::MoveCall: {
         const auto* call = in.instr_args_as_MoveCall();
@@ -206,7 +193,7 @@ class Parser {
     if (in.compile_specs())
       each(in.compile_specs(), out.compile_specs, "compile_specs", [&](const fb::CompileSpec& spec) {
         CompileSpecEntry entry{text(spec.key(), "the key of a compile spec"), {}};
-        if (spec.value()) numbers(spec.value(), entry.value, "value of a compile spec");
+        if (spec.value()) entry.value = numbers<uint8_t>(spec.value(), "value of a compile spec");
         return entry;
       });
     return out;
@@ -220,8 +207,8 @@ class Parser {
       out.encoded_out_str = optional_text(container->encoded_out_str());
     }
     each(in.values(), out.values, "values", [&](const fb::EValue& v) { return value(v); });
-    numbers(in.inputs(), out.inputs, "inputs");
-    numbers(in.outputs(), out.outputs, "outputs");
+    out.inputs = numbers<int32_t>(in.inputs(), "inputs");
+    out.outputs = numbers<int32_t>(in.outputs(), "outputs");
     each(in.chains(), out.chains, "chains", [&](const fb::Chain& chain) {
       std::vector<Instruction> instructions;
       each(chain.instructions(), instructions, "instructions", [&](const fb::Instruction& i) { return instruction(i); });
@@ -230,7 +217,7 @@ class Parser {
     each(in.operators(), out.operators, "operators",
          [&](const fb::Operator& op) { return Operator{text(op.name(), "the name of an operator"), optional_text(op.overload())}; });
     each(in.delegates(), out.delegates, "delegates", [&](const fb::BackendDelegate& d) { return delegate(d); });
-    numbers(in.non_const_buffer_sizes(), out.non_const_buffer_sizes, "non_const_buffer_sizes");
+    out.non_const_buffer_sizes = numbers<int64_t>(in.non_const_buffer_sizes(), "non_const_buffer_sizes");
     return out;
   }
 

@@ -1,7 +1,5 @@
 #include "qdq/writer.h"
 
-#include <string>
-
 #include <intaglio/error.h>
 
 namespace intaglio::qdq {

@@ -4,16 +4,13 @@
 #include <array>
 #include <cmath>
 #include <limits>
-#include <string>
 
 #include <fmt/format.h>
-
 #include <intaglio/error.h>
 
 #include "quant/kernels/kernels.h"
 
 namespace intaglio::quant {
-
 namespace {
 
 struct IntegerType {

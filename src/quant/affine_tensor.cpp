@@ -3,7 +3,6 @@
 #include <vector>
 
 #include <fmt/format.h>
-
 #include <intaglio/error.h>
 
 #include "quant/affine.h"
@@ -11,7 +10,6 @@
 #include "quant/narrow.h"
 
 namespace intaglio::quant {
-
 namespace {
 
 Tensor dense(const Tensor& x) { return x.numel() > 0 && x.is_dense() ? x : x.contiguous(); }

@@ -3,12 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include <intaglio/error.h>
-
 #include "quant/kernels/kernels.h"
 
 namespace intaglio::quant {
-
 namespace {
 
 constexpr size_t bins = Histogram::bins;

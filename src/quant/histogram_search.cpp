@@ -8,7 +8,6 @@
 #include "quant/kernels/kernels.h"
 
 namespace intaglio::quant {
-
 namespace {
 
 constexpr int bin_count = static_cast<int>(Histogram::bins);

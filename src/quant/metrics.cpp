@@ -5,11 +5,9 @@
 #include <limits>
 
 #include <fmt/format.h>
-
 #include <intaglio/error.h>
 
 namespace intaglio::quant {
-
 namespace {
 
 constexpr size_t block_size = 4096;
@@ -150,20 +148,6 @@ double top1_agreement(std::span<const float> reference, std::span<const float> c
     equal += top1(reference.subspan(row * width, width)) == top1(candidate.subspan(row * width, width));
   }
   return static_cast<double>(equal) / static_cast<double>(rows);
-}
-
-double top1_accuracy(std::span<const float> scores, int64_t classes, std::span<const int64_t> labels) {
-  const size_t rows = rows_of(scores.size(), classes);
-  if (labels.size() != rows) throw_usage(fmt::format("{} labels for {} rows of scores", labels.size(), rows));
-  const size_t width = static_cast<size_t>(classes);
-  size_t right = 0;
-  for (size_t row = 0; row < rows; ++row) {
-    if (labels[row] < 0 || labels[row] >= classes) {
-      throw_bad_input(fmt::format("label {} of row {} is not one of {} classes", labels[row], row, classes));
-    }
-    right += top1(scores.subspan(row * width, width)) == labels[row];
-  }
-  return static_cast<double>(right) / static_cast<double>(rows);
 }
 
 }  // namespace intaglio::quant

@@ -49,9 +49,7 @@ ErrorMetrics compare(std::span<const float> reference, std::span<const float> ca
 
 // Index of the largest value; the first of equals, and a NaN before any number. Usage error on an empty row.
 int64_t top1(std::span<const float> scores);
-// Share of rows of `classes` scores whose largest is at the same place, and whose largest is at its label's.
-// Usage errors when sizes do not fit or there is no row; bad input when a label is not a class.
+// Share of rows of `classes` scores whose largest is at the same place. Usage errors when sizes do not fit or there is no row.
 double top1_agreement(std::span<const float> reference, std::span<const float> candidate, int64_t classes);
-double top1_accuracy(std::span<const float> scores, int64_t classes, std::span<const int64_t> labels);
 
 }  // namespace intaglio::quant

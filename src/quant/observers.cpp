@@ -5,7 +5,6 @@
 #include <utility>
 
 #include <fmt/format.h>
-
 #include <intaglio/error.h>
 #include <intaglio/quantization.h>
 
@@ -14,7 +13,6 @@
 #include "quant/range.h"
 
 namespace intaglio {
-
 namespace {
 
 using quant::Range;

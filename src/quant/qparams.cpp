@@ -4,7 +4,6 @@
 #include <limits>
 
 #include <fmt/format.h>
-
 #include <intaglio/error.h>
 
 #include "quant/affine.h"
@@ -36,7 +35,6 @@ bool operator==(const QuantParams& a, const QuantParams& b) {
 }  // namespace intaglio
 
 namespace intaglio::quant {
-
 namespace {
 
 void check_ordered(float min, float max) {

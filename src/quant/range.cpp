@@ -4,14 +4,12 @@
 #include <limits>
 
 #include <fmt/format.h>
-
 #include <intaglio/error.h>
 
 #include "base/parts.h"
 #include "quant/kernels/kernels.h"
 
 namespace intaglio::quant {
-
 namespace {
 
 [[noreturn]] void throw_nan() { throw_bad_input("the tensor holds NaN; expected numbers to calibrate with"); }

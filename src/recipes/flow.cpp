@@ -1,12 +1,11 @@
 #include <algorithm>
-#include <type_traits>
 
 #include <fmt/format.h>
 #include <intaglio/error.h>
 #include <intaglio/recipes.h>
 
 #include "ir/infer.h"
-#include "pt2e/compute_in_float32.h"
+#include "pt2e/passes.h"
 #include "pt2e/uncalibrated.h"
 #include "qdq/op_table.h"
 #include "recipes/breaches.h"

@@ -3,10 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <intaglio/check.h>
-#include <intaglio/error.h>
 
 #include "base/leftovers.h"
 #include "edge/stranded.h"

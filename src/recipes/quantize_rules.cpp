@@ -1,9 +1,6 @@
 #include "recipes/quantize_rules.h"
 
 #include <algorithm>
-#include <array>
-
-#include <intaglio/error.h>
 
 namespace intaglio::recipes {
 namespace {

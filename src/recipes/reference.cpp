@@ -3,12 +3,10 @@
 #include <malloc.h>
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <mutex>
 #include <type_traits>
 
-#include <intaglio/error.h>
 #include <intaglio/interpreter.h>
 
 #include "ir/work.h"

@@ -1,6 +1,5 @@
 #include "report/tokenizer_file.h"
 
-#include <fmt/format.h>
 #include <intaglio/error.h>
 
 #include "base/mapped_file.h"

@@ -24,7 +24,7 @@
 #include <intaglio/xnnpack.h>
 
 #include "pt2e/prepared.h"
-#include "pt2e/printer.h"
+#include "pt2e/state_text_for_tests.h"
 #include "quant/affine.h"
 
 namespace intaglio {

@@ -3,9 +3,7 @@
 #include <intaglio/error.h>
 #include <intaglio/xnnpack.h>
 
-#include "backends/xnnpack/payload/decode_payload.h"
-#include "backends/xnnpack/payload/payload_header.h"
-#include "backends/xnnpack/torchao_recipes.h"
+#include "backends/xnnpack/payload/payload_bytes.h"
 
 namespace intaglio::xnnpack {
 namespace {

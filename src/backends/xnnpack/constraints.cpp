@@ -7,9 +7,8 @@
 #include "backends/common/gemm_operands.h"
 #include "backends/xnnpack/int8_chains.h"
 #include "backends/xnnpack/limits.h"
-#include "backends/xnnpack/lower/picked_places.h"
+#include "backends/xnnpack/lower/node_facts.h"
 #include "backends/xnnpack/lower/pieces.h"
-#include "backends/xnnpack/lower/reduced_run.h"
 
 namespace intaglio::xnnpack::constraints {
 namespace {

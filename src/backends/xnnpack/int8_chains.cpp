@@ -1,7 +1,6 @@
 #include "backends/xnnpack/int8_chains.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "backends/common/gemm_operands.h"
 #include "backends/xnnpack/row_weights.h"

@@ -7,7 +7,7 @@
 
 #include "pt2e/networks_for_tests.h"
 #include "pt2e/prepared.h"
-#include "pt2e/printer.h"
+#include "pt2e/state_text_for_tests.h"
 #include "testing/text_cases.h"
 
 namespace intaglio::xnnpack {

@@ -1,4 +1,4 @@
-#include "backends/xnnpack/torchao_recipes.h"
+#include "backends/xnnpack/backend.h"
 
 namespace intaglio::xnnpack {
 namespace {

@@ -1,7 +1,6 @@
 #include "data/tokenizer/steps.h"
 
 #include <array>
-#include <unordered_map>
 
 #include <fmt/format.h>
 #include <intaglio/error.h>

@@ -1,9 +1,6 @@
 // Arithmetic of complex numbers, and the ops that make them and take them apart.
 #include <algorithm>
-#include <cmath>
 #include <complex>
-
-#include <intaglio/error.h>
 
 #include "decompose/complex/parts.h"
 
@@ -111,27 +108,19 @@ Results add(PartsBuilder& b) {
 
 // ---- products: the node once for each pair of parts
 struct Product {
-  std::string_view op;
   std::string_view left, right;
+  std::initializer_list<std::string_view> ops;
 };
-constexpr Product products[] = {
-    {"aten.mul.Tensor", "self", "other"},
-    {"aten.mul.Scalar", "self", "other"},
-    {"aten.matmul.default", "self", "other"},
-    {"aten.mm.default", "self", "mat2"},
-    {"aten.bmm.default", "self", "mat2"},
-    {"aten.dot.default", "self", "tensor"},
-    {"aten.mv.default", "self", "vec"},
-    {"aten.outer.default", "self", "vec2"},
-    {"aten.inner.default", "self", "other"},
-    {"aten.tensordot.default", "self", "other"},
-    {"aten.kron.default", "self", "other"},
-    {"aten.cross.default", "self", "other"},
-    {"aten.linalg_cross.default", "self", "other"},
-    {"aten.linear.default", "input", "weight"},
-    {"aten.conv1d.default", "input", "weight"},
-    {"aten.conv2d.default", "input", "weight"},
-    {"aten.convolution.default", "input", "weight"},
+const Product products[] = {
+    {"self",
+     "other",
+     {"aten.mul.Tensor", "aten.mul.Scalar", "aten.matmul.default", "aten.inner.default", "aten.tensordot.default", "aten.kron.default",
+      "aten.cross.default", "aten.linalg_cross.default"}},
+    {"self", "mat2", {"aten.mm.default", "aten.bmm.default"}},
+    {"self", "tensor", {"aten.dot.default"}},
+    {"self", "vec", {"aten.mv.default"}},
+    {"self", "vec2", {"aten.outer.default"}},
+    {"input", "weight", {"aten.linear.default", "aten.conv1d.default", "aten.conv2d.default", "aten.convolution.default"}},
 };
 
 // The product of real tensors: the node with other operands, `bias` where it adds one.
@@ -169,7 +158,9 @@ Argument beside_pairs(PartsBuilder& b, const Argument& argument) {
 }
 
 Results multiply(PartsBuilder& b) {
-  const Product& row = *std::ranges::find(products, b.node.op().name(), &Product::op);
+  const std::string_view op = b.node.op().name();
+  const Product& row =
+      *std::ranges::find_if(products, [&](const Product& product) { return std::ranges::find(product.ops, op) != product.ops.end(); });
   const Argument x = b.node.argument(row.left), y = b.node.argument(row.right);
   Value* const* left = x.get_if<Value*>();
   if (b.node.op().base() == "mul" && is_real(b, y) && left && b.parts(*left).packed && real_type_of((*left)->dtype()) == b.real_type() &&
@@ -314,80 +305,43 @@ Results is_zero(PartsBuilder& b) {
 }
 Results is_real_number(PartsBuilder& b) { return one_real(b.build("aten.eq.Scalar", b.imag_or_zeros(b.operand("self")), 0)); }
 
-constexpr RuleRow arithmetic_rows[] = {
-    {"aten.complex.default", from_parts},
-    {"aten.polar.default", from_polar},
-    {"aten.view_as_complex.default", from_pairs},
-    {"aten.view_as_complex_copy.default", from_pairs},
-    {"aten.view_as_real.default", to_pairs},
-    {"aten.view_as_real_copy.default", to_pairs},
-    {"aten.real.default", real_part},
-    {"aten.imag.default", imaginary_part},
-    {"prims.real.default", real_part},
-    {"prims.imag.default", imaginary_part},
-    {"aten._conj.default", conjugate},
-    {"aten._conj_copy.default", conjugate},
-    {"aten.conj.default", conjugate},
-    {"aten._conj_physical.default", conjugate},
-    {"aten.conj_physical.default", conjugate},
-    {"prims.conj_physical.default", conjugate},
-    {"aten._to_copy.default", cast},
-    {"aten.to.dtype", cast},
-    {"aten.to.dtype_layout", cast},
-    {"aten.to.device", cast},
-    {"aten.to.other", cast},
-    {"aten.type_as.default", cast},
-    {"aten.copy.default", overwritten},
-    {"aten.mH.default", adjoint},
-    {"aten.adjoint.default", adjoint},
-    {"aten.matrix_H.default", adjoint},
-    {"aten.addmm.default", add_product},
-    {"aten.baddbmm.default", add_product},
-    {"aten.var.default", spread_of_parts},
-    {"aten.var.dim", spread_of_parts},
-    {"aten.var.correction", spread_of_parts},
-    {"aten.std.default", spread_of_parts},
-    {"aten.std.dim", spread_of_parts},
-    {"aten.std.correction", spread_of_parts},
-    {"aten.ones.default", ones},
-    {"aten.ones_like.default", ones},
-    {"aten.new_ones.default", ones},
-    {"aten.add.Tensor", add},
-    {"aten.add.Scalar", add},
-    {"aten.sub.Tensor", add},
-    {"aten.sub.Scalar", add},
-    {"aten.rsub.Tensor", add},
-    {"aten.rsub.Scalar", add},
-    {"aten.einsum.default", einsum},
-    {"aten.div.Tensor", divide},
-    {"aten.div.Scalar", divide},
-    {"aten.reciprocal.default", reciprocal},
-    {"aten.abs.default", absolute},
-    {"aten.angle.default", angle},
-    {"aten.norm.Scalar", norm},
-    {"aten.norm.ScalarOpt_dim", norm},
-    {"aten.linalg_vector_norm.default", norm},
-    {"aten.sgn.default", sign},
-    {"aten.eq.Tensor", equal},
-    {"aten.eq.Scalar", equal},
-    {"aten.ne.Tensor", equal},
-    {"aten.ne.Scalar", equal},
-    {"aten.logical_not.default", is_zero},
-    {"aten.isreal.default", is_real_number},
-    {"aten.isnan.default", classified},
-    {"aten.isinf.default", classified},
-    {"aten.isfinite.default", classified},
+const RuleRow arithmetic_rows[] = {
+    {from_parts, {"aten.complex.default"}},
+    {from_polar, {"aten.polar.default"}},
+    {from_pairs, {"aten.view_as_complex.default", "aten.view_as_complex_copy.default"}},
+    {to_pairs, {"aten.view_as_real.default", "aten.view_as_real_copy.default"}},
+    {real_part, {"aten.real.default", "prims.real.default"}},
+    {imaginary_part, {"aten.imag.default", "prims.imag.default"}},
+    {conjugate,
+     {"aten._conj.default", "aten._conj_copy.default", "aten.conj.default", "aten._conj_physical.default", "aten.conj_physical.default",
+      "prims.conj_physical.default"}},
+    {cast, {"aten._to_copy.default", "aten.to.dtype", "aten.to.dtype_layout", "aten.to.device", "aten.to.other", "aten.type_as.default"}},
+    {overwritten, {"aten.copy.default"}},
+    {adjoint, {"aten.mH.default", "aten.adjoint.default", "aten.matrix_H.default"}},
+    {add_product, {"aten.addmm.default", "aten.baddbmm.default"}},
+    {spread_of_parts,
+     {"aten.var.default", "aten.var.dim", "aten.var.correction", "aten.std.default", "aten.std.dim", "aten.std.correction"}},
+    {ones, {"aten.ones.default", "aten.ones_like.default", "aten.new_ones.default"}},
+    {add, {"aten.add.Tensor", "aten.add.Scalar", "aten.sub.Tensor", "aten.sub.Scalar", "aten.rsub.Tensor", "aten.rsub.Scalar"}},
+    {einsum, {"aten.einsum.default"}},
+    {divide, {"aten.div.Tensor", "aten.div.Scalar"}},
+    {reciprocal, {"aten.reciprocal.default"}},
+    {absolute, {"aten.abs.default"}},
+    {angle, {"aten.angle.default"}},
+    {norm, {"aten.norm.Scalar", "aten.norm.ScalarOpt_dim", "aten.linalg_vector_norm.default"}},
+    {sign, {"aten.sgn.default"}},
+    {equal, {"aten.eq.Tensor", "aten.eq.Scalar", "aten.ne.Tensor", "aten.ne.Scalar"}},
+    {is_zero, {"aten.logical_not.default"}},
+    {is_real_number, {"aten.isreal.default"}},
+    {classified, {"aten.isnan.default", "aten.isinf.default", "aten.isfinite.default"}},
 };
 
 }  // namespace
 
-std::span<const RuleRow> arithmetic_rules() {
-  static const std::vector<RuleRow> all = [] {
-    std::vector<RuleRow> result(std::begin(arithmetic_rows), std::end(arithmetic_rows));
-    for (const Product& product : products) result.push_back({product.op, multiply});
-    return result;
-  }();
-  return all;
+std::vector<RuleRow> arithmetic_rules() {
+  std::vector<RuleRow> rows(std::begin(arithmetic_rows), std::end(arithmetic_rows));
+  for (const Product& product : products) rows.push_back({multiply, product.ops});
+  return rows;
 }
 
 }  // namespace intaglio::decompose::complex_parts

@@ -1,8 +1,8 @@
 // Bodies of conditions and loops: complex numbers go in and out as pairs, and what is inside is lowered as a program of its own.
 #include <unordered_map>
 
-#include "decompose/complex/lower_complex.h"
 #include "decompose/complex/parts.h"
+#include "decompose/decompose.h"
 #include "decompose/rewrite.h"
 
 namespace intaglio::decompose::complex_parts {

@@ -299,15 +299,17 @@ Results frequencies(PartsBuilder& b) {
   return {Parts::of(b.build("aten.alias.default", constant), nullptr)};
 }
 
-constexpr RuleRow fourier_rows[] = {
-    {"aten._fft_r2c.default", real_to_complex}, {"aten._fft_c2c.default", complex_to_complex}, {"aten._fft_c2r.default", complex_to_real},
-    {"aten.fft_fft.default", full<true>},       {"aten.fft_fft2.default", full<true>},         {"aten.fft_fftn.default", full<true>},
-    {"aten.fft_ifft.default", full<false>},     {"aten.fft_ifft2.default", full<false>},       {"aten.fft_ifftn.default", full<false>},
-    {"aten.fft_rfft.default", half<true>},      {"aten.fft_rfft2.default", half<true>},        {"aten.fft_rfftn.default", half<true>},
-    {"aten.fft_ihfft.default", half<false>},    {"aten.fft_ihfft2.default", half<false>},      {"aten.fft_ihfftn.default", half<false>},
-    {"aten.fft_irfft.default", to_real<false>}, {"aten.fft_irfft2.default", to_real<false>},   {"aten.fft_irfftn.default", to_real<false>},
-    {"aten.fft_hfft.default", to_real<true>},   {"aten.fft_hfft2.default", to_real<true>},     {"aten.fft_hfftn.default", to_real<true>},
-    {"aten.fft_fftfreq.default", frequencies},  {"aten.fft_rfftfreq.default", frequencies},
+const RuleRow fourier_rows[] = {
+    {real_to_complex, {"aten._fft_r2c.default"}},
+    {complex_to_complex, {"aten._fft_c2c.default"}},
+    {complex_to_real, {"aten._fft_c2r.default"}},
+    {full<true>, {"aten.fft_fft.default", "aten.fft_fft2.default", "aten.fft_fftn.default"}},
+    {full<false>, {"aten.fft_ifft.default", "aten.fft_ifft2.default", "aten.fft_ifftn.default"}},
+    {half<true>, {"aten.fft_rfft.default", "aten.fft_rfft2.default", "aten.fft_rfftn.default"}},
+    {half<false>, {"aten.fft_ihfft.default", "aten.fft_ihfft2.default", "aten.fft_ihfftn.default"}},
+    {to_real<false>, {"aten.fft_irfft.default", "aten.fft_irfft2.default", "aten.fft_irfftn.default"}},
+    {to_real<true>, {"aten.fft_hfft.default", "aten.fft_hfft2.default", "aten.fft_hfftn.default"}},
+    {frequencies, {"aten.fft_fftfreq.default", "aten.fft_rfftfreq.default"}},
 };
 
 }  // namespace

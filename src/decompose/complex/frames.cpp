@@ -1,6 +1,4 @@
 // Spectra of overlapping frames: stft and istft.
-#include <fmt/format.h>
-
 #include "decompose/complex/parts.h"
 
 namespace intaglio::decompose::complex_parts {
@@ -131,10 +129,9 @@ Results istft(PartsBuilder& b) {
   return {Parts::of(put_together(signal.real), signal.imag ? put_together(signal.imag) : nullptr)};
 }
 
-constexpr RuleRow frame_rows[] = {
-    {"aten.stft.default", stft},
-    {"aten.stft.center", stft},
-    {"aten.istft.default", istft},
+const RuleRow frame_rows[] = {
+    {stft, {"aten.stft.default", "aten.stft.center"}},
+    {istft, {"aten.istft.default"}},
 };
 
 }  // namespace

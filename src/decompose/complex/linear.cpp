@@ -20,107 +20,56 @@ enum class Packing : uint8_t {
 };
 
 struct LinearRow {
-  std::string_view op;
   Packing packing;
-  std::vector<std::string_view> operands = {"self"};  // arguments that hold elements
+  std::initializer_list<std::string_view> operands;  // arguments that hold elements
+  std::initializer_list<std::string_view> ops;
 };
 
 const LinearRow linear_rows[] = {
-    {"aten.clone.default", Packing::same},
-    {"aten.alias.default", Packing::same},
-    {"aten.detach.default", Packing::same},
-    {"aten.contiguous.default", Packing::same},
-    {"aten.lift_fresh_copy.default", Packing::same},
-    {"aten.lift_fresh.default", Packing::same},
-    {"aten.positive.default", Packing::same},
-    {"aten.neg.default", Packing::same},
-    {"aten._neg_view.default", Packing::same},
-    {"aten.resolve_conj.default", Packing::same},
-    {"aten.resolve_neg.default", Packing::same},
-    {"aten.dropout.default", Packing::parts, {"input"}},
-    {"aten.view.default", Packing::sizes},
-    {"aten.reshape.default", Packing::sizes},
-    {"aten._unsafe_view.default", Packing::sizes},
-    {"aten.expand.default", Packing::sizes},
-    {"aten.permute.default", Packing::permutation},
-    {"aten.transpose.int", Packing::dimensions},
-    {"aten.swapaxes.default", Packing::dimensions},
-    {"aten.swapdims.default", Packing::dimensions},
-    {"aten.t.default", Packing::parts},
-    {"aten.numpy_T.default", Packing::parts},
-    {"aten.mT.default", Packing::parts},
-    {"aten.movedim.int", Packing::parts},
-    {"aten.movedim.intlist", Packing::parts},
-    {"aten.flatten.using_ints", Packing::dimensions},
-    {"aten.unflatten.int", Packing::dimensions},
-    {"aten.unsqueeze.default", Packing::one_more},
-    {"aten.squeeze.default", Packing::parts},
-    {"aten.squeeze.dim", Packing::dimensions},
-    {"aten.squeeze.dims", Packing::dimensions},
-    {"aten.view_as.default", Packing::parts},
-    {"aten.reshape_as.default", Packing::parts},
-    {"aten.expand_as.default", Packing::parts},
-    {"aten.slice.Tensor", Packing::dimensions},
-    {"aten.select.int", Packing::dimensions},
-    {"aten.narrow.default", Packing::dimensions},
-    {"aten.split.Tensor", Packing::dimensions},
-    {"aten.split_with_sizes.default", Packing::dimensions},
-    {"aten.chunk.default", Packing::dimensions},
-    {"aten.unbind.int", Packing::dimensions},
-    {"aten.diagonal.default", Packing::parts},
-    {"aten.unfold.default", Packing::parts},
-    {"aten.cat.default", Packing::dimensions, {"tensors"}},
-    {"aten.concat.default", Packing::dimensions, {"tensors"}},
-    {"aten.stack.default", Packing::one_more, {"tensors"}},
-    {"aten.hstack.default", Packing::parts, {"tensors"}},
-    {"aten.vstack.default", Packing::parts, {"tensors"}},
-    {"aten.repeat.default", Packing::parts},
-    {"aten.tile.default", Packing::parts},
-    {"aten.repeat_interleave.self_int", Packing::parts},
-    {"aten.index.Tensor", Packing::parts},
-    {"aten.index_select.default", Packing::dimensions},
-    {"aten.gather.default", Packing::parts},
-    {"aten.take_along_dim.default", Packing::parts},
-    {"aten.flip.default", Packing::dimensions, {"self"}},
-    {"aten.roll.default", Packing::parts},
-    {"aten.fft_fftshift.default", Packing::parts},
-    {"aten.fft_ifftshift.default", Packing::parts},
-    {"aten.tril.default", Packing::parts},
-    {"aten.triu.default", Packing::parts},
-    {"aten.constant_pad_nd.default", Packing::parts, {"self", "value"}},
-    {"aten.pad.default", Packing::parts, {"self", "value"}},
-    {"aten.index_put.default", Packing::parts, {"self", "values"}},
-    {"aten.slice_scatter.default", Packing::dimensions, {"self", "src"}},
-    {"aten.select_scatter.default", Packing::dimensions, {"self", "src"}},
-    {"aten.scatter.src", Packing::parts, {"self", "src"}},
-    {"aten.scatter_add.default", Packing::parts, {"self", "src"}},
-    {"aten.index_add.default", Packing::parts, {"self", "source"}},
-    {"aten.index_copy.default", Packing::parts, {"self", "source"}},
-    {"aten.lerp.Scalar", Packing::parts, {"self", "end"}},
-    {"aten.where.self", Packing::parts, {"self", "other"}},
-    {"aten.where.ScalarOther", Packing::parts, {"self", "other"}},
-    {"aten.where.ScalarSelf", Packing::parts, {"self", "other"}},
-    {"aten.masked_fill.Scalar", Packing::parts, {"self", "value"}},
-    {"aten.masked_fill.Tensor", Packing::parts, {"self", "value"}},
-    {"aten.nan_to_num.default", Packing::same},
-    {"aten.trace.default", Packing::parts},
-    {"aten.sum.default", Packing::parts},
-    {"aten.sum.dim_IntList", Packing::dimensions},
-    {"aten.mean.default", Packing::parts},
-    {"aten.mean.dim", Packing::dimensions},
-    {"aten.cumsum.default", Packing::dimensions},
-    {"aten.zeros.default", Packing::parts, {}},
-    {"aten.zeros_like.default", Packing::parts, {"self"}},
-    {"aten.new_zeros.default", Packing::parts, {"self"}},
-    {"aten.empty.memory_format", Packing::parts, {}},
-    {"aten.empty_like.default", Packing::parts, {"self"}},
-    {"aten.new_empty.default", Packing::parts, {"self"}},
-    {"aten.full.default", Packing::parts, {"fill_value"}},
-    {"aten.fill.Scalar", Packing::parts, {"self", "value"}},
-    {"aten.fill.Tensor", Packing::parts, {"self", "value"}},
-    {"aten.full_like.default", Packing::parts, {"self", "fill_value"}},
-    {"aten.new_full.default", Packing::parts, {"self", "fill_value"}},
-    {"aten.scalar_tensor.default", Packing::parts, {"s"}},
+    {Packing::same,
+     {"self"},
+     {"aten.clone.default", "aten.alias.default", "aten.detach.default", "aten.contiguous.default", "aten.lift_fresh_copy.default",
+      "aten.lift_fresh.default", "aten.positive.default", "aten.neg.default", "aten._neg_view.default", "aten.resolve_conj.default",
+      "aten.resolve_neg.default", "aten.nan_to_num.default"}},
+    {Packing::parts, {"input"}, {"aten.dropout.default"}},
+    {Packing::sizes, {"self"}, {"aten.view.default", "aten.reshape.default", "aten._unsafe_view.default", "aten.expand.default"}},
+    {Packing::permutation, {"self"}, {"aten.permute.default"}},
+    {Packing::dimensions,
+     {"self"},
+     {"aten.transpose.int", "aten.swapaxes.default", "aten.swapdims.default", "aten.flatten.using_ints", "aten.unflatten.int",
+      "aten.squeeze.dim", "aten.squeeze.dims", "aten.slice.Tensor", "aten.select.int", "aten.narrow.default"}},
+    {Packing::dimensions,
+     {"self"},
+     {"aten.split.Tensor", "aten.split_with_sizes.default", "aten.chunk.default", "aten.unbind.int", "aten.index_select.default",
+      "aten.flip.default", "aten.sum.dim_IntList", "aten.mean.dim", "aten.cumsum.default"}},
+    {Packing::parts,
+     {"self"},
+     {"aten.t.default", "aten.numpy_T.default", "aten.mT.default", "aten.movedim.int", "aten.movedim.intlist", "aten.squeeze.default",
+      "aten.view_as.default", "aten.reshape_as.default", "aten.expand_as.default", "aten.diagonal.default", "aten.unfold.default",
+      "aten.repeat.default", "aten.tile.default", "aten.repeat_interleave.self_int", "aten.index.Tensor"}},
+    {Packing::parts,
+     {"self"},
+     {"aten.gather.default", "aten.take_along_dim.default", "aten.roll.default", "aten.fft_fftshift.default", "aten.fft_ifftshift.default",
+      "aten.tril.default", "aten.triu.default", "aten.trace.default", "aten.sum.default", "aten.mean.default", "aten.zeros_like.default",
+      "aten.new_zeros.default", "aten.empty_like.default", "aten.new_empty.default"}},
+    {Packing::one_more, {"self"}, {"aten.unsqueeze.default"}},
+    {Packing::dimensions, {"tensors"}, {"aten.cat.default", "aten.concat.default"}},
+    {Packing::one_more, {"tensors"}, {"aten.stack.default"}},
+    {Packing::parts, {"tensors"}, {"aten.hstack.default", "aten.vstack.default"}},
+    {Packing::parts,
+     {"self", "value"},
+     {"aten.constant_pad_nd.default", "aten.pad.default", "aten.masked_fill.Scalar", "aten.masked_fill.Tensor", "aten.fill.Scalar",
+      "aten.fill.Tensor"}},
+    {Packing::parts, {"self", "values"}, {"aten.index_put.default"}},
+    {Packing::dimensions, {"self", "src"}, {"aten.slice_scatter.default", "aten.select_scatter.default"}},
+    {Packing::parts, {"self", "src"}, {"aten.scatter.src", "aten.scatter_add.default"}},
+    {Packing::parts, {"self", "source"}, {"aten.index_add.default", "aten.index_copy.default"}},
+    {Packing::parts, {"self", "end"}, {"aten.lerp.Scalar"}},
+    {Packing::parts, {"self", "other"}, {"aten.where.self", "aten.where.ScalarOther", "aten.where.ScalarSelf"}},
+    {Packing::parts, {}, {"aten.zeros.default", "aten.empty.memory_format"}},
+    {Packing::parts, {"fill_value"}, {"aten.full.default"}},
+    {Packing::parts, {"self", "fill_value"}, {"aten.full_like.default", "aten.new_full.default"}},
+    {Packing::parts, {"s"}, {"aten.scalar_tensor.default"}},
 };
 
 const LinearRow& row_of(Op op) {
@@ -128,7 +77,7 @@ const LinearRow& row_of(Op op) {
   std::string_view base = op.base();
   if (base.ends_with("_copy") && base != "lift_fresh_copy") base.remove_suffix(5);
   const std::string name = fmt::format("{}.{}.{}", op.name_space(), base, op.overload());
-  return *std::ranges::find(linear_rows, std::string_view(name), &LinearRow::op);
+  return *std::ranges::find_if(linear_rows, [&](const LinearRow& row) { return std::ranges::find(row.ops, name) != row.ops.end(); });
 }
 
 bool names_dimensions(std::string_view argument) {
@@ -226,7 +175,7 @@ std::vector<Value*> on_part(PartsBuilder& b, const LinearRow& row, Part which) {
 
 Results linear(PartsBuilder& b) {
   const LinearRow& row = row_of(b.node.op());
-  if (can_stay_packed(b, row)) return on_pairs(b, row, values_in(b.node.argument(row.operands[0]))[0]->meta().rank());
+  if (can_stay_packed(b, row)) return on_pairs(b, row, values_in(b.node.argument(*row.operands.begin()))[0]->meta().rank());
   // Real numbers in complex clothes need no second run.
   bool any_imag = false;
   for (const std::string_view name : row.operands) {
@@ -243,12 +192,9 @@ Results linear(PartsBuilder& b) {
 
 }  // namespace
 
-std::span<const RuleRow> linear_rules() {
-  static const std::vector<RuleRow> rows = [] {
-    std::vector<RuleRow> result;
-    for (const LinearRow& row : linear_rows) result.push_back({row.op, linear});
-    return result;
-  }();
+std::vector<RuleRow> linear_rules() {
+  std::vector<RuleRow> rows;
+  for (const LinearRow& row : linear_rows) rows.push_back({linear, row.ops});
   return rows;
 }
 

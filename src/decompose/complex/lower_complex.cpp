@@ -1,9 +1,8 @@
-#include "decompose/complex/lower_complex.h"
+#include "decompose/decompose.h"
 
 #include <algorithm>
 
 #include <fmt/format.h>
-
 #include <intaglio/error.h>
 
 #include "base/complex_view.h"
@@ -21,8 +20,11 @@ namespace {
 Rule find_rule(Op op) {
   static const std::unordered_map<std::string, Rule> rules = [] {
     std::unordered_map<std::string, Rule> map;
-    for (const auto& family : {arithmetic_rules(), function_rules(), fourier_rules(), linear_rules(), frame_rules()})
-      for (const RuleRow& row : family) map.emplace(row.op, row.function);
+    const std::vector<RuleRow> arithmetic = arithmetic_rules(), linear = linear_rules();
+    for (const auto& family :
+         {std::span<const RuleRow>(arithmetic), function_rules(), fourier_rules(), std::span<const RuleRow>(linear), frame_rules()})
+      for (const RuleRow& row : family)
+        for (const std::string_view op : row.ops) map.emplace(op, row.function);
     return map;
   }();
   if (const auto found = rules.find(std::string(op.name())); found != rules.end()) return found->second;

@@ -1,4 +1,4 @@
-// Inside of lower_complex.h: what stands for a complex value, and the rules by family.
+// Inside of lower_complex.cpp: what stands for a complex value, and the rules by family.
 #pragma once
 
 #include <functional>
@@ -95,14 +95,14 @@ class PartsBuilder {
 using Results = std::vector<Parts>;
 using Rule = Results (*)(PartsBuilder&);
 struct RuleRow {
-  std::string_view op;
   Rule function;
+  std::initializer_list<std::string_view> ops;
 };
 
-std::span<const RuleRow> arithmetic_rules();
+std::vector<RuleRow> arithmetic_rules();
 std::span<const RuleRow> function_rules();
 std::span<const RuleRow> fourier_rules();
-std::span<const RuleRow> linear_rules();
+std::vector<RuleRow> linear_rules();
 std::span<const RuleRow> frame_rules();
 // Of a node that holds sub-graphs.
 Results with_lowered_bodies(PartsBuilder& b);

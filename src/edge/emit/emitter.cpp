@@ -1,8 +1,6 @@
 #include "edge/emit/emitter.h"
 
 #include <algorithm>
-#include <limits>
-#include <numeric>
 #include <unordered_set>
 
 #include <fmt/format.h>

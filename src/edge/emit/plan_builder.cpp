@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <bit>
 
-#include <intaglio/error.h>
-
 namespace intaglio::edge {
 
 int32_t PlanBuilder::add(pte::EValue value) {

@@ -1,6 +1,5 @@
 #include "edge/emit/tensor_values.h"
 
-#include <algorithm>
 #include <limits>
 #include <numeric>
 

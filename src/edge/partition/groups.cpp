@@ -7,7 +7,6 @@
 #include "edge/partition/order.h"
 
 namespace intaglio::edge {
-
 namespace {
 
 // Which groups hang on a cycle. Whenever no unit is ready, the first larger group among those that wait is given up: its

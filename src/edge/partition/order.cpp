@@ -5,7 +5,6 @@
 #include <queue>
 
 #include <fmt/format.h>
-
 #include <intaglio/error.h>
 
 namespace intaglio::edge {

@@ -1,4 +1,4 @@
-#include "edge/passes/dim_order_legalization.h"
+#include "edge/passes/passes.h"
 
 #include <algorithm>
 #include <numeric>

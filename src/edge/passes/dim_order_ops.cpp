@@ -1,4 +1,4 @@
-#include "edge/passes/dim_order_ops.h"
+#include "edge/passes/passes.h"
 
 #include <numeric>
 

@@ -1,4 +1,4 @@
-#include "edge/passes/erase_asserts.h"
+#include "edge/passes/passes.h"
 
 namespace intaglio::edge {
 

@@ -1,4 +1,4 @@
-#include "edge/passes/expand_llama_ops.h"
+#include "edge/passes/passes.h"
 
 #include <fmt/format.h>
 #include <intaglio/error.h>

@@ -1,9 +1,8 @@
-#include "edge/passes/fold_constants.h"
+#include "edge/passes/passes.h"
 
 #include <algorithm>
 
 #include <fmt/format.h>
-
 #include <intaglio/interpreter.h>
 
 #include "decompose/rewrite.h"

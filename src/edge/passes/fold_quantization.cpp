@@ -1,6 +1,4 @@
-#include "edge/passes/fold_quantization.h"
-
-#include <string>
+#include "edge/passes/passes.h"
 
 #include "decompose/rewrite.h"
 #include "qdq/op_table.h"

@@ -1,4 +1,4 @@
-#include "edge/passes/fuse_quantized_embeddings.h"
+#include "edge/passes/passes.h"
 
 #include <algorithm>
 

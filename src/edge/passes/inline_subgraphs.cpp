@@ -1,7 +1,6 @@
-#include "edge/passes/inline_subgraphs.h"
+#include "edge/passes/passes.h"
 
 #include <fmt/format.h>
-
 #include <intaglio/error.h>
 
 #include "decompose/decompose.h"

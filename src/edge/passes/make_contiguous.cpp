@@ -1,9 +1,8 @@
-#include "edge/passes/make_contiguous.h"
+#include "edge/passes/passes.h"
 
 #include <algorithm>
 
 #include <fmt/format.h>
-
 #include <intaglio/error.h>
 
 #include "decompose/builder.h"

@@ -1,4 +1,4 @@
-#include "edge/passes/merge_duplicates.h"
+#include "edge/passes/passes.h"
 
 #include <algorithm>
 #include <unordered_map>

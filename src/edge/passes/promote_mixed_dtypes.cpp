@@ -1,4 +1,4 @@
-#include "edge/passes/promote_mixed_dtypes.h"
+#include "edge/passes/passes.h"
 
 #include <algorithm>
 

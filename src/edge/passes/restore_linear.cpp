@@ -1,4 +1,4 @@
-#include "edge/passes/restore_linear.h"
+#include "edge/passes/passes.h"
 
 #include "decompose/builder.h"
 #include "decompose/permutation.h"

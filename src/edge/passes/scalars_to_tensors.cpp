@@ -1,8 +1,6 @@
-#include "edge/passes/scalars_to_tensors.h"
+#include "edge/passes/passes.h"
 
 #include <map>
-
-#include <intaglio/error.h>
 
 #include "decompose/builder.h"
 #include "ir/infer.h"

@@ -1,7 +1,6 @@
-#include "edge/passes/settle_masks.h"
+#include "edge/passes/passes.h"
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 #include <unordered_set>
 #include <vector>

@@ -1,4 +1,4 @@
-#include "edge/passes/share_repeated_heads.h"
+#include "edge/passes/passes.h"
 
 #include "decompose/builder.h"
 #include "decompose/permutation.h"

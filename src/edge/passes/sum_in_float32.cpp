@@ -1,4 +1,4 @@
-#include "edge/passes/sum_in_float32.h"
+#include "edge/passes/passes.h"
 
 #include <algorithm>
 

@@ -1,6 +1,4 @@
-#include "edge/passes/views_to_copies.h"
-
-#include <string>
+#include "edge/passes/passes.h"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "edge/passes/write_back.h"
+#include "edge/passes/passes.h"
 
 #include <string_view>
 #include <unordered_map>

@@ -1,4 +1,4 @@
-#include "edge/passes/write_in_place.h"
+#include "edge/passes/passes.h"
 
 #include <algorithm>
 #include <optional>

@@ -6,7 +6,7 @@
 #include <fmt/ranges.h>
 
 #include "base/threads.h"
-#include "interpreter/expansion_fallback.h"
+#include "interpreter/fallbacks.h"
 #include "interpreter/gemm.h"
 #include "interpreter/kernel_table.h"
 #include "interpreter/row_math.h"
@@ -51,17 +51,13 @@ Tensor as_heads(Call& call, const Tensor& x, const Sizes& lead) {
     strides.push_back(0);
     sizes.insert(sizes.end(), {rows, columns});
     strides.insert(strides.end(), x.strides().end() - 2, x.strides().end());
-    const Tensor copy = call.empty(x.dtype(), sizes);
-    copy_into(copy, x.view_as(sizes, strides, x.storage_offset()), call.threads());
-    return copy.reshaped({element_count(lead), rows, columns});
+    return own_copy(call, x.view_as(sizes, strides, x.storage_offset())).reshaped({element_count(lead), rows, columns});
   }
   Sizes full = lead;
   full.insert(full.end(), {rows, columns});
   source = x.view_as(full, broadcast_strides(x, full), x.storage_offset());
   if (lead.size() == 1) return source;
-  const Tensor copy = source.is_contiguous() ? source : call.empty(x.dtype(), full);
-  if (copy.storage() != source.storage()) copy_into(copy, source, call.threads());
-  return copy.reshaped({element_count(lead), rows, columns});
+  return (source.is_contiguous() ? source : own_copy(call, source)).reshaped({element_count(lead), rows, columns});
 }
 
 void attend(float* scores, int64_t rows, int64_t columns, float scale, const float* mask, int64_t mask_row, int64_t mask_column,

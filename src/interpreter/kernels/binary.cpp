@@ -1,6 +1,5 @@
 // Functions of two or three tensors (or numbers), element by element, broadcast together.
 #include <cmath>
-#include <limits>
 
 #include "interpreter/elementwise.h"
 #include "interpreter/kernel_table.h"
@@ -330,23 +329,22 @@ BlockFunctions weighted_sum_functions() { return all_types<WeightedSum>(); }
 
 std::span<const Kernel> binary_kernels() {
   static const std::vector<Kernel> table = [] {
-    std::vector<Kernel> kernels;
-    const auto add = [&](KernelFunction run, int variant, std::initializer_list<std::string_view> ops) {
-      for (const std::string_view op : ops) kernels.push_back({op, run, variant, false, true});
-    };
-    add(add_scaled, kind_add, {"aten.add.Tensor", "aten.add.Scalar"});
-    add(add_scaled, kind_sub, {"aten.sub.Tensor", "aten.sub.Scalar", "aten.subtract.Tensor"});
-    add(add_scaled, kind_reverse_sub, {"aten.rsub.Tensor", "aten.rsub.Scalar"});
-    add(divide_rounding, 0, {"aten.div.Tensor_mode", "aten.div.Scalar_mode"});
-    add(where, 0, {"aten.where.self", "aten.where.ScalarOther", "aten.where.ScalarSelf", "aten.where.Scalar"});
-    add(masked_fill, 0, {"aten.masked_fill.Scalar", "aten.masked_fill.Tensor"});
-    add(prelu, 0, {"aten.prelu.default"});
-    add(clamp_tensors, 0, {"aten.clamp.Tensor", "aten.clip.Tensor"});
-    add(add_product, kind_addcmul, {"aten.addcmul.default"});
-    add(add_product, kind_addcdiv, {"aten.addcdiv.default"});
-    add(glu, 0, {"aten.glu.default"});
-    add(outer, 0, {"aten.outer.default", "aten.ger.default"});
-    add(lerp, 0, {"aten.lerp.Scalar", "aten.lerp.Tensor"});
+    std::vector<Kernel> kernels = kernels_of({
+        {add_scaled, {"aten.add.Tensor", "aten.add.Scalar"}, kind_add},
+        {add_scaled, {"aten.sub.Tensor", "aten.sub.Scalar", "aten.subtract.Tensor"}, kind_sub},
+        {add_scaled, {"aten.rsub.Tensor", "aten.rsub.Scalar"}, kind_reverse_sub},
+        {divide_rounding, {"aten.div.Tensor_mode", "aten.div.Scalar_mode"}},
+        {where, {"aten.where.self", "aten.where.ScalarOther", "aten.where.ScalarSelf", "aten.where.Scalar"}},
+        {masked_fill, {"aten.masked_fill.Scalar", "aten.masked_fill.Tensor"}},
+        {prelu, {"aten.prelu.default"}},
+        {clamp_tensors, {"aten.clamp.Tensor", "aten.clip.Tensor"}},
+        {add_product, {"aten.addcmul.default"}, kind_addcmul},
+        {add_product, {"aten.addcdiv.default"}, kind_addcdiv},
+        {glu, {"aten.glu.default"}},
+        {outer, {"aten.outer.default", "aten.ger.default"}},
+        {lerp, {"aten.lerp.Scalar", "aten.lerp.Tensor"}},
+    });
+    for (Kernel& kernel : kernels) kernel.uses_destination = true;
     for (size_t i = 0; i < rows().size(); ++i) kernels.push_back({rows()[i].op, binary, static_cast<int>(i), false, true});
     return kernels;
   }();

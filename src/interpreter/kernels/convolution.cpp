@@ -12,7 +12,7 @@
 
 #include "base/threads.h"
 #include "interpreter/dnnl_support.h"
-#include "interpreter/expansion_fallback.h"
+#include "interpreter/fallbacks.h"
 #include "interpreter/kernel_table.h"
 #include "interpreter/strided.h"
 
@@ -405,19 +405,14 @@ void convolution(Call& call) {
 }  // namespace
 
 std::span<const Kernel> convolution_kernels() {
-  static const Kernel table[] = {
-      {"aten.conv1d.default", convolution, kind_forward},
-      {"aten.conv1d.padding", convolution, kind_forward},
-      {"aten.conv2d.default", convolution, kind_forward},
-      {"aten.conv2d.padding", convolution, kind_forward},
-      {"aten.conv3d.default", convolution, kind_forward},
-      {"aten.conv3d.padding", convolution, kind_forward},
-      {"aten.convolution.default", convolution, kind_general},
-      {"aten._convolution.default", convolution, kind_general},
-      {"aten.conv_transpose1d.default", convolution, kind_transposed},
-      {"aten.conv_transpose2d.input", convolution, kind_transposed},
-      {"aten.conv_transpose3d.input", convolution, kind_transposed},
-  };
+  static const std::vector<Kernel> table = kernels_of({
+      {convolution,
+       {"aten.conv1d.default", "aten.conv1d.padding", "aten.conv2d.default", "aten.conv2d.padding", "aten.conv3d.default",
+        "aten.conv3d.padding"},
+       kind_forward},
+      {convolution, {"aten.convolution.default", "aten._convolution.default"}, kind_general},
+      {convolution, {"aten.conv_transpose1d.default", "aten.conv_transpose2d.input", "aten.conv_transpose3d.input"}, kind_transposed},
+  });
   return table;
 }
 

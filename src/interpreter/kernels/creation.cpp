@@ -1,8 +1,6 @@
 // New tensors from sizes and numbers.
 #include <cmath>
 
-#include <fmt/format.h>
-
 #include "interpreter/kernel_table.h"
 #include "interpreter/promotion.h"
 #include "interpreter/strided.h"
@@ -112,8 +110,7 @@ void triangle(Call& call) {
   call.require(self.rank() >= 2, "needs at least two dimensions");
   const int64_t rows = self.size(-2), columns = self.size(-1),
                 diagonal = std::clamp<int64_t>(call.integer("diagonal"), -rows - 1, columns + 1);
-  const Tensor out = call.empty(self.dtype(), self.sizes());
-  copy_into(out, self, call.threads());
+  const Tensor out = own_copy(call, self);
   const size_t width = item_size(self.dtype());
   std::byte* to = writable_bytes(out);
   for (int64_t r = 0; rows * columns > 0 && r < out.numel() / columns; ++r) {
@@ -129,34 +126,25 @@ void triangle(Call& call) {
 }  // namespace
 
 std::span<const Kernel> creation_kernels() {
-  static const Kernel table[] = {
-      {"aten.full.default", full, fill_given},
-      {"aten.zeros.default", full, fill_zero},
-      {"aten.ones.default", full, fill_one},
-      {"aten.empty.memory_format", full, fill_zero},
-      {"dim_order_ops._empty_dim_order.default", full, fill_zero},
-      {"aten.full_like.default", full_like, fill_given},
-      {"aten.zeros_like.default", full_like, fill_zero},
-      {"aten.ones_like.default", full_like, fill_one},
-      {"aten.empty_like.default", full_like, fill_zero},
-      {"aten.new_full.default", new_full, fill_given},
-      {"aten.new_zeros.default", new_full, fill_zero},
-      {"aten.new_ones.default", new_full, fill_one},
-      {"aten.new_empty.default", new_full, fill_zero},
-      {"aten.new_empty_strided.default", new_full, fill_zero},
-      {"aten.fill.Scalar", fill},
-      {"aten.fill.Tensor", fill},
-      {"aten.zero.default", zero},
-      {"aten.scalar_tensor.default", scalar},
-      {"aten.arange.default", arange},
-      {"aten.arange.start", arange},
-      {"aten.arange.start_step", arange},
-      {"aten.linspace.default", linspace},
-      {"aten.eye.default", eye},
-      {"aten.eye.m", eye},
-      {"aten.tril.default", triangle, kind_lower},
-      {"aten.triu.default", triangle, kind_upper},
-  };
+  static const std::vector<Kernel> table = kernels_of({
+      {full, {"aten.full.default"}, fill_given},
+      {full, {"aten.zeros.default", "aten.empty.memory_format", "dim_order_ops._empty_dim_order.default"}, fill_zero},
+      {full, {"aten.ones.default"}, fill_one},
+      {full_like, {"aten.full_like.default"}, fill_given},
+      {full_like, {"aten.zeros_like.default", "aten.empty_like.default"}, fill_zero},
+      {full_like, {"aten.ones_like.default"}, fill_one},
+      {new_full, {"aten.new_full.default"}, fill_given},
+      {new_full, {"aten.new_zeros.default", "aten.new_empty.default", "aten.new_empty_strided.default"}, fill_zero},
+      {new_full, {"aten.new_ones.default"}, fill_one},
+      {fill, {"aten.fill.Scalar", "aten.fill.Tensor"}},
+      {zero, {"aten.zero.default"}},
+      {scalar, {"aten.scalar_tensor.default"}},
+      {arange, {"aten.arange.default", "aten.arange.start", "aten.arange.start_step"}},
+      {linspace, {"aten.linspace.default"}},
+      {eye, {"aten.eye.default", "aten.eye.m"}},
+      {triangle, {"aten.tril.default"}, kind_lower},
+      {triangle, {"aten.triu.default"}, kind_upper},
+  });
   return table;
 }
 

@@ -27,12 +27,6 @@ int64_t checked(Call& call, int64_t index, int64_t extent) {
   return index < 0 ? index + extent : index;
 }
 
-Tensor copy_of(const Call& call, const Tensor& tensor) {
-  const Tensor copy = call.empty(tensor.dtype(), tensor.sizes());
-  copy_into(copy, tensor, call.threads());
-  return copy;
-}
-
 // ------------------------------------------------------------------------------------------------- advanced indexing
 
 // Indices of one dimension, with their shape.
@@ -188,7 +182,7 @@ void put(const Tensor& target, int64_t offset, const std::byte* value, bool accu
 
 enum : int { functional_variant, in_place_variant };
 void index_put(Call& call) {
-  const Tensor self = call.variant() == in_place_variant ? call.tensor("self") : copy_of(call, call.tensor("self"));
+  const Tensor self = call.variant() == in_place_variant ? call.tensor("self") : own_copy(call, call.tensor("self"));
   const Tensor& given = call.tensor("values");
   const bool accumulate = call.boolean("accumulate");
   const Selection selection = select(call, self);
@@ -246,7 +240,7 @@ void index_select(Call& call) {
 
 enum : int { kind_copy_rows, kind_add_rows, kind_fill_rows };
 void index_write(Call& call) {
-  const Tensor out = copy_of(call, call.tensor("self"));
+  const Tensor out = own_copy(call, call.tensor("self"));
   const std::vector<int64_t> places = integers_of(call, call.tensor("index"));
   const int64_t dim = call.dimension("dim", out.rank());
   call.require(out.rank() > 0, "a 0-d tensor");
@@ -323,7 +317,7 @@ void take_along(Call& call) {
 
 enum : int { kind_scatter, kind_scatter_add };
 void scatter(Call& call) {
-  const Tensor out = copy_of(call, call.tensor("self"));
+  const Tensor out = own_copy(call, call.tensor("self"));
   const Tensor& index = call.tensor("index");
   Tensor source;
   if (call.has("src")) {
@@ -349,19 +343,15 @@ void scatter(Call& call) {
 // ---------------------------------------------------------------------------------------------------- writing a part
 
 void slice_scatter(Call& call) {
-  const Tensor out = copy_of(call, call.tensor("self"));
+  const Tensor out = own_copy(call, call.tensor("self"));
   copy_into(sliced(call, out), call.tensor("src"), call.threads());
   call.set(out);
 }
 void select_scatter(Call& call) {
-  const Tensor out = copy_of(call, call.tensor("self"));
+  const Tensor out = own_copy(call, call.tensor("self"));
   call.require(out.rank() > 0, "a 0-d tensor");
   const int64_t dim = call.dimension("dim", out.rank());
-  const Tensor row = out.narrowed(dim, checked(call, call.integer("index"), out.size(dim)), 1);
-  Sizes sizes = row.sizes(), strides = row.strides();
-  sizes.erase(sizes.begin() + dim);
-  strides.erase(strides.begin() + dim);
-  copy_into(row.view_as(sizes, strides, row.storage_offset()), call.tensor("src"), call.threads());
+  copy_into(selected(out, dim, checked(call, call.integer("index"), out.size(dim))), call.tensor("src"), call.threads());
   call.set(out);
 }
 

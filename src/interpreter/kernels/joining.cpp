@@ -1,6 +1,5 @@
 // Several tensors into one: cat, stack, repetition, padding, shuffles.
 #include <algorithm>
-#include <numeric>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -250,8 +249,7 @@ void image_to_columns(Call& call) {
   const Sizes& s = padded.strides();
   const Tensor windows = padded.view_as({n, c, kernel[0], kernel[1], positions[0], positions[1]},
                                         {s[0], s[1], s[2] * dilation[0], s[3] * dilation[1], s[2] * stride[0], s[3] * stride[1]}, 0);
-  const Tensor out = call.empty(self.dtype(), windows.sizes());
-  copy_into(out, windows, call.threads());
+  const Tensor out = own_copy(call, windows);
   const Sizes result = {n, c * kernel[0] * kernel[1], positions[0] * positions[1]};
   call.set(out.reshaped(given.rank() == 4 ? result : Sizes(result.begin() + 1, result.end())));
 }
@@ -277,27 +275,22 @@ void meshgrid(Call& call) {
 }  // namespace
 
 std::span<const Kernel> joining_kernels() {
-  static const Kernel table[] = {
-      {"aten.cat.default", cat},
-      {"aten.concat.default", cat},
-      {"aten.concatenate.default", cat},
-      {"aten.repeat.default", repeat},
-      {"aten.tile.default", repeat},
-      {"aten.repeat_interleave.self_int", repeat_interleave},
-      {"aten.pad.default", pad},
-      {"aten.constant_pad_nd.default", pad},
-      {"aten.reflection_pad1d.default", border_pad, static_cast<int>(Border::reflect)},
-      {"aten.reflection_pad2d.default", border_pad, static_cast<int>(Border::reflect)},
-      {"aten.reflection_pad3d.default", border_pad, static_cast<int>(Border::reflect)},
-      {"aten.replication_pad1d.default", border_pad, static_cast<int>(Border::replicate)},
-      {"aten.replication_pad2d.default", border_pad, static_cast<int>(Border::replicate)},
-      {"aten.replication_pad3d.default", border_pad, static_cast<int>(Border::replicate)},
-      {"aten.flip.default", flip},
-      {"aten.diag_embed.default", diagonal_embed},
-      {"aten.im2col.default", image_to_columns},
-      {"aten.meshgrid.default", meshgrid, 0, true},
-      {"aten.meshgrid.indexing", meshgrid, 0, true},
-  };
+  static const std::vector<Kernel> table = kernels_of({
+      {cat, {"aten.cat.default", "aten.concat.default", "aten.concatenate.default"}},
+      {repeat, {"aten.repeat.default", "aten.tile.default"}},
+      {repeat_interleave, {"aten.repeat_interleave.self_int"}},
+      {pad, {"aten.pad.default", "aten.constant_pad_nd.default"}},
+      {border_pad,
+       {"aten.reflection_pad1d.default", "aten.reflection_pad2d.default", "aten.reflection_pad3d.default"},
+       static_cast<int>(Border::reflect)},
+      {border_pad,
+       {"aten.replication_pad1d.default", "aten.replication_pad2d.default", "aten.replication_pad3d.default"},
+       static_cast<int>(Border::replicate)},
+      {flip, {"aten.flip.default"}},
+      {diagonal_embed, {"aten.diag_embed.default"}},
+      {image_to_columns, {"aten.im2col.default"}},
+      {meshgrid, {"aten.meshgrid.default", "aten.meshgrid.indexing"}, 0, true},
+  });
   return table;
 }
 

@@ -1,6 +1,5 @@
 // Linear layers and matrix products.
 #include <algorithm>
-#include <numeric>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -48,9 +47,7 @@ Tensor as_rows(const Call& call, const Tensor& x, int64_t features) {
   const int64_t rows = features == 0 ? 0 : x.numel() / features;
   if (x.rank() == 2) return x;
   if (x.is_contiguous()) return with_rank(x, {rows, features}, {features, 1});
-  const Tensor copy = call.empty(x.dtype(), x.sizes());
-  copy_into(copy, x, call.threads());
-  return with_rank(copy, {rows, features}, {features, 1});
+  return with_rank(own_copy(call, x), {rows, features}, {features, 1});
 }
 
 // Rows that one primitive takes; more are spread over threads.
@@ -206,9 +203,7 @@ void matmul(Call& call) {
     const Tensor expanded = with_rank(tensor, full, broadcast_strides(tensor, full));
     if (lead->size() == 1) return expanded;
     if (lead->empty()) return as_batch(expanded);
-    const Tensor copy = expanded.is_contiguous() ? expanded : call.empty(expanded.dtype(), full);
-    if (copy.storage() != expanded.storage()) copy_into(copy, expanded, call.threads());
-    return copy.reshaped({batch, rows, columns});
+    return (expanded.is_contiguous() ? expanded : own_copy(call, expanded)).reshaped({batch, rows, columns});
   };
   call.set(matrix_product(call, flattened(x, m, k), flattened(y, k, n)).reshaped(result));
 }

@@ -1,13 +1,12 @@
 // Batch, layer, group, instance and root-mean-square normalization, in evaluation.
 #include <cmath>
-#include <limits>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include "base/threads.h"
 #include "interpreter/elementwise.h"
-#include "interpreter/expansion_fallback.h"
+#include "interpreter/fallbacks.h"
 #include "interpreter/kernel_table.h"
 #include "interpreter/row_math.h"
 #include "interpreter/strided.h"
@@ -101,10 +100,7 @@ Statistics normalize_rows(const Call& call, const Tensor& input, int64_t length,
 }
 
 Tensor dense_rows(const Call& call, const Tensor& input) {
-  if (input.dtype() == DType::float32 && input.is_contiguous()) return input;
-  const Tensor copy = call.empty(DType::float32, input.sizes());
-  copy_into(copy, input, call.threads());
-  return copy;
+  return input.dtype() == DType::float32 && input.is_contiguous() ? input : own_copy(call, input, DType::float32);
 }
 
 Tensor in_type(const Tensor& tensor, DType dtype) { return converted(tensor, dtype); }

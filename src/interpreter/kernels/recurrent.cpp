@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "interpreter/expansion_fallback.h"
+#include "interpreter/fallbacks.h"
 #include "interpreter/kernel_table.h"
 #include "interpreter/strided.h"
 
@@ -12,8 +12,7 @@ namespace {
 using Floats = std::vector<float>;
 
 Floats floats_of(const Call& call, const Tensor& tensor) {
-  const Tensor copy = call.empty(DType::float32, tensor.sizes());
-  copy_into(copy, tensor, call.threads());
+  const Tensor copy = own_copy(call, tensor, DType::float32);
   return {copy.data<float>(), copy.data<float>() + copy.numel()};
 }
 

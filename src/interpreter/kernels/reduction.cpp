@@ -6,7 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/threads.h"
-#include "interpreter/expansion_fallback.h"
+#include "interpreter/fallbacks.h"
 #include "interpreter/instruction_set.h"
 #include "interpreter/kernel_table.h"
 #include "interpreter/row_math.h"
@@ -51,10 +51,7 @@ Tensor permuted_last(const Tensor& self, const Shape& shape) {
 // Rows to reduce, contiguous, as `dtype`.
 Tensor rows_of(const Call& call, const Tensor& self, const Shape& shape, DType dtype) {
   const Tensor moved = permuted_last(self, shape);
-  if (moved.dtype() == dtype && moved.is_contiguous()) return moved;
-  const Tensor copy = call.empty(dtype, moved.sizes());
-  copy_into(copy, moved, call.threads());
-  return copy;
+  return moved.dtype() == dtype && moved.is_contiguous() ? moved : own_copy(call, moved, dtype);
 }
 
 // Calls body(row index, first element) for each row.
@@ -291,40 +288,24 @@ constexpr int code(Kind kind) { return static_cast<int>(kind); }
 }  // namespace
 
 std::span<const Kernel> reduction_kernels() {
-  static const Kernel table[] = {
-      {"aten.sum.default", reduce, code(Kind::sum)},
-      {"aten.sum.dim_IntList", reduce, code(Kind::sum)},
-      {"aten.mean.default", reduce, code(Kind::mean)},
-      {"aten.mean.dim", reduce, code(Kind::mean)},
-      {"aten.prod.default", reduce, code(Kind::product)},
-      {"aten.prod.dim_int", reduce, code(Kind::product)},
-      {"aten.amax.default", reduce, code(Kind::maximum)},
-      {"aten.amin.default", reduce, code(Kind::minimum)},
-      {"aten.max.default", reduce, code(Kind::maximum)},
-      {"aten.min.default", reduce, code(Kind::minimum)},
-      {"aten.any.default", reduce, code(Kind::any)},
-      {"aten.any.dim", reduce, code(Kind::any)},
-      {"aten.any.dims", reduce, code(Kind::any)},
-      {"aten.all.default", reduce, code(Kind::all)},
-      {"aten.all.dim", reduce, code(Kind::all)},
-      {"aten.all.dims", reduce, code(Kind::all)},
-      {"aten.argmax.default", arg_extreme, kind_maximum},
-      {"aten.argmin.default", arg_extreme, kind_minimum},
-      {"aten.max.dim", extreme_along, kind_maximum},
-      {"aten.min.dim", extreme_along, kind_minimum},
-      {"aten.var.default", variance, kind_variance},
-      {"aten.var.dim", variance, kind_variance},
-      {"aten.var.correction", variance, kind_variance},
-      {"aten.std.default", variance, kind_deviation},
-      {"aten.std.dim", variance, kind_deviation},
-      {"aten.std.correction", variance, kind_deviation},
-      {"aten.var_mean.correction", variance, kind_variance_and_mean},
-      {"aten.var_mean.dim", variance, kind_variance_and_mean},
-      {"aten.std_mean.correction", variance, kind_deviation_and_mean},
-      {"aten.linalg_vector_norm.default", norm},
-      {"aten.norm.ScalarOpt_dim", norm},
-      {"aten.norm.Scalar", norm},
-  };
+  static const std::vector<Kernel> table = kernels_of({
+      {reduce, {"aten.sum.default", "aten.sum.dim_IntList"}, code(Kind::sum)},
+      {reduce, {"aten.mean.default", "aten.mean.dim"}, code(Kind::mean)},
+      {reduce, {"aten.prod.default", "aten.prod.dim_int"}, code(Kind::product)},
+      {reduce, {"aten.amax.default", "aten.max.default"}, code(Kind::maximum)},
+      {reduce, {"aten.amin.default", "aten.min.default"}, code(Kind::minimum)},
+      {reduce, {"aten.any.default", "aten.any.dim", "aten.any.dims"}, code(Kind::any)},
+      {reduce, {"aten.all.default", "aten.all.dim", "aten.all.dims"}, code(Kind::all)},
+      {arg_extreme, {"aten.argmax.default"}, kind_maximum},
+      {arg_extreme, {"aten.argmin.default"}, kind_minimum},
+      {extreme_along, {"aten.max.dim"}, kind_maximum},
+      {extreme_along, {"aten.min.dim"}, kind_minimum},
+      {variance, {"aten.var.default", "aten.var.dim", "aten.var.correction"}, kind_variance},
+      {variance, {"aten.std.default", "aten.std.dim", "aten.std.correction"}, kind_deviation},
+      {variance, {"aten.var_mean.correction", "aten.var_mean.dim"}, kind_variance_and_mean},
+      {variance, {"aten.std_mean.correction"}, kind_deviation_and_mean},
+      {norm, {"aten.linalg_vector_norm.default", "aten.norm.ScalarOpt_dim", "aten.norm.Scalar"}},
+  });
   return table;
 }
 

@@ -6,7 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/threads.h"
-#include "interpreter/expansion_fallback.h"
+#include "interpreter/fallbacks.h"
 #include "interpreter/kernel_table.h"
 #include "interpreter/row_math.h"
 #include "interpreter/strided.h"
@@ -143,22 +143,15 @@ constexpr int code(int dims, Method method) { return dims * 10 + static_cast<int
 }  // namespace
 
 std::span<const Kernel> resampling_kernels() {
-  static const Kernel table[] = {
-      {"aten.upsample_nearest1d.default", resample, code(1, Method::nearest)},
-      {"aten.upsample_nearest1d.vec", resample, code(1, Method::nearest)},
-      {"aten.upsample_nearest2d.default", resample, code(2, Method::nearest)},
-      {"aten.upsample_nearest2d.vec", resample, code(2, Method::nearest)},
-      {"aten._upsample_nearest_exact1d.default", resample, code(1, Method::nearest_exact)},
-      {"aten._upsample_nearest_exact1d.vec", resample, code(1, Method::nearest_exact)},
-      {"aten._upsample_nearest_exact2d.default", resample, code(2, Method::nearest_exact)},
-      {"aten._upsample_nearest_exact2d.vec", resample, code(2, Method::nearest_exact)},
-      {"aten.upsample_linear1d.default", resample, code(1, Method::linear)},
-      {"aten.upsample_linear1d.vec", resample, code(1, Method::linear)},
-      {"aten.upsample_bilinear2d.default", resample, code(2, Method::linear)},
-      {"aten.upsample_bilinear2d.vec", resample, code(2, Method::linear)},
-      {"aten.upsample_bicubic2d.default", resample, code(2, Method::cubic)},
-      {"aten.upsample_bicubic2d.vec", resample, code(2, Method::cubic)},
-  };
+  static const std::vector<Kernel> table = kernels_of({
+      {resample, {"aten.upsample_nearest1d.default", "aten.upsample_nearest1d.vec"}, code(1, Method::nearest)},
+      {resample, {"aten.upsample_nearest2d.default", "aten.upsample_nearest2d.vec"}, code(2, Method::nearest)},
+      {resample, {"aten._upsample_nearest_exact1d.default", "aten._upsample_nearest_exact1d.vec"}, code(1, Method::nearest_exact)},
+      {resample, {"aten._upsample_nearest_exact2d.default", "aten._upsample_nearest_exact2d.vec"}, code(2, Method::nearest_exact)},
+      {resample, {"aten.upsample_linear1d.default", "aten.upsample_linear1d.vec"}, code(1, Method::linear)},
+      {resample, {"aten.upsample_bilinear2d.default", "aten.upsample_bilinear2d.vec"}, code(2, Method::linear)},
+      {resample, {"aten.upsample_bicubic2d.default", "aten.upsample_bicubic2d.vec"}, code(2, Method::cubic)},
+  });
   return table;
 }
 

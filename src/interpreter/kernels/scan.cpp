@@ -26,8 +26,7 @@ Rows rows_along(Call& call, const Tensor& self, int64_t dim, DType dtype) {
   rows.back.resize(order.size());
   for (size_t i = 0; i < order.size(); ++i) rows.back[static_cast<size_t>(order[i])] = static_cast<int64_t>(i);
   const Tensor moved = self.permuted(order);
-  rows.data = call.empty(dtype, moved.sizes());
-  copy_into(rows.data, moved, call.threads());
+  rows.data = own_copy(call, moved, dtype);
   rows.length = moved.rank() == 0 ? 1 : moved.size(-1);
   rows.count = rows.length == 0 ? 0 : moved.numel() / rows.length;
   return rows;

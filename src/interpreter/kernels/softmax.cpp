@@ -60,8 +60,7 @@ void softmax(Call& call) {
   for (size_t i = 0; i < order.size(); ++i) back[static_cast<size_t>(order[i])] = static_cast<int64_t>(i);
   const Tensor moved = self.permuted(order);
   const bool wide = dtype == DType::float64;
-  const Tensor rows = call.empty(wide ? dtype : DType::float32, moved.sizes());
-  copy_into(rows, moved, call.threads());
+  const Tensor rows = own_copy(call, moved, wide ? dtype : DType::float32);
   if (wide) softmax_rows<double>(call, rows, logarithm);
   else softmax_rows<float>(call, rows, logarithm);
   const Tensor typed = dtype == rows.dtype() ? rows : converted(rows, dtype);

@@ -1,6 +1,4 @@
 // Copies and conversions. A copy that nothing can tell from its source is the source itself.
-#include <fmt/format.h>
-
 #include "interpreter/kernel_table.h"
 #include "interpreter/strided.h"
 
@@ -22,9 +20,7 @@ void clone(Call& call) {
 void contiguous(Call& call) {
   const Tensor& self = call.tensor("self");
   if (self.is_contiguous() || !call.context().has_in_place) return call.set(self);
-  const Tensor out = call.empty(self.dtype(), self.sizes());
-  copy_into(out, self, call.threads());
-  call.set(out);
+  call.set(own_copy(call, self));
 }
 
 // The layout asked for does not change values; results of the program are row-major anyway.
@@ -62,21 +58,15 @@ void copy(Call& call) {
 
 std::span<const Kernel> type_kernels() {
   constexpr bool result_aliases = true;
-  static const Kernel table[] = {
-      {"aten.clone.default", clone},
-      {"aten.lift_fresh_copy.default", clone},
-      {"dim_order_ops._clone_dim_order.default", clone},
-      {"aten.contiguous.default", contiguous, 0, result_aliases},
-      {"aten.to.dtype", to, 0, result_aliases},
-      {"aten.to.dtype_layout", to, 0, result_aliases},
-      {"aten.to.device", to, 0, result_aliases},
-      {"aten.to.other", to_other, 0, result_aliases},
-      {"aten.type_as.default", to_other, 0, result_aliases},
-      {"aten._to_copy.default", to_copy},
-      {"dim_order_ops._to_dim_order_copy.default", to_copy},
-      {"aten.copy_.default", copy_in_place},
-      {"aten.copy.default", copy},
-  };
+  static const std::vector<Kernel> table = kernels_of({
+      {clone, {"aten.clone.default", "aten.lift_fresh_copy.default", "dim_order_ops._clone_dim_order.default"}},
+      {contiguous, {"aten.contiguous.default"}, 0, result_aliases},
+      {to, {"aten.to.dtype", "aten.to.dtype_layout", "aten.to.device"}, 0, result_aliases},
+      {to_other, {"aten.to.other", "aten.type_as.default"}, 0, result_aliases},
+      {to_copy, {"aten._to_copy.default", "dim_order_ops._to_dim_order_copy.default"}},
+      {copy_in_place, {"aten.copy_.default"}},
+      {copy, {"aten.copy.default"}},
+  });
   return table;
 }
 

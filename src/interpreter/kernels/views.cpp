@@ -1,7 +1,6 @@
 // Views: other sizes and strides on the same memory. The `_copy` forms of functional graphs are views too, as long as
 // no op of the graph writes in place.
 #include <algorithm>
-#include <deque>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -15,12 +14,6 @@ namespace intaglio::interp {
 namespace {
 
 constexpr int copy_variant = 0x100;  // in the variant: a `_copy` op
-
-Tensor own_copy(const Call& call, const Tensor& tensor) {
-  const Tensor copy = call.empty(tensor.dtype(), tensor.sizes());
-  copy_into(copy, tensor, call.threads());
-  return copy;
-}
 
 void give(Call& call, Tensor view, size_t index = 0) {
   const bool copy = (call.variant() & copy_variant) != 0 && call.context().has_in_place;
@@ -237,11 +230,7 @@ void select(Call& call) {
   const int64_t dim = call.dimension("dim", self.rank()), extent = self.size(dim);
   const int64_t index = call.integer("index");
   if (index < -extent || index >= extent) call.fail(fmt::format("index {} of a dimension of size {}", index, extent));
-  Sizes sizes = self.sizes(), strides = self.strides();
-  const int64_t offset = self.storage_offset() + (index < 0 ? index + extent : index) * strides[static_cast<size_t>(dim)];
-  sizes.erase(sizes.begin() + dim);
-  strides.erase(strides.begin() + dim);
-  give(call, self.view_as(std::move(sizes), std::move(strides), offset));
+  give(call, selected(self, dim, index < 0 ? index + extent : index));
 }
 
 void slice(Call& call) { give(call, sliced(call, self_of(call))); }
@@ -302,12 +291,8 @@ void unbind(Call& call) {
   const int64_t dim = call.dimension("dim", self.rank());
   if (self.size(dim) != static_cast<int64_t>(call.result_count()))
     call.fail(fmt::format("gives {} tensors, but the graph expects {}", self.size(dim), call.result_count()));
-  Sizes sizes = self.sizes(), strides = self.strides();
-  const int64_t step = strides[static_cast<size_t>(dim)];
-  sizes.erase(sizes.begin() + dim);
-  strides.erase(strides.begin() + dim);
   std::vector<Tensor> views;
-  for (int64_t i = 0; i < self.size(dim); ++i) views.push_back(self.view_as(sizes, strides, self.storage_offset() + i * step));
+  for (int64_t i = 0; i < self.size(dim); ++i) views.push_back(selected(self, dim, i));
   give_all(call, views);
 }
 
@@ -404,6 +389,20 @@ void view_as_complex(Call& call) {
 
 }  // namespace
 
+Tensor own_copy(const Call& call, const Tensor& tensor, DType dtype) {
+  const Tensor copy = call.empty(dtype, tensor.sizes());
+  copy_into(copy, tensor, call.threads());
+  return copy;
+}
+
+Tensor selected(const Tensor& self, int64_t dim, int64_t index) {
+  Sizes sizes = self.sizes(), strides = self.strides();
+  const int64_t offset = self.storage_offset() + index * strides[static_cast<size_t>(dim)];
+  sizes.erase(sizes.begin() + dim);
+  strides.erase(strides.begin() + dim);
+  return self.view_as(std::move(sizes), std::move(strides), offset);
+}
+
 Tensor sliced(Call& call, const Tensor& self) {
   call.require(self.rank() > 0, "slice of a 0-d tensor");
   const int64_t dim = call.dimension("dim", self.rank()), extent = self.size(dim), step = call.integer("step");
@@ -418,84 +417,60 @@ Tensor sliced(Call& call, const Tensor& self) {
 }
 
 std::span<const Kernel> view_kernels() {
-  static const std::deque<std::string> names = {
-      // view op, and its `_copy` twin
-      "aten.view_copy.default",       "aten.permute_copy.default",
-      "aten.transpose_copy.int",      "aten.t_copy.default",
-      "aten.squeeze_copy.default",    "aten.squeeze_copy.dim",
-      "aten.squeeze_copy.dims",       "aten.unsqueeze_copy.default",
-      "aten.expand_copy.default",     "aten.select_copy.int",
-      "aten.slice_copy.Tensor",       "aten.narrow_copy.default",
-      "aten.split_copy.Tensor",       "aten.split_with_sizes_copy.default",
-      "aten.unbind_copy.int",         "aten.alias_copy.default",
-      "aten.detach_copy.default",     "aten.diagonal_copy.default",
-      "aten.as_strided_copy.default", "aten.unfold_copy.default",
-  };
   static const std::vector<Kernel> table = [] {
-    std::vector<Kernel> kernels = {
-        {"aten.view.default", view},
-        {"aten._unsafe_view.default", view},
-        {"aten.reshape.default", view},
-        {"aten._reshape_alias.default", view},
-        {"aten.view_as.default", view_like},
-        {"aten.reshape_as.default", view_like},
-        {"aten.flatten.using_ints", flatten},
-        {"aten.unflatten.int", unflatten},
-        {"aten.permute.default", permute},
-        {"aten.transpose.int", transpose},
-        {"aten.swapaxes.default", transpose},
-        {"aten.swapdims.default", transpose},
-        {"aten.t.default", transpose_all, kind_t},
-        {"aten.numpy_T.default", transpose_all, kind_reversed},
-        {"aten.mT.default", transpose_all, kind_last_two},
-        {"aten.adjoint.default", transpose_all, kind_last_two},
-        {"aten.matrix_H.default", transpose_all, kind_last_two},
-        {"aten.movedim.int", move_dimension},
-        {"aten.movedim.intlist", move_dimension},
-        {"aten.moveaxis.int", move_dimension},
-        {"aten.moveaxis.intlist", move_dimension},
-        {"aten.squeeze.default", squeeze},
-        {"aten.squeeze.dim", squeeze},
-        {"aten.squeeze.dims", squeeze},
-        {"aten.unsqueeze.default", unsqueeze},
-        {"aten.expand.default", expand},
-        {"aten.broadcast_to.default", expand},
-        {"aten.expand_as.default", expand_as},
-        {"aten.select.int", select},
-        {"aten.slice.Tensor", slice},
-        {"aten.narrow.default", narrow},
-        {"aten.split.Tensor", split},
-        {"aten.split.sizes", split_with_sizes},
-        {"aten.split_with_sizes.default", split_with_sizes},
-        {"aten.chunk.default", chunk},
-        {"aten.unbind.int", unbind},
-        {"aten.diagonal.default", diagonal},
-        {"aten.as_strided.default", as_strided},
-        {"aten.unfold.default", unfold},
-        {"aten.view_as_real.default", view_as_real},
-        {"aten.view_as_complex.default", view_as_complex},
-        {"aten.alias.default", identity},
-        {"aten.detach.default", identity},
-        {"aten.detach_.default", identity},
-        {"aten.lift_fresh.default", identity},
-        {"aten.resize_.default", resize},
-        {"aten.resize_as_.default", resize},
-        {"aten.set_.source_Tensor", other_memory},
-        {"aten.resolve_conj.default", identity},
-        {"aten.resolve_neg.default", identity},
-        {"aten.dropout.default", dropout},
-        {"aten.feature_dropout.default", dropout},
-        {"aten.alpha_dropout.default", dropout},
-        {"aten.native_dropout.default", dropout},
-    };
-    for (Kernel& kernel : kernels) kernel.aliases = true;
-    const size_t count = kernels.size();
-    for (const std::string& copy : names) {
-      std::string original = copy;
-      original.erase(original.find("_copy"), 5);
-      for (size_t i = 0; i < count; ++i)
-        if (kernels[i].op == original) kernels.push_back({copy, kernels[i].run, kernels[i].variant | copy_variant});
-    }
+    std::vector<Kernel> kernels = kernels_of({
+        {view, {"aten.view.default", "aten._unsafe_view.default", "aten.reshape.default", "aten._reshape_alias.default"}},
+        {view_like, {"aten.view_as.default", "aten.reshape_as.default"}},
+        {flatten, {"aten.flatten.using_ints"}},
+        {unflatten, {"aten.unflatten.int"}},
+        {permute, {"aten.permute.default"}},
+        {transpose, {"aten.transpose.int", "aten.swapaxes.default", "aten.swapdims.default"}},
+        {transpose_all, {"aten.t.default"}, kind_t},
+        {transpose_all, {"aten.numpy_T.default"}, kind_reversed},
+        {transpose_all, {"aten.mT.default", "aten.adjoint.default", "aten.matrix_H.default"}, kind_last_two},
+        {move_dimension, {"aten.movedim.int", "aten.movedim.intlist", "aten.moveaxis.int", "aten.moveaxis.intlist"}},
+        {squeeze, {"aten.squeeze.default", "aten.squeeze.dim", "aten.squeeze.dims"}},
+        {unsqueeze, {"aten.unsqueeze.default"}},
+        {expand, {"aten.expand.default", "aten.broadcast_to.default"}},
+        {expand_as, {"aten.expand_as.default"}},
+        {select, {"aten.select.int"}},
+        {slice, {"aten.slice.Tensor"}},
+        {narrow, {"aten.narrow.default"}},
+        {split, {"aten.split.Tensor"}},
+        {split_with_sizes, {"aten.split.sizes", "aten.split_with_sizes.default"}},
+        {chunk, {"aten.chunk.default"}},
+        {unbind, {"aten.unbind.int"}},
+        {diagonal, {"aten.diagonal.default"}},
+        {as_strided, {"aten.as_strided.default"}},
+        {unfold, {"aten.unfold.default"}},
+        {view_as_real, {"aten.view_as_real.default"}},
+        {view_as_complex, {"aten.view_as_complex.default"}},
+        {identity,
+         {"aten.alias.default", "aten.detach.default", "aten.detach_.default", "aten.lift_fresh.default", "aten.resolve_conj.default",
+          "aten.resolve_neg.default"}},
+        {resize, {"aten.resize_.default", "aten.resize_as_.default"}},
+        {other_memory, {"aten.set_.source_Tensor"}},
+        {dropout, {"aten.dropout.default", "aten.feature_dropout.default", "aten.alpha_dropout.default", "aten.native_dropout.default"}},
+        // Copies of what they show.
+        {view, {"aten.view_copy.default"}, copy_variant},
+        {permute, {"aten.permute_copy.default"}, copy_variant},
+        {transpose, {"aten.transpose_copy.int"}, copy_variant},
+        {transpose_all, {"aten.t_copy.default"}, kind_t | copy_variant},
+        {squeeze, {"aten.squeeze_copy.default", "aten.squeeze_copy.dim", "aten.squeeze_copy.dims"}, copy_variant},
+        {unsqueeze, {"aten.unsqueeze_copy.default"}, copy_variant},
+        {expand, {"aten.expand_copy.default"}, copy_variant},
+        {select, {"aten.select_copy.int"}, copy_variant},
+        {slice, {"aten.slice_copy.Tensor"}, copy_variant},
+        {narrow, {"aten.narrow_copy.default"}, copy_variant},
+        {split, {"aten.split_copy.Tensor"}, copy_variant},
+        {split_with_sizes, {"aten.split_with_sizes_copy.default"}, copy_variant},
+        {unbind, {"aten.unbind_copy.int"}, copy_variant},
+        {identity, {"aten.alias_copy.default", "aten.detach_copy.default"}, copy_variant},
+        {diagonal, {"aten.diagonal_copy.default"}, copy_variant},
+        {as_strided, {"aten.as_strided_copy.default"}, copy_variant},
+        {unfold, {"aten.unfold_copy.default"}, copy_variant},
+    });
+    for (Kernel& kernel : kernels) kernel.aliases = (kernel.variant & copy_variant) == 0;
     return kernels;
   }();
   return table;

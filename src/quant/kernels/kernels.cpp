@@ -4,7 +4,6 @@
 #include <vector>
 
 namespace intaglio::quant {
-
 namespace {
 
 std::atomic<const Kernels*> override_set = nullptr;

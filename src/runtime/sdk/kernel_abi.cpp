@@ -11,7 +11,6 @@
 #include <csetjmp>
 #include <cstdlib>
 #include <deque>
-#include <string>
 #include <vector>
 
 #define EXPORTED extern "C" __attribute__((visibility("default")))

@@ -11,8 +11,7 @@
 #include <fmt/format.h>
 #include <intaglio/error.h>
 
-#include "backends/xnnpack/payload/check_payload.h"
-#include "backends/xnnpack/payload/payload_writer.h"
+#include "backends/xnnpack/payload/payload_bytes.h"
 #include "edge/edge_programs_for_tests.h"
 #include "runtime/runtime.h"
 

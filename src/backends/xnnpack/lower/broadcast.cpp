@@ -39,10 +39,7 @@ Tensor filled(const Sizes& sizes, float value) {
 void expand(Lowering& lowering, const Node& node, NodeKind kind) {
   Value* output = node.output();
   const ValueId input = lowering.operand("self");
-  if (std::ranges::all_of(output->users(), [&](const Node* user) { return broadcasts(*user, *output); })) {
-    lowering.alias(input);
-    return;
-  }
+  if (std::ranges::all_of(output->users(), [&](const Node* user) { return broadcasts(*user, *output); })) return lowering.alias(input);
   const std::vector<int64_t> dims = lowering.value(input).dims, wanted = lowering.dims_of(output);
   Sizes ones = wanted;
   const size_t added = wanted.size() - dims.size();
@@ -63,19 +60,10 @@ void where(Lowering& lowering, const Node& node, NodeKind) {
     if (mask.data<bool>()[i] != takes_self) low.mutable_data<float>()[i] = high.mutable_data<float>()[i] = fill;
   const bool fills_nothing =
       std::ranges::none_of(std::span(low.data<float>(), static_cast<size_t>(low.numel())), [](float bound) { return bound != -infinity; });
-  if (fills_nothing && fill != -infinity && lowering.value(input).dims == lowering.dims_of(node.output())) {
-    lowering.alias(input);
-    return;
-  }
+  if (fills_nothing && fill != -infinity && lowering.value(input).dims == lowering.dims_of(node.output())) return lowering.alias(input);
   const DataType type = lowering.value(input).type;
-  if (fill == -infinity) {
-    lowering.emit(NodeKind::Minimum, {input, number(lowering, high, type)});
-    return;
-  }
-  if (fill == infinity) {
-    lowering.emit(NodeKind::Maximum, {input, number(lowering, low, type)});
-    return;
-  }
+  if (fill == -infinity) return lowering.emit(NodeKind::Minimum, {input, number(lowering, high, type)});
+  if (fill == infinity) return lowering.emit(NodeKind::Maximum, {input, number(lowering, low, type)});
   const ValueId raised = lowering.intermediate(input, lowering.dims_of(node.output()));
   lowering.emit_to(raised, NodeKind::Maximum, {input, number(lowering, low, type)});
   lowering.emit(NodeKind::Minimum, {raised, number(lowering, high, type)});

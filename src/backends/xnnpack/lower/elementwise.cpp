@@ -39,7 +39,8 @@ void binary_scalar(Lowering& lowering, const Node& node, NodeKind kind) {
 
 void clamp(Lowering& lowering, const Node& node, NodeKind kind) {
   const qdq::Bounds bounds = *qdq::clamp_bounds(node);
-  PayloadNode& clamped = lowering.emit(kind, {lowering.operand("self")});
+  const ValueId input = lowering.operand("self");
+  PayloadNode& clamped = lowering.emit_to(lowering.result(), kind, {input});
   clamped.output_min = bounds.min;
   clamped.output_max = bounds.max;
 }
@@ -50,10 +51,7 @@ void elu(Lowering& lowering, const Node& node, NodeKind kind) {
   const float outer = static_cast<float>(node.number("scale")) / inner;
   ValueId x = lowering.operand("self");
   if (inner != 1) x = lowering.compute(NodeKind::Multiply, {x, lowering.number(inner, x)});
-  if (outer == 1) {
-    lowering.emit(kind, {x}, ScalarAttributes{alpha * inner});
-    return;
-  }
+  if (outer == 1) return lowering.emit(kind, {x}, ScalarAttributes{alpha * inner});
   const ValueId curved = lowering.compute(kind, {x}, ScalarAttributes{alpha * inner});
   lowering.emit(NodeKind::Multiply, {curved, lowering.number(outer, x)});
 }
@@ -81,10 +79,7 @@ void softmax(Lowering& lowering, const Node& node, NodeKind kind) {
   const size_t rank = lowering.value(input).dims.size();
   const int64_t written = node.integer("dim");
   const auto dim = static_cast<size_t>(written < 0 ? written + static_cast<int64_t>(rank) : written);
-  if (dim + 1 == rank) {
-    lowering.emit(kind, {input});
-    return;
-  }
+  if (dim + 1 == rank) return lowering.emit(kind, {input});
   std::vector<uint32_t> there(rank), back(rank);
   std::iota(there.begin(), there.end(), 0u);
   std::rotate(there.begin() + static_cast<std::ptrdiff_t>(dim), there.begin() + static_cast<std::ptrdiff_t>(dim) + 1, there.end());

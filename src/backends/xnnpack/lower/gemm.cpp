@@ -1,8 +1,4 @@
 // Convolutions and linears: constant weights, float or int8; int8 inputs with known parameters or with such found at run time.
-#include <cmath>
-
-#include <fmt/format.h>
-
 #include "backends/common/gemm_operands.h"
 #include "backends/xnnpack/lower/lowering.h"
 #include "backends/xnnpack/row_weights.h"
@@ -134,10 +130,7 @@ Tensor with_trailing_one(const Tensor& weight) {
 void product_of_values(Lowering& lowering, const GemmOperands& operands, NodeKind kind) {
   const ValueId input = lowering.operand(operands.input), weight = lowering.operand(operands.weight);
   const uint32_t node_flags = operands.channel_axis == 1 ? flags::transpose_weights : 0;
-  if (!operands.bias) {
-    lowering.emit(kind, {input, weight, invalid_id}, {}, node_flags);
-    return;
-  }
+  if (!operands.bias) return lowering.emit(kind, {input, weight, invalid_id}, {}, node_flags);
   const ValueId product = lowering.compute(kind, {input, weight, invalid_id}, {}, lowering.value(lowering.result()).dims, node_flags);
   lowering.emit(NodeKind::Add, {product, lowering.operand(operands.bias)});
 }

@@ -154,11 +154,9 @@ ValueId Lowering::result() {
 }
 
 void Lowering::alias(ValueId id) {
-  if (!chain_) {
-    ids_[node_->output()] = id;
-    return;
-  }
-  for (const Node* quantize : chain_->quantizes) ids_[quantize->output()] = id;
+  if (!chain_) ids_[node_->output()] = id;
+  else
+    for (const Node* quantize : chain_->quantizes) ids_[quantize->output()] = id;
 }
 
 ValueId Lowering::constant(Tensor data, std::string name, DataType type, Quantization quantization, Sizes dims) {
@@ -193,10 +191,8 @@ ValueId Lowering::new_value(const Value* source, DataType type, Quantization qua
   return graph_.add_value(std::move(value));
 }
 
-PayloadNode& Lowering::emit(NodeKind kind, std::vector<ValueId> inputs, Attributes attributes, uint32_t node_flags) {
-  PayloadNode& node = emit_to(result(), kind, std::move(inputs), std::move(attributes), node_flags);
-  apply_activation(node);
-  return node;
+void Lowering::emit(NodeKind kind, std::vector<ValueId> inputs, Attributes attributes, uint32_t node_flags) {
+  apply_activation(emit_to(result(), kind, std::move(inputs), std::move(attributes), node_flags));
 }
 
 void Lowering::apply_activation(PayloadNode& node) const {

@@ -42,7 +42,7 @@ class Lowering {
   ValueId intermediate(ValueId like, std::vector<int64_t> dims);
 
   // Adds a payload node that computes the node's result, bounds of a fused activation included.
-  PayloadNode& emit(NodeKind kind, std::vector<ValueId> inputs, Attributes attributes = {}, uint32_t flags = 0);
+  void emit(NodeKind kind, std::vector<ValueId> inputs, Attributes attributes = {}, uint32_t flags = 0);
   // Adds a payload node with another result.
   PayloadNode& emit_to(ValueId output, NodeKind kind, std::vector<ValueId> inputs, Attributes attributes = {}, uint32_t flags = 0);
   // A value in between, computed from `inputs`; its sizes are the first one's unless given.

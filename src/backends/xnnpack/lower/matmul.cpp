@@ -2,7 +2,6 @@
 #include "backends/xnnpack/lower/lowering.h"
 
 namespace intaglio::xnnpack::lower {
-
 namespace {
 
 void multiply(Lowering& lowering, NodeKind kind, std::string_view second) {

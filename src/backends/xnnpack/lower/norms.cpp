@@ -1,6 +1,6 @@
 // Layer, group and batch normalization by the statistics of the input: (x - mean) / sqrt(mean of squares + epsilon) * weight + bias,
 // in float32 for half precision too, rounded once.
-#include "backends/xnnpack/lower/row_sums.h"
+#include "backends/xnnpack/lower/pieces.h"
 
 namespace intaglio::xnnpack::lower {
 namespace {

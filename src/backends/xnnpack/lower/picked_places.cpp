@@ -1,5 +1,5 @@
 // x[:, :, [2, 1, 0, 1, 2]], and a part of a tensor put in place of another.
-#include "backends/xnnpack/lower/picked_places.h"
+#include "backends/xnnpack/lower/node_facts.h"
 
 #include <algorithm>
 

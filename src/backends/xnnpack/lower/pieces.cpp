@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "backends/xnnpack/lower/row_sums.h"
-
 namespace intaglio::xnnpack::lower {
 namespace {
 

@@ -1,7 +1,9 @@
-// Values cut along one dimension, and joined again.
+// Values cut along one dimension and joined again, and summed along one.
 #pragma once
 
 #include <algorithm>
+#include <optional>
+#include <vector>
 
 #include "backends/xnnpack/lower/lowering.h"
 
@@ -42,5 +44,12 @@ struct Windows {
 };
 // `symbolic`: the dimension, not that of the windows, whose size is known at run time only.
 ValueId seen_by(Lowering& lowering, ValueId input, const Windows& windows, std::optional<size_t> symbolic = {});
+
+// Sums over the last dimension, for means and norms.
+int64_t product(const std::vector<int64_t>& dims, size_t first, size_t count);
+// The last `count` dimensions as one; they and, for more than one, all others are static.
+ValueId merged_last(Lowering& lowering, ValueId input, size_t count);
+// [.., count] to [.., 1]: every row's sum times `factor`, plus `offset`. Float32.
+ValueId row_sums(Lowering& lowering, ValueId input, float factor, std::optional<float> offset = std::nullopt);
 
 }  // namespace intaglio::xnnpack::lower

@@ -84,10 +84,7 @@ void close_gaps(Lowering& lowering, const Node& node, Pool& pool) {
 // `factor`: of the result.
 void finish(Lowering& lowering, const Node& node, NodeKind kind, const Pool& pool, double factor = 1) {
   const bool is_batch = lowering.dims_of(node.output()).size() == 4, pools = pool.a.pooling_height * pool.a.pooling_width > 1;
-  if (is_batch && pools && factor == 1) {
-    lowering.emit(kind, {pool.input}, pool.a, flags::keep_dims);
-    return;
-  }
+  if (is_batch && pools && factor == 1) return lowering.emit(kind, {pool.input}, pool.a, flags::keep_dims);
   ValueId value = pools ? lowering.compute(kind, {pool.input}, pool.a, pool.pooled, flags::keep_dims) : pool.input;
   if (factor != 1) value = lowering.compute(NodeKind::Multiply, {value, lowering.number(static_cast<float>(factor), value)});
   if (is_batch) lowering.alias(value);

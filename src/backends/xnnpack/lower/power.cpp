@@ -15,10 +15,7 @@ void power(Lowering& lowering, const Node& node, NodeKind) {
       {2, NodeKind::Square}, {0.5, NodeKind::SquareRoot}, {-0.5, NodeKind::ReciprocalSquareRoot}};
   const ValueId x = lowering.operand("self");
   const double exponent = node.number("exponent");
-  if (const auto kind = single.find(exponent); kind != single.end()) {
-    lowering.emit(kind->second, {x});
-    return;
-  }
+  if (const auto kind = single.find(exponent); kind != single.end()) return lowering.emit(kind->second, {x});
   if (exponent == -1) return divide_one_by(lowering, x);
   const ValueId square = lowering.compute(NodeKind::Square, {x});
   if (exponent == -2) return divide_one_by(lowering, square);

@@ -1,4 +1,4 @@
-#include "backends/xnnpack/lower/reduced_run.h"
+#include "backends/xnnpack/lower/node_facts.h"
 
 #include <set>
 

@@ -2,8 +2,8 @@
 //
 // Over the last dimensions a mean is a FullyConnected with one row of 1/count, which leaves the dimensions in front as they
 // are. Elsewhere the tensor is seen as an NHWC image [outer, run, 1, inner] and pooled over its height.
-#include "backends/xnnpack/lower/reduced_run.h"
-#include "backends/xnnpack/lower/row_sums.h"
+#include "backends/xnnpack/lower/node_facts.h"
+#include "backends/xnnpack/lower/pieces.h"
 
 namespace intaglio::xnnpack::lower {
 namespace {
@@ -36,10 +36,7 @@ void in_result_shape(Lowering& lowering, const Node& node, ValueId reduced) {
 
 void pool_image(Lowering& lowering, const Node& node, NodeKind kind) {
   const ValueId input = lowering.operand("self");
-  if (node.boolean("keepdim")) {
-    lowering.emit(kind, {input}, {}, flags::keep_dims);
-    return;
-  }
+  if (node.boolean("keepdim")) return lowering.emit(kind, {input}, {}, flags::keep_dims);
   std::vector<int64_t> dims = lowering.value(input).dims;
   dims[2] = dims[3] = 1;
   const ValueId pooled = lowering.intermediate(lowering.result(), dims);

@@ -1,4 +1,4 @@
-#include "backends/xnnpack/lower/row_sums.h"
+#include "backends/xnnpack/lower/pieces.h"
 
 #include <algorithm>
 #include <functional>

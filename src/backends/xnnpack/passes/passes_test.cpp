@@ -1,10 +1,9 @@
 // The `.test` files beside the passes, and payloads.test: payload graphs after the steps that a case names.
 #include <algorithm>
 
-#include "backends/xnnpack/payload/payload_reader.h"
-#include "backends/xnnpack/payload/payload_writer.h"
+#include "backends/xnnpack/payload/payload_bytes.h"
 #include "backends/xnnpack/preprocess.h"
-#include "ir/parser.h"
+#include "testing/parser.h"
 #include "testing/text_cases.h"
 
 namespace intaglio::xnnpack {

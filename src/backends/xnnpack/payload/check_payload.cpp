@@ -1,4 +1,4 @@
-#include "backends/xnnpack/payload/check_payload.h"
+#include "backends/xnnpack/payload/payload_bytes.h"
 
 #include <algorithm>
 #include <cmath>
@@ -8,44 +8,6 @@
 
 namespace intaglio::xnnpack {
 namespace {
-
-// Kinds that take int8 in and out.
-constexpr NodeKind int8_kinds[] = {
-    NodeKind::Add,
-    NodeKind::FullyConnected,
-    NodeKind::Sigmoid,
-    NodeKind::StaticTranspose,
-    NodeKind::Clamp,
-    NodeKind::Conv2d,
-    NodeKind::StaticConstantPad,
-    NodeKind::DepthwiseConv2d,
-    NodeKind::MaxPooling2d,
-    NodeKind::Multiply,
-    NodeKind::Subtract,
-    NodeKind::Convert,
-    NodeKind::GlobalAvgPooling2d,
-    NodeKind::StaticReshape,
-    NodeKind::Hardswish,
-    NodeKind::LeakyReLU,
-    NodeKind::Square,
-    NodeKind::ELU,
-    NodeKind::Abs,
-    NodeKind::Concatenate2,
-    NodeKind::Concatenate3,
-    NodeKind::Concatenate4,
-    NodeKind::StaticSlice,
-    NodeKind::Concatenate5,
-    NodeKind::ConvTranspose2d,
-    NodeKind::Gelu,
-    NodeKind::Tanh,
-    NodeKind::Exp,
-    NodeKind::Copy,
-};
-// Kinds that move bytes: the numbers behind them must mean the same on both sides.
-constexpr NodeKind moving_kinds[] = {
-    NodeKind::StaticTranspose, NodeKind::StaticConstantPad, NodeKind::MaxPooling2d, NodeKind::StaticReshape, NodeKind::Concatenate2,
-    NodeKind::Concatenate3,    NodeKind::Concatenate4,      NodeKind::Concatenate5, NodeKind::StaticSlice,   NodeKind::Copy,
-};
 
 bool is_good_scale(float scale) { return std::isfinite(scale) && scale >= std::numeric_limits<float>::min(); }
 
@@ -196,10 +158,10 @@ class Checker {
     require(type != DataType::qdint8, node, "only a product reads rows that are quantized at run time");
     for (size_t i = 0; i < node.inputs.size(); ++i) {
       require(input(node, i).type == type, node, "operands and result are of different types");
-      if (type == DataType::qint8 && std::ranges::find(moving_kinds, node.kind) != std::end(moving_kinds))
+      if (type == DataType::qint8 && info(node.kind).int8 == NodeInt8::moves)
         require(input(node, i).quantization == output(node).quantization, node, "moved int8 numbers change their parameters");
     }
-    require(type != DataType::qint8 || std::ranges::find(int8_kinds, node.kind) != std::end(int8_kinds), node, "no int8 kernel");
+    require(type != DataType::qint8 || info(node.kind).int8 != NodeInt8::none, node, "no int8 kernel");
   }
 
   void check_form(const PayloadNode& node) const {

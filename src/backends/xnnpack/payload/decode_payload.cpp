@@ -1,6 +1,4 @@
-#include "backends/xnnpack/payload/decode_payload.h"
-
-#include "backends/xnnpack/payload/payload_reader.h"
+#include "backends/xnnpack/payload/payload_bytes.h"
 
 namespace intaglio::xnnpack {
 namespace {

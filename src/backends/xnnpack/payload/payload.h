@@ -168,11 +168,15 @@ enum class NodeForm : uint8_t {
 // What the two layouts of images mean to a node.
 enum class LayoutNeed : uint8_t { any, nhwc, nchw };
 
+// Whether it takes int8 in and out; where bytes are moved, the numbers behind them must mean the same on both sides.
+enum class NodeInt8 : uint8_t { none, computes, moves };
+
 struct NodeKindInfo {
   std::string_view name;
   NodeForm form;
   uint8_t inputs;  // a convolution's or linear's bias may be absent
   LayoutNeed layout;
+  NodeInt8 int8;
   bool clamps_output;  // the runtime applies output_min_max
   RuntimeVersion since = oldest_runtime;
 };

@@ -1,4 +1,4 @@
-#include "backends/xnnpack/payload/payload_header.h"
+#include "backends/xnnpack/payload/payload_bytes.h"
 
 #include <algorithm>
 #include <cstdint>

@@ -1,12 +1,10 @@
-#include "backends/xnnpack/payload/payload_reader.h"
+#include "backends/xnnpack/payload/payload_bytes.h"
 
 #include <cstring>
 
 #include <fmt/format.h>
 #include <intaglio/error.h>
 #include <xnnpack_schema/schema_generated.h>
-
-#include "backends/xnnpack/payload/payload_header.h"
 
 namespace intaglio::xnnpack {
 namespace {
@@ -105,92 +103,77 @@ class Reader {
     return ids;
   }
 
+  // What all tables have.
   template <typename Table>
-  void set_ends(PayloadNode& node, const Table& table) const {
-    node.inputs = {id(table.input_id())};
+  void set_ends(PayloadNode& node, const Table& table, std::vector<ValueId> inputs) const {
+    node.inputs = std::move(inputs);
     node.output = id(table.output_id());
     node.flags = table.flags();
   }
-
-  void read_convolution(PayloadNode& node, const fb::_XNNNodeConv& t) const {
-    node.attributes = ConvolutionAttributes{t.padding_top(),     t.padding_right(),     t.padding_bottom(),       t.padding_left(),
-                                            t.kernel_height(),   t.kernel_width(),      t.subsampling_height(),   t.subsampling_width(),
-                                            t.dilation_height(), t.dilation_width(),    t.group_input_channels(), t.group_output_channels(),
-                                            t.groups(),          t.adjustment_height(), t.adjustment_width()};
-    node.inputs = {id(t.input1_id()), id(t.filter_id()), optional_id(t.bias_id())};
-    node.output = id(t.output_id());
-    node.flags = t.flags();
+  // Of a table with a filter and a bias.
+  template <typename Table>
+  std::vector<ValueId> gemm_inputs(const Table& table) const {
+    return {id(table.input1_id()), id(table.filter_id()), optional_id(table.bias_id())};
+  }
+  template <typename Table, typename Attribute>
+  void read_unary(PayloadNode& node, const void* table, Attribute attributes_of) const {
+    const auto& t = *static_cast<const Table*>(table);
+    node.attributes = attributes_of(t);
+    set_ends(node, t, {id(t.input_id())});
   }
 
-  void read_pooling(PayloadNode& node, const fb::_XNNPooling2D& t) const {
-    node.attributes = PoolingAttributes{t.padding_top(),   t.padding_right(), t.padding_bottom(), t.padding_left(),    t.pooling_height(),
-                                        t.pooling_width(), t.stride_height(), t.stride_width(),   t.dilation_height(), t.dilation_width()};
-    set_ends(node, t);
+  static ConvolutionAttributes convolution(const fb::_XNNNodeConv& t) {
+    return {t.padding_top(),     t.padding_right(),     t.padding_bottom(),       t.padding_left(),
+            t.kernel_height(),   t.kernel_width(),      t.subsampling_height(),   t.subsampling_width(),
+            t.dilation_height(), t.dilation_width(),    t.group_input_channels(), t.group_output_channels(),
+            t.groups(),          t.adjustment_height(), t.adjustment_width()};
+  }
+  static PoolingAttributes pooling(const fb::_XNNPooling2D& t) {
+    return {t.padding_top(),   t.padding_right(), t.padding_bottom(), t.padding_left(),    t.pooling_height(),
+            t.pooling_width(), t.stride_height(), t.stride_width(),   t.dilation_height(), t.dilation_width()};
   }
 
-  void read_concatenate(PayloadNode& node, const fb::_XNNCat& t, size_t count) const {
-    const uint32_t inputs[] = {t.input1_id(), t.input2_id(), t.input3_id(), t.input4_id(), t.input5_id()};
-    for (size_t i = 0; i < count; ++i) node.inputs.push_back(id(inputs[i]));
-    node.output = id(t.output_id());
+  void read_concatenate(PayloadNode& node, const fb::_XNNCat& t) const {
+    const uint32_t parts[] = {t.input1_id(), t.input2_id(), t.input3_id(), t.input4_id(), t.input5_id()};
+    std::vector<ValueId> inputs;
+    for (size_t i = 0; i < info(node.kind).inputs; ++i) inputs.push_back(id(parts[i]));
     node.attributes = ConcatenateAttributes{t.axis()};
-    node.flags = t.flags();
+    set_ends(node, t, std::move(inputs));
   }
 
   void read_table(PayloadNode& node, const void* table) const {
-    const auto as = [table]<typename T>(const T*) -> const T& { return *static_cast<const T*>(table); };
     switch (info(node.kind).form) {
-      case NodeForm::unary: return set_ends(node, as((const fb::_XNNNode1x1*)nullptr));
+      case NodeForm::unary: return read_unary<fb::_XNNNode1x1>(node, table, [](const auto&) { return std::monostate(); });
+      case NodeForm::pooling: return read_unary<fb::_XNNPooling2D>(node, table, pooling);
+      case NodeForm::transpose:
+        return read_unary<fb::XNNStaticTranspose>(node, table, [](const auto& t) { return DimsAttributes{list(t.perm())}; });
+      case NodeForm::reshape:
+        return read_unary<fb::XNNStaticReshape>(node, table, [](const auto& t) { return DimsAttributes{list(t.new_shape())}; });
+      case NodeForm::slice:
+        return read_unary<fb::XNNStaticSlice>(node, table,
+                                              [](const auto& t) { return SliceAttributes{list(t.offsets()), list(t.sizes())}; });
+      case NodeForm::pad:
+        return read_unary<fb::XNNStaticConstantPad>(
+            node, table, [](const auto& t) { return PadAttributes{list(t.pre_paddings()), list(t.post_paddings()), t.padding_value()}; });
+      case NodeForm::resize:
+        return read_unary<fb::XNNStaticResizeBilinear2D>(node, table,
+                                                         [](const auto& t) { return ResizeAttributes{t.new_height(), t.new_width()}; });
+      case NodeForm::elu: return read_unary<fb::XNNELU>(node, table, [](const auto& t) { return ScalarAttributes{t.alpha()}; });
+      case NodeForm::leaky_relu:
+        return read_unary<fb::XNNLeakyReLU>(node, table, [](const auto& t) { return ScalarAttributes{t.negative_slope()}; });
       case NodeForm::binary: {
-        const auto& t = as((const fb::_XNNNode2x1*)nullptr);
-        node.inputs = {id(t.input1_id()), id(t.input2_id())};
-        node.output = id(t.output_id());
-        node.flags = t.flags();
-        return;
+        const auto& t = *static_cast<const fb::_XNNNode2x1*>(table);
+        return set_ends(node, t, {id(t.input1_id()), id(t.input2_id())});
       }
-      case NodeForm::concatenate: return read_concatenate(node, as((const fb::_XNNCat*)nullptr), info(node.kind).inputs);
-      case NodeForm::convolution: return read_convolution(node, as((const fb::_XNNNodeConv*)nullptr));
-      case NodeForm::pooling: return read_pooling(node, as((const fb::_XNNPooling2D*)nullptr));
+      case NodeForm::concatenate: return read_concatenate(node, *static_cast<const fb::_XNNCat*>(table));
+      case NodeForm::convolution: {
+        const auto& t = *static_cast<const fb::_XNNNodeConv*>(table);
+        node.attributes = convolution(t);
+        return set_ends(node, t, gemm_inputs(t));
+      }
       case NodeForm::fully_connected: {
-        const auto& t = as((const fb::XNNFullyConnected*)nullptr);
-        node.inputs = {id(t.input1_id()), id(t.filter_id()), optional_id(t.bias_id())};
-        node.output = id(t.output_id());
-        node.flags = t.flags();
-        return;
-      }
-      case NodeForm::transpose: {
-        const auto& t = as((const fb::XNNStaticTranspose*)nullptr);
-        node.attributes = DimsAttributes{list(t.perm())};
-        return set_ends(node, t);
-      }
-      case NodeForm::reshape: {
-        const auto& t = as((const fb::XNNStaticReshape*)nullptr);
-        node.attributes = DimsAttributes{list(t.new_shape())};
-        return set_ends(node, t);
-      }
-      case NodeForm::slice: {
-        const auto& t = as((const fb::XNNStaticSlice*)nullptr);
-        node.attributes = SliceAttributes{list(t.offsets()), list(t.sizes())};
-        return set_ends(node, t);
-      }
-      case NodeForm::pad: {
-        const auto& t = as((const fb::XNNStaticConstantPad*)nullptr);
-        node.attributes = PadAttributes{list(t.pre_paddings()), list(t.post_paddings()), t.padding_value()};
-        return set_ends(node, t);
-      }
-      case NodeForm::resize: {
-        const auto& t = as((const fb::XNNStaticResizeBilinear2D*)nullptr);
-        node.attributes = ResizeAttributes{t.new_height(), t.new_width()};
-        return set_ends(node, t);
-      }
-      case NodeForm::elu: {
-        const auto& t = as((const fb::XNNELU*)nullptr);
-        node.attributes = ScalarAttributes{t.alpha()};
-        return set_ends(node, t);
-      }
-      case NodeForm::leaky_relu: {
-        const auto& t = as((const fb::XNNLeakyReLU*)nullptr);
-        node.attributes = ScalarAttributes{t.negative_slope()};
-        return set_ends(node, t);
+        const auto& t = *static_cast<const fb::XNNFullyConnected*>(table);
+        return set_ends(node, t, gemm_inputs(t));
       }
       case NodeForm::unsupported: break;
     }

@@ -1,7 +1,7 @@
 // Any bytes: a graph or a bad-input error.
 #include <intaglio/error.h>
 
-#include "backends/xnnpack/payload/payload_reader.h"
+#include "backends/xnnpack/payload/payload_bytes.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   try {

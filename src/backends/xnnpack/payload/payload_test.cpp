@@ -11,10 +11,7 @@
 #include <intaglio/xnnpack.h>
 #include <nlohmann/json.hpp>
 
-#include "backends/xnnpack/payload/check_payload.h"
-#include "backends/xnnpack/payload/payload_header.h"
-#include "backends/xnnpack/payload/payload_reader.h"
-#include "backends/xnnpack/payload/payload_writer.h"
+#include "backends/xnnpack/payload/payload_bytes.h"
 #include "backends/xnnpack/preprocess.h"
 #include "testing/program_builder.h"
 #include "testing/source_dir.h"

@@ -1,12 +1,10 @@
-#include "backends/xnnpack/payload/payload_writer.h"
+#include "backends/xnnpack/payload/payload_bytes.h"
 
-#include <cstring>
 #include <map>
 
 #include <fmt/format.h>
 #include <xnnpack_schema/schema_generated.h>
 
-#include "backends/xnnpack/payload/payload_header.h"
 #include "base/sha256.h"
 #include "base/threads.h"
 

@@ -1,54 +1,55 @@
-#include "pt2e/printer.h"
+// Readable, stable text of what prepare decided: the form of golden tests and of `pt2e_annotate --text`.
+#pragma once
 
 #include <array>
+#include <string>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "pt2e/prepared.h"
+
 namespace intaglio::pt2e {
-namespace {
 
-constexpr std::array scheme_names = {"per_tensor_affine", "per_tensor_symmetric", "per_channel_affine", "per_channel_symmetric"};
+inline constexpr std::array scheme_names = {"per_tensor_affine", "per_tensor_symmetric", "per_channel_affine", "per_channel_symmetric"};
 
-std::string key_text(const SpecKey& key) {
+inline std::string key_text(const SpecKey& key) {
   return key.user == nullptr ? key.value->name() : fmt::format("{} -> {}", key.value->name(), key.user->name());
 }
 
-std::string range_text(std::optional<int64_t> min, std::optional<int64_t> max) {
+inline std::string range_text(std::optional<int64_t> min, std::optional<int64_t> max) {
   if (!min && !max) return "";
   return fmt::format(" [{}, {}]", min ? std::to_string(*min) : "-", max ? std::to_string(*max) : "-");
 }
 
-std::string scheme_text(std::optional<QScheme> scheme) {
+inline std::string scheme_text(std::optional<QScheme> scheme) {
   return scheme ? fmt::format(" {}", scheme_names[static_cast<size_t>(*scheme)]) : std::string();
 }
 
-std::string text_of(const QuantizationSpec& spec) {
+inline std::string text_of(const QuantizationSpec& spec) {
   const std::string axis = spec.ch_axis ? fmt::format(" axis {}", *spec.ch_axis) : "";
   return fmt::format("{}{}{}{} {}{}", name(spec.dtype), scheme_text(spec.qscheme), range_text(spec.quant_min, spec.quant_max), axis,
                      spec.observer.name, spec.is_dynamic ? " dynamic" : "");
 }
-std::string text_of(const FixedQParamsQuantizationSpec& spec) {
+inline std::string text_of(const FixedQParamsQuantizationSpec& spec) {
   return fmt::format("{}{}{} fixed scale {} zero point {}", name(spec.dtype), scheme_text(spec.qscheme),
                      range_text(spec.quant_min, spec.quant_max), spec.scale, spec.zero_point);
 }
-std::string text_of(const SharedQuantizationSpec& spec) { return fmt::format("shared with ({})", key_text(key_of(spec.target))); }
-std::string text_of(const DerivedQuantizationSpec& spec) {
+inline std::string text_of(const SharedQuantizationSpec& spec) { return fmt::format("shared with ({})", key_text(key_of(spec.target))); }
+inline std::string text_of(const DerivedQuantizationSpec& spec) {
   std::vector<std::string> sources;
   for (const EdgeOrValue& source : spec.derived_from) sources.push_back(fmt::format("({})", key_text(key_of(source))));
   return fmt::format("{}{}{} derived from {}", name(spec.dtype), scheme_text(spec.qscheme), range_text(spec.quant_min, spec.quant_max),
                      fmt::join(sources, " "));
 }
 
-std::string text_of(const std::optional<AnyQuantizationSpec>& spec) { return spec ? to_string(*spec) : "float"; }
-
-}  // namespace
-
-std::string to_string(const AnyQuantizationSpec& spec) {
+inline std::string to_string(const AnyQuantizationSpec& spec) {
   return std::visit([](const auto& concrete) { return text_of(concrete); }, spec);
 }
+inline std::string text_of(const std::optional<AnyQuantizationSpec>& spec) { return spec ? to_string(*spec) : "float"; }
 
-std::string to_string(const PreparedProgram::State& state) {
+// Sections `annotations`, `groups` and `observers`, each in graph order.
+inline std::string to_string(const PreparedProgram::State& state) {
   std::string text = "annotations\n";
   for (const Node* node : state.program.graph().node_list()) {
     const QuantizationAnnotation* annotation = state.annotations.find(node);

@@ -1,4 +1,4 @@
-#include "ir/parse_argument.h"
+#include "testing/parse_argument.h"
 
 #include <algorithm>
 #include <optional>

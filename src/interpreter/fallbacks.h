@@ -1,9 +1,16 @@
-// Ops without any kernel, computed from the ops that lowering writes in their place.
+// What computes an op that has no kernel here, or none for a form of it.
 #pragma once
 
 #include "interpreter/kernel_table.h"
 
 namespace intaglio::interp {
+
+// Ops without a kernel of our own, run on the ExecuTorch SDK's portable kernels.
+//
+// Null when the registry has no out-variant that serves the node's op.
+const Kernel* registry_kernel(const Node& node);
+
+// Ops without any kernel, computed from the ops that lowering writes in their place.
 
 // Null when the node's op has no decomposition.
 const Kernel* expansion_kernel(const Node& node);

@@ -1,4 +1,4 @@
-#include "ir/text_reader.h"
+#include "testing/text_reader.h"
 
 #include <algorithm>
 

@@ -1,9 +1,8 @@
-#include "ir/parse_tensor.h"
+#include "testing/parse_tensor.h"
 
 #include <algorithm>
 #include <cstring>
 #include <functional>
-#include <numeric>
 
 #include <fmt/format.h>
 #include <intaglio/error.h>

@@ -1,0 +1,32 @@
+// What lowering and the constraints both ask of a node.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+
+#include <intaglio/program.h>
+
+#include "backends/common/program_facts.h"
+
+namespace intaglio::xnnpack {
+
+// Elements that an op picks along one dimension, at places known ahead.
+struct PickedPlaces {
+  size_t dim = 0;
+  std::vector<int64_t> places;
+};
+
+// nullopt when several dimensions are picked from, or places are no constant vector.
+std::optional<PickedPlaces> picked_places(const common::ProgramFacts& facts, const Node& node);
+
+// Dimensions that a reduction runs over, when they are neighbours: the tensor is then [outer, run, inner].
+struct ReducedRun {
+  size_t first = 0, count = 0;  // of the dimensions
+  size_t rank = 0;              // of the input
+  bool is_trailing() const { return first + count == rank; }
+};
+
+// nullopt when the reduced dimensions are no neighbours. No dimensions at all, or none named, means all of them.
+std::optional<ReducedRun> reduced_run(const Node& node);
+
+}  // namespace intaglio::xnnpack
