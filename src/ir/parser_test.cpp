@@ -1,4 +1,4 @@
-#include "testing/parser.h"
+#include "ir/parser.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,4 +1,4 @@
-// The words that the printed form of a program is made of: what printer.cpp writes and the tests' parser.cpp reads.
+// The words that the printed form of a program is made of: what printer.cpp writes and parser.cpp reads.
 //
 //   range s77: 2..128 hint 3
 //   parameter %p_w: f32[2, 2] 'fc.weight' = [0.5, 1.0, 1.5, 2.0]

@@ -1,7 +1,7 @@
 // Programs as text: whatever parses prints as something that reads back as the same.
 #include <intaglio/error.h>
 
-#include "testing/parser.h"
+#include "ir/parser.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace intaglio;

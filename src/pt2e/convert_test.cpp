@@ -6,11 +6,11 @@
 #include <intaglio/error.h>
 #include <intaglio/pt2e.h>
 
+#include "ir/parser.h"
 #include "pt2e/networks_for_tests.h"
 #include "pt2e/prepared.h"
 #include "pt2e/specs_for_tests.h"
 #include "pt2e/state_text_for_tests.h"
-#include "testing/parser.h"
 #include "testing/text_cases.h"
 
 namespace intaglio::pt2e {

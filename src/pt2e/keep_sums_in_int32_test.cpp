@@ -6,7 +6,7 @@
 
 #include <intaglio/pt2e.h>
 
-#include "testing/parser.h"
+#include "ir/parser.h"
 
 namespace intaglio::pt2e {
 namespace {

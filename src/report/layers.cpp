@@ -9,7 +9,7 @@
 #include <intaglio/error.h>
 #include <intaglio/interpreter.h>
 
-#include "pt2e/fold_batch_norm.h"
+#include "pt2e/passes.h"
 #include "qdq/reader.h"
 #include "quant/affine.h"
 #include "recipes/probes.h"

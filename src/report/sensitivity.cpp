@@ -9,10 +9,10 @@
 #include <intaglio/interpreter.h>
 
 #include "base/threads.h"
-#include "decompose/functionalize.h"
+#include "decompose/decompose.h"
 #include "decompose/regions.h"
 #include "ir/mutations.h"
-#include "pt2e/fold_batch_norm.h"
+#include "pt2e/passes.h"
 #include "qdq/patterns.h"
 #include "quant/affine.h"
 #include "quant/metrics.h"

@@ -10,7 +10,7 @@
 #include <gtest/gtest.h>
 #include <intaglio/error.h>
 
-#include "testing/parser.h"
+#include "ir/parser.h"
 #include "testing/source_dir.h"
 
 namespace intaglio::test {

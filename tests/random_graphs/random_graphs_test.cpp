@@ -13,9 +13,9 @@
 #include <intaglio/data.h>
 #include <intaglio/pt2.h>
 
+#include "ir/parser.h"
 #include "random_graphs/examine.h"
 #include "random_graphs/random_graph.h"
-#include "testing/parser.h"
 
 namespace intaglio::random_graphs {
 namespace {

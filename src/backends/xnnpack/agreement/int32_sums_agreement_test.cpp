@@ -7,8 +7,8 @@
 #include <intaglio/interpreter.h>
 
 #include "backends/xnnpack/agreement/agreement_for_tests.h"
+#include "ir/parser.h"
 #include "testing/numbers.h"
-#include "testing/parser.h"
 
 namespace intaglio::xnnpack::agreement {
 namespace {

@@ -3,7 +3,7 @@
 
 #include "backends/xnnpack/payload/payload_bytes.h"
 #include "backends/xnnpack/preprocess.h"
-#include "testing/parser.h"
+#include "ir/parser.h"
 #include "testing/text_cases.h"
 
 namespace intaglio::xnnpack {

@@ -5,7 +5,7 @@
 
 #include <intaglio/graph.h>
 
-#include "testing/text_reader.h"
+#include "ir/text_reader.h"
 
 namespace intaglio {
 

@@ -1,4 +1,4 @@
-#include "testing/parse_argument.h"
+#include "ir/parse_argument.h"
 
 #include <algorithm>
 #include <optional>

@@ -1,4 +1,4 @@
-#include "testing/text_reader.h"
+#include "ir/text_reader.h"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-#include "testing/parse_tensor.h"
+#include "ir/parse_tensor.h"
 
 #include <algorithm>
 #include <cstring>

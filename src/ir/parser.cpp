@@ -1,4 +1,4 @@
-#include "testing/parser.h"
+#include "ir/parser.h"
 
 #include <algorithm>
 #include <optional>
@@ -8,9 +8,9 @@
 #include <intaglio/error.h>
 
 #include "ir/infer.h"
+#include "ir/parse_argument.h"
+#include "ir/parse_tensor.h"
 #include "ir/program_text.h"
-#include "testing/parse_argument.h"
-#include "testing/parse_tensor.h"
 
 namespace intaglio {
 namespace {
