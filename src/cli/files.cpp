@@ -1,6 +1,9 @@
 #include "cli/files.h"
 
+#include <algorithm>
+#include <cctype>
 #include <filesystem>
+#include <string_view>
 
 #include <fmt/format.h>
 #include <intaglio/error.h>
@@ -18,13 +21,32 @@ bool same_file(const std::string& a, const std::string& b) {
   return place_a == place_b;
 }
 
+// What commands read of a folder: samples, weights, the facts of a language model. Other files there are nobody's input.
+bool is_read_in_folders(const fs::path& file) {
+  static constexpr std::string_view endings[] = {".npy", ".npz", ".png", ".jpg", ".jpeg", ".safetensors", ".safetensors.index.json",
+                                                 "config.json", "tokenizer.json"};
+  std::string name = file.filename().string();
+  std::ranges::transform(name, name.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return std::ranges::any_of(endings, [&](std::string_view ending) { return name.ends_with(ending); });
+}
+
+bool is_input(const std::string& input, const std::string& output) {
+  if (same_file(input, output)) return true;
+  std::error_code error;
+  if (!fs::exists(output, error) || !fs::is_directory(input, error)) return false;
+  const fs::directory_iterator files(input, error);
+  return std::any_of(begin(files), end(files), [&](const fs::directory_entry& file) {
+    return is_read_in_folders(file.path()) && same_file(file.path().string(), output);
+  });
+}
+
 }  // namespace
 
 void require_distinct_files(const std::vector<std::string>& inputs, const std::vector<std::string>& outputs) {
   for (size_t i = 0; i < outputs.size(); ++i) {
     if (outputs[i].empty()) continue;
     for (const std::string& input : inputs)
-      if (!input.empty() && same_file(input, outputs[i]))
+      if (!input.empty() && is_input(input, outputs[i]))
         throw_usage(fmt::format("{}: is an input of this command and would be lost; write to another file", escaped(outputs[i])));
     for (size_t j = 0; j < i; ++j)
       if (!outputs[j].empty() && same_file(outputs[j], outputs[i]))
