@@ -23,8 +23,8 @@ bool same_file(const std::string& a, const std::string& b) {
 
 // What commands read of a folder: samples, weights, the facts of a language model. Other files there are nobody's input.
 bool is_read_in_folders(const fs::path& file) {
-  static constexpr std::string_view endings[] = {".npy", ".npz", ".png", ".jpg", ".jpeg", ".safetensors", ".safetensors.index.json",
-                                                 "config.json", "tokenizer.json"};
+  static constexpr std::string_view endings[] = {
+      ".npy", ".npz", ".png", ".jpg", ".jpeg", ".safetensors", ".safetensors.index.json", "config.json", "tokenizer.json"};
   std::string name = file.filename().string();
   std::ranges::transform(name, name.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return std::ranges::any_of(endings, [&](std::string_view ending) { return name.ends_with(ending); });

@@ -92,12 +92,11 @@ class FileSeed:
 
 
 def write_home(folder: Path) -> None:
-    from safetensors.torch import save_file
+    from safetensors.torch import load_file, save_file
 
     folder.mkdir(parents=True)
     write_inputs(folder)
-    weights = {name: tensor.contiguous() for name, tensor in torch.export.load(folder / "model.pt2").state_dict.items()}
-    save_file(weights, folder / "weights.safetensors")
+    weights = load_file(folder / "weights.safetensors")
     shards = {name: f"shard-{i % 2}.safetensors" for i, name in enumerate(weights)}
     for shard in set(shards.values()):
         save_file({name: weights[name] for name in weights if shards[name] == shard}, folder / shard)
