@@ -8,6 +8,8 @@
 #include <fmt/format.h>
 #include <intaglio/error.h>
 
+#include "base/is_there.h"
+
 namespace intaglio::cli {
 namespace fs = std::filesystem;
 namespace {
@@ -15,7 +17,11 @@ namespace {
 // By device and inode; of files that do not exist yet, by the place they would have.
 bool same_file(const std::string& a, const std::string& b) {
   std::error_code error;
-  if (fs::exists(a, error) && fs::exists(b, error)) return fs::equivalent(a, b, error);
+  if (is_there(a) && is_there(b)) {
+    const bool same = fs::equivalent(a, b, error);
+    if (error) throw_bad_input(fmt::format("{} and {}: {}", escaped(a), escaped(b), error.message()));
+    return same;
+  }
   const fs::path place_a = fs::weakly_canonical(fs::absolute(a, error), error),
                  place_b = fs::weakly_canonical(fs::absolute(b, error), error);
   return place_a == place_b;
@@ -33,7 +39,7 @@ bool is_read_in_folders(const fs::path& file) {
 bool is_input(const std::string& input, const std::string& output) {
   if (same_file(input, output)) return true;
   std::error_code error;
-  if (!fs::exists(output, error) || !fs::is_directory(input, error)) return false;
+  if (!is_there(output) || !fs::is_directory(input, error)) return false;
   const fs::directory_iterator files(input, error);
   return std::any_of(begin(files), end(files), [&](const fs::directory_entry& file) {
     return is_read_in_folders(file.path()) && same_file(file.path().string(), output);

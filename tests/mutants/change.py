@@ -272,6 +272,22 @@ def size_as_symbol(program: Program) -> str:
     return f"{site} = {site.value}"
 
 
+def size_as_equal_symbol(program: Program) -> str:
+    """What the sample has there, said to be any: the whole tensor, or a size of it."""
+    site = program.pick(s for s in program.sites if s.path[-2:-1] in (("sizes",), ("strides",)) and "as_int" in s.value)
+    value = site.value["as_int"]
+    known = [s.value["as_expr"] for s in program.sites if isinstance(s.value, dict) and s.value.get("as_expr", {}).get("hint") == {"as_int": value}]
+    new = {"expr_str": "Symbol('s990', positive=True, integer=True)", "hint": {"as_int": value}}
+    site.value = {"as_expr": copy.deepcopy(program.pick([*known, new, new]))}
+    return f"{site} = {site.value}"
+
+
+def symbol_as_equal_size(program: Program) -> str:
+    site = program.pick(s for s in program.sites if isinstance(s.value, dict) and "as_int" in (s.value.get("as_expr", {}).get("hint") or {}))
+    site.value = {"as_int": site.value["as_expr"]["hint"]["as_int"]}
+    return f"{site} = {site.value}"
+
+
 def expression(program: Program) -> str:
     site = program.pick(s for s in program.sites if s.key == "expr_str")
     whole = site.value
@@ -330,6 +346,8 @@ CHANGES: list[tuple[int, Callable[[Program], str]]] = [
     (1, element_type_everywhere),
     (3, size_everywhere),
     (3, size_as_symbol),
+    (3, size_as_equal_symbol),
+    (2, symbol_as_equal_size),
     (3, expression),
     (1, hint),
     (3, bounds),

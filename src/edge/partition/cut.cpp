@@ -8,6 +8,7 @@
 
 #include <intaglio/error.h>
 
+#include "base/sym_symbols.h"
 #include "decompose/builder.h"
 #include "decompose/rewrite.h"
 #include "edge/partition/order.h"
@@ -16,16 +17,9 @@
 namespace intaglio::edge {
 namespace {
 
-template <typename Visit>
-void for_each_symbol(const SymExpr& expression, const Visit& visit) {
-  if (expression.kind == SymExpr::Kind::symbol) visit(expression.name);
-  for (const SymExprPtr& argument : expression.arguments) for_each_symbol(*argument, visit);
-}
-
-template <typename Visit>
-void for_each_symbol(const Value& value, const Visit& visit) {
+void visit_symbols_of(const Value& value, const std::function<void(const std::string&)>& visit) {
   const auto visit_size = [&](const SymInt& size) {
-    if (!size.is_static()) for_each_symbol(*size.expression(), visit);
+    if (!size.is_static()) visit_symbols(*size.expression(), visit);
   };
   if (value.sym) visit_size(*value.sym);
   if (value.is_tensor()) std::ranges::for_each(value.sizes(), visit_size);
@@ -176,7 +170,7 @@ void drop_owned_results(ExportedProgram& program, const Partition& partition) {
 WholeProgram::WholeProgram(const ExportedProgram& program) : program_(program), mutated_(mutated_inputs(program)) {
   for (auto range = program.range_constraints.begin(); range != program.range_constraints.end(); ++range) {
     std::unordered_set<std::string> symbols;
-    for_each_symbol(*parse_sym_expr(range->first), [&](const std::string& symbol) {
+    visit_symbols(*parse_sym_expr(range->first), [&](const std::string& symbol) {
       if (symbols.insert(symbol).second) ranges_[symbol].push_back(range);
     });
   }
@@ -192,8 +186,8 @@ SymRanges WholeProgram::ranges_of(const std::vector<Node*>& nodes) const {
     for (const auto& range : found->second) ranges.insert(*range);
   };
   for (const Node* node : nodes) {
-    for (const Value* input : node->inputs()) for_each_symbol(*input, add);
-    for (const Value* output : node->outputs()) for_each_symbol(*output, add);
+    for (const Value* input : node->inputs()) visit_symbols_of(*input, add);
+    for (const Value* output : node->outputs()) visit_symbols_of(*output, add);
   }
   return ranges;
 }
