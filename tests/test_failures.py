@@ -36,6 +36,12 @@ def test_a_call_that_fails(sweep):
     assert refused.returncode == 1 and "cannot be replaced" in refused.stderr, "the calls do fail"
 
 
+def test_what_is_not_said_to_be_there_is_not_passed_over(sweep):
+    commands = ("generate", "lower for a runner", "build of other weights")
+    found, tried = sweep.faults(Failure(name, "stat", number) for name in commands for number in range(1, sweep.counts[name]["stat"] + 1))
+    assert not found and tried > 20, "\n".join(map(str, found))
+
+
 def limited(command, folder, limits, **options):
     def limit():
         for which, value in limits.items():

@@ -79,7 +79,7 @@ void multiply(Call& call, const Tensor& a, const Tensor& weight, bool packed, co
   });
 }
 
-Tensor transposed(const Tensor& matrix) {
+Tensor transposed_matrix(const Tensor& matrix) {
   return with_rank(matrix, {matrix.size(1), matrix.size(0)}, {matrix.strides()[1], matrix.strides()[0]});
 }
 
@@ -90,7 +90,7 @@ void multiply_in_parts(Call& call, const Tensor& a, const Tensor& columns_of_b, 
     const int64_t rows = a.size(0), count = part.size(0), columns = out.size(1);
     const Tensor some = call.empty(DType::float32, {rows, count});
     float* from = writable<float>(some);
-    multiply(call, a, transposed(part), false, bias != nullptr ? bias + first : nullptr, from);
+    multiply(call, a, transposed_matrix(part), false, bias != nullptr ? bias + first : nullptr, from);
     for (int64_t row = 0; row < rows; ++row) std::copy_n(from + row * count, count, c + row * columns + first);
   });
 }
@@ -105,8 +105,8 @@ Tensor affine(Call& call, const Tensor& x, const Tensor& b, bool constant_b, con
   call.require(b.size(0) > 0, "a product over nothing");
   const Tensor a = readable_matrix(call, x);
   const bool is_large = is_large_weight(b), in_place = is_large || !call.context().keep_packed_weights, packed = constant_b && !in_place;
-  if (is_large && is_read_in_parts(transposed(b))) {
-    multiply_in_parts(call, a, transposed(b), bias_data, out);
+  if (is_large && is_read_in_parts(transposed_matrix(b))) {
+    multiply_in_parts(call, a, transposed_matrix(b), bias_data, out);
   } else {
     const Tensor weight = packed ? b : readable_matrix(call, in_place ? b.for_one_use() : b);
     multiply(call, a, weight, packed, bias_data, writable<float>(out));
@@ -155,7 +155,8 @@ void linear(Call& call) {
   const bool is_float =
       input.dtype() == DType::float32 && weight.dtype() == DType::float32 && (bias == nullptr || bias->dtype() == DType::float32);
   if (is_float) {
-    return call.set(affine(call, as_rows(call, input, features), transposed(matrix), call.is_constant("weight"), bias).reshaped(sizes));
+    return call.set(
+        affine(call, as_rows(call, input, features), transposed_matrix(matrix), call.is_constant("weight"), bias).reshaped(sizes));
   }
   call.require(call.epilogue() == nullptr, "its result is not float32, as the graph says it is");
   const Tensor rows = as_batch(as_rows(call, input, features));
