@@ -1,7 +1,6 @@
 #include "ir/infer.h"
 
 #include <algorithm>
-#include <functional>
 #include <string>
 #include <unordered_map>
 
@@ -9,7 +8,6 @@
 
 #include <intaglio/error.h>
 
-#include "base/sym_symbols.h"
 #include "ir/check_arguments.h"
 #include "ir/infer_rules.h"
 
@@ -119,16 +117,6 @@ bool contradict(const SymInt& claimed, const SymInt& inferred) {
   return a && b && *a != *b;
 }
 
-bool is_input_symbol(const SymInt& size) {
-  return !size.is_static() && size.expression()->kind == SymExpr::Kind::symbol && intaglio::is_input_symbol(size.expression()->name);
-}
-
-// The values agree in the exported call, but not in others: one is a free size, the other another or fixed.
-bool differ_in_other_calls(const SymInt& claimed, const SymInt& inferred) {
-  const bool is_free = is_input_symbol(claimed), was_free = is_input_symbol(inferred);
-  return (is_free && inferred.is_static()) || (was_free && claimed.is_static()) || (is_free && was_free && claimed != inferred);
-}
-
 // Of a norm. What type it has in half precision depends on the device that the program was exported for.
 bool is_statistic(const Node& node, size_t output) { return output > 0 && node.op().name().find("_norm") != std::string_view::npos; }
 
@@ -206,8 +194,7 @@ void check_metadata(const Graph& graph) {
       const Value* output = node->output(i);
       if (!output->is_tensor()) continue;
       if (infer::is_statistic(*node, i) && is_floating(output->dtype())) (*inferred)[i].dtype = output->dtype();
-      const bool differs = !std::ranges::equal(output->sizes(), (*inferred)[i].sizes, std::not_fn(infer::differ_in_other_calls));
-      if (!differs && !contradict(output->meta(), (*inferred)[i])) continue;
+      if (!contradict(output->meta(), (*inferred)[i])) continue;
       throw_bad_input(fmt::format("{}: the file says '{}' is {}, but its operands make it {}; the file is damaged", describe(*node),
                                   escaped(output->name()), escaped(to_string(output->meta())), escaped(to_string((*inferred)[i]))));
     }
