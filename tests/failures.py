@@ -31,6 +31,11 @@ COMMANDS = {
     "run integer": ["run", "model.pt2", "--input", "sample.npy", "-o", "out.npz", "--numerics", "integer"],
     "run .pte": ["run", "model.pte", "--input", "sample.npy", "-o", "out.npz"],
     "compare": ["compare", "model.pt2", "model.pte", "--data", "sample.npy"],
+    "build of other weights": ["build", "model.pt2", "-o", "out.pte", "--recipe", "xnnpack_fp32", "--weights", "weights.safetensors", "--no-check"],
+    "quantize_": ["quantize", "model.pt2", "-o", "out.pt2", "--recipe", "xnnpack_torchao_int8da_int4w_per_channel"],
+    "lower for a runner": ["lower", "language.pt2", "-o", "out.pte", "--backend", "xnnpack", "--llm", ".", "--no-check"],
+    "generate": ["generate", "language.pte", "--prompt", "abc", "--max-new-tokens", "2"],
+    "compare of texts": ["compare", "language.pt2", "language.pte", "--tokens", "tokens.txt"],
 }
 
 
@@ -45,25 +50,43 @@ class Failure:
         return {"FAILING_CALL": self.call, "FAILING_AT": str(self.number), **({"FAILING_ON": "1"} if self.on else {})}
 
 
-def write_inputs(folder: Path) -> None:
+def write_language_model(folder: Path) -> None:
     import torch
 
+    letters = {chr(ord("a") + i): i for i in range(24)}
+    model = torch.nn.Sequential(torch.nn.Embedding(len(letters), 8), torch.nn.Linear(8, len(letters))).eval()
+    tokens = torch.arange(5)[None]
+    length = torch.export.Dim("length", min=1, max=15)
+    torch.export.save(torch.export.export(model, (tokens,), dynamic_shapes=({1: length},)), folder / "language.pt2")
+    (folder / "tokenizer.json").write_text(json.dumps({"model": {"type": "BPE", "vocab": letters, "merges": []}}))
+    (folder / "tokens.txt").write_text("1 2 3 4 5 6 7 8")
+    config = {"vocab_size": len(letters), "max_position_embeddings": 16, "bos_token_id": 0, "eos_token_id": 23}
+    (folder / "config.json").write_text(json.dumps(config))
+    subprocess.run([BUILD / "intaglio", "lower", "language.pt2", "-o", "language.pte", "--backend", "xnnpack", "--quiet"], cwd=folder, check=True)
+
+
+def write_inputs(folder: Path) -> None:
+    import torch
+    from safetensors.torch import save_file
+
     torch.manual_seed(0)
+    write_language_model(folder)
     model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(144, 5)).eval()
     sample = torch.randn(1, 3, 8, 8)
     torch.export.save(torch.export.export(model, (sample,)), folder / "model.pt2")
     np.save(folder / "sample.npy", sample.numpy())
+    save_file({name: tensor.clone() for name, tensor in model.state_dict().items()}, folder / "weights.safetensors")
     subprocess.run([BUILD / "intaglio", "build", "model.pt2", "-o", "model.pte", *STATIC, "--quiet"], cwd=folder, check=True)
 
 
 class Sweep:
     """Runs in copies of one folder of inputs, so that several go side by side."""
 
-    def __init__(self, inputs: Path, work: Path):
+    def __init__(self, inputs: Path, work: Path, commands=COMMANDS):
         self.inputs, self.work = inputs, work
         self.whole = {}  # what each command writes without a failure
         self.counts = {}
-        for command in COMMANDS:
+        for command in commands:
             folder = self.folder()
             done = self.run(command, folder, {"FAILING_COUNTS": str(folder / "counts")})
             assert done.returncode == 0, done.stderr
@@ -134,19 +157,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--step", type=int, default=1, help="every how many-th call of each kind fails")
     parser.add_argument("--calls", nargs="*", help="these alone")
+    parser.add_argument("--commands", nargs="*", choices=COMMANDS, default=list(COMMANDS), help="these alone")
     parser.add_argument("--json", type=Path, help="where to write how many were tried and how many were bad")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         inputs, work = Path(folder) / "inputs", Path(folder) / "work"
         inputs.mkdir(), work.mkdir()
         write_inputs(inputs)
-        sweep = Sweep(inputs, work)
+        sweep = Sweep(inputs, work, arguments.commands)
         found, tried = sweep.faults(sweep.failures(arguments.step, arguments.calls))
     for failure, fault in found:
         print(failure, fault)
     print(f"{tried} failures tried, {len(found)} bad")
     if arguments.json:
-        what = f"one failing call of the system in a run of {', '.join(COMMANDS)}"
+        what = f"one failing call of the system in a run of {', '.join(arguments.commands)}"
         arguments.json.write_text(json.dumps({"stage": "failures", "what": what, "tried": tried, "bad": len(found)}) + "\n")
     return 1 if found else 0
 

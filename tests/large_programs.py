@@ -11,13 +11,22 @@ from pathlib import Path
 import numpy as np
 
 WIDTH = 4
-BOOL = 12  # as archives number the types; 7 is float32
+INT64, BOOL = 5, 12  # as archives number the types; 7 is float32
+EXAMPLE = 2  # what a symbolic size is in the sample
 LEAF = {"type": None, "context": None, "children_spec": []}
 
 
+def size(number) -> dict:
+    """An integer, or the name of a symbol."""
+    if isinstance(number, int):
+        return {"as_int": number}
+    return {"as_expr": {"expr_str": f"Symbol('{number}', positive=True, integer=True)", "hint": {"as_int": EXAMPLE}}}
+
+
 def meta(sizes, dtype=7) -> dict:
+    """Only the first size may be a symbol."""
     strides = [int(np.prod(sizes[i + 1 :], dtype=np.int64)) for i in range(len(sizes))]
-    as_ints = lambda numbers: [{"as_int": number} for number in numbers]
+    as_ints = lambda numbers: [size(number) for number in numbers]
     return {
         "dtype": dtype,
         "sizes": as_ints(sizes),
@@ -39,6 +48,7 @@ class Writer:
     def __init__(self):
         self.inputs, self.nodes, self.sizes, self.specs = [], [], {}, []
         self.weights, self.samples, self.modules, self.dtypes = {}, [], [], {}
+        self.symbols, self.buffers, self.mutated = [], set(), {}  # the new value of each buffer that is written
         self.random = np.random.default_rng(0)
 
     def parameter(self, target: str, *sizes: int) -> str:
@@ -49,9 +59,17 @@ class Writer:
         self.specs.append({"parameter": {"arg": {"name": name}, "parameter_name": target}})
         return name
 
-    def input(self, *sizes: int) -> str:
+    def buffer(self, target: str, *sizes: int) -> str:
+        name = self.parameter(target, *sizes)
+        self.buffers.add(target)
+        self.specs[-1] = {"buffer": {"arg": {"name": name}, "buffer_name": target, "persistent": True}}
+        return name
+
+    def input(self, *sizes) -> str:
         name = f"x{len(self.samples)}"
-        self.samples.append(self.random.standard_normal(sizes, dtype=np.float32))
+        self.symbols += [number for number in sizes if isinstance(number, str)]
+        shape = [EXAMPLE if isinstance(number, str) else number for number in sizes]
+        self.samples.append(self.random.standard_normal(shape, dtype=np.float32))
         self.sizes[name] = sizes
         self.inputs.append(name)
         self.specs.append({"user_input": {"arg": {"as_tensor": {"name": name}}}})
@@ -97,7 +115,7 @@ class Writer:
         }
 
     def save(self, path: Path, outputs: list[str]):
-        order = sorted(range(len(self.specs)), key=lambda i: "user_input" in self.specs[i])  # parameters first
+        order = sorted(range(len(self.specs)), key=lambda i: ["parameter", "buffer", "user_input"].index(*self.specs[i]))
         inputs, specs = [self.inputs[i] for i in order], [self.specs[i] for i in order]
         in_spec = {"type": "builtins.tuple", "context": "null", "children_spec": [tree("builtins.tuple", len(self.samples)), tree("builtins.dict", 0, "[]")]}
         signature = {
@@ -109,24 +127,27 @@ class Writer:
         }
         model = {
             "graph_module": {
-                "graph": self.graph(outputs, self.nodes, inputs),
+                "graph": self.graph([*self.mutated.values(), *outputs], self.nodes, inputs),
                 "signature": {
                     "input_specs": specs,
-                    "output_specs": [{"user_output": {"arg": {"as_tensor": {"name": name}}}} for name in outputs],
+                    "output_specs": [
+                        *({"buffer_mutation": {"arg": {"name": name}, "buffer_name": target}} for target, name in self.mutated.items()),
+                        *({"user_output": {"arg": {"as_tensor": {"name": name}}}} for name in outputs),
+                    ],
                 },
                 "module_call_graph": [{"fqn": "", "signature": signature}, *({"fqn": fqn, "signature": None} for fqn in self.modules)],
                 "metadata": {},
                 "treespec_namedtuple_fields": {},
             },
             "opset_version": {"aten": 10},
-            "range_constraints": {},
+            "range_constraints": {symbol: {"min_val": 1, "max_val": 8} for symbol in self.symbols},
             "schema_version": {"major": 8, "minor": 20},
             "verifiers": ["TRAINING"],
             "torch_version": "2.13.0",
             "guards_code": [],
         }
         config = {
-            target: {"path_name": f"weight_{i}", "is_param": True, "use_pickle": False, "tensor_meta": meta(array.shape)}
+            target: {"path_name": f"weight_{i}", "is_param": target not in self.buffers, "use_pickle": False, "tensor_meta": meta(array.shape)}
             for i, (target, array) in enumerate(self.weights.items())
         }
         with zipfile.ZipFile(path, "w") as archive:
@@ -317,9 +338,80 @@ def regions(w: Writer, count: int):
     return [y]
 
 
+def diamonds(w: Writer, count: int):
+    y = w.input(1, WIDTH)
+    for _ in range(count):
+        y = w.call("add.Tensor", w.call("relu.default", y), w.call("hardtanh.default", y))
+    return [y]
+
+
+def symbols(w: Writer, count: int):
+    """Delegates, each of a length of its own."""
+    total, outputs = w.input(1), []
+    for i in range(count // 4):
+        x = w.input(f"s{i}", WIDTH)
+        y = w.call("add.Tensor", x, total, sizes=(f"s{i}", WIDTH))
+        y = w.node("cumsum.default", {"self": {"as_tensor": {"name": y}}, "dim": {"as_int": 1}}, (f"s{i}", WIDTH))
+        total = w.node("sum.dim_IntList", {"self": {"as_tensor": {"name": y}}, "dim": {"as_ints": [0, 1]}}, ())
+        outputs.append(y)
+    return outputs
+
+
+def states(w: Writer, count: int):
+    """Buffers that are read and written, and as many that are only read."""
+    y = w.input(1, WIDTH)
+    for i in range(count // 2):
+        y = w.call("add.Tensor", y, w.buffer(f"state{i}", 1, WIDTH))
+        w.mutated[f"state{i}"] = y
+        y = w.call("mul.Tensor", y, w.buffer(f"table{i}", 1, WIDTH))
+    return [y]
+
+
+def shared_layer(w: Writer, count: int):
+    """One linear layer, called before batch norms that differ."""
+    y = w.input(2, WIDTH)
+    weight, bias = w.parameter("shared.weight", WIDTH, WIDTH), w.parameter("shared.bias", WIDTH)
+    for i in range(count // 4):
+        y = w.call("linear.default", y, weight, bias, sizes=(2, WIDTH), layer="shared")
+        tensors = {"input": y}
+        for name in ("weight", "bias", "running_mean", "running_var"):
+            tensors[name] = w.parameter(f"norm{i}.{name}", WIDTH)
+        w.weights[f"norm{i}.running_var"] = np.ones(WIDTH, np.float32)
+        arguments = {name: {"as_tensor": {"name": tensor}} for name, tensor in tensors.items()}
+        rest = {"training": {"as_bool": False}, "momentum": {"as_float": 0.1}, "eps": {"as_float": 1e-5}, "cudnn_enabled": {"as_bool": False}}
+        y = w.node("batch_norm.default", {**arguments, **rest}, (2, WIDTH))
+    return [y]
+
+
+def loops(w: Writer, count: int):
+    """Each runs once, between layers."""
+    zero = w.node("zeros.default", {"size": {"as_ints": []}, "dtype": {"as_scalar_type": INT64}}, ())
+    w.dtypes[zero] = INT64
+    y = w.input(1, WIDTH)
+    for i in range(count // 4):
+        bodies = {}
+        for number, kind in enumerate(("cond", "body")):
+            inner = Writer()
+            inner.sizes |= {"n": (), "a": (1, WIDTH)}
+            inner.dtypes["n"] = INT64
+            one = {"self": {"as_tensor": {"name": "n"}}, "other": {"as_int": 1}}
+            if kind == "cond":
+                results = [inner.node("lt.Scalar", one, ())]
+                inner.dtypes[results[0]] = BOOL
+            else:
+                results = [inner.node("add.Scalar", one, ()), inner.call("relu.default", "a")]
+                inner.dtypes[results[0]] = INT64
+            bodies[str(number)] = {"as_graph": {"name": f"while_loop_{kind}_graph_{i}", "graph": inner.graph(results, inner.nodes, ["n", "a"])}}
+        n = w.node("higher_order.while_loop", {**bodies, "2": listed([zero, y]), "3": listed([])}, (), (1, WIDTH))
+        w.dtypes[n] = INT64
+        y = w.call("add.Tensor", n.removesuffix("_0") + "_1", y)
+    return [y]
+
+
 SHAPES = [
     chain, fan_out, fan_in, many_inputs, many_outputs, many_parameters, linears, heads, residual, delegates, portable,
     long_cat, same_cat, long_split, views, permutes, in_place, nested_modules, regions,
+    diamonds, symbols, states, shared_layer, loops,
 ]  # fmt: skip
 
 

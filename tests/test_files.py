@@ -108,6 +108,48 @@ def test_an_output_is_no_input_of_the_same_run(intaglio, folder, model, tmp_path
     assert model.read_bytes() == before and not (tmp_path / "a.pte").exists()
 
 
+@pytest.mark.parametrize("command", ["build", "quantize"])
+def test_an_output_is_no_file_of_an_input_folder(intaglio, folder, model, tmp_path, command):
+    calib, outside = tmp_path / "calib", tmp_path / "outside.npy"
+    calib.mkdir()
+    for path in (outside, calib / "000.npy", calib / "plan.json"):
+        shutil.copy(folder / "sample.npy", path)
+    (calib / "001.npy").symlink_to(outside)
+    before = outside.read_bytes()
+    out = tmp_path / ("out.pt2" if command == "quantize" else "out.pte")
+    static = [command, model, "-o", out, "--recipe", "xnnpack_pt2e_int8_static_per_channel", "--calibrate", calib, "--save-plan"]
+    for target in (calib / "000.npy", calib / "001.npy", outside):
+        refused(intaglio(*static, target, check=False), 2, "of this command")
+    assert outside.read_bytes() == before and (calib / "000.npy").read_bytes() == before and not out.exists()
+    intaglio(*static, calib / "plan.json")  # which nothing reads
+
+
+def test_an_output_is_no_file_of_a_language_models_folder(intaglio, model, tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    for command in (
+        ["build", model, "-o", tmp_path / "out.pte", *DYNAMIC, "--save-plan", tmp_path / "config.json"],
+        ["lower", model, "-o", tmp_path / "config.json.pte", "--backend", "xnnpack"],
+    ):
+        (tmp_path / "config.json.pte").unlink(missing_ok=True)
+        (tmp_path / "config.json.pte").symlink_to("config.json")
+        refused(intaglio(*command, "--llm", tmp_path, check=False), 2, "of this command")
+    assert (tmp_path / "config.json").read_text() == "{}"
+
+
+def test_dumps_go_onto_regular_files_alone(intaglio, model, tmp_path):
+    dump, lower = tmp_path / "dump", ["lower", model, "-o", tmp_path / "out.pte", "--backend", "xnnpack", "--dump", tmp_path / "dump"]
+    intaglio(*lower)
+    first, second = sorted(dump.iterdir())[:2]
+    for path in (first, second):
+        path.unlink()
+    os.mkfifo(first)
+    refused(intaglio(*lower, check=False), 1, first.name, "pipe")
+    first.unlink()
+    second.symlink_to("/dev/null")
+    refused(intaglio(*lower, check=False), 1, "device")
+    assert first.read_text().startswith("# ")
+
+
 def test_a_mode_is_kept_without_its_privileges(intaglio, model, tmp_path):
     target = tmp_path / "out.pte"
     target.write_bytes(b"")
@@ -162,7 +204,10 @@ def test_an_input_that_changes_is_found(build, large, tmp_path, change):
     assert seen >= 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+ENDING = "INT TERM QUIT ALRM USR1 XCPU ABRT SEGV BUS"
+
+
+@pytest.mark.parametrize("number", [signal.Signals[f"SIG{name}"] for name in ENDING.split()])
 def test_a_run_that_is_told_to_end_leaves_nothing(build, large, tmp_path, number):
     scratch = tmp_path / "scratch"
     scratch.mkdir()

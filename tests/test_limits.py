@@ -13,6 +13,7 @@ from torch.export import Dim
 from torch.nn import functional as F
 
 from cases import Case, seeded
+from large_programs import many_outputs, write
 from oracle import executorch
 from oracle.build import NIGHTLY
 from oracle.compare import sqnr
@@ -309,3 +310,13 @@ def test_convolutions_is_a_setting_of_dynamic_recipes(tmp_path, intaglio, subjec
     ):
         done = intaglio("build", made.program, "-o", tmp_path / "model.pte", *arguments, check=False)
         assert done.returncode == 2 and words in done.stderr
+
+
+def test_more_results_than_a_delegate_may_have_run_outside(tmp_path, intaglio, document):
+    model = write(many_outputs, 4200, tmp_path / "model.pt2")
+    sample = np.load(tmp_path / "model.npy")
+    told = document("build", model, "-o", tmp_path / "model.pte", "--recipe", "xnnpack_fp32")["methods"][0]
+    assert not told["delegates"] and told["leftover_ops"]
+    intaglio("run", tmp_path / "model.pte", "--input", tmp_path / "model.npy", "-o", tmp_path / "out.npz")
+    out = np.load(tmp_path / "out.npz")
+    assert len(out.files) == 4200 and all(np.array_equal(out[f"arr_{i}"], sample.clip(0)) for i in (0, 4199)) and sample.clip(0).any()

@@ -66,12 +66,15 @@ def unaligned(folder):
         (["build", "-o", "{}.pte", "--recipe", "xnnpack_fp32", "--no-check"], 0),
         (["quantize", "-o", "{}.pt2", "--recipe", DYNAMIC], 1),  # integers of the one layer, a quarter of its floats
         (["quantize", "-o", "{}.pt2", "--recipe", STATIC, "--plan", "plan"], 1),
+        (["build", "-o", "{}.pte", "--recipe", STATIC, "--calibrate", "sample"], 1),
     ],
-    ids=["inspect", "fp32", "dynamic", "static"],
+    ids=["inspect", "fp32", "dynamic", "planned", "static"],
 )
 def test_weights_at_odd_addresses_are_not_copied(build, intaglio, folder, unaligned, command, copies):
     out = folder / "unaligned_out"
     words = [word.format(out) for word in command]
+    if "--calibrate" in words:
+        words[-1] = folder / "sample.npy"
     if "--plan" in words:
         words[-1] = folder / "unaligned_plan.json"
         arguments = ["--recipe", STATIC, "--calibrate", folder / "sample.npy", "--save-plan", words[-1]]

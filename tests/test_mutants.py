@@ -90,7 +90,13 @@ def change_range(low, high):
     return change
 
 
+def change_size_to_new_symbol(document):
+    size = document["graph_module"]["graph"]["tensor_values"]["layer_norm"]["sizes"]
+    size[1] = {"as_expr": {"expr_str": "Symbol('s990', positive=True, integer=True)", "hint": {"as_int": 4}}}
+
+
 CHANGES = {
+    "a symbol of no input": (change_size_to_new_symbol, "is of no input"),
     "normalized_shape empty": (change_argument("layer_norm", "normalized_shape", as_ints=[]), "normalized_shape"),
     "normalized_shape repeated": (change_argument("layer_norm", "normalized_shape", as_ints=[4, 8, 8, 8]), "normalized_shape"),
     "normalized_shape too large": (change_argument("layer_norm", "normalized_shape", as_ints=[4, 2**63 - 1]), "normalized_shape"),

@@ -105,12 +105,15 @@ void require_mapped_files_unchanged() {
 
 namespace {
 
-void put_zeros(int, siginfo_t* info, void*) {
+struct sigaction otherwise;  // what was there before
+
+void put_zeros(int signal, siginfo_t* info, void* context) {
   const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
   void* start = reinterpret_cast<void*>(reinterpret_cast<uintptr_t>(info->si_addr) & ~(page - 1));
-  if (MappedFiles::contains(static_cast<const std::byte*>(info->si_addr)) &&
+  if (info->si_code > 0 && MappedFiles::contains(static_cast<const std::byte*>(info->si_addr)) &&
       ::mmap(start, page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED)
     return;
+  if ((otherwise.sa_flags & SA_SIGINFO) != 0) return otherwise.sa_sigaction(signal, info, context);
   std::signal(SIGBUS, SIG_DFL);  // not ours: the same instruction ends the process
 }
 
@@ -120,7 +123,7 @@ void survive_truncated_files() {
   struct sigaction action {};
   action.sa_sigaction = put_zeros;
   action.sa_flags = SA_SIGINFO;
-  ::sigaction(SIGBUS, &action, nullptr);
+  ::sigaction(SIGBUS, &action, &otherwise);
 }
 
 }  // namespace intaglio

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "cli/explanation_text.h"
+#include "cli/files.h"
 #include "cli/flow.h"
 #include "cli/inspect_json.h"
 
@@ -27,6 +28,7 @@ std::string description(const FlowArguments& options, const CommonOptions& commo
 
 void build(const FlowArguments& options, const SaveArguments& save_arguments, const CommonOptions& common) {
   require_extension(options.out, ".pte", "the output of `build`");
+  require_distinct_files({save_arguments.llm}, {options.out, options.save_plan});
   StepClock clock;
   Flow flow = run_flow(options, common, clock);
   SaveArguments saving = save_arguments;

@@ -1,9 +1,14 @@
 #include "cli/files.h"
 
+#include <algorithm>
+#include <cctype>
 #include <filesystem>
+#include <string_view>
 
 #include <fmt/format.h>
 #include <intaglio/error.h>
+
+#include "base/is_there.h"
 
 namespace intaglio::cli {
 namespace fs = std::filesystem;
@@ -12,10 +17,33 @@ namespace {
 // By device and inode; of files that do not exist yet, by the place they would have.
 bool same_file(const std::string& a, const std::string& b) {
   std::error_code error;
-  if (fs::exists(a, error) && fs::exists(b, error)) return fs::equivalent(a, b, error);
+  if (is_there(a) && is_there(b)) {
+    const bool same = fs::equivalent(a, b, error);
+    if (error) throw_bad_input(fmt::format("{} and {}: {}", escaped(a), escaped(b), error.message()));
+    return same;
+  }
   const fs::path place_a = fs::weakly_canonical(fs::absolute(a, error), error),
                  place_b = fs::weakly_canonical(fs::absolute(b, error), error);
   return place_a == place_b;
+}
+
+// What commands read of a folder: samples, weights, the facts of a language model. Other files there are nobody's input.
+bool is_read_in_folders(const fs::path& file) {
+  static constexpr std::string_view endings[] = {
+      ".npy", ".npz", ".png", ".jpg", ".jpeg", ".safetensors", ".safetensors.index.json", "config.json", "tokenizer.json"};
+  std::string name = file.filename().string();
+  std::ranges::transform(name, name.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return std::ranges::any_of(endings, [&](std::string_view ending) { return name.ends_with(ending); });
+}
+
+bool is_input(const std::string& input, const std::string& output) {
+  if (same_file(input, output)) return true;
+  std::error_code error;
+  if (!is_there(output) || !fs::is_directory(input, error)) return false;
+  const fs::directory_iterator files(input, error);
+  return std::any_of(begin(files), end(files), [&](const fs::directory_entry& file) {
+    return is_read_in_folders(file.path()) && same_file(file.path().string(), output);
+  });
 }
 
 }  // namespace
@@ -24,7 +52,7 @@ void require_distinct_files(const std::vector<std::string>& inputs, const std::v
   for (size_t i = 0; i < outputs.size(); ++i) {
     if (outputs[i].empty()) continue;
     for (const std::string& input : inputs)
-      if (!input.empty() && same_file(input, outputs[i]))
+      if (!input.empty() && is_input(input, outputs[i]))
         throw_usage(fmt::format("{}: is an input of this command and would be lost; write to another file", escaped(outputs[i])));
     for (size_t j = 0; j < i; ++j)
       if (!outputs[j].empty() && same_file(outputs[j], outputs[i]))

@@ -18,7 +18,9 @@
 namespace intaglio::cli {
 namespace {
 
-constexpr int ending_signals[] = {SIGINT, SIGTERM, SIGHUP};
+// All that come from outside and end a process that does not ask for them.
+constexpr int ending_signals[] = {SIGINT,  SIGTERM, SIGHUP,    SIGQUIT, SIGALRM, SIGUSR1,   SIGUSR2,
+                                  SIGXCPU, SIGIO,   SIGVTALRM, SIGPROF, SIGPWR,  SIGSTKFLT, SIGSYS};
 
 // Once an exception for lack of memory was wanted: where there is no memory for the exception itself, there is none to look at.
 volatile std::sig_atomic_t memory_was_short = 0;
@@ -50,15 +52,6 @@ void memory_is_short() {
   end("intaglio: this is a bug in intaglio: an exception was not caught; please report it with the input file\n", status_bug);
 }
 
-void end_by_fault(int signal, siginfo_t* info, void*) {
-  constexpr uintptr_t largest_member = 1 << 16;                                          // of an object at address zero
-  if (UncheckedCode::is_running() && signal == SIGABRT) end("", status_input_at_fault);  // the C library has said why
-  if (UncheckedCode::is_running() && reinterpret_cast<uintptr_t>(info->si_addr) < largest_member)
-    end("intaglio: a library got no memory for itself or for the code that it makes; raise the limit, and allow executable memory\n",
-        status_input_at_fault);
-  std::signal(signal, SIG_DFL);  // the same instruction ends the process
-}
-
 void end_by_request(int signal) {
   const char* name = ::sigabbrev_np(signal);
   char line[64] = "intaglio: ended by SIG";
@@ -73,6 +66,16 @@ void end_by_request(int signal) {
   ::raise(signal);
   ::pthread_sigmask(SIG_UNBLOCK, &itself, nullptr);
   ::_exit(128 + signal);
+}
+
+void end_by_fault(int signal, siginfo_t* info, void*) {
+  if (info->si_code == SI_USER) return end_by_request(signal);  // no fault of this process: it would not come again
+  constexpr uintptr_t largest_member = 1 << 16;                 // of an object at address zero
+  if (UncheckedCode::is_running() && signal == SIGABRT) end("", status_input_at_fault);  // the C library has said why
+  if (UncheckedCode::is_running() && reinterpret_cast<uintptr_t>(info->si_addr) < largest_member)
+    end("intaglio: a library got no memory for itself or for the code that it makes; raise the limit, and allow executable memory\n",
+        status_input_at_fault);
+  std::signal(signal, SIG_DFL);  // the same instruction ends the process
 }
 
 // libgomp calls `exit` when it gets no memory. What it says of that, in two lines, is still in the buffer.
@@ -108,7 +111,7 @@ void clean_up_at_the_end() noexcept {
   struct sigaction fault {};
   fault.sa_sigaction = end_by_fault;
   fault.sa_flags = SA_SIGINFO;
-  for (const int signal : {SIGSEGV, SIGABRT}) ::sigaction(signal, &fault, nullptr);
+  for (const int signal : {SIGSEGV, SIGABRT, SIGBUS}) ::sigaction(signal, &fault, nullptr);
   std::atexit(end_by_library);
   // The C library loads its unwinder when the first exception passes its own frames, and gives up where it then gets no memory.
   void* frame;

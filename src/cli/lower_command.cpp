@@ -25,10 +25,9 @@ struct LowerArguments {
   SaveArguments save;
 };
 
-std::vector<std::pair<std::string, ExportedProgram>> load_methods(const std::vector<std::string>& models, const std::string& weights,
-                                                                  const std::string& out) {
+std::vector<std::pair<std::string, ExportedProgram>> load_methods(const LowerArguments& arguments) {
   std::vector<std::pair<std::string, ExportedProgram>> methods;
-  for (const std::string& model : models) {
+  for (const std::string& model : arguments.models) {
     // A path may hold `=`; a method's name is an identifier in front of the first one.
     const size_t equals = model.find('=');
     const bool named = equals != std::string::npos && equals > 0 &&
@@ -37,8 +36,8 @@ std::vector<std::pair<std::string, ExportedProgram>> load_methods(const std::vec
     for (const auto& [other, program] : methods)
       if (other == name) throw_usage(fmt::format("two programs are the method '{}': name them, as in prefill=A.pt2 decode=B.pt2", name));
     const std::string path = named ? model.substr(equals + 1) : model;
-    require_distinct_files({path, weights}, {out});
-    methods.emplace_back(name, load_program(path, weights));
+    require_distinct_files({path, arguments.weights, arguments.save.llm}, {arguments.out});
+    methods.emplace_back(name, load_program(path, arguments.weights));
   }
   return methods;
 }
@@ -78,7 +77,7 @@ void lower(const LowerArguments& arguments, const CommonOptions& common) {
   for (const std::string& backend : arguments.backends)
     runtime = std::min(runtime, add_backend(partitioners, backend, settings_of(arguments)));
   StepClock clock;
-  std::vector<std::pair<std::string, ExportedProgram>> methods = load_methods(arguments.models, arguments.weights, arguments.out);
+  std::vector<std::pair<std::string, ExportedProgram>> methods = load_methods(arguments);
   const std::string first_model = methods.front().second.source;
   clock.step("load");
   std::vector<Warning> warnings;

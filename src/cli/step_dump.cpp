@@ -1,11 +1,12 @@
 #include "cli/step_dump.h"
 
 #include <algorithm>
-#include <fstream>
 #include <system_error>
 
 #include <fmt/format.h>
 #include <intaglio/error.h>
+
+#include "base/atomic_file.h"
 
 namespace intaglio::cli {
 namespace {
@@ -31,9 +32,7 @@ void StepDump::write(std::string_view step, const ExportedProgram& program) {
   const Milliseconds time = std::chrono::steady_clock::now() - start_;
   std::string name = fmt::format("{:02}_{}.txt", ++steps_, step);
   std::ranges::replace(name, ' ', '_');
-  std::ofstream file(folder_ / name);
-  file << fmt::format("# {}: {:.2f} ms\n", step, time.count()) << to_string(program);
-  if (!file.flush()) throw_bad_input(fmt::format("{}: cannot be written", escaped((folder_ / name).string())));
+  write_file_atomically(folder_ / name, fmt::format("# {}: {:.2f} ms\n", step, time.count()) + to_string(program));
   start_ = std::chrono::steady_clock::now();  // writing is no part of the next step
 }
 

@@ -145,8 +145,9 @@ class Delegation {
     for (const Refusal& warning : result.warnings)
       if (options_.warn) options_.warn(Warning::at(describe(*warning.node), warning.rule, true));
     arrange_partitions(body.program(), result.partitions);
+    const WholeProgram whole(body.program());
     for (const Partition& partition : result.partitions)
-      cut_out_.push_back({body.method, taken_[body.method]++, extract_partition(body.program(), partition)});
+      cut_out_.push_back({body.method, taken_[body.method]++, extract_partition(body.program(), whole, partition)});
     partitions_.push_back(std::move(result.partitions));
   }
 
@@ -162,8 +163,9 @@ class Delegation {
 
   // In the order of `partition`.
   void cut(Body& body) {
+    const WholeProgram whole(body.program());
     for (const Partition& partition : partitions_[next_body_]) {
-      cut_partition(body.program(), partition, body.delegates.size());
+      cut_partition(body.program(), whole, partition, body.delegates.size());
       body.delegates.push_back(std::move(delegates_[next_delegate_++]));
     }
     if (!partitions_[next_body_++].empty()) body.program().remove_unused_constants();

@@ -1,4 +1,7 @@
 // Weights too large for a packed copy: the same values as the packed path gives, whatever the number of threads.
+#include <cstring>
+#include <span>
+
 #include "interpreter/dnnl_support.h"
 #include "interpreter/run_op_for_tests.h"
 
@@ -72,6 +75,15 @@ TEST(LargeWeights, LinearAgreesWithPackedHalves) {
           out.narrowed(1, first, half),
           run_layer("aten.linear.default", x, weight.narrowed(0, first, half).clone(), bias.narrowed(0, first, half).clone(), {}, 1), 1e-3);
   }
+}
+
+TEST(LargeWeights, LinearReadsThemAtAnyAddress) {
+  const Tensor weight = noise({2050, 2051}, 2), bias = noise({2050}, 3), x = noise({3, 2051}, 4);
+  std::vector<std::byte> file(1 + weight.nbytes());
+  std::memcpy(file.data() + 1, weight.raw(), weight.nbytes());
+  const Tensor odd(DType::float32, weight.sizes(), weight.strides(), 0,
+                   Storage::unaligned(Storage::mapped(nullptr, std::span(file).subspan(1))));
+  EXPECT_TRUE(bit_equal(run_layer("aten.linear.default", x, odd, bias, {}, 1), run_layer("aten.linear.default", x, weight, bias, {}, 1)));
 }
 
 struct ConvolutionCase {

@@ -133,11 +133,11 @@ uint64_t total_work(const ExportedProgram& program, const std::function<bool(con
   return sum;
 }
 
-double share_of_work(const ExportedProgram& program, const std::vector<const Node*>& nodes) {
-  const uint64_t all = total_work(program, computes_on_floats);
+double WorkShare::of(const std::vector<const Node*>& nodes) {
+  if (!all_) all_ = total_work(program_, computes_on_floats);
   uint64_t part = 0;
-  for (const Node* node : nodes) part = saturating_add(part, work_of(program, *node).amount);
-  return all == 0 ? 0 : static_cast<double>(part) / static_cast<double>(all);
+  for (const Node* node : nodes) part = saturating_add(part, work_of(program_, *node).amount);
+  return *all_ == 0 ? 0 : static_cast<double>(part) / static_cast<double>(*all_);
 }
 
 }  // namespace intaglio

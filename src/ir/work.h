@@ -34,8 +34,16 @@ Work work_of(const ExportedProgram& program, const Node& node);
 uint64_t total_work(const ExportedProgram& program, const std::function<bool(const Node&)>& counts = {});
 // Float tensors in and out.
 bool computes_on_floats(const Node& node);
-// What part of a program's work on floats some of its nodes are, 0 to 1.
-double share_of_work(const ExportedProgram& program, const std::vector<const Node*>& nodes);
+// What part of a program's work on floats some of its nodes are, 0 to 1. The whole of it is found when it is first asked for, once.
+class WorkShare {
+ public:
+  explicit WorkShare(const ExportedProgram& program) : program_(program) {}
+  double of(const std::vector<const Node*>& nodes);
+
+ private:
+  const ExportedProgram& program_;
+  std::optional<uint64_t> all_;
+};
 
 // Of sizes as they are; saturates.
 uint64_t element_count(const Sizes& sizes);

@@ -2,9 +2,13 @@
 
 #include <algorithm>
 #include <functional>
+#include <string>
+#include <unordered_set>
 
 #include <fmt/format.h>
 #include <intaglio/error.h>
+
+#include "base/sym_symbols.h"
 
 namespace intaglio::pt2 {
 namespace {
@@ -51,8 +55,18 @@ void check_symbols(const ExportedProgram& program) {
     if ((min && *size.hint() < *min) || (max && *size.hint() > *max))
       fail(value, size, fmt::format("is {}, which its range leaves out", *size.hint()));
   });
+  std::unordered_set<std::string> of_inputs;
+  const auto add = [&](const std::string& symbol) { of_inputs.insert(symbol); };
+  for (const Value* input : program.graph().inputs())
+    for_each_size(*input, [&](const Value&, const SymInt& size) {
+      if (!size.is_static()) visit_symbols(*size.expression(), add);
+    });
   for_each_size(program.graph(), [&](const Value& value, const SymInt& size) {
-    if (size.is_static() || size.expression()->kind == SymExpr::Kind::symbol || !is_known(*size.expression(), exported)) return;
+    if (size.is_static()) return;
+    visit_symbols(*size.expression(), [&](const std::string& symbol) {
+      if (is_input_symbol(symbol) && !of_inputs.contains(symbol)) fail(value, size, "is of no input");
+    });
+    if (size.expression()->kind == SymExpr::Kind::symbol || !is_known(*size.expression(), exported)) return;
     const auto computed = evaluate(*size.expression(), exported);
     if (!computed) fail(value, size, "divides by zero or leaves 64 bits in the exported call");
     if (size.hint() && *size.hint() != *computed) fail(value, size, fmt::format("is said to be {} and is {}", *size.hint(), *computed));

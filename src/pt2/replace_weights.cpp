@@ -6,6 +6,7 @@
 #include <intaglio/error.h>
 #include <intaglio/weights.h>
 
+#include "base/is_there.h"
 #include "base/mapped_file.h"
 #include "ir/json.h"
 #include "pt2/safetensors.h"
@@ -36,7 +37,7 @@ Tensors read_shards(const std::filesystem::path& folder) {
 Tensors read_weights(const std::filesystem::path& path) {
   if (!std::filesystem::is_directory(path)) return read_safetensors(path);
   const std::filesystem::path whole = path / "model.safetensors";
-  return std::filesystem::exists(whole) ? read_safetensors(whole) : read_shards(path);
+  return is_there(whole) ? read_safetensors(whole) : read_shards(path);
 }
 
 // The tensor of this name, or of what is left of it without outer modules.

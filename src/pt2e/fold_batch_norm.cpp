@@ -5,6 +5,7 @@
 #include <cmath>
 #include <optional>
 #include <unordered_map>
+#include <unordered_set>
 
 namespace intaglio::pt2e {
 namespace {
@@ -190,11 +191,19 @@ class Folder {
     Value* weight = pair.layer->tensor("weight");
     const auto done = folded_.find(weight);
     if (done != folded_.end()) return fold_again(pair, done->second);
-    if (compat_ == Compat::intaglio && !(is_private(pair) && sharing_allows(pair))) return false;
+    if (compat_ == Compat::intaglio && !may_fold(pair, weight)) return false;
     return fold_first(pair, weight);
   }
 
  private:
+  // What forbids it for one pair of a weight forbids it for all.
+  bool may_fold(const Pair& pair, const Value* weight) {
+    if (!is_private(pair) || kept_.contains(weight)) return false;
+    const bool allowed = sharing_allows(pair);
+    if (!allowed) kept_.insert(weight);
+    return allowed;
+  }
+
   bool fold_first(const Pair& pair, Value* weight) {
     const Tensor* tensor = program_.constant(weight);
     if (tensor == nullptr || !is_floating(tensor->dtype())) return false;
@@ -242,6 +251,7 @@ class Folder {
   ExportedProgram& program_;
   Compat compat_;
   std::unordered_map<const Value*, Value*> folded_;  // weight to its folded bias
+  std::unordered_set<const Value*> kept_;            // weights that others share in other ways
 };
 
 }  // namespace

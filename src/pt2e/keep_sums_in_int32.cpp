@@ -31,7 +31,7 @@ struct Layer {
 
 class Keeper {
  public:
-  explicit Keeper(PreparedProgram::State& state) : state_(state), constants_(state.program) {
+  explicit Keeper(PreparedProgram::State& state) : state_(state), constants_(state.program), share_(state.program) {
     for (const auto& [value, here] : state.insertions.of_value)
       for (const size_t index : here)
         for (const Node* user : state.insertions.items[index].users) read_by_.try_emplace({const_cast<Value*>(value), user}, index);
@@ -110,7 +110,7 @@ class Keeper {
     state_.warn(Warning::at(describe(*layer.node),
                             fmt::format("stays in float ({:.1f}% of the work), since its sums over {} products leave int32 at any fine "
                                         "enough scale; split the layer",
-                                        100 * share_of_work(state_.program, {layer.node}), sums_length(*layer.node)),
+                                        100 * share_.of({layer.node}), sums_length(*layer.node)),
                             true));
   }
 
@@ -131,6 +131,7 @@ class Keeper {
 
   PreparedProgram::State& state_;
   ConstantValues constants_;
+  WorkShare share_;
   std::unordered_map<SpecKey, size_t, SpecKeyHash> read_by_;  // the insertion that a node reads a value through
 };
 

@@ -53,12 +53,13 @@ std::string_view advice_for_subgraph(const Node& node) {
 
 // Observers stand in the program's own graph: what works inside a sub-graph stays in float.
 void warn_of_subgraphs(const PreparedProgram::State& state) {
+  WorkShare share(state.program);
   for (const Node* node : state.program.graph().node_list()) {
     const auto is_float = [](const Value* value) { return value->is_tensor() && is_floating(value->dtype()); };
     if (decompose::subgraphs_of(*node).empty() || std::ranges::none_of(node->outputs(), is_float)) continue;
     state.warn(Warning::at(decompose::describe_region(*node),
                            fmt::format("{}, and stays in float ({:.1f}% of the work); {}", subgraph_refusal,
-                                       100 * share_of_work(state.program, {node}), advice_for_subgraph(*node)),
+                                       100 * share.of({node}), advice_for_subgraph(*node)),
                            true));
   }
 }

@@ -14,7 +14,7 @@ namespace {
 
 class Requests {
  public:
-  explicit Requests(const PreparedProgram::State& state) : state_(state), constants_(state.program) {}
+  explicit Requests(const PreparedProgram::State& state) : state_(state), constants_(state.program), share_(state.program) {}
 
   void check(const Annotations::Request& request) {
     if (request.nodes.empty()) return warn_of_unknown(request);
@@ -24,7 +24,7 @@ class Requests {
     const Node& largest = **std::ranges::max_element(left, {}, [&](const Node* node) { return work_of(state_.program, *node).amount; });
     const std::string others = left.size() == 1 ? "" : fmt::format(" and {} more", left.size() - 1);
     state_.warn({fmt::format("{} is to be quantized, but {}{} stays in float ({:.1f}% of the work): {}", request.name, describe(largest),
-                             others, 100 * share_of_work(state_.program, left), reason(largest)),
+                             others, 100 * share_.of(left), reason(largest)),
                  true});
   }
 
@@ -61,6 +61,7 @@ class Requests {
 
   const PreparedProgram::State& state_;
   ConstantValues constants_;
+  WorkShare share_;
 };
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <intaglio/error.h>
 #include <intaglio/language_model.h>
 
+#include "base/is_there.h"
 #include "base/mapped_file.h"
 #include "ir/json.h"
 #include "ir/memory.h"
@@ -109,8 +110,7 @@ std::optional<int64_t> cache_length(const ExportedProgram& program) {
 class Json {
  public:
   Json(std::filesystem::path path, bool is_required) : path_(std::move(path)) {
-    std::error_code none;
-    if (!is_required && !std::filesystem::exists(path_, none)) return;
+    if (!is_required && !is_there(path_)) return;
     const auto file = MappedFile::open(path_);
     within([&] {
       const auto bytes = file->bytes();

@@ -2,6 +2,7 @@
 
 #include <intaglio/error.h>
 
+#include "base/is_there.h"
 #include "base/mapped_file.h"
 #include "ir/json.h"
 #include "runtime/sentencepiece.h"
@@ -26,9 +27,8 @@ std::unique_ptr<data::Tokenizer> open_tokenizer(const std::filesystem::path& pat
 
 std::optional<std::filesystem::path> tokenizer_beside(const std::filesystem::path& file) {
   for (const char* name : {"tokenizer.json", "tokenizer.model"}) {
-    std::error_code ignored;
     const std::filesystem::path candidate = file.parent_path() / name;
-    if (std::filesystem::exists(candidate, ignored)) return candidate;
+    if (is_there(candidate)) return candidate;
   }
   return std::nullopt;
 }
@@ -36,8 +36,7 @@ std::optional<std::filesystem::path> tokenizer_beside(const std::filesystem::pat
 std::vector<int64_t> eos_ids_of(const data::Tokenizer& tokenizer, const std::filesystem::path& path) {
   if (const auto id = tokenizer.eos_id()) return {*id};
   const std::filesystem::path beside = path.parent_path() / "tokenizer_config.json";
-  std::error_code ignored;
-  if (!std::filesystem::exists(beside, ignored)) return {};
+  if (!is_there(beside)) return {};
   const auto file = MappedFile::open(beside);
   try {
     const json::Document document(text_of(*file));

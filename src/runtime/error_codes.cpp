@@ -37,6 +37,8 @@ constexpr ErrorWords error_words[] = {
 
 }  // namespace
 
+bool lacks_backend(uint32_t code) { return code == 0x20; }
+
 bool is_lack_of_memory(uint32_t code) { return code == 0x21 || code == 0x25 || code == 0x31; }
 
 std::string describe_error_code(uint32_t code) {

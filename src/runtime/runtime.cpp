@@ -157,10 +157,9 @@ struct PteRunner::Impl {
     if (detail.empty()) detail = child->take_words();
     const std::string message = fmt::format("the ExecuTorch runtime refused it while {}: {}{}", escaped(stage), describe_error_code(code),
                                             detail.empty() ? "" : ": " + escaped(detail, 400));
-    // Delegates read what processor they run on.
-    const bool has_processor = std::filesystem::exists("/proc/cpuinfo");
-    if (is_lack_of_memory(code) || !has_processor)
-      throw_machine(message + (has_processor ? "" : "; the runtime needs /proc, which is not mounted here"));
+    if (lacks_backend(code) && !std::filesystem::exists("/proc/cpuinfo"))
+      throw_machine("XNNPACK in the ExecuTorch runtime reads /proc/cpuinfo, which is not there: mount /proc, and it runs");
+    if (is_lack_of_memory(code)) throw_machine(message);
     throw_bad_input(message);
   }
 

@@ -113,6 +113,7 @@ RunResult run_pte(const std::filesystem::path& path, std::span<const std::vector
 // Words for one of the runtime's error codes: "operator missing (0x14)".
 std::string describe_error_code(uint32_t code);
 bool is_lack_of_memory(uint32_t code);
+bool lacks_backend(uint32_t code);  // or the backend could not start on this machine
 
 // Folder that holds intaglio-runner and libintaglio_runtime.so: $INTAGLIO_RUNTIME_DIR, or beside this program
 // (installed: ../lib/intaglio, ../libexec/intaglio; build tree: lib/intaglio). Bad-input error when it is nowhere.

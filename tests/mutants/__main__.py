@@ -1,4 +1,4 @@
-"""Changed programs through the whole command: what is bad, by kind.
+"""Changed programs, and other files, through the whole command: what is bad, by kind.
 
     python -m mutants --seconds 600 [--seed N] [--out nightly-results/mutants.json]     (in tests/)
     python -m mutants [--seed N] --only delegated/layer_norm/17 --keep FOLDER      one mutant, left in FOLDER
@@ -15,28 +15,22 @@ import tempfile
 import time
 from pathlib import Path
 
-from mutants import seeds
-from mutants.change import changed
-from mutants.examine import Examination, Finding, Seed
+from mutants import files, seeds
+from mutants.examine import Finding
 from oracle.build import BUILD
 
 
-def examined(seed: Seed, number: int, drawn_from: str, folder: Path) -> tuple[str, list[Finding]]:
-    document, change = changed(seed.document, random.Random(f"{drawn_from}/{seed.name}/{number}"))
-    seed.write(document, folder / "mutant.pt2")
-    try:
-        seed.write_sample(document, folder / "sample.npz")
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError):
-        pass  # the change leaves no inputs that could be given
-    return change, Examination(folder).run(number)
+def examined(seed, number: int, drawn_from: str, folder: Path) -> tuple[str, list[Finding]]:
+    change = seed.mutant(random.Random(f"{drawn_from}/{seed.name}/{number}"), folder)
+    return change, seed.examine(folder, number)
 
 
-def in_scratch(seed: Seed, number: int, drawn_from: str) -> tuple[str, list[Finding]]:
+def in_scratch(seed, number: int, drawn_from: str) -> tuple[str, list[Finding]]:
     with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
         return examined(seed, number, drawn_from, Path(folder))
 
 
-def search(programs: list[Seed], drawn_from: str, seconds: float, most: int, workers: int) -> tuple[int, list[tuple[str, str, Finding]]]:
+def search(programs: list, drawn_from: str, seconds: float, most: int, workers: int) -> tuple[int, list[tuple[str, str, Finding]]]:
     """Mutants of each program in turn: how many there were, and what was bad as (mutant, change, finding)."""
     bad, tried, end = [], 0, time.monotonic() + seconds
     order = ((number, seed) for number in itertools.count() for seed in programs)
@@ -72,7 +66,7 @@ def main() -> int:
 
     if options.only:
         family, name, number = options.only.split("/")
-        (seed,) = seeds.written(options.programs, {family: name})
+        (seed,) = files.written(options.programs, [name]) if family == "files" else seeds.written(options.programs, {family: name})
         options.keep.mkdir(parents=True, exist_ok=True)
         change, findings = examined(seed, int(number), options.seed, options.keep)
         print(change, *findings, sep="\n")
@@ -80,17 +74,19 @@ def main() -> int:
 
     chosen = {family: names for family, names in seeds.SEEDS.items() if not options.family or family in options.family}
     programs = seeds.written(options.programs, chosen)
-    tried, bad = search(programs, options.seed, options.seconds, options.most, options.workers)
+    others = files.written(options.programs) if not options.family or "files" in options.family else []
+    tried, bad = search([*programs, *others], options.seed, options.seconds, options.most, options.workers)
     kinds = collections.Counter(f"{finding.kind}: {finding.shape.strip()}" for _, _, finding in bad)
     for kind, count in kinds.most_common():
         print(f"{count:6} {kind}")
     mutants = len({name for name, _, _ in bad})
-    print(f"{tried} mutants of {len(programs)} programs, seed {options.seed}, {mutants} bad")
+    print(f"{tried} mutants of {len(programs)} programs and {len(others)} other files, seed {options.seed}, {mutants} bad")
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         result = {
             "stage": "mutants",
-            "what": f"changes of `models/model.json` in {len(programs)} programs, through inspect, build, quantize and run",
+            "what": f"changes of `models/model.json` in {len(programs)} programs, through inspect, build, lower, quantize, compare and run; "
+            f"of {len(others)} recipes, plans, weights, tokenizers and settings beside one",
             "tried": tried,
             "bad": mutants,
             "kinds": dict(collections.Counter(finding.kind for _, _, finding in bad)),

@@ -1,4 +1,4 @@
-"""Changes of a program's `models/model.json`, each of one kind, drawn from a random generator.
+"""Changes of a program's `models/model.json`, and of other JSON, each of one kind, drawn from a random generator.
 
 A change keeps the form of the archive (what is no JSON, or no archive, the C++ tests and fuzzers try) and breaks what the form says: another
 type, a number far away, something missing, twice or in another's place. Some changes are made everywhere alike, so that the program
@@ -46,12 +46,11 @@ def sites(value: Any, path: tuple = ()) -> Iterator[Site]:
         yield from sites(inner, (*path, key))
 
 
-class Program:
-    """A document that is changed in place, and where in it things are."""
+class Document:
+    """What JSON holds, changed in place, and where in it things are."""
 
-    def __init__(self, document: dict, random: random.Random):
+    def __init__(self, document: Any, random: random.Random):
         self.document, self.random = document, random
-        self.graph = document["graph_module"]["graph"]
         self.sites = list(sites(document))
 
     def pick(self, candidates) -> Any:
@@ -59,6 +58,9 @@ class Program:
         if not candidates:
             raise NothingToChange
         return self.random.choice(candidates)
+
+
+class Program(Document):
 
     def nodes(self) -> list[dict]:
         """Those of bodies too."""
@@ -79,7 +81,7 @@ class NothingToChange(Exception):
     pass
 
 
-def an_integer(program: Program, near: int = 0) -> int:
+def an_integer(program: Document, near: int = 0) -> int:
     return program.pick([*INTEGERS, near + 1, near - 1, -near, 2 * near])
 
 
@@ -90,13 +92,13 @@ def is_integer(value: Any) -> bool:
 # ---- the changes: each takes a program, changes it and says what it did
 
 
-def number(program: Program) -> str:
+def number(program: Document) -> str:
     site = program.pick(s for s in program.sites if is_integer(s.value) and s.key not in ("kind", "dtype", "layout"))
     site.value = an_integer(program, site.value)
     return f"{site} = {site.value}"
 
 
-def real(program: Program) -> str:
+def real(program: Document) -> str:
     site = program.pick(s for s in program.sites if s.key == "as_float" or isinstance(s.value, float))
     site.value = program.pick(REALS)
     return f"{site} = {site.value}"
@@ -132,10 +134,37 @@ def argument_type(program: Program) -> str:
     return f"{site} = {site.value}"
 
 
-def deletion(program: Program) -> str:
+def deletion(program: Document) -> str:
     site = program.pick(s for s in program.sites if isinstance(s.holder, (list, dict)))
     del site.holder[site.key]
     return f"without {site}"
+
+
+def json_type(document: Document) -> str:
+    site = document.pick(document.sites)
+    site.value = document.pick([None, True, False, "", "x", "\x1b]0;t\x07", "\ud800", 0, -1, 1.5, 2**63, 1e300, [], {}, [[]], {"x": {}}, [None], "9" * 5000])
+    return f"{site} = {repr(site.value)[:60]}"
+
+
+def other_value(document: Document) -> str:
+    """What stands elsewhere in the document."""
+    site, other = document.pick(document.sites), document.pick(document.sites)
+    site.value = copy.deepcopy(other.value)
+    return f"{site} becomes {other}"
+
+
+def key_renamed(document: Document) -> str:
+    site = document.pick(s for s in document.sites if isinstance(s.key, str))
+    new = document.pick(["", "x", site.key + " ", site.key.upper(), *(s.key for s in document.sites if isinstance(s.key, str))])
+    site.holder[new] = site.holder.pop(site.key)
+    return f"{site} is called {new!r}"
+
+
+def deeply_nested(document: Document) -> str:
+    site = document.pick(document.sites)
+    for _ in range(depth := document.pick([10, 100, 900])):
+        site.value = document.pick([[site.value], {"x": site.value}])
+    return f"{site} in {depth} others"
 
 
 def argument_left_out(program: Program) -> str:
@@ -151,7 +180,7 @@ def node_left_out(program: Program) -> str:
     return f"without node {site.value.pop(index)['target']}"
 
 
-def element_repeated(program: Program) -> str:
+def element_repeated(program: Document) -> str:
     site = program.pick(s for s in program.sites if isinstance(s.value, list) and s.value)
     index = program.random.randrange(len(site.value))
     for _ in range(program.pick([1, 1, 1, 2, 8, 70])):
@@ -159,13 +188,13 @@ def element_repeated(program: Program) -> str:
     return f"{site}.{index} repeated"
 
 
-def list_emptied(program: Program) -> str:
+def list_emptied(program: Document) -> str:
     site = program.pick(s for s in program.sites if isinstance(s.value, list) and s.value)
     site.value = []
     return f"{site} = []"
 
 
-def elements_exchanged(program: Program) -> str:
+def elements_exchanged(program: Document) -> str:
     site = program.pick(s for s in program.sites if isinstance(s.value, list) and len(s.value) > 1)
     a, b = program.random.sample(range(len(site.value)), 2)
     site.value[a], site.value[b] = site.value[b], site.value[a]
@@ -243,6 +272,22 @@ def size_as_symbol(program: Program) -> str:
     return f"{site} = {site.value}"
 
 
+def size_as_equal_symbol(program: Program) -> str:
+    """What the sample has there, said to be any: the whole tensor, or a size of it."""
+    site = program.pick(s for s in program.sites if s.path[-2:-1] in (("sizes",), ("strides",)) and "as_int" in s.value)
+    value = site.value["as_int"]
+    known = [s.value["as_expr"] for s in program.sites if isinstance(s.value, dict) and s.value.get("as_expr", {}).get("hint") == {"as_int": value}]
+    new = {"expr_str": "Symbol('s990', positive=True, integer=True)", "hint": {"as_int": value}}
+    site.value = {"as_expr": copy.deepcopy(program.pick([*known, new, new]))}
+    return f"{site} = {site.value}"
+
+
+def symbol_as_equal_size(program: Program) -> str:
+    site = program.pick(s for s in program.sites if isinstance(s.value, dict) and "as_int" in (s.value.get("as_expr", {}).get("hint") or {}))
+    site.value = {"as_int": site.value["as_expr"]["hint"]["as_int"]}
+    return f"{site} = {site.value}"
+
+
 def expression(program: Program) -> str:
     site = program.pick(s for s in program.sites if s.key == "expr_str")
     whole = site.value
@@ -271,6 +316,19 @@ def bounds(program: Program) -> str:
     return f"{site} = {site.value}"
 
 
+ANY_DOCUMENT: list[tuple[int, Callable[[Document], str]]] = [
+    (4, number),
+    (3, real),
+    (4, deletion),
+    (2, element_repeated),
+    (2, list_emptied),
+    (2, elements_exchanged),
+    (4, json_type),
+    (3, other_value),
+    (3, key_renamed),
+    (1, deeply_nested),
+]
+
 CHANGES: list[tuple[int, Callable[[Program], str]]] = [
     (6, number),
     (2, real),
@@ -288,22 +346,26 @@ CHANGES: list[tuple[int, Callable[[Program], str]]] = [
     (1, element_type_everywhere),
     (3, size_everywhere),
     (3, size_as_symbol),
+    (3, size_as_equal_symbol),
+    (2, symbol_as_equal_size),
     (3, expression),
     (1, hint),
     (3, bounds),
 ]
 
 
-def changed(document: dict, random: random.Random) -> tuple[dict, str]:
+def changed(document: Any, random: random.Random, kind=Program, changes=CHANGES) -> tuple[Any, str]:
     """A copy with one change, now and then with two or three, and what they are."""
-    weights = [weight for weight, _ in CHANGES]
+    weights = [weight for weight, _ in changes]
     made: list[str] = []
     result = copy.deepcopy(document)
     wanted = random.choice([1, 1, 1, 1, 2, 3])
-    while len(made) < wanted:
-        (_, change), = random.choices(CHANGES, weights)
+    for _ in range(1000):
+        if len(made) == wanted:
+            break
+        (_, change), = random.choices(changes, weights)
         try:
-            made.append(f"{change.__name__}: {change(Program(result, random))}")
+            made.append(f"{change.__name__}: {change(kind(result, random))}")
         except NothingToChange:
             continue
         except (KeyError, TypeError, AttributeError, IndexError):

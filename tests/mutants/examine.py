@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mutants.change import changed
 from oracle.build import BUILD
 
 CPU_SECONDS = 10  # of one command, beyond which it hangs; processor time, so that a busy machine makes no hang
@@ -20,7 +21,9 @@ ELEMENTS = 1 << 24  # of a sample: larger ones are made for no program
 
 DTYPES = {1: np.uint8, 2: np.int8, 3: np.int16, 4: np.int32, 5: np.int64, 6: np.float16, 7: np.float32, 8: np.float64, 10: np.complex64, 12: np.bool_}
 STATIC = ["xnnpack_pt2e_int8_static_per_channel", "xnnpack_pt2e_int8_static_per_tensor"]
-DYNAMIC = "xnnpack_pt2e_int8_dynamic_per_channel"
+WITHOUT_SAMPLES = ["xnnpack_pt2e_int8_dynamic_per_channel", "xnnpack_torchao_int8da_int4w_per_channel", "xnnpack_pt2e_int8_dynamic_per_tensor",
+                   "xnnpack_torchao_int8da_int4w_per_group"]
+BACKENDS = ["xnnpack", "portable"]
 
 
 @dataclass
@@ -38,6 +41,19 @@ class Seed:
         self.document = json.loads(self.entries[self.model])
         loaded = np.load(self.sample)
         self.arrays = [loaded] if isinstance(loaded, np.ndarray) else [loaded[name] for name in loaded.files]
+
+    def mutant(self, random, folder: Path) -> str:
+        """Left in FOLDER; returns what was changed."""
+        document, change = changed(self.document, random)
+        self.write(document, folder / "mutant.pt2")
+        try:
+            self.write_sample(document, folder / "sample.npz")
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError):
+            pass  # the change leaves no inputs that could be given
+        return change
+
+    def examine(self, folder: Path, number: int) -> list["Finding"]:
+        return Examination(folder).run(number)
 
     def write(self, document: dict, path: Path) -> None:
         with zipfile.ZipFile(path, "w") as archive:
@@ -141,13 +157,20 @@ class Examination:
         return self.call("run", self.folder / "mutant.pt2", "--input", self.sample).returncode == 0
 
     def run(self, number: int) -> list[Finding]:
-        mutant = self.folder / "mutant.pt2"
+        mutant, sampled = self.folder / "mutant.pt2", self.sample.exists()
         static = ["--recipe", STATIC[number % len(STATIC)], "--calibrate", self.sample]
-        self.call("inspect", mutant)
-        self.writes("build", mutant, "--recipe", "xnnpack_fp32", output=self.folder / "fp32.pte")
+        other = ["--recipe", WITHOUT_SAMPLES[number % len(WITHOUT_SAMPLES)]]
+        fp32 = self.folder / "fp32.pte"
+        self.call("inspect", mutant, *(other if number % 2 else []))
+        self.writes("build", mutant, "--recipe", "xnnpack_fp32", output=fp32)
         if number % 3 == 0:
-            self.writes("build", mutant, "--recipe", DYNAMIC, output=self.folder / "dynamic.pte")
-        if self.sample.exists():
+            self.writes("build", mutant, *other, output=self.folder / "other.pte")
+            self.writes("lower", mutant, "--backend", BACKENDS[number % len(BACKENDS)], output=self.folder / "lowered.pte")
+        if sampled:
             self.writes("build", mutant, *static, output=self.folder / "static.pte")
-            self.writes("quantize", mutant, *static, output=self.folder / "quantized.pt2")
+        if sampled and number % 3 == 1 and fp32.exists():
+            self.call("compare", mutant, fp32, "--data", self.sample)
+            self.call("run", mutant, "--input", self.sample, "--numerics", "integer")
+        if sampled or number % 2:
+            self.writes("quantize", mutant, *(other if number % 2 else static), output=self.folder / "quantized.pt2")
         return self.findings

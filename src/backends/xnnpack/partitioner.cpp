@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <map>
+#include <unordered_set>
 
 #include <fmt/format.h>
 #include <intaglio/xnnpack.h>
@@ -9,6 +10,7 @@
 #include "backends/common/own_readers.h"
 #include "backends/xnnpack/int8_chains.h"
 #include "backends/xnnpack/limits.h"
+#include "backends/xnnpack/payload/payload.h"
 #include "backends/xnnpack/rewrites/rewrites.h"
 #include "backends/xnnpack/row_weights.h"
 
@@ -96,6 +98,20 @@ void read_once_what_stays_outside(ExportedProgram& program) {
   if (!chains.empty()) program.graph().eliminate_dead_code();
 }
 
+// What a delegate of these nodes is given and gives: every value once.
+size_t count_externals(const ProgramFacts& facts, const std::vector<Node*>& nodes) {
+  const std::unordered_set<const Node*> inside(nodes.begin(), nodes.end());
+  std::unordered_set<const Value*> inputs;
+  size_t outputs = 0;
+  for (const Node* node : nodes) {
+    for (const Value* input : node->inputs())
+      if (!facts.is_constant(input) && !(input->producer() && inside.contains(input->producer()))) inputs.insert(input);
+    for (const Value* output : node->outputs())
+      outputs += std::ranges::any_of(output->users(), [&](const Node* user) { return !inside.contains(user); });
+  }
+  return inputs.size() + outputs;
+}
+
 // Layers whose weights no kernel takes cost the most time of all that stays outside: one line for each reason.
 std::vector<Refusal> warnings_of_row_weights(const ExportedProgram& program, const Verdicts& verdicts) {
   std::map<std::string, std::vector<Node*>> layers;
@@ -155,11 +171,17 @@ PartitionResult XnnpackPartitioner::partition(const ExportedProgram& program) co
       if (leaves_int32(facts, *node))
         result.warnings.push_back({node, "runs in float, since its bias and sums could leave int32; give its weight larger scales"});
   result.refusals = std::move(candidates.refusals);
+  const auto refuse = [&](const Partition& partition, std::string_view why) {
+    for (Node* node : partition.nodes)
+      if (!facts.makes_constant(*node)) result.refusals.push_back({node, fmt::format("{}: {}", node->op().base(), why)});
+  };
   for (Partition& partition : common::partition_candidates(facts, candidates)) {
+    if (count_externals(facts, partition.nodes) > max_externals) {
+      refuse(partition, fmt::format("its delegate would have more inputs and outputs than the {} that the runtime takes", max_externals));
+      continue;
+    }
     if (features.drop_lone_views && std::ranges::all_of(partition.nodes, only_moves)) {
-      for (Node* node : partition.nodes)
-        if (!facts.makes_constant(*node))
-          result.refusals.push_back({node, fmt::format("{}: alone it costs less outside a delegate", node->op().base())});
+      refuse(partition, "alone it costs less outside a delegate");
       continue;
     }
     result.partitions.push_back(std::move(partition));

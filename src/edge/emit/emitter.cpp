@@ -382,7 +382,7 @@ class Emitter {
     hand_on(*flow.bodies[1], loop.carried);
     builder_.set_jump_target(builder_.jump_if_false(builder_.boolean(false)), top);
     builder_.set_jump_target(to_end);
-    builder_.end_loop(loop.start);
+    builder_.end_loop();
   }
 
   // Scans and maps, which are scans that carry nothing.
@@ -410,7 +410,7 @@ class Emitter {
     builder_.call_kernel("executorch_prim::add", "Scalar", {index, builder_.integer(1), index});
     builder_.call_kernel("executorch_prim::eq", "Scalar", {index, length, done});
     builder_.set_jump_target(builder_.jump_if_false(done), top);
-    builder_.end_loop(loop.start);
+    builder_.end_loop();
   }
 
   // et_copy_index grows the stack by its first dimension alone. Where the sizes of a row are not known before there is
@@ -427,7 +427,6 @@ class Emitter {
   }
 
   struct Loop {
-    size_t start = 0;
     std::vector<int32_t> carried;  // hold their first values
     std::vector<int32_t> stacked;
   };
@@ -440,7 +439,7 @@ class Emitter {
     }
     // They grow by a row in each iteration.
     for (const int32_t id : loop.stacked) std::get<pte::TensorValue>(builder_.value(id)).shape_dynamism = pte::ShapeDynamism::bounded;
-    loop.start = builder_.begin_loop(loop.stacked);
+    builder_.begin_loop(loop.stacked);
     for (size_t i = 0; i < first.size(); ++i) copy_value(first[i], loop.carried[i]);
     return loop;
   }

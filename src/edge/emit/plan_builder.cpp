@@ -79,6 +79,7 @@ void PlanBuilder::touch(int32_t id) {
   for (const size_t storage : storages_of_value_[id]) {
     storages_[storage].first = std::min(storages_[storage].first, step());
     storages_[storage].last = std::max(storages_[storage].last, step());
+    if (!loops_.empty()) touched_.push_back(storage);
   }
   if (const auto* list = std::get_if<pte::TensorList>(&plan_.values[id]))
     for (const int32_t item : list->items) touch(item);
@@ -123,15 +124,20 @@ void PlanBuilder::set_jump_target(size_t instruction, size_t target) {
   std::get<pte::JumpFalseCall>(instructions_[instruction]).destination_instruction = static_cast<int32_t>(target);
 }
 
-size_t PlanBuilder::begin_loop(const std::vector<int32_t>& held) {
+void PlanBuilder::begin_loop(const std::vector<int32_t>& held) {
+  loops_.push_back({step(), touched_.size()});
   for (const int32_t id : held) touch(id);
-  return step();
 }
 
-void PlanBuilder::end_loop(size_t start) {
+void PlanBuilder::end_loop() {
   const size_t last = instructions_.size();  // the jump back
-  for (Lifetime& storage : storages_)
-    if (storage.first <= start && storage.last >= start) storage.last = std::max(storage.last, last);
+  const auto [start, first_touched] = loops_.back();
+  for (size_t i = first_touched; i < touched_.size(); ++i) {
+    Lifetime& storage = storages_[touched_[i]];
+    if (storage.first <= start) storage.last = std::max(storage.last, last);
+  }
+  loops_.pop_back();
+  if (loops_.empty()) touched_.clear();
 }
 
 int32_t PlanBuilder::add_delegate(pte::BackendDelegate delegate) {

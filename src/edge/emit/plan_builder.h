@@ -53,9 +53,9 @@ class PlanBuilder {
   void set_jump_target(size_t instruction, size_t target);
   size_t next_instruction() const { return instructions_.size(); }
   // What stands between runs again and again: memory that is touched inside and was filled before stays untouched to the
-  // end, `held` values from the start. `end_loop` gets what `begin_loop` returned.
-  size_t begin_loop(const std::vector<int32_t>& held);
-  void end_loop(size_t start);
+  // end, `held` values from the start.
+  void begin_loop(const std::vector<int32_t>& held);
+  void end_loop();
   int32_t add_delegate(pte::BackendDelegate delegate);
 
   // ---- ends
@@ -74,6 +74,11 @@ class PlanBuilder {
   std::vector<std::vector<size_t>> storages_of_value_;
   std::vector<Lifetime> storages_;
   std::vector<bool> to_end_;
+  struct OpenLoop {
+    size_t start, first_touched;
+  };
+  std::vector<OpenLoop> loops_;  // outer ones first
+  std::vector<size_t> touched_;  // storages, as they were touched since the outermost loop began
   std::vector<uint64_t> phantoms_;
 
   int32_t none_ = -1;

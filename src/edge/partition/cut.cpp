@@ -8,12 +8,22 @@
 
 #include <intaglio/error.h>
 
+#include "base/sym_symbols.h"
 #include "decompose/builder.h"
 #include "decompose/rewrite.h"
 #include "edge/partition/order.h"
+#include "ir/mutations.h"
 
 namespace intaglio::edge {
 namespace {
+
+void visit_symbols_of(const Value& value, const std::function<void(const std::string&)>& visit) {
+  const auto visit_size = [&](const SymInt& size) {
+    if (!size.is_static()) visit_symbols(*size.expression(), visit);
+  };
+  if (value.sym) visit_size(*value.sym);
+  if (value.is_tensor()) std::ranges::for_each(value.sizes(), visit_size);
+}
 
 struct Boundary {
   std::vector<Value*> constants, inputs, outputs;
@@ -38,7 +48,7 @@ std::vector<std::string> owned_results(const ExportedProgram& program, const Par
   return targets;
 }
 
-Boundary boundary_of(const ExportedProgram& program, const Partition& partition) {
+Boundary boundary_of(const ExportedProgram& program, const WholeProgram& whole, const Partition& partition) {
   const std::unordered_set<const Node*> inside = node_set(partition);
   Boundary boundary;
   std::unordered_set<const Value*> returned;  // looked for where some results are the partition's own business
@@ -61,7 +71,7 @@ Boundary boundary_of(const ExportedProgram& program, const Partition& partition)
   for (const Node* node : partition.nodes) {
     for (Value* input : node->inputs()) {
       if ((input->producer() && inside.contains(input->producer())) || !seen.insert(input).second) continue;
-      (program.is_constant(input) || owns(partition, input) ? boundary.constants : boundary.inputs).push_back(input);
+      (whole.is_constant(input) || owns(partition, input) ? boundary.constants : boundary.inputs).push_back(input);
     }
     for (Value* output : node->outputs())
       if (is_read_outside(output)) boundary.outputs.push_back(output);
@@ -72,9 +82,9 @@ Boundary boundary_of(const ExportedProgram& program, const Partition& partition)
   return boundary;
 }
 
-void check_ownership(const ExportedProgram& program, const Partition& partition) {
+void check_ownership(const ExportedProgram& program, const WholeProgram& whole, const Partition& partition) {
   const std::unordered_set<const Node*> inside = node_set(partition);
-  const Boundary boundary = boundary_of(program, partition);
+  const Boundary boundary = boundary_of(program, whole, partition);
   const bool read_inside = std::ranges::all_of(partition.owned_buffers, [&](const Value* buffer) {
     return std::ranges::all_of(buffer->users(), [&](const Node* user) { return inside.contains(user); });
   });
@@ -92,7 +102,7 @@ TreeSpec flat_tuple(size_t leaves) {
   return spec;
 }
 
-ExportedProgram extract(const ExportedProgram& program, const Partition& partition, const Boundary& boundary) {
+ExportedProgram extract(const ExportedProgram& program, const WholeProgram& whole, const Partition& partition, const Boundary& boundary) {
   ExportedProgram sub;
   std::unordered_map<const Value*, Value*> mapping;
   const auto add = [&](const Value* value, InputSpec spec) {
@@ -119,7 +129,7 @@ ExportedProgram extract(const ExportedProgram& program, const Partition& partiti
     sub.output_specs.push_back({OutputSpec::Kind::user_output, ""});
   }
   sub.graph().set_outputs(std::move(outputs));
-  sub.range_constraints = program.range_constraints;
+  sub.range_constraints = whole.ranges_of(partition.nodes);
   sub.in_spec = flat_tuple(2);
   sub.in_spec.children[0] = flat_tuple(boundary.inputs.size());
   sub.in_spec.children[1] = {"builtins.dict", "\"[]\"", {}, {}};
@@ -157,23 +167,49 @@ void drop_owned_results(ExportedProgram& program, const Partition& partition) {
 
 }  // namespace
 
+WholeProgram::WholeProgram(const ExportedProgram& program) : program_(program), mutated_(mutated_inputs(program)) {
+  for (auto range = program.range_constraints.begin(); range != program.range_constraints.end(); ++range) {
+    std::unordered_set<std::string> symbols;
+    visit_symbols(*parse_sym_expr(range->first), [&](const std::string& symbol) {
+      if (symbols.insert(symbol).second) ranges_[symbol].push_back(range);
+    });
+  }
+}
+
+SymRanges WholeProgram::ranges_of(const std::vector<Node*>& nodes) const {
+  SymRanges ranges;
+  if (ranges_.empty()) return ranges;
+  std::unordered_set<std::string> seen;
+  const auto add = [&](const std::string& symbol) {
+    const auto found = seen.insert(symbol).second ? ranges_.find(symbol) : ranges_.end();
+    if (found == ranges_.end()) return;
+    for (const auto& range : found->second) ranges.insert(*range);
+  };
+  for (const Node* node : nodes) {
+    for (const Value* input : node->inputs()) visit_symbols_of(*input, add);
+    for (const Value* output : node->outputs()) visit_symbols_of(*output, add);
+  }
+  return ranges;
+}
+
 void arrange_partitions(ExportedProgram& program, std::vector<Partition>& partitions) {
   if (partitions.empty()) return;
   reorder(program, partitions);
   std::unordered_map<const Node*, size_t> position;
   for (const Node* node : program.graph().node_list()) position.emplace(node, position.size());
+  const WholeProgram whole(program);
   for (Partition& partition : partitions) {
     std::ranges::sort(partition.nodes, {}, [&](const Node* node) { return position.at(node); });
-    check_ownership(program, partition);
+    check_ownership(program, whole, partition);
   }
 }
 
-ExportedProgram extract_partition(const ExportedProgram& program, const Partition& partition) {
-  return extract(program, partition, boundary_of(program, partition));
+ExportedProgram extract_partition(const ExportedProgram& program, const WholeProgram& whole, const Partition& partition) {
+  return extract(program, whole, partition, boundary_of(program, whole, partition));
 }
 
-void cut_partition(ExportedProgram& program, const Partition& partition, size_t delegate) {
-  const Boundary boundary = boundary_of(program, partition);
+void cut_partition(ExportedProgram& program, const WholeProgram& whole, const Partition& partition, size_t delegate) {
+  const Boundary boundary = boundary_of(program, whole, partition);
   drop_owned_results(program, partition);
   Graph& graph = program.graph();
   std::vector<NamedArgument> arguments = {{"delegate", static_cast<int64_t>(delegate), ArgKind::positional}};

@@ -1,6 +1,9 @@
 // Cuts delegates out of a program.
 #pragma once
 
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include <intaglio/partitioner.h>
@@ -9,6 +12,20 @@ namespace intaglio::edge {
 
 constexpr std::string_view delegate_call = "executorch_call_delegate";
 
+// What is asked of the whole program for each of its partitions, found once for all of them. Cutting them out does not change it.
+class WholeProgram {
+ public:
+  explicit WholeProgram(const ExportedProgram& program);
+  bool is_constant(const Value* value) const { return program_.constant(value) != nullptr && !mutated_.contains(value); }
+  // Of the symbols in the nodes' sizes, alone and in expressions.
+  SymRanges ranges_of(const std::vector<Node*>& nodes) const;
+
+ private:
+  const ExportedProgram& program_;
+  std::unordered_set<const Value*> mutated_;
+  std::unordered_map<std::string, std::vector<SymRanges::const_iterator>> ranges_;  // by each symbol in them
+};
+
 // Moves nodes so that those of each partition stand together, and brings each partition's list into that order.
 // A bug error when partitions overlap, are not convex, or own a buffer that others use.
 void arrange_partitions(ExportedProgram& program, std::vector<Partition>& partitions);
@@ -16,10 +33,10 @@ void arrange_partitions(ExportedProgram& program, std::vector<Partition>& partit
 // An arranged partition as a program of its own: same names, the constants it uses as its constants, the buffers it owns as
 // its mutated buffers, other values from outside as user inputs in the order of their first use, results used outside as user
 // outputs in the order they are computed. The program it comes from is not changed.
-ExportedProgram extract_partition(const ExportedProgram& program, const Partition& partition);
+ExportedProgram extract_partition(const ExportedProgram& program, const WholeProgram& whole, const Partition& partition);
 
 // Puts one call node in the place of an arranged partition: op `executorch_call_delegate`, first argument "delegate" the
 // given index, then the inputs. Mutations of owned buffers leave the program.
-void cut_partition(ExportedProgram& program, const Partition& partition, size_t delegate);
+void cut_partition(ExportedProgram& program, const WholeProgram& whole, const Partition& partition, size_t delegate);
 
 }  // namespace intaglio::edge

@@ -37,11 +37,20 @@ void widen(ExportedProgram& program, Node& node) {
   graph.replace_uses_if(node.output(0), narrow, [&](const Node& user) { return &user != narrow->producer(); });
 }
 
+// The kernel that reads a number out of a tensor has no half precision.
+void read_wide(ExportedProgram& program, Node& node) {
+  const DType dtype = node.inputs().front()->dtype();
+  if (dtype != DType::float16 && dtype != DType::bfloat16) return;
+  decompose::GraphBuilder before(program, node);
+  program.graph().set_argument(node, "self", before.cast(node.tensor("self"), DType::float32));
+}
+
 }  // namespace
 
 void sum_in_float32(ExportedProgram& program) {
   for (Node* node : program.graph().node_list())
     if (sums_in_its_type(*node)) widen(program, *node);
+    else if (node->is("aten._local_scalar_dense.default") || node->is("aten.item.default")) read_wide(program, *node);
 }
 
 }  // namespace intaglio::edge

@@ -5,6 +5,7 @@
 #include <fmt/ranges.h>
 #include <intaglio/error.h>
 
+#include "base/parts.h"
 #include "base/threads.h"
 #include "interpreter/elementwise.h"
 #include "interpreter/gemm.h"
@@ -53,18 +54,9 @@ Tensor as_rows(const Call& call, const Tensor& x, int64_t features) {
 // Rows that one primitive takes; more are spread over threads.
 constexpr int64_t rows_per_call = 256;
 
-// out = x B + bias for x [m, k], B [k, n].
-Tensor affine(Call& call, const Tensor& x, const Tensor& b, bool constant_b, const Tensor* bias) {
-  const int64_t rows = x.size(0), columns = b.size(1);
-  const Tensor out = call.empty(DType::float32, {rows, columns});
-  if (out.numel() == 0) return out;
-  float* c = writable<float>(out);
-  const Tensor flat_bias = bias != nullptr ? bias->contiguous() : Tensor();
-  const float* bias_data = bias != nullptr ? flat_bias.data<float>() : nullptr;
-  call.require(b.size(0) > 0, "a product over nothing");
-  const Tensor a = readable_matrix(call, x);
-  const bool in_place = is_large_weight(b) || !call.context().keep_packed_weights, packed = constant_b && !in_place;
-  const Tensor weight = packed ? b : readable_matrix(call, in_place ? b.for_one_use() : b);
+// c = a B + bias, row-major without gaps.
+void multiply(Call& call, const Tensor& a, const Tensor& weight, bool packed, const float* bias, float* c) {
+  const int64_t rows = a.size(0), columns = weight.size(1);
   const int64_t chunk = rows > 2 * rows_per_call ? rows_per_call : rows;
   GemmState& state = call.state<GemmState>();
   const auto entry_of = [&](int64_t count) {
@@ -80,8 +72,42 @@ Tensor affine(Call& call, const Tensor& x, const Tensor& b, bool constant_b, con
   parallel_for(static_cast<size_t>((rows + chunk - 1) / chunk), call.threads(), [&](size_t i) {
     const int64_t first = static_cast<int64_t>(i) * chunk;
     const bool last = first + chunk > rows;
-    gemm_run(last ? *rest : *whole, a.data<float>() + first * a.strides()[0], last ? rest_b : whole_b, bias_data, c + first * columns);
+    gemm_run(last ? *rest : *whole, a.data<float>() + first * a.strides()[0], last ? rest_b : whole_b, bias, c + first * columns);
   });
+}
+
+Tensor transposed_matrix(const Tensor& matrix) {
+  return with_rank(matrix, {matrix.size(1), matrix.size(0)}, {matrix.strides()[1], matrix.strides()[0]});
+}
+
+// The same for a large B whose columns lie one behind the other: some of them at a time, so that no copy of all of it is made.
+void multiply_in_parts(Call& call, const Tensor& a, const Tensor& columns_of_b, const float* bias, const Tensor& out) {
+  float* c = writable<float>(out);
+  for_each_part(columns_of_b, [&](int64_t first, const Tensor& part) {
+    const int64_t rows = a.size(0), count = part.size(0), columns = out.size(1);
+    const Tensor some = call.empty(DType::float32, {rows, count});
+    float* from = writable<float>(some);
+    multiply(call, a, transposed_matrix(part), false, bias != nullptr ? bias + first : nullptr, from);
+    for (int64_t row = 0; row < rows; ++row) std::copy_n(from + row * count, count, c + row * columns + first);
+  });
+}
+
+// out = x B + bias for x [m, k], B [k, n].
+Tensor affine(Call& call, const Tensor& x, const Tensor& b, bool constant_b, const Tensor* bias) {
+  const int64_t rows = x.size(0), columns = b.size(1);
+  const Tensor out = call.empty(DType::float32, {rows, columns});
+  if (out.numel() == 0) return out;
+  const Tensor flat_bias = bias != nullptr ? bias->contiguous() : Tensor();
+  const float* bias_data = bias != nullptr ? flat_bias.data<float>() : nullptr;
+  call.require(b.size(0) > 0, "a product over nothing");
+  const Tensor a = readable_matrix(call, x);
+  const bool is_large = is_large_weight(b), in_place = is_large || !call.context().keep_packed_weights, packed = constant_b && !in_place;
+  if (is_large && is_read_in_parts(transposed_matrix(b))) {
+    multiply_in_parts(call, a, transposed_matrix(b), bias_data, out);
+  } else {
+    const Tensor weight = packed ? b : readable_matrix(call, in_place ? b.for_one_use() : b);
+    multiply(call, a, weight, packed, bias_data, writable<float>(out));
+  }
   return out;
 }
 
@@ -126,8 +152,8 @@ void linear(Call& call) {
   const bool is_float =
       input.dtype() == DType::float32 && weight.dtype() == DType::float32 && (bias == nullptr || bias->dtype() == DType::float32);
   if (is_float) {
-    const Tensor transposed = with_rank(matrix, {features, outputs}, {matrix.strides()[1], matrix.strides()[0]});
-    return call.set(affine(call, as_rows(call, input, features), transposed, call.is_constant("weight"), bias).reshaped(sizes));
+    return call.set(
+        affine(call, as_rows(call, input, features), transposed_matrix(matrix), call.is_constant("weight"), bias).reshaped(sizes));
   }
   call.require(call.epilogue() == nullptr, "its result is not float32, as the graph says it is");
   const Tensor rows = as_batch(as_rows(call, input, features));
