@@ -1,0 +1,102 @@
+"""Our Vulkan payloads beside ExecuTorch's own of the same programs (tests/records/vulkan), call by call, and interpreted."""
+
+import json
+import struct
+
+import pytest
+import torch
+
+from cases import leaves, vulkan as cases
+from oracle.archives import save
+from oracle.build import ROOT, TESTS
+from vulkan.checks import lifetimes
+from vulkan.interpreter import Delegate, Program
+from vulkan.meaning import differences, record_of
+from vulkan.package import Package
+from vulkan.payload import Payload
+
+FILES = TESTS / "records" / "vulkan"
+ROUNDING = 1e-5
+EQUAL = {f"seed_{name}": cases.SEEDS[name] for name in cases.RUNNING_SEEDS}
+EQUAL |= {f"seed_{name}_bias": (lambda name=name: cases.SEEDS[name](True)) for name in ("4w", "8da4w")}
+# ExecuTorch's payload of these is wrong (tests/test_vulkan_oracle.py), or ours is better.
+OTHER = {f"failing_{name}": make for name, (make, _) in cases.FAILING.items()}
+
+
+def lower(name, document, folder, *arguments, make=None):
+    case = (make or (EQUAL | cases.SMALL | OTHER)[name])()
+    with torch.no_grad():
+        save(case, folder / "model.pt2")
+    said = document("lower", folder / "model.pt2", "-o", folder / "model.pte", "--backend", "vulkan", *arguments)
+    return case, said, folder / "model.pte"
+
+
+def records_of(path) -> list[dict]:
+    package = Package(path)
+    return [record_of(Payload(blob, package.named)) for blob in package.payloads()]
+
+
+def check_outputs(path, case, rounding=ROUNDING):
+    with torch.no_grad():
+        outputs = Program(path)(*leaves(case.calls[0]))
+    for ours, eager in zip(outputs, case.expected[0], strict=True):
+        assert ours.shape == eager.shape and ours.dtype == eager.dtype
+        assert eager.abs().max() > 1e-2 and eager.std() > 1e-3, "the program computes nothing"
+        assert (ours - eager).abs().max() <= rounding * eager.abs().max()
+
+
+@pytest.mark.parametrize("name", EQUAL)
+def test_the_documented_linears(name, document, tmp_path):
+    case, _, path = lower(name, document, tmp_path)
+    (ours,), (theirs,) = records_of(path), records_of(FILES / f"{name}.pte")
+    assert differences(ours, theirs) == []
+    check_outputs(path, case)
+
+
+def test_eight_bit_linears_byte_for_byte(document, tmp_path):
+    _, _, path = lower("seed_int8", document, tmp_path)
+    ours, theirs = Package(path), Package(FILES / "seed_int8.pte")
+    assert ours.payloads() == theirs.payloads()
+    assert ours.named == theirs.named
+
+
+@pytest.mark.parametrize("name", cases.SMALL)
+def test_small_networks(name, document, tmp_path):
+    case, said, path = lower(name, document, tmp_path)
+    theirs = Program(FILES / f"{name}.pte")
+    assert len(said["methods"][0]["delegates"]) <= len(theirs.payloads)
+    assert len(Program(path).kernels()) <= len(theirs.kernels())
+    check_outputs(path, case)
+
+
+@pytest.mark.parametrize("name", OTHER)
+def test_right_where_executorch_is_wrong(name, document, tmp_path):
+    """Delegated all the same, in a form that the runtime has: the checks pass, and the outputs are PyTorch's."""
+    case, said, path = lower(name, document, tmp_path)
+    assert len(said["methods"][0]["delegates"]) == 1 and not Program(path).kernels()
+    check_outputs(path, case)
+
+
+def test_half_precision(document, tmp_path):
+    case, _, path = lower("cnn", document, tmp_path, "--set", "force_fp16=true")
+    (payload,) = Program(path).payloads
+    floats = [value for value in payload.values if value.kind == "VkTensor" and value.staging_datatype == 5]
+    assert floats and all(value.datatype == 4 for value in floats)
+    assert not [value for value in payload.values if value.kind == "VkTensor" and value.datatype == 5]
+    check_outputs(path, case, 5e-3)
+
+
+def test_memory_is_shared(document, tmp_path):
+    """Fewer objects than tensors, none held by two at a time (Delegate asserts it), and no more bytes than ExecuTorch's plan."""
+    _, _, path = lower("unet", document, tmp_path)
+    sizes = []
+    for program in (Program(path), Program(FILES / "unet.pte")):
+        (payload,) = program.payloads
+        objects = {}
+        for index in lifetimes(payload):
+            value = payload.values[index]
+            if value.kind == "VkTensor" and value.mem_obj_id >= 0:
+                size = 4 * torch.Size(value.dims).numel()
+                objects[value.mem_obj_id] = max(objects.get(value.mem_obj_id, 0), size)
+        sizes.append(sum(objects.values()))
+    assert 0 < sizes[0] <= sizes[1]
