@@ -17,7 +17,7 @@ FILES = TESTS / "records" / "vulkan"
 RUNNING = {f"seed_{name}": cases.SEEDS[name] for name in cases.RUNNING_SEEDS} | cases.SMALL
 RUNNING |= {f"seed_{name}_bias": (lambda name=name: cases.SEEDS[name](True)) for name in ("4w", "8da4w")}
 FAILING = {f"failing_{name}": text for name, (_, text) in cases.FAILING.items() if name != "int8_dynamic"}
-FAILING["seed_int8_dynamic"] = cases.FAILING["int8_dynamic"][1]
+FAILING |= {"seed_int8_dynamic": cases.FAILING["int8_dynamic"][1], "vit": "aten.logical_not.default"}
 # Of the largest output. torch computes what is left of a program's operators in the same order as the program.
 ROUNDING = 1e-5
 
@@ -36,7 +36,7 @@ def payload_of(name: str) -> Payload:
 def test_the_interpreter_reproduces_executorchs_payloads(name):
     case = RUNNING[name]()
     with torch.no_grad():
-        outputs = Program(FILES / f"{name}.pte")(*leaves(case.calls[0]))
+        outputs = Program(FILES / f"{name}.pte", checked=name not in FAILING)(*leaves(case.calls[0]))
     for ours, eager in zip(outputs, case.expected[0], strict=True):
         assert ours.shape == eager.shape and ours.dtype == eager.dtype
         assert eager.abs().max() > 1e-2 and eager.std() > 1e-3, "the program computes nothing"
@@ -55,7 +55,7 @@ def test_the_recorded_models_were_reproduced():
     models = record("vulkan")["models"]
     assert set(models) == set(cases.MODELS)
     for name, entry in models.items():
-        assert entry.get("problems") or entry["largest_difference"] < 1e-4, name
+        assert entry["largest_difference"] < 1e-4, name
 
 
 # ---- the checks find what is wrong

@@ -148,7 +148,7 @@ def number(value):
 
 
 def dims(value) -> list[int]:
-    return list(value.dims or [])
+    return list(getattr(value, "dims", None) or [])
 
 
 def rows(x) -> int:

@@ -88,7 +88,11 @@ class Reader:
     def default(self, of: str, default: str):
         if of in self.schema.enums:
             return self.schema.enums[of][1][default] if default else 0
-        return {"true": True, "false": False}.get(default, float(default or 0) if of in ("float", "double") else int(default or 0)) if of in SCALARS else None
+        if of == "bool":
+            return default == "true"
+        if of in ("float", "double"):
+            return float(default or 0)
+        return int(default or 0) if of in SCALARS else None
 
     def value(self, place: int, of: str):
         code = self.code(of)
@@ -113,7 +117,7 @@ class Reader:
         count = unpack("I", self.data, target)
         code = self.code(of)
         if code:
-            return np.frombuffer(self.data, "<" + {"?": "?"}.get(code, code), count, target + 4).tolist()
+            return np.frombuffer(self.data, "<" + code, count, target + 4).tolist()
         return [self.value(target + 4 + 4 * i, of) for i in range(count)]
 
 

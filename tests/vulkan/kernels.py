@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from vulkan.operators import schema_of
 
-FLOAT_EPSILON = torch.finfo(torch.float32).eps
+FLOAT_EPSILON, LARGEST = torch.finfo(torch.float32).eps, torch.finfo(torch.float32).max
 KERNELS = {}
 
 
@@ -81,7 +81,8 @@ def arange(arguments, outputs):
 
 @kernel("et_vk.conv_with_clamp.default")
 def conv_with_clamp(arguments, outputs):
-    return torch.convolution(*arguments[:9]).clamp(arguments[9], arguments[10])
+    low, high = (min(max(bound, -LARGEST), LARGEST) for bound in arguments[9:11])  # an open end is the largest double
+    return torch.convolution(*arguments[:9]).clamp(low, high)
 
 
 @kernel("et_vk.rms_norm.default")
