@@ -1,7 +1,6 @@
 """Our Vulkan payloads beside ExecuTorch's own of the same programs (tests/records/vulkan), call by call, and interpreted."""
 
-import json
-import struct
+import re
 
 import pytest
 import torch
@@ -10,7 +9,7 @@ from cases import leaves, vulkan as cases
 from oracle.archives import save
 from oracle.build import ROOT, TESTS
 from vulkan.checks import lifetimes
-from vulkan.interpreter import Delegate, Program
+from vulkan.interpreter import Program
 from vulkan.meaning import differences, record_of
 from vulkan.package import Package
 from vulkan.payload import Payload
@@ -100,3 +99,11 @@ def test_memory_is_shared(document, tmp_path):
                 objects[value.mem_obj_id] = max(objects.get(value.mem_obj_id, 0), size)
         sizes.append(sum(objects.values()))
     assert 0 < sizes[0] <= sizes[1]
+
+
+def test_the_documented_operators_are_those_of_the_table():
+    table = re.findall(r'^      \{"([^"]+)"', (ROOT / "src/backends/vulkan/op_table.cpp").read_text(), re.M)
+    taken = {name.removesuffix(".default") for row in table for name in row.split()}
+    section = (ROOT / "docs/vulkan.md").read_text().split("## Operators")[1].split("\n## ")[0]
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    assert {name for row in rows for name in re.findall(r"`([^`]+)`", row)} == taken
