@@ -181,6 +181,8 @@ class Program:
             self.write(out, source.reshape(sizes).to(ELEMENTS[self.value(out).scalar_type]))
             return
         namespace, name = operator.name.split("::")
+        if namespace == "quantized_decomposed":
+            from executorch.kernels import quantized  # noqa: F401: registers the runtime's own
         function = getattr(getattr(torch.ops, namespace), name)
         function = getattr(function, operator.overload or "default")
         arguments = function._schema.arguments
