@@ -20,6 +20,7 @@
 #include <intaglio/settings.h>
 #include <intaglio/warning.h>
 #include <intaglio/weights.h>
+#include <intaglio/vulkan.h>
 #include <intaglio/xnnpack.h>
 
 #pragma GCC visibility push(default)

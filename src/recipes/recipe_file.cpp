@@ -192,7 +192,11 @@ json parse_unique(std::string_view text, const std::string& file) {
 }  // namespace
 
 std::vector<Setting> both(std::vector<Setting> settings, const std::vector<Setting>& more) {
-  settings.insert(settings.end(), more.begin(), more.end());
+  for (const Setting& setting : more) {
+    const auto same = std::ranges::find(settings, setting.name, &Setting::name);
+    if (same == settings.end()) settings.push_back(setting);
+    else *same = setting;
+  }
   return settings;
 }
 

@@ -4,7 +4,7 @@
 #include <intaglio/xnnpack.h>
 
 #include "backends/xnnpack/payload/decode_payload.h"
-#include "backends/xnnpack/payload/payload_header.h"
+#include "backends/xnnpack/payload/payload_format.h"
 #include "backends/xnnpack/torchao_recipes.h"
 
 namespace intaglio::xnnpack {

@@ -8,7 +8,7 @@
 #include "backends/xnnpack/lower/lowering.h"
 #include "backends/xnnpack/passes/passes.h"
 #include "backends/xnnpack/payload/check_payload.h"
-#include "backends/xnnpack/payload/payload_header.h"
+#include "backends/xnnpack/payload/payload_format.h"
 #include "backends/xnnpack/payload/payload_reader.h"
 #include "backends/xnnpack/payload/payload_writer.h"
 

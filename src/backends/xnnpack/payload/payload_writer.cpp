@@ -6,7 +6,7 @@
 #include <fmt/format.h>
 #include <xnnpack_schema/schema_generated.h>
 
-#include "backends/xnnpack/payload/payload_header.h"
+#include "backends/xnnpack/payload/payload_format.h"
 #include "base/sha256.h"
 #include "base/threads.h"
 
@@ -225,7 +225,7 @@ WrittenPayload write_payload(const PayloadGraph& graph, bool constants_inside) {
                            fb::CreateXNNGraph(builder, version, nodes_offset, values_offset, externals, inputs, outputs, constant_data));
 
   WrittenPayload result;
-  result.bytes = with_payload_header(std::as_bytes(std::span(builder.GetBufferPointer(), builder.GetSize())), constants.inside_bytes());
+  result.bytes = common::with_payload_header(payload_format, std::as_bytes(std::span(builder.GetBufferPointer(), builder.GetSize())), constants.inside_bytes());
   result.named_data = constants.take_named_data();
   return result;
 }
