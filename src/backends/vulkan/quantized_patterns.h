@@ -1,10 +1,13 @@
 // Linear and embedding layers with quantized weights, as operators of the runtime: what belongs to one, and the rewrite.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
 #include <vector>
+
+#include <intaglio/partitioner.h>
 
 #include "backends/common/program_facts.h"
 
@@ -22,16 +25,21 @@ class QuantizedPatterns {
   const std::string* refusal(const Node& node) const;
   // The nodes of each layer: each list goes into one delegate.
   const std::vector<std::vector<const Node*>>& ties() const { return ties_; }
+  // One line for the layers that are taken, but read their inputs in float where the program quantizes them at run time.
+  std::optional<Refusal> warning() const;
 
  private:
   std::unordered_set<const Node*> nodes_;
   std::unordered_map<const Node*, std::string> refusals_;
   std::vector<std::vector<const Node*>> ties_;
+  std::vector<Node*> float_inputs_;
 };
 
 // Each pattern in a partition becomes a node of the runtime's operator (`et_vk.linear_q4gsw.default`,
 // `et_vk.linear_dq8ca_q4gsw.default`, `aten._weight_int8pack_mm.default`, `et_vk.linear_qcs4w.default`,
-// `et_vk.embedding_q4gsw.default`) with constants packed as its shaders read them, computed when they are written.
+// `et_vk.embedding_q4gsw.default`) with constants packed as its shaders read them, computed when they are written. Rows and columns
+// that are no multiple of four are padded with zeros, inputs of other than two dimensions are reshaped: both are exact.
+// Shown by quantized_layers.test.
 void fuse_quantized_layers(ExportedProgram& partition);
 
 }  // namespace intaglio::vulkan
