@@ -16,6 +16,8 @@ RECORD = record("vulkan")["models"]
 FAST = ["unet", "tagger", "mobilenet_v2"]
 # Of the largest output. Batch norms are folded, and sums of thousands are added in another order.
 ROUNDING = 5e-5
+# Rows that are rounded at run time: the last bit of a sum turns a tie, and all behind it.
+ROUNDING_OF_ROWS = {"llama_8da4w": 1e-2}
 
 
 @pytest.fixture(scope="module", params=list(cases.MODELS) if NIGHTLY else FAST)
@@ -41,7 +43,7 @@ def test_outputs(lowered):
     for ours, eager in zip(outputs, case.expected[0], strict=True):
         assert ours.shape == eager.shape and ours.dtype == eager.dtype
         assert eager.std() > 1e-4 * eager.abs().max() > 0, "zero or constant"
-        assert (ours - eager).abs().max() <= ROUNDING * eager.abs().max()
+        assert (ours - eager).abs().max() <= ROUNDING_OF_ROWS.get(name, ROUNDING) * eager.abs().max()
 
 
 def test_calls(lowered):

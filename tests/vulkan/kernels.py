@@ -4,6 +4,8 @@ Arguments are in the payload's order without the output: tensors, numbers, lists
 What has the name of a torch operator is computed by it, from the schema; packed weights are decoded here byte by byte.
 """
 
+import operator
+
 import torch
 from torch.nn import functional as F
 
@@ -36,8 +38,8 @@ def of_torch(name: str, arguments: list):
         arguments = [*arguments[:at], wide, *arguments[at + 1 :]]
     placed = [value for value, argument in zip(arguments, schema.arguments) if not argument.kwarg_only]
     named = {argument.name: value for value, argument in zip(arguments, schema.arguments) if argument.kwarg_only}
-    namespace, operator, overload = name.split(".")
-    return getattr(getattr(getattr(torch.ops, namespace), operator), overload)(*placed, **named)
+    namespace, packet, overload = name.split(".")
+    return getattr(getattr(getattr(torch.ops, namespace), packet), overload)(*placed, **named)
 
 
 @kernel("et_vk.prepack.default", "aten.clone.default", "aten.alias_copy.default", "aten._to_copy.default", "dim_order_ops._clone_dim_order.default",
@@ -58,15 +60,16 @@ def view(arguments, outputs):
 
 
 def filled(value):
-    return lambda arguments, outputs: torch.full(outputs[0].dims, value)
+    """Of the sizes that the first argument gives, or has."""
+    return lambda arguments, outputs: torch.full(sizes_of(arguments[0]), arguments[1] if value is None else value)
 
 
-KERNELS |= {f"aten.{name}{like}.default": filled(value) for name, value in (("ones", 1), ("zeros", 0)) for like in ("", "_like")}
+def sizes_of(given):
+    return given if isinstance(given, list) else list(given.shape)
 
 
-@kernel("aten.full.default", "aten.full_like.default")
-def full(arguments, outputs):
-    return torch.full(outputs[0].dims, arguments[1])
+FILLS = {"full": None, "ones": 1, "zeros": 0}
+KERNELS |= {f"aten.{name}{like}.default": filled(value) for name, value in FILLS.items() for like in ("", "_like")}
 
 
 @kernel("aten.scalar_tensor.default")
@@ -77,6 +80,19 @@ def scalar(arguments, outputs):
 @kernel("aten.arange.start_step")
 def arange(arguments, outputs):
     return torch.arange(*arguments[:3])
+
+
+# ---- numbers
+
+KERNELS |= {
+    "sym_size.int": lambda arguments, outputs: arguments[0].shape[arguments[1]],
+    "et_vk.select_as_symint.default": lambda arguments, outputs: int(arguments[0].select(arguments[1], arguments[2])),
+    "floordiv": lambda arguments, outputs: arguments[0] // arguments[1],
+    **{name: lambda arguments, outputs, name=name: getattr(operator, name)(*arguments) for name in ("add", "sub", "mul")},
+}
+
+
+# ---- float
 
 
 @kernel("et_vk.conv_with_clamp.default")
@@ -249,6 +265,14 @@ def update_cache(arguments, outputs):
     value, cache, start, _ = arguments
     cache[:, start : start + value.shape[1]] = value
     return torch.empty(outputs[0].dims)
+
+
+@kernel("et_vk.sdpa.default")
+def masked_attention(arguments, outputs):
+    """[batch, heads, tokens, head]"""
+    query, key, value, mask, scale = arguments
+    scores = query @ key.transpose(-2, -1) * (scale or query.shape[-1] ** -0.5)
+    return torch.softmax(scores if mask is None else scores + mask, -1) @ value
 
 
 @kernel("llama.custom_sdpa.default")
