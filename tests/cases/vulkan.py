@@ -151,11 +151,11 @@ SMALL = {
 
 # name: (case, what the checks say of ExecuTorch's payload)
 FAILING = {
-    "sums_of_groups": (lambda: quantized(lambda: nn.Linear(64, 12), noise(5, 64), config=dynamic(4, 16)), "sums"),
-    "int4_batches": (lambda: quantized(lambda: nn.Linear(64, 16), noise(2, 3, 64), config=weight_only(4, 32)), "no matrix"),
+    "sums_of_groups": (lambda: quantized(lambda: nn.Sequential(nn.Linear(64, 12)), noise(5, 64), config=dynamic(4, 16)), "sums"),
+    "int4_batches": (lambda: quantized(lambda: nn.Sequential(nn.Linear(64, 16)), noise(2, 3, 64), config=weight_only(4, 32)), "no matrix"),
     "int8_dynamic": (SEEDS["int8_dynamic"], "no such operator"),
-    "int8_of_torchao": (lambda: quantized(lambda: nn.Linear(64, 16), noise(5, 64), config=weight_only(8)), "no such operator"),
-    "int4_one_row": (lambda: pt2e(lambda: nn.Linear(64, 16), noise(1, 64), is_dynamic=False, weight_bits=4), "one row"),
+    "int8_of_torchao": (lambda: quantized(lambda: nn.Sequential(nn.Linear(64, 16)), noise(5, 64), config=weight_only(8)), "no such operator"),
+    "int4_one_row": (lambda: pt2e(lambda: nn.Sequential(nn.Linear(64, 16)), noise(1, 64), is_dynamic=False, weight_bits=4), "one row"),
     "pool_without_stride": (lambda: Case(Function(lambda x: F.max_pool2d(torch.relu(x), 2)), [images(8)]), "stride"),
 }
 

@@ -186,19 +186,20 @@ class Program:
         function = getattr(getattr(torch.ops, namespace), name)
         function = getattr(function, operator.overload or "default")
         arguments = function._schema.arguments
-        outs = [index for index, argument in zip(call.args, arguments) if argument.is_out]
-        values = [self.read(index) for index in call.args[: len(arguments)]]
-        placed, named, results = [], {}, []
-        for value, argument in zip(values, arguments):
+        placed, named, written = [], {}, []
+        for index, argument in zip(call.args, arguments):
+            value = self.read(index)
             if argument.is_out:
-                value = torch.empty(0, dtype=value.dtype)
-                results.append(value)
+                many = isinstance(value, list)
+                value = [torch.empty(one.shape, dtype=one.dtype) for one in (value if many else [value])]
+                written += zip(self.value(index).items if many else [index], value)
+                value = value if many else value[0]
             if argument.kwarg_only:
                 named[argument.name] = value
             else:
                 placed.append(value)
         function(*placed, **named)
-        for index, result in zip(outs, results):
+        for index, result in written:
             self.write(index, result)
 
 
