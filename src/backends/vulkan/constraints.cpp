@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "backends/vulkan/caches.h"
 #include "backends/vulkan/symbols.h"
 
 namespace intaglio::vulkan {
@@ -157,6 +158,8 @@ bool has_few_index_dims(Context c) { return c.node.tensor("indices")->meta().ran
 bool normalizes_images(Context c) { return first_meta(c).rank() == 4; }
 bool has_known_statistics(Context c) { return is_known(c, "running_mean") && is_known(c, "running_var"); }
 bool normalizes_last_dim(Context c) { return c.node.integers("normalized_shape").size() == 1; }
+bool writes_cache_rows(Context c) { return writes_rows(c.node); }
+bool attends_to_cache(Context c) { return attends_causally(c.node); }
 bool pads_three_dims(Context c) {
   const auto pad = c.node.integers("pad");
   return pad.size() <= 6 && std::ranges::all_of(pad, [](int64_t amount) { return amount >= 0; });
@@ -207,6 +210,8 @@ constexpr Constraint group_norm_rows[] = {{"images with four dimensions", normal
 constexpr Constraint layer_norm_rows[] = {{"over the last dimension", normalizes_last_dim},
                                           {"constant weight and bias", has_known_weight},
                                           {"only the normalized result is used", only_first_result_is_used<RuleContext>}};
+constexpr Constraint cache_rows[] = {{"rows of one batch, of the cache's heads and size, from a position that is a number", writes_cache_rows}};
+constexpr Constraint attention_rows[] = {{"causal, of one batch, without a mask or dropout", attends_to_cache}};
 constexpr Constraint pad_rows[] = {{"of the last three dimensions, by nothing negative", pads_three_dims}};
 constexpr Constraint upsample_rows[] = {{"static sizes", has_static_sizes<RuleContext>}};
 
@@ -231,6 +236,8 @@ const std::span<const Constraint> embedding = embedding_rows;
 const std::span<const Constraint> batch_norm = batch_norm_rows;
 const std::span<const Constraint> group_norm = group_norm_rows;
 const std::span<const Constraint> layer_norm = layer_norm_rows;
+const std::span<const Constraint> cache = cache_rows;
+const std::span<const Constraint> attention = attention_rows;
 const std::span<const Constraint> pad = pad_rows;
 const std::span<const Constraint> upsample = upsample_rows;
 
