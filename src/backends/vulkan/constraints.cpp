@@ -33,9 +33,10 @@ using namespace intaglio::common;
 using Context = const RuleContext&;
 
 const TensorMeta& first_meta(Context c) { return c.node.inputs().front()->meta(); }
+// A tensor of the model, whose bytes the runtime reads; not one that is computed, be it of constants alone.
 bool is_known(Context c, std::string_view argument) {
   const Value* value = c.node.optional_tensor(argument);
-  return value == nullptr || c.facts.is_constant(value);
+  return value == nullptr || c.facts.program().is_constant(value);
 }
 bool all_tensors(Context c, bool (*holds)(Context, const Value&)) {
   const auto each = [&](const Value* value) { return !value->is_tensor() || holds(c, *value); };
@@ -68,6 +69,14 @@ bool is_contiguous(Context c) {
   });
 }
 
+// They are 32 bits wide on the device.
+bool has_small_integers(Context c) {
+  return std::ranges::all_of(c.node.inputs(), [&](const Value* value) {
+    const Tensor* tensor = value->is_tensor() && value->dtype() == DType::int64 ? c.facts.program().constant(value) : nullptr;
+    const auto is_small = [](int64_t number) { return number >= INT32_MIN && number <= INT32_MAX; };
+    return !tensor || std::ranges::all_of(tensor->contiguous().span<int64_t>(), is_small);
+  });
+}
 // The symbols' own nodes go along, down to the tensors that they look at.
 bool knows_symbols(Context c) {
   const std::vector<const Node*> nodes = symbol_nodes(c.node);
@@ -171,6 +180,7 @@ constexpr Constraint common_rows[] = {
     {"sizes end at 2^31 - 1 (give the dynamic dimension a smaller max)", has_small_sizes},
     {"no empty tensor", has_elements},
     {"tensors lie row by row", is_contiguous},
+    {"integers of constants end at 2^31 - 1", has_small_integers},
     {"numbers that are computed at run time come from sizes and elements of tensors", knows_symbols},
 };
 constexpr Constraint floor_division_rows[] = {{"division of floats, rounded down", rounds_to_floor}};

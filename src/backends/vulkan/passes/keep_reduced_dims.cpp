@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "backends/vulkan/constraints.h"
 #include "backends/vulkan/passes/passes.h"
 #include "decompose/builder.h"

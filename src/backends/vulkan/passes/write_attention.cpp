@@ -9,8 +9,10 @@ void write_attention(ExportedProgram& program) {
     if (!node->is(attention_op)) continue;
     std::vector<NamedArgument> arguments;
     for (const char* operand : {"query", "key", "value", "start_pos"}) arguments.push_back({operand, *node->find(operand)});
-    for (auto& [option, value] : {std::pair{"attn_mask", Argument()}, {"drpout_p", Argument(0.0)}, {"is_causal", Argument(true)}, {"scale", Argument()}})
-      arguments.push_back({option, value});
+    arguments.push_back({"attn_mask", {}});
+    arguments.push_back({"drpout_p", 0.0});
+    arguments.push_back({"is_causal", true});
+    arguments.push_back({"scale", {}});
     graph.set_arguments(*node, std::move(arguments));
   }
 }
