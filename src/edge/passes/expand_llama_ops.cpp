@@ -98,7 +98,7 @@ void split_attention(ExportedProgram& program, Node& n) {
     return node.output();
   };
   const Argument start = n.argument("start_pos");
-  for (const auto& [value, cache] : {std::pair{"key", "key_cache"}, {"value", "value_cache"}})
+  for (const auto& [value, cache] : {std::pair{"key", "key_cache"}, std::pair{"value", "value_cache"}})
     insert(update_cache, {{"value", n.tensor(value)}, {"cache", n.tensor(cache)}, {"start_pos", start}},
            TensorMeta::contiguous(n.tensor(value)->dtype(), {1}));
   std::vector<NamedArgument> arguments = {
