@@ -64,9 +64,8 @@ bool has_eight_dims(Context c) {
   return all_tensors(c, [](Context, const Value& value) { return value.meta().rank() <= 8; });
 }
 bool is_contiguous(Context c) {
-  return all_tensors(c, [](Context c, const Value& value) {
-    return c.facts.is_constant(&value) || std::ranges::is_sorted(value.meta().dim_order());
-  });
+  return all_tensors(
+      c, [](Context c, const Value& value) { return c.facts.is_constant(&value) || std::ranges::is_sorted(value.meta().dim_order()); });
 }
 
 // They are 32 bits wide on the device.
@@ -186,7 +185,8 @@ constexpr Constraint common_rows[] = {
 constexpr Constraint floor_division_rows[] = {{"division of floats, rounded down", rounds_to_floor}};
 constexpr Constraint same_copy_rows[] = {{"a copy of the same type and sizes", copies_same}};
 constexpr Constraint cast_rows[] = {{"the runtime has no shader that casts to bool", casts_as_shaders_do}};
-constexpr Constraint softmax_rows[] = {{"no widening", keeps_type}, {"along the last two dimensions where there are several images", softmax_spares_depth}};
+constexpr Constraint softmax_rows[] = {{"no widening", keeps_type},
+                                       {"along the last two dimensions where there are several images", softmax_spares_depth}};
 constexpr Constraint product_rows[] = {{"not all operands are constant", has_computed_operand}};
 constexpr Constraint addmm_rows[] = {{"alpha and beta are 1", has_unit_factors}, {"a constant bias with one dimension", adds_vector}};
 constexpr Constraint linear_rows[] = {{"constant weight and bias", has_known_weight}, {"the input is not constant", has_computed_input}};
@@ -220,7 +220,8 @@ constexpr Constraint group_norm_rows[] = {{"images with four dimensions", normal
 constexpr Constraint layer_norm_rows[] = {{"over the last dimension", normalizes_last_dim},
                                           {"constant weight and bias", has_known_weight},
                                           {"only the normalized result is used", only_first_result_is_used<RuleContext>}};
-constexpr Constraint cache_rows[] = {{"rows of one batch, of the cache's heads and size, from a position that is a number", writes_cache_rows}};
+constexpr Constraint cache_rows[] = {
+    {"rows of one batch, of the cache's heads and size, from a position that is a number", writes_cache_rows}};
 constexpr Constraint attention_rows[] = {{"causal, of one batch, without a mask or dropout", attends_to_cache}};
 constexpr Constraint pad_rows[] = {{"of the last three dimensions, by nothing negative", pads_three_dims}};
 constexpr Constraint upsample_rows[] = {{"static sizes", has_static_sizes<RuleContext>}};

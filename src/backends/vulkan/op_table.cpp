@@ -166,9 +166,7 @@ bool has_symbol_op(std::string_view op) {
 
 bool is_absent_from_runtime(std::string_view op) { return std::ranges::find(absent, op) != std::end(absent); }
 
-size_t primary_place(const Node& node) {
-  return node.is("aten.embedding.default") ? 1 : node.is("et_vk.embedding_q4gsw.default") ? 3 : 0;
-}
+size_t primary_place(const Node& node) { return node.is("aten.embedding.default") ? 1 : node.is("et_vk.embedding_q4gsw.default") ? 3 : 0; }
 
 bool reads_constant(const OpRow& row, const Node& node, size_t place) { return row.may(can::pack) && place != primary_place(node); }
 

@@ -84,7 +84,8 @@ class Verdicts {
     if (node.outputs().empty()) return "it has no result";
     if (std::string why = wrong_type(node); !why.empty()) return why;
     if (options_.nn_module_allowlist && !comes_from(node, *options_.nn_module_allowlist)) return "its module is not on nn_module_allowlist";
-    if (!options_.nn_module_blocklist.empty() && comes_from(node, options_.nn_module_blocklist)) return "its module is on nn_module_blocklist";
+    if (!options_.nn_module_blocklist.empty() && comes_from(node, options_.nn_module_blocklist))
+      return "its module is on nn_module_blocklist";
     if (patterns_.contains(node)) return "";
     if (const std::string* why = patterns_.refusal(node)) return *why;
     if (node.is(updated_cache_op)) {
@@ -122,7 +123,8 @@ class Verdicts {
     if (std::string why = type_outside_row(row, node); !why.empty()) return why;
     if (const Constraint* broken = common::first_broken(row.constraints, context)) return std::string(broken->text);
     const auto has_many_dims = [](const Value* value) { return value->is_tensor() && value->meta().rank() > 4; };
-    if (!row.may(can::many_dims) && (std::ranges::any_of(node.inputs(), has_many_dims) || std::ranges::any_of(node.outputs(), has_many_dims)))
+    if (!row.may(can::many_dims) &&
+        (std::ranges::any_of(node.inputs(), has_many_dims) || std::ranges::any_of(node.outputs(), has_many_dims)))
       return "at most 4 dimensions";
     if (!row.may(can::resize) && (options_.require_dynamic_shapes.value_or(false) || has_dynamic_sizes(node)))
       return "the runtime cannot resize it";
@@ -160,7 +162,8 @@ bool only_moves(const Node* node) {
 VulkanPartitioner::VulkanPartitioner(VulkanPartitionerOptions options) : options_(std::move(options)) {
   if (!options_.texture_limits) return;
   for (const int64_t limit : *options_.texture_limits)
-    if (limit < 1 || limit > UINT32_MAX) throw_usage(fmt::format("texture_limits: {} is no extent of an image; give three positive numbers", limit));
+    if (limit < 1 || limit > UINT32_MAX)
+      throw_usage(fmt::format("texture_limits: {} is no extent of an image; give three positive numbers", limit));
 }
 
 bool VulkanPartitioner::keeps(const ExportedProgram&, const Node& node) const {
@@ -172,6 +175,8 @@ bool VulkanPartitioner::keeps(const ExportedProgram&, const Node& node) const {
 void VulkanPartitioner::transform(ExportedProgram& program) const {
   common::infer_symbolic_view_sizes(program);
   keep_reduced_dims(program);
+  write_out_batch_norms(program);
+  flatten_many_dims(program);
   common::give_each_reader_its_own_source(program);
   give_each_reader_its_own_symbols(program);
 }

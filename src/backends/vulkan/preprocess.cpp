@@ -22,7 +22,8 @@ struct RewriteStep {
 };
 
 constexpr RewriteStep rewrites[] = {
-    {"fold_batch_norm", "first: activations behind a folded one can be fused", [](ExportedProgram& p) { pt2e::fold_batch_norm(p, Compat::intaglio); }},
+    {"fold_batch_norm", "first: activations behind a folded one can be fused",
+     [](ExportedProgram& p) { pt2e::fold_batch_norm(p, Compat::intaglio); }},
     {"fill_norm_weights", "what was not folded runs as it is", fill_norm_weights},
     {"fuse_quantized_layers", "before views are touched: they are parts of patterns", fuse_quantized_layers},
     {"fuse_symbol_reads", "the runtime has no other way to a number", fuse_symbol_reads},

@@ -9,8 +9,8 @@
 namespace intaglio::vulkan {
 namespace {
 
-constexpr std::string_view symbol_ops[] = {"aten.sym_size.int", "aten._local_scalar_dense.default", "_operator.add", "_operator.sub",
-                                           "_operator.mul",     "_operator.floordiv"};
+constexpr std::string_view symbol_ops[] = {
+    "aten.sym_size.int", "aten._local_scalar_dense.default", "_operator.add", "_operator.sub", "_operator.mul", "_operator.floordiv"};
 
 bool is_symbol(const Value* value) { return value->kind() == ValueKind::sym_int; }
 

@@ -223,9 +223,9 @@ class GraphMaker {
   const Assignments& assigned_;
   const GraphOptions& options_;
   VkGraph graph_;
-  std::unordered_map<const Value*, ValueId> ids_, bytes_;  // tensors of the device and numbers; constants as bytes
+  std::unordered_map<const Value*, ValueId> ids_, bytes_;   // tensors of the device and numbers; constants as bytes
   std::map<std::pair<size_t, uint64_t>, ValueId> numbers_;  // by type and bits
-  std::map<ValueId, Lifetime> lifetimes_;  // of tensors that may share memory
+  std::map<ValueId, Lifetime> lifetimes_;                   // of tensors that may share memory
   size_t step_ = 0;
 };
 

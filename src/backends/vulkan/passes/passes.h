@@ -13,6 +13,13 @@ namespace intaglio::vulkan {
 // Before partitioning: a reduction that drops other dimensions than the last keeps them, and a squeeze behind it drops them.
 void keep_reduced_dims(ExportedProgram& program);
 
+// Before partitioning: elementwise operators, concatenations, linears and softmax on more than four dimensions run on at most three,
+// between views.
+void flatten_many_dims(ExportedProgram& program);
+
+// Before partitioning: a batch norm of anything but images becomes a product and a sum.
+void write_out_batch_norms(ExportedProgram& program);
+
 // Norms without weight or bias get ones and zeros: the runtime's take no absent ones.
 void fill_norm_weights(ExportedProgram& program);
 
