@@ -84,12 +84,12 @@ bool knows_symbols(Context c) {
       return value->is_tensor() || std::ranges::find(nodes, value->producer()) != nodes.end();
     });
   };
-  const auto looks_at_element = [](const Node& node) {
-    if (!node.is("aten._local_scalar_dense.default")) return true;
+  const auto looks_as_shaders_do = [](const Node& node) {
+    if (!vulkan::looks_at_element(node)) return true;
     const Node* select = node.inputs().front()->producer();
     return select && select->is("aten.select_copy.int") && is_integral(select->output()->dtype());
   };
-  return known(c.node) && std::ranges::all_of(nodes, [&](const Node* node) { return known(*node) && looks_at_element(*node); });
+  return known(c.node) && std::ranges::all_of(nodes, [&](const Node* node) { return known(*node) && looks_as_shaders_do(*node); });
 }
 
 bool rounds_to_floor(Context c) {
