@@ -18,9 +18,9 @@
 #include <intaglio/quantizer.h>
 #include <intaglio/recipes.h>
 #include <intaglio/settings.h>
+#include <intaglio/vulkan.h>
 #include <intaglio/warning.h>
 #include <intaglio/weights.h>
-#include <intaglio/vulkan.h>
 #include <intaglio/xnnpack.h>
 
 #pragma GCC visibility push(default)

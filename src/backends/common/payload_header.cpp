@@ -78,7 +78,8 @@ void check_payload_header(const PayloadFormat& format, std::span<const std::byte
     throw_bad_input(fmt::format("{} has {} bytes; its graph is {} bytes at {}", format.name, payload.size(), size, offset));
   if (constant_size > 0 &&
       (constants > payload.size() || constant_size > payload.size() - constants || constants < uint64_t{offset} + size))
-    throw_bad_input(fmt::format("{} has {} bytes; its constants are {} bytes at {}", format.name, payload.size(), constant_size, constants));
+    throw_bad_input(
+        fmt::format("{} has {} bytes; its constants are {} bytes at {}", format.name, payload.size(), constant_size, constants));
   reader.seek(size_t{offset} + 4);
   if (const std::string_view found = reader.take_text(4); std::ranges::find(format.identifiers, found) == format.identifiers.end())
     throw_bad_input(fmt::format("{} is neither of version {} nor {}", format.name, format.identifiers[0], format.identifiers[1]));

@@ -21,7 +21,8 @@ class GraphChecker {
     for (const VkCall& call : graph_.calls) check_call(call);
     std::set<ValueId> results;
     for (const ValueId id : graph_.outputs)
-      if (!results.insert(id).second || !is_made_[static_cast<size_t>(id)]) fail("the graph", "its results are computed tensors, each once");
+      if (!results.insert(id).second || !is_made_[static_cast<size_t>(id)])
+        fail("the graph", "its results are computed tensors, each once");
   }
 
  private:
@@ -37,12 +38,13 @@ class GraphChecker {
       is_made_[static_cast<size_t>(id)] = true;
     if (!tensor) return;
     if (tensor->constant >= 0) is_made_[static_cast<size_t>(id)] = true;
-    if (tensor->storage == StorageType::texture_3d && tensor->dims.size() > 4) fail(fmt::format("value {}", id), "an image has four dimensions");
+    if (tensor->storage == StorageType::texture_3d && tensor->dims.size() > 4)
+      fail(fmt::format("value {}", id), "an image has four dimensions");
   }
 
   void check_call(const VkCall& call) {
     const std::string where = call.origin.empty() ? call.op : call.origin;
-    const bool is_own = call.op == "et_vk.prepack.default";
+    const bool is_own = call.op == "et_vk.prepack.default" || call.op == "update_cache.default";
     if (!is_own && !find_row(call.op) && !has_symbol_op(call.op)) fail(where, "there is no such operator");
     for (size_t i = 0; i + 1 < call.arguments.size(); ++i)
       for (const ValueId id : tensors_in(graph_, call.arguments[i]))

@@ -49,10 +49,10 @@ using Constraint = common::Constraint<RuleContext>;
 // What an operator can do besides.
 namespace can {
 inline constexpr uint8_t nothing = 0;
-inline constexpr uint8_t resize = 1;      // run at other sizes than it was compiled for
-inline constexpr uint8_t many_dims = 2;   // more than four dimensions
-inline constexpr uint8_t pack = 4;        // read constants' bytes itself; only its primary operand is a tensor of the device
-inline constexpr uint8_t move = 8;        // it moves elements and computes nothing
+inline constexpr uint8_t resize = 1;     // run at other sizes than it was compiled for
+inline constexpr uint8_t many_dims = 2;  // more than four dimensions
+inline constexpr uint8_t pack = 4;       // read constants' bytes itself; only its primary operand is a tensor of the device
+inline constexpr uint8_t move = 8;       // it moves elements and computes nothing
 }  // namespace can
 
 struct OpRow {
@@ -61,7 +61,7 @@ struct OpRow {
   EachOrAll<Types> operand_types = Types::unasked;
   uint8_t abilities = can::nothing;
   std::span<const Constraint> constraints = {};
-  EachOrAll<Types> result_types = {};             // none: as the first operand
+  EachOrAll<Types> result_types = {};              // none: as the first operand
   Storages (*storages_of)(const Node&) = nullptr;  // where they depend on the node; `storages` else
 
   bool may(uint8_t ability) const { return (abilities & ability) != 0; }

@@ -47,8 +47,11 @@ Value* transposed(ProgramBuilder& t, int64_t dilation, int64_t groups) {
 const LimitRow limit_rows[] = {
     {"relu", [](ProgramBuilder& t) { return t("aten.relu.default", image(t)); }, ""},
     {"relu_of_integers", [](ProgramBuilder& t) { return t("aten.relu.default", t.input({2}, DType::int32)); }, "relu: not of int32"},
-    {"relu_of_bfloat16", [](ProgramBuilder& t) { return t("aten.relu.default", t.input({2}, DType::bfloat16)); }, "relu: no tensors of bfloat16"},
-    {"relu_of_five_dims", [](ProgramBuilder& t) { return t("aten.relu.default", t.input({1, 2, 3, 4, 5})); }, "relu: at most 4 dimensions"},
+    {"relu_of_bfloat16", [](ProgramBuilder& t) { return t("aten.relu.default", t.input({2}, DType::bfloat16)); },
+     "relu: no tensors of bfloat16"},
+    {"relu_of_five_dims", [](ProgramBuilder& t) { return t("aten.relu.default", t.input({1, 2, 3, 4, 5})); }, ""},
+    {"flip_of_five_dims", [](ProgramBuilder& t) { return t("aten.flip.default", t.input({1, 2, 3, 4, 5}), Ints{1}); },
+     "flip: at most 4 dimensions"},
     {"add_of_five_dims",
      [](ProgramBuilder& t) {
        Value* x = t.input({1, 2, 3, 4, 5});
@@ -79,7 +82,8 @@ const LimitRow limit_rows[] = {
     {"linear_by_computed_weight", [](ProgramBuilder& t) { return t("aten.linear.default", t.input({2, 3}), t.input({4, 3})); },
      "linear: constant weight and bias"},
     {"mean_of_two_dims", [](ProgramBuilder& t) { return t("aten.mean.dim", image(t), Ints{2, 3}, true); }, ""},
-    {"mean_without_keepdim", [](ProgramBuilder& t) { return t("aten.mean.dim", image(t), Ints{2, 3}, false); },
+    {"mean_without_keepdim", [](ProgramBuilder& t) { return t("aten.mean.dim", image(t), Ints{2, 3}, false); }, ""},
+    {"mean_of_three_dims", [](ProgramBuilder& t) { return t("aten.mean.dim", image(t), Ints{1, 2, 3}, true); },
      "mean: the last dimension, or at most two with keepdim"},
     {"mean_of_last_dim", [](ProgramBuilder& t) { return t("aten.mean.dim", image(t), Ints{-1}, false); }, ""},
     {"mean_of_channels", [](ProgramBuilder& t) { return t("aten.mean.dim", image(t), Ints{1}, true); }, ""},
@@ -113,7 +117,9 @@ TEST_P(VulkanLimits, IsRefusedWithTheRule) { EXPECT_EQ(refusal(GetParam().build)
 INSTANTIATE_TEST_SUITE_P(VulkanPartitioner, VulkanLimits, ::testing::ValuesIn(limit_rows),
                          [](const auto& info) { return std::string(info.param.name); });
 
-Value* wide_relu(ProgramBuilder& t) { return t("aten.upsample_nearest2d.vec", t.input({1, 1, 2, 3000}), Argument(), std::vector<double>{2, 2}); }
+Value* wide_relu(ProgramBuilder& t) {
+  return t("aten.upsample_nearest2d.vec", t.input({1, 1, 2, 3000}), Argument(), std::vector<double>{2, 2});
+}
 
 TEST(VulkanPartitioner, ImagesHoldToTheTextureLimits) {
   EXPECT_EQ(refusal(wide_relu), "");

@@ -22,7 +22,8 @@ struct RewriteStep {
 };
 
 constexpr RewriteStep rewrites[] = {
-    {"fold_batch_norm", "first: activations behind a folded one can be fused", [](ExportedProgram& p) { pt2e::fold_batch_norm(p, Compat::intaglio); }},
+    {"fold_batch_norm", "first: activations behind a folded one can be fused",
+     [](ExportedProgram& p) { pt2e::fold_batch_norm(p, Compat::intaglio); }},
     {"fill_norm_weights", "what was not folded runs as it is", fill_norm_weights},
     {"fuse_quantized_layers", "before views are touched: they are parts of patterns", fuse_quantized_layers},
     {"fuse_symbol_reads", "the runtime has no other way to a number", fuse_symbol_reads},
@@ -32,6 +33,7 @@ constexpr RewriteStep rewrites[] = {
     {"merge_views", "one copy instead of several", merge_views},
     {"views_to_squeezes", "on what merging leaves", views_to_squeezes},
     {"write_windows", "the runtime knows no defaults", write_windows},
+    {"write_attention", "nor here", write_attention},
     {"remove_unused_constants", "what was folded or packed leaves originals behind",
      [](ExportedProgram& p) {
        p.graph().eliminate_dead_code();

@@ -9,16 +9,15 @@
 namespace intaglio::vulkan {
 namespace {
 
-constexpr std::string_view symbol_ops[] = {"aten.sym_size.int", "aten._local_scalar_dense.default", "_operator.add", "_operator.sub",
-                                           "_operator.mul",     "_operator.floordiv"};
+constexpr std::string_view symbol_ops[] = {
+    "aten.sym_size.int", "aten._local_scalar_dense.default", "_operator.add", "_operator.sub", "_operator.mul", "_operator.floordiv"};
 
 bool is_symbol(const Value* value) { return value->kind() == ValueKind::sym_int; }
 
 // An element that is looked at as a number stands in the program as a tensor of one element in between.
 bool leads_to_symbol(const Node& node) {
-  return computes_symbol(node) || (node.is("aten.select_copy.int") && std::ranges::all_of(node.output()->users(), [](const Node* user) {
-                                     return user->is("aten._local_scalar_dense.default");
-                                   }));
+  const auto looks = [](const Node* user) { return looks_at_element(*user); };
+  return computes_symbol(node) || (node.is("aten.select_copy.int") && std::ranges::all_of(node.output()->users(), looks));
 }
 
 class Copier {
@@ -30,7 +29,7 @@ class Copier {
     const Node* producer = value->producer();
     if (!producer || !(computes_symbol(*producer) || (is_looked_at && producer->is("aten.select_copy.int")))) return value;
     if (const auto found = copies_.find(value); found != copies_.end()) return found->second;
-    const bool looks = producer->is("aten._local_scalar_dense.default");
+    const bool looks = looks_at_element(*producer);
     std::vector<Value*> operands;
     for (Value* operand : producer->inputs()) operands.push_back(looks || is_symbol(operand) ? copy(operand, looks) : operand);
     OutputSpecification output{.kind = value->kind(), .sym = value->sym};
@@ -50,6 +49,8 @@ class Copier {
 };
 
 }  // namespace
+
+bool looks_at_element(const Node& node) { return node.is("aten._local_scalar_dense.default") || node.is("aten.item.default"); }
 
 bool computes_symbol(const Node& node) {
   return node.outputs().size() == 1 && is_symbol(node.output()) && std::ranges::find(symbol_ops, node.op().name()) != std::end(symbol_ops);

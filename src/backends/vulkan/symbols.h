@@ -18,6 +18,9 @@ std::vector<const Node*> symbol_nodes(const Node& reader);
 // products and quotients of both.
 bool computes_symbol(const Node& node);
 
+// True for nodes that read the one element of a tensor as a number.
+bool looks_at_element(const Node& node);
+
 // The node that a symbol's own nodes are for; the node itself when it computes no symbol.
 const Node& reader_of_symbol(const Node& node);
 

@@ -1,11 +1,12 @@
 #include "backends/vulkan/passes/passes.h"
+#include "backends/vulkan/symbols.h"
 
 namespace intaglio::vulkan {
 
 void fuse_symbol_reads(ExportedProgram& program) {
   Graph& graph = program.graph();
   for (Node* node : graph.node_list()) {
-    if (!node->is("aten._local_scalar_dense.default")) continue;
+    if (!looks_at_element(*node)) continue;
     const Node& select = *node->inputs().front()->producer();
     Value* tensor = select.tensor("self");
     const int64_t dim = select.integer("dim"), index = select.integer("index");

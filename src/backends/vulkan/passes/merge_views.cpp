@@ -9,8 +9,18 @@ namespace {
 constexpr std::string_view view_op = "aten.view_copy.default";
 // Each element of the result is made from the one element of the operand.
 constexpr std::string_view elementwise_ops[] = {
-    "aten.abs.default",     "aten.clamp.default", "aten.neg.default",  "aten.relu.default", "aten.round.default", "aten.sigmoid.default",
-    "aten.sqrt.default",    "aten.tanh.default",  "aten.gelu.default", "aten.rsqrt.default", "aten.exp.default",  "aten.clone.default",
+    "aten.abs.default",
+    "aten.clamp.default",
+    "aten.neg.default",
+    "aten.relu.default",
+    "aten.round.default",
+    "aten.sigmoid.default",
+    "aten.sqrt.default",
+    "aten.tanh.default",
+    "aten.gelu.default",
+    "aten.rsqrt.default",
+    "aten.exp.default",
+    "aten.clone.default",
     "dim_order_ops._to_dim_order_copy.default",
 };
 

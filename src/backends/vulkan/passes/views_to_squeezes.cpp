@@ -25,7 +25,8 @@ std::optional<int64_t> added_dim(const SymSizes& from, const SymSizes& to) {
   if (to.size() != from.size() + 1) return std::nullopt;
   size_t dim = 0;
   while (dim < from.size() && from[dim] == to[dim]) ++dim;
-  if (!(to[dim] == SymInt(1)) || !std::equal(from.begin() + static_cast<ptrdiff_t>(dim), from.end(), to.begin() + static_cast<ptrdiff_t>(dim) + 1))
+  if (!(to[dim] == SymInt(1)) ||
+      !std::equal(from.begin() + static_cast<ptrdiff_t>(dim), from.end(), to.begin() + static_cast<ptrdiff_t>(dim) + 1))
     return std::nullopt;
   return dim == from.size() ? -1 : static_cast<int64_t>(dim);
 }

@@ -28,7 +28,8 @@ constexpr ContractionRow contractions[] = {
 const VkValue& at(const VkGraph& graph, ValueId id) { return graph.values.at(static_cast<size_t>(id)); }
 
 DecodedValue decoded_value(const VkGraph& graph, const VkTensor& tensor) {
-  return {std::string(name(tensor.type)), tensor.dims, tensor.constant < 0 ? "" : graph.constants.at(static_cast<size_t>(tensor.constant)).key};
+  return {std::string(name(tensor.type)), tensor.dims,
+          tensor.constant < 0 ? "" : graph.constants.at(static_cast<size_t>(tensor.constant)).key};
 }
 
 void describe_contraction(const VkGraph& graph, const VkCall& call, DecodedNode& node) {

@@ -14,8 +14,9 @@ template <typename T>
 using Named = std::pair<T, std::string_view>;
 
 inline constexpr Named<DataType> data_type_names[] = {
-    {DataType::boolean, "bool"},    {DataType::uint8, "uint8"},     {DataType::int8, "int8"},   {DataType::int32, "int32"}, {DataType::float16, "float16"},
-    {DataType::float32, "float32"}, {DataType::float64, "float64"}, {DataType::int64, "int64"}, {DataType::unset, "unset"},
+    {DataType::boolean, "bool"},    {DataType::uint8, "uint8"},     {DataType::int8, "int8"},
+    {DataType::int32, "int32"},     {DataType::float16, "float16"}, {DataType::float32, "float32"},
+    {DataType::float64, "float64"}, {DataType::int64, "int64"},     {DataType::unset, "unset"},
 };
 inline constexpr Named<StorageType> storage_names[] = {
     {StorageType::buffer, "buffer"},

@@ -41,8 +41,7 @@ class Reader {
   VkGraph read() {
     if (const auto* constants = source_.constants())
       for (const fb::VkBytes* bytes : *constants) read_constant(present(bytes, "a constant"));
-    for (const fb::VkValue* value : present(source_.values(), "the value list"))
-      graph_.add(read_value(present(value, "a value")));
+    for (const fb::VkValue* value : present(source_.values(), "the value list")) graph_.add(read_value(present(value, "a value")));
     for (const VkValue& value : graph_.values)
       if (const auto* items = std::get_if<VkValueList>(&value))
         for (const ValueId id : items->items)

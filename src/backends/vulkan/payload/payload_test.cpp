@@ -17,8 +17,10 @@ VkGraph varied_graph() {
   VkGraph graph;
   graph.constants = {{std::string(64, 'a'), 32, {}}, {"", 0, {}}};
   const ValueId weight = graph.add(VkTensor{.type = DataType::float16, .dims = {4, 4}, .constant = 0, .staging = DataType::float16});
-  const ValueId x = graph.add(VkTensor{.dims = {1, 4}, .memory_object = 0, .storage = StorageType::texture_3d, .layout = MemoryLayout::channels_packed});
-  const ValueId y = graph.add(VkTensor{.dims = {}, .memory_object = 1, .storage = StorageType::buffer, .layout = MemoryLayout::width_packed});
+  const ValueId x =
+      graph.add(VkTensor{.dims = {1, 4}, .memory_object = 0, .storage = StorageType::texture_3d, .layout = MemoryLayout::channels_packed});
+  const ValueId y =
+      graph.add(VkTensor{.dims = {}, .memory_object = 1, .storage = StorageType::buffer, .layout = MemoryLayout::width_packed});
   std::vector<ValueId> arguments = {x, weight};
   for (VkValue value : {VkValue(VkNull{}), VkValue(int64_t{-5}), VkValue(2.5), VkValue(true), VkValue(std::vector<int64_t>{1, -1}),
                         VkValue(std::vector<double>{0.5}), VkValue(std::vector<bool>{true, false}), VkValue(VkValueList{{x, y}}),

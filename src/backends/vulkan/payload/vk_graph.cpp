@@ -32,7 +32,9 @@ struct ValueText {
   ValueId id;
   std::string operator()(const VkNull&) const { return "none"; }
   std::string operator()(int64_t value) const { return std::to_string(value); }
-  std::string operator()(double value) const { return value == static_cast<int64_t>(value) ? fmt::format("{:.1f}", value) : fmt::format("{}", value); }
+  std::string operator()(double value) const {
+    return value == static_cast<int64_t>(value) ? fmt::format("{:.1f}", value) : fmt::format("{}", value);
+  }
   std::string operator()(bool value) const { return value ? "true" : "false"; }
   std::string operator()(const VkTensor& value) const { return tensor_text(value, id); }
   std::string operator()(const std::vector<int64_t>& values) const { return fmt::format("[{}]", fmt::join(values, ", ")); }
@@ -43,7 +45,9 @@ struct ValueText {
   std::string operator()(const VkValueList& list) const;
 };
 
-std::string value_text(const VkGraph& graph, ValueId id) { return std::visit(ValueText{graph, id}, graph.values.at(static_cast<size_t>(id))); }
+std::string value_text(const VkGraph& graph, ValueId id) {
+  return std::visit(ValueText{graph, id}, graph.values.at(static_cast<size_t>(id)));
+}
 
 std::string ValueText::operator()(const VkValueList& list) const {
   std::vector<std::string> items;

@@ -33,9 +33,9 @@ using ValueId = int32_t;
 
 struct VkTensor {
   DataType type = DataType::float32;
-  std::vector<int64_t> dims;    // as PyTorch has them; upper bounds of symbolic sizes
-  int32_t constant = -1;        // index among the graph's constants
-  int32_t memory_object = -1;   // tensors of one object share memory; -1: memory of its own
+  std::vector<int64_t> dims;   // as PyTorch has them; upper bounds of symbolic sizes
+  int32_t constant = -1;       // index among the graph's constants
+  int32_t memory_object = -1;  // tensors of one object share memory; -1: memory of its own
   StorageType storage = StorageType::default_storage;
   MemoryLayout layout = MemoryLayout::default_layout;
   DataType staging = DataType::unset;  // as it is copied in and out
