@@ -21,6 +21,7 @@
 #include <intaglio/warning.h>
 #include <intaglio/weights.h>
 #include <intaglio/vulkan.h>
+#include <intaglio/vulkan_quantizer.h>
 #include <intaglio/xnnpack.h>
 
 #pragma GCC visibility push(default)

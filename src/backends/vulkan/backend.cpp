@@ -3,10 +3,12 @@
 #include <algorithm>
 
 #include <intaglio/vulkan.h>
+#include <intaglio/vulkan_quantizer.h>
 
 #include "backends/vulkan/payload/decode_payload.h"
 #include "backends/vulkan/payload/payload_names.h"
 #include "backends/vulkan/payload/payload_reader.h"
+#include "backends/vulkan/quantizing_recipes.h"
 #include "backends/vulkan/representation.h"
 
 namespace intaglio::vulkan {
@@ -22,7 +24,8 @@ struct FlagSetting {
 };
 constexpr FlagSetting flag_settings[] = {
     {"force_fp16", &VulkanPartitionerOptions::force_fp16, "computes in float16; inputs and outputs stay float32"},
-    {"small_texture_limits", &VulkanPartitionerOptions::small_texture_limits, "images of at most 2048 in each direction, as every device has"},
+    {"small_texture_limits", &VulkanPartitionerOptions::small_texture_limits,
+     "images of at most 2048 in each direction, as every device has"},
     {"downcast_64_bit", &VulkanPartitionerOptions::downcast_64_bit, "`false` leaves operators on 64-bit tensors outside"},
     {"require_dynamic_shapes", &VulkanPartitionerOptions::require_dynamic_shapes, "takes only operators that can be resized at run time"},
     {"skip_bool_tensors", &VulkanPartitionerOptions::skip_bool_tensors, "takes no operator that touches a bool tensor"},
@@ -49,7 +52,8 @@ std::vector<Setting> settings() {
   list.push_back(override_setting("storage_type_override", storage_names));
   list.push_back(override_setting("memory_layout_override", layout_names));
   for (const char* name : limit_names)
-    list.push_back({name, Setting::Type::integer, "0", "the largest extent of an image; 0: ExecuTorch's 16384 x 16384 x 2048", {}, 0, UINT32_MAX});
+    list.push_back(
+        {name, Setting::Type::integer, "0", "the largest extent of an image; 0: ExecuTorch's 16384 x 16384 x 2048", {}, 0, UINT32_MAX});
   return list;
 }
 
@@ -76,6 +80,14 @@ VulkanPartitionerOptions options_of(const SettingValues& settings) {
   return options;
 }
 
+std::vector<BackendRecipe> recipes() {
+  std::vector<BackendRecipe> list = {
+      {"vulkan_fp32", "float32, delegated to Vulkan"},
+      {.name = "vulkan_fp16", .summary = "computed in float16 by Vulkan", .settings = {flag_setting(flag_settings[0], "true")}}};
+  for (BackendRecipe& row : quantizing_recipes()) list.push_back(std::move(row));
+  return list;
+}
+
 }  // namespace
 
 Backend backend() {
@@ -83,9 +95,11 @@ Backend backend() {
           .title = "Vulkan",
           .delegate_id = std::string(delegate_id),
           .settings = settings(),
-          .recipes = {{"vulkan_fp32", "float32, delegated to Vulkan"},
-                      {.name = "vulkan_fp16", .summary = "computed in float16 by Vulkan", .settings = {flag_setting(flag_settings[0], "true")}}},
+          .recipes = recipes(),
           .partitioner = [](const SettingValues& settings) { return std::make_unique<VulkanPartitioner>(options_of(settings)); },
+          .config_settings = config_settings(),
+          .config = quantization_config,
+          .quantizer = [](Compat compat) -> PatternQuantizer { return VulkanQuantizer(compat); },
           .check = check_payload,
           .decode = decode_payload};
 }

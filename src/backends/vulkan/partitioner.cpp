@@ -47,6 +47,8 @@ class Verdicts {
     return fmt::format("{}: {}", node.op().base(), why);
   }
 
+  std::optional<Refusal> warning() const { return patterns_.warning(); }
+
   // Nodes and the symbols that are computed for them.
   std::vector<std::vector<const Node*>> ties() const {
     std::vector<std::vector<const Node*>> result = patterns_.ties();
@@ -70,6 +72,8 @@ class Verdicts {
   }
 
   std::string find_reason(const Node& node) const {
+    // What goes with a layer goes where it goes.
+    if (const Node* layer = patterns_.layer_of(node); layer && layer != &node) return find_reason(*layer);
     if (node.outputs().empty()) return "it has no result";
     if (std::string why = wrong_type(node); !why.empty()) return why;
     if (options_.nn_module_allowlist && !comes_from(node, *options_.nn_module_allowlist)) return "its module is not on nn_module_allowlist";
@@ -106,7 +110,8 @@ class Verdicts {
     if (std::string why = type_outside_row(row, node); !why.empty()) return why;
     if (const Constraint* broken = common::first_broken(row.constraints, context)) return std::string(broken->text);
     const auto has_many_dims = [](const Value* value) { return value->meta().rank() > 4; };
-    if (!row.may(can::many_dims) && (std::ranges::any_of(node.inputs(), has_many_dims) || std::ranges::any_of(node.outputs(), has_many_dims)))
+    if (!row.may(can::many_dims) &&
+        (std::ranges::any_of(node.inputs(), has_many_dims) || std::ranges::any_of(node.outputs(), has_many_dims)))
       return "at most 4 dimensions";
     if (!row.may(can::resize) && (options_.require_dynamic_shapes.value_or(false) || has_dynamic_sizes(node)))
       return "the runtime cannot resize it";
@@ -144,7 +149,8 @@ bool only_moves(const Node* node) {
 VulkanPartitioner::VulkanPartitioner(VulkanPartitionerOptions options) : options_(std::move(options)) {
   if (!options_.texture_limits) return;
   for (const int64_t limit : *options_.texture_limits)
-    if (limit < 1 || limit > UINT32_MAX) throw_usage(fmt::format("texture_limits: {} is no extent of an image; give three positive numbers", limit));
+    if (limit < 1 || limit > UINT32_MAX)
+      throw_usage(fmt::format("texture_limits: {} is no extent of an image; give three positive numbers", limit));
 }
 
 bool VulkanPartitioner::keeps(const ExportedProgram&, const Node& node) const {
@@ -156,6 +162,7 @@ bool VulkanPartitioner::keeps(const ExportedProgram&, const Node& node) const {
 void VulkanPartitioner::transform(ExportedProgram& program) const {
   common::infer_symbolic_view_sizes(program);
   common::give_each_reader_its_own_source(program);
+  common::give_each_reader_its_own_dynamic_chain(program);
   give_each_reader_its_own_symbols(program);
 }
 
@@ -165,6 +172,7 @@ PartitionResult VulkanPartitioner::partition(const ExportedProgram& program) con
   common::Candidates candidates = common::find_candidates(program, [&](const Node& node) { return verdicts.refusal(node); });
   candidates.ties = verdicts.ties();
   PartitionResult result{.refusals = std::move(candidates.refusals)};
+  if (auto warning = verdicts.warning()) result.warnings.push_back(*std::move(warning));
   for (Partition& partition : common::partition_candidates(facts, candidates)) {
     if (!std::ranges::all_of(partition.nodes, only_moves)) {
       result.partitions.push_back(std::move(partition));
