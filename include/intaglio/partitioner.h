@@ -84,8 +84,6 @@ class Partitioner {
   virtual std::vector<Delegate> preprocess(std::vector<MethodPartition> partitions) const = 0;
   // A payload of this backend as it stands in a written file; a bad-input error says what is wrong with it.
   virtual void check(std::span<const std::byte>) const {}
-  // False when the runtime that runs files here has no such delegate: what is written is not run before it is done.
-  virtual bool runs_here() const { return true; }
 };
 
 // A list that can be written in place.

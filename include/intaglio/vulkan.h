@@ -63,7 +63,6 @@ class VulkanPartitioner : public Partitioner {
   PartitionResult partition(const ExportedProgram& program) const override;
   std::vector<Delegate> preprocess(std::vector<MethodPartition> partitions) const override;
   void check(std::span<const std::byte> payload) const override;
-  bool runs_here() const override { return false; }
 
  private:
   VulkanPartitionerOptions options_;

@@ -12,6 +12,7 @@
 #include "edge/stranded.h"
 #include "recipes/agreement.h"
 #include "recipes/breaches.h"
+#include "runtime/delegates.h"
 
 namespace intaglio {
 
@@ -22,8 +23,7 @@ namespace {
 std::string delegate_of_elsewhere(const EdgeProgram& edge) {
   for (const EdgeMethod& method : edge.methods)
     for (const Delegate& delegate : method.delegates)
-      for (const auto& partitioner : edge.partitioners.items())
-        if (partitioner->backend_id() == delegate.backend_id && !partitioner->runs_here()) return delegate.backend_id;
+      if (!runtime_has_delegate(delegate.backend_id)) return delegate.backend_id;
   return "";
 }
 

@@ -193,6 +193,7 @@ json parse_unique(std::string_view text, const std::string& file) {
 
 }  // namespace
 
+// A recipe's setting stands for its backend's of that name, with another default.
 std::vector<Setting> both(std::vector<Setting> settings, const std::vector<Setting>& more) {
   for (const Setting& setting : more) {
     const auto same = std::ranges::find(settings, setting.name, &Setting::name);

@@ -17,7 +17,6 @@ Recipe parse_recipe(std::string_view text, const std::string& name, const Recipe
 
 // Usage error for a name that no row has.
 const Backend& backend_named(std::span<const Backend> known, const std::string& name);
-// A setting of the second list stands for one of that name in the first: a recipe's default for its backend's.
 std::vector<Setting> both(std::vector<Setting> settings, const std::vector<Setting>& more);
 
 }  // namespace intaglio::recipes

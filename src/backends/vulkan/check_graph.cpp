@@ -42,7 +42,7 @@ class GraphChecker {
 
   void check_call(const VkCall& call) {
     const std::string where = call.origin.empty() ? call.op : call.origin;
-    const bool is_own = call.op == "et_vk.prepack.default";
+    const bool is_own = call.op == "et_vk.prepack.default" || call.op == "update_cache.default";
     if (!is_own && !find_row(call.op) && !has_symbol_op(call.op)) fail(where, "there is no such operator");
     for (size_t i = 0; i + 1 < call.arguments.size(); ++i)
       for (const ValueId id : tensors_in(graph_, call.arguments[i]))

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "backends/vulkan/caches.h"
 #include "backends/vulkan/symbols.h"
 
 namespace intaglio::vulkan {
@@ -32,9 +33,10 @@ using namespace intaglio::common;
 using Context = const RuleContext&;
 
 const TensorMeta& first_meta(Context c) { return c.node.inputs().front()->meta(); }
+// A tensor of the model, whose bytes the runtime reads; not one that is computed, be it of constants alone.
 bool is_known(Context c, std::string_view argument) {
   const Value* value = c.node.optional_tensor(argument);
-  return value == nullptr || c.facts.is_constant(value);
+  return value == nullptr || c.facts.program().is_constant(value);
 }
 bool all_tensors(Context c, bool (*holds)(Context, const Value&)) {
   const auto each = [&](const Value* value) { return !value->is_tensor() || holds(c, *value); };
@@ -67,6 +69,14 @@ bool is_contiguous(Context c) {
   });
 }
 
+// They are 32 bits wide on the device.
+bool has_small_integers(Context c) {
+  return std::ranges::all_of(c.node.inputs(), [&](const Value* value) {
+    const Tensor* tensor = value->is_tensor() && value->dtype() == DType::int64 ? c.facts.program().constant(value) : nullptr;
+    const auto is_small = [](int64_t number) { return number >= INT32_MIN && number <= INT32_MAX; };
+    return !tensor || std::ranges::all_of(tensor->contiguous().span<int64_t>(), is_small);
+  });
+}
 // The symbols' own nodes go along, down to the tensors that they look at.
 bool knows_symbols(Context c) {
   const std::vector<const Node*> nodes = symbol_nodes(c.node);
@@ -157,6 +167,8 @@ bool has_few_index_dims(Context c) { return c.node.tensor("indices")->meta().ran
 bool normalizes_images(Context c) { return first_meta(c).rank() == 4; }
 bool has_known_statistics(Context c) { return is_known(c, "running_mean") && is_known(c, "running_var"); }
 bool normalizes_last_dim(Context c) { return c.node.integers("normalized_shape").size() == 1; }
+bool writes_cache_rows(Context c) { return writes_rows(c.node); }
+bool attends_to_cache(Context c) { return attends_causally(c.node); }
 bool pads_three_dims(Context c) {
   const auto pad = c.node.integers("pad");
   return pad.size() <= 6 && std::ranges::all_of(pad, [](int64_t amount) { return amount >= 0; });
@@ -168,6 +180,7 @@ constexpr Constraint common_rows[] = {
     {"sizes end at 2^31 - 1 (give the dynamic dimension a smaller max)", has_small_sizes},
     {"no empty tensor", has_elements},
     {"tensors lie row by row", is_contiguous},
+    {"integers of constants end at 2^31 - 1", has_small_integers},
     {"numbers that are computed at run time come from sizes and elements of tensors", knows_symbols},
 };
 constexpr Constraint floor_division_rows[] = {{"division of floats, rounded down", rounds_to_floor}};
@@ -207,6 +220,8 @@ constexpr Constraint group_norm_rows[] = {{"images with four dimensions", normal
 constexpr Constraint layer_norm_rows[] = {{"over the last dimension", normalizes_last_dim},
                                           {"constant weight and bias", has_known_weight},
                                           {"only the normalized result is used", only_first_result_is_used<RuleContext>}};
+constexpr Constraint cache_rows[] = {{"rows of one batch, of the cache's heads and size, from a position that is a number", writes_cache_rows}};
+constexpr Constraint attention_rows[] = {{"causal, of one batch, without a mask or dropout", attends_to_cache}};
 constexpr Constraint pad_rows[] = {{"of the last three dimensions, by nothing negative", pads_three_dims}};
 constexpr Constraint upsample_rows[] = {{"static sizes", has_static_sizes<RuleContext>}};
 
@@ -231,6 +246,8 @@ const std::span<const Constraint> embedding = embedding_rows;
 const std::span<const Constraint> batch_norm = batch_norm_rows;
 const std::span<const Constraint> group_norm = group_norm_rows;
 const std::span<const Constraint> layer_norm = layer_norm_rows;
+const std::span<const Constraint> cache = cache_rows;
+const std::span<const Constraint> attention = attention_rows;
 const std::span<const Constraint> pad = pad_rows;
 const std::span<const Constraint> upsample = upsample_rows;
 

@@ -28,6 +28,8 @@ extern const std::span<const Constraint> embedding;
 extern const std::span<const Constraint> batch_norm;
 extern const std::span<const Constraint> group_norm;
 extern const std::span<const Constraint> layer_norm;
+extern const std::span<const Constraint> cache;
+extern const std::span<const Constraint> attention;
 extern const std::span<const Constraint> pad;
 extern const std::span<const Constraint> upsample;
 

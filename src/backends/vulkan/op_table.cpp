@@ -97,6 +97,11 @@ const std::vector<OpRow>& rows() {
       {"native_group_norm", {channels_texture, {channels_texture, width_buffer, width_buffer}}, floats, can::pack, c::group_norm},
       {"native_layer_norm", any, floats, packs, c::layer_norm},
       {"et_vk.rms_norm.default", contiguous, floats, packs},
+      {"et_vk.apply_rotary_emb.default et_vk.apply_rotary_emb_hf.default", contiguous, floats, wide},
+      {"et_vk.apply_rotary_emb_interleaved.default", {{contiguous, width_buffer}, contiguous}, floats, wide},
+      {"et_vk.sdpa.default", contiguous, floats, resizes},
+      {"llama.updated_cache.default", contiguous, floats, resizes, c::cache},
+      {"llama.custom_sdpa.default", contiguous, floats, resizes, c::attention},
       {"copy", any, {}, resizes, c::same_copy},
   };
   return table;

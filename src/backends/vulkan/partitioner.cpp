@@ -7,8 +7,10 @@
 #include "backends/common/candidates.h"
 #include "backends/common/own_readers.h"
 #include "backends/common/symbolic_views.h"
+#include "backends/vulkan/caches.h"
 #include "backends/vulkan/constraints.h"
 #include "backends/vulkan/op_representations.h"
+#include "backends/vulkan/passes/passes.h"
 #include "backends/vulkan/payload/vk_graph.h"
 #include "backends/vulkan/quantized_patterns.h"
 #include "backends/vulkan/symbols.h"
@@ -55,6 +57,8 @@ class Verdicts {
     for (const Node* node : facts_.program().graph().node_list()) {
       if (&reader_of_symbol(*node) != node || !reason(*node).empty()) continue;
       std::vector<const Node*> tied = symbol_nodes(*node);
+      if (node->is(updated_cache_op))
+        for (const Node* reader : cache_readers(*node)) tied.push_back(reader);
       if (tied.empty()) continue;
       tied.push_back(node);
       result.push_back(std::move(tied));
@@ -63,12 +67,19 @@ class Verdicts {
   }
 
  private:
+  std::vector<const Node*> cache_readers(const Node& write) const {
+    std::vector<const Node*> readers;
+    for (const Node* reader : write.output()->users())
+      if (reader != &facts_.program().graph().output_node()) readers.push_back(reader);
+    return readers;
+  }
+
   // "" when the node is taken.
   const std::string& reason(const Node& node) const {
     const Node& reader = reader_of_symbol(node);
-    const auto [found, is_new] = reasons_.try_emplace(&reader);
-    if (is_new) found->second = find_reason(reader);
-    return found->second;
+    if (const auto found = reasons_.find(&reader); found != reasons_.end()) return found->second;
+    std::string why = find_reason(reader);  // asks about others
+    return reasons_[&reader] = std::move(why);
   }
 
   std::string find_reason(const Node& node) const {
@@ -77,9 +88,14 @@ class Verdicts {
     if (node.outputs().empty()) return "it has no result";
     if (std::string why = wrong_type(node); !why.empty()) return why;
     if (options_.nn_module_allowlist && !comes_from(node, *options_.nn_module_allowlist)) return "its module is not on nn_module_allowlist";
-    if (comes_from(node, options_.nn_module_blocklist)) return "its module is on nn_module_blocklist";
+    if (!options_.nn_module_blocklist.empty() && comes_from(node, options_.nn_module_blocklist)) return "its module is on nn_module_blocklist";
     if (patterns_.contains(node)) return "";
     if (const std::string* why = patterns_.refusal(node)) return *why;
+    if (node.is(updated_cache_op)) {
+      if (!cache_of(facts_.program(), node)) return "a cache is a buffer of the model that is read after it is written";
+      for (const Node* reader : cache_readers(node))
+        if (const std::string& why = reason(*reader); !why.empty()) return fmt::format("{} reads the cache outside", reader->op().base());
+    }
     const std::string_view op = node.op().name();
     const OpRow* row = find_row(op);
     if (!row) return is_absent_from_runtime(op) ? "the Vulkan runtime lacks it, though ExecuTorch delegates it" : "Vulkan has no such op";
@@ -109,9 +125,8 @@ class Verdicts {
     if (const Constraint* broken = common::first_broken(constraints::common, context)) return std::string(broken->text);
     if (std::string why = type_outside_row(row, node); !why.empty()) return why;
     if (const Constraint* broken = common::first_broken(row.constraints, context)) return std::string(broken->text);
-    const auto has_many_dims = [](const Value* value) { return value->meta().rank() > 4; };
-    if (!row.may(can::many_dims) &&
-        (std::ranges::any_of(node.inputs(), has_many_dims) || std::ranges::any_of(node.outputs(), has_many_dims)))
+    const auto has_many_dims = [](const Value* value) { return value->is_tensor() && value->meta().rank() > 4; };
+    if (!row.may(can::many_dims) && (std::ranges::any_of(node.inputs(), has_many_dims) || std::ranges::any_of(node.outputs(), has_many_dims)))
       return "at most 4 dimensions";
     if (!row.may(can::resize) && (options_.require_dynamic_shapes.value_or(false) || has_dynamic_sizes(node)))
       return "the runtime cannot resize it";
@@ -156,11 +171,12 @@ VulkanPartitioner::VulkanPartitioner(VulkanPartitionerOptions options) : options
 bool VulkanPartitioner::keeps(const ExportedProgram&, const Node& node) const {
   const qdq::OpRow* row = qdq::find(node);
   if (row && (row->granularity == qdq::Granularity::block || row->granularity == qdq::Granularity::group)) return true;
-  return std::ranges::find(kept_ops, node.op().name()) != std::end(kept_ops);
+  return std::ranges::find(kept_ops, node.op().name()) != std::end(kept_ops) || is_cache_op(node);
 }
 
 void VulkanPartitioner::transform(ExportedProgram& program) const {
   common::infer_symbolic_view_sizes(program);
+  keep_reduced_dims(program);
   common::give_each_reader_its_own_source(program);
   common::give_each_reader_its_own_dynamic_chain(program);
   give_each_reader_its_own_symbols(program);
@@ -175,6 +191,7 @@ PartitionResult VulkanPartitioner::partition(const ExportedProgram& program) con
   if (auto warning = verdicts.warning()) result.warnings.push_back(*std::move(warning));
   for (Partition& partition : common::partition_candidates(facts, candidates)) {
     if (!std::ranges::all_of(partition.nodes, only_moves)) {
+      own_caches(program, partition);
       result.partitions.push_back(std::move(partition));
       continue;
     }

@@ -32,6 +32,7 @@ constexpr RewriteStep rewrites[] = {
     {"merge_views", "one copy instead of several", merge_views},
     {"views_to_squeezes", "on what merging leaves", views_to_squeezes},
     {"write_windows", "the runtime knows no defaults", write_windows},
+    {"write_attention", "nor here", write_attention},
     {"remove_unused_constants", "what was folded or packed leaves originals behind",
      [](ExportedProgram& p) {
        p.graph().eliminate_dead_code();

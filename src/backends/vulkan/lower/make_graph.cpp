@@ -8,6 +8,7 @@
 #include <intaglio/error.h>
 
 #include "backends/common/program_facts.h"
+#include "backends/vulkan/caches.h"
 #include "backends/vulkan/lower/constants.h"
 #include "backends/vulkan/lower/memory_objects.h"
 #include "backends/vulkan/op_representations.h"
@@ -162,13 +163,14 @@ class GraphMaker {
       const Argument argument = schema ? node.argument(schema->arguments[place].name) : node.arguments()[place].value;
       call.arguments.push_back(std::visit(ArgumentWriter{*this, node, place}, static_cast<const Argument::variant&>(argument)));
     }
-    call.arguments.push_back(add_results(node));
+    call.arguments.push_back(node.is(updated_cache_op) ? add_write(node) : add_results(node));
     graph_.calls.push_back(std::move(call));
   }
 
   // Operators of Python and sizes of tensors have short names.
   static std::string name_of(const Node& node) {
     if (node.op().name_space() == "_operator") return std::string(node.op().base());
+    if (node.is(updated_cache_op)) return "update_cache.default";
     return node.is("aten.sym_size.int") ? "sym_size.int" : std::string(node.op().name());
   }
 
@@ -181,6 +183,14 @@ class GraphMaker {
     }
     const bool is_list = std::ranges::any_of(node.output_groups(), [](const Node::OutputGroup& group) { return group.is_list; });
     return list.items.size() == 1 && !is_list ? list.items.front() : graph_.add(std::move(list));
+  }
+
+  // The rows are written where the cache lies; the operator's own result says nothing.
+  ValueId add_write(const Node& node) {
+    ids_[node.output()] = ids_.at(node.tensor("cache"));
+    VkTensor nothing = tensor_of(*node.output(), false);
+    nothing.dims = {1};
+    return graph_.add(std::move(nothing));
   }
 
   std::vector<const Value*> results() const {

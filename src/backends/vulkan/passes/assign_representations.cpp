@@ -25,7 +25,9 @@ class Assigner {
  private:
   void assign(Node& node, const OpRow& row) {
     OpRepresentations sets(program_, node, row, limits_);
-    if (!sets.possible()) throw_bug(fmt::format("{}: no storage holds its tensors", describe(node)));
+    if (!sets.possible())
+      throw_unsupported(fmt::format("{}: no image within {} x {} x {} holds its tensors; give the program smaller sizes", describe(node), limits_[0],
+                                    limits_[1], limits_[2]));
     const std::vector<Operand> operands = tensor_operands(node);
     for (size_t i = 0; i < operands.size(); ++i)
       if (!is_bytes(row, node, operands[i])) settle_operand(sets, i, operands[i].values.front());

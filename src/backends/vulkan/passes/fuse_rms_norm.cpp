@@ -15,7 +15,7 @@ const Node* made_by(const Value* value, std::string_view op) {
 // The operands of a product, in both orders.
 std::array<std::pair<Value*, Value*>, 2> both_ways(const Node& node) {
   Value *a = node.tensor("self"), *b = node.tensor("other");
-  return {std::pair{a, b}, {b, a}};
+  return {{{a, b}, {b, a}}};
 }
 
 struct RmsNorm {

@@ -10,6 +10,9 @@
 
 namespace intaglio::vulkan {
 
+// Before partitioning: a reduction that drops other dimensions than the last keeps them, and a squeeze behind it drops them.
+void keep_reduced_dims(ExportedProgram& program);
+
 // Norms without weight or bias get ones and zeros: the runtime's take no absent ones.
 void fill_norm_weights(ExportedProgram& program);
 
@@ -18,6 +21,9 @@ void write_windows(ExportedProgram& program);
 
 // A relu, hardtanh or clamp that alone reads a convolution becomes bounds of `et_vk.conv_with_clamp`.
 void fuse_clamps(ExportedProgram& program);
+
+// Attention over caches with all arguments in the order of its schema: the only ones that the runtime takes.
+void write_attention(ExportedProgram& program);
 
 // An element that is looked at as a number becomes `et_vk.select_as_symint` of its tensor.
 void fuse_symbol_reads(ExportedProgram& program);

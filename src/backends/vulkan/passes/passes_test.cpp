@@ -22,7 +22,8 @@ std::string payload_of(const std::vector<std::string>& steps, const std::string&
 }
 
 const bool registered = test::register_text_cases("VulkanPasses", "src/backends/vulkan/passes",
-                                                  test::program_passes({{"fill_norm_weights", fill_norm_weights},
+                                                  test::program_passes({{"keep_reduced_dims", keep_reduced_dims},
+                                                                        {"fill_norm_weights", fill_norm_weights},
                                                                         {"write_windows", write_windows},
                                                                         {"fuse_clamps", fuse_clamps},
                                                                         {"fuse_rms_norm", fuse_rms_norm},

@@ -1,9 +1,12 @@
 // The graph inside an XNNPACK delegate's payload, as plain structs.
 //
 // Lowering builds it, the passes rewrite it, the writer turns it into bytes and the reader gives it back from bytes.
-// Numbers of data types and node kinds are the runtime's own. In
-// the payload the flatbuffer (identifier XN01) stands behind a header (backends/common/payload_header.h) and in front of constant
-// data; named data holds all constants but those that `write_payload` is asked to keep inside.
+// Numbers of data types and node kinds are the runtime's own. A payload is laid out as
+//   0  u32 zero        4  "XH00"              8  u16 header size (30)
+//  10  u32 flatbuffer offset                 14  u32 flatbuffer size
+//  18  u32 constant data offset              22  u64 constant data size
+// followed by the flatbuffer (identifier XN01, padded to 16) and constant data (named data holds all constants but those
+// that `write_payload` is asked to keep inside).
 #pragma once
 
 #include <array>
