@@ -57,7 +57,7 @@ def test_the_documented_vulkan_flows(examples, intaglio, document, tmp_path):
     call(examples / "vulkan_weight_only", DIGITS / "digits.pt2", quantized, pte)
     intaglio("lower", quantized, "-o", commands, "--backend", "vulkan", "--backend", "xnnpack")
     assert pte.read_bytes() == commands.read_bytes()
-    assert "VulkanBackend" in {delegate["backend_id"] for delegate in document("inspect", pte)["methods"][0]["delegates"]}
+    assert "VulkanBackend" in {delegate["backend"] for delegate in document("inspect", pte)["methods"][0]["delegates"]}
 
     said = call(examples / "vulkan_quantize_api", "4w", DIGITS / "digits.pt2", pte)
     assert "1 of 1 linears quantized" in said
