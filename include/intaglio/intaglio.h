@@ -19,6 +19,7 @@
 #include <intaglio/recipes.h>
 #include <intaglio/settings.h>
 #include <intaglio/vulkan.h>
+#include <intaglio/vulkan_quantizer.h>
 #include <intaglio/warning.h>
 #include <intaglio/weights.h>
 #include <intaglio/xnnpack.h>

@@ -3,10 +3,12 @@
 #include <algorithm>
 
 #include <intaglio/vulkan.h>
+#include <intaglio/vulkan_quantizer.h>
 
 #include "backends/vulkan/payload/decode_payload.h"
 #include "backends/vulkan/payload/payload_names.h"
 #include "backends/vulkan/payload/payload_reader.h"
+#include "backends/vulkan/quantizing_recipes.h"
 #include "backends/vulkan/representation.h"
 
 namespace intaglio::vulkan {
@@ -78,6 +80,14 @@ VulkanPartitionerOptions options_of(const SettingValues& settings) {
   return options;
 }
 
+std::vector<BackendRecipe> recipes() {
+  std::vector<BackendRecipe> list = {
+      {"vulkan_fp32", "float32, delegated to Vulkan"},
+      {.name = "vulkan_fp16", .summary = "computed in float16 by Vulkan", .settings = {flag_setting(flag_settings[0], "true")}}};
+  for (BackendRecipe& row : quantizing_recipes()) list.push_back(std::move(row));
+  return list;
+}
+
 }  // namespace
 
 Backend backend() {
@@ -85,11 +95,11 @@ Backend backend() {
           .title = "Vulkan",
           .delegate_id = std::string(delegate_id),
           .settings = settings(),
-          .recipes = {{"vulkan_fp32", "float32, delegated to Vulkan"},
-                      {.name = "vulkan_fp16",
-                       .summary = "computed in float16 by Vulkan",
-                       .settings = {flag_setting(flag_settings[0], "true")}}},
+          .recipes = recipes(),
           .partitioner = [](const SettingValues& settings) { return std::make_unique<VulkanPartitioner>(options_of(settings)); },
+          .config_settings = config_settings(),
+          .config = quantization_config,
+          .quantizer = [](Compat compat) -> PatternQuantizer { return VulkanQuantizer(compat); },
           .check = check_payload,
           .decode = decode_payload};
 }

@@ -30,10 +30,10 @@ std::vector<SymInt> with_last(std::vector<SymInt> sizes, int64_t last) {
   return sizes;
 }
 
-// Half bytes of each row, the first in the high bits; they move to the low ones.
-Tensor with_halves_swapped(const Tensor& bytes, const Sizes& sizes) {
-  return computed_from(bytes, DType::uint8, sizes, [=](const Tensor& source) {
-    Tensor swapped = quant::padded_matrix(source.for_one_use(), sizes).clone();
+// Of each byte, the two halves.
+Tensor with_halves_swapped(const Tensor& bytes) {
+  return computed_from(bytes, DType::uint8, bytes.sizes(), [](const Tensor& source) {
+    Tensor swapped = source.for_one_use().clone();
     auto* byte = swapped.mutable_data<uint8_t>();
     std::transform(byte, byte + swapped.numel(), byte, [](uint8_t b) { return static_cast<uint8_t>(b << 4 | b >> 4); });
     return swapped;
@@ -167,10 +167,9 @@ class Fusion {
     const std::vector<SymInt>& sizes = indices->sizes();
     const bool is_row = sizes.size() == 1 || (sizes.size() == 2 && sizes[0].is_static() && sizes[0].value() == 1);
     if (!is_row) indices = once(flat_, indices, 0, [&] { return reshaped(indices, {size_product(sizes)}); });
-    const bool is_packed = layer_->kernel == Kernel::packed_table;
-    const int64_t columns = weight().scale.size(1) * weight().group_size, rows = in_fours(weight().rows());
-    Value* table = is_packed ? constant("packed", with_halves_swapped(weight().integers, {rows, columns / 2}))
-                             : packed_weight(quant::packed(weight().integers, 4, quant::First::low_bits, {rows, columns}));
+    const int64_t columns = weight().scale.size(1) * weight().group_size;
+    Value* table = layer_->kernel == Kernel::packed_table ? constant("packed", with_halves_swapped(weight().integers))
+                                                          : packed_weight(quant::packed(weight().integers, 4, quant::First::low_bits));
     std::vector<SymInt> result = indices->sizes();
     result.emplace_back(columns);
     return call("et_vk.embedding_q4gsw.default", {table, table_scale(), weight().group_size, indices, true}, std::move(result));

@@ -49,6 +49,8 @@ class Verdicts {
     return fmt::format("{}: {}", node.op().base(), why);
   }
 
+  std::optional<Refusal> warning() const { return patterns_.warning(); }
+
   // Nodes and the symbols that are computed for them.
   std::vector<std::vector<const Node*>> ties() const {
     std::vector<std::vector<const Node*>> result = patterns_.ties();
@@ -81,6 +83,8 @@ class Verdicts {
   }
 
   std::string find_reason(const Node& node) const {
+    // What goes with a layer goes where it goes.
+    if (const Node* layer = patterns_.layer_of(node); layer && layer != &node) return find_reason(*layer);
     if (node.outputs().empty()) return "it has no result";
     if (std::string why = wrong_type(node); !why.empty()) return why;
     if (options_.nn_module_allowlist && !comes_from(node, *options_.nn_module_allowlist)) return "its module is not on nn_module_allowlist";
@@ -178,6 +182,7 @@ void VulkanPartitioner::transform(ExportedProgram& program) const {
   write_out_batch_norms(program);
   flatten_many_dims(program);
   common::give_each_reader_its_own_source(program);
+  common::give_each_reader_its_own_dynamic_chain(program);
   give_each_reader_its_own_symbols(program);
 }
 
@@ -187,6 +192,7 @@ PartitionResult VulkanPartitioner::partition(const ExportedProgram& program) con
   common::Candidates candidates = common::find_candidates(program, [&](const Node& node) { return verdicts.refusal(node); });
   candidates.ties = verdicts.ties();
   PartitionResult result{.refusals = std::move(candidates.refusals)};
+  if (auto warning = verdicts.warning()) result.warnings.push_back(*std::move(warning));
   for (Partition& partition : common::partition_candidates(facts, candidates)) {
     if (!std::ranges::all_of(partition.nodes, only_moves)) {
       own_caches(program, partition);

@@ -14,7 +14,7 @@ QuantizedPatterns::QuantizedPatterns(const common::ProgramFacts& facts) {
       refusals_.emplace(node, std::move(layer->refusal));
       continue;
     }
-    nodes_.insert(layer->parts.begin(), layer->parts.end());
+    for (const Node* part : layer->parts) layers_.emplace(part, node);
     if (layer->drops_input_rounding) float_inputs_.push_back(node);
     ties_.push_back(std::move(layer->parts));
   }

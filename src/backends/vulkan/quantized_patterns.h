@@ -4,7 +4,6 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 #include <intaglio/partitioner.h>
@@ -20,7 +19,12 @@ class QuantizedPatterns {
 
   // True for nodes that `fuse_quantized_layers` takes in: the layer, the dequantize nodes of its weight, and what quantizes its
   // input at run time. They are delegated whatever the table of operators says.
-  bool contains(const Node& node) const { return nodes_.contains(&node); }
+  bool contains(const Node& node) const { return layers_.contains(&node); }
+  // The layer that such a node belongs to; null for any other node.
+  const Node* layer_of(const Node& node) const {
+    const auto found = layers_.find(&node);
+    return found == layers_.end() ? nullptr : found->second;
+  }
   // Why a layer with quantized weights is none of them; null for one that is, and for any other node.
   const std::string* refusal(const Node& node) const;
   // The nodes of each layer: each list goes into one delegate.
@@ -29,7 +33,7 @@ class QuantizedPatterns {
   std::optional<Refusal> warning() const;
 
  private:
-  std::unordered_set<const Node*> nodes_;
+  std::unordered_map<const Node*, const Node*> layers_;
   std::unordered_map<const Node*, std::string> refusals_;
   std::vector<std::vector<const Node*>> ties_;
   std::vector<Node*> float_inputs_;

@@ -42,11 +42,12 @@ bool constant_weight(PatternRun& run, const OperatorMatch& match) {
 
 constexpr PatternConstraint linear_rows[] = {{"the weight is a float constant, the input is float", constant_weight}};
 
-constexpr PatternRow rows[] = {{{"linear", linear_ops, {}, operands}, linear_rows, true}};
-constexpr PatternRow torchao_rows[] = {{{"linear", linear_ops, {}, operands}, {}, true, annotate_operands, RowScope::nodes, linear_ops}};
+constexpr PatternRow patterns[] = {{{"linear", linear_ops, {}, operands}, linear_rows, true}};
+constexpr PatternRow torchao_patterns[] = {
+    {{"linear", linear_ops, {}, operands}, {}, true, annotate_operands, RowScope::nodes, linear_ops}};
 
-constexpr PatternTable table = {"vulkan", "Vulkan", rows, sharing, lifted};
-constexpr PatternTable torchao_table = {"vulkan", "Vulkan", torchao_rows, sharing, lifted};
+constexpr PatternTable table = {"vulkan", "Vulkan", patterns, sharing, lifted};
+constexpr PatternTable torchao_table = {"vulkan", "Vulkan", torchao_patterns, sharing, lifted};
 
 // The range of int8's integers that is asked for.
 quant::QuantRange range(std::string_view what, int64_t bits, std::optional<int64_t> qmin, std::optional<int64_t> qmax) {
