@@ -106,6 +106,16 @@ class Program:
             require(delegate.id == "VulkanBackend", f"a delegate of {delegate.id}")
             self.delegates.append(Delegate(self.package.payload(delegate), self.package.named, checked))
         self.sizes = {}
+        for index, entry in enumerate(self.plan.values):
+            if entry.val.kind == "Tensor" and entry.val.allocation_info and entry.val.data_buffer_idx:
+                self.start(index, entry.val)
+
+    def start(self, index: int, value) -> None:
+        """Gives a buffer that the program changes what it has at first."""
+        segment = self.package.program.mutable_data_segments[value.extra_tensor_info.mutable_data_segments_idx]
+        stored = self.tensor(index, value)
+        data = self.package.segment(segment.segment_index)[segment.offsets[value.data_buffer_idx] :][: stored.nbytes]
+        self.write(index, torch.frombuffer(bytearray(data), dtype=stored.dtype).reshape(stored.shape))
 
     @property
     def payloads(self) -> list[Payload]:
