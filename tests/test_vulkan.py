@@ -107,3 +107,20 @@ def test_the_documented_operators_are_those_of_the_table():
     section = (ROOT / "docs/vulkan.md").read_text().split("## Operators")[1].split("\n## ")[0]
     rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
     assert {name for row in rows for name in re.findall(r"`([^`]+)`", row)} == taken
+
+
+BAD_SETTINGS = {
+    "bits": (["--recipe", "vulkan_pt2e_int8_weight_only", "--set", "weight_bits=3"], "weight_bits"),
+    "group": (["--recipe", "vulkan_torchao_int8da_int4w_per_group", "--set", "group_size=48"], "48"),
+    "group of three": (["--recipe", "vulkan_torchao_int4_weight_only_per_group", "--set", "group_size=3"], "group_size"),
+    "limit": (["--recipe", "vulkan_fp32", "--set", "texture_limit_x=-4"], "texture_limit_x"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_SETTINGS)
+def test_bad_settings(name, intaglio, tmp_path):
+    arguments, word = BAD_SETTINGS[name]
+    save(cases.SEEDS["float"](), tmp_path / "model.pt2")
+    done = intaglio("build", tmp_path / "model.pt2", "-o", tmp_path / "model.pte", *arguments, check=False)
+    assert done.returncode in (1, 2) and word in done.stderr and done.stderr.count("\n") == 1, done.stderr
+    assert not (tmp_path / "model.pte").exists()
