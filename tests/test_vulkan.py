@@ -8,11 +8,11 @@ import torch
 from cases import leaves, vulkan as cases
 from oracle.archives import save
 from oracle.build import ROOT, TESTS
-from vulkan.checks import lifetimes
+from vulkan.checks import lifetimes, problems
 from vulkan.interpreter import Program
 from vulkan.meaning import differences, record_of
 from vulkan.package import Package
-from vulkan.payload import Payload
+from vulkan.payload import BUFFER, Payload
 
 FILES = TESTS / "records" / "vulkan"
 ROUNDING = 1e-5
@@ -83,6 +83,15 @@ def test_half_precision(document, tmp_path):
     assert floats and all(value.datatype == 4 for value in floats)
     assert not [value for value in payload.values if value.kind == "VkTensor" and value.datatype == 5]
     check_outputs(path, case, 5e-3)
+
+
+def test_what_no_image_holds_lies_in_buffers(document, tmp_path):
+    limits = (8, 16, 16)
+    case, _, path = lower("heads", document, tmp_path, *(f"--set=texture_limit_{axis}={limit}" for axis, limit in zip("xyz", limits)))
+    payloads = Program(path).payloads
+    assert not [problem for payload in payloads for problem in problems(payload, limits)]
+    assert [value for payload in payloads for value in payload.values if value.kind == "VkTensor" and value.storage_type == BUFFER]
+    check_outputs(path, case)
 
 
 def test_memory_is_shared(document, tmp_path):

@@ -6,7 +6,7 @@ import torch
 
 from vulkan import checks, kernels
 from vulkan.package import Package
-from vulkan.payload import DTYPES, LIST_KINDS, SCALAR_KINDS, Invalid, Payload, is_constant, is_tensor, require, tensor_ids
+from vulkan.payload import DTYPES, LIST_KINDS, SCALAR_KINDS, Payload, is_constant, is_tensor, require
 
 PREPACK = "et_vk.prepack.default"
 
@@ -211,10 +211,3 @@ class Program:
         function(*placed, **named)
         for index, result in written:
             self.write(index, result)
-
-
-def run(path, *inputs) -> list:
-    return Program(path)(*inputs)
-
-
-__all__ = ["Delegate", "Invalid", "Program", "run", "tensor_ids"]
