@@ -1,4 +1,4 @@
-"""The Python flow, step by step: oracle_flow.py MODEL.pt2 CALIBRATION_FOLDER SAMPLES OUT.pte [--fp32]
+"""The Python flow, step by step: oracle_flow.py MODEL.pt2 CALIBRATION_FOLDER SAMPLES OUT.pte [--fp32] [--vulkan]
 
 Prints one JSON object: CPU seconds of each step, CPU milliseconds of calibration per image, peak resident memory.
 """
@@ -23,8 +23,17 @@ from executorch.exir import to_edge_transform_and_lower  # noqa: E402
 from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e  # noqa: E402
 
 
-def flow(program_path, samples, out, fp32=False, per_tensor=False, converted_path=None, repeat_calibration=0):
+def partitioner_of(vulkan):
+    if not vulkan:
+        return XnnpackPartitioner()
+    from executorch.backends.vulkan.partitioner.vulkan_partitioner import VulkanPartitioner
+
+    return VulkanPartitioner()
+
+
+def flow(program_path, samples, out, fp32=False, per_tensor=False, converted_path=None, repeat_calibration=0, vulkan=False):
     """Runs the whole flow; returns what `main` prints, and the converted program (None for fp32)."""
+    partitioner = partitioner_of(vulkan)
     steps = {"import": clock() - started}
     torch.set_num_threads(1)
 
@@ -50,7 +59,7 @@ def flow(program_path, samples, out, fp32=False, per_tensor=False, converted_pat
         program = timed("export", lambda: torch.export.export(converted, samples[0]))
         if converted_path:
             torch.export.save(program, converted_path)
-    edge = timed("lower", lambda: to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()]))
+    edge = timed("lower", lambda: to_edge_transform_and_lower(program, partitioner=[partitioner]))
     executorch = timed("to_executorch", edge.to_executorch)
     Path(out).write_bytes(executorch.buffer)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -65,6 +74,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--fp32", action="store_true")
     parser.add_argument("--per-tensor", action="store_true")
+    parser.add_argument("--vulkan", action="store_true", help="lower to Vulkan; with --fp32, which leaves a program as it is")
     parser.add_argument("--converted", type=Path, help="also save the converted program")
     parser.add_argument("--repeat-calibration", type=int, default=0, help="time this many more images")
     arguments = parser.parse_args()
@@ -78,6 +88,7 @@ def main() -> None:
         arguments.per_tensor,
         arguments.converted,
         arguments.repeat_calibration,
+        arguments.vulkan,
     )
     print(json.dumps(figures))
 

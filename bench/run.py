@@ -180,6 +180,28 @@ def transformer_rows(intaglio, folder, name):
     return rows
 
 
+def vulkan_rows(intaglio, folder, repeat):
+    """Programs as they come, float and quantized by torchao, lowered to Vulkan."""
+    import torch
+    from cases import vulkan
+    from oracle.archives import save
+
+    rows = []
+    for label, make in {"MobileNetV2 in float": vulkan.MODELS["mobilenet_v2"], "a Llama's block in 4 bits": vulkan.quantized_llama}.items():
+        program = folder / "vulkan.pt2"
+        with torch.no_grad():
+            case = make()
+            save(case, program, calibration=case.calls)
+        lower = [intaglio, "lower", program, "-o", folder / "vulkan.pte", "--backend", "vulkan", "--quiet"]
+        _, cpu, peak, _ = median_of(repeat, lower)
+        _, their_cpu, their_peak = oracle(program, folder / "vulkan" / "calibration", folder / "vulkan_theirs.pte", "--fp32", "--vulkan")
+        rows += [
+            [f"{label}, lowered to Vulkan: CPU s", f"{cpu:.3f}", f"{their_cpu:.1f}", f"{their_cpu / cpu:.0f}"],
+            [f"{label}, lowered to Vulkan: peak memory, MB", f"{peak:.0f}", f"{their_peak:.0f}", f"{their_peak / peak:.1f}"],
+        ]
+    return rows
+
+
 def start_row(intaglio):
     start = time.perf_counter()
     for _ in range(20):
@@ -228,6 +250,7 @@ def main():
             if name == "mobilenet_v2":
                 rows.append(calibration_row(intaglio, folder, name))
             print(table(rows), flush=True)
+        rows += vulkan_rows(intaglio, folder, arguments.repeat)
         rows += large_rows(intaglio, folder)
         for name in arguments.transformers:
             rows += transformer_rows(intaglio, folder, name)

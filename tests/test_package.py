@@ -52,6 +52,20 @@ def test_the_documented_flow_builds_out_of_tree(examples, intaglio, tmp_path):
     assert (outputs.argmax(1) == labels).mean() >= 0.9
 
 
+def test_the_documented_vulkan_flows(examples, intaglio, document, tmp_path):
+    quantized, pte, commands = tmp_path / "quantized.pt2", tmp_path / "out.pte", tmp_path / "command.pte"
+    call(examples / "vulkan_weight_only", DIGITS / "digits.pt2", quantized, pte)
+    intaglio("lower", quantized, "-o", commands, "--backend", "vulkan", "--backend", "xnnpack")
+    assert pte.read_bytes() == commands.read_bytes()
+    assert "VulkanBackend" in {delegate["backend"] for delegate in document("inspect", pte)["methods"][0]["delegates"]}
+
+    said = call(examples / "vulkan_quantize_api", "4w", DIGITS / "digits.pt2", pte)
+    assert "1 of 1 linears quantized" in said
+    recipe = ("--recipe", "vulkan_torchao_int4_weight_only_per_group", "--set", "when_indivisible=nearest", "--set", "force_fp16=true")
+    intaglio("build", DIGITS / "digits.pt2", "-o", commands, *recipe)
+    assert pte.read_bytes() == commands.read_bytes()
+
+
 def quantization_nodes(module):
     """(operator, what it is about, static parameters) of each quantize and dequantize node, in graph order."""
     import torch

@@ -83,3 +83,32 @@ def test_few_delegates(folder, document, tmp_path):
     built = document("build", folder / "smollm2.pt2", "-o", tmp_path / "x.pte", *RECIPE, "--no-check")
     (method,) = built["methods"]
     assert len(method["delegates"]) == 31 and len(method["leftover_ops"]) < 110  # 60 of them write caches
+
+
+def test_vulkan_gives_the_float_models_logits(folder, document, tmp_path):
+    """Prefill and a step, interpreted: what the checks of the runtime pass, with caches that stay from call to call."""
+    from vulkan.interpreter import Program
+
+    document("lower", folder / "smollm2.pt2", "-o", tmp_path / "vulkan.pte", "--backend", "vulkan")
+    deployed, module = Program(tmp_path / "vulkan.pte"), torch.export.load(folder / "smollm2.pt2").module()
+    with torch.no_grad():
+        for tokens, positions in (([1, 504, 3575], [0, 1, 2]), ([282], [3])):
+            call = torch.tensor([tokens]), torch.tensor(positions)
+            expected = module(input_ids=call[0], cache_position=call[1])
+            (logits,) = deployed(*call)
+            assert (logits - expected).abs().max() < 1e-4 * expected.abs().max()
+
+
+def test_vulkan_in_four_bits(folder, document, tmp_path):
+    """Linears of 8da4w in the delegates, as PyTorch computes the quantized program."""
+    from vulkan.interpreter import Program
+
+    recipe = ["--recipe", "vulkan_torchao_int8da_int4w_per_group"]
+    document("quantize", folder / "smollm2.pt2", "-o", tmp_path / "quantized.pt2", *recipe)
+    document("build", folder / "smollm2.pt2", "-o", tmp_path / "vulkan.pte", *recipe)
+    deployed, module = Program(tmp_path / "vulkan.pte"), torch.export.load(tmp_path / "quantized.pt2").module()
+    linears = sum(call.name == "et_vk.linear_dq8ca_q4gsw.default" for payload in deployed.payloads for call in payload.chain)
+    assert linears >= 210
+    call = torch.tensor([[1, 504, 3575, 282, 260]]), torch.arange(5)
+    with torch.no_grad():
+        assert sqnr(module(input_ids=call[0], cache_position=call[1]).numpy(), deployed(*call)[0].numpy()) > 30

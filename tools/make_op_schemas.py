@@ -9,12 +9,14 @@ import torch.ao.quantization.fx._decomposed  # noqa: F401  registers quantized_d
 import torchao  # noqa: F401  registers torchao
 import torchao.quantization.pt2e  # noqa: F401
 import torchao.prototype.quantization.codebook_coreml  # noqa: F401  registers quant
+import executorch.backends.vulkan.custom_ops_lib  # noqa: F401  registers et_vk
 import executorch.exir  # noqa: F401  registers dim_order_ops
 from executorch.exir.passes import dim_order_ops_registry  # noqa: F401
 
-NAMESPACES = ("aten", "quantized_decomposed", "torchao", "dim_order_ops", "prims", "export", "quant")
+NAMESPACES = ("aten", "quantized_decomposed", "torchao", "dim_order_ops", "et_vk", "prims", "export", "quant")
 # Backward, foreach, optimizer, distribution and backend-specific kernels never appear in an inference program.
-SKIP = ("_backward", "_foreach_", "_fused_", "cudnn", "miopen", "mkldnn", "cufft", "_cuda", "_sparse", "_nested", "_test")
+SKIP = ("_backward", "_foreach_", "_fused_", "cudnn", "miopen", "mkldnn", "cufft", "_cuda", "_sparse", "_nested", "_test",
+        "adamw_step", "fused_ce", "linear_dW", "requant", "grid_priors", "q8ta_add", "q8ta_relu", "q8ta_conv2d", "q8ta_pixel_shuffle")
 
 
 def wanted(name: str, schema) -> bool:

@@ -18,6 +18,8 @@
 #include <intaglio/quantizer.h>
 #include <intaglio/recipes.h>
 #include <intaglio/settings.h>
+#include <intaglio/vulkan.h>
+#include <intaglio/vulkan_quantizer.h>
 #include <intaglio/warning.h>
 #include <intaglio/weights.h>
 #include <intaglio/xnnpack.h>

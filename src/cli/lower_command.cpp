@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <intaglio/backend.h>
 #include <intaglio/error.h>
 #include <intaglio/pt2.h>
 
@@ -42,11 +43,21 @@ std::vector<std::pair<std::string, ExportedProgram>> load_methods(const LowerArg
   return methods;
 }
 
-// Of every backend alike; --compat is the short form of one of them.
-RecipeSettings settings_of(const LowerArguments& arguments) {
+bool has_setting(const std::string& backend, const std::string& setting) {
+  const Backend* row = find_backend(backends(), backend);
+  return row == nullptr || std::ranges::find(row->settings, setting, &Setting::name) != row->settings.end();
+}
+
+// Each backend is given those that it has; what none has is left to the first one to refuse. --compat is the short form of one of them.
+RecipeSettings settings_of(const LowerArguments& arguments, const std::string& backend) {
   RecipeSettings settings = parse_settings(arguments.settings);
   if (!arguments.compat.empty() && !settings.emplace("compat", arguments.compat).second)
     throw_usage("--compat and --set compat=... are one setting: give one of them");
+  const auto is_of_another = [&](const std::string& setting) {
+    const bool is_known = std::ranges::any_of(arguments.backends, [&](const std::string& other) { return has_setting(other, setting); });
+    return !has_setting(backend, setting) && (is_known || backend != arguments.backends.front());
+  };
+  std::erase_if(settings, [&](const auto& given) { return is_of_another(given.first); });
   return settings;
 }
 
@@ -75,7 +86,7 @@ void lower(const LowerArguments& arguments, const CommonOptions& common) {
   PartitionerList partitioners;
   RuntimeVersion runtime = newest_runtime;
   for (const std::string& backend : arguments.backends)
-    runtime = std::min(runtime, add_backend(partitioners, backend, settings_of(arguments)));
+    runtime = std::min(runtime, add_backend(partitioners, backend, settings_of(arguments, backend)));
   StepClock clock;
   std::vector<std::pair<std::string, ExportedProgram>> methods = load_methods(arguments);
   const std::string first_model = methods.front().second.source;

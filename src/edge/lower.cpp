@@ -28,8 +28,8 @@ struct LoweringStep {
   void (*run)(ExportedProgram&);
 };
 
-// From the exported program to functional ATen without sub-graphs.
-constexpr LoweringStep normalizing[] = {
+// What the file says is so, and is needed.
+constexpr LoweringStep checking[] = {
     {"check_metadata", "the file's claims about its tensors are checked before anything relies on them",
      [](ExportedProgram& program) {
        check_metadata(program.graph());
@@ -37,7 +37,10 @@ constexpr LoweringStep normalizing[] = {
      }},
     {"remove_unused_constants", "a quantized program still carries its float weights",
      [](ExportedProgram& program) { program.remove_unused_constants(); }},
-    {"expand_llama_ops", "what they write is seen by everything after", expand_llama_ops},
+};
+
+// From the exported program to functional ATen without sub-graphs.
+constexpr LoweringStep normalizing[] = {
     {"erase_asserts", "they would keep values alive", erase_asserts},
     {"inline_subgraphs", "everything after sees one flat graph", inline_subgraphs},
     {"lower_complex", "kernels and delegates compute with real numbers; what writes in place does so in the parts",
@@ -203,11 +206,15 @@ class ProgramLowering {
  private:
   void to_edge_dialect(Body& body) {
     Lowering lowering(body.program(), options_);
-    lowering.run(normalizing);
-    decompose::decompose(body.program(), [&](const Node& node) {
-      if (is_quantized_table(body.program(), node)) return true;
+    const auto keeps = [&](const Node& node) {
       return std::ranges::any_of(partitioners_, [&](const auto& partitioner) { return partitioner->keeps(body.program(), node); });
-    });
+    };
+    lowering.run(checking);
+    // What they write is seen by everything after.
+    expand_llama_ops(body.program(), keeps);
+    lowering.done("expand_llama_ops");
+    lowering.run(normalizing);
+    decompose::decompose(body.program(), [&](const Node& node) { return is_quantized_table(body.program(), node) || keeps(node); });
     lowering.done("decompose");
     lowering.run(edge);
     constexpr int deepest = 32;
@@ -237,6 +244,7 @@ class ProgramLowering {
     lowering.done("fuse_quantized_embeddings");
     if (!partitioners_.empty()) {
       // What was kept whole for a backend that did not take it after all.
+      expand_llama_ops(body.program());
       decompose::decompose(body.program());
       lowering.done("decompose leftovers");
       lowering.run(edge);

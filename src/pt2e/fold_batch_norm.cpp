@@ -26,6 +26,7 @@ constexpr std::array layer_ops = {
     LayerOp{"aten.conv_transpose1d.default", true},
     LayerOp{"aten.conv_transpose2d.input", true},
     LayerOp{"aten.conv_transpose3d.input", true},
+    LayerOp{"aten.convolution.default"},
     LayerOp{"aten.linear.default", false, true},
 };
 
@@ -85,12 +86,16 @@ struct WeightLayout {
   size_t channels() const { return groups * channels_per_group; }
 };
 
+bool is_transposed(const Node& layer, const LayerOp& op) {
+  return layer.is("aten.convolution.default") ? layer.boolean("transposed") : op.transposed;
+}
+
 // A transposed convolution's weight is [C_in, C_out / groups, ...]; the others are [C_out, ...].
 std::optional<WeightLayout> layout_of(const Node& layer, const LayerOp& op, const Tensor& weight) {
   if (weight.rank() < 2 || weight.numel() == 0) return std::nullopt;
   const auto size = [&](int64_t dim) { return static_cast<size_t>(weight.size(dim)); };
   WeightLayout layout;
-  if (!op.transposed) {
+  if (!is_transposed(layer, op)) {
     layout.channels_per_group = size(0);
     layout.inner = static_cast<size_t>(weight.numel()) / size(0);
     return layout;

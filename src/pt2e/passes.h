@@ -30,9 +30,9 @@ bool compute_in_float32(ExportedProgram& program, const std::vector<DType>& type
 // layer, its factors go into that layer's weight and bias and the node disappears.
 //
 // Matches `aten.batch_norm.default` and `aten._native_batch_norm_legit_no_training.default` whose input is conv1d/2d/3d,
-// conv_transpose1d/2d/3d, or linear on rank-2 inputs. Weights are float; float32 results have the bits torchao computes.
-// Afterwards the folded weights stand under their old names, computed when they are read (Storage::computed); a missing bias
-// is a new parameter `<weight>_bias`, and constants that only the batch norm used are gone.
+// conv_transpose1d/2d/3d, the convolution of the edge dialect, or linear on rank-2 inputs. Weights are float; float32 results have the bits
+// torchao computes. Afterwards the folded weights stand under their old names, computed when they are read (Storage::computed); a missing
+// bias is a new parameter `<weight>_bias`, and constants that only the batch norm used are gone.
 //
 // Tests: fold_batch_norm.test; the numbers: fold_batch_norm_test.cpp.
 //

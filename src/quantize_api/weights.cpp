@@ -174,12 +174,21 @@ std::vector<Tensor> quantized(const Tensor& weight, const WeightForm& form, cons
   const auto& intx = std::get<IntxForm>(form);
   const Sizes groups = {sizes[0], sizes[1] / intx.group_size};
   const DType scale_dtype = intx.scale_dtype.value_or(weight.dtype());
-  return computed_from(weight, {{DType::int8, sizes}, {scale_dtype, groups}, {DType::int8, groups}}, [=](const Tensor& source) {
+  const bool is_symmetric = intx.mapping != MappingType::asymmetric;
+  std::vector<TensorForm> forms = {{DType::int8, sizes}, {scale_dtype, groups}};
+  if (!is_symmetric) forms.push_back({DType::int8, groups});
+  std::vector<Tensor> tensors = computed_from(weight, forms, [=](const Tensor& source) {
     return naming([&] {
       quant::IntxWeight made = quant::quantize_intx(source, intx, workers);
-      return std::vector<Tensor>{std::move(made.codes), std::move(made.scale), std::move(made.zero_point)};
+      std::vector<Tensor> parts = {std::move(made.codes), std::move(made.scale)};
+      if (!is_symmetric) parts.push_back(std::move(made.zero_point));
+      return parts;
     });
   });
+  // Known without the weight, so that backends look at them for nothing.
+  if (is_symmetric)
+    tensors.push_back(computed_from(weight, DType::int8, groups, [=](const Tensor&) { return Tensor::zeros(DType::int8, groups); }));
+  return tensors;
 }
 
 }  // namespace intaglio::quantize_api

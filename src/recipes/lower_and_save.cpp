@@ -9,10 +9,22 @@
 #include "edge/stranded.h"
 #include "recipes/agreement.h"
 #include "recipes/breaches.h"
+#include "runtime/delegates.h"
 
 namespace intaglio {
 
 using namespace recipes;
+namespace {
+
+// The delegate of the program that the runtime here does not have, or "".
+std::string delegate_of_elsewhere(const EdgeProgram& edge) {
+  for (const EdgeMethod& method : edge.methods)
+    for (const Delegate& delegate : method.delegates)
+      if (!runtime_has_delegate(delegate.backend_id)) return delegate.backend_id;
+  return "";
+}
+
+}  // namespace
 
 std::vector<Agreement> lower_and_save(std::vector<std::pair<std::string, ExportedProgram>> methods, const PartitionerList& partitioners,
                                       const std::filesystem::path& path, const SaveOptions& options) {
@@ -45,12 +57,17 @@ std::vector<Agreement> lower_and_save(std::vector<std::pair<std::string, Exporte
     use(file.path());
   };
   std::vector<Agreement> agreements;
+  const std::string elsewhere = delegate_of_elsewhere(edge);
   const ExecutorchProgram program =
       std::move(edge).to_executorch({.threads = options.threads, .runtime = options.runtime, .constant_methods = options.constant_methods});
   if (options.inspect_needs) options.inspect_needs(program.runtime_needs());
   program.save(path, [&](const std::filesystem::path& written) {
     done("write");
     for (const ComparedMethod& method : compared) {
+      if (!elsewhere.empty()) {
+        agreements.push_back({.method = method.name, .skipped = fmt::format("the runtime of this machine has no {}", elsewhere)});
+        continue;
+      }
       agreements.push_back(agreement_of(written, method, options.sample,
                                         {.threads = options.threads, .timeout = options.timeout, .lower_again = lower_again}));
       if (!agreements.back().breach.empty()) breaches.sink()({agreements.back().breach, true});

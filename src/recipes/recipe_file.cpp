@@ -30,9 +30,9 @@ class RecipeReader {
     recipe.info.name = document.contains("name") ? text(document, "", "name") : file_;
     recipe.info.summary = "a user's recipe";
     recipe.info.backend = text(document, "", "backend");
-    read_settings(document);
     backend_ = &backend_named(known_, recipe.info.backend);
     recipe.info.settings = both(both(backend_->settings, backend_->file_settings), {when_indivisible_setting()});
+    read_settings(document, recipe.info.settings);
     recipe.settings = SettingValues(recipe.info.settings, given_, fmt::format("recipe '{}'", file_));
     if (backend_->partitioner) recipe.partitioners.add(backend_->partitioner(recipe.settings));
 
@@ -72,9 +72,11 @@ class RecipeReader {
   }
 
   // What the command line says goes before what the file says.
-  void read_settings(const json& document) {
+  void read_settings(const json& document, const std::vector<Setting>& known) {
     if (!document.contains("settings")) return;
-    check_keys(document["settings"], "settings", {"compat", "is_qat", "runtime", "when_indivisible"});
+    std::vector<std::string_view> names;
+    for (const Setting& setting : known) names.push_back(setting.name);
+    check_keys(document["settings"], "settings", names);
     for (const auto& [key, value] : document["settings"].items()) given_.emplace(key, text(document["settings"], "settings", key.c_str()));
   }
 
@@ -191,8 +193,13 @@ json parse_unique(std::string_view text, const std::string& file) {
 
 }  // namespace
 
+// A recipe's setting stands for its backend's of that name, with another default.
 std::vector<Setting> both(std::vector<Setting> settings, const std::vector<Setting>& more) {
-  settings.insert(settings.end(), more.begin(), more.end());
+  for (const Setting& setting : more) {
+    const auto same = std::ranges::find(settings, setting.name, &Setting::name);
+    if (same == settings.end()) settings.push_back(setting);
+    else *same = setting;
+  }
   return settings;
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "backends/vulkan/backend.h"
 #include "backends/xnnpack/backend.h"
 
 namespace intaglio {
@@ -22,7 +23,7 @@ Backend portable() {
 }  // namespace
 
 std::span<const Backend> backends() {
-  static const Backend rows[] = {xnnpack::backend(), portable()};
+  static const Backend rows[] = {xnnpack::backend(), vulkan::backend(), portable()};
   return rows;
 }
 

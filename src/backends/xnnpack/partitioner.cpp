@@ -8,6 +8,7 @@
 #include "backends/common/candidates.h"
 #include "backends/common/gemm_operands.h"
 #include "backends/common/own_readers.h"
+#include "backends/common/symbolic_views.h"
 #include "backends/xnnpack/int8_chains.h"
 #include "backends/xnnpack/limits.h"
 #include "backends/xnnpack/payload/payload.h"
@@ -69,19 +70,6 @@ struct Verdicts {
   }
 };
 
-// `view(x, [s0, 1280])`: a size computed at run time cannot enter a delegate, but one size can be inferred.
-void infer_symbolic_view_sizes(ExportedProgram& program) {
-  Graph& graph = program.graph();
-  for (Node* node : graph.node_list()) {
-    if (!node->is("aten.view_copy.default")) continue;
-    const Argument* size = node->find("size");
-    if (!size || !size->is<std::vector<SymArg>>()) continue;
-    std::vector<int64_t> sizes;
-    for (const SymInt& dim : node->output()->sizes()) sizes.push_back(dim.is_static() ? dim.value() : -1);
-    if (std::ranges::count(sizes, -1) <= 1) graph.set_argument(*node, "size", sizes);
-  }
-}
-
 // The choosing and the quantizing node of a chain have copies of one dequantize node. Where that stays outside, the two copies would
 // be two inputs of a delegate, and nothing there says that they are the same numbers.
 void read_once_what_stays_outside(ExportedProgram& program) {
@@ -142,7 +130,7 @@ bool XnnpackPartitioner::keeps(const ExportedProgram& program, const Node& node)
 
 void XnnpackPartitioner::transform(ExportedProgram& program) const {
   const Features features = Features::of(options_);
-  if (features.symbolic_views) infer_symbolic_view_sizes(program);
+  if (features.symbolic_views) common::infer_symbolic_view_sizes(program);
   // First: quantize nodes get other sizes with what they serve.
   if (features.more_ops) flatten_many_dims(program);
   // Before quantize nodes are looked at: minima and maxima may stand between them.

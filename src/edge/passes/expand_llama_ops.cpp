@@ -22,9 +22,21 @@ Value* positions(GraphBuilder& b, Value* x, const Argument& start) {
 
 Argument indices(GraphBuilder& b, const Node& n) { return Values{nullptr, positions(b, n.tensor("value"), n.argument("start_pos"))}; }
 
-void write_rows(ExportedProgram& program, Node& n) {
+// The cache with the rows written, as a value of its own.
+Value* updated(GraphBuilder& b, const Node& n, Value* cache, bool keep) {
+  if (!keep) return b.call("aten.index_put.default", {cache, indices(b, n), n.tensor("value")});
+  Node& node = b.graph().insert_before(const_cast<Node*>(&n), Op::get(updated_cache),
+                                       {{"value", n.tensor("value")}, {"cache", cache}, {"start_pos", n.argument("start_pos")}},
+                                       {{.meta = cache->meta()}});
+  node.metadata = decompose::inherited_metadata(n);
+  return node.output();
+}
+
+void write_rows(ExportedProgram& program, Node& n, bool keep) {
   GraphBuilder b(program, n);
-  b.call("aten.index_put_.default", {n.tensor("cache"), indices(b, n), n.tensor("value")});
+  Value* cache = n.tensor("cache");
+  if (keep) b.call("aten.copy_.default", {cache, updated(b, n, cache, true)});
+  else b.call("aten.index_put_.default", {cache, indices(b, n), n.tensor("value")});
   if (!n.output()->users().empty()) throw_unsupported(fmt::format("{}: its result says nothing of the cache; read the cache", describe(n)));
   program.graph().erase(&n);
 }
@@ -35,11 +47,12 @@ bool is_functional_update(const Node& n) {
   return op && op->target.ends_with(update_cache) && n.find("_all_bases") && n.tensors("_all_bases").size() == 1 && n.outputs().size() == 2;
 }
 
-void write_rows_of_copy(ExportedProgram& program, Node& n) {
+Node& write_rows_of_copy(ExportedProgram& program, Node& n) {
   GraphBuilder b(program, n);
-  Value* written = b.call("aten.index_put.default", {n.tensors("_all_bases").front(), indices(b, n), n.tensor("value")});
+  Value* written = updated(b, n, n.tensors("_all_bases").front(), true);
   decompose::replace_result(program.graph(), n.output(1), written);
   if (n.output(0)->users().empty()) program.graph().erase(&n);
+  return *written->producer();
 }
 
 // Keys that a query may read: those up to its own position, or all that are written.
@@ -69,13 +82,44 @@ void attend(ExportedProgram& program, Node& n) {
   program.graph().erase(&n);
 }
 
+// One that was kept, and that no backend took.
+void expand_kept(ExportedProgram& program, Node& n) {
+  GraphBuilder b(program, n);
+  decompose::replace_result(program.graph(), n.output(), updated(b, n, n.tensor("cache"), false));
+  program.graph().erase(&n);
+}
+
+// Writes into both caches, and attention over them.
+void split_attention(ExportedProgram& program, Node& n) {
+  Graph& graph = program.graph();
+  const auto insert = [&](std::string_view op, std::vector<NamedArgument> arguments, TensorMeta meta) {
+    Node& node = graph.insert_before(&n, Op::get(op), std::move(arguments), {{.meta = std::move(meta)}});
+    node.metadata = decompose::inherited_metadata(n);
+    return node.output();
+  };
+  const Argument start = n.argument("start_pos");
+  for (const auto& [value, cache] : {std::pair{"key", "key_cache"}, std::pair{"value", "value_cache"}})
+    insert(update_cache, {{"value", n.tensor(value)}, {"cache", n.tensor(cache)}, {"start_pos", start}},
+           TensorMeta::contiguous(n.tensor(value)->dtype(), {1}));
+  std::vector<NamedArgument> arguments = {
+      {"query", n.tensor("query")}, {"key", n.tensor("key_cache")}, {"value", n.tensor("value_cache")}, {"start_pos", start}};
+  for (const char* option : {"attn_mask", "drpout_p", "is_causal", "scale"})
+    if (const Argument* given = n.find(option)) arguments.push_back({option, *given});
+  graph.replace_all_uses(n.output(), insert("llama.custom_sdpa.default", std::move(arguments), n.output()->meta()));
+  graph.erase(&n);
+}
+
 }  // namespace
 
-void expand_llama_ops(ExportedProgram& program) {
+void expand_llama_ops(ExportedProgram& program, const std::function<bool(const Node&)>& keeps) {
+  for (Node* node : program.graph().node_list())
+    if (node->is("llama.sdpa_with_kv_cache.default")) split_attention(program, *node);
+  const auto is_kept = [&](const Node& node) { return keeps && keeps(node); };
   for (Node* node : program.graph().node_list()) {
-    if (node->is(update_cache)) write_rows(program, *node);
-    else if (is_functional_update(*node)) write_rows_of_copy(program, *node);
-    else if (node->is("llama.custom_sdpa.default")) attend(program, *node);
+    if (is_functional_update(*node)) node = &write_rows_of_copy(program, *node);
+    if (node->is(update_cache)) write_rows(program, *node, is_kept(*node));
+    else if (node->is(updated_cache) && !is_kept(*node)) expand_kept(program, *node);
+    else if (node->is("llama.custom_sdpa.default") && !is_kept(*node)) attend(program, *node);
   }
 }
 

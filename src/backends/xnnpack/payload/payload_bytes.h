@@ -8,6 +8,7 @@
 #include <intaglio/backend.h>
 #include <intaglio/partitioner.h>
 
+#include "backends/common/payload_header.h"
 #include "backends/xnnpack/payload/payload.h"
 
 namespace intaglio::xnnpack {
@@ -27,21 +28,10 @@ struct WrittenPayload {
 // Expects a graph that `check_payload` accepts. `constants_inside`: the lasting constants stand in the payload itself.
 WrittenPayload write_payload(const PayloadGraph& graph, bool constants_inside = false);
 
-// The 32 bytes in front of a payload's flatbuffer; their layout is at the top of payload.h.
+// What stands around the flatbuffer.
+inline constexpr common::PayloadFormat payload_format = {"an XNNPACK payload", "XH00", {"XN00", "XN01"}, true};
 
-// Header, flatbuffer, padding to 16, constant data.
-std::vector<std::byte> with_payload_header(std::span<const std::byte> flatbuffer, std::span<const std::byte> constants = {});
-
-struct PayloadParts {
-  std::span<const std::byte> flatbuffer;
-  std::span<const std::byte> constant_data;
-};
-// Bad input when the header is not XNNPACK's or its parts leave the payload.
-PayloadParts split_payload(std::span<const std::byte> payload);
-
-// What the runtime relies on: the parts lie inside and apart, and the flatbuffer is of a known version. Payloads from
-// before the header existed pass. A bad-input error otherwise.
-void check_payload_header(std::span<const std::byte> payload);
+inline void check_payload_header(std::span<const std::byte> payload) { common::check_payload_header(payload_format, payload); }
 
 // Bytes of a payload to its graph, for `inspect` and tests.
 //

@@ -203,7 +203,7 @@ class Reader {
 }  // namespace
 
 PayloadGraph read_payload(std::span<const std::byte> payload) {
-  const auto flatbuffer = split_payload(payload).flatbuffer;
+  const auto flatbuffer = common::split_payload(payload_format, payload).flatbuffer;
   // The verifier wants the buffer aligned as the schema does.
   std::vector<uint64_t> aligned((flatbuffer.size() + 15) / 8);
   std::memcpy(aligned.data(), flatbuffer.data(), flatbuffer.size());

@@ -52,7 +52,7 @@ TEST(Payload, LastingConstantsStandInsideWhereAsked) {
   const WrittenPayload outside = write_payload(graph), inside = write_payload(graph, true);
   EXPECT_EQ(outside.named_data.size(), 3u);
   ASSERT_EQ(inside.named_data.size(), 2u);
-  const auto constants = split_payload(inside.bytes).constant_data;
+  const auto constants = common::split_payload(payload_format, inside.bytes).constant_data;
   EXPECT_GE(constants.size(), 8 * sizeof(float) + 16);  // with the room that microkernels read behind it
   const auto scale = std::ranges::find_if(outside.named_data, [&](const NamedData& named) {
     return std::ranges::none_of(inside.named_data, [&](const NamedData& other) { return other.key == named.key; });
@@ -62,7 +62,7 @@ TEST(Payload, LastingConstantsStandInsideWhereAsked) {
   EXPECT_TRUE(std::ranges::equal(bytes, constants.first(bytes.size())));
   check_payload_header(inside.bytes);
   EXPECT_EQ(read_payload(inside.bytes).nodes.size(), graph.nodes.size());
-  EXPECT_TRUE(split_payload(outside.bytes).constant_data.empty());
+  EXPECT_TRUE(common::split_payload(payload_format, outside.bytes).constant_data.empty());
 }
 
 TEST(Payload, ReleasesOfNodesAreTheRecords) {
@@ -99,10 +99,10 @@ TEST(Payload, MessagesNameTheCause) {
     return "";
   };
   std::vector<std::byte> bytes = write_payload(small_graph()).bytes;
-  EXPECT_EQ(message({}), "XNNPACK payload is cut short: 4 bytes are needed at offset 0, 0 are there");
+  EXPECT_EQ(message({}), "an XNNPACK payload is cut short: 4 bytes are needed at offset 0, 0 are there");
   std::vector<std::byte> other = bytes;
   other[7] = std::byte{'1'};
-  EXPECT_EQ(message(other), "XNNPACK payload: the header begins with \"XH01\" where \"XH00\" was expected");
+  EXPECT_EQ(message(other), "an XNNPACK payload: the header begins with \"XH01\" where \"XH00\" was expected");
   other = bytes;
   other[32 + 4] = std::byte{'Y'};
   EXPECT_EQ(message(other), "XNNPACK payload: the flatbuffer inside is damaged");

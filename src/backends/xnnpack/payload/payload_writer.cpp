@@ -223,7 +223,8 @@ WrittenPayload write_payload(const PayloadGraph& graph, bool constants_inside) {
                            fb::CreateXNNGraph(builder, version, nodes_offset, values_offset, externals, inputs, outputs, constant_data));
 
   WrittenPayload result;
-  result.bytes = with_payload_header(std::as_bytes(std::span(builder.GetBufferPointer(), builder.GetSize())), constants.inside_bytes());
+  result.bytes = common::with_payload_header(payload_format, std::as_bytes(std::span(builder.GetBufferPointer(), builder.GetSize())),
+                                             constants.inside_bytes());
   result.named_data = constants.take_named_data();
   return result;
 }

@@ -1,4 +1,4 @@
-#include "backends/xnnpack/payload/payload_bytes.h"
+#include "backends/common/payload_header.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -10,12 +10,11 @@
 
 #include "base/byte_reader.h"
 
-namespace intaglio::xnnpack {
+namespace intaglio::common {
 namespace {
 
 constexpr size_t header_room = 32;  // the header's 30 bytes, padded
 constexpr size_t alignment = 16;
-constexpr char magic[] = {'X', 'H', '0', '0'};
 
 template <typename T>
 void put(std::vector<std::byte>& bytes, size_t offset, T value) {
@@ -32,13 +31,18 @@ Extents read_extents(ByteReader& reader) {
   return {reader.read<uint32_t>(), reader.read<uint32_t>(), reader.read<uint32_t>(), reader.read<uint64_t>()};
 }
 
+[[noreturn]] void reject_header(const PayloadFormat& format, std::string_view found) {
+  throw_bad_input(fmt::format("{}: the header begins with \"{}\" where \"{}\" was expected", format.name, escaped(found), format.magic));
+}
+
 }  // namespace
 
-std::vector<std::byte> with_payload_header(std::span<const std::byte> flatbuffer, std::span<const std::byte> constants) {
+std::vector<std::byte> with_payload_header(const PayloadFormat& format, std::span<const std::byte> flatbuffer,
+                                           std::span<const std::byte> constants) {
   const size_t end = (header_room + flatbuffer.size() + alignment - 1) / alignment * alignment;
-  if (end > std::numeric_limits<uint32_t>::max()) throw_bug("an XNNPACK payload is larger than 4 GiB");
+  if (end > std::numeric_limits<uint32_t>::max()) throw_bug(fmt::format("{} is larger than 4 GiB", format.name));
   std::vector<std::byte> bytes(end + constants.size());
-  std::memcpy(bytes.data() + 4, magic, sizeof magic);
+  std::memcpy(bytes.data() + 4, format.magic.data(), format.magic.size());
   put(bytes, 8, uint16_t{30});
   put(bytes, 10, static_cast<uint32_t>(header_room));
   put(bytes, 14, static_cast<uint32_t>(flatbuffer.size()));
@@ -49,11 +53,10 @@ std::vector<std::byte> with_payload_header(std::span<const std::byte> flatbuffer
   return bytes;
 }
 
-PayloadParts split_payload(std::span<const std::byte> payload) {
-  ByteReader reader(payload, "XNNPACK payload");
+PayloadParts split_payload(const PayloadFormat& format, std::span<const std::byte> payload) {
+  ByteReader reader(payload, std::string(format.name));
   reader.seek(std::min<size_t>(4, payload.size()));
-  if (const std::string_view found = reader.take_text(4); found != std::string_view(magic, sizeof magic))
-    throw_bad_input(fmt::format("XNNPACK payload: the header begins with \"{}\" where \"XH00\" was expected", escaped(found)));
+  if (const std::string_view found = reader.take_text(4); found != format.magic) reject_header(format, found);
   const Extents extents = read_extents(reader);
   reader.seek(extents.flatbuffer_offset);
   const auto flatbuffer = reader.take(extents.flatbuffer_size);
@@ -61,22 +64,25 @@ PayloadParts split_payload(std::span<const std::byte> payload) {
   return {flatbuffer, reader.take(extents.constant_size)};
 }
 
-void check_payload_header(std::span<const std::byte> payload) {
+void check_payload_header(const PayloadFormat& format, std::span<const std::byte> payload) {
   if (payload.size() < header_room)
-    throw_bad_input(fmt::format("an XNNPACK payload has {} bytes; its header alone has {}", payload.size(), header_room));
-  ByteReader reader(payload, "XNNPACK payload");
+    throw_bad_input(fmt::format("{} has {} bytes; its header alone has {}", format.name, payload.size(), header_room));
+  ByteReader reader(payload, std::string(format.name));
   reader.seek(4);
-  if (reader.take_text(4) != std::string_view(magic, sizeof magic)) return;
+  if (const std::string_view found = reader.take_text(4); found != format.magic) {
+    if (format.has_headerless_files) return;
+    reject_header(format, found);
+  }
   const auto [offset, size, constants, constant_size] = read_extents(reader);
   if (offset > payload.size() || size > payload.size() - offset || size < 8)
-    throw_bad_input(fmt::format("an XNNPACK payload has {} bytes; its graph is {} bytes at {}", payload.size(), size, offset));
+    throw_bad_input(fmt::format("{} has {} bytes; its graph is {} bytes at {}", format.name, payload.size(), size, offset));
   if (constant_size > 0 &&
       (constants > payload.size() || constant_size > payload.size() - constants || constants < uint64_t{offset} + size))
     throw_bad_input(
-        fmt::format("an XNNPACK payload has {} bytes; its constants are {} bytes at {}", payload.size(), constant_size, constants));
+        fmt::format("{} has {} bytes; its constants are {} bytes at {}", format.name, payload.size(), constant_size, constants));
   reader.seek(size_t{offset} + 4);
-  if (const std::string_view identifier = reader.take_text(4); identifier != "XN00" && identifier != "XN01")
-    throw_bad_input("an XNNPACK payload is neither of version XN00 nor XN01");
+  if (const std::string_view found = reader.take_text(4); std::ranges::find(format.identifiers, found) == format.identifiers.end())
+    throw_bad_input(fmt::format("{} is neither of version {} nor {}", format.name, format.identifiers[0], format.identifiers[1]));
 }
 
-}  // namespace intaglio::xnnpack
+}  // namespace intaglio::common

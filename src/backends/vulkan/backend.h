@@ -1,0 +1,10 @@
+// The row of the registry.
+#pragma once
+
+#include <intaglio/backend.h>
+
+namespace intaglio::vulkan {
+
+Backend backend();
+
+}  // namespace intaglio::vulkan

@@ -1,0 +1,70 @@
+#include "backends/vulkan/caches.h"
+
+#include <algorithm>
+#include <cmath>
+#include <unordered_set>
+
+namespace intaglio::vulkan {
+namespace {
+
+bool is_symbol_argument(const Node& node, std::string_view argument) {
+  const Argument* given = node.find(argument);
+  Value* const* value = given ? given->get_if<Value*>() : nullptr;
+  return value && (*value)->kind() == ValueKind::sym_int;
+}
+
+// [1, rows, heads, size], with texels that a head fills.
+bool is_one_batch(const TensorMeta& meta) {
+  return meta.rank() == 4 && meta.sizes[0] == SymInt(1) && meta.sizes[2].is_static() && meta.sizes[3].is_static() &&
+         meta.sizes[3].value() % 4 == 0;
+}
+
+bool is_default_scale(const Node& node) {
+  const auto scale = node.find("scale") ? node.optional_number("scale") : std::nullopt;
+  const double size = static_cast<double>(node.tensor("query")->sizes()[3].value());
+  return !scale || std::abs(*scale * std::sqrt(size) - 1) < 1e-6;
+}
+
+}  // namespace
+
+bool is_cache_op(const Node& node) {
+  if (node.is("llama.update_cache.default") || node.is(updated_cache_op)) return writes_rows(node);
+  return node.is(attention_op) && attends_causally(node);
+}
+
+bool writes_rows(const Node& node) {
+  const TensorMeta &value = node.tensor("value")->meta(), &cache = node.tensor("cache")->meta();
+  return is_one_batch(value) && is_one_batch(cache) && value.sizes[2] == cache.sizes[2] && value.sizes[3] == cache.sizes[3] &&
+         cache.is_static() && is_symbol_argument(node, "start_pos");
+}
+
+bool attends_causally(const Node& node) {
+  const TensorMeta &query = node.tensor("query")->meta(), &key = node.tensor("key")->meta(), &value = node.tensor("value")->meta();
+  const bool has_mask = node.find("attn_mask") && node.optional_tensor("attn_mask");
+  const bool drops = node.find("drpout_p") && node.number("drpout_p") != 0;
+  return is_one_batch(query) && is_one_batch(key) && key.sizes == value.sizes && query.sizes[3] == key.sizes[3] && !has_mask && !drops &&
+         node.find("is_causal") && node.boolean("is_causal") && is_default_scale(node) && is_symbol_argument(node, "start_pos");
+}
+
+Value* cache_of(const ExportedProgram& program, const Node& write) {
+  Value* cache = write.tensor("cache");
+  const InputSpec* spec = program.spec_of(cache);
+  if (!spec || spec->kind != InputSpec::Kind::buffer || !cache->has_one_user()) return nullptr;
+  const std::vector<Argument> outputs = program.graph().outputs();
+  bool is_put_back = false;
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    Value* const* output = outputs[i].get_if<Value*>();
+    if (!output || *output != write.output()) continue;
+    const OutputSpec& change = program.output_specs[i];
+    if (change.kind != OutputSpec::Kind::buffer_mutation || change.target != spec->target) return nullptr;
+    is_put_back = true;
+  }
+  return is_put_back ? cache : nullptr;
+}
+
+void own_caches(const ExportedProgram& program, Partition& partition) {
+  for (const Node* node : partition.nodes)
+    if (node->is(updated_cache_op)) partition.owned_buffers.push_back(cache_of(program, *node));
+}
+
+}  // namespace intaglio::vulkan

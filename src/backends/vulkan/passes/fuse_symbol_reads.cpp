@@ -1,0 +1,22 @@
+#include "backends/vulkan/passes/passes.h"
+#include "backends/vulkan/symbols.h"
+
+namespace intaglio::vulkan {
+
+void fuse_symbol_reads(ExportedProgram& program) {
+  Graph& graph = program.graph();
+  for (Node* node : graph.node_list()) {
+    if (!looks_at_element(*node)) continue;
+    const Node& select = *node->inputs().front()->producer();
+    Value* tensor = select.tensor("self");
+    const int64_t dim = select.integer("dim"), index = select.integer("index");
+    graph.set_arguments(*node, {});
+    graph.set_op(*node, Op::get("et_vk.select_as_symint.default"));
+    graph.set_argument(*node, "x", tensor);
+    graph.set_argument(*node, "dim", dim);
+    graph.set_argument(*node, "index", index);
+  }
+  graph.eliminate_dead_code();
+}
+
+}  // namespace intaglio::vulkan

@@ -1,0 +1,32 @@
+#include <algorithm>
+
+#include "backends/vulkan/constraints.h"
+#include "backends/vulkan/passes/passes.h"
+#include "decompose/builder.h"
+#include "decompose/rewrite.h"
+
+namespace intaglio::vulkan {
+namespace {
+
+constexpr std::string_view reductions[] = {"aten.mean.dim", "aten.sum.dim_IntList", "aten.amax.default", "aten.amin.default"};
+
+bool drops_dims(const Node& node) {
+  if (std::ranges::find(reductions, node.op().name()) == std::end(reductions) || node.boolean("keepdim")) return false;
+  const bool has_type = node.op().schema()->find("dtype") && node.optional_dtype("dtype");
+  return !has_type && !reduces_last_dim_alone(node) && reduced_dims(node).size() <= 2;
+}
+
+}  // namespace
+
+void keep_reduced_dims(ExportedProgram& program) {
+  for (Node* node : program.graph().node_list()) {
+    if (!drops_dims(*node)) continue;
+    decompose::GraphBuilder b(program, *node);
+    const std::vector<int64_t> dims = reduced_dims(*node);
+    Value* kept = b.call(node->op().name(), {node->inputs().front(), dims, true});
+    decompose::replace_result(program.graph(), node->output(), b("aten.squeeze_copy.dims", kept, dims));
+    program.graph().erase(node);
+  }
+}
+
+}  // namespace intaglio::vulkan
