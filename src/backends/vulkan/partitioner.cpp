@@ -110,8 +110,7 @@ class Verdicts {
     if (std::string why = type_outside_row(row, node); !why.empty()) return why;
     if (const Constraint* broken = common::first_broken(row.constraints, context)) return std::string(broken->text);
     const auto has_many_dims = [](const Value* value) { return value->meta().rank() > 4; };
-    if (!row.may(can::many_dims) &&
-        (std::ranges::any_of(node.inputs(), has_many_dims) || std::ranges::any_of(node.outputs(), has_many_dims)))
+    if (!row.may(can::many_dims) && (std::ranges::any_of(node.inputs(), has_many_dims) || std::ranges::any_of(node.outputs(), has_many_dims)))
       return "at most 4 dimensions";
     if (!row.may(can::resize) && (options_.require_dynamic_shapes.value_or(false) || has_dynamic_sizes(node)))
       return "the runtime cannot resize it";
@@ -149,8 +148,7 @@ bool only_moves(const Node* node) {
 VulkanPartitioner::VulkanPartitioner(VulkanPartitionerOptions options) : options_(std::move(options)) {
   if (!options_.texture_limits) return;
   for (const int64_t limit : *options_.texture_limits)
-    if (limit < 1 || limit > UINT32_MAX)
-      throw_usage(fmt::format("texture_limits: {} is no extent of an image; give three positive numbers", limit));
+    if (limit < 1 || limit > UINT32_MAX) throw_usage(fmt::format("texture_limits: {} is no extent of an image; give three positive numbers", limit));
 }
 
 bool VulkanPartitioner::keeps(const ExportedProgram&, const Node& node) const {
