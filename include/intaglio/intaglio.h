@@ -21,7 +21,6 @@
 #include <intaglio/warning.h>
 #include <intaglio/weights.h>
 #include <intaglio/vulkan.h>
-#include <intaglio/vulkan_quantizer.h>
 #include <intaglio/xnnpack.h>
 
 #pragma GCC visibility push(default)

@@ -47,8 +47,7 @@ Value* transposed(ProgramBuilder& t, int64_t dilation, int64_t groups) {
 const LimitRow limit_rows[] = {
     {"relu", [](ProgramBuilder& t) { return t("aten.relu.default", image(t)); }, ""},
     {"relu_of_integers", [](ProgramBuilder& t) { return t("aten.relu.default", t.input({2}, DType::int32)); }, "relu: not of int32"},
-    {"relu_of_bfloat16", [](ProgramBuilder& t) { return t("aten.relu.default", t.input({2}, DType::bfloat16)); },
-     "relu: no tensors of bfloat16"},
+    {"relu_of_bfloat16", [](ProgramBuilder& t) { return t("aten.relu.default", t.input({2}, DType::bfloat16)); }, "relu: no tensors of bfloat16"},
     {"relu_of_five_dims", [](ProgramBuilder& t) { return t("aten.relu.default", t.input({1, 2, 3, 4, 5})); }, "relu: at most 4 dimensions"},
     {"add_of_five_dims",
      [](ProgramBuilder& t) {
@@ -114,9 +113,7 @@ TEST_P(VulkanLimits, IsRefusedWithTheRule) { EXPECT_EQ(refusal(GetParam().build)
 INSTANTIATE_TEST_SUITE_P(VulkanPartitioner, VulkanLimits, ::testing::ValuesIn(limit_rows),
                          [](const auto& info) { return std::string(info.param.name); });
 
-Value* wide_relu(ProgramBuilder& t) {
-  return t("aten.upsample_nearest2d.vec", t.input({1, 1, 2, 3000}), Argument(), std::vector<double>{2, 2});
-}
+Value* wide_relu(ProgramBuilder& t) { return t("aten.upsample_nearest2d.vec", t.input({1, 1, 2, 3000}), Argument(), std::vector<double>{2, 2}); }
 
 TEST(VulkanPartitioner, ImagesHoldToTheTextureLimits) {
   EXPECT_EQ(refusal(wide_relu), "");
