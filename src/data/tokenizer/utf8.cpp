@@ -4,6 +4,7 @@
 #include <unicode/utf8.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace intaglio::data::utf8 {
 namespace {
@@ -65,6 +66,15 @@ std::string replaced_faults(std::string_view text) {
 bool is_space(char32_t character) { return u_isUWhiteSpace(static_cast<UChar32>(character)) != 0; }
 bool is_number(char32_t character) { return (U_MASK(u_charType(static_cast<UChar32>(character))) & U_GC_N_MASK) != 0; }
 bool is_mark(char32_t character) { return (U_MASK(u_charType(static_cast<UChar32>(character))) & U_GC_M_MASK) != 0; }
+
+bool is_nonspacing(char32_t character) { return u_charType(static_cast<UChar32>(character)) == U_NON_SPACING_MARK; }
+bool is_other(char32_t character) { return (U_MASK(u_charType(static_cast<UChar32>(character))) & U_GC_C_MASK) != 0; }
+
+bool is_ideograph(char32_t character) {
+  constexpr std::pair<char32_t, char32_t> blocks[] = {{0x3400, 0x4DBF},   {0x4E00, 0x9FFF},   {0xF900, 0xFAFF},   {0x20000, 0x2A6DF},
+                                                      {0x2A700, 0x2B73F}, {0x2B740, 0x2B81F}, {0x2B920, 0x2CEAF}, {0x2F800, 0x2FA1F}};
+  return std::ranges::any_of(blocks, [&](const auto& block) { return character >= block.first && character <= block.second; });
+}
 
 bool is_punctuation(char32_t character) {
   const auto code = static_cast<UChar32>(character);
