@@ -95,7 +95,8 @@ std::string_view type_of(json::Value model) { return text_or(model, "type", mode
 json::Value known_model(json::Value model) {
   const std::string_view type = type_of(model);
   if (type != "BPE" && type != "WordPiece")
-    throw_unsupported(fmt::format("its model is {}; BPE and WordPiece are known here (of SentencePiece, give the .model file)", escaped(type)));
+    throw_unsupported(
+        fmt::format("its model is {}; BPE and WordPiece are known here (of SentencePiece, give the .model file)", escaped(type)));
   return model;
 }
 
@@ -106,8 +107,7 @@ Model make_model(json::Value model, const Vocabulary& vocabulary) {
 
 class JsonTokenizer : public Tokenizer {
  public:
-  explicit JsonTokenizer(json::Value root)
-      : vocabulary_(known_model(root.at("model"))), model_(make_model(root.at("model"), vocabulary_)) {
+  explicit JsonTokenizer(json::Value root) : vocabulary_(known_model(root.at("model"))), model_(make_model(root.at("model"), vocabulary_)) {
     if (const auto section = root.find("normalizer")) normalizer_ = make_normalizer(*section);
     if (const auto section = root.find("pre_tokenizer")) pre_tokenizer_ = make_pre_tokenizer(*section);
     if (const auto section = root.find("decoder")) decoder_ = make_decoder(*section);

@@ -68,7 +68,7 @@ std::string cleaned(const std::string& text) {
   for (size_t at = 0; at < text.size();) {
     const char32_t character = utf8::next(text, at);
     const bool is_space = character == U'\t' || character == U'\n' || character == U'\r';
-    if (!is_space && (character == 0 || character == 0xFFFD || utf8::is_other(character))) continue;
+    if (!is_space && (character == 0 || character == 0xFFFD || utf8::is_control(character))) continue;
     utf8::append(result, is_space || utf8::is_space(character) ? U' ' : character);
   }
   return result;

@@ -24,6 +24,12 @@ UChar32 decode(std::string_view text, size_t& at) {
   return character;
 }
 
+bool is_of_unicode_8(char32_t character, uint32_t categories) {
+  UVersionInfo age;
+  u_charAge(static_cast<UChar32>(character), age);
+  return age[0] <= 8 && (U_MASK(u_charType(static_cast<UChar32>(character))) & categories) != 0;
+}
+
 }  // namespace
 
 char32_t next(std::string_view text, size_t& at) {
@@ -67,8 +73,8 @@ bool is_space(char32_t character) { return u_isUWhiteSpace(static_cast<UChar32>(
 bool is_number(char32_t character) { return (U_MASK(u_charType(static_cast<UChar32>(character))) & U_GC_N_MASK) != 0; }
 bool is_mark(char32_t character) { return (U_MASK(u_charType(static_cast<UChar32>(character))) & U_GC_M_MASK) != 0; }
 
-bool is_nonspacing(char32_t character) { return u_charType(static_cast<UChar32>(character)) == U_NON_SPACING_MARK; }
-bool is_other(char32_t character) { return (U_MASK(u_charType(static_cast<UChar32>(character))) & U_GC_C_MASK) != 0; }
+bool is_nonspacing(char32_t character) { return is_of_unicode_8(character, U_GC_MN_MASK); }
+bool is_control(char32_t character) { return is_of_unicode_8(character, U_GC_CC_MASK | U_GC_CF_MASK | U_GC_CO_MASK); }
 
 bool is_ideograph(char32_t character) {
   constexpr std::pair<char32_t, char32_t> blocks[] = {{0x3400, 0x4DBF},   {0x4E00, 0x9FFF},   {0xF900, 0xFAFF},   {0x20000, 0x2A6DF},

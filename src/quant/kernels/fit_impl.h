@@ -14,10 +14,6 @@ struct Divisor {
 // Of a scale whose inverse is a normal number.
 inline bool has_inverse(float scale) { return scale < 0x1p100f; }
 
-// A product with the inverse is off by less than 2^-15 where it matters, so it rounds to the same integer as the quotient unless it lies
-// that near to a half.
-constexpr float near_half = 0.5f - 0x1p-15f;
-
 template <int count>
 inline void round_quotients(const float* __restrict w, const Divisor& by, const GroupStep& step, float* __restrict q) {
   unsigned is_near_half = !has_inverse(by.scale);
@@ -115,19 +111,20 @@ struct Fits {
   Eight wq, qq;
 };
 
-// The same of eight groups whose rows are whole and fewer than a level. Sums of q*q are exact there, in any order.
-inline void fit_together(const float* const (&w)[together], size_t size, const float (&scale)[together], const float (&inverse)[together],
-                         const GroupStep& step, Fits& sums) {
+// The same of eight groups, `at` of w, whose rows are whole and fewer than a level. Sums of q*q are exact there, in any order.
+inline void fit_together(const float* w, size_t size, const uint16_t* at, const Eight& scale, const GroupStep& step, Fits& sums) {
   constexpr int parts = 32 / Vec::lanes;
   const Vec low = splat(step.low), high = splat(step.high);
+  const Eight inverse = 1.0f / scale;
   Eight wq[together], qq[together];
   for (size_t g = 0; g < together; ++g) {
+    const float* values = w + at[g] * size;
     const Vec factor = splat(inverse[g]);
     Vec products[parts], squares[parts], off = splat(0.0f);
     for (int j = 0; j < parts; ++j) products[j] = squares[j] = splat(0.0f);
     for (size_t i = 0; i < size; i += 32)
       for (int j = 0; j < parts; ++j) {
-        const Vec v = load(w[g] + i + static_cast<size_t>(j * Vec::lanes));
+        const Vec v = load(values + i + static_cast<size_t>(j * Vec::lanes));
         const Vec product = min(max(v * factor, low), high), q = nearest(product);
         off = larger_magnitude(off, product - q);
         products[j] = products[j] + v * q;
@@ -138,8 +135,8 @@ inline void fit_together(const float* const (&w)[together], size_t size, const f
     split(squares, s);
     wq[g] = ((p[0] + p[1]) + p[2]) + p[3];
     qq[g] = (s[0] + s[1]) + (s[2] + s[3]);
-    if (!has_inverse(scale[g]) || any_above(off, near_half)) {
-      const Fit sum = fit<8>(w[g], size, scale[g], step);
+    if (any_above(off, near_half)) {
+      const Fit sum = fit<8>(values, size, scale[g], step);
       wq[g] = Eight{sum.wq};
       qq[g] = Eight{sum.qq};
     }
@@ -153,48 +150,50 @@ inline void fit_together(const float* const (&w)[together], size_t size, const f
   }
 }
 
-// One step of the groups `moving`; those that it changes are moved to the front, and their number is returned.
+inline bool have_inverses(const Eight& scale) {
+  bool all = true;
+  for (size_t k = 0; k < together; ++k) all &= has_inverse(scale[k]);
+  return all;
+}
+
+// One step of the groups `moving`, behind which there is room for eight; those that it changes are moved to the front, and their number
+// is returned.
 size_t step_scales(const float* w, size_t size, const GroupStep& step, uint8_t number, uint16_t* moving, size_t count, float* scale,
                    uint8_t* steps, float& change) {
   const bool is_whole = size % 32 == 0 && size / 32 < level;
   const auto sums_of = size >= 8 ? fit<8> : fit<1>;
-  const float eps = 0x1p-23f;
+  constexpr float eps = 0x1p-23f;
+  // What is left of eight is filled with the last one: twice the same changes nothing.
+  for (size_t k = 0; k < together; ++k) moving[count + k] = moving[count - 1];
+  Eight largest{};
   size_t left = 0;
   for (size_t first = 0; first < count; first += together) {
-    const float* values[together];
-    size_t at[together];
-    float before[together], inverse[together], next[together], wq[together], qq[together];
-    for (size_t k = 0; k < together; ++k) {
-      // What is left of eight is filled with the last one: twice the same changes nothing.
-      at[k] = moving[first + k < count ? first + k : count - 1];
-      values[k] = w + at[k] * size;
-      before[k] = scale[at[k]];
-    }
-    for (size_t k = 0; k < together; ++k) inverse[k] = 1.0f / before[k];
-    if (is_whole) {
-      Fits sums;
-      fit_together(values, size, before, inverse, step, sums);
-      __builtin_memcpy(wq, &sums.wq, sizeof(wq));
-      __builtin_memcpy(qq, &sums.qq, sizeof(qq));
-    } else {
-      for (size_t k = 0; k < together && first + k < count; ++k) {
-        const Fit sum = sums_of(values[k], size, before[k], step);
-        wq[k] = sum.wq, qq[k] = sum.qq;
+    uint16_t at[together];
+    __builtin_memcpy(at, moving + first, sizeof(at));
+    Eight before;
+    for (size_t k = 0; k < together; ++k) before[k] = scale[at[k]];
+    Fits sums;
+    if (is_whole && have_inverses(before)) fit_together(w, size, at, before, step, sums);
+    else
+      for (size_t k = 0; k < together; ++k) {
+        const Fit sum =
+            k > 0 && at[k] == at[k - 1] ? Fit{sums.wq[k - 1], sums.qq[k - 1]} : sums_of(w + at[k] * size, size, before[k], step);
+        sums.wq[k] = sum.wq;
+        sums.qq[k] = sum.qq;
       }
-    }
-    for (size_t k = 0; k < together; ++k) {
-      next[k] = qq[k] > 0.0f ? wq[k] / qq[k] : before[k];
-      next[k] = next[k] < eps ? eps : next[k];
-    }
-    for (size_t k = 0; k < together && first + k < count; ++k) {
-      const float relative = __builtin_fabsf(next[k] - before[k]) / (before[k] < eps ? eps : before[k]);
-      change = relative > change ? relative : change;
+    Eight next = sums.qq > 0.0f ? sums.wq / sums.qq : before;
+    next = next < eps ? Eight{} + eps : next;
+    const Eight difference = next - before, relative = (difference < 0.0f ? -difference : difference) / before;
+    largest = relative > largest ? relative : largest;
+    const size_t own = count - first < together ? count - first : together;
+    for (size_t k = 0; k < own; ++k) {
       scale[at[k]] = next[k];
       steps[at[k]] = number;
-      moving[left] = static_cast<uint16_t>(at[k]);
+      moving[left] = at[k];
       left += next[k] != before[k];
     }
   }
+  for (size_t k = 0; k < together; ++k) change = largest[k] > change ? largest[k] : change;
   return left;
 }
 
@@ -202,7 +201,7 @@ void refine_scales(const float* w, size_t groups, size_t size, GroupStep step, i
   // As many at a time as stay in the first cache.
   constexpr size_t most = 128;
   for (size_t first = 0; first < groups; first += most) {
-    uint16_t moving[most];
+    uint16_t moving[most + together];
     size_t count = first + most < groups ? most : groups - first;
     for (size_t g = 0; g < count; ++g) moving[g] = static_cast<uint16_t>(g);
     for (int i = 0; i < limit && count > 0; ++i)
@@ -213,17 +212,24 @@ void refine_scales(const float* w, size_t groups, size_t size, GroupStep step, i
 
 void quantize_scaled_groups(const float* __restrict w, size_t groups, size_t size, const float* __restrict scale, GroupStep step,
                             int8_t* __restrict q) {
-  for (size_t g = 0; g < groups; ++g) {
-    const Divisor by{scale[g], 1.0f / scale[g]};
-    size_t i = g * size;
-    const size_t end = i + size;
-    constexpr int block = 32;
-    for (; i + block <= end; i += block) {
-      float nearest_integer[block];
-      round_quotients<block>(w + i, by, step, nearest_integer);
-      for (int j = 0; j < block; ++j) q[i + static_cast<size_t>(j)] = static_cast<int8_t>(static_cast<int32_t>(nearest_integer[j]));
+  constexpr size_t most = 16;
+  const int8_t zero_points[most] = {};
+  for (size_t first = 0; first < groups; first += most) {
+    const size_t count = first + most < groups ? most : groups - first;
+    float inverse[most];
+    bool is_safe = true;
+    for (size_t g = 0; g < count; ++g) {
+      inverse[g] = 1.0f / scale[first + g];
+      is_safe &= has_inverse(scale[first + g]);
     }
-    for (; i < end; ++i) q[i] = static_cast<int8_t>(static_cast<int32_t>(rounded(clamped(w[i] / by.scale, step.low, step.high))));
+    const float *values = w + first * size, *own = scale + first;
+    int8_t* codes = q + first * size;
+    size_t done = is_safe && size == 32 ? quantize_blocks<true>(values, count * size, {inverse, zero_points, own, 1}, step, codes) : 0;
+    for (size_t g = done / size; g < count; ++g) {
+      size_t i = g * size;
+      if (is_safe) i += quantize_blocks<true>(values + i, size, {inverse + g, zero_points, own + g, 0}, step, codes + i);
+      for (; i < (g + 1) * size; ++i) codes[i] = rounded_quotient(values[i], own[g], step);
+    }
   }
 }
 

@@ -61,23 +61,42 @@ void quantize_group(const float* __restrict x, size_t size, float inverse, float
   }
 }
 
-inline ByteRange bytes(const GroupStep& step) { return {static_cast<int8_t>(step.low), static_cast<int8_t>(step.high)}; }
+// A product with the inverse of a scale is off by less than 2^-15 where it matters, so it rounds to the same integer as the quotient unless
+// it lies that near to a half.
+constexpr float near_half = 0.5f - 0x1p-15f;
 
-// The first values, as many as whole blocks of four vectors hold; returns how many. Parameters change after each 32 (advance 1) or never
-// (advance 0).
-inline size_t quantize_blocks(const float* __restrict x, size_t count, const float* __restrict inverse, const int8_t* __restrict zero_point,
-                              size_t advance, ByteRange range, int8_t* __restrict q) {
+inline int8_t rounded_quotient(float x, float scale, const GroupStep& step) {
+  return static_cast<int8_t>(static_cast<int32_t>(rounded(clamped(x / scale, step.low, step.high))));
+}
+
+// The parameters of values: they change after each 32 (advance 1), or never (advance 0).
+struct BlockParameters {
+  const float* inverse;
+  const int8_t* zero_point;
+  const float* scale;
+  size_t advance;
+};
+
+// The first values, as many as whole blocks of four vectors hold; returns how many. Products with the inverse are rounded, or the quotients
+// by the scale.
+template <bool quotients>
+inline size_t quantize_blocks(const float* __restrict x, size_t count, const BlockParameters& by, const GroupStep& step,
+                              int8_t* __restrict q) {
   constexpr size_t block = 4 * Vec::lanes;
+  const ByteRange range{static_cast<int8_t>(step.low), static_cast<int8_t>(step.high)};
   size_t i = 0;
-  for (size_t group = 0; i + block <= count; i += block, group += block / 32 * advance) {
-    Vec product[4];
+  for (size_t group = 0; i + block <= count; i += block, group += block / 32 * by.advance) {
+    Vec product[4], off = splat(0.0f);
     int32_t shift[4];
     for (size_t j = 0; j < 4; ++j) {
-      const size_t own = group + j * Vec::lanes / 32 * advance;
-      product[j] = load(x + i + j * Vec::lanes) * splat(inverse[own]);
-      shift[j] = zero_point[own];
+      const size_t own = group + j * Vec::lanes / 32 * by.advance;
+      product[j] = load(x + i + j * Vec::lanes) * splat(by.inverse[own]);
+      if (quotients) off = larger_magnitude(off, product[j] - nearest(product[j]));
+      shift[j] = by.zero_point[own];
     }
     store_int8(q + i, product, shift, range);
+    if (quotients && any_above(off, near_half))
+      for (size_t k = i; k < i + block; ++k) q[k] = rounded_quotient(x[k], by.scale[group + (k - i) / 32 * by.advance], step);
   }
   return i;
 }
@@ -86,10 +105,11 @@ void quantize_groups(const float* x, size_t groups, size_t size, const float* in
                      int8_t* q) {
   const auto quantize = step.dropped_bits == 0 ? quantize_group<false> : quantize_group<true>;
   size_t first = 0;
-  if (step.is_bounded && size == 32) first = quantize_blocks(x, groups * size, inverse, zero_point, 1, bytes(step), q) / size;
+  if (step.is_bounded && size == 32) first = quantize_blocks<false>(x, groups * size, {inverse, zero_point, nullptr, 1}, step, q) / size;
   for (size_t g = first; g < groups; ++g) {
     const float* values = x + g * size;
-    const size_t done = step.is_bounded ? quantize_blocks(values, size, inverse + g, zero_point + g, 0, bytes(step), q + g * size) : 0;
+    const size_t done =
+        step.is_bounded ? quantize_blocks<false>(values, size, {inverse + g, zero_point + g, nullptr, 0}, step, q + g * size) : 0;
     quantize(values + done, size - done, inverse[g], static_cast<float>(zero_point[g]), step, q + g * size + done);
   }
 }

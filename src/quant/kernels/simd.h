@@ -1,7 +1,7 @@
 // The few vector operations that the kernels need, for the instruction set that the including file is compiled for.
 // `Vec` holds float32, `IntVec` unsigned 32-bit lanes. min and max return the second argument when the first is NaN.
-// larger_magnitude: of a, which is not negative, and |b| the larger; NaN is the largest, as in greatest_magnitude. store_int8: four vectors of numbers below 2^30
-// rounded half to even, the zero point of each added, clamped; their int8 one behind the other.
+// larger_magnitude: of a, which is not negative, and |b| the larger; NaN is the largest, as in greatest_magnitude. store_int8: four vectors
+// of numbers below 2^30 rounded half to even, the zero point of each added, clamped; their int8 one behind the other.
 #pragma once
 
 #if defined(__AVX2__)
