@@ -73,7 +73,11 @@ bool is_space(char32_t character) { return u_isUWhiteSpace(static_cast<UChar32>(
 bool is_number(char32_t character) { return (U_MASK(u_charType(static_cast<UChar32>(character))) & U_GC_N_MASK) != 0; }
 bool is_mark(char32_t character) { return (U_MASK(u_charType(static_cast<UChar32>(character))) & U_GC_M_MASK) != 0; }
 
-bool is_nonspacing(char32_t character) { return is_of_unicode_8(character, U_GC_MN_MASK); }
+bool is_nonspacing(char32_t character) {
+  constexpr char32_t was_one = 0x1734, became_ones[] = {0x1885, 0x1886, 0xA9BD, 0x111C9};  // since
+  if (character == was_one || std::ranges::find(became_ones, character) != std::end(became_ones)) return character == was_one;
+  return is_of_unicode_8(character, U_GC_MN_MASK);
+}
 bool is_control(char32_t character) { return is_of_unicode_8(character, U_GC_CC_MASK | U_GC_CF_MASK | U_GC_CO_MASK); }
 
 bool is_ideograph(char32_t character) {
