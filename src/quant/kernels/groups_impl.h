@@ -84,19 +84,23 @@ inline size_t quantize_blocks(const float* __restrict x, size_t count, const Blo
                               int8_t* __restrict q) {
   constexpr size_t block = 4 * Vec::lanes;
   const ByteRange range{static_cast<int8_t>(step.low), static_cast<int8_t>(step.high)};
+  // Codes are bytes, which might be those of any object: what does not change is held here.
+  const float* __restrict inverse = by.inverse;
+  const int8_t* __restrict zero_point = by.zero_point;
+  const size_t advance = by.advance;
   size_t i = 0;
-  for (size_t group = 0; i + block <= count; i += block, group += block / 32 * by.advance) {
+  for (size_t group = 0; i + block <= count; i += block, group += block / 32 * advance) {
     Vec product[4], off = splat(0.0f);
     int32_t shift[4];
     for (size_t j = 0; j < 4; ++j) {
-      const size_t own = group + j * Vec::lanes / 32 * by.advance;
-      product[j] = load(x + i + j * Vec::lanes) * splat(by.inverse[own]);
+      const size_t own = group + j * Vec::lanes / 32 * advance;
+      product[j] = load(x + i + j * Vec::lanes) * splat(inverse[own]);
       if (quotients) off = larger_magnitude(off, product[j] - nearest(product[j]));
-      shift[j] = by.zero_point[own];
+      shift[j] = zero_point[own];
     }
     store_int8(q + i, product, shift, range);
     if (quotients && any_above(off, near_half))
-      for (size_t k = i; k < i + block; ++k) q[k] = rounded_quotient(x[k], by.scale[group + (k - i) / 32 * by.advance], step);
+      for (size_t k = i; k < i + block; ++k) q[k] = rounded_quotient(x[k], by.scale[group + (k - i) / 32 * advance], step);
   }
   return i;
 }
