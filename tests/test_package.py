@@ -176,3 +176,27 @@ def test_tokenizers_come_along(prefix):
         libraries = needed(path)
         assert not any("sentencepiece" in line for line in libraries)
         assert any("libpcre2-8" in line for line in libraries) and any("libicuuc" in line for line in libraries)
+
+
+def test_quantize_api_for_xnnpack_and_core_ml(examples, intaglio, tmp_path):
+    import torch
+    import torchao.prototype.quantization.codebook_coreml  # noqa: F401  registers the dequantize operators
+
+    from oracle.compare import sqnr
+
+    torch.manual_seed(3)
+    model = torch.nn.Sequential(torch.nn.Embedding(48, 64), torch.nn.Linear(64, 96), torch.nn.ReLU(), torch.nn.Linear(96, 32)).eval()
+    words = torch.arange(40).reshape(2, 20)
+    torch.export.save(torch.export.export(model, (words,)), tmp_path / "m.pt2")
+    expected, counts = model(words).detach().numpy(), "1 of 1 embeddings quantized"
+
+    def agrees(name, least):
+        return sqnr(expected, torch.export.load(tmp_path / name).module()(words).detach().numpy()) > least
+
+    assert counts in call(examples / "quantize_api", "xnnpack", tmp_path / "m.pt2", tmp_path / "x.pt2", tmp_path / "x.pte")
+    assert agrees("x.pt2", 20)
+    np.save(tmp_path / "words.npy", words.numpy())
+    intaglio("run", tmp_path / "x.pte", "--input", tmp_path / "words.npy", "-o", tmp_path / "out.npz")
+    assert sqnr(torch.export.load(tmp_path / "x.pt2").module()(words).detach().numpy(), np.load(tmp_path / "out.npz")["arr_0"]) > 35
+    assert counts in call(examples / "quantize_api", "coreml", tmp_path / "m.pt2", tmp_path / "c.pt2")
+    assert agrees("c.pt2", 12)

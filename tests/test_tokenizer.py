@@ -119,6 +119,19 @@ def continued():
     return tokenizer, []
 
 
+def bert(**options):
+    def make():
+        tokenizer = Tokenizer(models.WordPiece(unk_token="<unk>", max_input_chars_per_word=100))
+        tokenizer.normalizer = normalizers.BertNormalizer(**options)
+        tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        pair = [("<s>", 1), ("</s>", 2)]
+        tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=pair)
+        tokenizer.decoder = decoders.WordPiece(cleanup=options.get("clean_text", True))
+        return tokenizer, []
+
+    return make
+
+
 def with_behavior(behavior, invert):
     return lambda: byte_level(split(r"\s+|[aeiou]", behavior, invert), normalizer=normalizers.NFKC())
 
@@ -139,6 +152,10 @@ FORMS = {
     "continued": continued,
     **{f"metaspace_{scheme}": metaspace(scheme) for scheme in ("always", "first", "never")},
     "metaspace_whole": metaspace("first", cut=False),
+    "bert": bert(),
+    "bert_cased": bert(lowercase=False),
+    "bert_with_accents": bert(strip_accents=False),
+    "bert_as_it_stands": bert(clean_text=False, handle_chinese_chars=False, strip_accents=True, lowercase=False),
     **{
         f"{behavior}{'_inverted' * invert}": with_behavior(behavior, invert)
         for behavior in ("removed", "isolated", "merged_with_previous", "merged_with_next", "contiguous")
@@ -161,7 +178,8 @@ def trained(form, path):
     affixes = {"continued": {"continuing_subword_prefix": "##"}, "clip": {"end_of_word_suffix": "</w>"}}.get(form, {})
     special = ["<unk>", "<s>", "</s>", *(alphabet if in_bytes else [])]
     alphabet = [] if in_bytes else alphabet
-    trainer = trainers.BpeTrainer(vocab_size=900, special_tokens=special, initial_alphabet=alphabet, show_progress=False, **affixes)
+    make_trainer = trainers.WordPieceTrainer if form.startswith("bert") else trainers.BpeTrainer
+    trainer = make_trainer(vocab_size=900, special_tokens=special, initial_alphabet=alphabet, show_progress=False, **affixes)
     tokenizer.train_from_iterator(PROSE[:10], trainer)
     tokenizer.add_tokens([token for token in ADDED if not token.special])
     tokenizer.add_special_tokens([token for token in ADDED if token.special])
@@ -185,6 +203,7 @@ def texts():
         "<|im_start|>x <|im_start|>user\nHello<|im_start|>",
         "fox foxes fox, thefox <mask>  <sep>   fox \u00a0<mask>\u2003<sep>Grüße",
         "Gru\u0308ße und Grüße",
+        "a\u1734b a\u1885b a\ua9bdb a\U000111c9b a\u08e2b a\u0378b a\ue000b a\u08d4b",
         "a" * 3000,
         " " * 500 + "\n" * 40 + "x",
     ]
@@ -233,7 +252,8 @@ def refusal(build, path):
 @pytest.mark.parametrize(
     ("edit", "words"),
     [
-        (lambda t: t["model"].update(type="Unigram"), "only BPE"),
+        (lambda t: t["model"].update(type="Unigram"), "model is Unigram; BPE and WordPiece are known"),
+        (lambda t: t["model"].update(type="WordPiece"), "no unk_token"),
         (lambda t: t["model"]["merges"].append(["no", "such"]), "'no', which is not in the vocabulary|'nosuch'"),
         (lambda t: t["model"]["merges"].append("one two three"), "not of two tokens"),
         (lambda t: t["model"]["vocab"].update(zz=-1), "the id -1"),

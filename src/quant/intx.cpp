@@ -64,7 +64,7 @@ class IntxQuantizer {
     const auto in_row = groups_ / static_cast<size_t>(weight_.size(0));
     throw_bad_input(fmt::format(
         "the weight's row {} has NaN, infinity, or a range that {} cannot hold; keep the layer in float or repair the checkpoint",
-        group / in_row, name(type_)));
+        group / in_row, name(type_ == DType::float32 ? scale_type_ : type_)));
   }
 
   void store_scale(size_t group, float scale) {
@@ -80,18 +80,29 @@ class IntxQuantizer {
   void quantize_with(size_t first, std::span<const float> values, std::span<const float> scale) {
     std::vector<float> inverse(scale.size());
     for (size_t g = 0; g < scale.size(); ++g) {
+      if (!std::isfinite(scale[g])) not_finite(first + g);
       store_scale(first + g, scale[g]);
       inverse[g] = rounded_to(scale_type_, 1.0f / scale[g]);
     }
-    kernels().quantize_groups(values.data(), scale.size(), size_, inverse.data(), zero_points_ + first, step(promote(type_, scale_type_)),
-                              codes_ + first * size_);
+    GroupStep by = step(promote(type_, scale_type_));
+    by.is_bounded = is_float32();
+    kernels().quantize_groups(values.data(), scale.size(), size_, inverse.data(), zero_points_ + first, by, codes_ + first * size_);
   }
+
+  bool is_float32() const { return type_ == DType::float32 && scale_type_ == DType::float32; }
 
   void quantize_by_range(size_t first, std::span<const float> values) {
     const size_t count = values.size() / size_;
+    const double eps = smallest_normal(type_);
+    if (is_float32() && settings_.mapping == MappingType::symmetric) {
+      const auto half_range = static_cast<float>(range_.max - range_.min) / 2;
+      const size_t good = kernels().quantize_symmetric(values.data(), count, size_, half_range, static_cast<float>(eps), step(type_),
+                                                       reinterpret_cast<float*>(scale_bytes_) + first, codes_ + first * size_);
+      if (good < count) not_finite(first + good);
+      return;
+    }
     std::vector<float> low(count), high(count), scale(count);
     kernels().group_ranges(values.data(), count, size_, low.data(), high.data());
-    const double eps = smallest_normal(type_);
     for (size_t g = 0; g < count; ++g) {
       const ScaleZeroPoint chosen = choose_qparams(low[g], high[g], settings_.mapping, range_, eps, type_);
       if (std::isnan(low[g]) || !std::isfinite(chosen.scale)) not_finite(first + g);
@@ -104,51 +115,44 @@ class IntxQuantizer {
   // A group's scales do not depend on other groups but for the number of steps, which the largest change of all decides. So each
   // group goes on until it changes no more, and the few that would have been stopped before that are done again.
   void fit() {
-    std::vector<float> start(groups_), scale(groups_);
     std::vector<uint8_t> steps(groups_);
     std::array<float, most_steps> change{};
     std::mutex mutex;
     over_parts([&](size_t first, std::span<const float> values) {
       std::array<float, most_steps> own{};
-      start_scales(first, values, start);
-      const size_t count = values.size() / size_;
-      std::copy_n(start.begin() + static_cast<std::ptrdiff_t>(first), count, scale.begin() + static_cast<std::ptrdiff_t>(first));
-      kernels().refine_scales(values.data(), count, size_, step(DType::float32), most_steps, &scale[first], &steps[first], own.data());
+      fit_part(first, values, most_steps, &steps[first], own);
       const std::lock_guard lock(mutex);
       for (size_t i = 0; i < change.size(); ++i) change[i] = std::max(change[i], own[i]);
     });
     const auto last = std::find_if(change.begin(), change.end(), [](float largest) { return largest < settled; });
     const int taken = static_cast<int>(std::min<std::ptrdiff_t>(last - change.begin() + 1, most_steps));
+    if (std::ranges::none_of(steps, [&](uint8_t own) { return own > taken; })) return;
     over_parts([&](size_t first, std::span<const float> values) {
-      const size_t count = values.size() / size_;
       std::array<float, most_steps> unused{};
-      for (size_t g = first; g < first + count; ++g)
-        if (steps[g] > taken)
-          kernels().refine_scales(values.data() + (g - first) * size_, 1, size_, step(DType::float32), taken, &(scale[g] = start[g]),
-                                  &steps[g], unused.data());
-      finish_fit(first, values, std::span<float>(scale).subspan(first, count));
+      for (size_t i = 0; i < values.size(); i += size_)
+        if (const size_t g = first + i / size_; steps[g] > taken) fit_part(g, values.subspan(i, size_), taken, &steps[g], unused);
     });
   }
 
-  void start_scales(size_t first, std::span<const float> values, std::vector<float>& start) {
-    const size_t count = values.size() / size_;
-    std::vector<float> low(count), high(count);
-    kernels().group_ranges(values.data(), count, size_, low.data(), high.data());
+  void fit_part(size_t first, std::span<const float> values, int most, uint8_t* steps, std::array<float, most_steps>& change) {
+    std::vector<float> scale(values.size() / size_);
+    kernels().group_magnitudes(values.data(), scale.size(), size_, scale.data());
     const auto largest = static_cast<float>(std::max(-range_.min, range_.max));
-    for (size_t g = 0; g < count; ++g) {
-      const float scale = std::max(-low[g], high[g]) / largest;
-      if (std::isnan(low[g]) || !std::isfinite(scale)) not_finite(first + g);
-      start[first + g] = std::max(scale, 0x1p-23f);
+    for (size_t g = 0; g < scale.size(); ++g) {
+      scale[g] /= largest;
+      if (!std::isfinite(scale[g])) not_finite(first + g);
+      scale[g] = std::max(scale[g], 0x1p-23f);
     }
-  }
-
-  void finish_fit(size_t first, std::span<const float> values, std::span<float> scale) {
+    kernels().refine_scales(values.data(), scale.size(), size_, step(DType::float32), most, scale.data(), steps, change.data());
     if (scale_type_ != type_) {
       for (float& s : scale) s = rounded_to(scale_type_, rounded_to(type_, s));
       return quantize_with(first, values, scale);
     }
     kernels().quantize_scaled_groups(values.data(), scale.size(), size_, scale.data(), step(DType::float32), codes_ + first * size_);
-    for (size_t g = 0; g < scale.size(); ++g) store_scale(first + g, scale[g]);
+    for (size_t g = 0; g < scale.size(); ++g) {
+      if (!std::isfinite(scale[g])) not_finite(first + g);  // a sum of huge values
+      store_scale(first + g, scale[g]);
+    }
   }
 
   Tensor weight_;

@@ -72,24 +72,66 @@ TEST(Intx, FittedScalesAreCloser) {
   }
 }
 
+// Rows of zeros, of denormals, of huge and of equal values, and quotients that lie on halves.
+Tensor weight_with_odd_rows(unsigned seed) {
+  Tensor weight = random_weight(60, 672, seed);
+  auto* x = weight.mutable_data<float>();
+  for (int64_t i = 0; i < 672; ++i) {
+    x[i] = 0;
+    x[672 + i] *= 1e-38f;
+    x[2 * 672 + i] *= 1e34f;
+    x[3 * 672 + i] = 0.3f;
+    x[4 * 672 + i] = static_cast<float>(i % 16) * 0.5f - 4.0f;
+  }
+  return weight;
+}
+
 TEST(Intx, EveryInstructionSetAndThreadCountGivesTheSameBits) {
-  for (const int64_t group : {3, 8, 32, 96, 672}) {
-    const Tensor weight = random_weight(60, 672, static_cast<unsigned>(group));
-    for (const DType dtype : {DType::float32, DType::bfloat16, DType::float16})
+  for (const int64_t group : {3, 8, 32, 96, 224, 672}) {
+    const Tensor weight = weight_with_odd_rows(static_cast<unsigned>(group));
+    for (const DType dtype : {DType::float32, DType::bfloat16})
+      for (const MappingType mapping : {MappingType::symmetric, MappingType::asymmetric})
+        for (const bool fit_scale : {false, true}) {
+          if (fit_scale && mapping == MappingType::asymmetric) continue;
+          const IntxSettings settings{.bits = 4, .group_size = group, .mapping = mapping, .fit_scale = fit_scale};
+          const auto made = [&](int threads) { return quantize_intx(converted(weight, dtype), settings, threads); };
+          const IntxWeight expected = made(1);
+          EXPECT_EQ(*std::ranges::max_element(expected.codes.span<int8_t>()), 7);
+          for (const Kernels* set : available_kernels()) {
+            const KernelOverride use(*set);
+            const IntxWeight other = made(3);
+            EXPECT_TRUE(bit_equal(other.codes, expected.codes)) << set->name << " groups of " << group;
+            EXPECT_TRUE(bit_equal(other.scale, expected.scale)) << set->name << " groups of " << group;
+            EXPECT_TRUE(bit_equal(other.zero_point, expected.zero_point)) << set->name << " groups of " << group;
+          }
+        }
+  }
+}
+
+// Codes are those of division, where PyTorch divides, and of multiplication with the inverse where it multiplies.
+TEST(Intx, CodesAreThoseOfTheFormula) {
+  for (const int64_t group : {32, 96, 672})
+    for (const int bits : {2, 4, 8})
       for (const bool fit_scale : {false, true}) {
-        const IntxSettings settings{.bits = 4, .group_size = group, .mapping = MappingType::asymmetric, .fit_scale = fit_scale};
-        const auto made = [&](int threads) { return quantize_intx(converted(weight, dtype), settings, threads); };
-        const IntxWeight expected = made(1);
-        EXPECT_EQ(*std::ranges::max_element(expected.codes.span<int8_t>()), 7);
-        for (const Kernels* set : available_kernels()) {
-          const KernelOverride use(*set);
-          const IntxWeight other = made(3);
-          EXPECT_TRUE(bit_equal(other.codes, expected.codes)) << set->name << " groups of " << group;
-          EXPECT_TRUE(bit_equal(other.scale, expected.scale)) << set->name << " groups of " << group;
-          EXPECT_TRUE(bit_equal(other.zero_point, expected.zero_point)) << set->name << " groups of " << group;
+        const Tensor weight = weight_with_odd_rows(static_cast<unsigned>(bits));
+        const IntxWeight made = quantize_intx(weight, {.bits = bits, .group_size = group, .fit_scale = fit_scale}, 1);
+        const QuantRange range = intx_range(bits);
+        for (size_t i = 0; i < static_cast<size_t>(weight.numel()); ++i) {
+          const float x = weight.span<float>()[i], scale = made.scale.span<float>()[i / static_cast<size_t>(group)];
+          const float steps = fit_scale ? x / scale : x * (1.0f / scale);
+          const auto low = static_cast<float>(range.min), high = static_cast<float>(range.max);
+          ASSERT_EQ(made.codes.span<int8_t>()[i], std::clamp(std::nearbyint(steps), low, high)) << x << " by " << scale;
         }
       }
-  }
+}
+
+TEST(Intx, ScalesThatTheirTypeCannotHoldAreNamed) {
+  Tensor weight = random_weight(4, 32);
+  weight.mutable_data<float>()[2 * 32] = 1e6f;
+  try {
+    quantize_intx(weight, {.bits = 4, .group_size = 32, .scale_dtype = DType::float16}, 1);
+    FAIL();
+  } catch (const Error& error) { EXPECT_NE(std::string(error.what()).find("row 2"), std::string::npos) << error.what(); }
 }
 
 TEST(Intx, NamesTheRowOfWhatIsNotFinite) {

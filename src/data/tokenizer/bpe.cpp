@@ -11,14 +11,8 @@
 namespace intaglio::data {
 namespace {
 
-constexpr int64_t largest_id = (int64_t{1} << 31) - 2;
-
 constexpr uint64_t pair_of(uint32_t left, uint32_t right) { return uint64_t{left} << 32 | right; }
 
-std::string text_or_empty(json::Value model, std::string_view key) {
-  const auto value = model.find(key);
-  return value ? std::string(value->string(key)) : std::string();
-}
 // The two sides of a merge, written as a list of two or as one text with a blank.
 std::pair<std::string_view, std::string_view> sides_of(json::Value merge, size_t rank) {
   if (merge.is_array()) {
@@ -36,33 +30,15 @@ std::pair<std::string_view, std::string_view> sides_of(json::Value merge, size_t
 
 }  // namespace
 
-Bpe::Bpe(json::Value model) {
-  prefix_ = text_or_empty(model, "continuing_subword_prefix");
-  suffix_ = text_or_empty(model, "end_of_word_suffix");
-  fuses_unknown_ = flag(model, "fuse_unk", false);
-  byte_fallback_ = flag(model, "byte_fallback", false);
-  ignores_merges_ = flag(model, "ignore_merges", false);
-  read_vocab(model.at("vocab"));
+Bpe::Bpe(json::Value model, const Vocabulary& vocabulary)
+    : vocabulary_(vocabulary),
+      unknown_(vocabulary.unknown_id(model)),
+      prefix_(text_or(model, "continuing_subword_prefix", "")),
+      suffix_(text_or(model, "end_of_word_suffix", "")),
+      fuses_unknown_(flag(model, "fuse_unk", false)),
+      byte_fallback_(flag(model, "byte_fallback", false)),
+      ignores_merges_(flag(model, "ignore_merges", false)) {
   read_merges(model.at("merges"));
-  if (const std::string unknown = text_or_empty(model, "unk_token"); !unknown.empty()) {
-    const auto id = ids_.find(unknown);
-    if (id == ids_.end()) throw_bad_input(fmt::format("the unk_token '{}' is not in the vocabulary", escaped(unknown)));
-    unknown_ = id->second;
-  }
-}
-
-void Bpe::read_vocab(json::Value vocab) {
-  const auto tokens = vocab.object("vocab");
-  ids_.reserve(tokens.size());
-  tokens_.reserve(tokens.size());
-  for (const auto& [token, value] : tokens) {
-    const int64_t id = json::Value(value).integer("vocab");
-    if (id < 0 || id > largest_id) throw_bad_input(fmt::format("the token '{}' has the id {}", escaped(token), id));
-    const auto entry = ids_.emplace(token, static_cast<uint32_t>(id)).first;
-    if (const auto [other, fresh] = tokens_.emplace(entry->second, &entry->first); !fresh)
-      throw_bad_input(fmt::format("the tokens '{}' and '{}' have the same id {}", escaped(*other->second), escaped(token), id));
-    vocab_size_ = std::max(vocab_size_, id + 1);
-  }
 }
 
 void Bpe::read_merges(json::Value merges) {
@@ -73,10 +49,9 @@ void Bpe::read_merges(json::Value merges) {
     if (row.is_string() && row.string("merges").starts_with("#version")) continue;
     const auto [left, right] = sides_of(row, rank);
     const auto known = [&](std::string_view token) {
-      const auto entry = ids_.find(token);
-      if (entry == ids_.end())
-        throw_bad_input(fmt::format("merge {} is about the token '{}', which is not in the vocabulary", rank, escaped(token)));
-      return entry->second;
+      const auto id = vocabulary_.id_of(token);
+      if (!id) throw_bad_input(fmt::format("merge {} is about the token '{}', which is not in the vocabulary", rank, escaped(token)));
+      return *id;
     };
     const std::string_view tail = right.substr(std::min(prefix_.size(), right.size()));
     const uint32_t id = known(std::string(left).append(tail));
@@ -85,24 +60,12 @@ void Bpe::read_merges(json::Value merges) {
   }
 }
 
-std::optional<int64_t> Bpe::id_of(std::string_view token) const {
-  const auto entry = ids_.find(token);
-  if (entry == ids_.end()) return std::nullopt;
-  return entry->second;
-}
-
-const std::string* Bpe::token_of(int64_t id) const {
-  if (id < 0 || id > largest_id) return nullptr;
-  const auto entry = tokens_.find(static_cast<uint32_t>(id));
-  return entry == tokens_.end() ? nullptr : entry->second;
-}
-
 bool Bpe::spell_in_bytes(std::string_view character, std::vector<uint32_t>& symbols) const {
   std::vector<uint32_t> bytes;
   for (const char byte : character) {
-    const auto entry = ids_.find(fmt::format("<0x{:02X}>", static_cast<unsigned char>(byte)));
-    if (entry == ids_.end()) return false;
-    bytes.push_back(entry->second);
+    const auto id = vocabulary_.id_of(fmt::format("<0x{:02X}>", static_cast<unsigned char>(byte)));
+    if (!id) return false;
+    bytes.push_back(*id);
   }
   symbols.insert(symbols.end(), bytes.begin(), bytes.end());
   return true;
@@ -121,9 +84,9 @@ std::vector<uint32_t> Bpe::symbols_of(const std::string& piece) const {
     std::string character = piece.substr(begin, at - begin);
     if (begin > 0) character.insert(0, prefix_);
     if (at == piece.size()) character += suffix_;
-    if (const auto entry = ids_.find(character); entry != ids_.end()) {
+    if (const auto id = vocabulary_.id_of(character)) {
       end_unknown();
-      symbols.push_back(entry->second);
+      symbols.push_back(*id);
       continue;
     }
     if (byte_fallback_ && spell_in_bytes(character, symbols)) continue;
@@ -178,8 +141,8 @@ void Bpe::merge(std::vector<uint32_t>& symbols) const {
 }
 
 void Bpe::encode(const std::string& piece, std::vector<int64_t>& ids) const {
-  if (const auto whole = ids_.find(piece); ignores_merges_ && whole != ids_.end()) {
-    ids.push_back(whole->second);
+  if (const auto whole = vocabulary_.id_of(piece); ignores_merges_ && whole) {
+    ids.push_back(*whole);
     return;
   }
   std::vector<uint32_t> symbols = symbols_of(piece);

@@ -111,6 +111,36 @@ Decoder word_ends(json::Value step) {
   };
 }
 
+// Blanks before punctuation and contractions, as an English text has none.
+std::string without_blanks(std::string token) {
+  static const std::array<std::pair<Regex, std::string_view>, 11> marks = {{
+      {Regex::literal(" ."), "."},
+      {Regex::literal(" ?"), "?"},
+      {Regex::literal(" !"), "!"},
+      {Regex::literal(" ,"), ","},
+      {Regex::literal(" ' "), "'"},
+      {Regex::literal(" n't"), "n't"},
+      {Regex::literal(" 'm"), "'m"},
+      {Regex::literal(" do not"), " don't"},
+      {Regex::literal(" 's"), "'s"},
+      {Regex::literal(" 've"), "'ve"},
+      {Regex::literal(" 're"), "'re"},
+  }};
+  for (const auto& [mark, closed_up] : marks) token = replaced(mark, token, closed_up);
+  return token;
+}
+
+Decoder word_pieces(json::Value step) {
+  return [prefix = std::string(text_or(step, "prefix", "##")), cleans = flag(step, "cleanup", true)](Texts tokens) {
+    for (size_t i = 0; i < tokens.size(); ++i) {
+      if (i > 0 && tokens[i].starts_with(prefix)) tokens[i].erase(0, prefix.size());
+      else if (i > 0) tokens[i].insert(0, " ");
+      if (cleans) tokens[i] = without_blanks(std::move(tokens[i]));
+    }
+    return tokens;
+  };
+}
+
 Decoder decoder_sequence(json::Value step) {
   return [steps = make_sequence(step, "decoders", make_decoder)](Texts tokens) {
     for (const Decoder& one : steps) tokens = one(std::move(tokens));
@@ -118,7 +148,7 @@ Decoder decoder_sequence(json::Value step) {
   };
 }
 
-constexpr std::array<StepType<Decoder>, 8> decoder_types = {{
+constexpr std::array<StepType<Decoder>, 9> decoder_types = {{
     {"Sequence", decoder_sequence},
     {"ByteLevel", byte_level_decoded},
     {"ByteFallback", byte_fallback},
@@ -127,6 +157,7 @@ constexpr std::array<StepType<Decoder>, 8> decoder_types = {{
     {"Strip", strip_ends},
     {"Metaspace", metaspace_decoded},
     {"BPEDecoder", word_ends},
+    {"WordPiece", word_pieces},
 }};
 
 }  // namespace

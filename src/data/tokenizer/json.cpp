@@ -2,10 +2,11 @@
 //   added_tokens   found in the text first; those with "normalized" after the normalizer
 //   normalizer     text to text
 //   pre_tokenizer  text to pieces
-//   model          a piece to ids: vocabulary and merges
+//   model          a piece to ids: by merges (BPE) or by the longest token (WordPiece)
 //   post_processor ids around a text's
 //   decoder        tokens to text
 #include <unordered_set>
+#include <variant>
 
 #include <fmt/format.h>
 #include <intaglio/error.h>
@@ -15,6 +16,8 @@
 #include "data/tokenizer/steps.h"
 #include "data/tokenizer/tokenizer.h"
 #include "data/tokenizer/utf8.h"
+#include "data/tokenizer/vocabulary.h"
+#include "data/tokenizer/word_piece.h"
 
 namespace intaglio::data {
 namespace {
@@ -24,7 +27,6 @@ struct Frame {
   std::vector<int64_t> before, after;
 };
 
-constexpr int64_t largest_token_id = (int64_t{1} << 31) - 2;
 constexpr size_t longest_added_token = 1024;
 
 int64_t id_in(json::Value value, std::string_view what) {
@@ -85,14 +87,32 @@ constexpr std::array<StepType<Frame>, 5> frame_types = {{
 
 Frame make_frame(json::Value processor) { return make_step(frame_types, processor, "post-processor"); }
 
+using Model = std::variant<Bpe, WordPiece>;
+
+// Files from before the field was written have merges where the model is BPE.
+std::string_view type_of(json::Value model) { return text_or(model, "type", model.find("merges") ? "BPE" : "WordPiece"); }
+
+json::Value known_model(json::Value model) {
+  const std::string_view type = type_of(model);
+  if (type != "BPE" && type != "WordPiece")
+    throw_unsupported(
+        fmt::format("its model is {}; BPE and WordPiece are known here (of SentencePiece, give the .model file)", escaped(type)));
+  return model;
+}
+
+Model make_model(json::Value model, const Vocabulary& vocabulary) {
+  if (type_of(model) == "BPE") return Bpe(model, vocabulary);
+  return WordPiece(model, vocabulary);
+}
+
 class JsonTokenizer : public Tokenizer {
  public:
-  explicit JsonTokenizer(json::Value root) : model_(bpe_of(root.at("model"))) {
+  explicit JsonTokenizer(json::Value root) : vocabulary_(known_model(root.at("model"))), model_(make_model(root.at("model"), vocabulary_)) {
     if (const auto section = root.find("normalizer")) normalizer_ = make_normalizer(*section);
     if (const auto section = root.find("pre_tokenizer")) pre_tokenizer_ = make_pre_tokenizer(*section);
     if (const auto section = root.find("decoder")) decoder_ = make_decoder(*section);
     if (const auto section = root.find("post_processor")) frame_ = make_frame(*section);
-    vocab_size_ = model_.vocab_size();
+    vocab_size_ = vocabulary_.size();
     if (const auto section = root.find("added_tokens"))
       for (const json::Value token : section->array("added_tokens")) add_token(token);
   }
@@ -121,20 +141,11 @@ class JsonTokenizer : public Tokenizer {
 
   std::optional<int64_t> id_of(std::string_view token) const override {
     if (const auto added = added_ids_.find(std::string(token)); added != added_ids_.end()) return added->second;
-    return model_.id_of(token);
+    return vocabulary_.id_of(token);
   }
   int64_t vocab_size() const override { return vocab_size_; }
 
  private:
-  static Bpe bpe_of(json::Value model) {
-    // Files from before the field was written have merges, and no other model has.
-    const auto type = model.find("type");
-    const std::string_view name = type ? type->string("type") : model.find("merges") ? "BPE" : "of no type";
-    if (name != "BPE")
-      throw_unsupported(fmt::format("its model is {}; only BPE is known here (of SentencePiece, give the .model file)", escaped(name)));
-    return Bpe(model);
-  }
-
   void add_token(json::Value entry) {
     const auto flag = [&](const char* key) { return entry.at(key).boolean(key); };
     AddedToken token{.content = std::string(entry.at("content").string("content")),
@@ -146,7 +157,7 @@ class JsonTokenizer : public Tokenizer {
                      .special = flag("special")};
     if (token.content.size() > longest_added_token)
       throw_bad_input(fmt::format("an added token has {} bytes; none is longer than {}", token.content.size(), longest_added_token));
-    token.id = model_.id_of(token.content).value_or(token.id);
+    token.id = vocabulary_.id_of(token.content).value_or(token.id);
     vocab_size_ = std::max(vocab_size_, token.id + 1);
     added_ids_.emplace(token.content, token.id);
     if (token.special) special_.insert(token.id);
@@ -165,16 +176,17 @@ class JsonTokenizer : public Tokenizer {
       const Span span = stretch.span;
       std::vector<Piece> pieces{{normal.substr(span.begin, span.end - span.begin), at_start && span.begin == 0}};
       if (pre_tokenizer_) pieces = (*pre_tokenizer_)(std::move(pieces));
-      for (const Piece& piece : pieces) model_.encode(piece.text, ids);
+      for (const Piece& piece : pieces) std::visit([&](const auto& model) { model.encode(piece.text, ids); }, model_);
     }
   }
 
   const std::string* token_of(int64_t id) const {
     const auto added = added_tokens_.find(id);
-    return added != added_tokens_.end() ? &added->second : model_.token_of(id);
+    return added != added_tokens_.end() ? &added->second : vocabulary_.token_of(id);
   }
 
-  Bpe model_;
+  Vocabulary vocabulary_;
+  Model model_;
   std::optional<Normalizer> normalizer_;
   std::optional<PreTokenizer> pre_tokenizer_;
   std::optional<Decoder> decoder_;

@@ -11,6 +11,16 @@ namespace {
 
 using Instance = const icu::Normalizer2* (*)(UErrorCode&);
 
+Normalizer in_order(std::vector<Normalizer> steps) {
+  return [steps = std::move(steps)](std::string text) {
+    for (const Normalizer& one : steps) {
+      text = one(std::move(text));
+      require_bounded(text.size());
+    }
+    return text;
+  };
+}
+
 // A form of Unicode.
 template <Instance instance>
 Normalizer unicode_form(json::Value) {
@@ -27,13 +37,16 @@ Normalizer unicode_form(json::Value) {
   };
 }
 
+template <typename Predicate>
+std::string without(Predicate is, const std::string& text) {
+  std::string result;
+  for (size_t at = 0; at < text.size();)
+    if (const char32_t character = utf8::next(text, at); !is(character)) utf8::append(result, character);
+  return result;
+}
+
 Normalizer strip_accents(json::Value) {
-  return [](const std::string& text) {
-    std::string result;
-    for (size_t at = 0; at < text.size();)
-      if (const char32_t character = utf8::next(text, at); !utf8::is_mark(character)) utf8::append(result, character);
-    return result;
-  };
+  return [](const std::string& text) { return without(utf8::is_mark, text); };
 }
 
 Normalizer lowercase(json::Value) {
@@ -47,6 +60,43 @@ Normalizer lowercase(json::Value) {
     }
     return result;
   };
+}
+
+// What no one sees is left out, space is blanks.
+std::string cleaned(const std::string& text) {
+  std::string result;
+  for (size_t at = 0; at < text.size();) {
+    const char32_t character = utf8::next(text, at);
+    const bool is_space = character == U'\t' || character == U'\n' || character == U'\r';
+    if (!is_space && (character == 0 || character == 0xFFFD || utf8::is_control(character))) continue;
+    utf8::append(result, is_space || utf8::is_space(character) ? U' ' : character);
+  }
+  return result;
+}
+
+std::string with_ideographs_apart(const std::string& text) {
+  std::string result;
+  for (size_t at = 0; at < text.size();) {
+    const char32_t character = utf8::next(text, at);
+    const std::string_view blank = utf8::is_ideograph(character) ? " " : "";
+    result += blank;
+    utf8::append(result, character);
+    result += blank;
+  }
+  return result;
+}
+
+Normalizer bert_text(json::Value step) {
+  std::vector<Normalizer> steps;
+  const bool lower = flag(step, "lowercase", true);
+  if (flag(step, "clean_text", true)) steps.emplace_back(cleaned);
+  if (flag(step, "handle_chinese_chars", true)) steps.emplace_back(with_ideographs_apart);
+  if (flag(step, "strip_accents", lower)) {
+    steps.push_back(unicode_form<icu::Normalizer2::getNFDInstance>(step));
+    steps.emplace_back([](const std::string& text) { return without(utf8::is_nonspacing, text); });
+  }
+  if (lower) steps.push_back(lowercase(step));
+  return in_order(std::move(steps));
 }
 
 Normalizer strip(json::Value step) {
@@ -72,17 +122,9 @@ Normalizer byte_level_text(json::Value) {
   return [](const std::string& text) { return in_byte_characters(text); };
 }
 
-Normalizer normalizers_in_sequence(json::Value step) {
-  return [steps = make_sequence(step, "normalizers", make_normalizer)](std::string text) {
-    for (const Normalizer& one : steps) {
-      text = one(std::move(text));
-      require_bounded(text.size());
-    }
-    return text;
-  };
-}
+Normalizer normalizers_in_sequence(json::Value step) { return in_order(make_sequence(step, "normalizers", make_normalizer)); }
 
-constexpr std::array<StepType<Normalizer>, 11> normalizer_types = {{
+constexpr std::array<StepType<Normalizer>, 12> normalizer_types = {{
     {"Sequence", normalizers_in_sequence},
     {"NFC", unicode_form<icu::Normalizer2::getNFCInstance>},
     {"NFD", unicode_form<icu::Normalizer2::getNFDInstance>},
@@ -91,6 +133,7 @@ constexpr std::array<StepType<Normalizer>, 11> normalizer_types = {{
     {"Lowercase", lowercase},
     {"Strip", strip},
     {"StripAccents", strip_accents},
+    {"BertNormalizer", bert_text},
     {"Prepend", prepend},
     {"Replace", replace},
     {"ByteLevel", byte_level_text},

@@ -39,6 +39,11 @@ bool flag(json::Value section, std::string_view key, bool otherwise) {
   return value ? value->boolean(key) : otherwise;
 }
 
+std::string_view text_or(json::Value section, std::string_view key, std::string_view otherwise) {
+  const auto value = section.find(key);
+  return value ? value->string(key) : otherwise;
+}
+
 Metaspace read_metaspace(json::Value step) {
   Metaspace read{std::string(step.at("replacement").string("replacement")), flag(step, "add_prefix_space", true) ? "always" : "never"};
   size_t end = 0;

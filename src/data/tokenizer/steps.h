@@ -28,8 +28,11 @@ Normalizer make_normalizer(json::Value section);
 PreTokenizer make_pre_tokenizer(json::Value section);
 Decoder make_decoder(json::Value section);
 
+constexpr int64_t largest_token_id = (int64_t{1} << 31) - 2;
+
 // What stands under `key`, if anything does.
 bool flag(json::Value section, std::string_view key, bool otherwise);
+std::string_view text_or(json::Value section, std::string_view key, std::string_view otherwise);
 
 // The character that stands for a blank, and before which texts one is put: "always", "first" or "never".
 struct Metaspace {

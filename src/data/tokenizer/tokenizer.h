@@ -29,7 +29,7 @@ class Tokenizer {
 // Bad-input error that says where the text is not UTF-8.
 void require_utf8(std::string_view text);
 
-// The contents of a Hugging Face `tokenizer.json` with a BPE model: what the `tokenizers` package makes of it, with neither
+// The contents of a Hugging Face `tokenizer.json` with a BPE or WordPiece model: what the `tokenizers` package makes of it, with neither
 // truncation nor padding. Bad-input error for a damaged file, unsupported error for a part that is not known here.
 std::unique_ptr<Tokenizer> parse_tokenizer_json(std::string_view text);
 

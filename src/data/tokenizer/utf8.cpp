@@ -4,6 +4,7 @@
 #include <unicode/utf8.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace intaglio::data::utf8 {
 namespace {
@@ -21,6 +22,12 @@ UChar32 decode(std::string_view text, size_t& at) {
   U8_NEXT(bytes, used, length, character);
   at += static_cast<size_t>(used);
   return character;
+}
+
+bool is_of_unicode_8(char32_t character, uint32_t categories) {
+  UVersionInfo age;
+  u_charAge(static_cast<UChar32>(character), age);
+  return age[0] <= 8 && (U_MASK(u_charType(static_cast<UChar32>(character))) & categories) != 0;
 }
 
 }  // namespace
@@ -65,6 +72,19 @@ std::string replaced_faults(std::string_view text) {
 bool is_space(char32_t character) { return u_isUWhiteSpace(static_cast<UChar32>(character)) != 0; }
 bool is_number(char32_t character) { return (U_MASK(u_charType(static_cast<UChar32>(character))) & U_GC_N_MASK) != 0; }
 bool is_mark(char32_t character) { return (U_MASK(u_charType(static_cast<UChar32>(character))) & U_GC_M_MASK) != 0; }
+
+bool is_nonspacing(char32_t character) {
+  constexpr char32_t was_one = 0x1734, became_ones[] = {0x1885, 0x1886, 0xA9BD, 0x111C9};  // since
+  if (character == was_one || std::ranges::find(became_ones, character) != std::end(became_ones)) return character == was_one;
+  return is_of_unicode_8(character, U_GC_MN_MASK);
+}
+bool is_control(char32_t character) { return is_of_unicode_8(character, U_GC_CC_MASK | U_GC_CF_MASK | U_GC_CO_MASK); }
+
+bool is_ideograph(char32_t character) {
+  constexpr std::pair<char32_t, char32_t> blocks[] = {{0x3400, 0x4DBF},   {0x4E00, 0x9FFF},   {0xF900, 0xFAFF},   {0x20000, 0x2A6DF},
+                                                      {0x2A700, 0x2B73F}, {0x2B740, 0x2B81F}, {0x2B920, 0x2CEAF}, {0x2F800, 0x2FA1F}};
+  return std::ranges::any_of(blocks, [&](const auto& block) { return character >= block.first && character <= block.second; });
+}
 
 bool is_punctuation(char32_t character) {
   const auto code = static_cast<UChar32>(character);

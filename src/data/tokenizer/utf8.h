@@ -24,6 +24,10 @@ bool is_space(char32_t character);        // White_Space
 bool is_number(char32_t character);       // general categories N*
 bool is_punctuation(char32_t character);  // P*, and ASCII's symbols
 bool is_mark(char32_t character);         // M*
-bool is_word(char32_t character);         // what regular expressions call a word character
+// What BERT's normalizer asks, by the tables that the `tokenizers` package has for it: Unicode 8's.
+bool is_nonspacing(char32_t character);  // Mn
+bool is_control(char32_t character);     // Cc, Cf, Co
+bool is_ideograph(char32_t character);   // of the blocks that get blanks around them
+bool is_word(char32_t character);        // what regular expressions call a word character
 
 }  // namespace intaglio::data::utf8

@@ -5,17 +5,31 @@ namespace {
 void group_ranges(const float* x, size_t groups, size_t size, float* low, float* high) {
   for (size_t g = 0; g < groups; ++g, x += size) {
     RangeScan scan;
-    bool has_nan = false;
+    Vec largest = splat(0.0f);
     size_t i = 0;
     for (; i + Vec::lanes <= size; i += Vec::lanes) {
       const Vec v = load(x + i);
       scan.add(v);
-      has_nan |= any_nan(v, v);
+      largest = larger_magnitude(largest, v);
     }
-    MinMax range{least(scan.low), greatest(scan.high), has_nan};
+    MinMax range{least(scan.low), greatest(scan.high), any_nan(largest, largest)};
     for (; i < size; ++i) add_scalar(range, x[i]);
     low[g] = range.has_nan ? __builtin_nanf("") : range.min;
     high[g] = range.has_nan ? __builtin_nanf("") : range.max;
+  }
+}
+
+void group_magnitudes(const float* x, size_t groups, size_t size, float* largest) {
+  for (size_t g = 0; g < groups; ++g, x += size) {
+    Vec found = splat(0.0f);
+    size_t i = 0;
+    for (; i + Vec::lanes <= size; i += Vec::lanes) found = larger_magnitude(found, load(x + i));
+    if (i < size) {
+      float rest[Vec::lanes] = {};
+      __builtin_memcpy(rest, x + i, (size - i) * sizeof(float));
+      found = larger_magnitude(found, load(rest));
+    }
+    largest[g] = greatest_magnitude(found);
   }
 }
 
@@ -47,131 +61,87 @@ void quantize_group(const float* __restrict x, size_t size, float inverse, float
   }
 }
 
+// A product with the inverse of a scale is off by less than 2^-15 where it matters, so it rounds to the same integer as the quotient unless
+// it lies that near to a half.
+constexpr float near_half = 0.5f - 0x1p-15f;
+
+inline int8_t rounded_quotient(float x, float scale, const GroupStep& step) {
+  return static_cast<int8_t>(static_cast<int32_t>(rounded(clamped(x / scale, step.low, step.high))));
+}
+
+// The parameters of values: they change after each 32 (advance 1), or never (advance 0).
+struct BlockParameters {
+  const float* inverse;
+  const int8_t* zero_point;
+  const float* scale;
+  size_t advance;
+};
+
+// The first values, as many as whole blocks of four vectors hold; returns how many. Products with the inverse are rounded, or the quotients
+// by the scale.
+template <bool quotients>
+inline size_t quantize_blocks(const float* __restrict x, size_t count, const BlockParameters& by, const GroupStep& step,
+                              int8_t* __restrict q) {
+  constexpr size_t block = 4 * Vec::lanes;
+  const ByteRange range{static_cast<int8_t>(step.low), static_cast<int8_t>(step.high)};
+  // Codes are bytes, which might be those of any object: what does not change is held here.
+  const float* __restrict inverse = by.inverse;
+  const int8_t* __restrict zero_point = by.zero_point;
+  const size_t advance = by.advance;
+  size_t i = 0;
+  for (size_t group = 0; i + block <= count; i += block, group += block / 32 * advance) {
+    Vec product[4], off = splat(0.0f);
+    int32_t shift[4];
+    for (size_t j = 0; j < 4; ++j) {
+      const size_t own = group + j * Vec::lanes / 32 * advance;
+      product[j] = load(x + i + j * Vec::lanes) * splat(inverse[own]);
+      if (quotients) off = larger_magnitude(off, product[j] - nearest(product[j]));
+      shift[j] = zero_point[own];
+    }
+    store_int8(q + i, product, shift, range);
+    if (quotients && any_above(off, near_half))
+      for (size_t k = i; k < i + block; ++k) q[k] = rounded_quotient(x[k], by.scale[group + (k - i) / 32 * advance], step);
+  }
+  return i;
+}
+
 void quantize_groups(const float* x, size_t groups, size_t size, const float* inverse, const int8_t* zero_point, GroupStep step,
                      int8_t* q) {
   const auto quantize = step.dropped_bits == 0 ? quantize_group<false> : quantize_group<true>;
-  for (size_t g = 0; g < groups; ++g) quantize(x + g * size, size, inverse[g], static_cast<float>(zero_point[g]), step, q + g * size);
-}
-
-// What one scale does to a group: sums of w*q and q*q, for q = clamp(round(w / scale), low, high).
-struct Fit {
-  float wq, qq;
-};
-
-// The scale with what stands in for a division by it.
-struct Divisor {
-  float scale, inverse;
-  bool is_safe;  // the inverse is a normal number
-};
-inline Divisor divisor(float scale) { return {scale, 1.0f / scale, scale < 0x1p100f}; }
-
-// q = clamp(round(w / scale), low, high). A product with the inverse is off by less than 2^-15 where it matters, so it rounds to the same
-// integer unless it lies that near to a half: only then is anything divided.
-template <int count>
-inline void round_quotients(const float* __restrict w, const Divisor& by, const GroupStep& step, float* __restrict q) {
-  unsigned is_near_half = !by.is_safe;
-  for (int i = 0; i < count; ++i) {
-    const float product = clamped(w[i] * by.inverse, step.low - 1.0f, step.high + 1.0f), nearest = rounded(product);
-    is_near_half |= __builtin_fabsf(product - nearest) > 0.5f - 0x1p-15f;
-    q[i] = clamped(nearest, step.low, step.high);
-  }
-  if (is_near_half == 0) return;
-  for (int i = 0; i < count; ++i) q[i] = rounded(clamped(w[i] / by.scale, step.low, step.high));
-}
-
-template <int columns>
-inline void add_row(const float* __restrict w, const Divisor& by, const GroupStep& step, float* __restrict wq, float* __restrict qq) {
-  float q[columns];
-  round_quotients<columns>(w, by, step, q);
-  for (int c = 0; c < columns; ++c) {
-    wq[c] += w[c] * q[c];
-    qq[c] += q[c] * q[c];
+  size_t first = 0;
+  if (step.is_bounded && size == 32) first = quantize_blocks<false>(x, groups * size, {inverse, zero_point, nullptr, 1}, step, q) / size;
+  for (size_t g = first; g < groups; ++g) {
+    const float* values = x + g * size;
+    const size_t done =
+        step.is_bounded ? quantize_blocks<false>(values, size, {inverse + g, zero_point + g, nullptr, 0}, step, q + g * size) : 0;
+    quantize(values + done, size - done, inverse[g], static_cast<float>(zero_point[g]), step, q + g * size + done);
   }
 }
 
-// Adds the sums of `columns` interleaved columns over `rows` rows, each column by itself, as PyTorch sums the innermost
-// dimension: long columns in four levels, so that large sums are not added to small terms.
-template <int columns>
-inline void add_rows(const float* __restrict w, size_t rows, const Divisor& by, const GroupStep& step, float* __restrict wq,
-                     float* __restrict qq) {
-  constexpr unsigned level_bits = 4;  // fewer than 2^19 rows
-  constexpr size_t level = size_t{1} << level_bits;
-  if (rows < level) {
-    for (size_t row = 0; row < rows; ++row) add_row<columns>(w + row * columns, by, step, wq, qq);
-    return;
-  }
-  float upper_wq[3][columns] = {}, upper_qq[3][columns] = {};
-  for (size_t row = 0; row < rows;) {
-    add_row<columns>(w + row * columns, by, step, wq, qq);
-    ++row;
-    if (row % level != 0) continue;
-    for (unsigned up = 0; up < 3; ++up) {
-      float *from_wq = up == 0 ? wq : upper_wq[up - 1], *from_qq = up == 0 ? qq : upper_qq[up - 1];
-      for (int c = 0; c < columns; ++c) {
-        upper_wq[up][c] += from_wq[c];
-        upper_qq[up][c] += from_qq[c];
-        from_wq[c] = from_qq[c] = 0.0f;
-      }
-      if ((row >> (level_bits * (up + 1))) % level != 0) break;
-    }
-  }
-  for (int up = 0; up < 3; ++up)
-    for (int c = 0; c < columns; ++c) {
-      wq[c] += upper_wq[up][c];
-      qq[c] += upper_qq[up][c];
-    }
-}
-
-// Four accumulators of `lanes` columns; what is left of whole rows goes to the first of them, what is left of that is added last.
-template <int lanes>
-inline Fit fit(const float* __restrict w, size_t size, float scale, const GroupStep& step) {
-  float wq[4 * lanes] = {}, qq[4 * lanes] = {};
-  const size_t rows = size / (4 * lanes), whole = size / lanes * lanes;
-  const Divisor by = divisor(scale);
-  add_rows<4 * lanes>(w, rows, by, step, wq, qq);
-  for (size_t i = rows * 4 * lanes; i < whole; i += lanes) add_row<lanes>(w + i, by, step, wq, qq);
-  Fit sum{0.0f, 0.0f};
-  for (size_t i = whole; i < size; ++i) add_row<1>(w + i, by, step, &sum.wq, &sum.qq);
-  for (int c = 0; c < lanes; ++c) {
-    sum.wq += ((wq[c] + wq[lanes + c]) + wq[2 * lanes + c]) + wq[3 * lanes + c];
-    sum.qq += ((qq[c] + qq[lanes + c]) + qq[2 * lanes + c]) + qq[3 * lanes + c];
-  }
-  return sum;
-}
-
-void refine_scales(const float* w, size_t groups, size_t size, GroupStep step, int limit, float* scale, uint8_t* steps, float* change) {
-  const auto sums = size >= 8 ? fit<8> : fit<1>;
-  const float eps = 0x1p-23f;
-  // Several at a time: a step waits for the one before it, but not for those of other groups.
-  constexpr size_t together = 8;
+size_t quantize_symmetric(const float* x, size_t groups, size_t size, float half_range, float eps, GroupStep step, float* scale,
+                          int8_t* q) {
+  // As few at a time as stay in the first cache.
+  constexpr size_t most = 16, values = 2048;
+  const size_t together = values / size < 1 ? 1 : values / size > most ? most : values / size;
+  const int8_t zero_points[most] = {};
+  float inverse[most];
+  step.is_bounded = true;
   for (size_t first = 0; first < groups; first += together) {
-    const size_t last = first + together < groups ? first + together : groups;
-    size_t moving = last - first;
-    for (size_t g = first; g < last; ++g) steps[g] = static_cast<uint8_t>(limit);
-    for (int i = 0; i < limit && moving > 0; ++i)
-      for (size_t g = first; g < last; ++g) {
-        if (steps[g] != limit) continue;
-        const float before = scale[g];
-        const Fit sum = sums(w + g * size, size, before, step);
-        float next = sum.qq > 0.0f ? sum.wq / sum.qq : before;
-        next = next < eps ? eps : next;
-        if (next == before) {
-          steps[g] = static_cast<uint8_t>(i);
-          --moving;
-          continue;
-        }
-        const float relative = __builtin_fabsf(next - before) / (before < eps ? eps : before);
-        change[i] = relative > change[i] ? relative : change[i];
-        scale[g] = next;
-      }
+    const size_t count = first + together < groups ? together : groups - first;
+    group_magnitudes(x + first * size, count, size, scale + first);
+    bool is_finite = true;
+    for (size_t g = 0; g < count; ++g) {
+      const float found = scale[first + g] / half_range;
+      is_finite &= found < __builtin_inff();
+      scale[first + g] = found < eps ? eps : found;
+      inverse[g] = 1.0f / scale[first + g];
+    }
+    if (!is_finite)
+      for (size_t g = first; g < groups; ++g)
+        if (!(scale[g] < __builtin_inff())) return g;
+    quantize_groups(x + first * size, count, size, inverse, zero_points, step, q + first * size);
   }
-}
-
-void quantize_scaled_groups(const float* __restrict w, size_t groups, size_t size, const float* __restrict scale, GroupStep step,
-                            int8_t* __restrict q) {
-  for (size_t g = 0; g < groups; ++g)
-    for (size_t i = g * size; i < (g + 1) * size; ++i)
-      q[i] = static_cast<int8_t>(static_cast<int32_t>(rounded(clamped(w[i] / scale[g], step.low, step.high))));
+  return groups;
 }
 
 }  // namespace

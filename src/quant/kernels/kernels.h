@@ -23,6 +23,7 @@ struct GroupStep {
   float low;
   float high;
   unsigned dropped_bits = 0;
+  bool is_bounded = false;  // every product is a number below 2^30, and stays as it is
 };
 
 struct MinMax {
@@ -76,9 +77,15 @@ struct Kernels {
 
   // Groups of `size` values, one behind the other. The range of each: NaN where it has one.
   void (*group_ranges)(const float* x, size_t groups, size_t size, float* low, float* high);
+  // The largest |x| of each; NaN where it has one.
+  void (*group_magnitudes)(const float* x, size_t groups, size_t size, float* largest);
   // q = clamp(round(x * inverse) + zero_point, low, high) with the group's inverse and zero point; NaN becomes 0.
   void (*quantize_groups)(const float* x, size_t groups, size_t size, const float* inverse, const int8_t* zero_point, GroupStep step,
                           int8_t* q);
+  // Both in one pass: scale = max(largest |x| / half_range, eps), and q with its inverse. Returns the first group whose scale is not
+  // finite, behind which nothing is done; `groups` where there is none.
+  size_t (*quantize_symmetric)(const float* x, size_t groups, size_t size, float half_range, float eps, GroupStep step, float* scale,
+                               int8_t* q);
   // The scale of each group by least squares, again and again: scale = sum(w*q) / sum(q*q) for q = clamp(round(w / scale), low, high),
   // summed as PyTorch does. A group ends after `limit` steps or before one that changes nothing; `steps` receives how many it took.
   // change[i] is raised to how much step i changed a scale, relatively. 0 < limit < 256.

@@ -7,6 +7,8 @@
 
 #include "quant/kernels/groups_impl.h"
 
+#include "quant/kernels/fit_impl.h"
+
 #include "quant/kernels/histogram_impl.h"
 
 namespace intaglio::quant::INTAGLIO_ISA {
@@ -46,7 +48,9 @@ extern const Kernels kernel_set = {
     .linspace = linspace,
     .widen = widen,
     .group_ranges = group_ranges,
+    .group_magnitudes = group_magnitudes,
     .quantize_groups = quantize_groups,
+    .quantize_symmetric = quantize_symmetric,
     .refine_scales = refine_scales,
     .quantize_scaled_groups = quantize_scaled_groups,
 };
