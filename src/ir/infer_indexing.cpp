@@ -205,6 +205,9 @@ constexpr Rule indexing_table[] = {
     {"aten.index_fill.int_Scalar", keep_self},
     {"aten.masked_scatter.default", keep_self},
     {"aten.slice_scatter.default", keep_self},
+    {"aten.diagonal_scatter.default", keep_self},
+    {"aten.put.default", keep_self},
+    {"aten.renorm.default", keep_self},
     {"aten.select_scatter.default", keep_self},
 };
 
