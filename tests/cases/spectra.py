@@ -435,7 +435,7 @@ def of_modules() -> dict:
         "istft": (Several(ISTFT), signal),
         "arithmetic": (Several(ARITHMETIC), square),
         "complex_input": (Function(lambda z: (z * z.conj()).real + z.angle()), torch.complex(square, square.flip(0))),
-        "complex_input_written": (Function(input_written_in_place), torch.complex(square, square.flip(0)), torch.complex(square.flip(1), square)),
+        "complex_input_written": (Function(input_written_in_place), torch.complex(square, square.flip(0))),
         "complex_output": (Function(lambda x: (torch.fft.rfft(x), torch.fft.fft(x) * 2)), square),
         "spectral_head": (SpectralHead(), noise(2, 9, 8)),
         "log_mel": (LogMel(), noise(2, 3, 300)),
