@@ -249,6 +249,8 @@ constexpr DecompositionRow resampling_rows[] = {
 }  // namespace
 
 std::vector<int64_t> nearest_places(int64_t from, int64_t to, std::optional<double> factor, bool exact) {
+  // PyTorch does not ask for the factor where the size is the same or twice as large.
+  if (!exact && (to == from || to == 2 * from)) factor.reset();
   const float step = factor && *factor > 0 ? static_cast<float>(1 / *factor) : static_cast<float>(from) / static_cast<float>(to);
   std::vector<int64_t> places;
   for (int64_t i = 0; i < to; ++i) {

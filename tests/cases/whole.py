@@ -170,7 +170,8 @@ RESIZED = {
     "nearest_rows_twice": Whole(nearest((28, 25)), images(1, 3, 16, 20)),
     "nearest_columns_thrice": Whole(nearest((9, 54)), images(1, 3, 16, 20)),
     "nearest_rows_alone": Whole(nearest((17, 18)), images(1, 3, 16, 20)),
-    "nearest_factor_beside_the_sizes": Whole(nearest(factor=2.03), images(1, 3, 16, 20)),  # twice as large, but not sampled so
+    "nearest_factor_beside_the_sizes": Whole(nearest(factor=3.03), images(1, 3, 16, 20)),  # thrice as large, but not sampled so
+    "nearest_about_twice": Whole(nearest(factor=2.03), images(1, 3, 16, 20)),  # sampled as twice as large
     "nearest_factor_that_float32_rounds": Whole(nearest((2 * 41, 3 * 41)), images(1, 3, 4, 5)),
     "nearest_exact": Whole(nearest((19, 11), mode="nearest-exact"), images(1, 3, 16, 20)),
     "nearest_line": Whole(lambda: Bordered(nn.Upsample(size=31), 1), images(1, 3, 20)),
