@@ -26,6 +26,16 @@ VIEWS = {
 }
 
 
+# Parts of a tensor of three matrices that are written through.
+PARTS = {
+    "diagonal": lambda y: y.diagonal(0, 1, 2),
+    "diagonal_above": lambda y: y.diagonal(1, 2, 1),
+    "diagonal_below": lambda y: y.diagonal(-2, 0, 2),
+    "diagonal_of_a_matrix": lambda y: y[1].diagonal(),
+    "diagonal_of_what_is_turned": lambda y: y.transpose(0, 2)[1:].diagonal(1),
+}
+
+
 class Turned(nn.Module):
     def __init__(self, turn):
         super().__init__()
@@ -66,6 +76,24 @@ def test_views_are_taken_and_written_through(intaglio, tmp_path, name, strict):
             assert wanted.shape == got.shape and sqnr(wanted, got) > (100 if "fp32" in recipe else 25)
     for wanted, got in zip(expected, outputs(intaglio, path, data[0], tmp_path / "out.npz"), strict=True):
         np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("form", ["training", "core"])
+@pytest.mark.parametrize("name", PARTS)
+def test_diagonals_are_written_through(intaglio, tmp_path, name, form):
+    def write(x):
+        y = x * 2
+        before = y[0] + 0
+        part = PARTS[name](y)
+        part.add_(torch.arange(float(part.shape[-1])) + 1)
+        return y, before, part * 3
+
+    with seeded():
+        case, path, data = written(tmp_path, Function(write), (torch.randn(3, 4, 5),), form=form)
+    intaglio("build", path, "-o", tmp_path / "m.pte", "--recipe", "xnnpack_fp32")
+    for engine in ("m.pte", "m.pt2"):
+        for wanted, got in zip(case.expected[0], outputs(intaglio, tmp_path / engine, data[0], tmp_path / "out.npz"), strict=True):
+            np.testing.assert_allclose(got, wanted.numpy(), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("compat, low, high", [("intaglio", 25, 100), ("torchao", 0, 15)])
@@ -111,6 +139,8 @@ OPERATORS = {
     "greater": lambda y: y.greater_(0.1),
     "index_fill": lambda y: y.index_fill_(0, torch.tensor([0, 2]), 0.5),
     "index_put": lambda y: y.index_put_((torch.tensor([0, 2]),), torch.ones(3)),
+    "put": lambda y: y.put_(torch.tensor([1, 5, -1]), y[0].clone(), accumulate=True),
+    "renorm": lambda y: y.renorm_(2, 0, 0.9),
     "ldexp": lambda y: y.ldexp_(torch.tensor([1.0, 2, 3])),
     "left_shift": lambda y: (y * 9).int().__ilshift__(2),
     "lerp": lambda y: y.lerp_(y.flip(0), 0.3),

@@ -168,6 +168,40 @@ def test_recipes_of_rules_too(exported, document, tmp_path):
     assert all(output.dtype == torch.float16 for output in ran(pte, calls))
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_the_float_recipe_computes_bfloat16_in_float32(exported, document, name):
+    module, calls, folder = exported(name, torch.bfloat16)
+    _, _, float32 = exported(name, torch.float32)
+    said, pte = built(document, folder, "xnnpack_fp32")
+    left = lambda said: sorted(op["op"] for op in said["methods"][0]["leftover_ops"] if op["op"] != CASTS)
+    wanted, _ = built(document, float32, "xnnpack_fp32")
+    assert left(said) == left(wanted) and len(said["methods"][0]["delegates"]) == 1
+    assert "float32" in " ".join(said["notes"]) and said["quantized_tensors"] == 0 and said["warnings"] == []
+    outputs = ran(pte, calls)
+    with torch.no_grad():
+        reference = torch.cat([module.float()(call.float() if call.is_floating_point() else call) for call in calls])
+    module.to(torch.bfloat16)
+    assert all(output.dtype == torch.bfloat16 for output in outputs)
+    assert sqnr(reference.numpy(), torch.cat(outputs).float().numpy()) > 45
+    said, _ = built(document, folder, "xnnpack_fp32", "--set", "compat=torchao")
+    assert said["methods"][0]["delegates"] == [] and said["notes"] == []
+
+
+class Written(nn.Module):
+    def forward(self, x):
+        return x.mul_(2) + 1
+
+
+def test_a_program_that_cannot_be_widened_stays_in_bfloat16_and_says_so(document, tmp_path):
+    torch.export.save(torch.export.export(Written(), (torch.ones(3, dtype=torch.bfloat16),)), tmp_path / "m.pt2")
+    said = document("build", tmp_path / "m.pt2", "-o", tmp_path / "m.pte", "--recipe", "xnnpack_fp32")
+    (note,) = said["notes"]
+    assert "stays in bfloat16" in note and "written in place" in note
+    x = torch.tensor([1.0, 2, 4], dtype=torch.bfloat16)
+    (got,) = executorch.execute(executorch.method_of(tmp_path / "m.pte"), (x,))
+    assert got.tolist() == [3, 5, 9]
+
+
 NORMS = {
     "layer": lambda: nn.LayerNorm((6, 8, 8)),
     "group": lambda: nn.GroupNorm(2, 6),
@@ -195,14 +229,22 @@ class Variance(nn.Module):
         return x.var((2, 3)) + x.mean((2, 3))
 
 
+class RunningSum(nn.Module):
+    def forward(self, x):
+        return x.flatten(2).cumsum(-1)[..., ::100]
+
+
+SUMS = {"variance": Variance(), "pool": nn.AvgPool2d(32), "norm": nn.LayerNorm((4, 64, 64)), "running": RunningSum()}
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-@pytest.mark.parametrize("module", [Variance(), nn.AvgPool2d(32), nn.LayerNorm((4, 64, 64))], ids=["variance", "pool", "norm"])
+@pytest.mark.parametrize("module", SUMS.values(), ids=SUMS)
 def test_sums_do_not_end_at_what_half_precision_counts_to(intaglio, tmp_path, module, dtype):
     """The runtime's kernels add bfloat16 up in bfloat16: a thousand halves are 128."""
     with seeded(5):
         x = (torch.rand(3, 4, 64, 64) * torch.tensor([1.0, 2, 3, 4]).reshape(4, 1, 1)).to(dtype)
     torch.export.save(torch.export.export(module.to(dtype), (x,)), tmp_path / "m.pt2")
-    intaglio("build", tmp_path / "m.pt2", "-o", tmp_path / "m.pte", "--recipe", "xnnpack_fp32")
+    intaglio("lower", tmp_path / "m.pt2", "-o", tmp_path / "m.pte", "--backend", "xnnpack")
     wanted = module.float()(x.float()).detach().numpy()
     (got,) = executorch.execute(executorch.method_of(tmp_path / "m.pte"), (x,))
     assert wanted.std() > 0.1 and sqnr(wanted, got.float().numpy()) > 45

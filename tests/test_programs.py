@@ -109,11 +109,6 @@ class Layer(torch.nn.Module):
         return self.function(x)
 
 
-def under_autocast(x):
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        return x @ x.T
-
-
 @torch.library.custom_op("their_library::doubled", mutates_args=())
 def doubled(x: torch.Tensor) -> torch.Tensor:
     return x * 2
@@ -134,12 +129,19 @@ REFUSED = {
     "experts": (grouped_experts, 'after `model.set_experts_implementation("batched_mm")`'),
     "gcd": (lambda x: torch.gcd(x.int(), x.int() + 1), "no kernel for 1 operator call: aten.gcd.default"),
     "complex": (lambda x: torch.fft.rfft(x).logcumsumexp(-1).abs(), "not supported on complex numbers; compute with real and imaginary parts"),
-    "autocast": (under_autocast, "autocast cannot be lowered"),
     "float8": (lambda x: x.to(torch.float8_e4m3fn).flatten(), "float8_e4m3fn where its kernel takes"),
     "large_stable_sort": (lambda x: x.repeat(1, 400).sort(stable=True)[0], "no kernel for a stable sort of more than 1024"),
     "training_batch_norm": (torch.nn.BatchNorm1d(6), "exported in training mode"),
     "inverse": (lambda x: torch.linalg.inv(x[:, :3]), "aten.linalg_inv.default"),
 }
+
+
+def test_batched_functions_are_named_with_what_to_do(intaglio, tmp_path):
+    model = Layer(lambda x: torch.vmap(lambda row: row.sin() * row)(x))
+    torch.export.save(torch.export.export(model, (torch.randn(3, 6),)), tmp_path / "m.pt2")
+    done = intaglio("lower", tmp_path / "m.pt2", "-o", tmp_path / "m.pte", "--backend", "xnnpack", check=False)
+    assert done.returncode == 1 and len(done.stderr.strip().splitlines()) == 1
+    assert "torch.vmap" in done.stderr and "program.run_decompositions({})" in done.stderr
 
 
 @pytest.mark.parametrize("name", REFUSED)

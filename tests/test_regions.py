@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from cases import Case, seeded
+from oracle import executorch
 from oracle.archives import save
 
 STATIC, DYNAMIC = "xnnpack_pt2e_int8_static_per_channel", "xnnpack_pt2e_int8_dynamic_per_channel"
@@ -61,6 +62,24 @@ class Nested(Network):
                 y = F.relu(self.norm(self.conv(x)))
             y = self.mix(y.mean((2, 3)))
         return self.head(y)
+
+
+class AutocastOn(Network):
+    """Sums, products and a concatenation of both types among what is cast; a region of float32 inside."""
+
+    dtype = torch.bfloat16
+
+    def forward(self, x):
+        with torch.autocast("cpu", dtype=self.dtype):
+            y = self.features(x)
+            with torch.autocast("cpu", enabled=False):
+                y = y.float() * 1.0
+            y = torch.cat([y, self.mix(y) * 0.5], 1)[:, 4:12]
+        return self.head(y.float())
+
+
+class AutocastOnHalf(AutocastOn):
+    dtype = torch.float16
 
 
 class SeveralResults(Network):
@@ -125,6 +144,22 @@ def test_a_region_is_quantized_like_the_network_without_it(document, tmp_path, k
     np.testing.assert_array_equal(got, flat_module(*case.calls[0]).detach().numpy())
 
 
+@pytest.mark.parametrize("kind", [AutocastOn, AutocastOnHalf])
+def test_autocast_casts(document, intaglio, tmp_path, kind):
+    case = made(kind)
+    path, data = written(tmp_path, "m", case)
+    wanted = case.expected[0][0].numpy()
+    assert wanted.std() > 0.05
+    for recipe, decibels in ((STATIC, 25), (DYNAMIC, 25), ("xnnpack_fp32", 40)):
+        said = document("build", path, "-o", tmp_path / "m.pte", "--recipe", recipe, "--calibrate", data)
+        assert len(said["methods"][0]["delegates"]) == 1 and (said["quantized_tensors"] > 4 or recipe == "xnnpack_fp32")
+        assert sqnr(wanted, executorch.run(tmp_path / "m.pte", case.calls[:1])) > decibels
+    _, module = quantized(document, path, data, STATIC)
+    assert sqnr(wanted, module(*case.calls[0]).detach().numpy()) > 25
+    intaglio("run", path, "--input", data / "000.npy", "-o", tmp_path / "out.npz")
+    assert sqnr(wanted, np.load(tmp_path / "out.npz")["arr_0"]) > 40
+
+
 def test_inference_programs_of_a_region_are_quantized_alike(document, tmp_path):
     said = [quantized(document, *written(tmp_path, name, made(kind, "inference")), STATIC)[0]
             for name, kind in (("flat", Network), ("region", NoGrad))]
@@ -141,25 +176,16 @@ def test_torchao_passes_regions_over_and_a_warning_says_so(document, tmp_path):
 # ---- what cannot be inlined
 
 
-class AutocastOn(Network):
-    def forward(self, x):
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            y = self.features(x)
-        return self.head(y.float())
-
-
 class Condition(Network):
     def forward(self, x):
         return self.head(torch.cond(x.sum() > 0, lambda x: self.features(x), lambda x: self.features(-x), (x,)))
 
 
-@pytest.mark.parametrize("kind", [AutocastOn, Condition])
-def test_what_stays_a_region_is_named_with_its_share(document, intaglio, tmp_path, kind):
-    path, data = written(tmp_path, "m", made(kind))
-    if kind is Condition:
-        said, _ = quantized(document, path, data, STATIC)
-        share = float(said["warnings"][0].split("(")[-1].split("%")[0])
-        assert len(said["warnings"]) == 1 and share > 90 and "higher_order.cond" in said["warnings"][0]
+def test_what_stays_a_region_is_named_with_its_share(document, intaglio, tmp_path):
+    path, data = written(tmp_path, "m", made(Condition))
+    said, _ = quantized(document, path, data, STATIC)
+    share = float(said["warnings"][0].split("(")[-1].split("%")[0])
+    assert len(said["warnings"]) == 1 and share > 90 and "higher_order.cond" in said["warnings"][0]
     listed = document("inspect", path, "--recipe", DYNAMIC)
     assert "sub-graph gets no observers" in json.dumps(listed)
 
@@ -190,6 +216,7 @@ def written_into(self):
 COORDINATES = {
     "buffer": lambda self: self.grid,
     "computed": lambda self: torch.sign(self.grid) * torch.log2(1 + 8 * self.grid.abs()),
+    "made_of_numbers": lambda self: torch.stack([torch.arange(5) / torch.tensor(4.0), torch.log(torch.arange(5) + torch.tensor(2))], -1),
     "created": lambda self: torch.stack([torch.arange(5.0), torch.arange(5.0).flip(0)], -1) * 0.2,
     "written_into": written_into,
 }
@@ -212,6 +239,73 @@ def test_layers_that_see_constants_are_computed_ahead(document, intaglio, tmp_pa
         (delegate,) = document("inspect", pte)["methods"][0]["delegates"]
         counts = {each["kind"]: each["count"] for each in delegate["kinds"]}
         assert counts["FullyConnected"] == 1 and "Sigmoid" not in counts, "the table is computed at run time"
+
+
+class Buckets(nn.Module):
+    """Rows of a table are chosen by numbers that the input makes: a step beside one, another row is taken."""
+
+    def __init__(self):
+        super().__init__()
+        self.table, self.layer = nn.Embedding(12, 6), nn.Linear(6, 6)
+        self.table.weight.data *= 3
+
+    def forward(self, x):
+        distance = x.abs().sum(-1) * 1.3
+        places = torch.where(distance > 2, torch.ceil(distance * 0.5 + 3), distance).clamp(0, 11).to(torch.long)
+        return self.layer(x * 0.2 + self.table(places))
+
+
+@pytest.mark.parametrize("recipe", [STATIC, STATIC.replace("channel", "tensor")])
+def test_integers_are_made_of_exact_numbers(document, tmp_path, recipe):
+    with seeded():
+        case = Case(Buckets().eval(), [(torch.randn(2, 40, 6),) for _ in range(3)])
+    path, data = written(tmp_path, "m", case)
+    said = document("build", path, "-o", tmp_path / "m.pte", "--recipe", recipe, "--calibrate", data)
+    assert said["quantized_tensors"] > 4
+    wanted, got = case.expected[0][0].numpy(), executorch.run(tmp_path / "m.pte", case.calls[:1])
+    assert wanted.std() > 0.5 and sqnr(wanted, got) > 30
+
+
+class Unused(Network):
+    """A spectrum goes into a layer that no output needs, and one that does."""
+
+    def forward(self, x):
+        y = torch.fft.fft(self.features(x)).real
+        self.mix(y[:1]) * 2
+        return self.head(y)
+
+
+def test_layers_that_no_output_needs_get_no_range(document, tmp_path):
+    case = made(Unused)
+    path, data = written(tmp_path, "m", case)
+    document("build", path, "-o", tmp_path / "m.pte", "--recipe", STATIC, "--calibrate", data)
+    wanted = case.expected[0][0].numpy()
+    assert wanted.std() > 0.05 and sqnr(wanted, executorch.run(tmp_path / "m.pte", case.calls[:1])) > 25
+
+
+class FarValues(nn.Module):
+    """One value a million times larger shares its range with a layer's results, which another layer reads."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(8, 8), nn.Linear(8, 4)
+
+    def forward(self, x):
+        y = self.first(x)
+        y = torch.cat([y, y[:, :1] * 1e6], 1)
+        return y[:, 8], self.second(y[:, :8])
+
+
+@pytest.mark.parametrize("recipe", [STATIC, STATIC.replace("channel", "tensor")])
+def test_scales_that_the_runtime_refuses_are_computed_in_float(document, tmp_path, recipe):
+    with seeded():
+        case = Case(FarValues().eval(), [(torch.randn(4, 8),) for _ in range(3)])
+    path, data = written(tmp_path, "m", case)
+    said = document("build", path, "-o", tmp_path / "m.pte", "--recipe", recipe, "--calibrate", data)
+    assert any("256 steps of its result" in warning for warning in said["warnings"])
+    assert any("which is lost" in warning for warning in said["warnings"])
+    wanted, got = case.expected[0][0].numpy(), executorch.run(tmp_path / "m.pte", case.calls[:1])
+    assert wanted.std() > 1e4 and sqnr(wanted, got) > 30
 
 
 # ---- archives in which nodes have no names

@@ -43,12 +43,21 @@ def rotary() -> Case:
         return Case(Rotary().eval(), [(noise(5, 8),)])
 
 
+def half_norm() -> Case:
+    """Computed in float32 between casts, inside the delegate."""
+    with seeded():
+        return Case(nn.Sequential(nn.Linear(6, 6), nn.LayerNorm(6), nn.GELU()).eval().half(), [(half,)])
+
+
 half = noise(4, 6).half()
 CASES = {
     "sin": (of(lambda x: torch.sin(x) + x), "1.1", "XNNPACK Sin"),
     "cos": (of(lambda x: torch.sigmoid(x) * torch.cos(x)), "1.1", "XNNPACK Cos"),
     "copy": (of(lambda x: (torch.sigmoid(x), x.clone())), "1.1", "XNNPACK Copy"),
     "rotary": (rotary(), "1.1", "XNNPACK Cos, XNNPACK Sin"),
+    # The kernel of Convert takes float16 in every release.
+    "half_casts": (of(lambda x: (torch.sigmoid(x.half()).float() * x).exp()), "1.0", ""),
+    "half_norm": (half_norm(), "1.0", ""),
     "plain": (of(lambda x: torch.sigmoid(x) + x), "1.0", ""),
     "pool": (of(lambda x: nn.functional.adaptive_avg_pool2d(torch.relu(x), (3, 7))), "1.3", "aten::_adaptive_avg_pool2d.out"),
     "grid": (of(lambda x, g: nn.functional.grid_sample(x, g, align_corners=False), image, noise(1, 4, 5, 2).tanh()), "1.1",
@@ -56,7 +65,7 @@ CASES = {
     "shift": (of(lambda x: x << 2, torch.arange(6)), "1.1", "aten::bitwise_left_shift.Tensor"),
     "log_softmax_half": (of(lambda x: torch.log_softmax(x, -1), half), "1.4", "aten::_log_softmax.out of float16"),
 }
-NODES = ("sin", "cos", "copy", "rotary")
+NODES = ("sin", "cos", "copy", "rotary", "half_casts", "half_norm")
 
 
 @pytest.fixture(scope="module", params=CASES)
@@ -85,7 +94,7 @@ def test_says_what_a_file_needs(subject, intaglio, document, tmp_path):
     planned = document("inspect", path, "--backend", "xnnpack")["delegation"]["runtime"]
     assert built == lowered == inspected == planned and built["since"] == since
     assert all(need["since"] > "1.0" for need in built["needs"])
-    check(out, case, 60 if name == "log_softmax_half" else 80)
+    check(out, case, 60 if "half" in name else 80)
 
 
 @pytest.mark.parametrize("release", RELEASES)
@@ -100,7 +109,7 @@ def test_a_runtime_is_kept_to(subject, release, intaglio, document, tmp_path):
     assert done.returncode == 0, done.stderr
     said = document("inspect", out)["runtime"]
     assert max(said["since"], said["since_from_file"]) <= release
-    check(out, case, 60 if name == "log_softmax_half" else 80)
+    check(out, case, 60 if "half" in name else 80)
     if name in ("sin", "cos") and release == "1.0":
         (op,) = [op for op in document("inspect", path, "--backend", "xnnpack", "--set", "runtime=1.0")["delegation"]["outside"]]
         assert op["op"] == f"aten.{name}.default" and "needs ExecuTorch 1.1" in op["rule"]

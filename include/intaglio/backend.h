@@ -27,7 +27,7 @@ namespace intaglio {
 
 struct TransformStep {
   std::string name;
-  std::function<void(ExportedProgram&)> run;
+  std::function<std::string(ExportedProgram&)> run;  // what is to be said of it, in one line; "" for nothing
 };
 // prepare, calibrate, convert.
 struct Pt2eStep {

@@ -29,8 +29,10 @@ struct RecipeInfo {
 struct Recipe {
   RecipeInfo info;
   SettingValues settings;
-  std::vector<RecipeStep> steps;  // none: the program stays in float
-  PartitionerList partitioners;   // for what the steps leave
+  std::vector<RecipeStep> steps;
+  PartitionerList partitioners;  // for what the steps leave
+
+  bool quantizes() const;
 };
 
 // Recipes of all backends, in their order.
@@ -71,7 +73,7 @@ struct FlowResult {
   size_t calibration_samples = 0;
   size_t quantized_tensors = 0;      // observed ones, weights included
   std::vector<Tensor> first_sample;  // inputs that `calibrate` ran first; empty without samples
-  std::vector<std::string> notes;    // of each `quantize_`: which layers it took, and why not the others
+  std::vector<std::string> notes;    // of transforms; of each `quantize_`: which layers it took, and why not the others
 };
 
 // Runs the steps of a recipe. A recipe that quantized nothing is a warning.

@@ -21,7 +21,7 @@ std::string description(const FlowArguments& options, const CommonOptions& commo
   }
   if (common.quiet) return "";
   std::string text = fmt::format("{} -> {}: {} in {:.2f} s\n", options.model, options.out, bytes_text(saved.bytes), clock.total_seconds());
-  if (!flow.recipe.steps.empty()) text += quantization_text(options, flow);
+  text += quantization_text(options, flow);
   text += lowering_text(saved.methods, fmt::format("intaglio inspect {} --recipe {} --verbose", options.model, options.recipe));
   return printable(text + fmt::format("{}{}steps: {}\n", saved.agreement_text, saved.runtime_text, clock.to_text()));
 }

@@ -180,6 +180,7 @@ Flow run_flow(const FlowArguments& arguments, const CommonOptions& common, StepC
 }
 
 std::string quantization_text(const FlowArguments& arguments, const Flow& flow) {
+  if (!flow.recipe.quantizes()) return flow.result.notes.empty() ? "" : fmt::format("{}\n", fmt::join(flow.result.notes, "\n"));
   std::string text = fmt::format("{} tensors quantized by {}", flow.result.quantized_tensors, flow.recipe.info.name);
   const size_t samples = flow.result.calibration_samples;
   if (!arguments.plan.empty()) text += fmt::format(" as {} says", escaped(arguments.plan));

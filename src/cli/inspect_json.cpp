@@ -82,7 +82,7 @@ void add_explanations(Json& result, const ExportedProgram& program, const Explai
   const report::Explanation explanation = report::explain(program, recipe, partitioners, options.threads, runtime);
   result["quantization"] = nullptr;
   if (explanation.quantization)
-    result["quantization"] = quantization_json(*explanation.quantization, recipe.steps.empty() ? "" : recipe.info.name);
+    result["quantization"] = quantization_json(*explanation.quantization, recipe.quantizes() ? recipe.info.name : "");
   result["delegation"] = delegation_json(explanation, backend);
 }
 

@@ -13,7 +13,7 @@ std::string description(const FlowArguments& options, const CommonOptions& commo
   if (common.json) return to_text(flow_json("intaglio.quantize/1", options, flow, bytes, clock));
   if (common.quiet) return "";
   std::string text = fmt::format("{} -> {}: {} in {:.2f} s\n", options.model, options.out, bytes_text(bytes), clock.total_seconds());
-  if (!flow.recipe.steps.empty()) text += quantization_text(options, flow);
+  text += quantization_text(options, flow);
   if (const std::vector<std::string>& files = flow.result.program.left_out_files; !files.empty())
     text += fmt::format("left out, as they may be code: {}\n", fmt::join(files, ", "));
   return printable(text);

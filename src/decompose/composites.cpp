@@ -1,6 +1,7 @@
 // Functions that PyTorch itself writes with simpler ones.
 #include <algorithm>
 
+#include "decompose/permutation.h"
 #include "decompose/tables.h"
 #include "ir/infer.h"
 
@@ -143,6 +144,14 @@ Values cartesian_product(GraphBuilder& b, const Node& n) {
 }
 
 // ---- diagonals
+// The order of dimensions that puts these two last.
+Ints with_last(int64_t rank, int64_t first, int64_t second) {
+  Ints order;
+  for (int64_t dim = 0; dim < rank; ++dim)
+    if (dim != first && dim != second) order.push_back(dim);
+  order.insert(order.end(), {first, second});
+  return order;
+}
 // A vector's elements on a diagonal, zeros elsewhere: the mask is constant.
 Value* on_diagonal(GraphBuilder& b, const Node& n, Value* x, int64_t offset) {
   const int64_t shift = std::abs(offset);
@@ -158,9 +167,26 @@ Values diagonal_matrix(GraphBuilder& b, const Node& n) {
   if (n.op().base() == "diag" && self(n)->meta().rank() == 2) return {b("aten.diagonal.default", self(n), n.integer("diagonal"))};
   if (n.op().base() == "diag") return {on_diagonal(b, n, self(n), n.integer("diagonal"))};
   const int64_t rank = n.output()->meta().rank();
-  if (dim_of(n, "dim1", rank) != rank - 2 || dim_of(n, "dim2", rank) != rank - 1)
-    refuse(n, "the diagonal must be in the last two dimensions");
-  return {on_diagonal(b, n, self(n), n.integer("offset"))};
+  Value* matrices = on_diagonal(b, n, self(n), n.integer("offset"));
+  return {b.permute(matrices, inverse_permutation(with_last(rank, dim_of(n, "dim1", rank), dim_of(n, "dim2", rank))))};
+}
+// Another diagonal in place of one of a matrix: the mask is constant.
+Values diagonal_scatter(GraphBuilder& b, const Node& n) {
+  const int64_t rank = self(n)->meta().rank(), offset = n.integer("offset");
+  const Ints order = with_last(rank, dim_of(n, "dim1", rank), dim_of(n, "dim2", rank));
+  Value *whole = b.permute(self(n), order), *column = n.tensor("src");
+  const SymInt &rows = whole->sizes()[static_cast<size_t>(rank) - 2], &columns = whole->sizes().back(), &length = column->sizes().back();
+  if (!rows.is_static() || !columns.is_static() || !length.is_static()) refuse(n, "the matrix must have a fixed size");
+  constexpr int64_t largest = int64_t{1} << 26;
+  if (rows.value() > largest / std::max<int64_t>(1, columns.value())) refuse(n, "the matrix is too large");
+  Tensor mask = Tensor::zeros(DType::boolean, {rows.value(), columns.value()});
+  const int64_t first = std::max<int64_t>(0, -offset);
+  for (int64_t row = first; row < rows.value() && row + offset < columns.value(); ++row)
+    mask.mutable_data<bool>()[row * columns.value() + row + offset] = true;
+  const Ints around = {first, rows.value() - length.value() - first};
+  if (around[1] < 0) refuse(n, "the source is longer than the diagonal");
+  if (around != Ints{0, 0}) column = b("aten.constant_pad_nd.default", column, around);
+  return {b.permute(b("aten.where.self", b.constant(std::move(mask)), b.unsqueeze(column, -1), whole), inverse_permutation(order))};
 }
 Values trace(GraphBuilder& b, const Node& n) { return {b("aten.sum.default", b("aten.diagonal.default", self(n)))}; }
 
@@ -220,7 +246,21 @@ Values hypot(GraphBuilder& b, const Node& n) {
   return {b("aten.sqrt.default", b("aten.add.Tensor", left, b("aten.mul.Tensor", y, y)))};
 }
 
+// What lies along a dimension is shortened to a norm; PyTorch divides by a little more.
+Values renorm(GraphBuilder& b, const Node& n) {
+  Value* x = self(n);
+  const int64_t rank = x->meta().rank(), kept = dim_of(n, "dim", rank);
+  Ints reduced;
+  for (int64_t dim = 0; dim < rank; ++dim)
+    if (dim != kept) reduced.push_back(dim);
+  Value* length = norm(b, x, n.number("p"), reduced, true);
+  Value* factor = b("aten.mul.Tensor", b("aten.reciprocal.default", b("aten.add.Tensor", length, 1e-7)), n.argument("maxnorm"));
+  Value* shortened = b("aten.where.self", b("aten.gt.Scalar", length, n.argument("maxnorm")), factor, b.number(1, x->dtype()));
+  return {b("aten.mul.Tensor", x, shortened)};
+}
+
 const DecompositionRow composite_rows[] = {
+    {renorm, {"aten.renorm.default"}},
     {weight_norm, {"aten._weight_norm.default"}},
     {weight_norm_interface, {"aten._weight_norm_interface.default"}},
     {cosine_similarity, {"aten.cosine_similarity.default"}},
@@ -236,6 +276,7 @@ const DecompositionRow composite_rows[] = {
     {block_diagonal, {"aten.block_diag.default"}},
     {cartesian_product, {"aten.cartesian_prod.default"}},
     {diagonal_matrix, {"aten.diag.default", "aten.diag_embed.default"}},
+    {diagonal_scatter, {"aten.diagonal_scatter.default"}},
     {trace, {"aten.trace.default"}},
     {difference, {"aten.diff.default"}},
     {pairs_distance, {"aten.pdist.default"}},

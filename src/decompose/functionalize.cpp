@@ -267,6 +267,8 @@ class Functionalizer {
       return build.call("aten.select_scatter.default", {whole, part, node.integer("dim"), node.argument("index")});
     if (is_one_of(node.op(), {"unbind"}))
       return build.call("aten.select_scatter.default", {whole, part, node.integer("dim"), static_cast<int64_t>(view.output)});
+    if (is_one_of(node.op(), {"diagonal"}) && node.op().overload() == "default")
+      return build.call("aten.diagonal_scatter.default", {whole, part, node.integer("offset"), node.integer("dim1"), node.integer("dim2")});
     if (is_one_of(node.op(), {"split", "chunk", "split_with_sizes"})) return scatter_split(build, view, whole, part);
     if (auto order = permutation_of(node)) return build.permute(part, inverse_permutation(*order));
     const bool reshapes = is_one_of(node.op(), {"view", "reshape", "_unsafe_view", "flatten", "unflatten", "squeeze", "unsqueeze",

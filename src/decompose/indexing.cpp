@@ -136,6 +136,17 @@ Values index_add(GraphBuilder& b, const Node& n) {
   Value* source = n.tensor("source");
   return {put_along(b, n, n.number("alpha") == 1 ? source : b("aten.mul.Tensor", source, n.argument("alpha")), true)};
 }
+// By places in the order of memory.
+Values put(GraphBuilder& b, const Node& n) {
+  const auto flat = [&](Value* x) {
+    if (!x->meta().is_static()) refuse(n, "the tensors must have fixed sizes");
+    return b.view(x, {element_count(x->meta().static_sizes())});
+  };
+  const Values places = {flat(n.tensor("index"))};
+  Value* written = b("aten.index_put.default", flat(self(n)), places, flat(n.tensor("source")), n.boolean("accumulate"));
+  return {b.view(written, self(n)->sizes())};
+}
+
 Values index_fill(GraphBuilder& b, const Node& n) {
   const Argument value = n.argument("value");
   Value* const* tensor = value.get_if<Value*>();
@@ -360,6 +371,7 @@ const DecompositionRow indexing_rows[] = {
     {max_pool_backward, {"aten.max_pool2d_with_indices_backward.default"}},
     {index_copy, {"aten.index_copy.default"}},
     {index_add, {"aten.index_add.default"}},
+    {put, {"aten.put.default"}},
     {index_fill, {"aten.index_fill.int_Scalar", "aten.index_fill.int_Tensor"}},
     {sort, {"aten.sort.default", "aten.sort.stable"}},
     {argsort, {"aten.argsort.default", "aten.argsort.stable"}},

@@ -11,11 +11,15 @@ namespace intaglio::decompose {
 // True when the operators of the node's sub-graph compute the same without the wrapper around them.
 bool is_transparent(const Node& node);
 
-// Puts the bodies of `wrap_with_set_grad_enabled` and of switched-off `wrap_with_autocast` in their place, nested ones too.
+// Puts the bodies of `wrap_with_set_grad_enabled` and `wrap_with_autocast` in their place, nested ones too. Where autocast is on, casts
+// are put before the operators whose results say so.
 //
-// Needs: nothing. Guarantees: no such wrapper is left, except in sub-graphs that stay: those of conditions, loops and
-// autocast that is on. Shown by inline_regions.test.
+// Needs: nothing. Guarantees: no such wrapper is left, except in sub-graphs that stay: those of conditions and loops. An unsupported error
+// names an operator whose type no cast explains. Shown by inline_regions.test.
 void inline_regions(ExportedProgram& program);
+
+// True when autocast is on somewhere, outside conditions and loops: operators then have other operands than the graph says.
+bool has_autocast(const Graph& graph, int depth = 0);
 
 // The bodies that a node holds; empty for all but higher-order ops.
 std::vector<const Graph*> subgraphs_of(const Node& node);

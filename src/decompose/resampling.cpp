@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "decompose/resampling.h"
 #include "decompose/rewrite.h"
 #include "decompose/tables.h"
 
@@ -72,21 +73,11 @@ Value* image_of(const Node& n) {
   if (image->sizes().size() < 3 || n.output()->sizes().size() != image->sizes().size()) refuse(n, "input and result are not images");
   return image;
 }
-std::optional<double> factor_of(const Node& n, size_t axis) {
-  if (n.op().overload() == "vec") {
-    const Argument factors = n.argument("scale_factors");
-    const auto* list = factors.get_if<std::vector<double>>();
-    return list ? std::optional(list->at(axis)) : std::nullopt;
-  }
-  static constexpr std::string_view names[3][3] = {{"scales"}, {"scales_h", "scales_w"}, {"scales_d", "scales_h", "scales_w"}};
-  return n.optional_number(names[image_of(n)->sizes().size() - 3][axis]);
-}
-
 // Lists of sizes and scales get a leading entry for the added height of 1.
 Values upsample_1d(GraphBuilder& b, const Node& n) {
   Argument sizes = n.argument("output_size"), scales;
   if (auto* list = sizes.get_if<Ints>()) list->insert(list->begin(), 1);
-  if (const auto factor = factor_of(n, 0)) {
+  if (const auto factor = resize_factor(n, 0)) {
     scales = std::vector<double>{1.0, *factor};
     sizes = Argument();
   }
@@ -173,7 +164,7 @@ Values resized_by_products(GraphBuilder& b, const Node& n) {
     Ints order(from.size());
     std::iota(order.begin(), order.end(), 0);
     std::swap(order[place], order.back());
-    const Tensor weights = weights_of(from[place].value(), to[place].value(), corners, factor_of(n, place - 2));
+    const Tensor weights = weights_of(from[place].value(), to[place].value(), corners, resize_factor(n, place - 2));
     x = b.permute(b("aten.matmul.default", b.permute(x, order), b.constant(weights)), order);
   }
   return {x};
@@ -191,12 +182,7 @@ Values nearest(GraphBuilder& b, const Node& n) {
   for (size_t axis = 0; axis < axes; ++axis) {
     const SymInt from = x->sizes()[2 + axis], to = n.output()->sizes()[2 + axis];
     if (!from.is_static() || !to.is_static()) refuse(n, "there is no kernel: this resizing needs fixed image sizes");
-    const auto factor = factor_of(n, axis);
-    const double step = factor ? 1 / *factor : static_cast<double>(from.value()) / static_cast<double>(to.value());
-    std::vector<int64_t> picked;
-    for (int64_t j = 0; j < to.value(); ++j)
-      picked.push_back(
-          std::min<int64_t>(static_cast<int64_t>(std::floor((static_cast<double>(j) + (exact ? 0.5 : 0)) * step)), from.value() - 1));
+    const std::vector<int64_t> picked = nearest_places(from.value(), to.value(), resize_factor(n, axis), exact);
     x = b("aten.index_select.default", x, static_cast<int64_t>(2 + axis), b.constant(Tensor::of<int64_t>(picked, {to.value()})));
   }
   return {x};
@@ -251,6 +237,28 @@ const DecompositionRow resampling_rows[] = {
 };
 
 }  // namespace
+
+std::vector<int64_t> nearest_places(int64_t from, int64_t to, std::optional<double> factor, bool exact) {
+  // PyTorch does not ask for the factor where the size is the same or twice as large.
+  if (!exact && (to == from || to == 2 * from)) factor.reset();
+  const float step = factor && *factor > 0 ? static_cast<float>(1 / *factor) : static_cast<float>(from) / static_cast<float>(to);
+  std::vector<int64_t> places;
+  for (int64_t i = 0; i < to; ++i) {
+    const float place = (static_cast<float>(i) + (exact ? 0.5f : 0.0f)) * step;
+    places.push_back(place < static_cast<float>(from) ? std::min(static_cast<int64_t>(place), from - 1) : from - 1);
+  }
+  return places;
+}
+
+std::optional<double> resize_factor(const Node& node, size_t axis) {
+  if (node.op().overload() == "vec") {
+    const Argument factors = node.argument("scale_factors");
+    const auto* list = factors.get_if<std::vector<double>>();
+    return list ? std::optional(list->at(axis)) : std::nullopt;
+  }
+  static constexpr std::string_view names[3][3] = {{"scales"}, {"scales_h", "scales_w"}, {"scales_d", "scales_h", "scales_w"}};
+  return node.optional_number(names[image_of(node)->sizes().size() - 3][axis]);
+}
 
 std::span<const DecompositionRow> resampling_decompositions() { return resampling_rows; }
 

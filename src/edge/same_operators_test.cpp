@@ -43,7 +43,7 @@ const std::map<std::string_view, std::string_view> elsewhere = {
     {"higher_order.scan", "lowered as a loop"},
     {"higher_order.while_loop", "lowered as a loop"},
     {"higher_order.wrap_with_set_grad_enabled", "inlined"},
-    {"higher_order.wrap_with_autocast", "inlined when it is off"},
+    {"higher_order.wrap_with_autocast", "inlined"},
     {"quantized_decomposed.choose_qparams_symmetric.tensor", "a delegate's alone: quantizers do not write it outside"},
     {"quantized_decomposed.choose_qparams_per_token.default", "a delegate's alone: quantizers do not write it outside"},
     {"quantized_decomposed.quantize_per_channel_group.default", "weights alone, which are constants"},

@@ -19,8 +19,8 @@ bool draws_random_numbers(const Node& node) {
 
 bool is_pure(const Node& node) {
   const OpSchema* schema = node.op().schema();
-  if (schema == nullptr || schema->is_inplace()) return false;
   const std::string_view base = node.op().base();
+  if (schema == nullptr || (schema->is_inplace() && base != "detach_")) return false;  // which leaves the elements alone
   return !draws_random_numbers(node) && base != "empty";
 }
 

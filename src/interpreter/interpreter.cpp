@@ -32,12 +32,12 @@ Tensor detached(const RuntimeValue& value) {
 
 }  // namespace
 
-// Kernels compute with real numbers: a program with complex ones is run as the one that lowering makes of it, in which all
-// other values have the names they had.
+// Kernels compute with real numbers, and with operands of the types that the graph says: a program with complex numbers, or under
+// autocast, is run as the one that lowering makes of it, in which all other values have the names they had.
 class RealForm {
  public:
   explicit RealForm(const ExportedProgram& source) : source_(source) {
-    if (!decompose::has_complex(source)) return;
+    if (!decompose::has_complex(source) && !decompose::has_autocast(source.graph())) return;
     form_.emplace(source.clone());
     decompose::inline_regions(*form_);
     decompose::lower_complex(*form_);

@@ -39,6 +39,9 @@ std::string op_name_of_target(std::string_view target) {
   };
   if (!is_dotted(target) || target.size() > 300) refuse("identifiers joined with dots, such as torch.ops.aten.add.Tensor");
   if (is_python(target)) return std::string(target);
+  if (target.starts_with("torch._functorch."))
+    throw_unsupported(fmt::format("'{}' is of torch.vmap, which the file does not resolve; save `program.run_decompositions({{}})`",
+                                  escaped(target, 100)));
   if (!target.starts_with(library)) refuse("torch.ops.*, _operator.*, math.* or torch.sym_*");
   const std::string_view name = target.substr(library.size());
   const auto dots = std::ranges::count(name, '.');

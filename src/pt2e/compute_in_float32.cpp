@@ -12,8 +12,6 @@
 namespace intaglio::pt2e {
 namespace {
 
-constexpr std::string_view casts[] = {"to", "_to_copy", "type_as", "convert_element_type"};
-
 bool is_embedding_table(const Node& reader, const Value* value) {
   return reader.is("aten.embedding.default") && reader.tensor("weight") == value;
 }
@@ -30,6 +28,7 @@ class Widening {
   bool run() {
     if (!has_narrow(graph_)) return false;
     check(graph_);
+    for (const Value* input : graph_.inputs()) check_input(input);
     find_empty_casts(graph_);
     const std::vector<Argument> outputs = graph_.outputs();
     std::vector<std::pair<size_t, DType>> narrow_outputs;
@@ -74,16 +73,22 @@ class Widening {
       if (!node->is("aten.view.dtype") && !node->is("aten.view_copy.dtype")) continue;
       for (const Value* value : {node->tensor("self"), node->output()})
         if (is_narrow(value))
-          throw_unsupported(fmt::format("{}: it reads the bits of {} numbers, but the program is quantized as one in float32; use `.to`",
+          throw_unsupported(fmt::format("{}: it reads the bits of {} numbers, but the program is to compute in float32; use `.to`",
                                         describe(*node), name(value->dtype())));
     }
+  }
+
+  void check_input(const Value* input) const {
+    if (!is_narrow(input) || program_.constant(input) != nullptr || !is_written_in_place(input)) return;
+    throw_unsupported(fmt::format("input '{}' is {} and written in place, but the program is to compute in float32; write to a copy",
+                                  escaped(input->name()), name(input->dtype())));
   }
 
   // Casts between a narrow type and float32.
   void find_empty_casts(const Graph& graph) {
     for (Node* node : graph.node_list()) {
       for_each_subgraph(*node, [&](const Graph& inner) { find_empty_casts(inner); });
-      if (std::ranges::find(casts, node->op().base()) == std::end(casts) || node->outputs().size() != 1) continue;
+      if (!is_cast(*node) || node->outputs().size() != 1) continue;
       const Value* from = node->inputs().front();
       const auto known = [&](const Value* value) { return value->is_tensor() && (is_narrow(value) || value->dtype() == DType::float32); };
       if (known(from) && known(node->output()) && from->dtype() != node->output()->dtype()) empty_casts_.push_back(node);
@@ -122,10 +127,6 @@ class Widening {
     if (!is_narrow(input)) return;
     const std::vector<Node*> readers = input->users();
     const bool is_constant = program_.constant(input) != nullptr;
-    if (!is_constant && is_written_in_place(input))
-      throw_unsupported(
-          fmt::format("input '{}' is {} and written in place, but the program is quantized as one in float32; write to a copy",
-                      escaped(input->name()), name(input->dtype())));
     const auto keeps = [&](const Node& reader) {
       if (&reader == &graph_.output_node()) return !is_constant;
       return is_constant && !program_.is_mutated(input) && is_embedding_table(reader, input);
@@ -195,6 +196,11 @@ class Widening {
 };
 
 }  // namespace
+
+bool is_cast(const Node& node) {
+  constexpr std::string_view casts[] = {"to", "_to_copy", "type_as", "convert_element_type"};
+  return std::ranges::find(casts, node.op().base()) != std::end(casts);
+}
 
 bool compute_in_float32(ExportedProgram& program, const std::vector<DType>& types) {
   return !types.empty() && Widening(program, types).run();

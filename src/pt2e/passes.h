@@ -23,8 +23,10 @@ void bound_lengths(ExportedProgram& program);
 // Every tensor of one of the `types` becomes float32: weights, buffers, what is computed, types that arguments state, sub-graphs
 // too. Inputs and outputs of the program keep theirs, with a cast behind or before them; tables of embeddings keep theirs too,
 // since they would only grow. Casts that are none any more go. False when the program has no such tensor.
-// An unsupported error names a node that reads such a tensor's bits.
+// An unsupported error, before anything is changed, names a node that reads such a tensor's bits, or an input that is written in place.
 bool compute_in_float32(ExportedProgram& program, const std::vector<DType>& types);
+// True for operators that make another type of their operand.
+bool is_cast(const Node& node);
 
 // Batch normalisation in evaluation mode is an affine map for each channel; when it follows a convolution or a linear
 // layer, its factors go into that layer's weight and bias and the node disappears.
@@ -45,12 +47,13 @@ size_t fold_batch_norm(ExportedProgram& program, Compat compat);
 //
 // A mask's numbers (-1e4, the lowest float, -inf) say "not here" and have no size. One of them in a range leaves a single
 // step to all scores, and a softmax needs differences of scores finely, so integers have no place before it. A logarithm and
-// the root that a norm divides by need ratios: a spectrum's small values, which are most of what it shows, would all be one step.
+// the root that a norm divides by need ratios: a spectrum's small values, which are most of what it shows, would all be one step. And
+// integers that are made of a value, which count or point at something, are other ones a step beside it.
 //
 // Tests: softmax_operands_test.cpp.
 //
 // Values that every reader hands on, through arithmetic and moves, to a softmax (or to the mask of an attention, to an
-// exponential, a logarithm or an inverse root). What returns or compares them is no other reader.
+// exponential, a logarithm, an inverse root or a cast to integers). What returns or compares them is no other reader.
 std::unordered_set<const Value*> softmax_operands(const Graph& graph);
 
 // Quantized constants are stored as integers: a static quantize node whose input depends on constants alone becomes a

@@ -105,6 +105,8 @@ PreparedProgram prepare_pt2e(ExportedProgram program, const Quantizer& quantizer
     decompose::replace_in_place_views(state->program);
     decompose::functionalize_shared_writes(state->program);
     decompose::expand_fused_layers(state->program);
+    // What no output needs may not be run, and gets no range.
+    state->program.graph().eliminate_dead_code();
     bound_lengths(state->program);
   }
   // Before batch norms are folded: their products would be rounded to the narrow type.

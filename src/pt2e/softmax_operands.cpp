@@ -5,6 +5,8 @@
 #include <string_view>
 #include <unordered_map>
 
+#include "pt2e/passes.h"
+
 namespace intaglio::pt2e {
 namespace {
 
@@ -15,10 +17,10 @@ constexpr std::string_view softmaxes[] = {
     "softmax",      "_softmax",  "_safe_softmax", "_masked_softmax", "special_softmax",     "log_softmax", "log",  "rsqrt",
     "_log_softmax", "logsumexp", "exp",           "logcumsumexp",    "special_log_softmax", "log2",        "log10"};
 // What scales, shifts, clips and selects: a mask's number stays one.
-constexpr std::string_view arithmetic[] = {"add",       "sub",         "rsub",           "mul",     "div",     "neg",
-                                           "where",     "masked_fill", "masked_scatter", "maximum", "minimum", "clamp_min",
-                                           "clamp_max", "hardtanh",    "relu",           "relu6",   "tanh",    "nan_to_num",
-                                           "amax",      "max",         "clamp"};
+constexpr std::string_view arithmetic[] = {
+    "add",     "sub",       "rsub",      "mul",      "div",   "neg",   "where", "masked_fill", "masked_scatter", "maximum",
+    "minimum", "clamp_min", "clamp_max", "hardtanh", "relu",  "relu6", "tanh",  "nan_to_num",  "amax",           "max",
+    "clamp",   "ceil",      "floor",     "round",    "trunc", "sign",  "abs",   "fmod",        "remainder"};
 // What moves values and fills in others, beside views.
 constexpr std::string_view moves[] = {
     "dropout", "native_dropout",  "to",   "type_as", "clone", "lift_fresh", "_unsafe_view", "repeat", "tile",   "cat",  "concat", "stack",
@@ -84,6 +86,7 @@ class Search {
 
   Reach through(const Node& reader, const Value& value) const {
     if (&reader == &graph_.output_node()) return Reach::nowhere;
+    if (is_cast(reader) && is_integer(reader.output())) return Reach::softmax;
     if (std::ranges::none_of(reader.outputs(), carries_values)) return Reach::nowhere;
     const Reach reach = through_op(reader, value);
     // Being compared is no reason for a range, unless it is a mask that is made.
@@ -100,6 +103,9 @@ class Search {
     return passes_on(reader.op()) ? of_results(reader) : Reach::elsewhere;
   }
 
+  static bool is_integer(const Value* output) {
+    return output->is_tensor() && !is_floating(output->dtype()) && !is_complex(output->dtype()) && output->dtype() != DType::boolean;
+  }
   static bool is_real(const Value* output) { return output->is_tensor() && is_floating(output->dtype()); }
   static bool carries_values(const Value* output) { return is_real(output) || (output->is_tensor() && output->dtype() == DType::boolean); }
 

@@ -50,6 +50,15 @@ TEST(SoftmaxOperands, LogarithmsAndInverseRootsNeedRatios) {
   }
 }
 
+TEST(SoftmaxOperands, IntegersMadeOfValuesAreExact) {
+  Net b;
+  Value* scaled = b.call("aten.mul.Tensor", {{"self", b.sum(b.x, b.y, "sum")}, {"other", 3.0}}, sizes, "scaled");
+  Value* places = b.call("aten.to.dtype", {{"self", b.unary("aten.ceil.default", scaled, "ceil")}, {"dtype", DType::int64}},
+                         {sizes, DType::int64}, "places");
+  Value* half = b.call("aten.to.dtype", {{"self", b.y}, {"dtype", DType::float16}}, {sizes, DType::float16}, "half");
+  EXPECT_EQ(operands(b.finish({places, half})), (Names{"x", "y", "sum", "scaled", "ceil"}));
+}
+
 TEST(SoftmaxOperands, OneOtherReaderIsEnough) {
   Net b;
   Value* sum = b.sum(b.x, b.y, "sum");

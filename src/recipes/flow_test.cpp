@@ -49,6 +49,7 @@ TEST(Flow, RunsTheStepsInTheirOrder) {
   const auto to_exp = [](ExportedProgram& program) {
     Node* node = program.graph().node_list().at(0);
     program.graph().set_op(*node, Op::get("aten.exp.default"));
+    return std::string("relu is exp");
   };
   recipe.steps.insert(recipe.steps.begin(), TransformStep{"relu to exp", to_exp});
   std::vector<std::string> steps;
@@ -58,6 +59,7 @@ TEST(Flow, RunsTheStepsInTheirOrder) {
   EXPECT_EQ(steps, (std::vector<std::string>{"relu to exp", "prepare", "calibrate", "convert"}));
   EXPECT_EQ(result.calibration_samples, 1u);
   EXPECT_EQ(result.quantized_tensors, 1u);
+  EXPECT_EQ(result.notes, std::vector<std::string>{"relu is exp"});
 }
 
 TEST(Flow, NothingQuantizedIsAWarning) {

@@ -101,6 +101,10 @@ RuntimeVersion add_backend(PartitionerList& partitioners, const std::string& nam
   return runtime_of(values);
 }
 
+bool Recipe::quantizes() const {
+  return std::ranges::any_of(steps, [](const RecipeStep& step) { return !std::holds_alternative<TransformStep>(step); });
+}
+
 Recipe make_recipe(const std::string& name_or_path, const RecipeSettings& settings, std::span<const Backend> known) {
   if (name_or_path.ends_with(".json")) return load_recipe_file(name_or_path, settings, known);
   for (const Backend& backend : known)

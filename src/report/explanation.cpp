@@ -112,7 +112,7 @@ Explanation explain(const ExportedProgram& program, const Recipe& recipe, const 
   Explanation result;
   FlowOptions options = {.threads = threads, .allow_uncalibrated = true};
   options.calibrate = [&](PreparedProgram& prepared) { result.quantization = explain_quantization(prepared); };
-  bool applied = recipe.steps.empty();
+  bool applied = !recipe.quantizes();
   options.observe = [&](std::string_view) { applied = true; };
   try {
     ExportedProgram deployed = run_recipe(program.clone(), recipe, options).program;

@@ -198,6 +198,14 @@ def written_in_place(x):
     return pairs(z)
 
 
+def input_written_in_place(z):
+    part = z[1:, ::2]
+    z.mul_(2j)
+    part.add_(1 - 1j)
+    z.imag.sub_(0.25)
+    return z, part * 2, z.abs()
+
+
 def moved(x):
     z = torch.view_as_complex(x.reshape(3, 4, 5, 2))
     z = torch.cat([z.transpose(0, 1), z.permute(1, 0, 2) * 2], -1).flip(1)
@@ -427,6 +435,7 @@ def of_modules() -> dict:
         "istft": (Several(ISTFT), signal),
         "arithmetic": (Several(ARITHMETIC), square),
         "complex_input": (Function(lambda z: (z * z.conj()).real + z.angle()), torch.complex(square, square.flip(0))),
+        "complex_input_written": (Function(input_written_in_place), torch.complex(square, square.flip(0))),
         "complex_output": (Function(lambda x: (torch.fft.rfft(x), torch.fft.fft(x) * 2)), square),
         "spectral_head": (SpectralHead(), noise(2, 9, 8)),
         "log_mel": (LogMel(), noise(2, 3, 300)),

@@ -155,6 +155,30 @@ WINDOWS = {
 }
 
 
+# ---- resizing by nearest neighbours
+
+
+def nearest(size=None, factor=None, mode="nearest"):
+    """Between two convolutions, of an image of 14 by 18."""
+    return lambda: Bordered(Function(lambda x: functional.interpolate(x, size=size, scale_factor=factor, mode=mode)))
+
+
+RESIZED = {
+    "nearest_larger": Whole(nearest((19, 25)), images(1, 3, 16, 20)),
+    "nearest_smaller": Whole(nearest((9, 11)), images(2, 3, 16, 20)),
+    "nearest_by_one_and_a_half": Whole(nearest(factor=1.5), images(1, 3, 16, 20)),
+    "nearest_rows_twice": Whole(nearest((28, 25)), images(1, 3, 16, 20)),
+    "nearest_columns_thrice": Whole(nearest((9, 54)), images(1, 3, 16, 20)),
+    "nearest_rows_alone": Whole(nearest((17, 18)), images(1, 3, 16, 20)),
+    "nearest_factor_beside_the_sizes": Whole(nearest(factor=3.03), images(1, 3, 16, 20)),  # thrice as large, but not sampled so
+    "nearest_about_twice": Whole(nearest(factor=2.03), images(1, 3, 16, 20)),  # sampled as twice as large
+    "nearest_factor_that_float32_rounds": Whole(nearest((2 * 41, 3 * 41)), images(1, 3, 4, 5)),
+    "nearest_exact": Whole(nearest((19, 11), mode="nearest-exact"), images(1, 3, 16, 20)),
+    "nearest_line": Whole(lambda: Bordered(nn.Upsample(size=31), 1), images(1, 3, 20)),
+    "nearest_volume": Whole(lambda: Volume(nn.Upsample(size=(3, 82, 5))), images(1, 2, 2, 2, 3)),
+}
+
+
 # ---- half precision
 
 
@@ -325,4 +349,4 @@ CORE = {
     ]
 }
 
-ALL = {**BORDERS, **WINDOWS, **HALF, **MASKS, **CORE}
+ALL = {**BORDERS, **WINDOWS, **RESIZED, **HALF, **MASKS, **CORE}

@@ -5,7 +5,8 @@
 The suite's `run_test` runs unchanged on the cases of tests/oracle/operator_suite.py; only its random numbers are seeded by
 the case's name. A row is the digest of the case's inputs, then for each flow: the suite's result, how many delegates
 the lowered program calls, how many edge operators they took in, and the operators left outside. What was run is kept
-in build/operator_suite/oracle, so an interrupted run goes on where it stopped.
+in build/operator_suite/oracle, so an interrupted run goes on where it stopped; what the record has of a case's modules and inputs is
+not run again, so a record made with other versions is deleted first.
 """
 
 import argparse
@@ -104,9 +105,19 @@ def run(case: operator_suite.SuiteCase, flow, known: dict[str, str]) -> tuple[st
     return " ".join(words + [f"{op}*{count}" for op, count in leftover]), program
 
 
+def recorded_rows(name: str) -> dict[str, list[str]]:
+    """The record's, in the form of those that are kept; of their programs nothing is known."""
+    if not RECORD.exists():
+        return {}
+    record = json.loads(RECORD.read_text())
+    flow = record["flows"].index(name)
+    digests = {case: row[0][flow] if isinstance(row[0], list) else row[0] for case, row in record["cases"].items()}
+    return {case: [digests[case], row[1 + flow], ""] for case, row in record["cases"].items() if row[1 + flow]}
+
+
 def kept_rows(name: str) -> dict[str, list[str]]:
     path = KEPT / f"{name}.jsonl"
-    return dict(json.loads(line) for line in path.read_text().splitlines()) if path.exists() else {}
+    return recorded_rows(name) | (dict(json.loads(line) for line in path.read_text().splitlines()) if path.exists() else {})
 
 
 def record_flow(name: str, keep) -> None:
@@ -118,9 +129,9 @@ def record_flow(name: str, keep) -> None:
     with (KEPT / f"{name}.jsonl").open("a") as lines:
 
         def handle(case: operator_suite.SuiteCase) -> None:
-            if case.name in rows:
-                return
             digest = case.digest()
+            if rows.get(case.name, [""])[0] == digest:
+                return
             known = {rows[case.name][2]: rows[case.name][1] for rows in others if len(rows.get(case.name, [])) == 3}
             outcome, program = run(case, flow, {key: value for key, value in known.items() if key})
             lines.write(json.dumps([case.name, [digest, outcome, program]]) + "\n")

@@ -38,7 +38,8 @@ std::string usage_message(const std::string& name, const RecipeSettings& setting
 }
 
 TEST(Recipes, KnownNames) {
-  EXPECT_TRUE(make_recipe("xnnpack_fp32").steps.empty());
+  EXPECT_FALSE(make_recipe("xnnpack_fp32").quantizes());
+  EXPECT_TRUE(make_recipe("xnnpack_fp32", {{"compat", "torchao"}}).steps.empty());
   const Recipe recipe = make_recipe("xnnpack_pt2e_int8_static_per_channel", {{"compat", "torchao"}});
   EXPECT_EQ(std::get<Pt2eStep>(recipe.steps.at(0)).compat, Compat::torchao);
   EXPECT_TRUE(recipe.info.needs_calibration);

@@ -1,6 +1,7 @@
 #include "backends/xnnpack/constraints.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <set>
 
@@ -218,12 +219,6 @@ bool no_dtype(Context c) {
   const auto dtype = c.node.optional_dtype("dtype");
   return !dtype || (c.features.more_ops && *dtype == input_meta(c).dtype);
 }
-bool whole_factors(Context c) {
-  for (size_t i = 2; i < 4; ++i)
-    if (output_meta(c).sizes[i].value() % input_meta(c).sizes[i].value() != 0) return false;
-  return true;
-}
-
 // With explicit factors PyTorch samples by the factor, XNNPACK by the ratio of the sizes.
 bool factor_is_ratio(Context c) {
   const Argument argument = c.node.argument("scale_factors");
@@ -278,6 +273,14 @@ bool few_border_slices(Context c) {
 // Each run is a slice, as each element of a border is.
 constexpr size_t most_runs = 2 * 64 + 2;
 bool places_known(Context c) { return picked_places(c.facts, c.node).has_value(); }
+bool repeats_or_few_runs(Context c) {
+  constexpr int64_t largest = int64_t{1} << 24;  // a damaged file may say anything
+  return std::ranges::all_of(std::array<size_t, 2>{2, 3}, [&](size_t dim) {
+    if (output_meta(c).sizes[dim].value() > largest) return false;
+    const NearestAxis axis(c.node, dim);
+    return axis.times > 0 || lower::runs_of(axis.places).size() <= most_runs;
+  });
+}
 bool few_runs(Context c) { return lower::runs_of(picked_places(c.facts, c.node)->places).size() <= most_runs; }
 bool unit_step(Context c) { return c.node.integer("step") == 1; }
 bool static_slice_scatter(Context c) {
@@ -342,7 +345,8 @@ constexpr Constraint gelu_rows[] = {{"float32", gelu_has_kernel}};
 constexpr Constraint erf_rows[] = {{"approximate is 'none'", gelu_is_erf}};
 constexpr Constraint elu_rows[] = {{"finite scales", usable_elu_scales}, {"alpha is positive", positive_alpha}};
 constexpr Constraint unit_elu_rows[] = {{"scale and input_scale are 1", unit_elu_scales}};
-constexpr Constraint nearest_rows[] = {{"static sizes", has_static_sizes}, {"by whole factors", whole_factors}};
+constexpr Constraint nearest_rows[] = {{"static sizes", has_static_sizes},
+                                       {"by whole factors, or with few runs of neighbours", repeats_or_few_runs}};
 constexpr Constraint group_norm_rows[] = {{"weight and bias are constants", constant_affine}, {"static sizes", has_static_sizes}};
 constexpr Constraint leaky_relu_rows[] = {{"the slope is finite", finite_slope}};
 constexpr Constraint prelu_rows[] = {{"images with a constant weight per channel, or one", prelu_weight}};

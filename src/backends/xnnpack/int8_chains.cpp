@@ -67,6 +67,14 @@ std::optional<qdq::Dynamic> dynamic_gemm(const ProgramFacts& facts, const Featur
   return dynamic;
 }
 
+// The runtime refuses to raise sums by 256 or more.
+bool takes_scales(const ProgramFacts& facts, const Node& node, const QuantParams& output) {
+  const auto operands = common::gemm_operands(node);
+  const auto weight = common::gemm_weight(facts, operands->weight);
+  const double input = operand_params(facts, operands->input)->scale[0];
+  return std::ranges::all_of(weight->params->scale, [&](double scale) { return input * scale / output.scale[0] < 256; });
+}
+
 bool operands_are_int8(const ProgramFacts& facts, const Node& node, const OpRule& rule, const qdq::Chain& chain) {
   if (rule.int8 == Int8::gemm) {
     const auto operands = common::gemm_operands(node);
@@ -158,6 +166,10 @@ Int8Chains find_int8_chains(const ProgramFacts& facts, const Features& features,
     if (!chain || !is_int8_activation(chain->output)) continue;
     if (std::ranges::any_of(chain->quantizes, [&](const Node* q) { return !is_int8_quantize(facts, *q); })) continue;
     if (!operands_are_int8(facts, *node, *rule, *chain)) continue;
+    if (rule->int8 == Int8::gemm && !takes_scales(facts, *node, chain->output)) {
+      chains.coarse.push_back(node);
+      continue;
+    }
     if (chain->activation) chains.absorbed.insert(chain->activation);
     chains.absorbed.insert(chain->quantizes.begin(), chain->quantizes.end());
     chains.by_op.emplace(node, std::move(*chain));

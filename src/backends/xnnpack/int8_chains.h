@@ -3,6 +3,7 @@
 
 #include <unordered_map>
 #include <unordered_set>
+#include <vector>
 
 #include "backends/common/program_facts.h"
 #include "backends/xnnpack/features.h"
@@ -18,6 +19,8 @@ struct Int8Chains {
   std::unordered_set<const Node*> absorbed;
   // choose_qparams, quantize and dequantize nodes of `dynamic_by_op`.
   std::unordered_set<const Node*> dynamic_parts;
+  // Convolutions and linears in float, since one step of their input and weight is too many of their result.
+  std::vector<Node*> coarse;
 
   const qdq::Chain* find(const Node& op) const {
     const auto found = by_op.find(&op);

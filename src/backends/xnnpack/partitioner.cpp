@@ -158,6 +158,10 @@ PartitionResult XnnpackPartitioner::partition(const ExportedProgram& program) co
     for (Node* node : program.graph().node_list())
       if (leaves_int32(facts, *node))
         result.warnings.push_back({node, "runs in float, since its bias and sums could leave int32; give its weight larger scales"});
+  for (Node* node : verdicts.chains.coarse)
+    result.warnings.push_back({node,
+                               "runs in float: one step of its input times one of its weight is 256 steps of its result or more; keep far "
+                               "values out of its input's range"});
   result.refusals = std::move(candidates.refusals);
   const auto refuse = [&](const Partition& partition, std::string_view why) {
     for (Node* node : partition.nodes)

@@ -121,11 +121,14 @@ class ComplexLowering {
   }
 
   void take_user_input(Value& input, Node& first) {
-    if (program_.is_mutated(&input))
-      throw_unsupported(fmt::format("the program writes to its complex input '{}'; let it write to a copy", escaped(input.name())));
+    const bool is_written = known_.is_written && program_.is_mutated(&input);
     GraphBuilder build(program_, first);
     Value* pairs = build("aten.view_as_real.default", &input);
-    known_.parts[&input] = Parts::pair(known_.is_written ? build("aten.clone.default", pairs) : pairs);
+    if (known_.is_written) pairs = build("aten.clone.default", pairs);
+    known_.parts[&input] = Parts::pair(pairs);
+    if (!is_written) return;
+    known_.buffers.insert(pairs);
+    written_inputs_.push_back(&input);
   }
 
   void give_outputs() {
@@ -149,6 +152,10 @@ class ComplexLowering {
         }
         outputs[i] = whole;
       }
+    }
+    for (Value* input : written_inputs_) {
+      PartsBuilder build(program_, known_, nullptr, graph_.output_node());
+      build.build("aten.copy_.default", input, build.assembled(known_.parts.at(input)));
     }
     graph_.set_outputs(std::move(outputs));
   }
@@ -228,6 +235,7 @@ class ComplexLowering {
   ExportedProgram& program_;
   Graph& graph_;
   Known known_;
+  std::vector<Value*> written_inputs_;  // in place: their pairs were, and they are at the end
   std::vector<Node*> replaced_;
 };
 

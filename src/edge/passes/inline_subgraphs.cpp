@@ -14,11 +14,8 @@ void inline_subgraphs(ExportedProgram& program) {
   for (const Node* node : program.graph().node_list()) {
     // Branches and loop bodies stay sub-graphs: lowering takes them as it takes methods.
     if (node->op().name_space() != "higher_order" || is_control_flow(*node) || decompose::has_decomposition(node->op())) continue;
-    const std::string place = decompose::describe_region(*node);
-    if (node->is("higher_order.wrap_with_autocast"))
-      throw_unsupported(fmt::format("{}: autocast cannot be lowered; cast in the model, or export it without autocast", place));
-    throw_unsupported(
-        fmt::format("{}: of control flow only cond, map, scan and while_loop can be lowered; write the model without it", place));
+    throw_unsupported(fmt::format("{}: of control flow only cond, map, scan and while_loop can be lowered; write the model without it",
+                                  decompose::describe_region(*node)));
   }
 }
 

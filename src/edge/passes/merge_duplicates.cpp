@@ -23,9 +23,28 @@ std::string key_of(const Node& node) {
   return key;
 }
 
+// Decompositions make a constant each time they need one, and what reads them differs in nothing else. Integers of quantized tensors
+// are left out: whoever reads them says what they mean.
+void merge_constants(ExportedProgram& program) {
+  constexpr size_t largest = size_t{1} << 16;  // of weights there are none alike
+  std::unordered_map<std::string, Value*> known;
+  for (const InputSpec& spec : program.input_specs) {
+    if (spec.kind != InputSpec::Kind::tensor_constant || spec.value->users().empty() || !program.is_constant(spec.value)) continue;
+    const Tensor* tensor = program.constant(spec.value);
+    const bool is_plain = is_floating(tensor->dtype()) || tensor->dtype() == DType::boolean || tensor->dtype() == DType::int64;
+    if (!is_plain || tensor->nbytes() > largest || !tensor->is_contiguous()) continue;
+    std::string key = to_string(spec.value->meta()) + '|';
+    key.append(static_cast<const char*>(tensor->raw()), tensor->nbytes());
+    const auto [first, is_new] = known.emplace(std::move(key), spec.value);
+    if (is_new || decompose::is_program_output(spec.value)) continue;
+    program.graph().replace_all_uses(spec.value, first->second);
+  }
+}
+
 }  // namespace
 
 void merge_duplicates(ExportedProgram& program) {
+  merge_constants(program);
   Graph& graph = program.graph();
   std::unordered_map<std::string, const Node*> known;
   for (Node* node : graph.node_list()) {

@@ -29,8 +29,8 @@ void erase_asserts(ExportedProgram& program);
 
 // Puts the bodies of regions in their place (decompose/regions.h) and refuses the sub-graphs that nothing can lower.
 //
-// Needs: nothing. Guarantees: branches of `cond` are the only sub-graphs left; other control flow, and autocast that is
-// on, is refused. Shown by inline_subgraphs.test.
+// Needs: nothing. Guarantees: branches of `cond` are the only sub-graphs left; other control flow
+// is refused. Shown by inline_subgraphs.test.
 void inline_subgraphs(ExportedProgram& program);
 
 // Every tensor inside the program is row-major: kernels want operands of one dim order, and layout says nothing of values.
@@ -97,8 +97,8 @@ void fold_constants(ExportedProgram& program);
 // Equal ops on equal operands are computed once.
 //
 // Needs: a functional graph. Guarantees: no two `aten` nodes with the same op and arguments are left, random ones and
-// program outputs excepted. Quantization ops are not merged: patterns want their own pair at each use. Shown by
-// merge_duplicates.test.
+// program outputs excepted; small constants of the same elements are one. Quantization ops are not merged: patterns want their own pair at
+// each use. Shown by merge_duplicates.test.
 void merge_duplicates(ExportedProgram& program);
 
 // A dequantize that is quantized again with the same parameters is the integer tensor it came from.

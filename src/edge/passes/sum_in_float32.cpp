@@ -12,13 +12,15 @@ struct NarrowSum {
   std::string_view op;
   bool in_float16;  // in bfloat16 all are
 };
-constexpr NarrowSum narrow_sums[] = {
-    {"aten.native_layer_norm.default", false}, {"aten.avg_pool2d.default", false}, {"aten.var.correction", true}};
+constexpr NarrowSum narrow_sums[] = {{"aten.native_layer_norm.default", false},
+                                     {"aten.avg_pool2d.default", false},
+                                     {"aten.var.correction", true},
+                                     {"aten.cumsum.default", true}};
 
 bool sums_in_its_type(const Node& node) {
   const auto* row = std::ranges::find(narrow_sums, node.op().name(), &NarrowSum::op);
   if (row == std::end(narrow_sums)) return false;
-  const DType dtype = node.inputs().front()->dtype();
+  const DType dtype = node.output(0)->dtype();
   if (dtype != DType::bfloat16 && !(dtype == DType::float16 && row->in_float16)) return false;
   const auto is_unused = [](const Value* statistic) { return statistic->users().empty(); };
   return std::ranges::all_of(node.outputs().begin() + 1, node.outputs().end(), is_unused);
@@ -31,6 +33,7 @@ void widen(ExportedProgram& program, Node& node) {
   for (const NamedArgument& argument : std::vector(node.arguments()))
     if (Value* const* value = argument.value.get_if<Value*>(); value && *value && (*value)->is_tensor())
       graph.set_argument(node, argument.name, before.cast(*value, DType::float32));
+  if (const Argument* asked = node.find("dtype"); asked && asked->is<DType>()) graph.set_argument(node, "dtype", DType::float32);
   refresh_metadata(node);
   decompose::GraphBuilder behind(program, graph.next(&node), node);
   Value* narrow = behind.cast(node.output(0), dtype);

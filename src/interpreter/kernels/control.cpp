@@ -137,7 +137,8 @@ void while_loop(Call& call) {
 
 // Variant: the position of the sub-graph; the operands follow it.
 void wrapped(Call& call) {
-  if (!decompose::is_transparent(call.node())) call.unsupported("autocast cannot be run; cast in the model, or export it without autocast");
+  if (!decompose::is_transparent(call.node()))
+    call.unsupported("autocast inside a condition or loop cannot be run; cast in the model, or export it without autocast");
   std::vector<RuntimeValue> operands;
   for (size_t i = static_cast<size_t>(call.variant()) + 1; i < call.argument_count(); ++i) operands.push_back(call.value(i));
   run_region(call, graph_at(call, static_cast<size_t>(call.variant())), operands);

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/threads.h"
+#include "decompose/resampling.h"
 #include "interpreter/fallbacks.h"
 #include "interpreter/kernel_table.h"
 #include "interpreter/row_math.h"
@@ -40,16 +41,17 @@ float cubic_weight(float distance) {
 }
 
 std::vector<Taps> taps_of(const Resize& resize, Method method, bool align_corners) {
+  std::vector<Taps> result;
+  if (method == Method::nearest || method == Method::nearest_exact) {
+    const auto factor = resize.scale > 0 ? std::optional(resize.scale) : std::nullopt;
+    for (const int64_t place : decompose::nearest_places(resize.input, resize.output, factor, method == Method::nearest_exact))
+      result.push_back({{place, 1.0f}});
+    return result;
+  }
   const float step = step_of(resize, align_corners);
   const int64_t last = resize.input - 1;
-  std::vector<Taps> result;
   for (int64_t o = 0; o < resize.output; ++o) {
     const float position = static_cast<float>(o);
-    if (method == Method::nearest || method == Method::nearest_exact) {
-      const float source = method == Method::nearest ? position * step : (position + 0.5f) * step;
-      result.push_back({{std::min(static_cast<int64_t>(std::floor(source)), last), 1.0f}});
-      continue;
-    }
     float source = align_corners ? step * position : step * (position + 0.5f) - 0.5f;
     if (method == Method::linear && source < 0) source = 0;
     const float whole = std::floor(source);

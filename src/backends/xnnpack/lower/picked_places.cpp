@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "backends/xnnpack/lower/pieces.h"
+#include "decompose/resampling.h"
 
 namespace intaglio::xnnpack {
 
@@ -34,6 +35,14 @@ std::optional<PickedPlaces> picked_places(const common::ProgramFacts& facts, con
     picked.places.push_back(place < 0 ? place + size : place);
   }
   return picked;
+}
+
+NearestAxis::NearestAxis(const Node& node, size_t dim) {
+  const int64_t from = node.tensor("input")->sizes()[dim].value(), to = node.output()->sizes()[dim].value();
+  places = decompose::nearest_places(from, to, decompose::resize_factor(node, dim - 2));
+  bool repeats = from > 0 && to % from == 0;
+  for (int64_t i = 0; repeats && i < to; ++i) repeats = places[static_cast<size_t>(i)] == i / (to / from);
+  if (repeats) times = to / from;
 }
 
 namespace lower {

@@ -1,6 +1,7 @@
 // Resizing and ops that move data.
 #include <algorithm>
 
+#include "backends/xnnpack/lower/node_facts.h"
 #include "backends/xnnpack/lower/pieces.h"
 
 namespace intaglio::xnnpack::lower {
@@ -10,18 +11,30 @@ void upsample(Lowering& lowering, const Node& node, NodeKind kind) {
                 node.boolean("align_corners") ? flags::align_corners : 0);
 }
 
-// By whole factors: elements of [N, H, 1, W, 1, C] are repeated along the ones. In NHWC the transposes are nothing.
-void upsample_nearest(Lowering& lowering, const Node& node, NodeKind) {
-  const ValueId input = lowering.operand("input");
-  const std::vector<int64_t> in = lowering.value(input).dims, out = lowering.dims_of(node.output());
-  const int64_t vertical = out[2] / in[2], horizontal = out[3] / in[3];
+namespace {
+
+// Elements of [N, H, 1, W, 1, C] are repeated along the ones. In NHWC the transposes are nothing.
+void repeat(Lowering& lowering, ValueId input, int64_t vertical, int64_t horizontal) {
+  const std::vector<int64_t> in = lowering.value(input).dims;
   const ValueId rows = lowering.reshaped(lowering.transposed(input, {0, 2, 3, 1}), {in[0], in[2], 1, in[3], 1, in[1]});
   Tensor ones = Tensor::empty(DType::float32, {1, 1, vertical, 1, horizontal, 1});
   std::fill_n(ones.mutable_data<float>(), ones.numel(), 1.0f);
   const ValueId repeated = lowering.compute(NodeKind::Multiply, {rows, lowering.float_constant(ones, "repeat", input)}, {},
                                             std::vector<int64_t>{in[0], in[2], vertical, in[3], horizontal, in[1]});
-  const ValueId image = lowering.reshaped(repeated, {out[0], out[2], out[3], out[1]});
+  const ValueId image = lowering.reshaped(repeated, {in[0], in[2] * vertical, in[3] * horizontal, in[1]});
   lowering.emit(NodeKind::StaticTranspose, {image}, DimsAttributes{{0, 3, 1, 2}});
+}
+
+}  // namespace
+
+// Axes that grow by a whole factor are repeated once the others are picked.
+void upsample_nearest(Lowering& lowering, const Node& node, NodeKind) {
+  const NearestAxis rows(node, 2), columns(node, 3);
+  ValueId image = lowering.operand("input");
+  if (rows.times == 0) image = picked(lowering, image, 2, rows.places);
+  const bool repeats = rows.times > 1 || columns.times > 1;
+  if (!repeats || columns.times == 0) image = picked(lowering, image, 3, columns.places, !repeats);
+  if (repeats) repeat(lowering, image, std::max<int64_t>(rows.times, 1), std::max<int64_t>(columns.times, 1));
 }
 
 void reshape(Lowering& lowering, const Node& node, NodeKind kind) {
