@@ -5,6 +5,7 @@
 #include <intaglio/xnnpack.h>
 
 #include "backends/xnnpack/payload/payload_bytes.h"
+#include "pt2e/passes.h"
 
 namespace intaglio::xnnpack {
 namespace {
