@@ -25,24 +25,6 @@ struct LowerArguments {
   SaveArguments save;
 };
 
-std::vector<std::pair<std::string, ExportedProgram>> load_methods(const std::vector<std::string>& models, const std::string& weights,
-                                                                  const std::string& out) {
-  std::vector<std::pair<std::string, ExportedProgram>> methods;
-  for (const std::string& model : models) {
-    // A path may hold `=`; a method's name is an identifier in front of the first one.
-    const size_t equals = model.find('=');
-    const bool named = equals != std::string::npos && equals > 0 &&
-                       model.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == equals;
-    const std::string name = named ? model.substr(0, equals) : "forward";
-    for (const auto& [other, program] : methods)
-      if (other == name) throw_usage(fmt::format("two programs are the method '{}': name them, as in prefill=A.pt2 decode=B.pt2", name));
-    const std::string path = named ? model.substr(equals + 1) : model;
-    require_distinct_files({path, weights}, {out});
-    methods.emplace_back(name, load_program(path, weights));
-  }
-  return methods;
-}
-
 // Of every backend alike; --compat is the short form of one of them.
 RecipeSettings settings_of(const LowerArguments& arguments) {
   RecipeSettings settings = parse_settings(arguments.settings);
@@ -78,14 +60,15 @@ void lower(const LowerArguments& arguments, const CommonOptions& common) {
   for (const std::string& backend : arguments.backends)
     runtime = std::min(runtime, add_backend(partitioners, backend, settings_of(arguments)));
   StepClock clock;
-  std::vector<std::pair<std::string, ExportedProgram>> methods = load_methods(arguments.models, arguments.weights, arguments.out);
+  Methods methods = load_methods(arguments.models, arguments.weights, arguments.out);
   const std::string first_model = methods.front().second.source;
   clock.step("load");
+  std::vector<ConstantMethod> constants = constant_methods(methods, arguments.save);
   std::vector<Warning> warnings;
   save(
       std::move(methods), partitioners, arguments.out, arguments.save,
-      {.threads = common.threads, .strict = arguments.strict, .runtime = runtime}, warnings, clock,
-      [&](const SavedFile& saved) { return description(arguments, common, saved, warnings, first_model, clock); }, common);
+      {.threads = common.threads, .strict = arguments.strict, .runtime = runtime, .constant_methods = std::move(constants)}, warnings,
+      clock, [&](const SavedFile& saved) { return description(arguments, common, saved, warnings, first_model, clock); }, common);
 }
 
 }  // namespace
