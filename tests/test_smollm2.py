@@ -111,7 +111,7 @@ def test_every_stop_token_stops_the_text_runner(folder, tokenizer, deployed, doc
     stops = ["--method-constant", f"get_eos_ids=[2,{ids[last]}]"]
     document("build", folder / "smollm2.pt2", "-o", tmp_path / "x.pte", *RECIPE, "--llm", folder / "model", *stops, "--no-check")
     (text,) = texts_of(tmp_path / "x.pte", folder, PROMPTS[0])
-    assert text == tokenizer.decode(ids[:last]).replace("\n", "\\n")
+    assert text == tokenizer.decode(ids[: last + 1]).replace("\n", "\\n")  # the runner shows what it stops at
 
 
 def test_perplexity_is_pytorchs(folder, tokenizer, converted, quantized, document, tmp_path):
