@@ -275,6 +275,68 @@ def test_what_does_not_fit_is_one_line(folder, intaglio, tmp_path):
     refused(fail("compare", model, model, "--tokens", tmp_path / "one.txt"), 1, "1 tokens")
 
 
+class Paired(Decoder):
+    """The same model with its cache among inputs and outputs: longer by what was said, or of fixed size and written into."""
+
+    def __init__(self, grows):
+        super().__init__(cached=False)
+        self.grows = grows
+
+    def step(self, tokens, positions, cache, seen):
+        x, kept = self.tokens(tokens) + self.positions(positions[0]), []
+        for layer, past in enumerate(cache):
+            q, k, v = (
+                part.view(1, -1, HEADS, WIDTH // HEADS).transpose(1, 2) for part in self.projections[layer](x).split(WIDTH, dim=-1)
+            )
+            join = (lambda old, new: torch.cat((old, new), 2)) if self.grows else (lambda old, new: old.index_copy_(2, positions[0], new))
+            kept.append(tuple(join(old, new) for old, new in zip(past, (k, v))))
+            k, v = kept[-1]
+            visible = torch.arange(k.shape[2]) <= positions[0][:, None] if seen is None else seen
+            scores = torch.where(visible, q @ k.transpose(-1, -2) / math.sqrt(WIDTH // HEADS), -1e9)
+            x = torch.tanh(x + self.outs[layer]((scores.softmax(-1) @ v).transpose(1, 2).reshape(1, -1, WIDTH)))
+        return self.head(x), kept
+
+
+class Prefill(Paired):
+    def forward(self, tokens, positions):
+        length = 0 if self.grows else CONTEXT
+        return self.step(tokens, positions, [tuple(torch.zeros(1, HEADS, length, WIDTH // HEADS) for _ in "kv") for _ in range(2)], None)
+
+
+class Decode(Paired):
+    def forward(self, tokens, mask, positions, cache):
+        return self.step(tokens, positions, cache, mask)
+
+
+def write_pair(grows, folder):
+    """As `transformers.exporters` writes them: cache sizes dynamic, or a prompt of fixed length and a mask."""
+    count, length = (5, 4) if grows else (3, CONTEXT)
+    size, past = torch.export.Dim("s", min=2, max=CONTEXT - 1), torch.export.Dim("past", min=2, max=CONTEXT - 1)
+    tokens, positions = torch.zeros(1, count, dtype=torch.long), torch.arange(count)[None]
+    prefill = torch.export.export(Prefill(grows).eval(), (tokens, positions), dynamic_shapes=({1: size}, {1: size}) if grows else None)
+    torch.export.save(prefill, folder / "prefill.pt2")
+    cache = [tuple(torch.zeros(1, HEADS, length, WIDTH // HEADS) for _ in "kv") for _ in range(2)]
+    call = (tokens[:, :1], None if grows else torch.ones(1, 1, 1, length, dtype=torch.bool), positions[:, -1:], cache)
+    shapes = ({}, None, {}, [({2: past}, {2: past})] * 2) if grows else None
+    torch.export.save(torch.export.export(Decode(grows).eval(), call, dynamic_shapes=shapes), folder / "decode.pt2")
+    return [f"{name}={folder / name}.pt2" for name in ("prefill", "decode")]
+
+
+@pytest.mark.parametrize("grows", [True, False], ids=["growing", "written"])
+def test_two_methods_are_one_model(grows, folder, intaglio, document, tmp_path):
+    pte = tmp_path / "pair.pte"
+    intaglio("lower", *write_pair(grows, tmp_path), "--backend", "xnnpack", "-o", pte)
+    for prompt in (PROMPT, PROMPT[:2]):  # a written cache: three tokens at once, then one by one
+        answer = document("generate", pte, "--tokens", ",".join(map(str, prompt)), "--max-new-tokens", 20)
+        assert answer["tokens"] == greedy(prompt, 20) and len(set(answer["tokens"])) > 8
+    (tmp_path / "text.txt").write_text(" ".join(map(str, PROMPT * 5)))
+    compared = document("compare", folder / "no_cache.pt2", pte, "--tokens", tmp_path / "text.txt", "--window", 12)
+    assert compared["top1_agreement"] == 1 and compared["mean_kl"] < 1e-6
+    # Weights stand once.
+    intaglio("lower", tmp_path / "prefill.pt2", "--backend", "xnnpack", "-o", tmp_path / "one.pte")
+    assert pte.stat().st_size < 1.5 * (tmp_path / "one.pte").stat().st_size
+
+
 class CacheAmongInputs(torch.nn.Module):
     def forward(self, tokens, position, cache):
         return cache[:, position] + tokens.unsqueeze(-1), cache + 1

@@ -266,6 +266,36 @@ def test_runner_refusals(decoder, folder, intaglio, tmp_path):
     assert "tokenizer.json: token 160 is outside" in refusal(program, other)
 
 
+def test_the_runners_rules_come_before_the_work(decoder, folder, intaglio, tmp_path):
+    recipe = ["--recipe", "xnnpack_torchao_int8da_int4w_per_group", "--set", "group_size=40"]  # which divides no row
+    (tmp_path / "config.json").write_text("{}")
+    for llm, why in ((tmp_path, "no eos_token_id"), (folder, "groups of 40 do not divide")):
+        done = intaglio("build", decoder[1], "-o", tmp_path / "x.pte", *recipe, "--llm", llm, check=False)
+        assert done.returncode == 1 and why in done.stderr
+
+
+def test_methods_are_built_together(decoder, document, intaglio, tmp_path):
+    """A prompt at once and token by token, quantized: weights stand once, also those of delegates."""
+    module, program = decoder
+    recipe = ["--recipe", "xnnpack_torchao_int8da_int4w_per_group"]
+    torch.export.save(decoders.export(module, dynamic=False), tmp_path / "decode.pt2")
+    both, one = tmp_path / "both.pte", tmp_path / "one.pte"
+    built = document("build", f"prefill={program}", f"decode={tmp_path / 'decode.pt2'}", "-o", both, *recipe)
+    document("build", program, "-o", one, *recipe)
+    assert [method["name"] for method in built["methods"]] == ["prefill", "decode"]
+    assert [note.split(":")[0] for note in built["notes"]] == ["prefill", "decode"]
+    bytes_of = lambda pte: (document("inspect", pte)["named_data"]["bytes"], document("inspect", pte)["constant_bytes"])
+    assert bytes_of(both)[0] == bytes_of(one)[0] > 10000 and bytes_of(both)[1] < 1.1 * bytes_of(one)[1]
+    tokens, positions = torch.tensor([PROMPTS[0]]), torch.arange(len(PROMPTS[0]))
+    expected = stepper(one)(tokens, positions)[0]
+    prefill, decode = (executorch.method_of(both, name) for name in ("prefill", "decode"))
+    assert sqnr(expected.numpy(), executorch.execute(prefill, (tokens, positions))[0][0].numpy()) > 60
+    steps = [executorch.execute(decode, (tokens[:, i : i + 1], positions[i : i + 1]))[0][0] for i in range(len(positions))]
+    assert sqnr(expected.numpy(), torch.cat(steps).numpy()) > 60
+    done = intaglio("build", f"a={program}", f"b={program}", "-o", both, *recipe, "--calibrate", tmp_path, check=False)
+    assert done.returncode == 2 and "`lower` them together" in done.stderr
+
+
 # ---- weights of another file
 
 

@@ -113,6 +113,7 @@ def graph_of(program):
 
 
 def same_state(ours, oracle):
+    assert [spec.target for spec in ours.graph_signature.input_specs] == [spec.target for spec in oracle.graph_signature.input_specs]
     assert set(ours.state_dict) == set(oracle.state_dict)
     for name, tensor in oracle.state_dict.items():
         mine = ours.state_dict[name]

@@ -333,6 +333,7 @@ class Graph {
   // Inserted before the input at `position` (append: inputs().size()); `name` is made unique.
   Value* add_input(size_t position, OutputSpecification value, std::optional<Argument> literal = std::nullopt);
   void erase_inputs(const std::vector<Value*>& inputs);  // bug error while one has users
+  void order_inputs(std::vector<Value*> inputs);         // the same in another order
 
   // New node before `position`, or at the end when null. Names are made unique. The arguments must refer to values of
   // this graph. `groups` empty: every output is a plain return, or one list when the schema returns one list.

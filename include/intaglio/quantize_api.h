@@ -110,7 +110,8 @@ struct QuantizeSummary {
 QuantizeSummary quantize_(ExportedProgram& program, const QuantizeConfig& config, const LayerFilter& filter = is_linear,
                           const QuantizeOptions& options = {});
 
-// Several configurations at once: the first rule whose filter takes a layer decides. Layers of tied weights are seen together.
+// Several configurations at once: the first rule whose filter takes a layer decides. Layers of tied weights are seen together; in
+// calls of their own each would get a copy.
 struct QuantizeRule {
   LayerFilter filter;
   std::optional<QuantizeConfig> config;  // absent: stays in float

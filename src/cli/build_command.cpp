@@ -1,6 +1,8 @@
 #include <memory>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <intaglio/error.h>
 
 #include "cli/explanation_text.h"
 #include "cli/files.h"
@@ -11,7 +13,7 @@ namespace intaglio::cli {
 namespace {
 
 std::string description(const FlowArguments& options, const CommonOptions& common, const Flow& flow, const SavedFile& saved,
-                        const StepClock& clock) {
+                        const std::string& first_model, const StepClock& clock) {
   if (common.json) {
     Json result = flow_json("intaglio.build/1", options, flow, saved.bytes, clock);
     result["agreement"] = saved.agreement;
@@ -22,37 +24,52 @@ std::string description(const FlowArguments& options, const CommonOptions& commo
   if (common.quiet) return "";
   std::string text = fmt::format("{} -> {}: {} in {:.2f} s\n", options.model, options.out, bytes_text(saved.bytes), clock.total_seconds());
   text += quantization_text(options, flow);
-  text += lowering_text(saved.methods, fmt::format("intaglio inspect {} --recipe {} --verbose", options.model, options.recipe));
+  text += lowering_text(saved.methods, fmt::format("intaglio inspect {} --recipe {} --verbose", first_model, options.recipe));
   return printable(text + fmt::format("{}{}steps: {}\n", saved.agreement_text, saved.runtime_text, clock.to_text()));
 }
 
-void build(const FlowArguments& options, const SaveArguments& save_arguments, const CommonOptions& common) {
+void build(const std::vector<std::string>& models, const FlowArguments& options, const SaveArguments& save_arguments,
+           const CommonOptions& common) {
   require_extension(options.out, ".pte", "the output of `build`");
   require_distinct_files({save_arguments.llm}, {options.out, options.save_plan});
   StepClock clock;
-  Flow flow = run_flow(options, common, clock);
+  Flow flow = begin_flow(options);
+  if (models.size() > 1 && !(options.calibrate + options.plan + options.save_plan).empty())
+    throw_usage("samples and plans are of one program; `quantize` each with its own, then `lower` them together");
+  Methods methods = load_methods(models, options.weights, options.out);
+  const std::string first_model = methods.front().second.source;
+  require_distinct_files({first_model}, {options.save_plan});
+  clock.step("load");
+  std::vector<ConstantMethod> constants = constant_methods(methods, save_arguments);
+  for (auto& [name, program] : methods)
+    program = run_flow(flow, std::move(program), methods.size() > 1 ? name : "", options, common, clock);
   SaveArguments saving = save_arguments;
-  if (!flow.recipe.steps.empty()) saving.float_bytes = std::filesystem::file_size(options.model);
-  std::vector<std::pair<std::string, ExportedProgram>> methods;
-  methods.emplace_back("forward", std::move(flow.result.program));
+  if (flow.recipe.quantizes())
+    for (const auto& [name, program] : methods) saving.float_bytes += std::filesystem::file_size(program.source);
   save(
       std::move(methods), flow.recipe.partitioners, options.out, saving,
       {.threads = common.threads,
        .strict = options.strict,
        .runtime = runtime_of(flow.recipe.settings),
-       .sample = std::move(flow.result.first_sample)},
-      flow.warnings, clock, [&](const SavedFile& saved) { return description(options, common, flow, saved, clock); }, common);
+       .sample = std::move(flow.first_sample),
+       .constant_methods = std::move(constants)},
+      flow.warnings, clock, [&](const SavedFile& saved) { return description(options, common, flow, saved, first_model, clock); }, common);
 }
 
 }  // namespace
 
 void add_build(CLI::App& app, CommonOptions& common) {
   CLI::App* command = app.add_subcommand("build", "quantize and lower: a .pt2 in, a .pte out");
+  const auto models = std::make_shared<std::vector<std::string>>();
   const auto options = std::make_shared<FlowArguments>();
+  command->add_option("MODELS", *models, "a .pt2, or method=A.pt2 method=B.pt2")->required();
   add_flow_options(*command, *options);
   const auto save_arguments = std::make_shared<SaveArguments>();
   add_save_options(*command, *save_arguments);
-  command->callback([options, save_arguments, &common] { build(*options, *save_arguments, common); });
+  command->callback([models, options, save_arguments, &common] {
+    options->model = fmt::format("{}", fmt::join(*models, " "));
+    build(*models, *options, *save_arguments, common);
+  });
 }
 
 }  // namespace intaglio::cli

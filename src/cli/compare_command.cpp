@@ -12,6 +12,7 @@
 #include "cli/compare_layers.h"
 #include "cli/output.h"
 #include "cli/text_input.h"
+#include "report/cached_pair.h"
 #include "report/comparison.h"
 #include "report/executable.h"
 #include "report/perplexity.h"
@@ -182,8 +183,8 @@ void print_language(const CompareArguments& arguments, const CommonOptions& comm
 
 void compare_language(const CompareArguments& arguments, const CommonOptions& common) {
   const report::ExecutableOptions options = executable_options(arguments, common);
-  report::LanguageModel reference(report::Executable::open(arguments.reference, options), arguments.reference);
-  report::LanguageModel candidate(report::Executable::open(arguments.candidate, options), arguments.candidate);
+  report::LanguageModel reference(report::open_language_model(arguments.reference, options), arguments.reference);
+  report::LanguageModel candidate(report::open_language_model(arguments.candidate, options), arguments.candidate);
   std::vector<int64_t> text;
   if (!arguments.text.empty())
     text = TextInput(arguments.tokenizer, arguments.candidate, candidate.vocab_size(), true).encode(read_text(arguments.text));

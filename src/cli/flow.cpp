@@ -63,8 +63,24 @@ ExportedProgram load_program(const std::string& model, const std::string& weight
   return program;
 }
 
+Methods load_methods(const std::vector<std::string>& models, const std::string& weights, const std::string& out) {
+  Methods methods;
+  for (const std::string& model : models) {
+    // A path may hold `=`; a method's name is an identifier in front of the first one.
+    const size_t equals = model.find('=');
+    const bool named = equals != std::string::npos && equals > 0 &&
+                       model.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == equals;
+    const std::string name = named ? model.substr(0, equals) : "forward";
+    for (const auto& [other, program] : methods)
+      if (other == name) throw_usage(fmt::format("two programs are the method '{}': name them, as in prefill=A.pt2 decode=B.pt2", name));
+    const std::string path = named ? model.substr(equals + 1) : model;
+    require_distinct_files({path, weights}, {out});
+    methods.emplace_back(name, load_program(path, weights));
+  }
+  return methods;
+}
+
 void add_flow_options(CLI::App& command, FlowArguments& arguments) {
-  command.add_option("MODEL", arguments.model, "the program, a .pt2")->required();
   command.add_option("-o,--output", arguments.out, "where to write")->required();
   command.add_option("--recipe", arguments.recipe, "a name (`intaglio recipes`) or a recipe file (.json)")->required();
   command.add_option("--set", arguments.settings, "a recipe's setting, key=value")->allow_extra_args(false);
@@ -113,7 +129,8 @@ std::vector<std::vector<Tensor>> samples_to_judge_by(const FlowArguments& argume
 
 // Runs the recipe again and again with what the samples said of the first run, other layers being in float. Returns the plan that
 // says so.
-Plan meet_bound(Flow& flow, const ExportedProgram& floats, const Plan& plan, const FlowArguments& arguments, const CommonOptions& common) {
+Plan meet_bound(FlowResult& result, const Recipe& recipe, const ExportedProgram& floats, const Plan& plan, const FlowArguments& arguments,
+                const CommonOptions& common) {
   report::AccuracyBound bound{*arguments.max_loss, std::nullopt};
   if (!arguments.labels.empty()) bound.labels = read_labels(arguments.labels);
   Plan bounded;  // of the last run
@@ -125,33 +142,34 @@ Plan meet_bound(Flow& flow, const ExportedProgram& floats, const Plan& plan, con
       prepared.apply_plan(decided);
       bounded = prepared.plan();
     };
-    FlowResult variant = run_recipe(floats.clone(), flow.recipe, options);
-    flow.result.quantized_tensors = variant.quantized_tensors;
+    FlowResult variant = run_recipe(floats.clone(), recipe, options);
+    result.quantized_tensors = variant.quantized_tensors;
     return std::move(variant.program);
   };
   report::BoundedProgram found = report::within_bound(floats, samples_to_judge_by(arguments, floats), bound, common.threads, quantize);
-  flow.result.program = std::move(found.program);
+  result.program = std::move(found.program);
   std::string note = fmt::format("{:.4g} {} (the bound is {:.4g})", found.after, bound.unit(), bound.limit);
   if (!found.layers.empty())
     note +=
         fmt::format(", after {:.4g} with every layer quantized: {} in float: {}", found.before,
                     found.layers.size() == 1 ? "1 layer" : fmt::format("{} layers", found.layers.size()), fmt::join(found.layers, ", "));
-  flow.result.notes.push_back(std::move(note));
+  result.notes.push_back(std::move(note));
   return bounded;
 }
 
 }  // namespace
 
-Flow run_flow(const FlowArguments& arguments, const CommonOptions& common, StepClock& clock) {
+Flow begin_flow(const FlowArguments& arguments) {
   Flow flow;
   flow.recipe = make_recipe(arguments.recipe, parse_settings(arguments.settings));
-  require_distinct_files({arguments.model, arguments.weights, arguments.calibrate, arguments.plan, arguments.recipe},
-                         {arguments.out, arguments.save_plan});
-  const bool needs_calibration = flow.recipe.info.needs_calibration;
-  if (needs_calibration && arguments.calibrate.empty() && arguments.plan.empty())
+  require_distinct_files({arguments.weights, arguments.calibrate, arguments.plan, arguments.recipe}, {arguments.out, arguments.save_plan});
+  if (flow.recipe.info.needs_calibration && arguments.calibrate.empty() && arguments.plan.empty())
     throw_usage(fmt::format("recipe '{}' is static: give samples with --calibrate, or decisions with --plan", flow.recipe.info.name));
-  ExportedProgram program = load_program(arguments.model, arguments.weights);
-  clock.step("load");
+  return flow;
+}
+
+ExportedProgram run_flow(Flow& flow, ExportedProgram program, const std::string& method, const FlowArguments& arguments,
+                         const CommonOptions& common, StepClock& clock) {
   const ExportedProgram floats = arguments.max_loss ? program.clone() : ExportedProgram();
   Plan plan;
   if (!arguments.plan.empty()) plan = load_plan(arguments.plan);
@@ -161,32 +179,35 @@ Flow run_flow(const FlowArguments& arguments, const CommonOptions& common, StepC
                          .strict = arguments.strict};
   options.calibrate = [&](PreparedProgram& prepared) {
     if (!arguments.plan.empty()) prepared.apply_plan(plan);
-    else if (needs_calibration) calibrate(prepared, arguments, common);
+    else if (flow.recipe.info.needs_calibration) calibrate(prepared, arguments, common);
     if (!arguments.save_plan.empty() || arguments.max_loss) plan = prepared.plan();
     if (!arguments.save_plan.empty() && !arguments.max_loss) save_plan(plan, arguments.save_plan);
   };
   options.warn = [&](const Warning& warning) { flow.warnings.push_back(warning); };
   options.observe = [&](std::string_view step) { clock.step(std::string(step)); };
-  flow.result = run_recipe(std::move(program), flow.recipe, options);
+  FlowResult result = run_recipe(std::move(program), flow.recipe, options);
   if (arguments.max_loss) {
-    plan = meet_bound(flow, floats, plan, arguments, common);
+    plan = meet_bound(result, flow.recipe, floats, plan, arguments, common);
     if (!arguments.save_plan.empty()) save_plan(plan, arguments.save_plan);
-    if (options.use_reference_representation) to_reference_representation(flow.result.program);
+    if (options.use_reference_representation) to_reference_representation(result.program);
     clock.step("bound");
   }
-  if (flow.result.first_sample.empty() && !arguments.calibrate.empty())
-    flow.result.first_sample = sample_at_hand(arguments, flow.result.program);
-  return flow;
+  flow.calibration_samples += result.calibration_samples;
+  flow.quantized_tensors += result.quantized_tensors;
+  for (const std::string& note : result.notes) flow.notes.push_back(method.empty() ? note : fmt::format("{}: {}", method, note));
+  flow.first_sample = std::move(result.first_sample);
+  if (flow.first_sample.empty() && !arguments.calibrate.empty()) flow.first_sample = sample_at_hand(arguments, result.program);
+  return std::move(result.program);
 }
 
 std::string quantization_text(const FlowArguments& arguments, const Flow& flow) {
-  if (!flow.recipe.quantizes()) return flow.result.notes.empty() ? "" : fmt::format("{}\n", fmt::join(flow.result.notes, "\n"));
-  std::string text = fmt::format("{} tensors quantized by {}", flow.result.quantized_tensors, flow.recipe.info.name);
-  const size_t samples = flow.result.calibration_samples;
+  if (!flow.recipe.quantizes()) return flow.notes.empty() ? "" : fmt::format("{}\n", fmt::join(flow.notes, "\n"));
+  std::string text = fmt::format("{} tensors quantized by {}", flow.quantized_tensors, flow.recipe.info.name);
+  const size_t samples = flow.calibration_samples;
   if (!arguments.plan.empty()) text += fmt::format(" as {} says", escaped(arguments.plan));
   else if (!flow.recipe.info.needs_calibration) text += ", without calibration";
   else text += fmt::format(" from {} sample{}", samples, samples == 1 ? "" : "s");
-  return fmt::format("{}\n{}{}", text, fmt::join(flow.result.notes, "\n"), flow.result.notes.empty() ? "" : "\n");
+  return fmt::format("{}\n{}{}", text, fmt::join(flow.notes, "\n"), flow.notes.empty() ? "" : "\n");
 }
 
 Json flow_json(const char* schema, const FlowArguments& arguments, const Flow& flow, uint64_t bytes, const StepClock& clock) {
@@ -195,10 +216,10 @@ Json flow_json(const char* schema, const FlowArguments& arguments, const Flow& f
   result["output"] = arguments.out;
   result["bytes"] = bytes;
   result["recipe"] = flow.recipe.info.name;
-  result["calibration_samples"] = flow.result.calibration_samples;
-  result["quantized_tensors"] = flow.result.quantized_tensors;
+  result["calibration_samples"] = flow.calibration_samples;
+  result["quantized_tensors"] = flow.quantized_tensors;
   result["steps"] = clock.to_json();
-  result["notes"] = flow.result.notes;
+  result["notes"] = flow.notes;
   result["warnings"] = warnings_json(flow.warnings);
   return result;
 }
@@ -265,8 +286,9 @@ std::string agreement_text(const std::vector<Agreement>& agreements) {
   return text;
 }
 
-std::vector<ConstantMethod> constant_methods(const std::vector<std::pair<std::string, ExportedProgram>>& methods,
-                                             const SaveArguments& arguments) {
+}  // namespace
+
+std::vector<ConstantMethod> constant_methods(const Methods& methods, const SaveArguments& arguments) {
   std::vector<ConstantMethod> given;
   for (const std::string& pair : arguments.constants) given.push_back(parse_constant_method(pair));
   if (arguments.llm.empty()) return given;
@@ -274,8 +296,6 @@ std::vector<ConstantMethod> constant_methods(const std::vector<std::pair<std::st
   if (forward == methods.end()) throw_usage("--llm: the text runner calls the method 'forward', and none is called so");
   return overridden(text_runner_methods(forward->second, arguments.llm), std::move(given));
 }
-
-}  // namespace
 
 void add_save_options(CLI::App& command, SaveArguments& arguments) {
   command.add_option("--dump", arguments.dump, "a folder for the program after each step of lowering, as text");
@@ -290,13 +310,12 @@ void add_save_options(CLI::App& command, SaveArguments& arguments) {
   add_timeout_option(command, arguments.timeout);
 }
 
-void save(std::vector<std::pair<std::string, ExportedProgram>> methods, const PartitionerList& partitioners, const std::string& out,
-          const SaveArguments& arguments, SaveOptions options, std::vector<Warning>& warnings, StepClock& clock,
-          const std::function<std::string(const SavedFile&)>& describe, const CommonOptions& common) {
+void save(Methods methods, const PartitionerList& partitioners, const std::string& out, const SaveArguments& arguments, SaveOptions options,
+          std::vector<Warning>& warnings, StepClock& clock, const std::function<std::string(const SavedFile&)>& describe,
+          const CommonOptions& common) {
   SavedFile saved;
   Report report;
   StepDump dump(arguments.dump);
-  options.constant_methods = constant_methods(methods, arguments);
   options.compare = !arguments.no_check;
   options.timeout = arguments.timeout;
   options.warn = [&](const Warning& warning) { warnings.push_back(warning); };

@@ -1,4 +1,4 @@
-// The flow that `build` and `quantize` share: load, prepare, calibrate, convert.
+// The flow that `build` and `quantize` share: load, prepare, calibrate, convert; and what `build` and `lower` share: lower and save.
 #pragma once
 
 #include <filesystem>
@@ -16,7 +16,7 @@
 namespace intaglio::cli {
 
 struct FlowArguments {
-  std::string model;
+  std::string model;    // of `build`: all of them
   std::string weights;  // a file or folder, in place of the program's own
   std::string out;
   std::string recipe;
@@ -30,7 +30,7 @@ struct FlowArguments {
   std::optional<double> max_loss;
   std::string labels, evaluate;  // of --max-loss
 };
-void add_flow_options(CLI::App& command, FlowArguments& arguments);
+void add_flow_options(CLI::App& command, FlowArguments& arguments);  // all but the model
 
 // What `build` and `lower` do once the program is as it is to be lowered.
 struct SaveArguments {
@@ -51,27 +51,40 @@ struct SavedFile {
   Json runtime;  // and `runtime`
   std::string runtime_text;
 };
+using Methods = std::vector<std::pair<std::string, ExportedProgram>>;
+
 // The program, with these weights unless `weights` is "".
 ExportedProgram load_program(const std::string& model, const std::string& weights);
 void add_weights_option(CLI::App& command, std::string& weights);
+// Programs by their methods: "A.pt2" is 'forward', "prefill=A.pt2" is 'prefill'. Usage error for a name that is given twice.
+Methods load_methods(const std::vector<std::string>& models, const std::string& weights, const std::string& out);
+
+// The methods of --llm and --method-constant. The text runner's rules are about inputs, outputs and caches, which no recipe changes:
+// called before the work.
+std::vector<ConstantMethod> constant_methods(const Methods& methods, const SaveArguments& arguments);
 
 // lower_and_save with these arguments; warnings are added to `warnings`. `describe` puts into words what is printed once the file
 // is in its place.
-void save(std::vector<std::pair<std::string, ExportedProgram>> methods, const PartitionerList& partitioners, const std::string& out,
-          const SaveArguments& arguments, SaveOptions options, std::vector<Warning>& warnings, StepClock& clock,
-          const std::function<std::string(const SavedFile&)>& describe, const CommonOptions& common);
+void save(Methods methods, const PartitionerList& partitioners, const std::string& out, const SaveArguments& arguments, SaveOptions options,
+          std::vector<Warning>& warnings, StepClock& clock, const std::function<std::string(const SavedFile&)>& describe,
+          const CommonOptions& common);
 
 // Of `--set key=value`; usage error for anything else, and for a key given twice.
 RecipeSettings parse_settings(const std::vector<std::string>& pairs);
 
 struct Flow {
   Recipe recipe;
-  FlowResult result;
   std::vector<Warning> warnings;
+  size_t calibration_samples = 0, quantized_tensors = 0;
+  std::vector<Tensor> first_sample;
+  std::vector<std::string> notes;
 };
 
-// Loads the program and runs the recipe. A static recipe without data or plan is a usage error.
-Flow run_flow(const FlowArguments& arguments, const CommonOptions& common, StepClock& clock);
+// The recipe. A static one without data or plan is a usage error.
+Flow begin_flow(const FlowArguments& arguments);
+// What the recipe makes of the program. Where there are several, `method` stands before its notes.
+ExportedProgram run_flow(Flow& flow, ExportedProgram program, const std::string& method, const FlowArguments& arguments,
+                         const CommonOptions& common, StepClock& clock);
 
 // "22 tensors quantized by NAME from 5 samples"; where the ranges come from depends on the recipe and on --plan. Then what the
 // steps say of themselves, a line each.

@@ -8,6 +8,7 @@
 #include "cli/cli.h"
 #include "cli/output.h"
 #include "cli/text_input.h"
+#include "report/cached_pair.h"
 #include "report/generation.h"
 
 namespace intaglio::cli {
@@ -86,7 +87,7 @@ void print_speed(size_t prompt, const report::Generation& generation) {
 void generate(const GenerateArguments& arguments, const CommonOptions& common) {
   if ((arguments.prompt_option->count() > 0) == !arguments.tokens.empty())
     throw_usage("`generate` takes either --prompt TEXT or --tokens IDS; give one of them");
-  report::LanguageModel model(report::Executable::open(arguments.model, {.threads = common.threads, .timeout = arguments.timeout}),
+  report::LanguageModel model(report::open_language_model(arguments.model, {.threads = common.threads, .timeout = arguments.timeout}),
                               arguments.model);
   const bool needs_text = arguments.tokens.empty();
   const TextInput input(arguments.tokenizer, arguments.model, model.vocab_size(), needs_text);

@@ -26,23 +26,6 @@ struct LowerArguments {
   SaveArguments save;
 };
 
-std::vector<std::pair<std::string, ExportedProgram>> load_methods(const LowerArguments& arguments) {
-  std::vector<std::pair<std::string, ExportedProgram>> methods;
-  for (const std::string& model : arguments.models) {
-    // A path may hold `=`; a method's name is an identifier in front of the first one.
-    const size_t equals = model.find('=');
-    const bool named = equals != std::string::npos && equals > 0 &&
-                       model.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == equals;
-    const std::string name = named ? model.substr(0, equals) : "forward";
-    for (const auto& [other, program] : methods)
-      if (other == name) throw_usage(fmt::format("two programs are the method '{}': name them, as in prefill=A.pt2 decode=B.pt2", name));
-    const std::string path = named ? model.substr(equals + 1) : model;
-    require_distinct_files({path, arguments.weights, arguments.save.llm}, {arguments.out});
-    methods.emplace_back(name, load_program(path, arguments.weights));
-  }
-  return methods;
-}
-
 bool has_setting(const std::string& backend, const std::string& setting) {
   const Backend* row = find_backend(backends(), backend);
   return row == nullptr || std::ranges::find(row->settings, setting, &Setting::name) != row->settings.end();
@@ -88,14 +71,16 @@ void lower(const LowerArguments& arguments, const CommonOptions& common) {
   for (const std::string& backend : arguments.backends)
     runtime = std::min(runtime, add_backend(partitioners, backend, settings_of(arguments, backend)));
   StepClock clock;
-  std::vector<std::pair<std::string, ExportedProgram>> methods = load_methods(arguments);
+  require_distinct_files({arguments.save.llm}, {arguments.out});
+  Methods methods = load_methods(arguments.models, arguments.weights, arguments.out);
   const std::string first_model = methods.front().second.source;
   clock.step("load");
+  std::vector<ConstantMethod> constants = constant_methods(methods, arguments.save);
   std::vector<Warning> warnings;
   save(
       std::move(methods), partitioners, arguments.out, arguments.save,
-      {.threads = common.threads, .strict = arguments.strict, .runtime = runtime}, warnings, clock,
-      [&](const SavedFile& saved) { return description(arguments, common, saved, warnings, first_model, clock); }, common);
+      {.threads = common.threads, .strict = arguments.strict, .runtime = runtime, .constant_methods = std::move(constants)}, warnings,
+      clock, [&](const SavedFile& saved) { return description(arguments, common, saved, warnings, first_model, clock); }, common);
 }
 
 }  // namespace

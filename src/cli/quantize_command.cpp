@@ -3,30 +3,35 @@
 #include <fmt/format.h>
 #include <intaglio/pt2.h>
 
+#include "cli/files.h"
 #include "cli/flow.h"
 
 namespace intaglio::cli {
 namespace {
 
-std::string description(const FlowArguments& options, const CommonOptions& common, const Flow& flow, uint64_t bytes,
-                        const StepClock& clock) {
+std::string description(const FlowArguments& options, const CommonOptions& common, const Flow& flow, const ExportedProgram& program,
+                        uint64_t bytes, const StepClock& clock) {
   if (common.json) return to_text(flow_json("intaglio.quantize/1", options, flow, bytes, clock));
   if (common.quiet) return "";
   std::string text = fmt::format("{} -> {}: {} in {:.2f} s\n", options.model, options.out, bytes_text(bytes), clock.total_seconds());
   text += quantization_text(options, flow);
-  if (const std::vector<std::string>& files = flow.result.program.left_out_files; !files.empty())
+  if (const std::vector<std::string>& files = program.left_out_files; !files.empty())
     text += fmt::format("left out, as they may be code: {}\n", fmt::join(files, ", "));
   return printable(text);
 }
 
 void quantize(const FlowArguments& options, const CommonOptions& common) {
   require_extension(options.out, ".pt2", "the output of `quantize`");
+  require_distinct_files({options.model}, {options.out, options.save_plan});
   StepClock clock;
-  const Flow flow = run_flow(options, common, clock);
+  Flow flow = begin_flow(options);
+  ExportedProgram program = load_program(options.model, options.weights);
+  clock.step("load");
+  program = run_flow(flow, std::move(program), "", options, common, clock);
   Report report;
-  save_exported_program(flow.result.program, options.out, [&](uint64_t bytes) {
+  save_exported_program(program, options.out, [&](uint64_t bytes) {
     clock.step("write");
-    report = {warnings_text(flow.warnings, common), description(options, common, flow, bytes, clock)};
+    report = {warnings_text(flow.warnings, common), description(options, common, flow, program, bytes, clock)};
   });
   report.print();
 }
@@ -36,6 +41,7 @@ void quantize(const FlowArguments& options, const CommonOptions& common) {
 void add_quantize(CLI::App& app, CommonOptions& common) {
   CLI::App* command = app.add_subcommand("quantize", "quantize only: a .pt2 in, a converted .pt2 out");
   const auto options = std::make_shared<FlowArguments>();
+  command->add_option("MODEL", options->model, "the program, a .pt2")->required();
   add_flow_options(*command, *options);
   command
       ->add_option("--representation", options->representation,

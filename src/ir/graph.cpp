@@ -145,6 +145,15 @@ void Graph::erase_inputs(const std::vector<Value*>& inputs) {
   }
 }
 
+void Graph::order_inputs(std::vector<Value*> inputs) {
+  std::vector<Value*> sorted = inputs, known = inputs_;
+  std::ranges::sort(sorted);
+  std::ranges::sort(known);
+  if (sorted != known) throw_bug("the inputs of a graph are ordered as others than they are");
+  inputs_ = std::move(inputs);
+  for (size_t i = 0; i < inputs_.size(); ++i) inputs_[i]->output_index_ = i;
+}
+
 const Argument* Graph::literal_of(const Value* input) const {
   const auto found = literals_.find(input);
   return found == literals_.end() ? nullptr : &found->second;

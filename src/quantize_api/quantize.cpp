@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <iterator>
 #include <map>
+#include <numeric>
+#include <unordered_map>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -52,6 +54,34 @@ class Rewriter {
  public:
   Rewriter(ExportedProgram& program, int threads) : program_(program), threads_(threads) {}
 
+  // torchao's parameters are of a module inside the layer's, `parametrizations`: they stand behind all that the layer has.
+  void order_parameters() const {
+    std::unordered_map<std::string_view, size_t> last_of;  // by layer: the place of its last parameter
+    std::vector<InputSpec>& specs = program_.input_specs;
+    std::vector<std::pair<size_t, bool>> places(specs.size());
+    for (size_t i = 0; i < specs.size(); ++i) {
+      if (specs[i].kind != InputSpec::Kind::parameter || layer_of_.contains(specs[i].value)) continue;
+      for (std::string_view module = specs[i].target; module.find('.') != std::string_view::npos;)
+        last_of[module = module.substr(0, module.rfind('.'))] = i;
+    }
+    for (size_t i = 0; i < specs.size(); ++i) {
+      const auto layer = layer_of_.find(specs[i].value);
+      const auto last = layer == layer_of_.end() ? last_of.end() : last_of.find(layer->second);
+      places[i] = last == last_of.end() ? std::pair(i, false) : std::pair(last->second, true);
+    }
+    std::vector<size_t> order(specs.size());
+    std::iota(order.begin(), order.end(), size_t{0});
+    std::ranges::stable_sort(order, {}, [&](size_t i) { return places[i]; });
+    std::vector<InputSpec> sorted;
+    std::vector<Value*> inputs;
+    for (const size_t i : order) {
+      sorted.push_back(specs[i]);
+      inputs.push_back(specs[i].value);
+    }
+    specs = std::move(sorted);
+    program_.graph().order_inputs(std::move(inputs));
+  }
+
   void quantize(const Work& work) {
     const Quantized& weight = quantized_weight(work);
     for (Node* call : work.layer.calls) {
@@ -76,8 +106,10 @@ class Rewriter {
     Quantized made{*work.decision.form, {}};
     const std::vector<Tensor> tensors = quantized(*program_.constant(work.layer.weight), made.form, work.layer, threads_);
     const std::string prefix = work.layer.fqn.empty() ? "" : work.layer.fqn + ".";
-    for (size_t i = 0; i < tensors.size(); ++i)
+    for (size_t i = 0; i < tensors.size(); ++i) {
       made.parameters.push_back(program_.add_parameter(fmt::format("{}parametrizations.weight.original{}", prefix, i), tensors[i]));
+      layer_of_.emplace(made.parameters.back(), work.layer.fqn);
+    }
     return known.emplace_back(std::move(made));
   }
 
@@ -122,6 +154,7 @@ class Rewriter {
   ExportedProgram& program_;
   int threads_;
   std::map<const Value*, std::vector<Quantized>> weights_;
+  std::unordered_map<const Value*, std::string> layer_of_;  // of the new parameters
 };
 
 // A weight that its readers want in more than one form, or that something else reads in float.
@@ -218,6 +251,7 @@ QuantizeSummary quantize_(ExportedProgram& program, const std::vector<QuantizeRu
   Rewriter rewriter(program, options.threads);
   for (const Work& work : all)
     if (work.decision.form) rewriter.quantize(work);
+  rewriter.order_parameters();
   program.remove_unused_constants();
   verify(program);
   return summary_of(all);

@@ -4,20 +4,15 @@
 #include <numeric>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <intaglio/error.h>
+
+#include "report/slots.h"
 
 namespace intaglio::report {
 namespace {
 
 bool is_index(const InputSlot& slot, size_t rank) {
   return !slot.scalar && slot.sizes.size() == rank && (slot.dtype == DType::int64 || slot.dtype == DType::int32);
-}
-
-std::string text_of(const InputSlot& slot) {
-  std::vector<std::string> sizes;
-  for (const auto& [least, most] : slot.sizes) sizes.push_back(least == most ? std::to_string(most) : fmt::format("<={}", most));
-  return fmt::format("'{}' ({} [{}])", escaped(slot.name), name(slot.dtype), fmt::join(sizes, ", "));
 }
 
 std::optional<int64_t> integer_of(const runtime::RunValue& value) {
@@ -44,8 +39,8 @@ void LanguageModel::read_inputs() {
                        slots.empty() ? "missing" : text_of(slots[0])));
   if (slots.size() > 2 || (slots.size() == 2 && !is_index(slots[1], 1)))
     refuse(
-        fmt::format("tokens [1, s] and a position [p] are what a language model takes, but it takes {} too; a cache must be in buffers "
-                    "that the model writes, not among its inputs",
+        fmt::format("tokens [1, s] and a position [p] are what a language model takes, but it takes {} too; a cache is in buffers "
+                    "that the model writes, or goes from a method 'prefill' to one 'decode'",
                     text_of(slots.size() > 2 ? slots[2] : slots[1])));
   token_dtype_ = slots[0].dtype;
   const auto [least, most] = slots[0].sizes[1];

@@ -1,6 +1,8 @@
 #include "report/slots.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <intaglio/error.h>
 
 namespace intaglio::report {
 namespace {
@@ -28,6 +30,12 @@ std::vector<InputSlot> input_slots(const runtime::MethodInfo& method) {
     slots.push_back(std::move(slot));
   }
   return slots;
+}
+
+std::string text_of(const InputSlot& slot) {
+  std::vector<std::string> sizes;
+  for (const auto& [least, most] : slot.sizes) sizes.push_back(least == most ? std::to_string(most) : fmt::format("<={}", most));
+  return fmt::format("'{}' ({} [{}])", escaped(slot.name), name(slot.dtype), fmt::join(sizes, ", "));
 }
 
 }  // namespace intaglio::report

@@ -8,12 +8,12 @@ import torch
 from cases import copied, leaves
 
 
-def method_of(path: Path):
-    """`forward`, verified as it is loaded. From a path: a program loaded from bytes does not keep them alive."""
+def method_of(path: Path, name: str = "forward"):
+    """The method, verified as it is loaded. From a path: a program loaded from bytes does not keep them alive."""
     from executorch.kernels import quantized  # noqa: F401: registers the kernels of embeddings
     from executorch.runtime import Runtime, Verification
 
-    return Runtime.get().load_program(path, verification=Verification.InternalConsistency).load_method("forward")
+    return Runtime.get().load_program(path, verification=Verification.InternalConsistency).load_method(name)
 
 
 def execute(method, call) -> list:
