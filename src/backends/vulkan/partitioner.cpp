@@ -80,6 +80,8 @@ class Verdicts {
     if (comes_from(node, options_.nn_module_blocklist)) return "its module is on nn_module_blocklist";
     if (patterns_.contains(node)) return "";
     if (const std::string* why = patterns_.refusal(node)) return *why;
+    // The runtime has one of these operators, for the input of a layer that it takes; alone it would cut a chain in two.
+    if (qdq::find(node)) return "it quantizes for a layer that stays outside, or dequantizes outside";
     const std::string_view op = node.op().name();
     const OpRow* row = find_row(op);
     if (!row) return is_absent_from_runtime(op) ? "the Vulkan runtime lacks it, though ExecuTorch delegates it" : "Vulkan has no such op";
