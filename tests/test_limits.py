@@ -320,3 +320,19 @@ def test_more_results_than_a_delegate_may_have_run_outside(tmp_path, intaglio, d
     intaglio("run", tmp_path / "model.pte", "--input", tmp_path / "model.npy", "-o", tmp_path / "out.npz")
     out = np.load(tmp_path / "out.npz")
     assert len(out.files) == 4200 and all(np.array_equal(out[f"arr_{i}"], sample.clip(0)) for i in (0, 4199)) and sample.clip(0).any()
+
+
+def test_values_that_overflow_before_they_are_quantized_are_named(intaglio, tmp_path):
+    class Growing(torch.nn.Module):
+        def forward(self, x):
+            for _ in range(3):
+                x = x * 1e20
+            return x + 1
+
+    x = torch.full((2, 3), 5.0)
+    torch.export.save(torch.export.export(Growing(), (x,)), tmp_path / "m.pt2")
+    np.save(tmp_path / "x.npy", x.numpy())
+    done = intaglio(
+        "quantize", tmp_path / "m.pt2", "-o", tmp_path / "q.pt2", "--recipe", "xnnpack_pt2e_int8_static_per_channel", "--calibrate", tmp_path / "x.npy", check=False
+    )
+    assert done.returncode == 1 and "every value that was observed is infinite" in done.stderr and "mul_1" in done.stderr, done.stderr

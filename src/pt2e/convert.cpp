@@ -25,6 +25,10 @@ void check_ranges(const PreparedProgram::State& state) {
         state.warn(Warning::at(place_of(insertion), "never observed; its scale is 1", true));
         continue;
       }
+      const Observer* observer = state.groups[insertion.group].observer.get();
+      if (observer != nullptr && observer->statistics().calls > 0)
+        throw_bad_input(place_of(insertion) +
+                        ": every value that was observed is infinite, so it has no scale; check the calibration data and the weights before it");
       throw_bad_input(place_of(insertion) + ": never observed, so it has no scale; run at least one calibration sample first");
     }
     const ObservedGroup& group = state.groups[insertion.group];
