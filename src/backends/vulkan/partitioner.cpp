@@ -181,6 +181,7 @@ void VulkanPartitioner::transform(ExportedProgram& program) const {
   keep_reduced_dims(program);
   write_out_batch_norms(program);
   flatten_many_dims(program);
+  negate_masks(program);
   common::give_each_reader_its_own_source(program);
   common::give_each_reader_its_own_dynamic_chain(program);
   give_each_reader_its_own_symbols(program);

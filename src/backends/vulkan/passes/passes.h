@@ -20,6 +20,9 @@ void flatten_many_dims(ExportedProgram& program);
 // Before partitioning: a batch norm of anything but images becomes a product and a sum.
 void write_out_batch_norms(ExportedProgram& program);
 
+// Before partitioning: the runtime negates a mask by `bitwise_not` alone.
+void negate_masks(ExportedProgram& program);
+
 // Norms without weight or bias get ones and zeros: the runtime's take no absent ones.
 void fill_norm_weights(ExportedProgram& program);
 

@@ -25,6 +25,7 @@ const bool registered = test::register_text_cases("VulkanPasses", "src/backends/
                                                   test::program_passes({{"keep_reduced_dims", keep_reduced_dims},
                                                                         {"flatten_many_dims", flatten_many_dims},
                                                                         {"write_out_batch_norms", write_out_batch_norms},
+                                                                        {"negate_masks", negate_masks},
                                                                         {"fill_norm_weights", fill_norm_weights},
                                                                         {"write_windows", write_windows},
                                                                         {"fuse_clamps", fuse_clamps},
