@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <intaglio/partitioner.h>
+#include <intaglio/vulkan_quantizer.h>
 
 #pragma GCC visibility push(default)
 

@@ -9,18 +9,18 @@
 namespace intaglio::vulkan {
 namespace {
 
-const bool registered = test::register_text_cases("QuantizedLayers", "src/backends/vulkan/quantized_layers.test",
-                                                  test::program_passes({{"fuse_quantized_layers", fuse_quantized_layers}}));
+const bool layers_registered = test::register_text_cases("QuantizedLayers", "src/backends/vulkan/quantized_layers.test",
+                                                         test::program_passes({{"fuse_quantized_layers", fuse_quantized_layers}}));
 
-struct Form {
+struct WeightForm {
   int64_t rows = 8, columns = 32, group_size = 8, qmin = -8, qmax = 7;
   int8_t zero_point = 0;
   DType type = DType::float32;
 };
 
-struct Net : test::ProgramBuilder {
+struct WeightNet : test::ProgramBuilder {
   // torchao's form of a weight with ones.
-  Value* torchaos_weight(const Form& form) {
+  Value* torchaos_weight(const WeightForm& form) {
     const Sizes groups = {form.rows, form.columns / form.group_size};
     const std::vector<int8_t> zeros(static_cast<size_t>(element_count(groups)), form.zero_point);
     Value* q = parameter("q", Tensor::zeros(DType::int8, {form.rows, form.columns}));
@@ -30,14 +30,14 @@ struct Net : test::ProgramBuilder {
     if (form.type != DType::float32) arguments.emplace_back(form.type);
     return node("torchao.dequantize_affine.default", std::move(arguments)).output();
   }
-  Node& linear(const Form& form, test::Meta input) {
+  Node& linear(const WeightForm& form, test::Meta input) {
     input.dtype = form.type;
     Value* x = this->input("x", std::move(input));
     Value* y = (*this)("aten.linear.default", x, torchaos_weight(form));
     returns({y});
     return *y->producer();
   }
-  Node& lookup(const Form& form) {
+  Node& lookup(const WeightForm& form) {
     Value* ids = input("ids", {5}, DType::int64);
     Value* rows = (*this)("aten.embedding.default", torchaos_weight(form), ids);
     returns({rows});
@@ -45,22 +45,22 @@ struct Net : test::ProgramBuilder {
   }
 };
 
-std::string refusal(const Net& net, const Node& node) {
+std::string pattern_refusal(const WeightNet& net, const Node& node) {
   const common::ProgramFacts facts(net.program);
   const QuantizedPatterns patterns(facts);
   const std::string* why = patterns.refusal(node);
   EXPECT_EQ(why == nullptr, patterns.contains(node));
   return why ? *why : "";
 }
-std::string refusal_of_linear(const Form& form, test::Meta input = {5, 32}) {
-  Net net;
+std::string refusal_of_linear(const WeightForm& form, test::Meta input = {5, 32}) {
+  WeightNet net;
   const Node& node = net.linear(form, std::move(input));
-  return refusal(net, node);
+  return pattern_refusal(net, node);
 }
-std::string refusal_of_lookup(const Form& form) {
-  Net net;
+std::string refusal_of_lookup(const WeightForm& form) {
+  WeightNet net;
   const Node& node = net.lookup(form);
-  return refusal(net, node);
+  return pattern_refusal(net, node);
 }
 
 TEST(QuantizedPatterns, BothSidesOfEachLimitOfLinears) {
@@ -87,7 +87,7 @@ TEST(QuantizedPatterns, BothSidesOfEachLimitOfTables) {
 }
 
 TEST(QuantizedPatterns, FloatLayersAreNone) {
-  Net net;
+  WeightNet net;
   Value* y = net("aten.linear.default", net.input("x", {2, 3}), net.parameter("w", {4, 3}));
   net.returns({y});
   const common::ProgramFacts facts(net.program);
@@ -100,7 +100,7 @@ TEST(QuantizedPatterns, FloatLayersAreNone) {
 
 TEST(QuantizedPatterns, WhatQuantizesAnInputGoesAlongAndIsToldOfWhereItIsDropped) {
   for (const bool by_rows : {false, true}) {
-    Net net;
+    WeightNet net;
     Value* x = net.input("x", {5, 32});
     Value* y = net("aten.linear.default", by_rows ? net.dynamic_rows(x) : net.dynamic_qdq(x), net.torchaos_weight({}));
     net.returns({y});

@@ -11,18 +11,18 @@
 namespace intaglio::vulkan {
 namespace {
 
-std::string text(const std::optional<QuantizationSpec>& spec) { return spec ? pt2e::to_string(AnyQuantizationSpec(*spec)) : "float"; }
+std::string text_of(const std::optional<QuantizationSpec>& spec) { return spec ? pt2e::to_string(AnyQuantizationSpec(*spec)) : "float"; }
 
 TEST(VulkanQuantizer, ConfigHasExecuTorchsNumbers) {
   const QuantizationConfig weights = get_symmetric_quantization_config();
-  EXPECT_EQ(text(weights.weight), "int8 per_channel_symmetric [-128, 127] axis 0 per_channel_min_max");
-  EXPECT_EQ(text(weights.input_activation), "float");
-  EXPECT_EQ(text(weights.output_activation), "float");
+  EXPECT_EQ(text_of(weights.weight), "int8 per_channel_symmetric [-128, 127] axis 0 per_channel_min_max");
+  EXPECT_EQ(text_of(weights.input_activation), "float");
+  EXPECT_EQ(text_of(weights.output_activation), "float");
   const QuantizationConfig dynamic = get_symmetric_quantization_config({.is_dynamic = true, .weight_bits = 4, .act_qmax = 100});
-  EXPECT_EQ(text(dynamic.weight), "int8 per_channel_symmetric [-8, 7] axis 0 per_channel_min_max");
-  EXPECT_EQ(text(dynamic.input_activation), "int8 per_tensor_affine [-128, 100] placeholder dynamic");
-  EXPECT_EQ(text(dynamic.output_activation), "float");
-  EXPECT_EQ(text(get_symmetric_quantization_config({.weight_qmin = -127}).weight),
+  EXPECT_EQ(text_of(dynamic.weight), "int8 per_channel_symmetric [-8, 7] axis 0 per_channel_min_max");
+  EXPECT_EQ(text_of(dynamic.input_activation), "int8 per_tensor_affine [-128, 100] placeholder dynamic");
+  EXPECT_EQ(text_of(dynamic.output_activation), "float");
+  EXPECT_EQ(text_of(get_symmetric_quantization_config({.weight_qmin = -127}).weight),
             "int8 per_channel_symmetric [-127, 127] axis 0 per_channel_min_max");
 }
 
@@ -37,18 +37,18 @@ TEST(VulkanQuantizer, BadSettingsAreUsageErrors) {
   EXPECT_NE(refusal({.is_dynamic = true, .act_qmin = 0, .act_qmax = 0}).find("act_qmin"), std::string::npos);
 }
 
-struct Net : test::ProgramBuilder {
+struct LinearNet : test::ProgramBuilder {
   Value* linear(Value* x, Value* weight) { return (*this)("aten.linear.default", x, weight); }
 };
 
-PreparedProgram prepared(Net& net, const QuantizationConfig& config, Compat compat = Compat::intaglio) {
+PreparedProgram prepared(LinearNet& net, const QuantizationConfig& config, Compat compat = Compat::intaglio) {
   VulkanQuantizer quantizer(compat);
   quantizer.set_global(config);
   return prepare_pt2e(std::move(net.program), quantizer, {.compat = compat});
 }
 
 TEST(VulkanQuantizer, LinearsAloneAreTakenAndNumbersBecomeBuffers) {
-  Net net;
+  LinearNet net;
   Value* sum = net("aten.add.Tensor", net.linear(net.input("x", {2, 4}), net.weight("w", {3, 4})), 0.5);
   net.returns({net("aten.relu.default", sum)});
   const PreparedProgram program = prepared(net, get_symmetric_quantization_config());
@@ -64,7 +64,7 @@ TEST(VulkanQuantizer, AResultThatIsQuantizedPassesItsParametersOn) {
   QuantizationConfig config = get_symmetric_quantization_config({.is_dynamic = true});
   config.output_activation = config.input_activation;
   for (const Compat compat : {Compat::intaglio, Compat::torchao}) {
-    Net net;
+    LinearNet net;
     net.returns({net("aten.relu.default", net.linear(net.input("x", {2, 4}), net.weight("w", {3, 4})))});
     const PreparedProgram program = prepared(net, config, compat);
     const Node* relu = program.program().graph().find_value("relu")->producer();
@@ -73,7 +73,7 @@ TEST(VulkanQuantizer, AResultThatIsQuantizedPassesItsParametersOn) {
 }
 
 TEST(VulkanQuantizer, AComputedWeightStaysInFloat) {
-  Net net;
+  LinearNet net;
   Value* x = net.input("x", {2, 4});
   Value* y = net.linear(x, net.input("w", {3, 4}));
   net.returns({y});
