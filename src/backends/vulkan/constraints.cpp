@@ -205,7 +205,6 @@ constexpr Constraint convolution_rows[] = {
     {"transposed: over images, without groups and dilation", is_transposed_as_shaders_do},
     {"the input is not constant", has_computed_input},
 };
-constexpr Constraint only_fused_rows[] = {{"only beside a linear with weights of 4 bits", [](Context) { return false; }}};
 constexpr Constraint same_types_rows[] = {{"operands of one type", has_one_type}};
 constexpr Constraint index_rows[] = {{"one index with one dimension", picks_along_one_dim}};
 constexpr Constraint grid_sampler_rows[] = {{"bilinear, clamped at the border, aligned corners", samples_bilinear_borders}};
@@ -241,7 +240,6 @@ const std::span<const Constraint> reduction = reduction_rows;
 const std::span<const Constraint> arg_reduction = arg_reduction_rows;
 const std::span<const Constraint> pooling = pooling_rows;
 const std::span<const Constraint> convolution = convolution_rows;
-const std::span<const Constraint> only_fused = only_fused_rows;
 const std::span<const Constraint> same_types = same_types_rows;
 const std::span<const Constraint> index = index_rows;
 const std::span<const Constraint> grid_sampler = grid_sampler_rows;

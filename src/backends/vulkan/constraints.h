@@ -21,7 +21,6 @@ extern const std::span<const Constraint> reduction;
 extern const std::span<const Constraint> arg_reduction;
 extern const std::span<const Constraint> pooling;
 extern const std::span<const Constraint> convolution;
-extern const std::span<const Constraint> only_fused;
 extern const std::span<const Constraint> same_types;
 extern const std::span<const Constraint> index;
 extern const std::span<const Constraint> grid_sampler;

@@ -66,7 +66,7 @@ const std::vector<OpRow>& rows() {
       {"_weight_int8pack_mm et_vk.linear_qcs4w.default", contiguous, {}, packs},
       {"et_vk.linear_q4gsw.default", contiguous, {}, can::pack},
       {"et_vk.linear_dq8ca_q4gsw.default", {{contiguous, width_texture, width_texture}, contiguous}, {}, can::pack},
-      {"torchao.choose_qparams_affine.default", {contiguous, {width_texture, width_texture}}, {}, resizes, c::only_fused},
+      {"torchao.choose_qparams_affine.default", {contiguous, {width_texture, width_texture}}, {}, resizes},
 
       {"mean.dim sum.dim_IntList amax amin", any_texture, floats, wide, c::reduction, {}, storages_of_reduction},
       {"argmax argmin", width_buffer, floats, wide, c::arg_reduction, integers},
