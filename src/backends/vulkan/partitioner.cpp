@@ -97,6 +97,8 @@ class Verdicts {
       for (const Node* reader : cache_readers(node))
         if (const std::string& why = reason(*reader); !why.empty()) return fmt::format("{} reads the cache outside", reader->op().base());
     }
+    // The runtime has one of these operators, for the input of a layer that it takes; alone it would cut a chain in two.
+    if (qdq::find(node)) return "it quantizes for a layer that stays outside, or dequantizes outside";
     const std::string_view op = node.op().name();
     const OpRow* row = find_row(op);
     if (!row) return is_absent_from_runtime(op) ? "the Vulkan runtime lacks it, though ExecuTorch delegates it" : "Vulkan has no such op";
