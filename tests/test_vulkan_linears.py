@@ -10,6 +10,7 @@ import torch
 
 from cases import vulkan as cases
 from cases.quantized import dynamic, weight_only
+from oracle import vulkan as oracle
 from oracle.archives import save
 from oracle.build import NIGHTLY
 from vulkan.interpreter import Program
@@ -17,7 +18,7 @@ from vulkan.interpreter import Program
 BY_DAY = 40
 AT_ONCE = 240
 # Of the largest output: rounding of sums. A product of rounded rows also turns at ties, which the grid's inputs do not meet.
-ROUNDING = 2e-6
+ROUNDING = 5e-6
 
 # name: what makes the case of chosen sizes, whether weights have groups, whether inputs are rounded on the device, too. The runtime has
 # no operator that rounds the input of eight-bit weights, or the whole of an input by one range.
@@ -31,16 +32,6 @@ KINDS = {
     "pt2e_int8_dynamic": (lambda chosen: cases.grid(chosen, is_dynamic=True, weight_bits=8), False, False),
     "pt2e_int4_dynamic": (lambda chosen: cases.grid(chosen, is_dynamic=True, weight_bits=4), False, False),
 }
-
-
-def without_rounded_inputs(program):
-    """Reads what was quantized at run time as it was before."""
-    for node in program.graph.nodes:
-        source = node.args[0] if node.op == "call_function" and node.args else None
-        if "dequantize" in str(node.target) and isinstance(source, torch.fx.Node) and ".quantize" in str(source.target):
-            node.replace_all_uses_with(source.args[0])
-    program.graph_module.recompile()
-    return program
 
 
 def chosen_sizes(name: str, wild: bool) -> list[list[cases.Size]]:
@@ -58,7 +49,7 @@ def lowered(name, chosen, document, folder):
         program = save(case, folder / "model.pt2")
         document("lower", folder / "model.pt2", "-o", folder / "model.pte", "--backend", "vulkan")
         deployed = Program(folder / "model.pte")
-        reference = program if rounds else without_rounded_inputs(program)
+        reference = program if rounds else oracle.without_rounded_inputs(program)
         return deployed, deployed(*case.calls[0]), reference.module()(*case.calls[0])
 
 

@@ -24,7 +24,8 @@ struct FlagSetting {
 };
 constexpr FlagSetting flag_settings[] = {
     {"force_fp16", &VulkanPartitionerOptions::force_fp16, "computes in float16; inputs and outputs stay float32"},
-    {"small_texture_limits", &VulkanPartitionerOptions::small_texture_limits, "images of at most 2048 in each direction, as every device has"},
+    {"small_texture_limits", &VulkanPartitionerOptions::small_texture_limits,
+     "images of at most 2048 in each direction, as every device has"},
     {"downcast_64_bit", &VulkanPartitionerOptions::downcast_64_bit, "`false` leaves operators on 64-bit tensors outside"},
     {"require_dynamic_shapes", &VulkanPartitionerOptions::require_dynamic_shapes, "takes only operators that can be resized at run time"},
     {"skip_bool_tensors", &VulkanPartitionerOptions::skip_bool_tensors, "takes no operator that touches a bool tensor"},
@@ -51,7 +52,8 @@ std::vector<Setting> settings() {
   list.push_back(override_setting("storage_type_override", storage_names));
   list.push_back(override_setting("memory_layout_override", layout_names));
   for (const char* name : limit_names)
-    list.push_back({name, Setting::Type::integer, "0", "the largest extent of an image; 0: ExecuTorch's 16384 x 16384 x 2048", {}, 0, UINT32_MAX});
+    list.push_back(
+        {name, Setting::Type::integer, "0", "the largest extent of an image; 0: ExecuTorch's 16384 x 16384 x 2048", {}, 0, UINT32_MAX});
   return list;
 }
 

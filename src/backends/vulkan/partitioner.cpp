@@ -168,7 +168,8 @@ bool only_moves(const Node* node) {
 VulkanPartitioner::VulkanPartitioner(VulkanPartitionerOptions options) : options_(std::move(options)) {
   if (!options_.texture_limits) return;
   for (const int64_t limit : *options_.texture_limits)
-    if (limit < 1 || limit > UINT32_MAX) throw_usage(fmt::format("texture_limits: {} is no extent of an image; give three positive numbers", limit));
+    if (limit < 1 || limit > UINT32_MAX)
+      throw_usage(fmt::format("texture_limits: {} is no extent of an image; give three positive numbers", limit));
 }
 
 bool VulkanPartitioner::keeps(const ExportedProgram&, const Node& node) const {

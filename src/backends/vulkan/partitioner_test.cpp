@@ -118,7 +118,9 @@ TEST_P(VulkanLimits, IsRefusedWithTheRule) { EXPECT_EQ(refusal(GetParam().build)
 INSTANTIATE_TEST_SUITE_P(VulkanPartitioner, VulkanLimits, ::testing::ValuesIn(limit_rows),
                          [](const auto& info) { return std::string(info.param.name); });
 
-Value* wide_relu(ProgramBuilder& t) { return t("aten.upsample_nearest2d.vec", t.input({1, 1, 2, 3000}), Argument(), std::vector<double>{2, 2}); }
+Value* wide_relu(ProgramBuilder& t) {
+  return t("aten.upsample_nearest2d.vec", t.input({1, 1, 2, 3000}), Argument(), std::vector<double>{2, 2});
+}
 
 TEST(VulkanPartitioner, ImagesHoldToTheTextureLimits) {
   EXPECT_EQ(refusal(wide_relu), "");

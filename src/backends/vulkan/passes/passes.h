@@ -10,7 +10,8 @@
 
 namespace intaglio::vulkan {
 
-// Before partitioning: a reduction that drops other dimensions than the last keeps them, and a squeeze behind it drops them.
+// Before partitioning: a reduction that drops other dimensions than the last keeps them, and a squeeze behind it drops them. One of
+// all dimensions names them.
 void keep_reduced_dims(ExportedProgram& program);
 
 // Before partitioning: elementwise operators, concatenations, linears and softmax on more than four dimensions run on at most three,
