@@ -76,9 +76,7 @@ Boundary boundary_of(const ExportedProgram& program, const WholeProgram& whole, 
     for (Value* output : node->outputs())
       if (is_read_outside(output)) boundary.outputs.push_back(output);
   }
-  // Parameters, buffers, constants: the order of every signature.
-  std::stable_sort(boundary.constants.begin(), boundary.constants.end(),
-                   [&](const Value* a, const Value* b) { return program.spec_of(a)->kind < program.spec_of(b)->kind; });
+  std::ranges::sort(boundary.constants, {}, [&](const Value* input) { return whole.place_of(input); });
   return boundary;
 }
 
@@ -168,6 +166,7 @@ void drop_owned_results(ExportedProgram& program, const Partition& partition) {
 }  // namespace
 
 WholeProgram::WholeProgram(const ExportedProgram& program) : program_(program), mutated_(mutated_inputs(program)) {
+  for (const Value* input : program.graph().inputs()) places_.emplace(input, places_.size());
   for (auto range = program.range_constraints.begin(); range != program.range_constraints.end(); ++range) {
     std::unordered_set<std::string> symbols;
     visit_symbols(*parse_sym_expr(range->first), [&](const std::string& symbol) {

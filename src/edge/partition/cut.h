@@ -17,12 +17,15 @@ class WholeProgram {
  public:
   explicit WholeProgram(const ExportedProgram& program);
   bool is_constant(const Value* value) const { return program_.constant(value) != nullptr && !mutated_.contains(value); }
+  // Its place in the signature.
+  size_t place_of(const Value* input) const { return places_.at(input); }
   // Of the symbols in the nodes' sizes, alone and in expressions.
   SymRanges ranges_of(const std::vector<Node*>& nodes) const;
 
  private:
   const ExportedProgram& program_;
   std::unordered_set<const Value*> mutated_;
+  std::unordered_map<const Value*, size_t> places_;
   std::unordered_map<std::string, std::vector<SymRanges::const_iterator>> ranges_;  // by each symbol in them
 };
 
@@ -30,8 +33,8 @@ class WholeProgram {
 // A bug error when partitions overlap, are not convex, or own a buffer that others use.
 void arrange_partitions(ExportedProgram& program, std::vector<Partition>& partitions);
 
-// An arranged partition as a program of its own: same names, the constants it uses as its constants, the buffers it owns as
-// its mutated buffers, other values from outside as user inputs in the order of their first use, results used outside as user
+// An arranged partition as a program of its own: same names, the constants it uses as its constants in the order that they had, the buffers
+// it owns as its mutated buffers, other values from outside as user inputs in the order of their first use, results used outside as user
 // outputs in the order they are computed. The program it comes from is not changed.
 ExportedProgram extract_partition(const ExportedProgram& program, const WholeProgram& whole, const Partition& partition);
 
