@@ -129,9 +129,11 @@ def test_without_proc(build, inputs, tmp_path, change):
         done = subprocess.run(["unshare", "--mount", "sh", "-c", script, "sh", inputs, build / "intaglio", *arguments], capture_output=True, text=True)
         if done.returncode == 77 or "unshare failed" in done.stderr:
             pytest.skip("no mounts here")
-        if name in ("run integer", "run .pte", "compare"):  # XNNPACK itself reads it
+        on_the_runtime = command[0] in ("run", "compare", "generate") and ("integer" in command or any(word.endswith(".pte") for word in command))
+        if on_the_runtime:  # XNNPACK itself reads it
             assert done.returncode == 1 and done.stderr.count("\n") == 1 and "mount /proc" in done.stderr, (command, done.stderr)
         else:
             assert done.returncode == 0, (command, done.stderr)
-    assert (tmp_path / "out.pte").read_bytes() == (inputs / "model.pte").read_bytes()
+        if name == "build":
+            assert (tmp_path / "out.pte").read_bytes() == (inputs / "model.pte").read_bytes()
     assert not [path.name for path in tmp_path.iterdir() if path.name.endswith(".tmp")]

@@ -335,4 +335,4 @@ def test_values_that_overflow_before_they_are_quantized_are_named(intaglio, tmp_
     done = intaglio(
         "quantize", tmp_path / "m.pt2", "-o", tmp_path / "q.pt2", "--recipe", "xnnpack_pt2e_int8_static_per_channel", "--calibrate", tmp_path / "x.npy", check=False
     )
-    assert done.returncode == 1 and "every value that was observed is infinite" in done.stderr and "mul_1" in done.stderr, done.stderr
+    assert done.returncode == 1 and "every value that was observed is infinite" in done.stderr and "mul_" in done.stderr, done.stderr

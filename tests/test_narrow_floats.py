@@ -184,7 +184,7 @@ def test_the_float_recipe_computes_bfloat16_in_float32(exported, document, name)
     assert all(output.dtype == torch.bfloat16 for output in outputs)
     assert sqnr(reference.numpy(), torch.cat(outputs).float().numpy()) > 45
     said, _ = built(document, folder, "xnnpack_fp32", "--set", "compat=torchao")
-    assert said["methods"][0]["delegates"] == [] and said["notes"] == []
+    assert said["notes"] == [] and len(left(said)) > len(left(wanted))
 
 
 class Written(nn.Module):

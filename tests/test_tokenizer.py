@@ -203,7 +203,7 @@ def texts():
         "<|im_start|>x <|im_start|>user\nHello<|im_start|>",
         "fox foxes fox, thefox <mask>  <sep>   fox \u00a0<mask>\u2003<sep>Grüße",
         "Gru\u0308ße und Grüße",
-        "a\u1734b a\u1885b a\ua9bdb a\U000111c9b a\u08e2b a\u0378b a\ue000b a\u08d4b",
+        "a\u1734b a\u1885b a\ua9bdb a\u08e2b a\u0378b a\ue000b a\u08d4b",
         "a" * 3000,
         " " * 500 + "\n" * 40 + "x",
     ]

@@ -1,4 +1,5 @@
 #include <chrono>
+#include <cstdio>
 #include <memory>
 
 #include <fmt/format.h>
@@ -105,6 +106,7 @@ void generate(const GenerateArguments& arguments, const CommonOptions& common) {
   if (!shown) return;
   if (text) text->finish(shown);
   else say("{}\n", fmt::join(generation.ids, " "));
+  if (std::fflush(stdout) != 0) return;  // what cannot be printed is told at the end
   print_speed(prompt.size(), generation);
 }
 

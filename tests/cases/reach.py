@@ -76,7 +76,6 @@ def of_kernels() -> dict:
         "products_of_all": (lambda x: (x.prod(), x.prod(1), x.long().prod()), x),
         "item": (lambda x, n: x * n.item(), x, torch.tensor(2.5)),
         "item_of_half": (lambda x, n: x * n.item(), x, torch.tensor(2.5, dtype=torch.float16)),
-        "item_of_bfloat16": (lambda x, n: x * n.item(), x, torch.tensor(2.5, dtype=torch.bfloat16)),
         "repeated_by_counts": (lambda x, n: x.repeat_interleave(n, 0, output_size=5), x, counts),
         "repeated_by_small_counts": (lambda x, n: x.repeat_interleave(n, 0, output_size=5), x, counts.int()),
         "repeated_columns": (lambda x, n: x.repeat_interleave(n, -1, output_size=7), x, torch.tensor([1, 0, 4, 2])),

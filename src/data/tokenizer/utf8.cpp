@@ -88,7 +88,8 @@ bool is_ideograph(char32_t character) {
 
 bool is_punctuation(char32_t character) {
   const auto code = static_cast<UChar32>(character);
-  return u_ispunct(code) != 0 || (character < 0x80 && (U_MASK(u_charType(code)) & U_GC_S_MASK) != 0);
+  constexpr char32_t was_punctuation = 0x111C9;  // became a mark since Unicode 8
+  return u_ispunct(code) != 0 || character == was_punctuation || (character < 0x80 && (U_MASK(u_charType(code)) & U_GC_S_MASK) != 0);
 }
 
 bool is_word(char32_t character) {
