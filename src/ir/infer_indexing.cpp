@@ -197,7 +197,8 @@ const Rule indexing_table[] = {
     {keep_self,
      {"aten.index_put.default", "aten._unsafe_index_put.default", "aten.scatter.src", "aten.scatter.value", "aten.scatter_add.default",
       "aten.index_add.default", "aten.index_copy.default", "aten.index_fill.int_Scalar", "aten.masked_scatter.default",
-      "aten.slice_scatter.default", "aten.diagonal_scatter.default", "aten.put.default", "aten.renorm.default", "aten.select_scatter.default"}},
+      "aten.slice_scatter.default", "aten.diagonal_scatter.default", "aten.put.default", "aten.renorm.default",
+      "aten.select_scatter.default"}},
 };
 
 }  // namespace

@@ -27,8 +27,9 @@ void check_ranges(const PreparedProgram::State& state) {
       }
       const Observer* observer = state.groups[insertion.group].observer.get();
       if (observer != nullptr && observer->statistics().calls > 0)
-        throw_bad_input(place_of(insertion) +
-                        ": every value that was observed is infinite, so it has no scale; check the calibration data and the weights before it");
+        throw_bad_input(
+            place_of(insertion) +
+            ": every value that was observed is infinite, so it has no scale; check the calibration data and the weights before it");
       throw_bad_input(place_of(insertion) + ": never observed, so it has no scale; run at least one calibration sample first");
     }
     const ObservedGroup& group = state.groups[insertion.group];

@@ -58,8 +58,8 @@ void warn_of_subgraphs(const PreparedProgram::State& state) {
     const auto is_float = [](const Value* value) { return value->is_tensor() && is_floating(value->dtype()); };
     if (decompose::subgraphs_of(*node).empty() || std::ranges::none_of(node->outputs(), is_float)) continue;
     state.warn(Warning::at(decompose::describe_region(*node),
-                           fmt::format("{}, and stays in float ({:.1f}% of the work); {}", subgraph_refusal,
-                                       100 * share.of({node}), advice_for_subgraph(*node)),
+                           fmt::format("{}, and stays in float ({:.1f}% of the work); {}", subgraph_refusal, 100 * share.of({node}),
+                                       advice_for_subgraph(*node)),
                            true));
   }
 }

@@ -12,7 +12,6 @@ using common::GemmOperands, common::GemmWeight, common::ProgramFacts;
 
 namespace {
 
-
 // The parameters that the integer tensor itself was made with, as far as the graph tells.
 const QuantParams* params_of_source(const ProgramFacts& facts, const Value* source) {
   if (const Node* producer = source->producer(); producer && !facts.is_constant(source)) return facts.params_of(*producer);
