@@ -5,6 +5,7 @@
 #include "cli/explanation_text.h"
 #include "cli/flow.h"
 #include "cli/inspect_json.h"
+#include "cli/page.h"
 
 namespace intaglio::cli {
 namespace {
@@ -31,6 +32,11 @@ void build(const FlowArguments& options, const SaveArguments& save_arguments, co
   Flow flow = run_flow(options, common, clock);
   SaveArguments saving = save_arguments;
   if (!flow.recipe.steps.empty()) saving.float_bytes = std::filesystem::file_size(options.model);
+  std::optional<report::Page> page = page_of(options, common, flow);
+  if (page) {
+    saving.page = &*page;
+    clock.step("report");
+  }
   std::vector<std::pair<std::string, ExportedProgram>> methods;
   methods.emplace_back("forward", std::move(flow.result.program));
   save(
@@ -39,7 +45,16 @@ void build(const FlowArguments& options, const SaveArguments& save_arguments, co
        .strict = options.strict,
        .runtime = runtime_of(flow.recipe.settings),
        .sample = std::move(flow.result.first_sample)},
-      flow.warnings, clock, [&](const SavedFile& saved) { return description(options, common, flow, saved, clock); }, common);
+      flow.warnings, clock,
+      [&](const SavedFile& saved) {
+        if (page) {
+          if (const size_t end = saved.agreement_text.find('\n'); end != std::string::npos)
+            page->notes.push_back(saved.agreement_text.substr(0, end));
+          finish_page(*page, options, flow, saved.bytes, clock);
+        }
+        return description(options, common, flow, saved, clock);
+      },
+      common);
 }
 
 }  // namespace

@@ -4,6 +4,8 @@
 #include <intaglio/pt2.h>
 
 #include "cli/flow.h"
+#include "cli/page.h"
+#include "report/html_contents.h"
 
 namespace intaglio::cli {
 namespace {
@@ -23,9 +25,16 @@ void quantize(const FlowArguments& options, const CommonOptions& common) {
   require_extension(options.out, ".pt2", "the output of `quantize`");
   StepClock clock;
   const Flow flow = run_flow(options, common, clock);
+  std::optional<report::Page> page = page_of(options, common, flow);
+  if (page) {
+    report::add_operators(*page, flow.reported(), flow.recipe.partitioners, common.threads);
+    page->memory_note = "A .pt2 has no memory plan: `intaglio build --report` shows it.";
+    clock.step("report");
+  }
   Report report;
   save_exported_program(flow.result.program, options.out, [&](uint64_t bytes) {
     clock.step("write");
+    if (page) finish_page(*page, options, flow, bytes, clock);
     report = {warnings_text(flow.warnings, common), description(options, common, flow, bytes, clock)};
   });
   report.print();
