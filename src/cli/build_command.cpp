@@ -8,6 +8,7 @@
 #include "cli/files.h"
 #include "cli/flow.h"
 #include "cli/inspect_json.h"
+#include "cli/page.h"
 
 namespace intaglio::cli {
 namespace {
@@ -34,11 +35,11 @@ void build(const std::vector<std::string>& models, const FlowArguments& options,
   require_distinct_files({save_arguments.llm}, {options.out, options.save_plan});
   StepClock clock;
   Flow flow = begin_flow(options);
-  if (models.size() > 1 && !(options.calibrate + options.plan + options.save_plan).empty())
-    throw_usage("samples and plans are of one program; `quantize` each with its own, then `lower` them together");
+  if (models.size() > 1 && !(options.calibrate + options.plan + options.save_plan + options.report_file).empty())
+    throw_usage("samples, plans and reports are of one program; `quantize` each with its own, then `lower` them together");
   Methods methods = load_methods(models, options.weights, options.out);
   const std::string first_model = methods.front().second.source;
-  require_distinct_files({first_model}, {options.save_plan});
+  require_distinct_files({first_model}, {options.save_plan, options.report_file});
   clock.step("load");
   std::vector<ConstantMethod> constants = constant_methods(methods, save_arguments);
   for (auto& [name, program] : methods)
@@ -46,6 +47,11 @@ void build(const std::vector<std::string>& models, const FlowArguments& options,
   SaveArguments saving = save_arguments;
   if (flow.recipe.quantizes())
     for (const auto& [name, program] : methods) saving.float_bytes += std::filesystem::file_size(program.source);
+  std::optional<report::Page> page = page_of(options, common, flow, methods.front().second);
+  if (page) {
+    saving.page = &*page;
+    clock.step("report");
+  }
   save(
       std::move(methods), flow.recipe.partitioners, options.out, saving,
       {.threads = common.threads,
@@ -53,7 +59,16 @@ void build(const std::vector<std::string>& models, const FlowArguments& options,
        .runtime = runtime_of(flow.recipe.settings),
        .sample = std::move(flow.first_sample),
        .constant_methods = std::move(constants)},
-      flow.warnings, clock, [&](const SavedFile& saved) { return description(options, common, flow, saved, first_model, clock); }, common);
+      flow.warnings, clock,
+      [&](const SavedFile& saved) {
+        if (page) {
+          if (const size_t end = saved.agreement_text.find('\n'); end != std::string::npos)
+            page->notes.push_back(saved.agreement_text.substr(0, end));
+          finish_page(*page, options, flow, saved.bytes, clock);
+        }
+        return description(options, common, flow, saved, first_model, clock);
+      },
+      common);
 }
 
 }  // namespace

@@ -6,15 +6,21 @@
 #include <intaglio/backend.h>
 #include <intaglio/data.h>
 #include <intaglio/error.h>
+#include <intaglio/pt2.h>
+#include <intaglio/recipes.h>
 
+#include "base/atomic_file.h"
 #include "base/progress.h"
 #include "cli/cli.h"
 #include "cli/compare_layers.h"
+#include "cli/files.h"
 #include "cli/output.h"
+#include "cli/page.h"
 #include "cli/text_input.h"
 #include "report/cached_pair.h"
 #include "report/comparison.h"
 #include "report/executable.h"
+#include "report/html_contents.h"
 #include "report/perplexity.h"
 
 namespace intaglio::cli {
@@ -30,6 +36,7 @@ struct CompareArguments {
   std::string tokens;
   std::string text;
   std::string tokenizer;
+  std::string report_file;
   int64_t window = 0;
   report::Numerics numerics = report::Numerics::as_written;
   bool layers = false;
@@ -62,7 +69,6 @@ struct Side {
 
 Json optional_json(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
 std::string percent(const std::optional<double>& value) { return value ? fmt::format("{:.2f} %", 100 * *value) : "-"; }
-std::string decibel(double value) { return std::isinf(value) && value > 0 ? "equal" : fmt::format("{:.2f} dB", value); }
 
 void print_json(const report::Comparison& comparison, Side& reference, Side& candidate) {
   Json result = document("intaglio.compare/1");
@@ -99,7 +105,7 @@ void print_text(const CompareArguments& arguments, const report::Comparison& com
   say("{} samples, {} rows, top-1 agreement {}\n", comparison.samples, comparison.rows, percent(comparison.top1_agreement));
   rows = {{"output", "SQNR", "cosine", "largest error", "mean error"}};
   for (const report::OutputComparison& output : comparison.outputs)
-    rows.push_back({fmt::format("arr_{}", output.index), decibel(output.metrics.sqnr_db), fmt::format("{:.6f}", output.metrics.cosine),
+    rows.push_back({fmt::format("arr_{}", output.index), decibel_text(output.metrics.sqnr_db), fmt::format("{:.6f}", output.metrics.cosine),
                     fmt::format("{:.4g}", output.metrics.max_abs_error), fmt::format("{:.4g}", output.metrics.mean_abs_error)});
   say("{}", table(rows, {1, 2, 3, 4}));
 }
@@ -108,6 +114,36 @@ report::ExecutableOptions executable_options(const CompareArguments& arguments, 
   report::ExecutableOptions options{
       .threads = common.threads, .numerics = arguments.numerics, .repetitions = arguments.repetitions, .timeout = arguments.timeout};
   return options;
+}
+
+// The page of two programs; the candidate's operators as they are once it is lowered to the default backend.
+void write_report(const CompareArguments& arguments, const CommonOptions& common, const report::Comparison& comparison, Side& reference,
+                  Side& candidate) {
+  const ExportedProgram floats = load_exported_program(arguments.reference), quantized = load_exported_program(arguments.candidate);
+  std::optional<Preprocess> preprocess;
+  if (!arguments.preprocess.empty()) preprocess = parse_preprocess(arguments.preprocess);
+  const SampleSource source(arguments.data, input_slots(floats), preprocess);
+  report::Page page;
+  page.title = arguments.title.empty() ? fmt::format("{} against {}", std::filesystem::path(arguments.candidate).filename().string(),
+                                                     std::filesystem::path(arguments.reference).filename().string())
+                                       : arguments.title;
+  page.facts.push_back({"samples", fmt::format("{}", comparison.samples), static_cast<double>(comparison.samples)});
+  for (const auto& [label, side] : {std::pair("reference", &reference), std::pair("candidate", &candidate)}) {
+    const uint64_t bytes = std::filesystem::file_size(side->file);
+    page.facts.push_back({label, side->file, {}});
+    page.facts.push_back({fmt::format("size of the {}", label), bytes_text(bytes), static_cast<double>(bytes)});
+    page.facts.push_back({fmt::format("time of the {} for a call", label), fmt::format("{:.2f} ms", side->median()), {}, true});
+  }
+  report::add_outputs(page, comparison);
+  PartitionerList partitioners;
+  add_backend(partitioners, backend_names().front());
+  report::add_operators(page, quantized, partitioners, common.threads);
+  report::add_errors(page, floats, quantized, source.size(), [&](size_t i) { return source.load(i).inputs; },
+                     {.threads = common.threads, .numerics = arguments.numerics, .timeout = arguments.timeout});
+  report::add_histograms(page, {}, quantized, common.threads);
+  page.activations_note = "Histograms of activations are those of calibration: `intaglio quantize --report` shows them.";
+  page.memory_note = "A .pt2 has no memory plan: `intaglio build --report` shows it.";
+  write_file_atomically(arguments.report_file, report::to_html(page));
 }
 
 void compare_samples(const CompareArguments& arguments, const CommonOptions& common) {
@@ -132,6 +168,7 @@ void compare_samples(const CompareArguments& arguments, const CommonOptions& com
     progress.advance();
   }
   const report::Comparison comparison = comparer.result();
+  if (!arguments.report_file.empty()) write_report(arguments, common, comparison, reference, candidate);
   if (common.json) return print_json(comparison, reference, candidate);
   if (!common.quiet) print_text(arguments, comparison, reference, candidate);
 }
@@ -199,6 +236,12 @@ void compare_language(const CompareArguments& arguments, const CommonOptions& co
 void compare(const CompareArguments& arguments, const CommonOptions& common) {
   const int sources = !arguments.data.empty() + !arguments.tokens.empty() + !arguments.text.empty();
   if (sources != 1) throw_usage("`compare` takes one of --data SAMPLES, --tokens FILE and --text FILE");
+  if (!arguments.report_file.empty()) {
+    if (arguments.data.empty() || arguments.reference.ends_with(".pte") || arguments.candidate.ends_with(".pte"))
+      throw_usage("--report looks into two .pt2 programs on samples: give both, and --data");
+    require_extension(arguments.report_file, ".html", "a report");
+    require_distinct_files({arguments.reference, arguments.candidate, arguments.data, arguments.labels}, {arguments.report_file});
+  }
   if (arguments.layers || arguments.sensitivity) {
     if (arguments.data.empty()) throw_usage("--layers and --sensitivity take samples: give --data");
     LayerArguments layers{arguments.reference, arguments.candidate, arguments.data, std::nullopt, arguments.numerics, arguments.timeout};
@@ -228,6 +271,8 @@ void add_compare(CLI::App& app, CommonOptions& common) {
       ->add_flag("--sensitivity", arguments->sensitivity,
                  "of a float .pt2 and what `quantize` made of it: what each layer's quantization costs")
       ->excludes("--layers");
+  add_report_option(*command, arguments->report_file);
+  command->get_option("--report")->excludes("--layers")->excludes("--sensitivity");  // it holds both
   add_numerics_options(*command, arguments->numerics);
   command->add_option("--repeat", arguments->repetitions, "time each sample this many more times")->check(CLI::Range(0, 1000000));
   command->add_option("--title", arguments->title, "a line above the tables");

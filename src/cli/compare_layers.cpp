@@ -54,12 +54,11 @@ void print_rows(const LayerArguments& arguments, const std::vector<report::Layer
 
 void say_rows(const std::vector<report::LayerDifference>& rows, size_t samples) {
   const auto share = [](const std::optional<double>& value) { return value ? fmt::format("{:.2f} %", 100 * *value) : std::string("-"); };
-  const auto decibel = [](double value) { return std::isinf(value) && value > 0 ? std::string("equal") : fmt::format("{:.2f} dB", value); };
   std::vector<std::vector<std::string>> lines = {
       {"layer (source)", "operator", "SQNR", "cosine", "largest error", "clipped", "range used", "differ", "steps"}};
   for (const report::LayerDifference& row : rows) {
     const std::string layer = row.layer.empty() ? row.value : row.layer;
-    lines.push_back({row.source.empty() ? layer : fmt::format("{} ({})", layer, row.source), row.op, decibel(row.metrics.sqnr_db),
+    lines.push_back({row.source.empty() ? layer : fmt::format("{} ({})", layer, row.source), row.op, decibel_text(row.metrics.sqnr_db),
                      fmt::format("{:.6f}", row.metrics.cosine), fmt::format("{:.4g}", row.metrics.max_abs_error), share(row.clipped),
                      share(row.range_used), share(row.differing), row.differing ? fmt::format("{}", row.most_steps) : "-"});
   }
@@ -84,8 +83,6 @@ void warn_of_other_data(const std::vector<report::LayerDifference>& rows, const 
                             count, rows.size(), worst->layer.empty() ? worst->value : worst->layer, 100 * *worst->clipped)));
 }
 
-std::string decibels(double value) { return std::isinf(value) && value > 0 ? "equal" : fmt::format("{:.2f} dB", value); }
-
 void print_sensitivity(const LayerArguments& arguments, const CommonOptions& common, const report::Sensitivity& found, size_t samples) {
   if (common.json) {
     Json result = document("intaglio.sensitivity/1");
@@ -108,11 +105,11 @@ void print_sensitivity(const LayerArguments& arguments, const CommonOptions& com
   std::vector<std::vector<std::string>> lines = {{"layer (source)", "operator", "quantized alone", "left in float", "gained"}};
   for (const report::LayerSensitivity& row : found.layers) {
     const std::string layer = row.layer.empty() ? row.value : row.layer;
-    lines.push_back({row.source.empty() ? layer : fmt::format("{} ({})", layer, row.source), row.op, decibels(row.alone_db),
-                     decibels(row.in_float_db), fmt::format("{:+.2f} dB", row.gained_db)});
+    lines.push_back({row.source.empty() ? layer : fmt::format("{} ({})", layer, row.source), row.op, decibel_text(row.alone_db),
+                     decibel_text(row.in_float_db), fmt::format("{:+.2f} dB", row.gained_db)});
   }
   say("{}", printable(table(lines, {2, 3, 4})));
-  say("{} for the whole quantized program; {} layers over {} sample{}\n", decibels(found.quantized_db), found.layers.size(), samples,
+  say("{} for the whole quantized program; {} layers over {} sample{}\n", decibel_text(found.quantized_db), found.layers.size(), samples,
       samples == 1 ? "" : "s");
 }
 

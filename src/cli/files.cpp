@@ -14,6 +14,14 @@ namespace intaglio::cli {
 namespace fs = std::filesystem;
 namespace {
 
+// Where a file is, or would be: links are followed to what they name, whether that exists or not.
+fs::path place_of(fs::path path) {
+  constexpr int most_links = 40;
+  std::error_code error;
+  for (int links = 0; links < most_links && fs::is_symlink(path, error); ++links) path = path.parent_path() / fs::read_symlink(path, error);
+  return fs::weakly_canonical(fs::absolute(path, error), error);
+}
+
 // By device and inode; of files that do not exist yet, by the place they would have.
 bool same_file(const std::string& a, const std::string& b) {
   std::error_code error;
@@ -22,9 +30,7 @@ bool same_file(const std::string& a, const std::string& b) {
     if (error) throw_bad_input(fmt::format("{} and {}: {}", escaped(a), escaped(b), error.message()));
     return same;
   }
-  const fs::path place_a = fs::weakly_canonical(fs::absolute(a, error), error),
-                 place_b = fs::weakly_canonical(fs::absolute(b, error), error);
-  return place_a == place_b;
+  return place_of(a) == place_of(b);
 }
 
 // What commands read of a folder: samples, weights, the facts of a language model. Other files there are nobody's input.

@@ -1,6 +1,7 @@
 #include "cli/flow.h"
 
 #include <algorithm>
+#include <set>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -13,17 +14,19 @@
 #include "base/progress.h"
 #include "cli/files.h"
 #include "cli/inspect_json.h"
+#include "cli/page.h"
 #include "cli/step_dump.h"
 #include "report/accuracy_bound.h"
+#include "report/html_contents.h"
 
 namespace intaglio::cli {
-namespace {
-
 SampleSource calibration_samples(const FlowArguments& arguments, const ExportedProgram& program) {
   std::optional<Preprocess> preprocess;
   if (!arguments.preprocess.empty()) preprocess = parse_preprocess(arguments.preprocess);
   return SampleSource(arguments.calibrate, input_slots(program), preprocess);
 }
+
+namespace {
 
 // Recipes that need no samples ignore those that are given, whatever is wrong with them; good ones serve to check the file.
 std::vector<Tensor> sample_at_hand(const FlowArguments& arguments, const ExportedProgram& program) {
@@ -88,6 +91,7 @@ void add_flow_options(CLI::App& command, FlowArguments& arguments) {
   command.add_option("--preprocess", arguments.preprocess, "how images become tensors: resize=256,crop=224,mean=..,std=..");
   command.add_option("--plan", arguments.plan, "use the decisions of this plan instead of calibrating");
   add_weights_option(command, arguments.weights);
+  add_report_option(command, arguments.report_file);
   command.add_option("--save-plan", arguments.save_plan, "write what was observed and decided");
   CLI::Option* bound = command.add_option(
       "--max-loss", arguments.max_loss,
@@ -162,7 +166,9 @@ Plan meet_bound(FlowResult& result, const Recipe& recipe, const ExportedProgram&
 Flow begin_flow(const FlowArguments& arguments) {
   Flow flow;
   flow.recipe = make_recipe(arguments.recipe, parse_settings(arguments.settings));
-  require_distinct_files({arguments.weights, arguments.calibrate, arguments.plan, arguments.recipe}, {arguments.out, arguments.save_plan});
+  require_distinct_files({arguments.weights, arguments.calibrate, arguments.plan, arguments.recipe},
+                         {arguments.out, arguments.save_plan, arguments.report_file});
+  if (!arguments.report_file.empty()) require_extension(arguments.report_file, ".html", "a report");
   if (flow.recipe.info.needs_calibration && arguments.calibrate.empty() && arguments.plan.empty())
     throw_usage(fmt::format("recipe '{}' is static: give samples with --calibrate, or decisions with --plan", flow.recipe.info.name));
   return flow;
@@ -170,7 +176,8 @@ Flow begin_flow(const FlowArguments& arguments) {
 
 ExportedProgram run_flow(Flow& flow, ExportedProgram program, const std::string& method, const FlowArguments& arguments,
                          const CommonOptions& common, StepClock& clock) {
-  const ExportedProgram floats = arguments.max_loss ? program.clone() : ExportedProgram();
+  const bool is_reported = !arguments.report_file.empty();
+  if (arguments.max_loss || is_reported) flow.floats = program.clone();
   Plan plan;
   if (!arguments.plan.empty()) plan = load_plan(arguments.plan);
   FlowOptions options = {.threads = common.threads,
@@ -180,15 +187,19 @@ ExportedProgram run_flow(Flow& flow, ExportedProgram program, const std::string&
   options.calibrate = [&](PreparedProgram& prepared) {
     if (!arguments.plan.empty()) prepared.apply_plan(plan);
     else if (flow.recipe.info.needs_calibration) calibrate(prepared, arguments, common);
-    if (!arguments.save_plan.empty() || arguments.max_loss) plan = prepared.plan();
+    if (!arguments.save_plan.empty() || arguments.max_loss || (is_reported && arguments.plan.empty())) plan = prepared.plan();
     if (!arguments.save_plan.empty() && !arguments.max_loss) save_plan(plan, arguments.save_plan);
   };
   options.warn = [&](const Warning& warning) { flow.warnings.push_back(warning); };
   options.observe = [&](std::string_view step) { clock.step(std::string(step)); };
   FlowResult result = run_recipe(std::move(program), flow.recipe, options);
   if (arguments.max_loss) {
-    plan = meet_bound(result, flow.recipe, floats, plan, arguments, common);
-    if (!arguments.save_plan.empty()) save_plan(plan, arguments.save_plan);
+    const Plan bounded = meet_bound(result, flow.recipe, *flow.floats, plan, arguments, common);
+    if (!arguments.save_plan.empty()) save_plan(bounded, arguments.save_plan);
+    plan.in_float = bounded.in_float;
+    std::set<std::pair<std::string, std::string>> kept;
+    for (const PlanEntry& entry : bounded.entries) kept.emplace(entry.tensor, entry.used_by);
+    std::erase_if(plan.entries, [&](const PlanEntry& entry) { return !kept.contains({entry.tensor, entry.used_by}); });
     if (options.use_reference_representation) to_reference_representation(result.program);
     clock.step("bound");
   }
@@ -197,6 +208,13 @@ ExportedProgram run_flow(Flow& flow, ExportedProgram program, const std::string&
   for (const std::string& note : result.notes) flow.notes.push_back(method.empty() ? note : fmt::format("{}: {}", method, note));
   flow.first_sample = std::move(result.first_sample);
   if (flow.first_sample.empty() && !arguments.calibrate.empty()) flow.first_sample = sample_at_hand(arguments, result.program);
+  flow.plan = std::move(plan);
+  if (is_reported && options.use_reference_representation) {
+    // Integer arithmetic has lost which layers it came from.
+    FlowOptions again = {.threads = common.threads, .in_float = flow.plan.in_float};
+    again.calibrate = [&](PreparedProgram& prepared) { prepared.apply_plan(flow.plan); };
+    flow.qdq = run_recipe(flow.floats->clone(), flow.recipe, again).program;
+  }
   return std::move(result.program);
 }
 
@@ -320,7 +338,11 @@ void save(Methods methods, const PartitionerList& partitioners, const std::strin
   options.timeout = arguments.timeout;
   options.warn = [&](const Warning& warning) { warnings.push_back(warning); };
   options.observe_lowering = dump.observer();
-  options.inspect = [&](const EdgeProgram& edge) { saved.methods = lowering_json(edge); };
+  const report::ModuleOrder order = arguments.page ? report::module_order(methods.front().second) : report::ModuleOrder();
+  options.inspect = [&](const EdgeProgram& edge) {
+    saved.methods = lowering_json(edge);
+    if (arguments.page) report::add_operators(*arguments.page, edge.methods.front(), order);
+  };
   options.inspect_needs = [&](const RuntimeNeeds& needs) {
     saved.runtime = runtime_json(needs);
     saved.runtime_text = runtime_text(needs);
@@ -336,6 +358,7 @@ void save(Methods methods, const PartitionerList& partitioners, const std::strin
                        "other layers read; `inspect --verbose` lists weights by size",
                        bytes_text(saved.bytes), bytes_text(arguments.float_bytes)),
            true});
+    if (arguments.page) report::add_memory(*arguments.page, written);
     report = {warnings_text(warnings, common), describe(saved)};
     saved = {};  // the destructor of a document takes memory
   };

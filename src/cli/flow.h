@@ -12,6 +12,7 @@
 #include "cli/cli.h"
 #include "cli/clock.h"
 #include "cli/output.h"
+#include "report/html_page.h"
 
 namespace intaglio::cli {
 
@@ -25,6 +26,7 @@ struct FlowArguments {
   std::string preprocess;
   std::string plan;
   std::string save_plan;
+  std::string report_file;
   bool strict = false;
   std::string representation = "qdq";
   std::optional<double> max_loss;
@@ -40,6 +42,7 @@ struct SaveArguments {
   std::string llm;                     // the folder of a language model
   std::vector<std::string> constants;  // NAME=VALUE
   uint64_t float_bytes = 0;            // of the file that was quantized; 0: nothing was
+  report::Page* page = nullptr;        // is told of the lowered program and of its memory
 };
 void add_save_options(CLI::App& command, SaveArguments& arguments);
 
@@ -78,7 +81,12 @@ struct Flow {
   size_t calibration_samples = 0, quantized_tensors = 0;
   std::vector<Tensor> first_sample;
   std::vector<std::string> notes;
+  // Of a flow that is reported: the program as it was, and what was observed and decided.
+  std::optional<ExportedProgram> floats;
+  Plan plan;
+  std::optional<ExportedProgram> qdq;  // what a reference representation was made of
 };
+SampleSource calibration_samples(const FlowArguments& arguments, const ExportedProgram& program);
 
 // The recipe. A static one without data or plan is a usage error.
 Flow begin_flow(const FlowArguments& arguments);

@@ -1,7 +1,6 @@
 #include "cli/output.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstdio>
 
@@ -82,15 +81,6 @@ std::string table(const std::vector<std::vector<std::string>>& rows, const std::
     text += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
   }
   return text;
-}
-
-std::string bytes_text(uint64_t bytes) {
-  static constexpr std::array unit_names = {"kB", "MB", "GB", "TB"};
-  if (bytes < 1000) return fmt::format("{} B", bytes);
-  double value = static_cast<double>(bytes);
-  size_t unit = 0;
-  for (value /= 1000; value >= 999.95 && unit + 1 < unit_names.size(); value /= 1000) ++unit;
-  return fmt::format("{:.1f} {}", value, unit_names[unit]);
 }
 
 }  // namespace intaglio::cli

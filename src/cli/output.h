@@ -9,6 +9,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "base/number_text.h"
+
 namespace intaglio::cli {
 
 using Json = nlohmann::ordered_json;
@@ -40,8 +42,5 @@ struct Report {
 
 // Columns padded to their widest cell, numbers (columns in `right`) to the right.
 std::string table(const std::vector<std::vector<std::string>>& rows, const std::vector<size_t>& right = {});
-
-// 15.4 MB, 812 B
-std::string bytes_text(uint64_t bytes);
 
 }  // namespace intaglio::cli

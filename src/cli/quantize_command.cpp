@@ -5,6 +5,8 @@
 
 #include "cli/files.h"
 #include "cli/flow.h"
+#include "cli/page.h"
+#include "report/html_contents.h"
 
 namespace intaglio::cli {
 namespace {
@@ -22,15 +24,22 @@ std::string description(const FlowArguments& options, const CommonOptions& commo
 
 void quantize(const FlowArguments& options, const CommonOptions& common) {
   require_extension(options.out, ".pt2", "the output of `quantize`");
-  require_distinct_files({options.model}, {options.out, options.save_plan});
+  require_distinct_files({options.model}, {options.out, options.save_plan, options.report_file});
   StepClock clock;
   Flow flow = begin_flow(options);
   ExportedProgram program = load_program(options.model, options.weights);
   clock.step("load");
   program = run_flow(flow, std::move(program), "", options, common, clock);
+  std::optional<report::Page> page = page_of(options, common, flow, program);
+  if (page) {
+    report::add_operators(*page, flow.qdq ? *flow.qdq : program, flow.recipe.partitioners, common.threads);
+    page->memory_note = "A .pt2 has no memory plan: `intaglio build --report` shows it.";
+    clock.step("report");
+  }
   Report report;
   save_exported_program(program, options.out, [&](uint64_t bytes) {
     clock.step("write");
+    if (page) finish_page(*page, options, flow, bytes, clock);
     report = {warnings_text(flow.warnings, common), description(options, common, flow, program, bytes, clock)};
   });
   report.print();

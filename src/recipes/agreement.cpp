@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <intaglio/error.h>
 
+#include "base/number_text.h"
 #include "ir/work.h"
 #include "recipes/random_inputs.h"
 #include "recipes/side_by_side.h"
@@ -153,8 +154,6 @@ class Comparison {
   std::optional<std::unordered_set<const Value*>> exact_;
 };
 
-std::string decibel(double value) { return std::isinf(value) && value > 0 ? "equal" : fmt::format("{:.2f} dB", value); }
-
 }  // namespace
 
 const OutputAgreement* Agreement::closest() const {
@@ -171,7 +170,7 @@ std::string to_string(const Agreement& agreement) {
   if (!agreement.skipped.empty()) return fmt::format("not checked: {}", agreement.skipped);
   const OutputAgreement* closest = agreement.closest();
   if (closest == nullptr) return agreement.breach.empty() ? fmt::format("equal on {}", agreement.inputs) : "none: " + agreement.breach;
-  return fmt::format("{} on {} ({:.2f} dB is the bound of its steps)", decibel(closest->sqnr_db), agreement.inputs, closest->bound_db);
+  return fmt::format("{} on {} ({:.2f} dB is the bound of its steps)", decibel_text(closest->sqnr_db), agreement.inputs, closest->bound_db);
 }
 
 Agreement recipes::agreement_of(const std::filesystem::path& file, const ComparedMethod& method, const std::vector<Tensor>& sample,
