@@ -97,7 +97,8 @@ std::optional<int64_t> cache_length(const ExportedProgram& program) {
     while (written && written->producer()) written = memory_operand(*written->producer());
     const InputSpec* spec = written ? program.spec_of(written) : nullptr;
     if (!spec || spec->kind != InputSpec::Kind::buffer) continue;
-    const auto at = static_cast<size_t>(*dim < 0 ? *dim + operand->meta().rank() : *dim);
+    const int64_t counted = dim.value_or(0);
+    const auto at = static_cast<size_t>(counted < 0 ? counted + operand->meta().rank() : counted);
     if (at >= operand->sizes().size()) continue;
     const SymInt& size = operand->sizes()[at];
     if (size.is_static()) shortest = std::min(shortest.value_or(size.value()), size.value());

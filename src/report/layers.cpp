@@ -32,7 +32,9 @@ std::optional<QuantParams> params_of_readers(const ExportedProgram& program, con
   return std::nullopt;
 }
 
-struct Pair {
+}  // namespace
+
+struct LayerPair {
   const Value *reference, *candidate;
   std::optional<QuantParams> params;
   bool integers = false;
@@ -75,6 +77,8 @@ struct Pair {
   }
 };
 
+namespace {
+
 bool is_comparable(const Value* value) {
   return value->producer() != nullptr && value->is_tensor() && (is_floating(value->dtype()) || is_small_integer(value->dtype()));
 }
@@ -82,8 +86,8 @@ bool is_comparable(const Value* value) {
 // A quantized tensor counts as one value, and what stands for it in float as the same one.
 bool is_restated(const Value* value) { return qdq::is_dequantize(*value->producer()); }
 
-std::vector<Pair> pairs_of(const ExportedProgram& reference, const ExportedProgram& candidate) {
-  std::vector<Pair> pairs;
+std::vector<LayerPair> pairs_of(const ExportedProgram& reference, const ExportedProgram& candidate) {
+  std::vector<LayerPair> pairs;
   for (const Node* node : candidate.graph().node_list())
     for (const Value* value : node->outputs()) {
       if (!is_comparable(value) || is_restated(value)) continue;
@@ -124,7 +128,7 @@ struct LayerComparer::Impl {
       throw_bad_input(fmt::format(
           "{} and {} have no value in common: layers are matched by the names of their values, which quantizing a program keeps",
           escaped(reference.source), escaped(candidate.source)));
-    for (const Pair& pair : pairs) {
+    for (const LayerPair& pair : pairs) {
       of_reference.push_back(pair.reference);
       of_candidate.push_back(pair.candidate);
     }
@@ -136,10 +140,10 @@ struct LayerComparer::Impl {
   // A value from inside a chain of integers, asked for in float, would part the chain.
   void keep_points() {
     points = recipes::probe_points(candidate);
-    std::vector<Pair> kept;
+    std::vector<LayerPair> kept;
     std::vector<const Node*> kept_points;
     for (const Node* point : points) {
-      const auto pair = std::ranges::find(pairs, point->output(), &Pair::candidate);
+      const auto pair = std::ranges::find(pairs, point->output(), &LayerPair::candidate);
       if (pair == pairs.end()) continue;
       kept.push_back(std::move(*pair));
       kept_points.push_back(point);
@@ -158,7 +162,7 @@ struct LayerComparer::Impl {
   }
 
   ExportedProgram reference, candidate;
-  std::vector<Pair> pairs;
+  std::vector<LayerPair> pairs;
   std::vector<const Node*> points;
   std::vector<const Value*> of_reference, of_candidate;
   std::optional<Interpreter> reference_runner, candidate_runner;
@@ -178,7 +182,7 @@ void LayerComparer::add(const std::vector<Tensor>& inputs) {
 
 std::vector<LayerDifference> LayerComparer::result() const {
   std::vector<LayerDifference> rows;
-  for (const Pair& pair : impl_->pairs) {
+  for (const LayerPair& pair : impl_->pairs) {
     const Node* maker = pair.reference->producer();  // what it computes, in the words of the model
     if (const qdq::OpRow* row = qdq::find(*maker); row && row->role == qdq::Role::quantize) {
       const Node* quantized = maker->tensor(row->places.input)->producer();
