@@ -7,6 +7,7 @@
 #include <intaglio/data.h>
 #include <intaglio/edge.h>
 #include <intaglio/error.h>
+#include <intaglio/exynos.h>
 #include <intaglio/interpreter.h>
 #include <intaglio/language_model.h>
 #include <intaglio/partitioner.h>

@@ -70,18 +70,19 @@ struct QuantizationAnnotation {
   std::string rule;        // which pattern of which quantizer decided, for the plan and for `inspect`
 };
 
-// Annotations of nodes, and of graph inputs (weights are marked so that two patterns do not both take them).
+// Annotations of nodes, of graph inputs (weights are marked so that two patterns do not both take them), and of the parts of a node's
+// result, where it has several and is annotated itself.
 class Annotations {
  public:
   QuantizationAnnotation& of(const Node* node) { return nodes_[node]; }
   const QuantizationAnnotation* find(const Node* node) const;
   QuantizationAnnotation* find(const Node* node);
-  QuantizationAnnotation& of(const Value* input) { return inputs_[input]; }
-  const QuantizationAnnotation* find(const Value* input) const;
-  // Of the producer, or of the graph input itself.
+  QuantizationAnnotation& of(const Value* input_or_part) { return values_[input_or_part]; }
+  const QuantizationAnnotation* find(const Value* input_or_part) const;
+  // Of the producer, or of the graph input or the part itself.
   const QuantizationAnnotation* find_producer(const Value* value) const;
   bool is_annotated(const Node* node) const;
-  bool is_annotated(const Value* input) const;
+  bool is_annotated(const Value* input_or_part) const;
 
   // Why a quantizer left a node in float ("linear: the weight is not a constant"), for `inspect`; the last one stands.
   void refuse(const Node* node, std::string reason) { refusals_[node] = std::move(reason); }
@@ -101,7 +102,7 @@ class Annotations {
  private:
   std::unordered_map<const Node*, QuantizationAnnotation> nodes_;
   std::unordered_map<const Node*, std::string> refusals_;
-  std::unordered_map<const Value*, QuantizationAnnotation> inputs_;
+  std::unordered_map<const Value*, QuantizationAnnotation> values_;
   std::vector<Request> requests_;
 };
 

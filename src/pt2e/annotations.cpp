@@ -12,16 +12,16 @@ QuantizationAnnotation* Annotations::find(const Node* node) {
   return found == nodes_.end() ? nullptr : &found->second;
 }
 
-const QuantizationAnnotation* Annotations::find(const Value* input) const {
-  const auto found = inputs_.find(input);
-  return found == inputs_.end() ? nullptr : &found->second;
+const QuantizationAnnotation* Annotations::find(const Value* input_or_part) const {
+  const auto found = values_.find(input_or_part);
+  return found == values_.end() ? nullptr : &found->second;
 }
 
 const QuantizationAnnotation* Annotations::find_producer(const Value* value) const {
   const Node* producer = value->producer();
   if (producer == nullptr) return find(value);
-  // An annotation speaks of a node's single result; parts of a tuple have none of their own.
-  return producer->outputs().size() == 1 ? find(producer) : nullptr;
+  // An annotation of a node speaks of its single result; parts of a tuple have their own.
+  return producer->outputs().size() == 1 ? find(producer) : find(value);
 }
 
 bool Annotations::is_annotated(const Node* node) const {
@@ -29,8 +29,8 @@ bool Annotations::is_annotated(const Node* node) const {
   return annotation != nullptr && annotation->annotated;
 }
 
-bool Annotations::is_annotated(const Value* input) const {
-  const QuantizationAnnotation* annotation = find(input);
+bool Annotations::is_annotated(const Value* input_or_part) const {
+  const QuantizationAnnotation* annotation = find(input_or_part);
   return annotation != nullptr && annotation->annotated;
 }
 

@@ -131,7 +131,8 @@ class Planner {
       if (annotations_.find(node) == nullptr) continue;
       for (Value* input : node->inputs())
         if (input->is_tensor()) observe_input(input, *node);
-      if (node->outputs().size() == 1 && node->output()->is_tensor()) observe_output(node->output());
+      for (Value* output : node->outputs())
+        if (output->is_tensor()) observe_output(output);
     }
     for (const auto& [parent, users] : with_their_own_)
       std::erase_if(result_.items[parent].users, [&](const Node* user) { return users.contains(user); });

@@ -67,16 +67,19 @@ class Resolver {
   }
 
   void collect(const Graph& graph, const Annotations& annotations) {
-    for (Value* input : graph.inputs()) {
-      const QuantizationAnnotation* annotation = annotations.find(input);
-      if (annotation != nullptr && annotation->output_qspec) add({input, nullptr}, annotation->output_qspec, *annotation);
-    }
+    const auto add_value = [&](Value* value) {
+      const QuantizationAnnotation* annotation = annotations.find(value);
+      if (annotation != nullptr && annotation->output_qspec) add({value, nullptr}, annotation->output_qspec, *annotation);
+    };
+    for (Value* input : graph.inputs()) add_value(input);
     for (Node* node : graph.node_list()) {
       const QuantizationAnnotation* annotation = annotations.find(node);
       if (annotation == nullptr) continue;
       for (const auto& [value, spec] : annotation->input_qspec_map) add({value, node}, spec, *annotation);
       const bool single = node->outputs().size() == 1 && node->output()->is_tensor();
       if (annotation->output_qspec && single) add({node->output(), nullptr}, annotation->output_qspec, *annotation);
+      if (!single)
+        for (Value* part : node->outputs()) add_value(part);
     }
   }
 
