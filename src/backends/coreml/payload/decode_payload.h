@@ -1,0 +1,11 @@
+// Payloads in the neutral form of `inspect`.
+#pragma once
+
+#include <intaglio/backend.h>
+
+namespace intaglio::coreml {
+
+// Bad-input error on anything that is not a well-formed payload.
+DecodedPayload decode_payload(std::span<const std::byte> payload);
+
+}  // namespace intaglio::coreml
