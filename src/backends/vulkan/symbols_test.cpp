@@ -31,7 +31,7 @@ TEST(Symbols, EachReaderHasItsOwnAndTakesThemAlong) {
   partitioner.transform(program);
   verify(program);
   for (const Node* node : program.graph().node_list())
-    if (computes_symbol(*node)) EXPECT_TRUE(node->output()->has_one_user());
+    if (computes_symbol(*node)) { EXPECT_TRUE(node->output()->has_one_user()); }
   const PartitionResult result = partitioner.partition(program);
   EXPECT_TRUE(result.refusals.empty()) << result.refusals.front().rule;
   ASSERT_EQ(result.partitions.size(), 1u);

@@ -20,7 +20,7 @@ TEST(MemoryObjects, TensorsThatLiveAtTheSameTimeAreApart) {
   EXPECT_LE(std::ranges::max(objects), 20);
   for (size_t a = 0; a < lifetimes.size(); ++a)
     for (size_t b = a + 1; b < lifetimes.size(); ++b)
-      if (objects[a] == objects[b]) EXPECT_TRUE(lifetimes[a].last < lifetimes[b].first || lifetimes[b].last < lifetimes[a].first);
+      if (objects[a] == objects[b]) { EXPECT_TRUE(lifetimes[a].last < lifetimes[b].first || lifetimes[b].last < lifetimes[a].first); }
 }
 
 }  // namespace
