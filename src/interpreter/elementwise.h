@@ -90,8 +90,10 @@ BlockFunctions integer_only() {
   return {nullptr, nullptr, best_block<Op, int64_t>()};
 }
 
-// Shared by several families: a^b; a + p0 b; p0 a + p1 b.
+// Shared by several families: a^b; a b; a / b; a + p0 b; p0 a + p1 b.
 BlockFunctions power_functions();
+BlockFunctions product_functions();
+BlockFunctions quotient_functions();
 BlockFunctions addition_functions();
 BlockFunctions weighted_sum_functions();
 BlockFunctions scale_shift_functions();  // a b + c

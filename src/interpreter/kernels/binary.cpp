@@ -323,6 +323,10 @@ void lerp(Call& call) {
 }  // namespace
 
 BlockFunctions power_functions() { return all_types<Power>(); }
+BlockFunctions product_functions() { return all_types<Mul>(); }
+
+BlockFunctions quotient_functions() { return float_only<Div>(); }
+
 BlockFunctions addition_functions() { return all_types<AddScaled>(); }
 BlockFunctions scale_shift_functions() { return float_only<ScaleShift>(); }
 BlockFunctions weighted_sum_functions() { return all_types<WeightedSum>(); }

@@ -398,21 +398,6 @@ void convolution_layer(Call& call, DType dtype) {
 
 // ---------------------------------------------------------------------------------------------------------- elementwise
 
-struct Times {
-  static constexpr int arity = 2;
-  template <typename T>
-  INTAGLIO_INLINE static T apply(T a, T b, const std::array<T, 4>&) {
-    return a * b;
-  }
-};
-struct Over {
-  static constexpr int arity = 2;
-  template <typename T>
-  INTAGLIO_INLINE static T apply(T a, T b, const std::array<T, 4>&) {
-    return a / b;
-  }
-};
-
 // Computed in the floats that the operands and the result's type promote to, then cut.
 void cut_to(Call& call, DType dtype, const BlockFunctions& functions) {
   std::vector<Operand> operands;
@@ -440,8 +425,8 @@ void out_dtype(Call& call) {
   const auto* op = call.literal(0) ? call.literal(0)->get_if<OpName>() : nullptr;
   const auto* dtype = call.literal(1) ? call.literal(1)->get_if<DType>() : nullptr;
   call.require(op != nullptr && dtype != nullptr, "the first arguments are no operator and type");
-  if (op->target == "torch.ops.aten.mul.Tensor") return cut_to(call, *dtype, float_only<Times>());
-  if (op->target == "torch.ops.aten.div.Tensor") return cut_to(call, *dtype, float_only<Over>());
+  if (op->target == "torch.ops.aten.mul.Tensor") return cut_to(call, *dtype, product_functions());
+  if (op->target == "torch.ops.aten.div.Tensor") return cut_to(call, *dtype, quotient_functions());
   const bool is_linear = op->target == "torch.ops.aten.linear.default", is_convolution = op->target == "torch.ops.aten.convolution.default";
   if ((is_linear || is_convolution) && *dtype == DType::int32)
     return is_linear ? linear_layer<int32_t>(call, *dtype) : convolution_layer<int32_t>(call, *dtype);
