@@ -52,15 +52,21 @@ void print_rows(const LayerArguments& arguments, const std::vector<report::Layer
   print(result);
 }
 
+// Of a row with a value, a layer and a source line.
+template <typename Row>
+std::string place_text(const Row& row) {
+  const std::string& layer = row.layer.empty() ? row.value : row.layer;
+  return row.source.empty() ? layer : fmt::format("{} ({})", layer, row.source);
+}
+
 void say_rows(const std::vector<report::LayerDifference>& rows, size_t samples) {
   const auto share = [](const std::optional<double>& value) { return value ? fmt::format("{:.2f} %", 100 * *value) : std::string("-"); };
   std::vector<std::vector<std::string>> lines = {
       {"layer (source)", "operator", "SQNR", "cosine", "largest error", "clipped", "range used", "differ", "steps"}};
   for (const report::LayerDifference& row : rows) {
-    const std::string layer = row.layer.empty() ? row.value : row.layer;
-    lines.push_back({row.source.empty() ? layer : fmt::format("{} ({})", layer, row.source), row.op, decibel_text(row.metrics.sqnr_db),
-                     fmt::format("{:.6f}", row.metrics.cosine), fmt::format("{:.4g}", row.metrics.max_abs_error), share(row.clipped),
-                     share(row.range_used), share(row.differing), row.differing ? fmt::format("{}", row.most_steps) : "-"});
+    lines.push_back({place_text(row), row.op, decibel_text(row.metrics.sqnr_db), fmt::format("{:.6f}", row.metrics.cosine),
+                     fmt::format("{:.4g}", row.metrics.max_abs_error), share(row.clipped), share(row.range_used), share(row.differing),
+                     row.differing ? fmt::format("{}", row.most_steps) : "-"});
   }
   say("{}", printable(table(lines, {2, 3, 4, 5, 6, 7, 8})));
   say("{} values over {} sample{}\n", rows.size(), samples, samples == 1 ? "" : "s");
@@ -104,9 +110,8 @@ void print_sensitivity(const LayerArguments& arguments, const CommonOptions& com
   if (common.quiet) return;
   std::vector<std::vector<std::string>> lines = {{"layer (source)", "operator", "quantized alone", "left in float", "gained"}};
   for (const report::LayerSensitivity& row : found.layers) {
-    const std::string layer = row.layer.empty() ? row.value : row.layer;
-    lines.push_back({row.source.empty() ? layer : fmt::format("{} ({})", layer, row.source), row.op, decibel_text(row.alone_db),
-                     decibel_text(row.in_float_db), fmt::format("{:+.2f} dB", row.gained_db)});
+    lines.push_back(
+        {place_text(row), row.op, decibel_text(row.alone_db), decibel_text(row.in_float_db), fmt::format("{:+.2f} dB", row.gained_db)});
   }
   say("{}", printable(table(lines, {2, 3, 4})));
   say("{} for the whole quantized program; {} layers over {} sample{}\n", decibel_text(found.quantized_db), found.layers.size(), samples,
