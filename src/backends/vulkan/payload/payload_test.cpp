@@ -59,20 +59,10 @@ TEST(VulkanPayload, DecodesToNodes) {
 }
 
 TEST(VulkanPayload, DamageIsBadInput) {
-  const std::vector<std::byte> good = write_payload(varied_graph());
-  const auto survives = [](const std::vector<std::byte>& bytes) {
-    try {
-      to_string(read_payload(bytes));
-      decode_payload(bytes);
-    } catch (const Error& error) { EXPECT_EQ(error.kind(), ErrorKind::bad_input) << error.what(); }
-  };
-  for (size_t size = 0; size < good.size(); size += 7) survives({good.begin(), good.begin() + static_cast<ptrdiff_t>(size)});
-  for (size_t at = 0; at + 4 <= good.size(); at += 4)
-    for (const uint32_t value : {0u, 1u, 0x7fffffffu, 0x80000000u, 0xffffffffu}) {
-      std::vector<std::byte> bad = good;
-      std::memcpy(bad.data() + at, &value, 4);
-      survives(bad);
-    }
+  test::expect_damage_is_bad_input(write_payload(varied_graph()), [](const std::vector<std::byte>& bytes) {
+    to_string(read_payload(bytes));
+    decode_payload(bytes);
+  });
 }
 
 TEST(VulkanPayload, MessagesNameTheCause) {
