@@ -91,7 +91,9 @@ struct Backend {
   std::vector<Setting> config_settings = {};
   std::vector<Setting> file_settings = {};  // of the whole file, beside `settings`: a default for the rules' of that name
   std::function<QuantizationConfig(const SettingValues&)> config = {};
-  std::function<PatternQuantizer(Compat)> quantizer = {};
+  // Annotates with the configuration the nodes that `wanted` says yes to.
+  using RuleNodes = std::function<bool(const Node&)>;
+  std::function<std::unique_ptr<Quantizer>(const QuantizationConfig&, Compat, RuleNodes wanted)> quantizer = {};
 
   // Bytes from a file. Bad-input errors on damage; `check` looks at no more than the runtime does before it trusts them.
   std::function<void(std::span<const std::byte> payload)> check = {};
@@ -108,6 +110,15 @@ const Backend* find_delegate_backend(std::span<const Backend> known, std::string
 // Has each payload of a file checked by its backend: what verification asks. `known` outlives it.
 std::function<void(std::string_view delegate_id, std::span<const std::byte> payload)> payload_check(
     std::span<const Backend> known = backends());
+
+// `Backend::quantizer` of a backend whose quantizer is a table of patterns.
+template <class BackendQuantizer>
+std::unique_ptr<Quantizer> pattern_quantizer_rule(const QuantizationConfig& config, Compat compat, Backend::RuleNodes wanted) {
+  auto quantizer = std::make_unique<BackendQuantizer>(compat);
+  quantizer->set_global(config);
+  if (wanted) quantizer->set_filter_function(std::move(wanted));
+  return quantizer;
+}
 
 // `compat=intaglio|torchao`, which every backend has.
 inline Setting compat_setting() {

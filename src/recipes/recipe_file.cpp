@@ -47,7 +47,7 @@ class RecipeReader {
     });
     if (quantizes) {
       const Compat compat = compat_of(recipe.settings);
-      recipe.steps.emplace_back(Pt2eStep{std::make_shared<RuleQuantizer>(backend_->quantizer(compat), std::move(rules)), compat});
+      recipe.steps.emplace_back(Pt2eStep{std::make_shared<RuleQuantizer>(*backend_, compat, std::move(rules)), compat});
     }
     return recipe;
   }

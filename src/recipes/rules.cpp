@@ -9,12 +9,16 @@ std::vector<DType> RuleQuantizer::widened_types() const {
   std::vector<DType> types;
   for (const RecipeRule& rule : rules_) {
     if (!rule.config) continue;
-    PatternQuantizer quantizer = quantizer_;
-    quantizer.set_global(*rule.config);
-    for (const DType type : quantizer.widened_types())
+    for (const DType type : quantizer_for(*rule.config)->widened_types())
       if (std::ranges::find(types, type) == types.end()) types.push_back(type);
   }
   return types;
+}
+
+// What a backend makes of a program before it annotates is the same for each of its configurations.
+void RuleQuantizer::transform_for_annotation(ExportedProgram& program) const {
+  const auto quantizing = std::ranges::find_if(rules_, [](const RecipeRule& rule) { return rule.config.has_value(); });
+  if (quantizing != rules_.end()) quantizer_for(*quantizing->config)->transform_for_annotation(program);
 }
 
 void RuleQuantizer::annotate(const ExportedProgram& program, Annotations& annotations) const {
@@ -25,13 +29,11 @@ void RuleQuantizer::annotate(const ExportedProgram& program, Annotations& annota
   }
   for (const RecipeRule& rule : rules_) {
     if (!rule.config) continue;
-    PatternQuantizer quantizer = quantizer_;
-    quantizer.set_global(*rule.config);
-    quantizer.set_filter_function([&](const Node& node) {
+    const auto is_decided_here = [&](const Node& node) {
       const auto found = deciding.find(&node);
       return found != deciding.end() && found->second == &rule;
-    });
-    quantizer.annotate(program, annotations);
+    };
+    quantizer_for(*rule.config, is_decided_here)->annotate(program, annotations);
   }
   for (const RecipeRule& rule : rules_) {
     if (rule.match == NodeSelector{}) continue;

@@ -4,7 +4,7 @@
 #include <optional>
 #include <vector>
 
-#include <intaglio/pattern_quantizer.h>
+#include <intaglio/backend.h>
 #include <intaglio/quantize_api.h>
 
 namespace intaglio::recipes {
@@ -18,15 +18,21 @@ struct RecipeRule {
 // A backend's quantizer once for each rule, restricted to the nodes that the rule is the first to match.
 class RuleQuantizer : public Quantizer {
  public:
-  RuleQuantizer(PatternQuantizer quantizer, std::vector<RecipeRule> rules) : quantizer_(std::move(quantizer)), rules_(std::move(rules)) {}
+  RuleQuantizer(const Backend& backend, Compat compat, std::vector<RecipeRule> rules)
+      : quantizer_of_(backend.quantizer), compat_(compat), rules_(std::move(rules)) {}
 
   // Those of all rules: a program is prepared as a whole.
   std::vector<DType> widened_types() const override;
-  void transform_for_annotation(ExportedProgram& program) const override { quantizer_.transform_for_annotation(program); }
+  void transform_for_annotation(ExportedProgram& program) const override;
   void annotate(const ExportedProgram& program, Annotations& annotations) const override;
 
  private:
-  PatternQuantizer quantizer_;
+  std::unique_ptr<Quantizer> quantizer_for(const QuantizationConfig& config, Backend::RuleNodes wanted = {}) const {
+    return quantizer_of_(config, compat_, std::move(wanted));
+  }
+
+  decltype(Backend::quantizer) quantizer_of_;
+  Compat compat_;
   std::vector<RecipeRule> rules_;
 };
 

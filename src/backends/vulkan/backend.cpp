@@ -99,7 +99,7 @@ Backend backend() {
           .partitioner = [](const SettingValues& settings) { return std::make_unique<VulkanPartitioner>(options_of(settings)); },
           .config_settings = config_settings(),
           .config = quantization_config,
-          .quantizer = [](Compat compat) -> PatternQuantizer { return VulkanQuantizer(compat); },
+          .quantizer = pattern_quantizer_rule<VulkanQuantizer>,
           .check = check_payload,
           .decode = decode_payload};
 }

@@ -126,7 +126,7 @@ Backend backend() {
           .config_settings = config_settings(),
           .file_settings = {is_qat_setting()},
           .config = config,
-          .quantizer = [](Compat compat) -> PatternQuantizer { return XnnpackQuantizer(compat); },
+          .quantizer = pattern_quantizer_rule<XnnpackQuantizer>,
           .check = check_payload_header,
           .decode = decode_payload};
 }
