@@ -57,13 +57,13 @@ void check_name(std::string_view name) {
   }
 }
 
-struct Wide {
+struct Zip64Field {
   uint64_t* field;
   bool saturated;
 };
 
 // The 64-bit field (id 1) holds, in fixed order, just those of the fields that are saturated elsewhere.
-void read_zip64_field(std::span<const std::byte> extra, std::initializer_list<Wide> fields, const std::string& name) {
+void read_zip64_field(std::span<const std::byte> extra, std::initializer_list<Zip64Field> fields, const std::string& name) {
   ByteReader reader(extra, fmt::format("extra field of entry {}", name));
   bool seen = false;
   while (reader.remaining() >= 4) {
@@ -73,11 +73,11 @@ void read_zip64_field(std::span<const std::byte> extra, std::initializer_list<Wi
     if (seen) throw_bad_input(fmt::format("entry {} has two 64-bit size fields", name));
     seen = true;
     ByteReader values(body, fmt::format("64-bit size field of entry {}", name));
-    for (const Wide& wide : fields)
+    for (const Zip64Field& wide : fields)
       if (wide.saturated) *wide.field = values.read<uint64_t>();
   }
   if (reader.remaining() != 0) throw_bad_input(fmt::format("entry {} has a malformed extra field", name));
-  for (const Wide& wide : fields)
+  for (const Zip64Field& wide : fields)
     if (wide.saturated && !seen) throw_bad_input(fmt::format("entry {} has no 64-bit size field, its sizes are said to be there", name));
 }
 

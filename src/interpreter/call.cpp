@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <intaglio/error.h>
 
+#include "interpreter/strided.h"
+
 namespace intaglio::interp {
 namespace {
 
@@ -251,6 +253,13 @@ int64_t Call::wrap_dimension(int64_t dim, int64_t rank) const {
 }
 
 int64_t Call::dimension(std::string_view name, int64_t rank) const { return wrap_dimension(integer(name), rank); }
+
+Tensor Call::channels_last(const Tensor& tensor) const {
+  if (is_channels_last(tensor)) return tensor;
+  const Tensor copy = empty(tensor.dtype(), tensor.sizes(), channels_last_strides(tensor.sizes()));
+  copy_into(copy, tensor, threads());
+  return copy;
+}
 
 void Call::set(RuntimeValue value, size_t index) {
   if (index >= outputs_.size()) return;  // results that the graph does not use may be absent

@@ -113,6 +113,8 @@ class Call {
   Tensor empty(DType dtype, Sizes sizes, Sizes strides = {}) const {
     return context_.pool.empty(dtype, std::move(sizes), std::move(strides));
   }
+  // The tensor itself where it lies so.
+  Tensor channels_last(const Tensor& tensor) const;
   // Where an in-place form wants the result; null otherwise.
   const Tensor* destination() const { return destination_; }
   void set_destination(const Tensor* tensor) { destination_ = tensor; }

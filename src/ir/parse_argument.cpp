@@ -58,7 +58,7 @@ std::optional<Argument> symbol_list(const std::vector<Argument>& items) {
   return result;
 }
 
-bool is_symbol(const Argument& item) {
+bool is_symbolic(const Argument& item) {
   Value* const* value = item.get_if<Value*>();
   if (value == nullptr) return false;
   const ValueKind kind = (*value)->kind();
@@ -66,7 +66,7 @@ bool is_symbol(const Argument& item) {
 }
 
 std::optional<Argument> list_argument(const std::vector<Argument>& items, ArgType type) {
-  const bool symbols = std::ranges::any_of(items, is_symbol);
+  const bool symbols = std::ranges::any_of(items, is_symbolic);
   const auto none = [](const Argument& item) { return item.is_none(); };
   if (items.empty()) return empty_list(type);
   if (auto list = list_of<int64_t>(items)) return list;

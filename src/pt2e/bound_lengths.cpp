@@ -53,11 +53,11 @@ Length places_of_index(const Node& node, ConstantValues& constants) {
   return mask == nullptr ? std::nullopt : count_of_places(mask, constants);
 }
 
-struct Row {
+struct LengthRow {
   std::string_view op;
   Length (*length)(const Node&, ConstantValues&);
 };
-constexpr Row rows[] = {
+constexpr LengthRow length_rows[] = {
     {"aten.repeat_interleave.self_Tensor", sum_of_counts},
     {"aten.repeat_interleave.Tensor", sum_of_counts},
     {"aten.index.Tensor", places_of_index},
@@ -77,8 +77,8 @@ void bound_lengths(ExportedProgram& program) {
   const auto keeps_values = [](const Node& node) { return is_pure(node) || node.is("aten.detach_.default"); };
   ConstantValues constants(program, keeps_values, Creations::constant);
   for (const Node* node : program.graph().node_list()) {
-    const auto row = std::ranges::find(rows, node->op().name(), &Row::op);
-    if (row == std::end(rows)) continue;
+    const auto row = std::ranges::find(length_rows, node->op().name(), &LengthRow::op);
+    if (row == std::end(length_rows)) continue;
     for (const SymInt& size : node->output()->sizes()) {
       if (size.is_static() || size.expression()->kind != SymExpr::Kind::symbol || is_in(node->inputs(), size)) continue;
       if (const Length length = row->length(*node, constants)) program.range_constraints[size.expression()->name] = {*length, *length};

@@ -23,7 +23,7 @@ bool is_transposed(const Node& node) {
 }
 
 // A layer whose weight is quantized ahead, beside an 8-bit input.
-struct Layer {
+struct SummingLayer {
   const Node* node = nullptr;
   size_t weight = 0, input = 0;  // insertions
   bool dynamic = false;          // input
@@ -39,7 +39,7 @@ class Keeper {
 
   void run() {
     for (const Node* node : state_.program.graph().node_list())
-      if (const std::optional<Layer> layer = layer_of(*node)) keep(*layer);
+      if (const std::optional<SummingLayer> layer = layer_of(*node)) keep(*layer);
   }
 
  private:
@@ -62,7 +62,7 @@ class Keeper {
     return found == read_by_.end() ? std::nullopt : std::optional(found->second);
   }
 
-  std::optional<Layer> layer_of(const Node& node) {
+  std::optional<SummingLayer> layer_of(const Node& node) {
     if (node.op().name_space() != "aten" || std::ranges::find(summing_ops, node.op().base()) == std::end(summing_ops)) return std::nullopt;
     const auto weight = insertion_for(node.tensor("weight"), node), input = insertion_for(node.tensor("input"), node);
     if (!weight || !input || !constants_.is_constant(node.tensor("weight"))) return std::nullopt;
@@ -71,10 +71,10 @@ class Keeper {
     const QuantizationSpec* read = spec_of(state_.insertions.items[*input]);
     const bool dynamic = read != nullptr && read->is_dynamic;
     if (read != nullptr ? !is_int8(read->dtype) : !is_int8(params_of(*input).dtype)) return std::nullopt;
-    return Layer{&node, *weight, *input, dynamic};
+    return SummingLayer{&node, *weight, *input, dynamic};
   }
 
-  std::optional<quant::SummedLayer> summed(const Layer& layer) {
+  std::optional<quant::SummedLayer> summed(const SummingLayer& layer) {
     const Node& node = *layer.node;
     const Tensor* weight = constants_.find(node.tensor("weight"));
     if (weight == nullptr) return std::nullopt;
@@ -90,7 +90,7 @@ class Keeper {
     return result;
   }
 
-  void keep(const Layer& layer) {
+  void keep(const SummingLayer& layer) {
     const QuantParams params = params_of(layer.weight);
     if (std::ranges::any_of(params.zero_point, [](int64_t zero) { return zero != 0; })) return;
     const std::optional<quant::SummedLayer> sums = summed(layer);
@@ -104,7 +104,7 @@ class Keeper {
                                         raised->raised, params.scale.size(), raised->largest)));
   }
 
-  void leave_in_float(const Layer& layer) {
+  void leave_in_float(const SummingLayer& layer) {
     withdraw(layer.weight, layer.node);
     if (layer.dynamic) withdraw(layer.input, layer.node);
     state_.warn(Warning::at(describe(*layer.node),

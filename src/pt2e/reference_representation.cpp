@@ -277,13 +277,12 @@ constexpr std::array rows = {
     Row{"aten.adaptive_avg_pool3d.default", adaptive_average},
 };
 
-bool writes_in_place(const Node& op) { return op.op().base().ends_with('_'); }
-
 // Whether a layer computes on tensors alone (a number as an operand has no integers), and writes to none that others read.
 bool can_be_replaced(const Node& op) {
   const Argument* other = op.find("other");
   if (other != nullptr && !other->is<Value*>()) return false;
-  return !writes_in_place(op) || op.tensor("self")->has_one_user();
+  const bool writes_in_place = op.op().base().ends_with('_');
+  return !writes_in_place || op.tensor("self")->has_one_user();
 }
 
 bool write_layer(ExportedProgram& program, Node& op) {

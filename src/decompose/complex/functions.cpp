@@ -232,7 +232,7 @@ Results product_of_dim(PartsBuilder& b) {
   return {product_along(b, "aten.sum.dim_IntList", {Ints{b.node.integer("dim")}, b.node.argument("keepdim")})};
 }
 
-const RuleRow function_rows[] = {
+const RuleRow complex_function_rows[] = {
     {of_self<exponential>, {"aten.exp.default"}},
     {of_self<power_of_two>, {"aten.exp2.default"}},
     {of_self<exponential_less_one>, {"aten.expm1.default"}},
@@ -269,6 +269,6 @@ const RuleRow function_rows[] = {
 
 }  // namespace
 
-std::span<const RuleRow> function_rules() { return function_rows; }
+std::span<const RuleRow> function_rules() { return complex_function_rows; }
 
 }  // namespace intaglio::decompose::complex_parts

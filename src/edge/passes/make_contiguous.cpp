@@ -16,7 +16,7 @@ void describe_as_contiguous(TensorMeta& meta) {
 }
 
 // Dimensions of size 1 may stand anywhere.
-bool is_row_major(const TensorMeta& meta) {
+bool moves_row_major(const TensorMeta& meta) {
   const std::vector<uint8_t> order = meta.dim_order();
   std::vector<uint8_t> moving;
   for (uint8_t dim : order)
@@ -58,7 +58,7 @@ void make_contiguous(ExportedProgram& program) {
     if (!spec.value->is_tensor()) continue;
     if (const Tensor* tensor = program.constant(spec.value)) {
       if (!tensor->is_contiguous()) program.set_constant(spec.value, tensor->contiguous());
-    } else if (is_row_major(spec.value->meta())) {
+    } else if (moves_row_major(spec.value->meta())) {
       describe_as_contiguous(spec.value->meta());
     } else {
       first = copy_input(program, spec.value, first);

@@ -241,13 +241,6 @@ int64_t samples_per_call(const Sizes& target, const Sizes& weight, const Geometr
   return std::clamp<int64_t>(static_cast<int64_t>(worthwhile / std::max(work, 1.0)), 1, target[0]);
 }
 
-Tensor channels_last(const Call& call, const Tensor& tensor) {
-  if (is_channels_last(tensor)) return tensor;
-  const Tensor copy = call.empty(tensor.dtype(), tensor.sizes(), channels_last_strides(tensor.sizes()));
-  copy_into(copy, tensor, call.threads());
-  return copy;
-}
-
 void run_primitive(const Primitive& primitive, const Weights& weights, const float* from, float* to) {
   DnnlArguments arguments = {{DNNL_ARG_SRC, dnnl_memory(primitive.source_desc, from)},
                              {DNNL_ARG_WEIGHTS, weights.weight.memory},
@@ -287,7 +280,7 @@ void convolve_by_panels(Call& call, ConvolutionState& state, const Geometry& g, 
   std::vector<Tensor> sources;
   std::vector<Panel> panels;
   for (int64_t group = 0; group < g.groups; ++group) {
-    sources.push_back(channels_last(call, source.narrowed(1, group * inputs, inputs)));
+    sources.push_back(call.channels_last(source.narrowed(1, group * inputs, inputs)));
     for (int64_t first = 0; first < outputs; first += step) {
       const int64_t channels = std::min(step, outputs - first);
       const Tensor part = g.transposed ? once.narrowed(0, group * inputs, inputs).narrowed(1, first, channels)
@@ -340,7 +333,7 @@ Tensor convolve(Call& call, const Tensor& input, const Tensor& weight, const Ten
   const Tensor out = call.empty(DType::float32, target, channels_last_strides(target));
   if (out.numel() == 0) return out;
 
-  const Tensor source = channels_last(call, input);
+  const Tensor source = call.channels_last(input);
   ConvolutionState& state = call.state<ConvolutionState>();
   if (is_large_weight(weight)) {
     convolve_by_panels(call, state, g, source, weight, bias, out);

@@ -255,13 +255,6 @@ Tensor taps_first(const Tensor& weight) {
   return result;
 }
 
-Tensor channels_last(const Call& call, const Tensor& x) {
-  if (is_channels_last(x)) return x;
-  const Tensor copy = call.empty(x.dtype(), x.sizes(), channels_last_strides(x.sizes()));
-  copy_into(copy, x, call.threads());
-  return copy;
-}
-
 Convolution read_convolution(Call& call) {
   Tensor x = int16_at(call, first_operand);
   const Tensor weight = int16_at(call, first_operand + 1);
@@ -288,7 +281,7 @@ Convolution read_convolution(Call& call) {
   }
   set_patch(call, c.window, x, weight, stride, padding, dilation);
   c.batch = x.size(0);
-  c.source = channels_last(call, x);
+  c.source = call.channels_last(x);
   return c;
 }
 

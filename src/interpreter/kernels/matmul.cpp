@@ -184,7 +184,7 @@ void bmm(Call& call) {
 }
 
 // beta * self + alpha * (a b)
-void add_product(Call& call) {
+void add_matrix_product(Call& call) {
   const Tensor& self = call.tensor("self");
   const bool batched = call.has("batch1");
   const Tensor &a = call.tensor(batched ? "batch1" : "mat1"), &b = call.tensor(batched ? "batch2" : "mat2");
@@ -250,8 +250,8 @@ std::span<const Kernel> matmul_kernels() {
       {"aten.linear.default", linear},
       {"aten.mm.default", mm},
       {"aten.bmm.default", bmm},
-      {"aten.addmm.default", add_product},
-      {"aten.baddbmm.default", add_product},
+      {"aten.addmm.default", add_matrix_product},
+      {"aten.baddbmm.default", add_matrix_product},
       {"aten.matmul.default", matmul},
       {"aten.mv.default", dot},
       {"aten.dot.default", dot},
