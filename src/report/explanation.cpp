@@ -32,6 +32,10 @@ bool computes_at_run_time(const Node& node, ConstantValues& constants) {
   });
 }
 
+bool reads_codes(const Node& node) {
+  return std::ranges::any_of(node.inputs(), [](const Value* input) { return input->producer() != nullptr && qdq::is_dequantize(*input->producer()); });
+}
+
 // The operand that keeps a node of a converted program in float.
 std::string float_operand(const ExportedProgram& program, const Node& node) {
   for (const Value* input : node.inputs()) {
@@ -92,9 +96,13 @@ DelegationExplanation explain_delegation(const EdgeMethod& method) {
 }
 
 QuantizationExplanation explain_quantization(const ExportedProgram& program) {
+  const bool is_weight_only = std::ranges::none_of(program.graph().node_list(), [](const Node* node) {
+    const qdq::OpRow* row = qdq::find(*node);
+    return row != nullptr && row->role != qdq::Role::dequantize;
+  });
   return explain(
-      program, [&](const Node& node) { return is_quantized(program, node); },
-      [&](const Node& node) { return float_operand(program, node); });
+      program, [&](const Node& node) { return is_weight_only ? reads_codes(node) : is_quantized(program, node); },
+      [&](const Node& node) { return is_weight_only ? "no weight of it is quantized" : float_operand(program, node); });
 }
 
 QuantizationExplanation explain_quantization(const PreparedProgram& prepared) {

@@ -117,5 +117,16 @@ TEST(Quantization, ReadsAConvertedProgram) {
             (std::set<std::pair<std::string, std::string>>{{"aten.linear.default", "reads the float result of aten.cumsum.default"}}));
 }
 
+// No activation is quantized: what counts is the weight that a layer reads.
+TEST(Quantization, ReadsAProgramWithQuantizedWeightsAlone) {
+  ExportedProgram program = sums_between_layers();
+  quantize_(program, IntxWeightOnlyConfig{}, [](const QuantizableLayer& layer) { return layer.fqn == "second"; });
+  const report::QuantizationExplanation explained = report::explain_quantization(program);
+  EXPECT_DOUBLE_EQ(explained.quantized_share, 256.0 / 576);
+  EXPECT_EQ(ops_and_rules(explained), (std::set<std::pair<std::string, std::string>>{
+                                          {"aten.linear.default", "no weight of it is quantized"},
+                                          {"aten.cumsum.default", "no weight of it is quantized"}}));
+}
+
 }  // namespace
 }  // namespace intaglio
