@@ -21,6 +21,7 @@ struct Features {
   bool int8_around_moves = true;     // reshapes and zero pads beside an op do not keep it from int8
   bool checked_sums = true;          // a layer whose integers would leave int32 runs in float
   bool exact_row_scales = true;      // 4-bit weights with one scale a row keep it in float32
+  bool short_chains = true;          // of elementwise nodes, which the runtime would break down on
   RuntimeVersion runtime = newest_runtime;
 
   static Features of(const XnnpackPartitionerOptions& options) {
@@ -30,7 +31,7 @@ struct Features {
   }
   static Features of(Compat compat) {
     if (compat == Compat::intaglio) return {};
-    return {false, false, false, false, false, false, false, false, false, false, false, false, false, false, newest_runtime};
+    return {false, false, false, false, false, false, false, false, false, false, false, false, false, false, false, newest_runtime};
   }
 };
 

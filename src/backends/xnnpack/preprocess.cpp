@@ -35,6 +35,9 @@ PayloadGraph lower_partition(const ExportedProgram& partition, const Features& f
   done("assign_layouts", graph);
   remove_unused(graph);
   done("remove_unused", graph);
+  // What it counts are the nodes that the runtime sees.
+  if (features.short_chains) break_long_chains(graph);
+  done("break_long_chains", graph);
   // Behind the passes that may add one.
   if (info(NodeKind::Copy).since > features.runtime) replace_copies(graph);
   done("replace_copies", graph);

@@ -122,6 +122,26 @@ TEST(QuantizedRun, OneStaticLayerAmongDynamicOnes) {
   EXPECT_GT(mixed.delegate_sqnr, 25);
 }
 
+// Twelve products with numbers, each with a relu: more than the runtime has room for in one table of int8 to int8.
+ExportedProgram long_chain() {
+  ProgramBuilder b;
+  Value* x = b.call("aten.abs.default", {{"self", b.input("x", {2, 8})}}, {2, 8}, "abs");
+  for (int i = 0; i < 12; ++i) {
+    x = b.call("aten.mul.Tensor", {{"self", x}, {"other", i % 2 == 0 ? 1.25 : 0.75}}, {2, 8}, "product");
+    x = b.call("aten.relu.default", {{"self", x}}, {2, 8}, "positive");
+  }
+  return b.finish({x});
+}
+
+TEST(QuantizedRun, ChainsOfElementwiseOpsMayBeLong) {
+  XnnpackQuantizer quantizer;
+  quantizer.set_global(fixed);
+  const Outcome outcome = run(long_chain, quantizer);
+  EXPECT_EQ(outcome.delegates, 1u);
+  EXPECT_EQ(outcome.static_tensors, 13u);
+  EXPECT_GT(outcome.delegate_sqnr, 25);
+}
+
 // ExecuTorch leaves the second call in float with an int8 filter, a file that the runtime refuses.
 TEST(QuantizedRun, AModuleCalledTwiceIsQuantizedTwice) {
   for (const QuantizationConfig& config : {fixed, dynamic}) {

@@ -29,6 +29,12 @@ void assign_layouts(PayloadGraph& graph, const Features& features);
 // Nodes whose results nobody reads, and values that nobody refers to.
 void remove_unused(PayloadGraph& graph);
 
+// Chains of elementwise nodes from int8 to int8 that the runtime's compiler has no room for get a copy in their middle.
+void break_long_chains(PayloadGraph& graph);
+
+// Of a transpose that leaves the dimensions in their order.
+DimsAttributes order_as_it_is(const PayloadValue& value);
+
 // Copies become transposes that leave the order as it is, which every runtime has.
 void replace_copies(PayloadGraph& graph);
 

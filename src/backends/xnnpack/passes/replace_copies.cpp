@@ -5,14 +5,18 @@
 
 namespace intaglio::xnnpack {
 
+DimsAttributes order_as_it_is(const PayloadValue& value) {
+  DimsAttributes order{std::vector<uint32_t>(std::max<size_t>(value.dims.size(), 1))};
+  std::iota(order.dims.begin(), order.dims.end(), 0u);
+  return order;
+}
+
 // A transpose, not a reshape: it takes any number of symbolic sizes.
 void replace_copies(PayloadGraph& graph) {
   for (PayloadNode& node : graph.nodes) {
     if (node.kind != NodeKind::Copy) continue;
-    DimsAttributes same{std::vector<uint32_t>(std::max<size_t>(graph.values[node.output].dims.size(), 1))};
-    std::iota(same.dims.begin(), same.dims.end(), 0u);
     node.kind = NodeKind::StaticTranspose;
-    node.attributes = std::move(same);
+    node.attributes = order_as_it_is(graph.values[node.output]);
   }
 }
 
