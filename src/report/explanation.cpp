@@ -33,7 +33,8 @@ bool computes_at_run_time(const Node& node, ConstantValues& constants) {
 }
 
 bool reads_codes(const Node& node) {
-  return std::ranges::any_of(node.inputs(), [](const Value* input) { return input->producer() != nullptr && qdq::is_dequantize(*input->producer()); });
+  return std::ranges::any_of(node.inputs(),
+                             [](const Value* input) { return input->producer() != nullptr && qdq::is_dequantize(*input->producer()); });
 }
 
 // The operand that keeps a node of a converted program in float.

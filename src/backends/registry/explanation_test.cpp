@@ -123,9 +123,9 @@ TEST(Quantization, ReadsAProgramWithQuantizedWeightsAlone) {
   quantize_(program, IntxWeightOnlyConfig{}, [](const QuantizableLayer& layer) { return layer.fqn == "second"; });
   const report::QuantizationExplanation explained = report::explain_quantization(program);
   EXPECT_DOUBLE_EQ(explained.quantized_share, 256.0 / 576);
-  EXPECT_EQ(ops_and_rules(explained), (std::set<std::pair<std::string, std::string>>{
-                                          {"aten.linear.default", "no weight of it is quantized"},
-                                          {"aten.cumsum.default", "no weight of it is quantized"}}));
+  EXPECT_EQ(ops_and_rules(explained),
+            (std::set<std::pair<std::string, std::string>>{{"aten.linear.default", "no weight of it is quantized"},
+                                                           {"aten.cumsum.default", "no weight of it is quantized"}}));
 }
 
 }  // namespace
