@@ -18,6 +18,7 @@
 
 #include "base/mapped_file.h"
 #include "cli/last_words.h"
+#include "cli/misspelt.h"
 #include "cli/output.h"
 
 namespace intaglio::cli {
@@ -48,10 +49,11 @@ int report(const Error& error) {
 }
 
 // The parser's message as one line, with the way to the help.
-std::string one_line(const CLI::ParseError& error) {
+std::string one_line(const CLI::App& app, const CLI::ParseError& error) {
   std::string text = escaped(error.what(), 400);
   for (size_t at; (at = text.find("\\x0a")) != std::string::npos;) text.replace(at, 4, " ");
-  return text + "; see `intaglio --help`";
+  const std::vector<CLI::App*> commands = app.get_subcommands();
+  return fmt::format("{}; see `intaglio {}--help`", text, commands.empty() ? "" : commands[0]->get_name() + " ");
 }
 
 // A descriptor that is closed would be the next file's: what is printed would go into that. It stands for /dev/null then, opened
@@ -86,7 +88,7 @@ int run(int argc, const char* const* argv) {
     app.parse(argc, argv);
     require_mapped_files_unchanged();
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() != 0) return complain(one_line(error), status_command_line_at_fault);
+    if (error.get_exit_code() != 0) return complain(misspelt(app, argc, argv).value_or(one_line(app, error)), status_command_line_at_fault);
     app.exit(error);  // --help and --version
   }
   return finish_output();

@@ -2,32 +2,18 @@
 
 #include <algorithm>
 #include <cctype>
-#include <numeric>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <intaglio/error.h>
 
+#include "base/edit_distance.h"
 #include "recipes/recipe_file.h"
 
 namespace intaglio {
 
 using namespace recipes;
 namespace {
-
-size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
-  for (size_t i = 0; i < a.size(); ++i) {
-    size_t diagonal = row[0]++;
-    for (size_t j = 0; j < b.size(); ++j) {
-      const size_t substituted = diagonal + (a[i] != b[j]);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({substituted, row[j] + 1, diagonal + 1});
-    }
-  }
-  return row.back();
-}
 
 // The parts of a name between underscores.
 std::vector<std::string> words_of(std::string_view name) {

@@ -12,7 +12,7 @@ namespace {
 
 constexpr uint64_t alignment = 16;
 // Beyond this many tensors they are placed as time goes by: all else compares each with each.
-constexpr size_t many_tensors = 6000;
+constexpr size_t many_tensors = 1000;
 
 uint64_t padded(uint64_t bytes) { return (bytes + alignment - 1) / alignment * alignment; }
 

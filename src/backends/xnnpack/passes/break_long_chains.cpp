@@ -28,7 +28,7 @@ class ChainBreaker {
 
   void run() {
     for (size_t index = 0; index < graph_.nodes.size(); ++index)
-      if (!covered_[index] && starts_chain(graph_.nodes[index])) cut(chain_from(index));
+      if (!covered_[index]) cut(chain_from(index));
     std::vector<PayloadNode> nodes;
     for (size_t index = 0; index < graph_.nodes.size(); ++index) {
       nodes.push_back(std::move(graph_.nodes[index]));
@@ -38,10 +38,12 @@ class ChainBreaker {
   }
 
  private:
-  bool starts_chain(const PayloadNode& node) const {
-    const ValueId from = moving_operand(node);
-    return from != invalid_id && is_8_bit(graph_.values[from]);
-  }
+  struct Link {
+    size_t node;
+    size_t count;  // of the runtime's nodes that belong to the chain
+  };
+
+  bool gives_8_bit(size_t node) const { return is_8_bit(graph_.values[graph_.nodes[node].output]); }
 
   // The operand of a function of one tensor; `inside` are the values of the chain so far.
   ValueId moving_operand(const PayloadNode& node, const std::vector<ValueId>& inside = {}) const {
@@ -60,39 +62,48 @@ class ChainBreaker {
     return one ? nodes[0] : no_node;
   }
 
-  // As far as it has to be known: one that is too long ends with the number that makes it so.
-  std::vector<size_t> chain_from(size_t first) const {
-    std::vector<size_t> chain = {first};
-    std::vector<ValueId> inside = graph_.nodes[first].inputs;
-    size_t count = runtime_nodes(graph_.nodes[first]), to_number = 1;
-    for (size_t next = first;;) {
-      const ValueId output = graph_.nodes[next].output;
-      if (is_8_bit(graph_.values[output])) {
+  // Empty where none starts. As far as it has to be known: one that is too long ends with the number that makes it so.
+  std::vector<Link> chain_from(size_t first) const {
+    const PayloadNode& start = graph_.nodes[first];
+    const ValueId from = moving_operand(start);
+    std::vector<Link> chain;
+    std::vector<ValueId> inside;
+    if (from != invalid_id && is_8_bit(graph_.values[from])) {
+      chain.push_back({first, runtime_nodes(start)});
+      inside = start.inputs;
+    } else if (runtime_nodes(start) == 2 && gives_8_bit(first)) {
+      chain.push_back({first, 1});  // its clamp alone
+    } else {
+      return chain;
+    }
+    size_t count = chain[0].count, to_number = 1;
+    for (size_t node = first;;) {
+      if (gives_8_bit(node)) {
         to_number = chain.size();
         if (count > longest_chain) break;
       }
-      inside.push_back(output);
-      next = only_reader(output);
-      if (next == no_node || moving_operand(graph_.nodes[next], inside) == invalid_id) break;
-      chain.push_back(next);
-      count += runtime_nodes(graph_.nodes[next]);
+      inside.push_back(graph_.nodes[node].output);
+      node = only_reader(inside.back());
+      if (node == no_node || moving_operand(graph_.nodes[node], inside) == invalid_id) break;
+      chain.push_back({node, runtime_nodes(graph_.nodes[node])});
+      count += chain.back().count;
     }
     chain.resize(to_number);
     return chain;
   }
 
   // Behind the last int8 value that is in time, else behind the last float one.
-  void cut(const std::vector<size_t>& chain) {
+  void cut(const std::vector<Link>& chain) {
     size_t count = 0, in_time = 0, last_number = 0;
-    for (size_t i = 0; i < chain.size(); ++i) {
-      count += runtime_nodes(graph_.nodes[chain[i]]);
+    for (const Link& link : chain) {
+      count += link.count;
       if (count > longest_chain) break;
-      in_time = i + 1;
-      if (is_8_bit(graph_.values[graph_.nodes[chain[i]].output])) last_number = in_time;
+      ++in_time;
+      if (gives_8_bit(link.node)) last_number = in_time;
     }
     const size_t kept = count <= longest_chain ? chain.size() : last_number != 0 ? last_number : in_time;
-    for (size_t i = 0; i < kept; ++i) covered_[chain[i]] = true;
-    if (kept < chain.size()) cuts_.insert(std::ranges::upper_bound(cuts_, chain[kept - 1]), chain[kept - 1]);
+    for (size_t i = 0; i < kept; ++i) covered_[chain[i].node] = true;
+    if (kept < chain.size()) cuts_.insert(std::ranges::upper_bound(cuts_, chain[kept - 1].node), chain[kept - 1].node);
   }
 
   // A transpose, since the runtime takes copies out.
