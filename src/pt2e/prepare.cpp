@@ -80,9 +80,12 @@ void keep_in_float(PreparedProgram::State& state) {
 // The operator that does the most says why: a configuration that names nothing, no pattern, a form that no kernel takes.
 void warn_of_nothing(const PreparedProgram::State& state) {
   const Node* largest = nullptr;
-  for (const Node* node : state.program.graph().node_list())
-    if (computes_on_floats(*node) && (largest == nullptr || work_of(state.program, *node).amount > work_of(state.program, *largest).amount))
-      largest = node;
+  uint64_t most = 0;
+  for (const Node* node : state.program.graph().node_list()) {
+    if (!computes_on_floats(*node)) continue;
+    const uint64_t work = work_of(state.program, *node).amount;
+    if (largest == nullptr || work > most) largest = node, most = work;
+  }
   if (largest != nullptr && largest->output()->dtype() == DType::float64) refuse_float64(describe(*largest), largest->output());
   const std::string* reason = largest == nullptr ? nullptr : state.annotations.refusal(largest);
   std::string why = "no operator computes on floats";
