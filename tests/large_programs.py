@@ -236,7 +236,7 @@ def heads(w: Writer, count: int):
 def residual(w: Writer, count: int):
     y = w.input(1, WIDTH)
     for i in range(count):
-        y = w.call("add.Tensor", w.call("relu.default", linear(w, y, f"blocks.{i}.fc")), y)
+        y = w.call("add.Tensor", w.call("tanh.default", linear(w, y, f"blocks.{i}.fc")), y)
     return [y]
 
 
