@@ -31,7 +31,7 @@ PayloadGraph lower_partition(const ExportedProgram& partition, const Features& f
   if (features.more_ops) cancel_reshapes(graph);
   done("cancel_reshapes", graph);
   // Before layouts, which say nothing of the operands of products.
-  if (features.shared_transposes) fold_transposes(graph);
+  if (features.folded_transposes) fold_transposes(graph);
   done("fold_transposes", graph);
   // Last rewrite: it fixes axes and sizes to memory.
   assign_layouts(graph, features);
