@@ -10,6 +10,7 @@
 #include <intaglio/edge.h>
 #include <intaglio/error.h>
 
+#include "base/number_text.h"
 #include "base/thread_limit.h"
 #include "decompose/decompose.h"
 #include "edge/branches.h"
@@ -104,6 +105,29 @@ void list_leftovers(ExportedProgram& program, std::vector<LeftoverOp>& leftovers
                            refusal == node->metadata.end() ? "" : refusal->second, node->name()});
     if (refusal != node->metadata.end()) node->metadata.erase(refusal);
   }
+}
+
+// Code books that no backend keeps are looked up by plain operators. What they cost then is said: they were chosen for their size.
+void warn_of_code_books(const ExportedProgram& program, const std::function<bool(const Node&)>& keeps, const WarningSink& warn) {
+  const Node* first = nullptr;
+  size_t layers = 0;
+  uint64_t weights = 0, bits = 0, floats = 0;
+  for (const Node* node : program.graph().node_list()) {
+    if (!node->is("quant.dequantize_codebook.default") || keeps(*node) || !node->tensor("codes")->meta().is_static()) continue;
+    const auto count = static_cast<uint64_t>(element_count(node->tensor("codes")->meta().static_sizes()));
+    if (layers++ == 0) first = node;
+    weights += count;
+    bits += count * static_cast<uint64_t>(node->integer("nbits"));
+    floats += count * item_size(node->output()->dtype());
+  }
+  if (first == nullptr || !warn) return;
+  warn(Warning::at(
+      describe(*first),
+      fmt::format("no kernel reads code books, here{}: the file has a byte for each weight, {} where packed codes are {}, and every "
+                  "call looks up {} of floats; choose integers or a backend with code books",
+                  layers == 1 ? "" : fmt::format(" and in {} layers more", layers - 1), bytes_text(weights), bytes_text((bits + 7) / 8),
+                  bytes_text(floats)),
+      true));
 }
 
 // The program of a method, or of a body of control flow in it, which is lowered as a method is.
@@ -214,6 +238,7 @@ class ProgramLowering {
     expand_llama_ops(body.program(), keeps);
     lowering.done("expand_llama_ops");
     lowering.run(normalizing);
+    warn_of_code_books(body.program(), keeps, options_.warn);
     decompose::decompose(body.program(), [&](const Node& node) { return is_quantized_table(body.program(), node) || keeps(node); });
     lowering.done("decompose");
     lowering.run(edge);
@@ -245,6 +270,7 @@ class ProgramLowering {
     if (!partitioners_.empty()) {
       // What was kept whole for a backend that did not take it after all.
       expand_llama_ops(body.program());
+      warn_of_code_books(body.program(), [](const Node&) { return false; }, options_.warn);
       decompose::decompose(body.program());
       lowering.done("decompose leftovers");
       lowering.run(edge);

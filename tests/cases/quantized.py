@@ -9,6 +9,7 @@ import functools
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torchao.prototype.quantization.codebook_coreml import CodebookWeightOnlyConfig
 from torchao.quantization import MappingType, PerAxis, PerGroup, quantize_
 from torchao.quantization.quant_api import Int8DynamicActivationIntxWeightConfig, IntxWeightOnlyConfig
 from torchao.utils import unwrap_tensor_subclass
@@ -103,10 +104,16 @@ OUTSIDE = {
     "int4_zero_points": (lambda: gated(dynamic(4, 32, MappingType.ASYMMETRIC)), "choose a symmetric mapping type"),
 }
 
+# name: (function that makes the case, what the warning says)
+CHOOSE_8DA4W = "choose Int8DynamicActivationIntxWeightConfig"
 WEIGHT_ONLY = {
-    "int4_group_32": lambda: gated(weight_only(4, 32)),
-    "int8_per_row": lambda: gated(weight_only(8)),
-    "int3_group_32": lambda: gated(weight_only(3, 32)),
+    "int4_group_32": (lambda: gated(weight_only(4, 32)), CHOOSE_8DA4W),
+    "int8_per_row": (lambda: gated(weight_only(8)), CHOOSE_8DA4W),
+    "int3_group_32": (lambda: gated(weight_only(3, 32)), CHOOSE_8DA4W),
+    "uint3_code_books": (
+        lambda: gated(CodebookWeightOnlyConfig(torch.uint3, [8, -1])),
+        "in 2 layers more: the file has a byte for each weight, 16.1 kB where packed codes are 6.0 kB, and every call looks up 64.5 kB of floats",
+    ),
 }
 
 # name: (function that makes the case, kernel)

@@ -11,6 +11,7 @@ struct Features {
   bool mean_without_keepdim = true;  // GlobalAvgPooling2d and a reshape, not a second delegate
   bool symbolic_views = true;        // one inferred size in a reshape
   bool shared_transposes = true;     // one transpose per value and layout, quantized ones too
+  bool folded_transposes = true;     // matrix products read operands that are transposed as they lie
   bool constants_in_nhwc = true;     // low-rank constants follow the image layout
   bool int8_activations = true;      // relu, hardtanh and clamp stay in int8 behind every op that can clamp
   bool int8_unary = true;            // sigmoid, tanh, hardswish, ... computed in int8

@@ -30,6 +30,9 @@ PayloadGraph lower_partition(const ExportedProgram& partition, const Features& f
   // Before layouts: a reshape between two 1-d convolutions would force both back to NCHW.
   if (features.more_ops) cancel_reshapes(graph);
   done("cancel_reshapes", graph);
+  // Before layouts, which say nothing of the operands of products.
+  if (features.folded_transposes) fold_transposes(graph);
+  done("fold_transposes", graph);
   // Last rewrite: it fixes axes and sizes to memory.
   assign_layouts(graph, features);
   done("assign_layouts", graph);

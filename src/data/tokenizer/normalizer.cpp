@@ -1,6 +1,8 @@
 #include <unicode/normalizer2.h>
 #include <unicode/uchar.h>
+#include <unicode/uniset.h>
 #include <unicode/unistr.h>
+#include <memory>
 #include <new>
 
 #include "data/tokenizer/steps.h"
@@ -21,13 +23,27 @@ Normalizer in_order(std::vector<Normalizer> steps) {
   };
 }
 
-// A form of Unicode.
+void require(UErrorCode status) {
+  if (status == U_MEMORY_ALLOCATION_ERROR) throw std::bad_alloc();
+  if (U_FAILURE(status) != 0) throw_bad_input(fmt::format("ICU has no data for Unicode's normal forms ({})", u_errorName(status)));
+}
+
+icu::UnicodeSet characters_of_unicode_9() {
+  UErrorCode status = U_ZERO_ERROR;
+  icu::UnicodeSet set(u"[:age=9.0:]", status);
+  require(status);
+  return set;
+}
+
+// A form by the tables that the `tokenizers` package has, Unicode 9's: later characters stay as they are.
 template <Instance instance>
 Normalizer unicode_form(json::Value) {
+  static const icu::UnicodeSet known = characters_of_unicode_9();
   UErrorCode status = U_ZERO_ERROR;
-  const icu::Normalizer2* form = instance(status);
-  if (U_FAILURE(status) != 0) throw_bad_input(fmt::format("ICU has no data for Unicode's normal forms ({})", u_errorName(status)));
-  return [form](std::string text) {
+  const icu::Normalizer2* whole = instance(status);
+  require(status);
+  const std::shared_ptr<const icu::Normalizer2> form = std::make_shared<icu::FilteredNormalizer2>(*whole, known);
+  return [form](const std::string& text) {
     UErrorCode failure = U_ZERO_ERROR;
     std::string result;
     const icu::UnicodeString normal = form->normalize(icu::UnicodeString::fromUTF8(text), failure);

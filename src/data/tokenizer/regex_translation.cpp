@@ -17,17 +17,24 @@ namespace {
 struct ClassEscape {
   char letter;
   bool negated;
-  std::string_view members;  // as they stand in a class
+  std::string_view members;     // as they stand in a class
+  std::string_view alone = {};  // outside of classes these too
 };
 // PCRE2 counts U+180E to the spaces, and no marks to the words.
 constexpr std::string_view space_members = "\\x09-\\x0d\\x{85}\\p{Z}";
 constexpr std::string_view word_members = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}";
+// A byte's worth of characters has a table of its own, which classes do not ask: superscript digits and fractions are words there.
+constexpr std::string_view words_alone = "\\xb2\\xb3\\xb9\\xbc-\\xbe";
 constexpr std::string_view hexadecimal_members = "0-9A-Fa-f";
 constexpr ClassEscape class_escapes[] = {
-    {'s', false, space_members}, {'S', true, space_members},        {'w', false, word_members},
-    {'W', true, word_members},   {'h', false, hexadecimal_members}, {'H', true, hexadecimal_members},
+    {'s', false, space_members},
+    {'S', true, space_members},
+    {'w', false, word_members, words_alone},
+    {'W', true, word_members, words_alone},
+    {'h', false, hexadecimal_members},
+    {'H', true, hexadecimal_members},
 };
-constexpr std::string_view same_escapes = "dDbBAzZnrtfea";
+constexpr std::string_view same_escapes = "dDAzZnrtfea";
 
 // Scripts by their name alone mean Script_Extensions to PCRE2.
 bool is_script(std::string_view name) {
@@ -156,12 +163,13 @@ class Translation {
     for (const ClassEscape& row : class_escapes) {
       if (row.letter != letter) continue;
       if (in_class && row.negated) return negated_member(row);
-      result_ += in_class ? std::string(row.members) : fmt::format("[{}{}]", row.negated ? "^" : "", row.members);
+      result_ += in_class ? std::string(row.members) : fmt::format("[{}{}{}]", row.negated ? "^" : "", row.members, row.alone);
       at_ += 2;
       return;
     }
     if (letter == 'p' || letter == 'P') return property();
     if (letter == 'u') return code_point();
+    if (letter == 'b' || letter == 'B') return in_class ? copy(2) : boundary(letter == 'B');
     if (letter == 'v') {
       result_ += "\\x0b";
       at_ += 2;
@@ -171,6 +179,13 @@ class Translation {
     const bool sign = byte < 0x80 && !std::isalnum(byte);
     if (letter == 'x' || sign || same_escapes.find(letter) != std::string_view::npos) return copy(2);
     refuse(fmt::format("'\\{}'", escaped(std::string_view(&letter, 1))));
+  }
+  // Of the same words.
+  void boundary(bool negated) {
+    const std::string word = fmt::format("[{}{}]", word_members, words_alone);
+    const auto [edge, inner] = negated ? std::pair("=", "!") : std::pair("!", "=");
+    result_ += fmt::format("(?:(?<={0})(?{1}{0})|(?<!{0})(?{2}{0}))", word, edge, inner);
+    at_ += 2;
   }
   // The complement among other members: only where PCRE2 means the same.
   void negated_member(const ClassEscape& row) {

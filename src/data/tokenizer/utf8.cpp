@@ -24,10 +24,31 @@ UChar32 decode(std::string_view text, size_t& at) {
   return character;
 }
 
-bool is_of_unicode_8(char32_t character, uint32_t categories) {
+// The `tokenizers` package asks tables of older versions of Unicode than ICU has: those characters that got another category since.
+struct Change {
+  char32_t character;
+  int since;  // version of Unicode
+  UCharCategory was;
+};
+constexpr Change changes[] = {
+    {0x166D, 12, U_OTHER_PUNCTUATION},
+    {0x1734, 14, U_NON_SPACING_MARK},
+    {0x1885, 9, U_OTHER_LETTER},
+    {0x1886, 9, U_OTHER_LETTER},
+    {0x1CF2, 12, U_COMBINING_SPACING_MARK},
+    {0x1CF3, 12, U_COMBINING_SPACING_MARK},
+    {0xA9BD, 11, U_COMBINING_SPACING_MARK},
+    {0x111C9, 11, U_OTHER_PUNCTUATION},
+};
+
+// Whether the character's category in that version of Unicode was one of these.
+bool was_in(int version, char32_t character, uint32_t categories) {
   UVersionInfo age;
   u_charAge(static_cast<UChar32>(character), age);
-  return age[0] <= 8 && (U_MASK(u_charType(static_cast<UChar32>(character))) & categories) != 0;
+  if (age[0] > version) return false;
+  const auto change = std::ranges::find_if(changes, [&](const Change& c) { return c.character == character && version < c.since; });
+  const auto category = change == std::end(changes) ? u_charType(static_cast<UChar32>(character)) : static_cast<int8_t>(change->was);
+  return (U_MASK(category) & categories) != 0;
 }
 
 }  // namespace
@@ -71,14 +92,9 @@ std::string replaced_faults(std::string_view text) {
 
 bool is_space(char32_t character) { return u_isUWhiteSpace(static_cast<UChar32>(character)) != 0; }
 bool is_number(char32_t character) { return (U_MASK(u_charType(static_cast<UChar32>(character))) & U_GC_N_MASK) != 0; }
-bool is_mark(char32_t character) { return (U_MASK(u_charType(static_cast<UChar32>(character))) & U_GC_M_MASK) != 0; }
-
-bool is_nonspacing(char32_t character) {
-  constexpr char32_t was_one = 0x1734, became_ones[] = {0x1885, 0x1886, 0xA9BD, 0x111C9};  // since
-  if (character == was_one || std::ranges::find(became_ones, character) != std::end(became_ones)) return character == was_one;
-  return is_of_unicode_8(character, U_GC_MN_MASK);
-}
-bool is_control(char32_t character) { return is_of_unicode_8(character, U_GC_CC_MASK | U_GC_CF_MASK | U_GC_CO_MASK); }
+bool is_mark(char32_t character) { return was_in(9, character, U_GC_M_MASK); }
+bool is_nonspacing(char32_t character) { return was_in(8, character, U_GC_MN_MASK); }
+bool is_control(char32_t character) { return was_in(8, character, U_GC_CC_MASK | U_GC_CF_MASK | U_GC_CO_MASK); }
 
 bool is_ideograph(char32_t character) {
   constexpr std::pair<char32_t, char32_t> blocks[] = {{0x3400, 0x4DBF},   {0x4E00, 0x9FFF},   {0xF900, 0xFAFF},   {0x20000, 0x2A6DF},
@@ -87,9 +103,8 @@ bool is_ideograph(char32_t character) {
 }
 
 bool is_punctuation(char32_t character) {
-  const auto code = static_cast<UChar32>(character);
-  constexpr char32_t was_punctuation = 0x111C9;  // became a mark since Unicode 8
-  return u_ispunct(code) != 0 || character == was_punctuation || (character < 0x80 && (U_MASK(u_charType(code)) & U_GC_S_MASK) != 0);
+  constexpr uint32_t symbols_of_ascii = U_GC_S_MASK;
+  return was_in(8, character, character < 0x80 ? U_GC_P_MASK | symbols_of_ascii : U_GC_P_MASK);
 }
 
 bool is_word(char32_t character) {

@@ -20,14 +20,14 @@ std::optional<size_t> first_fault(std::string_view text);
 std::string replaced_faults(std::string_view text);
 
 // Properties of Unicode.
-bool is_space(char32_t character);        // White_Space
-bool is_number(char32_t character);       // general categories N*
-bool is_punctuation(char32_t character);  // P*, and ASCII's symbols
-bool is_mark(char32_t character);         // M*
-// What BERT's normalizer asks, by the tables that the `tokenizers` package has for it: Unicode 8's.
-bool is_nonspacing(char32_t character);  // Mn
-bool is_control(char32_t character);     // Cc, Cf, Co
-bool is_ideograph(char32_t character);   // of the blocks that get blanks around them
-bool is_word(char32_t character);        // what regular expressions call a word character
+bool is_space(char32_t character);      // White_Space
+bool is_number(char32_t character);     // general categories N*
+bool is_ideograph(char32_t character);  // of the blocks that get blanks around them
+bool is_word(char32_t character);       // what regular expressions call a word character
+// By the tables that the `tokenizers` package has for them.
+bool is_mark(char32_t character);         // M* of Unicode 9
+bool is_punctuation(char32_t character);  // P* of Unicode 8, and ASCII's symbols
+bool is_nonspacing(char32_t character);   // Mn of Unicode 8
+bool is_control(char32_t character);      // Cc, Cf, Co of Unicode 8
 
 }  // namespace intaglio::data::utf8

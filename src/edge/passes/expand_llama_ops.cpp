@@ -55,8 +55,9 @@ Node& write_rows_of_copy(ExportedProgram& program, Node& n) {
   return *written->producer();
 }
 
-// Keys that a query may read: those up to its own position, or all that are written.
-Value* mask(GraphBuilder& b, const Node& n) {
+// The mask that is given, of all keys; else those that a query may read: up to its own position, or all that are written.
+Value* mask(GraphBuilder& b, const Node& n, Value* given) {
+  if (given) return given;
   Value *query = n.tensor("query"), *key = n.tensor("key");
   Value* keys = b.call("aten.arange.default", {b.size(key, 1)}, {{"dtype", DType::int64}});
   Value* last = b.unsqueeze(positions(b, query, n.argument("start_pos")), 1);
@@ -69,7 +70,8 @@ void attend(ExportedProgram& program, Node& n) {
     throw_unsupported(fmt::format("{}: attention {} has no form in the runtime's own kernels; export the model without custom operators",
                                   describe(n), what));
   };
-  if (n.find("attn_mask") && n.optional_tensor("attn_mask")) refuse("with a mask of its own");
+  Value* given = n.find("attn_mask") ? n.optional_tensor("attn_mask") : nullptr;
+  if (given && n.boolean("is_causal")) refuse("that is causal and has a mask besides");
   if (n.find("drpout_p") && n.number("drpout_p") != 0) refuse("with dropout");
   GraphBuilder b(program, n);
   const std::vector<int64_t> heads_first = {0, 2, 1, 3};
@@ -77,7 +79,7 @@ void attend(ExportedProgram& program, Node& n) {
   GraphBuilder::Keywords keywords = {{"enable_gqa", true}};
   if (n.find("scale") && n.optional_number("scale")) keywords.emplace_back("scale", n.number("scale"));
   Value* mixed = b.call("aten.scaled_dot_product_attention.default",
-                        {turned("query"), turned("key"), turned("value"), mask(b, n), 0.0, false}, std::move(keywords));
+                        {turned("query"), turned("key"), turned("value"), mask(b, n, given), 0.0, false}, std::move(keywords));
   decompose::replace_result(program.graph(), n.output(), b.permute(mixed, heads_first));
   program.graph().erase(&n);
 }

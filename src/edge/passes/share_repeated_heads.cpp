@@ -60,15 +60,18 @@ std::optional<Repeated> repeated_of(Value* matrices) {
 void share_repeated_heads(ExportedProgram& program) {
   Graph& graph = program.graph();
   for (Node* node : graph.node_list()) {
-    if (!node->is("aten.bmm.default") || !node->tensor("self")->meta().is_static()) continue;
+    if (!node->is("aten.bmm.default")) continue;
+    // The number of rows may be symbolic: the text's length.
+    const std::vector<SymInt>& left = node->tensor("self")->sizes();
+    if (!left[0].is_static() || !left[2].is_static()) continue;
     const auto repeated = repeated_of(node->tensor("mat2"));
     if (!repeated) continue;
-    const std::vector<SymInt>&left = node->tensor("self")->sizes(), &source = repeated->source->sizes();
+    const std::vector<SymInt>& source = repeated->source->sizes();
     decompose::GraphBuilder b(program, *node);
     const int64_t groups = source[0].value() * source[1].value();
     Value* matrices = b.view(repeated->source, {groups, source[3], source[4]});
     if (repeated->transposed) matrices = b.permute(matrices, {0, 2, 1});
-    Value* rows = b.view(node->tensor("self"), {groups, repeated->times * left[1].value(), left[2]});
+    Value* rows = b.view(node->tensor("self"), {groups, SymInt(repeated->times) * left[1], left[2]});
     Value* product = b.view(b("aten.bmm.default", rows, matrices), node->output()->sizes());
     decompose::replace_result(graph, node->output(), product);
     graph.erase(node);

@@ -22,6 +22,10 @@ void fold_pads(PayloadGraph& graph);
 // Reshapes that undo each other go, also around elementwise nodes: what 1-d convolutions leave between them.
 void cancel_reshapes(PayloadGraph& graph);
 
+// The second operand of a matrix product whose last two dimensions a transpose exchanges is read as it lies: a language model's keys
+// are not copied for every token.
+void fold_transposes(PayloadGraph& graph);
+
 // Decides for every image whether it lies as NCHW or NHWC, inserts the transposes this needs, once per value and layout,
 // and rewrites axes, slices and pads of nodes that work in NHWC. Inputs and outputs lie as their `layout` says.
 void assign_layouts(PayloadGraph& graph, const Features& features);

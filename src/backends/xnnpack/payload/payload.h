@@ -229,9 +229,10 @@ using Attributes = std::variant<std::monostate, ConvolutionAttributes, PoolingAt
                                 ResizeAttributes, ConcatenateAttributes, ScalarAttributes>;
 
 namespace flags {
-inline constexpr uint32_t transpose_weights = 1;  // FullyConnected: weights are [in, out]
-inline constexpr uint32_t align_corners = 8;      // StaticResizeBilinear2D
-inline constexpr uint32_t keep_dims = 64;         // pooling and GlobalAvgPooling2d
+// FullyConnected: weights are [in, out]; BatchMatrixMultiply: the second operand is [..., out, in].
+inline constexpr uint32_t transpose_weights = 1;
+inline constexpr uint32_t align_corners = 8;  // StaticResizeBilinear2D
+inline constexpr uint32_t keep_dims = 64;     // pooling and GlobalAvgPooling2d
 }  // namespace flags
 
 struct PayloadNode {

@@ -200,7 +200,7 @@ std::optional<FlatForm> reduction(const Node& node) {
 }
 
 // Dimensions that are padded stay by themselves.
-std::optional<FlatForm> pad_form(const Node& node) {
+std::optional<FlatForm> padding(const Node& node) {
   Value* input = node.tensor("self");
   const SymSizes& sizes = input->sizes();
   const std::vector<int64_t> amounts = node.integers("pad");  // the last dimension's first
@@ -282,7 +282,7 @@ std::optional<FlatForm> flat_form(const Node& node) {
     case Family::along_dim: return along_dim(node);
     case Family::softmax: return softmax_of_rows(node);
     case Family::reduction: return reduction(node);
-    case Family::pad: return pad_form(node);
+    case Family::pad: return padding(node);
     case Family::expansion: return expansion(node);
     case Family::permutation: return permutation(node);
     case Family::renaming: return FlatForm{{}, node.output()->sizes(), {}};
