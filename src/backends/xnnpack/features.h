@@ -32,7 +32,7 @@ struct Features {
   }
   static Features of(Compat compat) {
     if (compat == Compat::intaglio) return {};
-    return {false, false, false, false, false, false, false, false, false, false, false, false, false, false, false, newest_runtime};
+    return {false, false, false, false, false, false, false, false, false, false, false, false, false, false, false, false, newest_runtime};
   }
 };
 
