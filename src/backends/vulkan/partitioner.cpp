@@ -37,6 +37,10 @@ bool has_dynamic_sizes(const Node& node) {
   return std::ranges::any_of(node.inputs(), is_dynamic) || std::ranges::any_of(node.outputs(), is_dynamic);
 }
 
+std::string no_image_within(const TextureLimits& limits) {
+  return fmt::format("no image within {} x {} x {} holds its tensors", limits[0], limits[1], limits[2]);
+}
+
 // What options and the table of operators say of every node.
 class Verdicts {
  public:
@@ -134,8 +138,7 @@ class Verdicts {
       return "at most 4 dimensions";
     if (!row.may(can::resize) && (options_.require_dynamic_shapes.value_or(false) || has_dynamic_sizes(node)))
       return "the runtime cannot resize it";
-    if (!OpRepresentations(facts_.program(), node, row, limits_).possible())
-      return fmt::format("no image within {} x {} x {} holds its tensors", limits_[0], limits_[1], limits_[2]);
+    if (!OpRepresentations(facts_.program(), node, row, limits_).possible()) return no_image_within(limits_);
     return "";
   }
 
@@ -161,6 +164,16 @@ class Verdicts {
 bool only_moves(const Node* node) {
   const OpRow* row = find_row(node->op().name());
   return row && row->may(can::move);
+}
+
+// Limits below those of every device that leave an operator no layout are a slip, not a wish.
+void refuse_limits(std::span<const Refusal> refusals, const TextureLimits& limits) {
+  constexpr int64_t least = 256;  // maxImageDimension3D of the Vulkan specification's required limits
+  const std::string rule = no_image_within(limits);
+  const auto refused = std::ranges::find_if(refusals, [&](const Refusal& refusal) { return refusal.rule.ends_with(rule); });
+  if (refused == refusals.end() || *std::ranges::min_element(limits) >= least) return;
+  throw_usage(fmt::format("texture limits: {} ({}); every device has {} in each direction: raise texture_limit_x, _y or _z", rule,
+                          describe(*refused->node), least));
 }
 
 }  // namespace
@@ -205,6 +218,7 @@ PartitionResult VulkanPartitioner::partition(const ExportedProgram& program) con
     for (Node* node : partition.nodes)
       result.refusals.push_back({node, fmt::format("{}: alone it costs less outside a delegate", node->op().base())});
   }
+  if (options_.texture_limits) refuse_limits(result.refusals, *options_.texture_limits);
   return result;
 }
 

@@ -126,6 +126,11 @@ TEST(VulkanPartitioner, ImagesHoldToTheTextureLimits) {
   EXPECT_EQ(refusal(wide_relu), "");
   EXPECT_EQ(refusal(wide_relu, {.small_texture_limits = true}), "upsample_nearest2d: no image within 2048 x 2048 x 2048 holds its tensors");
   EXPECT_EQ(refusal(wide_relu, {.texture_limits = {{16384, 16384, 2048}}, .small_texture_limits = true}), "");
+  EXPECT_EQ(refusal(wide_relu, {.texture_limits = {{2048, 4096, 256}}}),
+            "upsample_nearest2d: no image within 2048 x 4096 x 256 holds its tensors");
+  EXPECT_NE(test::refusal_of(ErrorKind::usage, [] { refusal(wide_relu, {.texture_limits = {{16, 16, 16}}}); })
+                .find("every device has 256 in each direction: raise texture_limit_x"),
+            std::string::npos);
   EXPECT_THROW(VulkanPartitioner({.texture_limits = {{0, 1, 1}}}), Error);
 }
 
