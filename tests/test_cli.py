@@ -290,7 +290,11 @@ def test_a_recipe_file(document, tmp_path):
     "arguments, words",
     [
         ([], ["subcommand"]),
-        (["bild"], ["--help"]),
+        (["bild"], ["unknown command 'bild'", "did you mean 'build'?"]),
+        (["frobnicate"], ["unknown command", "there are build, quantize"]),
+        (["build", "m.pt2", "--recpie", "x"], ["`build` has no option '--recpie'", "did you mean '--recipe'?"]),
+        (["build", "m.pt2", "-o", "m.pte", "--recipe", RECIPE, "--calib=x"], ["did you mean '--calibrate'?"]),
+        (["inspect", "m.pt2", "--zzzzzzzz"], ["no option '--zzzzzzzz'", "there are --help"]),
         (["build", "m.pt2", "-o", "m.pte"], ["--recipe"]),
         (["build", "m.pt2", "-o", "m.pte", "--recipe", RECIPE], ["--calibrate", "--plan"]),
         (["build", "m.pt2", "-o", "m.pte", "--recipe", "xnnpack_fp23"], ["did you mean 'xnnpack_fp32'"]),

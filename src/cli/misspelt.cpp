@@ -20,8 +20,8 @@ std::string meant(std::string_view word, const std::vector<std::string>& known) 
   const auto nearest = std::ranges::min_element(known, {}, distance);
   // One that goes on is near, too: `--calib`.
   const auto begun = std::ranges::find_if(known, [&](const std::string& name) { return name.starts_with(word) && word.size() > 3; });
-  if (begun != known.end()) return fmt::format("did you mean {}?", *begun);
-  if (distance(*nearest) <= 1 + word.size() / 4) return fmt::format("did you mean {}?", *nearest);
+  if (begun != known.end()) return fmt::format("did you mean '{}'?", *begun);
+  if (distance(*nearest) <= 1 + word.size() / 4) return fmt::format("did you mean '{}'?", *nearest);
   return fmt::format("there are {}", fmt::join(known, ", "));
 }
 
