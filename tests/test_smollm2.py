@@ -1,6 +1,6 @@
 """SmolLM2-135M on ExecuTorch's text runner, exported by `make nightly STAGE=llm` (or `make demo MODEL=smollm2`) into $SMOLLM2."""
 
-import math
+import functools
 import os
 import subprocess
 import sys
@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from cases import smollm2
 from cases.decoders import greedy
 from oracle import executorch
-from oracle.compare import sqnr
+from oracle.build import record
+from oracle.compare import digest_of_program, sqnr
 
 pytestmark = pytest.mark.skipif("SMOLLM2" not in os.environ, reason="the model is exported by the nightly stage")
 
@@ -42,19 +44,25 @@ def tokenizer(folder):
 
 
 @pytest.fixture(scope="module")
-def converted(folder, document, tmp_path_factory):
-    path = tmp_path_factory.mktemp("smollm2") / "quantized.pt2"
-    document("quantize", folder / "smollm2.pt2", "-o", path, *RECIPE)
-    return path
-
-
-@pytest.fixture(scope="module")
-def quantized(converted):
-    """What PyTorch makes of the quantized program, whose numbers are torchao's (tests/test_quantize_api.py)."""
+def made(folder, document, tmp_path_factory):
+    """made(scale_dtype) -> the quantized program as PyTorch runs it, whose numbers are torchao's (tests/test_quantize_api.py), and the file."""
     import torchao  # noqa: F401
 
-    module = torch.export.load(converted).module()
-    return lambda tokens, positions: module(input_ids=tokens, cache_position=positions)
+    @functools.cache
+    def make(scale_dtype):
+        program = tmp_path_factory.mktemp("smollm2") / "quantized.pt2"
+        pte = program.with_name("smollm2.pte")
+        recipe = ["--recipe", "xnnpack_torchao_int8da_int4w_per_group", "--set", f"scale_dtype={scale_dtype}"]
+        document("quantize", folder / "smollm2.pt2", "-o", program, *recipe)
+        document("build", folder / "smollm2.pt2", "-o", pte, *recipe, "--no-check")
+        module, method = torch.export.load(program).module(), executorch.method_of(pte)
+        return (
+            program,
+            lambda tokens, positions: module(input_ids=tokens, cache_position=positions),
+            lambda tokens, positions: executorch.execute(method, (tokens, positions))[0],
+        )
+
+    return make
 
 
 @pytest.fixture(scope="module")
@@ -63,25 +71,37 @@ def deployed(folder):
     return lambda tokens, positions: executorch.execute(method, (tokens, positions))[0]
 
 
-def test_the_next_tokens_are_torchaos(tokenizer, quantized, deployed):
-    """Of its continuation, token by token. XNNPACK rounds rows' ranges otherwise, so that a near tie may turn."""
-    same = total = 0
+def token_by_token(step, ids):
+    return torch.cat([step(torch.tensor([[token]]), torch.tensor([at]))[0] for at, token in enumerate(ids)])
+
+
+# XNNPACK rounds scales of groups to bfloat16: those that are in bfloat16 already are the program's, others are not.
+@pytest.mark.parametrize(("scale_dtype", "nearest"), [("bfloat16", 1), ("weight", 3)])
+def test_the_next_tokens_are_torchaos_but_for_near_ties(tokenizer, made, scale_dtype, nearest):
+    """Of its continuation. How near a tie is, is measured by what PyTorch's own two ways, at once and token by token, differ by."""
+    _, quantized, deployed = made(scale_dtype)
+    turned = total = 0
     with torch.no_grad():
         for prompt in PROMPTS:
             ids = tokenizer.encode(prompt).ids
-            ids += greedy(quantized, ids, 24)
-            tokens, positions = torch.tensor([ids]), torch.arange(len(ids))
-            theirs, ours = quantized(tokens, positions), deployed(tokens, positions)
-            assert sqnr(theirs.numpy(), ours.numpy()) > 15
-            same, total = same + int((theirs.argmax(-1) == ours.argmax(-1)).sum()), total + len(ids)
-    assert same >= 0.8 * total
+            first = len(ids) - 1
+            ids += greedy(deployed, ids, 24)
+            tokens, positions = torch.tensor([ids[:-1]]), torch.arange(len(ids) - 1)
+            theirs, ours = quantized(tokens, positions)[0], deployed(tokens, positions)[0]
+            own = (token_by_token(quantized, ids[:-1]) - theirs).square().mean().sqrt().item()
+            assert (ours - theirs).square().mean().sqrt() < 2 * own
+            said = torch.tensor(ids[1:])
+            margins = (theirs.max(-1).values - theirs.gather(-1, said[:, None])[:, 0])[first:]  # 0 where PyTorch says the same
+            print(f"{prompt}: margins where tokens turn {[round(m, 2) for m in margins[margins > 0].tolist()]}, PyTorch's own difference {own:.2f}")
+            assert margins.max() < nearest * own
+            turned, total = turned + int((margins > 0).sum()), total + len(margins)
+    assert turned <= 0.25 * total
 
 
 def test_steps_are_the_prompt_at_once(tokenizer, deployed):
     ids = tokenizer.encode(PROMPTS[0]).ids
     whole = deployed(torch.tensor([ids]), torch.arange(len(ids)))[0]
-    steps = torch.cat([deployed(torch.tensor([[token]]), torch.tensor([at]))[0] for at, token in enumerate(ids)])
-    assert sqnr(whole.numpy(), steps.numpy()) > 60
+    assert sqnr(whole.numpy(), token_by_token(deployed, ids).numpy()) > 60
 
 
 def texts_of(pte, folder, *prompts):
@@ -114,20 +134,44 @@ def test_every_stop_token_stops_the_text_runner(folder, tokenizer, deployed, doc
     assert text == tokenizer.decode(ids[: last + 1]).replace("\n", "\\n")  # the runner shows what it stops at
 
 
-def test_perplexity_is_pytorchs(folder, tokenizer, converted, quantized, document, tmp_path):
-    """Of the quantized program, in windows of 64 tokens."""
-    ids, loss = tokenizer.encode(PROSE).ids, 0.0
-    starts = range(0, len(ids), 64)
+@pytest.mark.parametrize("scale_dtype", ["bfloat16", "weight"])
+def test_perplexity_is_pytorchs(tokenizer, made, scale_dtype, document, tmp_path):
+    """Of the quantized program, in windows of 64 tokens. The file's losses differ from it token by token, and on the whole not at all."""
+    program, quantized, deployed = made(scale_dtype)
+    ids = tokenizer.encode(PROSE).ids
+    losses = {quantized: [], deployed: []}
     with torch.no_grad():
-        for start in starts:
+        for start in range(0, len(ids), 64):
             part = torch.tensor(ids[start : start + 64])
-            logits = quantized(part[None], torch.arange(len(part)))[0, :-1].double()
-            loss += torch.nn.functional.cross_entropy(logits, part[1:], reduction="sum").item()
-    expected = math.exp(loss / (len(ids) - len(starts)))
+            for step, found in losses.items():
+                logits = step(part[None], torch.arange(len(part)))[0, :-1].double()
+                found.append(torch.nn.functional.cross_entropy(logits, part[1:], reduction="none"))
+    theirs, ours = (torch.cat(found) for found in losses.values())
+    apart = ours - theirs
+    print(f"perplexity {theirs.mean().exp():.2f}, the file's {ours.mean().exp():.2f}: {apart.mean():+.3f} a token, {apart.std():.2f} of each")
+    assert apart.mean().abs() < 3 * apart.std() / len(apart) ** 0.5
     (tmp_path / "ids.txt").write_text(" ".join(map(str, ids)))
-    compared = document("compare", converted, folder / "smollm2.pte", "--tokens", tmp_path / "ids.txt", "--window", 64)
-    assert compared["reference"]["perplexity"] == pytest.approx(expected, rel=1e-3)
-    assert compared["candidate"]["perplexity"] == pytest.approx(expected, rel=0.02) and compared["top1_agreement"] > 0.8
+    compared = document("compare", program, program.with_name("smollm2.pte"), "--tokens", tmp_path / "ids.txt", "--window", 64)
+    assert compared["reference"]["perplexity"] == pytest.approx(theirs.mean().exp().item(), rel=0.01)  # sums in another order
+    assert compared["candidate"]["perplexity"] == pytest.approx(ours.mean().exp().item(), rel=1e-3)
+    assert compared["top1_agreement"] > 0.8
+
+
+def test_beside_executorchs_own_file(folder, document, tmp_path):
+    """Of the first layers: its lowering takes minutes for each (tests/make_records/smollm2.py)."""
+    for layers, theirs in record("smollm2")["layers"].items():
+        program = smollm2.program(folder, smollm2.model(folder, int(layers)))
+        assert digest_of_program(program) == theirs["program"]
+        torch.export.save(program, tmp_path / "float.pt2")
+        for compat in ("torchao", "intaglio"):
+            pte = tmp_path / f"{compat}.pte"
+            recipe = ["--recipe", "xnnpack_torchao_int8da_int4w_per_group", "--set", f"compat={compat}", "--no-check"]
+            (method,) = document("build", tmp_path / "float.pt2", "-o", pte, *recipe)["methods"]
+            assert pte.stat().st_size <= theirs["bytes"]
+        assert 3 * len(method["delegates"]) <= theirs["delegates"] and 3 * len(method["leftover_ops"]) <= sum(theirs["kernels"].values())
+        step = executorch.method_of(tmp_path / "torchao.pte")
+        said = [greedy(lambda *call: executorch.execute(step, call)[0], prompt, 24) for prompt in smollm2.prompts(folder)]
+        assert said == theirs["tokens"] and len({token for tokens in said for token in tokens}) > 3
 
 
 def test_few_delegates(folder, document, tmp_path):

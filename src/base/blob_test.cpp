@@ -120,6 +120,13 @@ TEST(ComputedFrom, ComputesLargeTensorsAtEachReadWhereThatSavesMemory) {
   EXPECT_EQ(once.data<uint8_t>()[9], 1);  // kept from here on
   EXPECT_EQ(once.clone().data<uint8_t>()[9], 1);
   EXPECT_EQ(calls, 4);
+
+  // However small: it is read when its source is.
+  const Tensor few =
+      computed_from(twice, DType::uint8, {10}, [](const Tensor& source) { return source.for_one_use().narrowed(0, 0, 10).clone(); });
+  EXPECT_EQ(calls, 4);
+  EXPECT_EQ(few.clone().data<uint8_t>()[9], 2);
+  EXPECT_EQ(calls, 5);
 }
 
 TEST(ComputedFrom, ReadInOrderSeveralTensorsAreComputedOnce) {

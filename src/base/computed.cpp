@@ -7,8 +7,9 @@ namespace {
 
 constexpr size_t large = 1 << 20;  // bytes; below that the second computation costs more than they do
 
-// Whether to compute when the result is read.
+// Whether to compute when the result is read. What a computed source makes is read when the source is, which is computed once then.
 bool is_worth_waiting(const Tensor& source, const TensorForm& form) {
+  if (source.storage()->is_computed()) return true;
   const size_t bytes = static_cast<size_t>(element_count(form.sizes)) * item_size(form.dtype);
   if (bytes < large || source.storage()->writable() != nullptr) return false;
   source.as_it_lies().raw();  // a damaged record is told now

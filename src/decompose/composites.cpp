@@ -199,10 +199,8 @@ Values difference(GraphBuilder& b, const Node& n) {
     if (part) parts.push_back(part);
   if (parts.size() > 1) x = b("aten.cat.default", parts, dim);
   for (int64_t i = 0; i < n.integer("n"); ++i) {
-    const SymInt size = x->sizes()[static_cast<size_t>(dim)];
-    if (!size.is_static()) refuse(n, "the dimension must have a fixed size");
     const bool flags = x->dtype() == DType::boolean;
-    x = b(flags ? "aten.logical_xor.default" : "aten.sub.Tensor", b.slice(x, dim, 1, size.value()), b.slice(x, dim, 0, size.value() - 1));
+    x = b(flags ? "aten.logical_xor.default" : "aten.sub.Tensor", b.slice(x, dim, 1, INT64_MAX), b.slice(x, dim, 0, -1));
   }
   return {x};
 }

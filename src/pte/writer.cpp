@@ -70,14 +70,17 @@ class SegmentBuilder {
   uint64_t position_ = 0;
 };
 
-std::vector<std::pair<std::string, Blob>> sorted_named_data(const SegmentData& data) {
-  std::map<std::string, Blob> by_key;
+// Each key once, in the order in which they come: what belongs together is computed and read together.
+std::vector<std::pair<std::string, Blob>> distinct_named_data(const SegmentData& data) {
+  std::map<std::string_view, const Blob*> by_key;
+  std::vector<std::pair<std::string, Blob>> distinct;
   for (const auto& [key, blob] : data.named_data) {
-    const auto [found, added] = by_key.emplace(key, blob);
-    if (!added && found->second.digest() != blob.digest())
+    const auto [found, added] = by_key.emplace(key, &blob);
+    if (added) distinct.emplace_back(key, blob);
+    else if (found->second->digest() != blob.digest())
       throw_bug(fmt::format("delegates hold different data under the key '{}'", escaped(key)));
   }
-  return {by_key.begin(), by_key.end()};
+  return distinct;
 }
 
 // Entries of equal bytes get one segment.
@@ -171,7 +174,7 @@ Blob assemble(Program& program, const SegmentData& data) {
   if (!data.mutable_state.empty()) program.mutable_data_segments.push_back(segments.add_buffers(data.mutable_state, 1));
 
   const std::vector<Blob> inside = place_payloads(program, data.payloads, segments);
-  const auto named = sorted_named_data(data);
+  const auto named = distinct_named_data(data);
   const std::vector<size_t> order = least_padded_order(named);
   std::vector<Blob> blobs;
   for (const size_t i : order) blobs.push_back(named[i].second);
@@ -179,6 +182,7 @@ Blob assemble(Program& program, const SegmentData& data) {
   std::vector<uint32_t> named_segments(named.size());
   for (size_t i = 0; i < order.size(); ++i) named_segments[order[i]] = placed[i];
   for (size_t i = 0; i < named.size(); ++i) program.named_data.push_back({named[i].first, named_segments[i]});
+  std::ranges::sort(program.named_data, {}, &NamedData::key);
 
   std::vector<std::byte> head = build_flatbuffer(program, inside);
   FileLayout layout;

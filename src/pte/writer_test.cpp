@@ -52,6 +52,23 @@ TEST(Writer, ReadsEachBlobOnceForItsDigestAndOnceForTheFile) {
   EXPECT_EQ(parsed.program.segments.size(), 3u);
 }
 
+TEST(Writer, DataLiesInTheOrderInWhichItComes) {
+  const auto filled = [](char c) { return Blob(std::string(4096, c)); };
+  Program program;
+  SegmentData data;
+  data.named_data = {{"b", filled('b')}, {"a", filled('a')}, {"c", Blob("c")}};
+  const std::vector<std::byte> bytes = assemble(program, data).bytes();
+  const Program written = parse_pte(bytes).program;
+  std::vector<std::string> keys;
+  std::vector<uint64_t> places;
+  for (const NamedData& named : written.named_data) {
+    keys.push_back(named.key);
+    places.push_back(written.segments.at(named.segment_index).offset);
+  }
+  EXPECT_EQ(keys, (std::vector<std::string>{"a", "b", "c"}));
+  EXPECT_TRUE(places[1] < places[0] && places[0] < places[2]);
+}
+
 TEST(Writer, AKeyHasOneContent) {
   Program program;
   SegmentData data;

@@ -55,13 +55,16 @@ Node& write_rows_of_copy(ExportedProgram& program, Node& n) {
   return *written->producer();
 }
 
+// An argument that has its default may not be written.
+bool is_causal(const Node& n) { return n.find("is_causal") && n.boolean("is_causal"); }
+
 // The mask that is given, of all keys; else those that a query may read: up to its own position, or all that are written.
 Value* mask(GraphBuilder& b, const Node& n, Value* given) {
   if (given) return given;
   Value *query = n.tensor("query"), *key = n.tensor("key");
   Value* keys = b.call("aten.arange.default", {b.size(key, 1)}, {{"dtype", DType::int64}});
   Value* last = b.unsqueeze(positions(b, query, n.argument("start_pos")), 1);
-  if (!n.boolean("is_causal")) last = b("aten.amax.default", last, std::vector<int64_t>{0}, true);
+  if (!is_causal(n)) last = b("aten.amax.default", last, std::vector<int64_t>{0}, true);
   return b("aten.le.Tensor", keys, last);
 }
 
@@ -71,7 +74,7 @@ void attend(ExportedProgram& program, Node& n) {
                                   describe(n), what));
   };
   Value* given = n.find("attn_mask") ? n.optional_tensor("attn_mask") : nullptr;
-  if (given && n.boolean("is_causal")) refuse("that is causal and has a mask besides");
+  if (given && is_causal(n)) refuse("that is causal and has a mask besides");
   if (n.find("drpout_p") && n.number("drpout_p") != 0) refuse("with dropout");
   GraphBuilder b(program, n);
   const std::vector<int64_t> heads_first = {0, 2, 1, 3};

@@ -137,7 +137,8 @@ void product_of_values(Lowering& lowering, const GemmOperands& operands, NodeKin
 
 // Scales as a payload holds them: in float32 where there is one a row, else in bfloat16.
 Quantization row_quantization(const RowWeight& weight, const Tensor& scale, const Tensor* zero_point, const std::string& where) {
-  const auto checked = [zeros = zero_point ? std::optional(*zero_point) : std::nullopt, where](const Tensor& numbers) -> const Tensor& {
+  const auto checked = [zeros = zero_point ? std::optional(*zero_point) : std::nullopt, where](const Tensor& scales) {
+    Tensor numbers = scales.for_one_use();
     if (const std::string why = refused_numbers(numbers, zeros ? &*zeros : nullptr); !why.empty()) throw_bad_input(where + ": " + why);
     return numbers;
   };

@@ -1,0 +1,67 @@
+"""Records ExecuTorch's own file of SmolLM2's first layers: tests/records/smollm2.json.
+
+    .venv/bin/python tests/make_records/smollm2.py FOLDER LAYERS ...
+
+FOLDER is what `examples/smollm2/demo.sh` fills. For each number of layers: torchao's 8da4w in groups of 32 with int8 embeddings, lowered by
+ExecuTorch for XNNPACK; processor seconds and memory of lowering, the file's size, what was delegated, and the tokens that it says. Lowering
+takes a minute and more for each layer.
+"""
+
+import resource
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import torch
+
+TESTS = Path(__file__).resolve().parent.parent
+sys.path[0] = str(TESTS)  # in place of this folder, which has another `transformers`
+
+from cases import smollm2  # noqa: E402
+from cases.decoders import greedy  # noqa: E402
+from cases.quantized import dynamic, is_embedding, weight_only  # noqa: E402
+from oracle import executorch  # noqa: E402
+from oracle.build import record, write_record  # noqa: E402
+from oracle.compare import digest_of_program  # noqa: E402
+
+
+def lowered(program: torch.export.ExportedProgram, path: Path) -> dict:
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+    from executorch.exir import EdgeCompileConfig, ExecutorchBackendConfig, to_edge_transform_and_lower
+
+    start = time.process_time()
+    unchecked = EdgeCompileConfig(_check_ir_validity=False)  # the check knows no quantized embedding
+    edge = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()], compile_config=unchecked)
+    path.write_bytes(edge.to_executorch(ExecutorchBackendConfig(do_quant_fusion_and_const_prop=True)).buffer)
+    seconds, kilobytes = time.process_time() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {"processor_seconds": round(seconds, 1), "peak_megabytes": round(kilobytes * 1024 / 1e6)}
+
+
+def measured(folder: Path, layers: int, path: Path) -> dict:
+    from torchao.quantization import quantize_
+    from torchao.utils import unwrap_tensor_subclass
+
+    module = smollm2.model(folder, layers)
+    entry = {"program": digest_of_program(smollm2.program(folder, module))}
+    quantize_(module, weight_only(8), is_embedding)
+    quantize_(module, dynamic(4, 32))
+    entry |= lowered(smollm2.program(folder, unwrap_tensor_subclass(module)), path)
+    delegates, kernels = executorch.instructions(path)
+    method = executorch.method_of(path)
+    said = [greedy(lambda *call: executorch.execute(method, call)[0], prompt, 24) for prompt in smollm2.prompts(folder)]
+    return entry | {"bytes": path.stat().st_size, "delegates": delegates, "kernels": dict(sorted(Counter(kernels).items())), "tokens": said}
+
+
+def main() -> None:
+    layers = record("smollm2").get("layers", {})
+    for count in sys.argv[2:]:
+        with tempfile.TemporaryDirectory() as made:
+            layers[count] = measured(Path(sys.argv[1]), int(count), Path(made) / "theirs.pte")
+        print(count, layers[count], flush=True)
+        write_record("smollm2", {"layers": layers})
+
+
+if __name__ == "__main__":
+    main()
