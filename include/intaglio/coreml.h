@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -20,6 +21,7 @@ constexpr std::string_view delegate_id = "CoreMLBackend";
 enum class DeploymentTarget : int32_t { ios15 = 6, ios16 = 7, ios17 = 8, ios18 = 9, ios26 = 10 };
 enum class ComputeUnit : uint8_t { all, cpu_only, cpu_and_gpu, cpu_and_ne };
 enum class ComputePrecision : uint8_t { float16, float32 };
+enum class WeightSharing : uint8_t { positional, disabled };
 // A compiled model is made by Apple's compiler, which runs on macOS alone.
 enum class ModelType : uint8_t { model, compiled_model };
 
@@ -33,6 +35,10 @@ struct CoreMLPartitionerOptions {
   std::vector<std::string> skip_ops_for_coreml_delegation;  // "aten.relu.default": left to others
   bool take_over_mutable_buffer = true;                     // buffers that the program writes become the model's state, from iOS 18 on
   bool lower_full_graph = false;                            // an operator that is not taken is an error
+  // By input: the only shapes that it will have, the usual one first. With `lower_full_graph` alone.
+  std::map<std::string, std::vector<Sizes>> enumerated_shapes;
+  // Several methods: the delegates of one place in each are functions of one model, whose weights are stored once. From iOS 18 on.
+  WeightSharing multimethod_weight_sharing_strategy = WeightSharing::positional;
 };
 
 class CoreMLPartitioner : public Partitioner {

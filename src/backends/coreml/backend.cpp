@@ -5,6 +5,7 @@
 #include <intaglio/coreml.h>
 
 #include "backends/coreml/compile_specs.h"
+#include "backends/coreml/enumerated_shapes.h"
 #include "backends/coreml/payload/decode_payload.h"
 #include "backends/coreml/payload/payload.h"
 #include "backends/coreml/quantizing_recipes.h"
@@ -37,6 +38,9 @@ std::vector<Setting> settings() {
           precision_setting("float16"),
           named_setting("model_type", "model", "`compiled_model` is made on macOS alone", model_type_names),
           {"take_over_mutable_buffer", Setting::Type::boolean, "true", "buffers that are written become the model's state, from iOS18 on"},
+          named_setting("multimethod_weight_sharing_strategy", "positional",
+                        "`positional`: delegates of several methods are functions of one model, from iOS18 on", sharing_names),
+          {"enumerated_shapes", Setting::Type::word, "", "the only shapes of inputs, as JSON: {\"x\": [[1, 8], [1, 16]]}"},
           {"lower_full_graph", Setting::Type::boolean, "false", "an operator that Core ML does not take is an error"},
           {"skip_ops_for_coreml_delegation", Setting::Type::word, "",
            "operators that are left to others, parted by commas: aten.relu.default"}};
@@ -59,6 +63,8 @@ CoreMLPartitionerOptions options_of(const SettingValues& settings) {
   options.compute_unit = named(settings, "compute_unit", unit_names);
   options.compute_precision = named(settings, "compute_precision", precision_names);
   options.model_type = named(settings, "model_type", model_type_names);
+  options.multimethod_weight_sharing_strategy = named(settings, "multimethod_weight_sharing_strategy", sharing_names);
+  options.enumerated_shapes = parse_enumerated_shapes(settings.word("enumerated_shapes"));
   options.take_over_mutable_buffer = settings.flag("take_over_mutable_buffer");
   options.lower_full_graph = settings.flag("lower_full_graph");
   options.skip_ops_for_coreml_delegation = listed(settings.word("skip_ops_for_coreml_delegation"));
@@ -82,7 +88,7 @@ Backend backend() {
           .settings = settings(),
           .recipes = recipes(),
           .partitioner = [](const SettingValues& settings) { return std::make_unique<CoreMLPartitioner>(options_of(settings)); },
-          .check = [](std::span<const std::byte> payload) { read_payload(payload); },
+          .check = check_payload,
           .decode = decode_payload};
 }
 

@@ -21,6 +21,8 @@ inline constexpr Named<ComputePrecision> precision_names[] = {{ComputePrecision:
                                                               {ComputePrecision::float32, "float32"}};
 inline constexpr Named<ModelType> model_type_names[] = {{ModelType::model, "model"}, {ModelType::compiled_model, "compiled_model"}};
 
+inline constexpr Named<WeightSharing> sharing_names[] = {{WeightSharing::positional, "positional"}, {WeightSharing::disabled, "disabled"}};
+
 std::vector<CompileSpec> compile_specs(const CoreMLPartitionerOptions& options);
 
 inline Version version_of(const CoreMLPartitionerOptions& options) {

@@ -168,6 +168,8 @@ CoreMLPartitioner::CoreMLPartitioner(CoreMLPartitionerOptions options) : options
   if (options_.lower_full_graph && (!options_.skip_ops_for_coreml_delegation.empty() || !options_.take_over_mutable_buffer))
     throw_usage(
         "lower_full_graph takes every operator and buffer: give no skip_ops_for_coreml_delegation, and take_over_mutable_buffer=true");
+  if (!options_.enumerated_shapes.empty() && !options_.lower_full_graph)
+    throw_usage("enumerated_shapes are those of the whole program's inputs: give lower_full_graph=true with them");
 }
 
 bool CoreMLPartitioner::keeps(const ExportedProgram& program, const Node& node) const {

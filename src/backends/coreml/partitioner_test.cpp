@@ -154,7 +154,7 @@ std::string payload_of(const std::vector<std::string>& steps, const std::string&
     if (steps.at(0).find(row.target) != std::string::npos) options.minimum_deployment_target = static_cast<DeploymentTarget>(row.version);
   if (steps.at(0).find("float32") != std::string::npos) options.compute_precision = ComputePrecision::float32;
   ExportedProgram program = parse_program(input);
-  const std::vector<std::byte> bytes = write_payload(lower_partition(program, options)).bytes();
+  const std::vector<std::byte> bytes = write_payload({version_of(options), {lower_partition(program, "main", options)}}).bytes();
   return to_string(read_payload(bytes).program);
 }
 

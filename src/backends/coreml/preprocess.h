@@ -1,4 +1,4 @@
-// A partition's program to the ML program that the delegate holds.
+// A partition's program to a function of the ML program that the delegate holds.
 #pragma once
 
 #include <functional>
@@ -11,7 +11,7 @@
 namespace intaglio::coreml {
 
 // `observe`, when given, is called after each named rewrite, for golden tests.
-Program lower_partition(ExportedProgram& partition, const CoreMLPartitionerOptions& options,
-                        const std::function<void(std::string_view step, const ExportedProgram&)>& observe = {});
+Function lower_partition(ExportedProgram& partition, std::string_view name, const CoreMLPartitionerOptions& options,
+                         const std::function<void(std::string_view step, const ExportedProgram&)>& observe = {});
 
 }  // namespace intaglio::coreml

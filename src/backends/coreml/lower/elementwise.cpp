@@ -127,7 +127,7 @@ void hard_sigmoid(Lowering& l, const Node& node, std::string_view mil) { l.finis
 void hard_swish(Lowering& l, const Node& node, std::string_view mil) {
   const NamedType x = l.first_operand(node);
   const NamedType above = l.op("thresholded_relu", {{"x", x}, {"alpha", l.parameter(-3)}}, x.type);
-  l.finish(node, "mul", {{"x", above}, {"y", l.op(mil, hard_gate(l, x), x.type)}});
+  l.finish(node, "mul", {{"x", above}, {"y", l.op(mil, hard_gate(l, above), x.type)}});
 }
 
 void mish(Lowering& l, const Node& node, std::string_view mil) {

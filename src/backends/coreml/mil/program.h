@@ -81,6 +81,7 @@ struct Input {
   std::string name;
   ValueType type;
   std::vector<SizeRange> ranges = {};  // of every dimension, where one is unknown
+  std::vector<Sizes> shapes = {};      // in place of ranges: all that it may have, the usual one first
   friend bool operator==(const Input&, const Input&) = default;
 };
 

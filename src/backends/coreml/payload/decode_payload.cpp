@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include <fmt/format.h>
+
 #include "backends/coreml/payload/payload.h"
 
 namespace intaglio::coreml {
@@ -35,6 +37,7 @@ DecodedNode decoded_operation(const Operation& operation, const ValueTypes& type
   for (const Attribute& attribute : operation.attributes)
     if (attribute.name != "name") node.inputs.push_back(decoded_type({attribute.value.type, attribute.value.dims}));
   if (!operation.outputs.empty()) node.output = decoded_type(operation.outputs[0].type);
+  else if (!node.inputs.empty()) node.output = node.inputs.front();  // what is written to a state
   const auto row = std::ranges::find(contractions, operation.type, &ContractionRow::type);
   if (row != std::end(contractions)) node.op = row->work;
   node.transposed = operation.type == "conv_transpose";
@@ -55,8 +58,13 @@ void append_nodes(const Block& block, ValueTypes& types, std::vector<DecodedNode
 }  // namespace
 
 DecodedPayload decode_payload(std::span<const std::byte> bytes) {
-  const Payload payload = read_payload(bytes);
   DecodedPayload result;
+  if (const auto reference = read_reference(bytes)) {
+    result.nodes.push_back({.kind = "function",
+                            .text = fmt::format("function '{}' of the model in the named data '{}'", reference->function, reference->key)});
+    return result;
+  }
+  const Payload payload = read_payload(bytes);
   for (const Function& function : payload.program.functions) {
     ValueTypes types;
     for (const Input& input : function.inputs) types[input.name] = &input.type;

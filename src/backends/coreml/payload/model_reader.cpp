@@ -146,6 +146,8 @@ class ModelReader {
     for (const proto::FeatureDescription& feature : description.input()) {
       const auto input = by_name.find(feature.name());
       if (input == by_name.end()) continue;
+      for (const proto::Shape& shape : feature.type().multi_array().enumerated_shapes().shapes())
+        input->second->shapes.emplace_back(shape.shape().begin(), shape.shape().end());
       for (const proto::SizeRange& range : feature.type().multi_array().shape_range().size_ranges()) {
         if (range.lower_bound() > INT64_MAX)
           refuse_model(fmt::format("input '{}' has sizes from {} on", escaped(feature.name()), range.lower_bound()));
