@@ -60,7 +60,7 @@ const LimitRow limit_rows[] = {
      "relu: tensors of float16 need minimum_deployment_target=iOS16"},
     {"five_dims", [](ProgramBuilder& t) { return t("aten.relu.default", t.input({1, 2, 3, 4, 5})); }, ""},
     {"six_dims", [](ProgramBuilder& t) { return t("aten.relu.default", t.input({1, 1, 2, 3, 4, 5})); }, "relu: at most 5 dimensions"},
-    {"no_such_op", [](ProgramBuilder& t) { return t("aten.digamma.default", image(t)); }, "digamma: Core ML has no such op"},
+    {"no_such_op", [](ProgramBuilder& t) { return t("aten.expm1.default", image(t)); }, "expm1: Core ML has no such op"},
     {"convolution", [](ProgramBuilder& t) { return t.convolution(image(t), t.weight("w", {8, 4, 3, 3}), nullptr); }, ""},
     {"convolution_by_computed_weight", [](ProgramBuilder& t) { return t.convolution(image(t), t.input({8, 4, 3, 3}), nullptr); },
      "convolution: the weight is known before the model runs"},
@@ -125,9 +125,9 @@ TEST(CoreMLPartitioner, SkippedOperatorsAndTheWholeGraph) {
   EXPECT_EQ(refusal(relu, {.skip_ops_for_coreml_delegation = {"aten.relu.default"}}), "relu: it is among skip_ops_for_coreml_delegation");
   const Build view = [](ProgramBuilder& t) { return t("aten.view_copy.default", image(t), Ints{4, 64}); };
   EXPECT_EQ(refusal(view, {.lower_full_graph = true}), "");
-  const Build unknown = [](ProgramBuilder& t) { return t("aten.digamma.default", image(t)); };
+  const Build unknown = [](ProgramBuilder& t) { return t("aten.expm1.default", image(t)); };
   EXPECT_EQ(refusal_of(ErrorKind::unsupported, [&] { refusal(unknown, {.lower_full_graph = true}); }),
-            "lower_full_graph: aten.digamma.default 'digamma': digamma: Core ML has no such op");
+            "lower_full_graph: aten.expm1.default 'expm1': expm1: Core ML has no such op");
   EXPECT_EQ(refusal_of(ErrorKind::usage, [] { CoreMLPartitioner({.take_over_mutable_buffer = false, .lower_full_graph = true}); }),
             "lower_full_graph takes every operator and buffer: give no skip_ops_for_coreml_delegation, and take_over_mutable_buffer=true");
 }
