@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <numeric>
 
 #include "backends/coreml/lower/rows.h"
@@ -7,12 +8,13 @@ namespace {
 
 using Ints = std::vector<int64_t>;
 
-// All dimensions where the node names none.
+// Ascending; all dimensions where the node names none.
 Ints axes_of(const Node& node) {
   const Argument dim = node.argument("dim");
   Ints axes;
   if (const auto* one = dim.get_if<int64_t>()) axes = {*one};
   if (const auto* list = dim.get_if<Ints>()) axes = *list;
+  std::ranges::sort(axes);
   if (!axes.empty()) return axes;
   axes.resize(node.inputs().front()->sizes().size());
   std::iota(axes.begin(), axes.end(), int64_t{0});
