@@ -79,7 +79,7 @@ class ModelWriter {
 
   void write_operation(const Operation& operation, proto::Operation& to) {
     to.set_type(operation.type);
-    for (const Argument& input : operation.inputs)
+    for (const BoundInput& input : operation.inputs)
       for (const Binding& binding : input.bindings) {
         proto::Binding& bound = *(*to.mutable_inputs())[input.parameter].add_arguments();
         if (const auto* name = std::get_if<std::string>(&binding)) bound.set_name(*name);
@@ -119,7 +119,13 @@ class ModelWriter {
     for (const Input& input : function.inputs) {
       proto::ArrayFeature& array = describe_type({input.name, input.type}, input.type.is_state ? *to.add_state() : *to.add_input());
       for (size_t i = 0; i < input.type.dims.size(); ++i)
-        array.add_shape(input.type.dims[i] == unknown_size ? input.ranges.at(i).lower : input.type.dims[i]);
+        array.add_shape(!input.shapes.empty()                ? input.shapes[0].at(i)
+                        : input.type.dims[i] == unknown_size ? input.ranges.at(i).lower
+                                                             : input.type.dims[i]);
+      for (const Sizes& sizes : input.shapes) {
+        proto::Shape& shape = *array.mutable_enumerated_shapes()->add_shapes();
+        for (const int64_t size : sizes) shape.add_shape(size);
+      }
       for (const SizeRange& range : input.ranges) {
         proto::SizeRange& sizes = *array.mutable_shape_range()->add_size_ranges();
         sizes.set_lower_bound(static_cast<uint64_t>(range.lower));

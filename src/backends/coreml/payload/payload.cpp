@@ -17,6 +17,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr const char* author = "com.apple.CoreML";
+constexpr std::string_view reference_mark = "CMJR";
 constexpr std::string_view package_folder = "model.mlpackage/";
 constexpr std::string_view model_path = "Data/com.apple.CoreML/model.mlmodel";
 constexpr std::string_view weights_path = "Data/com.apple.CoreML/weights/weight.bin";
@@ -68,6 +69,8 @@ std::vector<std::string> input_names(const Function& function) {
   return names;
 }
 
+Json names_of(const Function& function) { return {{"inputNames", input_names(function)}, {"outputNames", function.body.outputs}}; }
+
 std::span<const std::byte> find(const std::vector<StoredFile>& files, std::string_view path) {
   const auto found = std::ranges::find(files, path, &StoredFile::path);
   return found == files.end() ? std::span<const std::byte>() : found->data;
@@ -84,14 +87,29 @@ std::vector<std::string> texts(const json::Value& list, std::string_view what) {
 std::vector<File> package_of(const Program& program) { return package_of(write_model(program)); }
 
 Blob write_payload(const Program& program) {
-  if (program.functions.size() != 1) throw_bug("a payload of its own holds one function");
   const ModelFiles files = write_model(program);
-  const Function& function = program.functions[0];
-  const Json metadata = {
-      {"inputNames", input_names(function)}, {"outputNames", function.body.outputs}, {"identifier", "executorch_" + identity_of(files)}};
+  Json metadata;
+  if (program.functions.size() == 1) metadata = names_of(program.functions[0]);
+  else
+    for (const Function& function : program.functions) metadata["methods"][function.name] = names_of(function);
+  metadata["identifier"] = "executorch_" + identity_of(files);
   std::vector<File> tree = {{"metadata.json", Blob(std::string_view(metadata.dump()))}};
   for (File& file : package_of(files)) tree.push_back({std::string(package_folder) + file.path, std::move(file.data)});
   return file_system_blob("lowered_module", tree);
+}
+
+Blob write_reference(const FunctionReference& reference) {
+  const Json document = {{"version", 1}, {"key", reference.key}, {"functionName", reference.function}};
+  return Blob(std::string_view(std::string(reference_mark) + document.dump()));
+}
+
+std::optional<FunctionReference> read_reference(std::span<const std::byte> bytes) {
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  if (!text.starts_with(reference_mark)) return std::nullopt;
+  const json::Document document(text.substr(reference_mark.size()));
+  if (document.root().at("version").integer("version") != 1) throw_bad_input("a Core ML payload: its reference is not of version 1");
+  return FunctionReference{std::string(document.root().at("key").string("key")),
+                           std::string(document.root().at("functionName").string("functionName"))};
 }
 
 Payload read_payload(std::span<const std::byte> bytes) {
@@ -102,11 +120,18 @@ Payload read_payload(std::span<const std::byte> bytes) {
   const json::Document document({reinterpret_cast<const char*>(metadata.data()), metadata.size()});
   Payload payload{std::string(document.root().at("identifier").string("identifier")),
                   read_model(model, find(files, fmt::format("{}{}", package_folder, weights_path)))};
-  const Function& function = payload.program.functions[0];
-  if (texts(document.root().at("inputNames"), "inputNames") != input_names(function) ||
-      texts(document.root().at("outputNames"), "outputNames") != function.body.outputs)
-    throw_bad_input("a Core ML payload: metadata.json names other inputs or outputs than the model has");
+  const bool is_one = payload.program.functions.size() == 1;
+  for (const Function& function : payload.program.functions) {
+    const json::Value names = is_one ? document.root() : document.root().at("methods").at(function.name);
+    if (texts(names.at("inputNames"), "inputNames") != input_names(function) ||
+        texts(names.at("outputNames"), "outputNames") != function.body.outputs)
+      throw_bad_input("a Core ML payload: metadata.json names other inputs or outputs than the model has");
+  }
   return payload;
+}
+
+void check_payload(std::span<const std::byte> bytes) {
+  if (!read_reference(bytes)) read_payload(bytes);
 }
 
 }  // namespace intaglio::coreml

@@ -34,14 +34,14 @@ Program varied_program() {
   const NamedType memory = builder.input("state", {DataType::float16, {3}, true});
   const NamedType y =
       builder.op("linear", "fp16", {{"x", x}, {"weight", weight({3, 4})}, {"bias", weight({3})}}, {DataType::float32, {unknown_size, 3}});
-  builder.op("read_state", "now", {{"input", memory}}, {DataType::float16, {3}});
+  const NamedType now = builder.op("read_state", "now", {{"input", memory}}, ValueType{DataType::float16, {3}});
   const NamedType both = builder.op(
       "concat", "x.1", {{"values", std::vector{y, y}}, {"axis", scalar_literal(int32_t{1})}, {"interleave", scalar_literal(false)}},
       {DataType::float32, {unknown_size, 6}});
   const std::vector<NamedType> halves =
       builder.op("split", "halves", {{"x", both}, {"split_sizes", int32_literal({3, 3})}, {"axis", scalar_literal(int32_t{1})}},
                  std::vector<ValueType>{{DataType::float32, {unknown_size, 3}}, {DataType::float32, {unknown_size, 3}}});
-  return {Version::ios18, {builder.finish({both, halves[1]})}};
+  return {Version::ios18, {builder.finish({both, halves[1], now})}};
 }
 
 constexpr const char* varied_text = R"(CoreML8
@@ -53,10 +53,9 @@ main(%x_1: fp32[?,4], %state_value: state<fp16[3]>):
   %x_1_1_axis: int32 = const(val=int32(1))
   %x_1_1_interleave: bool = const(val=bool(0))
   %x_1_1: fp32[?,6] = concat(axis=%x_1_1_axis, interleave=%x_1_1_interleave, values=(%fp16_value, %fp16_value))
-  %halves_axis: int32 = const(val=int32(1))
   %halves_split_sizes: int32[2] = const(val=int32[2]([3, 3]))
-  %halves_0: fp32[?,3], %halves_1: fp32[?,3] = split(axis=%halves_axis, split_sizes=%halves_split_sizes, x=%x_1_1)
-  return %x_1_1, %halves_1
+  %halves_0: fp32[?,3], %halves_1: fp32[?,3] = split(axis=%x_1_1_axis, split_sizes=%halves_split_sizes, x=%x_1_1)
+  return %x_1_1, %halves_1, %now
 )";
 
 TEST(CoreMLPayload, ReadsBackAsWritten) {
@@ -81,7 +80,7 @@ TEST(CoreMLPayload, DecodesToNodes) {
   EXPECT_EQ(nodes[0].output.dtype, "fp32");
   EXPECT_EQ(nodes[2].inputs.size(), 4u);
   EXPECT_EQ(nodes[3].text,
-            "%halves_0: fp32[?,3], %halves_1: fp32[?,3] = split(axis=%halves_axis, split_sizes=%halves_split_sizes, x=%x_1_1)");
+            "%halves_0: fp32[?,3], %halves_1: fp32[?,3] = split(axis=%x_1_1_axis, split_sizes=%halves_split_sizes, x=%x_1_1)");
 }
 
 TEST(CoreMLPayload, EndsInItsTableReadBackwards) {
