@@ -39,8 +39,8 @@ class Package:
         return operation.val.val if operation.op_type == "const" else operation.materialized_val_inference()
 
 
-def payload_of(module: torch.nn.Module, inputs: tuple, target: str, precision: str = "FLOAT16", dynamic_shapes=None) -> bytes:
-    """ExecuTorch's own payload of the whole module."""
+def payload_of(module, inputs: tuple | None, target: str, precision: str = "FLOAT16", dynamic_shapes=None) -> bytes:
+    """ExecuTorch's own payload of the whole module, or of a program."""
     from executorch.backends.apple.coreml.compiler import CoreMLBackend
     from executorch.backends.apple.coreml.partition import CoreMLPartitioner
     from executorch.exir import to_edge_transform_and_lower
@@ -50,7 +50,8 @@ def payload_of(module: torch.nn.Module, inputs: tuple, target: str, precision: s
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        program = torch.export.export(module.eval(), inputs, dynamic_shapes=dynamic_shapes)
+        is_program = isinstance(module, torch.export.ExportedProgram)
+        program = module if is_program else torch.export.export(module.eval(), inputs, dynamic_shapes=dynamic_shapes)
         edge = to_edge_transform_and_lower(program, partitioner=[CoreMLPartitioner(compile_specs=specs)])
     lowered = [getattr(edge.exported_program().graph_module, node.target) for node in edge.exported_program().graph.nodes if node.op == "get_attr"]
     (payload,) = [module.processed_bytes for module in lowered if hasattr(module, "processed_bytes")]
