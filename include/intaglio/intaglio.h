@@ -4,6 +4,7 @@
 #include <intaglio/backend.h>
 #include <intaglio/blob.h>
 #include <intaglio/check.h>
+#include <intaglio/coreml.h>
 #include <intaglio/coreml_quantizer.h>
 #include <intaglio/data.h>
 #include <intaglio/edge.h>

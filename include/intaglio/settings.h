@@ -21,7 +21,7 @@ struct Setting {
   Type type = Type::word;
   std::string default_value;
   std::string help;
-  std::vector<std::string> words = {};  // what a word may be
+  std::vector<std::string> words = {};  // what a word may be; none: any text
   int64_t smallest = std::numeric_limits<int64_t>::min();
   int64_t largest = std::numeric_limits<int64_t>::max();
 };

@@ -28,7 +28,7 @@ void check(const Setting& setting, const std::string& value) {
     return;
   }
   const std::vector<std::string> words = setting.type == Setting::Type::boolean ? std::vector<std::string>{"false", "true"} : setting.words;
-  if (std::ranges::find(words, value) == words.end()) fail(fmt::format("{}", fmt::join(words, " or ")));
+  if (!words.empty() && std::ranges::find(words, value) == words.end()) fail(fmt::format("{}", fmt::join(words, " or ")));
 }
 
 }  // namespace

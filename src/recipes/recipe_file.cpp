@@ -160,7 +160,7 @@ class RecipeReader {
     }
     if (!value.is_string()) fail(place, "must be a string");
     const std::string word = value.get<std::string>();
-    if (std::find(setting.words.begin(), setting.words.end(), word) == setting.words.end())
+    if (!setting.words.empty() && std::find(setting.words.begin(), setting.words.end(), word) == setting.words.end())
       fail(place, fmt::format("must be \"{}\"", fmt::join(setting.words, "\" or \"")));
     return word;
   }

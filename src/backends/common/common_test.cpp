@@ -11,11 +11,14 @@
 namespace intaglio::common {
 namespace {
 
-const bool registered = test::register_text_cases("OwnReaders", "src/backends/common/own_readers.test",
-                                                  test::program_passes({
-                                                      {"give_each_reader_its_own_source", give_each_reader_its_own_source},
-                                                      {"give_each_reader_its_own_dynamic_chain", give_each_reader_its_own_dynamic_chain},
-                                                  }));
+const bool registered = test::register_text_cases(
+    "OwnReaders", "src/backends/common/own_readers.test",
+    test::program_passes({
+        {"give_each_reader_its_own_source", give_each_reader_its_own_source},
+        {"give_each_reader_its_own_dynamic_chain", give_each_reader_its_own_dynamic_chain},
+        {"give_each_dequantize_its_own_quantize",
+         [](ExportedProgram& program) { give_each_dequantize_its_own_quantize(program, [](const Node&) { return true; }); }},
+    }));
 
 struct Net : test::ProgramBuilder {
   Value* quantize(Value* x, double scale = 0.5) { return ProgramBuilder::quantize(x, scale, 0); }

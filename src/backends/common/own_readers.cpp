@@ -30,6 +30,16 @@ void give_each_reader_its_own_source(ExportedProgram& program) {
   }
 }
 
+void give_each_dequantize_its_own_quantize(ExportedProgram& program, const std::function<bool(const Node&)>& which) {
+  Graph& graph = program.graph();
+  for (Node* node : graph.node_list()) {
+    if (!qdq::is_tensor_or_channel_quantize(*node) || !which(*node)) continue;
+    const std::vector<Node*> readers = node->output()->users();
+    for (size_t i = 1; i < readers.size(); ++i)
+      if (qdq::is_dequantize(*readers[i])) graph.replace_uses_in(*readers[i], node->output(), copy_before(graph, node, *node).output());
+  }
+}
+
 void give_each_reader_its_own_dynamic_chain(ExportedProgram& program) {
   Graph& graph = program.graph();
   for (Node* node : graph.node_list()) {

@@ -16,6 +16,7 @@ std::function<bool(const Node&)> makes_constants(const ExportedProgram& program)
     if (node.outputs().size() != 1 || !node.output()->is_tensor() || !node.output()->meta().is_static()) return false;
     if (qdq::is_tensor_or_channel_dequantize(node)) return qdq::params_of(program, node).has_value();
     if (qdq::grouped_rows_of(node)) return true;
+    if (const qdq::OpRow* row = qdq::find(node); row && row->granularity == qdq::Granularity::code_book) return true;
     return std::ranges::find(constant_ops, node.op().name()) != std::end(constant_ops);
   };
 }

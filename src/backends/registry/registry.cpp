@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "backends/coreml/backend.h"
 #include "backends/vulkan/backend.h"
 #include "backends/xnnpack/backend.h"
 
@@ -23,7 +24,7 @@ Backend portable() {
 }  // namespace
 
 std::span<const Backend> backends() {
-  static const Backend rows[] = {xnnpack::backend(), vulkan::backend(), portable()};
+  static const Backend rows[] = {xnnpack::backend(), vulkan::backend(), coreml::backend(), portable()};
   return rows;
 }
 

@@ -1,8 +1,6 @@
 #include "backends/vulkan/op_table.h"
 
 #include <algorithm>
-#include <map>
-#include <string>
 
 #include "backends/vulkan/constraints.h"
 
@@ -123,40 +121,11 @@ constexpr std::string_view absent[] = {
     "torchao.dequantize_affine.default",
 };
 
-std::string full_name(std::string_view short_name) {
-  const auto dots = std::ranges::count(short_name, '.');
-  const std::string name(short_name);
-  return dots == 2 ? name : dots == 1 ? "aten." + name : "aten." + name + ".default";
-}
-
-std::map<std::string, const OpRow*, std::less<>> rows_by_op() {
-  std::map<std::string, const OpRow*, std::less<>> map;
-  for (const OpRow& row : rows())
-    for (size_t start = 0; start < row.ops.size();) {
-      const size_t end = std::min(row.ops.find(' ', start), row.ops.size());
-      map.emplace(full_name(row.ops.substr(start, end - start)), &row);
-      start = end + 1;
-    }
-  return map;
-}
-
 }  // namespace
 
-bool has(Types types, DType type) {
-  switch (type) {
-    case DType::float16:
-    case DType::float32: return (static_cast<uint8_t>(types) & static_cast<uint8_t>(Types::floats)) != 0;
-    case DType::int32:
-    case DType::int64: return (static_cast<uint8_t>(types) & static_cast<uint8_t>(Types::integers)) != 0;
-    case DType::boolean: return (static_cast<uint8_t>(types) & static_cast<uint8_t>(Types::booleans)) != 0;
-    default: return false;
-  }
-}
-
 const OpRow* find_row(std::string_view op) {
-  static const auto map = rows_by_op();
-  const auto found = map.find(op);
-  return found == map.end() ? nullptr : found->second;
+  static const common::RowsByOp<OpRow> by_op(rows());
+  return by_op.find(op);
 }
 
 bool has_symbol_op(std::string_view op) {

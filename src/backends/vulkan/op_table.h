@@ -9,14 +9,12 @@
 #include <string_view>
 
 #include "backends/common/constraints.h"
+#include "backends/common/op_rows.h"
 #include "backends/vulkan/representation.h"
 
 namespace intaglio::vulkan {
 
-// Sets of element types; an empty one asks nothing.
-enum class Types : uint8_t { unasked = 0, floats = 1, integers = 2, booleans = 4 };
-constexpr Types operator|(Types a, Types b) { return static_cast<Types>(static_cast<uint8_t>(a) | static_cast<uint8_t>(b)); }
-bool has(Types types, DType type);
+using common::Types;  // an empty set asks nothing
 
 // One value for every operand alike, or one for each; further operands have none.
 template <typename T>

@@ -1,6 +1,7 @@
 #include "backends/coreml/mil/builder.h"
 
 #include <algorithm>
+#include <unordered_map>
 
 #include <fmt/format.h>
 #include <intaglio/error.h>
@@ -34,6 +35,66 @@ Tensor lengthened(const Tensor& table, int64_t entries) {
   const auto* from = static_cast<const std::byte*>(source.raw());
   for (size_t at = 0; at < source.nbytes(); at += row, to += long_row) std::copy_n(from + at, row, to);
   return result;
+}
+
+// Operations whose results nobody reads; those without results write states.
+void remove_unread(Block& block) {
+  std::unordered_set<std::string_view> read(block.outputs.begin(), block.outputs.end());
+  std::vector<bool> stays(block.operations.size());
+  for (size_t i = block.operations.size(); i-- > 0;) {
+    const Operation& operation = block.operations[i];
+    stays[i] = operation.outputs.empty() ||
+               std::ranges::any_of(operation.outputs, [&](const NamedType& output) { return read.contains(output.name); });
+    if (!stays[i]) continue;
+    for (const BoundInput& input : operation.inputs)
+      for (const Binding& binding : input.bindings)
+        if (const auto* name = std::get_if<std::string>(&binding)) read.insert(*name);
+  }
+  size_t kept = 0;
+  for (size_t i = 0; i < block.operations.size(); ++i)
+    if (stays[i]) {
+      if (kept != i) block.operations[kept] = std::move(block.operations[i]);
+      ++kept;
+    }
+  block.operations.resize(kept);
+}
+
+// All that an operation computes from, but for its name; "" for one that reads or writes a state.
+std::string identity_of(const Operation& operation) {
+  if (operation.outputs.empty() || operation.type == "read_state" || !operation.blocks.empty()) return "";
+  std::string text = operation.type;
+  const auto add = [&](const std::string& parameter, const Literal& literal) {
+    const Sha256& digest = literal.data.digest();
+    text += fmt::format("|{}:{}:", parameter, to_string(ValueType{literal.type, literal.dims}));
+    text.append(reinterpret_cast<const char*>(digest.data()), digest.size());
+    for (const std::string& one : literal.strings) text += one;
+  };
+  for (const BoundInput& input : operation.inputs)
+    for (const Binding& binding : input.bindings)
+      if (const auto* name = std::get_if<std::string>(&binding)) text += fmt::format("|{}={}", input.parameter, *name);
+      else add(input.parameter, std::get<Literal>(binding));
+  for (const Attribute& attribute : operation.attributes)
+    if (attribute.name != "name") add(attribute.name, attribute.value);
+  return text;
+}
+
+// Equal operations become one; what the block gives keeps its name.
+void merge_equal(Block& block) {
+  const std::unordered_set<std::string_view> given(block.outputs.begin(), block.outputs.end());
+  std::unordered_map<std::string, const Operation*> known;
+  std::unordered_map<std::string, std::string> renamed;
+  for (Operation& operation : block.operations) {
+    for (BoundInput& input : operation.inputs)
+      for (Binding& binding : input.bindings)
+        if (auto* name = std::get_if<std::string>(&binding))
+          if (const auto other = renamed.find(*name); other != renamed.end()) *name = other->second;
+    const std::string identity = identity_of(operation);
+    if (identity.empty() || std::ranges::any_of(operation.outputs, [&](const NamedType& output) { return given.contains(output.name); }))
+      continue;
+    const auto [first, is_new] = known.try_emplace(identity, &operation);
+    if (is_new) continue;
+    for (size_t i = 0; i < operation.outputs.size(); ++i) renamed[operation.outputs[i].name] = first->second->outputs[i].name;
+  }
 }
 
 }  // namespace
@@ -72,7 +133,7 @@ std::vector<NamedType> FunctionBuilder::op(std::string_view type, std::string_vi
   const std::string& own_name = operation.attributes[0].value.strings[0];
   std::ranges::sort(parameters, {}, &Parameter::first);
   for (auto& [parameter, given] : parameters) {
-    Argument argument{std::string(parameter), {}};
+    BoundInput argument{std::string(parameter), {}};
     if (auto* value = std::get_if<Literal>(&given))
       argument.bindings.emplace_back(constant(fmt::format("{}_{}", own_name, parameter), std::move(*value)).name);
     else if (const auto* one = std::get_if<NamedType>(&given)) argument.bindings.emplace_back(one->name);
@@ -163,6 +224,8 @@ NamedType FunctionBuilder::lut_to_dense(std::string_view name, const Tensor& ind
 
 Function FunctionBuilder::finish(const std::vector<NamedType>& outputs) {
   for (const NamedType& output : outputs) function_.body.outputs.push_back(output.name);
+  merge_equal(function_.body);
+  remove_unread(function_.body);
   return std::move(function_);
 }
 

@@ -38,6 +38,7 @@ class FunctionBuilder {
   // zero that nothing points to. Before iOS 18 all weights share one table.
   NamedType lut_to_dense(std::string_view name, const Tensor& indices, const Tensor& table, int bits);
 
+  // Equal operations become one, and those whose results are not read are left out.
   Function finish(const std::vector<NamedType>& outputs);
 
  private:

@@ -68,6 +68,25 @@ std::string first_line(FunctionBuilder& builder, const NamedType& result) {
   return to_string(function.body.operations.at(0));
 }
 
+// Equal constants and operations are one, what is given keeps its name, and what nobody reads goes.
+TEST(CoreMLBuilder, KeepsWhatIsReadOnce) {
+  FunctionBuilder builder(Version::ios17, "main");
+  const ValueType type = {DataType::float32, {2}};
+  const NamedType x = builder.input("x", type);
+  const auto plus_one = [&](const char* name) { return builder.op("add", name, {{"x", x}, {"y", scalar_literal(1.0f)}}, type); };
+  const NamedType a = plus_one("a"), b = plus_one("b"), c = plus_one("c");
+  builder.op("exp", "unread", {{"x", a}}, type);
+  const NamedType d = builder.op("mul", "d", {{"x", a}, {"y", b}}, type);
+  EXPECT_EQ(to_string(Program{Version::ios17, {builder.finish({d, c})}}), R"(CoreML7
+main(%x: fp32[2]):
+  %a_y: fp32 = const(val=fp32(1))
+  %a: fp32[2] = add(x=%x, y=%a_y)
+  %c: fp32[2] = add(x=%x, y=%a_y)
+  %d: fp32[2] = mul(x=%a, y=%a)
+  return %d, %c
+)");
+}
+
 TEST(CoreMLConstexpr, AttributesThenInputs) {
   FunctionBuilder before(Version::ios16, "main");
   EXPECT_EQ(first_line(before, before.affine_dequantize("w", bytes({3, 4}), halves({3}), bytes({3}), 0)),

@@ -28,7 +28,7 @@ std::string literal_text(const Literal& literal) {
   return literal.count() > elements_shown ? type : fmt::format("{}({})", type, elements_text(literal));
 }
 
-std::string argument_text(const Argument& argument) {
+std::string argument_text(const BoundInput& argument) {
   std::vector<std::string> texts;
   for (const Binding& binding : argument.bindings) {
     const auto* name = std::get_if<std::string>(&binding);
@@ -74,7 +74,7 @@ std::string to_string(const ValueType& type) {
 std::string to_string(const Operation& operation) {
   std::vector<std::string> results, arguments;
   for (const NamedType& output : operation.outputs) results.push_back(fmt::format("%{}: {}", escaped(output.name), to_string(output.type)));
-  for (const Argument& input : operation.inputs) arguments.push_back(argument_text(input));
+  for (const BoundInput& input : operation.inputs) arguments.push_back(argument_text(input));
   for (const Attribute& attribute : operation.attributes)
     if (attribute.name != "name") arguments.push_back(fmt::format("{}={}", escaped(attribute.name), literal_text(attribute.value)));
   const std::string call = fmt::format("{}({})", escaped(operation.type), fmt::join(arguments, ", "));

@@ -46,7 +46,7 @@ struct NamedType {
 
 // Bound by the name of a value, or in place.
 using Binding = std::variant<std::string, Literal>;
-struct Argument {
+struct BoundInput {
   std::string parameter;
   std::vector<Binding> bindings;  // several for a list, as of `concat`
 };
@@ -59,7 +59,7 @@ struct Block;
 // Its own name is the attribute `name`.
 struct Operation {
   std::string type;
-  std::vector<Argument> inputs;  // parameters ascending, as attributes are
+  std::vector<BoundInput> inputs;  // parameters ascending, as attributes are
   std::vector<NamedType> outputs;
   std::vector<Attribute> attributes;
   std::vector<Block> blocks;  // of operations that choose or repeat

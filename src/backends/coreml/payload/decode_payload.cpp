@@ -15,15 +15,15 @@ struct ContractionRow {
 constexpr ContractionRow contractions[] = {
     {"conv", "convolution"}, {"conv_transpose", "convolution"}, {"linear", "linear"}, {"matmul", "bmm"}};
 
-using Types = std::unordered_map<std::string_view, const ValueType*>;
+using ValueTypes = std::unordered_map<std::string_view, const ValueType*>;
 
 DecodedValue decoded_type(const ValueType& type) { return {std::string(row_of(type.type).name), type.dims, ""}; }
 
-DecodedNode decoded_operation(const Operation& operation, const Types& types) {
+DecodedNode decoded_operation(const Operation& operation, const ValueTypes& types) {
   DecodedNode node;
   node.kind = operation.type;
   node.text = to_string(operation);
-  for (const Argument& input : operation.inputs)
+  for (const BoundInput& input : operation.inputs)
     for (const Binding& binding : input.bindings) {
       const auto* name = std::get_if<std::string>(&binding);
       const auto* value = std::get_if<Literal>(&binding);
@@ -43,7 +43,7 @@ DecodedNode decoded_operation(const Operation& operation, const Types& types) {
 }
 
 // Inner blocks behind the operation that they belong to.
-void append_nodes(const Block& block, Types& types, std::vector<DecodedNode>& nodes) {
+void append_nodes(const Block& block, ValueTypes& types, std::vector<DecodedNode>& nodes) {
   for (const NamedType& input : block.inputs) types[input.name] = &input.type;
   for (const Operation& operation : block.operations) {
     if (operation.type != "const") nodes.push_back(decoded_operation(operation, types));
@@ -58,7 +58,7 @@ DecodedPayload decode_payload(std::span<const std::byte> bytes) {
   const Payload payload = read_payload(bytes);
   DecodedPayload result;
   for (const Function& function : payload.program.functions) {
-    Types types;
+    ValueTypes types;
     for (const Input& input : function.inputs) types[input.name] = &input.type;
     append_nodes(function.body, types, result.nodes);
   }

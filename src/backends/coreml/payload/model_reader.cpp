@@ -111,7 +111,7 @@ class ModelReader {
   Operation read_operation(const proto::Operation& from) {
     Operation operation{from.type(), {}, {}, {}, {}};
     for (const auto& [parameter, argument] : from.inputs()) {
-      Argument& input = operation.inputs.emplace_back(Argument{parameter, {}});
+      BoundInput& input = operation.inputs.emplace_back(BoundInput{parameter, {}});
       for (const proto::Binding& binding : argument.arguments()) {
         if (binding.has_value()) input.bindings.emplace_back(read_literal(binding.value(), parameter));
         else {
@@ -121,7 +121,7 @@ class ModelReader {
       }
     }
     for (const auto& [name, value] : from.attributes()) operation.attributes.push_back({name, read_literal(value, name)});
-    std::ranges::sort(operation.inputs, {}, &Argument::parameter);
+    std::ranges::sort(operation.inputs, {}, &BoundInput::parameter);
     std::ranges::sort(operation.attributes, {}, &Attribute::name);
     for (const proto::Block& block : from.blocks()) operation.blocks.push_back(read_block(block));
     for (const proto::NamedValueType& output : from.outputs()) operation.outputs.push_back(read_named(output));

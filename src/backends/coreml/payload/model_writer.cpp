@@ -79,7 +79,7 @@ class ModelWriter {
 
   void write_operation(const Operation& operation, proto::Operation& to) {
     to.set_type(operation.type);
-    for (const Argument& input : operation.inputs)
+    for (const BoundInput& input : operation.inputs)
       for (const Binding& binding : input.bindings) {
         proto::Binding& bound = *(*to.mutable_inputs())[input.parameter].add_arguments();
         if (const auto* name = std::get_if<std::string>(&binding)) bound.set_name(*name);

@@ -4,10 +4,14 @@
 
 #include <intaglio/coreml_quantizer.h>
 
+#include "backends/coreml/quantizing_recipes.h"
+
 namespace intaglio::coreml {
 
 namespace pt2e_rows {
 namespace {
+
+constexpr const char* oldest_target = "iOS17";
 
 // Words in the order of their enumerations.
 Setting scheme_setting() {
@@ -45,6 +49,7 @@ ModuleLinearQuantizerConfig config_of(const SettingValues& settings, ActivationD
 }
 
 std::vector<RecipeStep> steps(const SettingValues& settings, ActivationDType activation) {
+  require_target(settings, oldest_target, "integers of observers");
   const Compat compat = compat_of(settings);
   LinearQuantizerConfig config;
   config.global_config = config_of(settings, activation);
@@ -57,7 +62,8 @@ std::vector<RecipeStep> weight_only_steps(const SettingValues& settings) { retur
 }  // namespace pt2e_rows
 
 std::vector<BackendRecipe> pt2e_recipes() {
-  const std::vector<Setting> settings = {pt2e_rows::scheme_setting(), pt2e_rows::per_channel_setting()};
+  const std::vector<Setting> settings = {target_setting(pt2e_rows::oldest_target), pt2e_rows::scheme_setting(),
+                                         pt2e_rows::per_channel_setting()};
   return {
       {"coreml_pt2e_int8_static", "8-bit weights and activations, with ranges found on samples", true, settings, pt2e_rows::static_steps},
       {"coreml_pt2e_int8_weight_only", "int8 weights of convolutions and linears, everything else in float: no calibration", false,

@@ -1,0 +1,94 @@
+#include "backends/coreml/backend.h"
+
+#include <algorithm>
+
+#include <intaglio/coreml.h>
+
+#include "backends/coreml/compile_specs.h"
+#include "backends/coreml/payload/decode_payload.h"
+#include "backends/coreml/payload/payload.h"
+#include "backends/coreml/quantizer/pt2e_recipes.h"
+#include "backends/coreml/quantizing_recipes.h"
+
+namespace intaglio::coreml {
+namespace {
+
+constexpr const char* unset = "unset";
+
+template <typename T, size_t N>
+Setting named_setting(const char* name, const char* value, const char* help, const Named<T> (&names)[N]) {
+  std::vector<std::string> words;
+  for (const auto& [key, word] : names) words.emplace_back(word);
+  return {name, Setting::Type::word, value, help, std::move(words)};
+}
+
+template <typename T, size_t N>
+T named(const SettingValues& settings, const char* name, const Named<T> (&names)[N]) {
+  return std::ranges::find(names, std::string_view(settings.word(name)), &Named<T>::second)->first;
+}
+
+Setting precision_setting(const char* value) {
+  return named_setting("compute_precision", value, "what float32 numbers are computed in", precision_names);
+}
+
+std::vector<Setting> settings() {
+  return {compat_setting(),
+          target_setting(unset),
+          named_setting("compute_unit", "all", "what may run the model", unit_names),
+          precision_setting("float16"),
+          named_setting("model_type", "model", "`compiled_model` is made on macOS alone", model_type_names),
+          {"take_over_mutable_buffer", Setting::Type::boolean, "true", "buffers that are written become the model's state, from iOS18 on"},
+          {"lower_full_graph", Setting::Type::boolean, "false", "an operator that Core ML does not take is an error"},
+          {"skip_ops_for_coreml_delegation", Setting::Type::word, "",
+           "operators that are left to others, parted by commas: aten.relu.default"}};
+}
+
+std::vector<std::string> listed(const std::string& text) {
+  std::vector<std::string> names;
+  for (size_t start = 0; start < text.size();) {
+    const size_t end = std::min(text.find(',', start), text.size());
+    if (end > start) names.push_back(text.substr(start, end - start));
+    start = end + 1;
+  }
+  return names;
+}
+
+CoreMLPartitionerOptions options_of(const SettingValues& settings) {
+  CoreMLPartitionerOptions options;
+  if (const std::string& target = settings.word("minimum_deployment_target"); target != unset)
+    options.minimum_deployment_target = static_cast<DeploymentTarget>(std::ranges::find(versions, target, &VersionRow::target)->version);
+  options.compute_unit = named(settings, "compute_unit", unit_names);
+  options.compute_precision = named(settings, "compute_precision", precision_names);
+  options.model_type = named(settings, "model_type", model_type_names);
+  options.take_over_mutable_buffer = settings.flag("take_over_mutable_buffer");
+  options.lower_full_graph = settings.flag("lower_full_graph");
+  options.skip_ops_for_coreml_delegation = listed(settings.word("skip_ops_for_coreml_delegation"));
+  return options;
+}
+
+std::vector<BackendRecipe> recipes() {
+  std::vector<BackendRecipe> list = {
+      {.name = "coreml_fp32", .summary = "float32, delegated to Core ML", .settings = {precision_setting("float32")}},
+      {.name = "coreml_fp16", .summary = "computed in float16 by Core ML", .settings = {precision_setting("float16")}}};
+  std::ranges::move(pt2e_recipes(), std::back_inserter(list));
+  std::ranges::move(quantizing_recipes(), std::back_inserter(list));
+  return list;
+}
+
+}  // namespace
+
+Backend backend() {
+  return {.name = "coreml",
+          .title = "Core ML",
+          .delegate_id = std::string(delegate_id),
+          .settings = settings(),
+          .recipes = recipes(),
+          .partitioner = [](const SettingValues& settings) { return std::make_unique<CoreMLPartitioner>(options_of(settings)); },
+          .config_settings = quantizer_settings(),
+          .config = quantizer_config,
+          .quantizer = quantizer_of_rule,
+          .check = [](std::span<const std::byte> payload) { read_payload(payload); },
+          .decode = decode_payload};
+}
+
+}  // namespace intaglio::coreml

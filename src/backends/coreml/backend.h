@@ -1,0 +1,10 @@
+// The row of the registry.
+#pragma once
+
+#include <intaglio/backend.h>
+
+namespace intaglio::coreml {
+
+Backend backend();
+
+}  // namespace intaglio::coreml

@@ -1,0 +1,224 @@
+#include "backends/coreml/lower/lowering.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include <fmt/format.h>
+#include <intaglio/error.h>
+
+#include "backends/coreml/lower/constants.h"
+#include "backends/coreml/op_table.h"
+#include "ir/mutations.h"
+
+namespace intaglio::coreml {
+namespace {
+
+bool is_float(DataType type) { return type == DataType::float16 || type == DataType::float32; }
+
+// Of the dimensions of an input some of whose sizes are symbols.
+std::vector<SizeRange> ranges_of(const Value& value, const SymRanges& known) {
+  std::vector<SizeRange> ranges;
+  for (const SymInt& size : value.sizes()) {
+    if (size.is_static()) {
+      ranges.push_back({size.value(), size.value()});
+      continue;
+    }
+    const SymRange range = bounds(*size.expression(), known);
+    const bool is_bounded = range.max && *range.max < INT32_MAX;
+    ranges.push_back({std::max<int64_t>(1, range.min.value_or(1)), is_bounded ? range.max : std::nullopt});
+  }
+  return ranges;
+}
+
+// The model has no scalars: they go in and out in one dimension, as the runtime passes them.
+ValueType without_scalars(ValueType type) {
+  if (type.dims.empty()) type.dims = {1};
+  return type;
+}
+
+}  // namespace
+
+Sizes dims_of(const Value* value) {
+  Sizes dims;
+  for (const SymInt& size : value->sizes()) dims.push_back(size.is_static() ? size.value() : unknown_size);
+  return dims;
+}
+
+int64_t dim_of(const Node& node, std::string_view argument, int64_t rank) {
+  const int64_t dim = node.integer(argument);
+  return dim < 0 ? dim + rank : dim;
+}
+
+Lowering::Lowering(const ExportedProgram& program, std::string_view name, const LoweringOptions& options)
+    : program_(program), facts_(program), options_(options), builder_(options.version, std::string(name)), float_type_(default_float()) {}
+
+Function Lowering::run() && {
+  add_inputs();
+  for (const Node* node : program_.graph().node_list()) lower(*node);
+  node_ = nullptr;
+  float_type_ = default_float();
+  write_states();
+  return builder_.finish(outputs());
+}
+
+// ---- values
+
+DataType Lowering::element_type(DType dtype) const {
+  switch (dtype) {
+    case DType::float32: return float_type_;
+    case DType::float16: return float_type_ == default_float() ? DataType::float16 : float_type_;
+    case DType::int64: return DataType::int32;
+    default: return data_type(dtype).value();
+  }
+}
+
+ValueType Lowering::type_of(const Value* value) const { return {element_type(value->dtype()), dims_of(value)}; }
+
+NamedType Lowering::cast(const NamedType& value, DataType type) {
+  if (value.type.type == type) return value;
+  const std::string_view name = row_of(type).name;
+  return builder_.op("cast", fmt::format("{}_to_{}", value.name, name), {{"x", value}, {"dtype", text_literal(std::string(name))}},
+                     ValueType{type, value.type.dims});
+}
+
+NamedType Lowering::of_rank(const NamedType& value, size_t rank) {
+  if (value.type.dims.size() >= rank) return value;
+  std::vector<int64_t> axes(rank - value.type.dims.size());
+  std::iota(axes.begin(), axes.end(), int64_t{0});
+  ValueType type = value.type;
+  type.dims.insert(type.dims.begin(), axes.size(), 1);
+  return op("expand_dims", {{"x", value}, {"axes", int32_literal(axes)}}, type);
+}
+
+NamedType Lowering::constant(const Value* value) {
+  const Tensor* tensor = program_.constant(value);
+  if (!tensor) throw_bug(fmt::format("'{}' is not in the ML program", value->name()));
+  const DataType type = element_type(value->dtype());
+  const auto found = constants_.find({value, type});
+  if (found != constants_.end()) return found->second;
+  return constants_.emplace(std::pair(value, type), builder_.constant(value->name(), constant_literal(*tensor, type))).first->second;
+}
+
+NamedType Lowering::operand(const Value* value) {
+  const auto found = values_.find(value);
+  if (found == values_.end()) return constant(value);
+  const DataType type = element_type(value->dtype());
+  return is_float(type) ? cast(found->second, type) : found->second;
+}
+
+Literal Lowering::number(double value, DataType type) const {
+  return constant_literal(Tensor::scalar(is_float(type) ? value : std::trunc(value)), type);
+}
+
+Literal Lowering::parameter(double value) const { return number(value, version() >= Version::ios17 ? DataType::float32 : float_type_); }
+
+NamedType Lowering::op(std::string_view mil, Parameters parameters, ValueType type) {
+  return builder_.op(mil, fmt::format("{}_{}", node_->name(), mil), std::move(parameters), std::move(type));
+}
+
+void Lowering::finish(const Node& node, std::string_view mil, Parameters parameters) {
+  set(node.output(), builder_.op(mil, node.output()->name(), std::move(parameters), type_of(node.output())));
+}
+
+void Lowering::finish(const Node& node, std::string_view mil, Parameters parameters, ValueType type) {
+  set(node.output(),
+      cast(builder_.op(mil, node.output()->name(), std::move(parameters), std::move(type)), element_type(node.output()->dtype())));
+}
+
+void Lowering::set(const Value* value, NamedType is) {
+  if (value->dtype() == DType::float32) is = cast(is, default_float());
+  if (value->dtype() == DType::float16) is = cast(is, DataType::float16);
+  values_.insert_or_assign(value, std::move(is));
+}
+
+// ---- the function
+
+void Lowering::add_inputs() {
+  for (const Value* input : program_.graph().inputs())
+    if (program_.spec_of(input)->kind == InputSpec::Kind::user_input) add_input(*input);
+  for (const Value* input : program_.graph().inputs()) {
+    if (!program_.is_mutated(input)) continue;
+    const ValueType type = type_of(input);
+    NamedType state = builder_.input(input->name(), {type.type, type.dims, true});
+    values_[input] = builder_.op("read_state", fmt::format("read_{}", input->name()), {{"input", state}}, type);
+    states_.emplace(program_.spec_of(input)->target, std::move(state));
+  }
+}
+
+void Lowering::add_input(const Value& value) {
+  const ValueType inside = type_of(&value);
+  const bool is_float32 = value.dtype() == DType::float32;
+  const bool is_symbolic = std::ranges::find(inside.dims, unknown_size) != inside.dims.end();
+  NamedType input = builder_.input(value.name(), without_scalars({is_float32 ? DataType::float32 : inside.type, inside.dims}),
+                                   is_symbolic ? ranges_of(value, program_.range_constraints) : std::vector<SizeRange>());
+  inputs_.insert(input.name);
+  if (is_float32) input = cast(input, inside.type);
+  if (inside.dims.empty())
+    input = builder_.op("squeeze", fmt::format("{}_number", value.name()), {{"x", input}, {"axes", int32_literal({0})}}, inside);
+  values_[&value] = std::move(input);
+}
+
+// Scalars, and tensors of the model.
+bool Lowering::needs_float32(const Node& node) const {
+  if (!options_.in_float16 || !node.op().schema()) return false;
+  for (const ArgSchema& argument : node.op().schema()->arguments) {
+    const bool is_number = argument.type == ArgType::scalar || argument.type == ArgType::floating;
+    const auto number = is_number && node.find(argument.name) ? node.optional_number(argument.name) : std::nullopt;
+    if (number && is_beyond_float16(*number)) return true;
+  }
+  return std::ranges::any_of(node.inputs(), [&](const Value* value) {
+    const Tensor* tensor = value->is_tensor() && !values_.contains(value) ? program_.constant(value) : nullptr;
+    return tensor && is_beyond_float16(*tensor);
+  });
+}
+
+void Lowering::lower(const Node& node) {
+  const OpRow* row = find_row(node.op().name());
+  if (!row) throw_bug(fmt::format("{} is in a Core ML delegate", describe(node)));
+  node_ = &node;
+  float_type_ = needs_float32(node) ? DataType::float32 : default_float();
+  row->lower(*this, node, row->mil);
+}
+
+std::vector<NamedType> Lowering::outputs() {
+  std::vector<NamedType> results;
+  std::vector<const Value*> taken;
+  for (const Argument& argument : program_.user_outputs())
+    for (const Value* value : values_in(argument)) {
+      if (std::ranges::find(taken, value) != taken.end()) continue;
+      taken.push_back(value);
+      results.push_back(output(*value, results));
+    }
+  return results;
+}
+
+// Under a name of its own, in a type that models give.
+NamedType Lowering::output(const Value& value, const std::vector<NamedType>& others) {
+  NamedType result = operand(&value);
+  const std::string inside = result.name;
+  if (result.type.dims.empty())
+    result = builder_.op("expand_dims", fmt::format("{}_tensor", inside), {{"x", result}, {"axes", int32_literal({0})}},
+                         without_scalars(result.type));
+  if (version() < Version::ios16 && is_float(result.type.type)) result = cast(result, DataType::float32);
+  const bool is_free = std::ranges::find(others, result.name, &NamedType::name) == others.end() && !inputs_.contains(result.name);
+  if (value.producer() && is_free) return result;
+  return builder_.op("identity", fmt::format("{}_result", inside), {{"x", result}}, result.type);
+}
+
+void Lowering::write_states() {
+  const std::vector<Argument> values = program_.graph().outputs();
+  for (size_t i = 0; i < values.size(); ++i) {
+    const OutputSpec& spec = program_.output_specs[i];
+    if (spec.kind != OutputSpec::Kind::buffer_mutation) continue;
+    const NamedType& state = states_.at(spec.target);
+    builder_.op("write_state", fmt::format("write_{}", state.name), {{"input", state}, {"data", operand(std::get<Value*>(values[i]))}},
+                std::vector<ValueType>());
+  }
+}
+
+Function lower_to_function(const ExportedProgram& partition, std::string_view name, const LoweringOptions& options) {
+  return Lowering(partition, name, options).run();
+}
+
+}  // namespace intaglio::coreml
