@@ -5,6 +5,7 @@
 #include <intaglio/blob.h>
 #include <intaglio/check.h>
 #include <intaglio/coreml.h>
+#include <intaglio/coreml_quantizer.h>
 #include <intaglio/data.h>
 #include <intaglio/edge.h>
 #include <intaglio/error.h>

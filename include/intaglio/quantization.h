@@ -74,8 +74,6 @@ class Observer {
   // float32, float16, bfloat16 or float64 of any strides; NaN is a bad-input error (the caller names the tensor).
   virtual void observe(const Tensor& tensor) = 0;
   virtual bool has_observed() const = 0;
-  // What runs behind the observer in place of the tensor that it just observed (fake quantization); by default the tensor itself.
-  virtual std::optional<Tensor> replacement(const Tensor&) const { return std::nullopt; }
   virtual QuantParams calculate_qparams() const = 0;
   virtual ObservedStatistics statistics() const = 0;
   virtual std::unique_ptr<Observer> clone() const = 0;
@@ -90,7 +88,10 @@ struct ObserverFactory {
   std::function<std::unique_ptr<Observer>(const ObserverSettings&)> make;
   // Default eps is taken from ObserverSettings; factories below override it when their argument is given.
   std::optional<double> eps;
+  // While calibrating, what reads the tensor sees it quantized and dequantized by the parameters as of then (torchao's FakeQuantize).
+  bool fake_quantizes = false;
 };
+ObserverFactory fake_quantize(ObserverFactory observer);
 
 ObserverFactory min_max_observer(std::optional<double> eps = std::nullopt);
 ObserverFactory per_channel_min_max_observer(std::optional<double> eps = std::nullopt);

@@ -6,6 +6,7 @@
 #include <intaglio/pattern_quantizer.h>
 
 #include "decompose/regions.h"
+#include "pt2e/pattern_table.h"
 
 namespace intaglio {
 
@@ -56,6 +57,8 @@ bool glob_matches(std::string_view pattern, std::string_view text) {
 bool NodeSelector::matches(const Node& node) const {
   if (op && !op_matches(*op, node.op())) return false;
   if (op_family && family(*op_family) != family(node.op().name())) return false;
+  const auto is_of_source = [&](const ModuleScope& scope) { return scope.type == *source_type; };
+  if (source_type && std::ranges::none_of(source_stack(node), is_of_source)) return false;
   if (!module_name && !module_glob && !module_type) return true;
   const std::vector<ModuleScope> stack = module_stack(node);
   const auto in_module = [&](const std::optional<std::string>& wanted, auto fits) {
@@ -70,8 +73,8 @@ std::string to_string(const NodeSelector& selector) {
   std::string modules;
   if (selector.module_name) modules = fmt::format("module '{}'", escaped(*selector.module_name));
   else if (selector.module_glob) modules = fmt::format("module '{}'", escaped(*selector.module_glob));
-  if (selector.module_type)
-    modules += fmt::format("{}type '{}'", modules.empty() ? "every module of " : " of ", escaped(*selector.module_type));
+  if (const auto& type = selector.module_type ? selector.module_type : selector.source_type)
+    modules += fmt::format("{}type '{}'", modules.empty() ? "every module of " : " of ", escaped(*type));
   const auto& op = selector.op ? selector.op : selector.op_family;
   if (!op) return modules.empty() ? "every operator" : modules;
   return fmt::format("every operator '{}'{}{}", escaped(*op), modules.empty() ? "" : " in ", modules);

@@ -24,21 +24,26 @@ bool is_marked(const Annotations& annotations, const Value* value) {
 
 bool is_constant_role(const OperatorMatch::Operand& operand) { return operand.pattern->role != OperandRole::activation; }
 
+bool asks_constants(const PatternRow& row) {
+  return row.scope == RowScope::nodes_and_constants || row.scope == RowScope::operator_and_constants;
+}
+
 bool is_free(const Annotations& annotations, const PatternRow& row, const OperatorMatch& match) {
   if (annotations.is_annotated(match.node) || (match.tail != nullptr && annotations.is_annotated(match.tail))) return false;
-  return row.scope != RowScope::nodes_and_constants || std::ranges::none_of(match.operands, [&](const auto& operand) {
-           return is_constant_role(operand) && is_marked(annotations, operand.value);
-         });
+  return !asks_constants(row) || std::ranges::none_of(match.operands, [&](const auto& operand) {
+    return is_constant_role(operand) && is_marked(annotations, operand.value);
+  });
 }
 
 bool passes(const NodeFilter& filter, const PatternRow& row, const OperatorMatch& match) {
   if (row.scope == RowScope::nodes_unfiltered) return true;
-  if (!filter.accepts(*match.node) || (match.tail != nullptr && !filter.accepts(*match.tail))) return false;
-  return row.scope != RowScope::nodes_and_constants || std::ranges::all_of(match.operands, [&](const auto& operand) {
-           if (!is_constant_role(operand)) return true;
-           const Node* producer = operand.value->producer();
-           return producer != nullptr ? filter.accepts(*producer) : filter.accepts_constants;
-         });
+  const bool with_tail = match.tail != nullptr && row.scope != RowScope::operator_and_constants;
+  if (!filter.accepts(*match.node) || (with_tail && !filter.accepts(*match.tail))) return false;
+  return !asks_constants(row) || std::ranges::all_of(match.operands, [&](const auto& operand) {
+    if (!is_constant_role(operand)) return true;
+    const Node* producer = operand.value->producer();
+    return producer != nullptr ? filter.accepts(*producer) : filter.accepts_constants;
+  });
 }
 
 bool reads_integers(const Node& node) {
@@ -140,7 +145,9 @@ PatternQuantizer& PatternQuantizer::set_module_name(std::string name, std::optio
 }
 
 PatternQuantizer& PatternQuantizer::set_module_type(std::string type, std::optional<QuantizationConfig> config) {
-  set(module_types_, {.module_type = std::move(type)}, std::move(config));
+  NodeSelector nodes;
+  (table_->types_of_sources ? nodes.source_type : nodes.module_type) = std::move(type);
+  set(module_types_, std::move(nodes), std::move(config));
   return *this;
 }
 
@@ -243,7 +250,9 @@ void PatternQuantizer::ask_for_names(const ExportedProgram& program, Annotations
         std::erase_if(nodes, [&](const Node* node) {
           return (filter_ && !filter_(*node)) || keeps_float(module_names_, *node) || keeps_float(module_types_, *node);
         });
-      if (!is_known || !nodes.empty()) annotations.ask({to_string(choice.nodes), std::move(nodes), choice.config.has_value()});
+      const bool quantizes =
+          choice.config && (choice.config->weight || choice.config->input_activation || choice.config->output_activation);
+      if (!is_known || !nodes.empty()) annotations.ask({to_string(choice.nodes), std::move(nodes), quantizes});
     }
 }
 

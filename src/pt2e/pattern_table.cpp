@@ -24,6 +24,19 @@ const std::string& first_argument(const Node& node) { return node.op().schema()-
 
 bool contains(Ops ops, const Node& node) { return std::ranges::find(ops, node.op().name()) != ops.end(); }
 
+std::vector<ModuleScope> source_stack(const Node& node) {
+  std::vector<ModuleScope> result;
+  const auto found = node.metadata.find("source_fn_stack");
+  std::string_view text = found == node.metadata.end() ? std::string_view() : found->second;
+  while (!text.empty()) {  // items `name,type` joined by ';'
+    const std::string_view item = text.substr(0, text.find(';'));
+    text.remove_prefix(std::min(item.size() + 1, text.size()));
+    const size_t comma = std::min(item.find(','), item.size());
+    result.push_back({std::string(item.substr(0, comma)), std::string(item.substr(std::min(comma + 1, item.size())))});
+  }
+  return result;
+}
+
 Value* first_tensor(const Node& node) {
   const OpSchema* schema = node.op().schema();
   const Argument* argument = schema == nullptr || schema->arguments.empty() ? nullptr : node.find(first_argument(node));
@@ -76,6 +89,12 @@ bool PatternRun::has_quantized_source(const Value* value) {
   }
   for (const Value* passed : path) quantized_sources_[passed] = found;
   return found;
+}
+
+bool PatternRun::is_first_of_source(const Node& node, Ops sources) {
+  std::vector<ModuleScope> stack = source_stack(node);
+  if (stack.empty()) stack = module_stack(node);
+  return !stack.empty() && std::ranges::find(sources, stack.back().type) != sources.end() && taken_places_.insert(stack.back().path).second;
 }
 
 bool PatternRun::is_softmax_operand(const OperatorMatch& match) {

@@ -63,8 +63,6 @@ class PatternRun {
   const QuantizationConfig& config;
   Annotations& annotations;
   ConstantValues constants;
-  std::set<std::string> taken_places;  // for rows that take one node of each module
-
   bool is_dynamic() const { return config.input_activation && config.input_activation->is_dynamic; }
   // Does the tensor come, through operators that keep parameters, from a node whose output is quantized?
   bool has_quantized_source(const Value* value);
@@ -72,11 +70,15 @@ class PatternRun {
   bool is_softmax_operand(const OperatorMatch& match);
   // Is every tensor that the operator reads known ahead? Lowering computes it once.
   bool reads_constants_only(const OperatorMatch& match);
+  // How torchao finds operators by what they are made for: by the function or the type of module that strict export records, else by the
+  // type of the innermost module; it takes the first of each place alone.
+  bool is_first_of_source(const Node& node, Ops sources);
   void start_row() { quantized_sources_.clear(); }
 
  private:
   ConstantValues known_;
   std::optional<std::unordered_set<const Value*>> softmax_operands_;  // once asked for
+  std::set<std::string> taken_places_;                                // by `is_first_of_source`
   std::unordered_map<const Value*, bool> quantized_sources_;          // nodes come in order: what is behind a node stays as it is
 };
 
@@ -93,8 +95,8 @@ Annotate annotate_as_input;
 // All tensors of the first argument, a list, and the result share parameters: those of the first that has some already.
 Annotate annotate_joined;
 
-// What must be free of annotations and pass the filter.
-enum class RowScope : uint8_t { nodes, nodes_and_constants, nodes_unfiltered };
+// What must be free of annotations and pass the filter. `operator_and_constants`: the tail need not.
+enum class RowScope : uint8_t { nodes, nodes_and_constants, nodes_unfiltered, operator_and_constants };
 
 struct PatternRow {
   OperatorPattern pattern;
@@ -110,12 +112,15 @@ struct PatternTable {
   std::string_view title;            // for refusals
   std::span<const PatternRow> rows;  // the first that takes a node wins
   Ops sharing;                       // operators that only move or clip values: they take over the parameters of what they read
-  Ops lifted;                        // binary operators whose numbers become 0-d float32 buffers
+  Ops lifted = {};                   // binary operators whose numbers become 0-d float32 buffers
   // Why the runtime takes no operator like this in integers, whatever row or operand it is; "" where it does.
   std::string_view (*limit)(PatternRun&, const Node&) = nullptr;
+  bool types_of_sources = false;  // a configuration's module type is what strict export records, not a module's own
 };
 
 bool contains(Ops ops, const Node& node);
+// What the node was made for, outermost first: a name of that call, and the function or the type of module. Strict export alone records it.
+std::vector<ModuleScope> source_stack(const Node& node);
 // One of `sharing`; padding by a number is none, whatever its operator can do else.
 bool takes_over_parameters(const PatternTable& table, const Node& node);
 // The first argument as a tensor; null when it is something else.

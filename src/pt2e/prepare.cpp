@@ -95,6 +95,27 @@ void warn_of_nothing(const PreparedProgram::State& state) {
   state.warn({fmt::format("the quantizer annotated nothing, and the program stays in float: {}", why), true});
 }
 
+bool fake_quantizes(const QuantizationGroup& group) {
+  const auto* plain = group.spec ? std::get_if<QuantizationSpec>(&*group.spec) : nullptr;
+  return plain != nullptr && plain->observer.fake_quantizes;
+}
+
+std::vector<Tensor> run_observed(PreparedProgram::State& state, const std::vector<Tensor>& inputs) {
+  // Every state is what some call reads, the last one too; torchao sees only those that its samples read.
+  const bool every_state = state.options.compat != Compat::torchao;
+  if (!every_state || state.samples == 0) observe_buffers(state);
+  const std::vector<Value*> user_inputs = state.program.user_inputs();
+  for (size_t i = 0; i < inputs.size(); ++i)
+    if (inputs[i].defined()) observe_value(state, user_inputs[i], inputs[i]);
+  const auto observe = [&](const Value* value, const Tensor& tensor) -> std::optional<Tensor> {
+    observe_value(state, value, tensor);
+    return std::nullopt;
+  };
+  std::vector<Tensor> outputs = state.interpreter->run(inputs, observe, &state.watched);
+  if (every_state) observe_buffers(state);
+  return outputs;
+}
+
 }  // namespace
 
 PreparedProgram prepare_pt2e(ExportedProgram program, const Quantizer& quantizer, const PrepareOptions& options) {
@@ -130,7 +151,7 @@ PreparedProgram prepare_pt2e(ExportedProgram program, const Quantizer& quantizer
   state->insertions = plan_insertions(state->program, state->annotations, state->specs, options.compat);
   check_targets(*state);
   for (const QuantizationGroup& group : state->specs.groups)
-    state->groups.push_back({group.spec ? make_observer(*group.spec) : nullptr, std::nullopt});
+    state->groups.push_back({group.spec ? make_observer(*group.spec) : nullptr, std::nullopt, fake_quantizes(group)});
   state->mutated = mutated_inputs(state->program);
   state->spreads = spreads_to_watch(*state);
   state->watched = watched_values(*state);
@@ -154,21 +175,15 @@ std::vector<Tensor> PreparedProgram::operator()(const std::vector<Tensor>& input
   const std::vector<Value*> user_inputs = state.program.user_inputs();
   if (inputs.size() != user_inputs.size())
     throw_bad_input(fmt::format("a calibration sample has {} tensors, the program takes {}", inputs.size(), user_inputs.size()));
-  if (state.interpreter == nullptr)
-    state.interpreter = std::make_unique<Interpreter>(state.program, InterpreterOptions{.threads = state.options.threads});
-
   // Graph inputs come before every node, constants before user inputs, as they stand in the signature.
   observe_constants(state);
-  // Every state is what some call reads, the last one too; torchao sees only those that its samples read.
-  const bool every_state = state.options.compat != Compat::torchao;
-  if (!every_state || state.samples == 0) observe_buffers(state);
-  std::vector<Tensor> passed_on = inputs;
-  for (size_t i = 0; i < inputs.size(); ++i)
-    if (inputs[i].defined()) passed_on[i] = observe_value(state, user_inputs[i], inputs[i]).value_or(inputs[i]);
-  std::vector<Tensor> outputs = state.interpreter->run(
-      passed_on, [&](const Value* value, const Tensor& tensor) { return observe_value(state, value, tensor); }, &state.watched);
+  if (state.interpreter == nullptr) {
+    if (std::ranges::any_of(state.groups, &ObservedGroup::fake_quantizes)) state.fake_quantized = fake_quantized_program(state);
+    const ExportedProgram& run = state.fake_quantized ? state.fake_quantized->program : state.program;
+    state.interpreter = std::make_unique<Interpreter>(run, InterpreterOptions{.threads = state.options.threads});
+  }
+  std::vector<Tensor> outputs = state.fake_quantized ? run_fake_quantized(state, inputs) : run_observed(state, inputs);
   if (state.samples++ == 0) state.first_sample = inputs;
-  if (every_state) observe_buffers(state);
   return outputs;
 }
 

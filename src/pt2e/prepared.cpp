@@ -68,14 +68,6 @@ bool is_calibrated(const PreparedProgram::State& state, size_t group, size_t dep
   return true;
 }
 
-void observe(PreparedProgram::State& state, const Insertion& insertion, const Tensor& tensor) {
-  Observer* observer = state.groups[insertion.group].observer.get();
-  if (observer == nullptr) return;
-  try {
-    observer->observe(tensor);
-  } catch (const Error& error) { throw error.with_context(place_of(insertion)); }
-}
-
 }  // namespace
 
 std::unique_ptr<Observer> make_observer(const AnyQuantizationSpec& any) {
@@ -101,21 +93,17 @@ std::unique_ptr<Observer> make_observer(const AnyQuantizationSpec& any) {
   return spec->observer.make(settings);
 }
 
-std::optional<Tensor> observe_value(PreparedProgram::State& state, const Value* value, const Tensor& tensor) {
+void observe(PreparedProgram::State& state, const Insertion& insertion, const Tensor& tensor) {
+  Observer* observer = state.groups[insertion.group].observer.get();
+  if (observer == nullptr) return;
+  try {
+    observer->observe(tensor);
+  } catch (const Error& error) { throw error.with_context(place_of(insertion)); }
+}
+
+void observe_value(PreparedProgram::State& state, const Value* value, const Tensor& tensor) {
   if (const auto spread = state.spreads.find(value); spread != state.spreads.end()) spread->second.extend(tensor);
-  std::optional<Tensor> passed_on;
-  for (const size_t index : state.insertions.at(value)) {
-    const Insertion& insertion = state.insertions.items[index];
-    observe(state, insertion, passed_on ? *passed_on : tensor);
-    const Observer* observer = state.groups[insertion.group].observer.get();
-    std::optional<Tensor> replacement = observer == nullptr ? std::nullopt : observer->replacement(passed_on ? *passed_on : tensor);
-    if (!replacement) continue;
-    if (!insertion.of_output)
-      throw_unsupported(
-          fmt::format("{}: an observer that replaces what it sees stands for all users of a tensor, not for some", place_of(insertion)));
-    passed_on = std::move(replacement);
-  }
-  return passed_on;
+  for (const size_t index : state.insertions.at(value)) observe(state, state.insertions.items[index], tensor);
 }
 
 void observe_constants(PreparedProgram::State& state) {
@@ -135,9 +123,7 @@ void observe_buffers(PreparedProgram::State& state) {
   for (const InputSpec& spec : state.program.input_specs) {
     const bool is_state = spec.kind != InputSpec::Kind::user_input && state.program.constant(spec.value) != nullptr;
     if (!is_state || !state.mutated.contains(spec.value) || state.insertions.at(spec.value).empty()) continue;
-    if (observe_value(state, spec.value, state.interpreter->state_of(spec.value)))
-      throw_unsupported(fmt::format("buffer '{}': an observer that replaces what it sees cannot stand at what the program writes to",
-                                    escaped(spec.target)));
+    observe_value(state, spec.value, state.interpreter->state_of(spec.value));
   }
 }
 

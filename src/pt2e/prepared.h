@@ -18,6 +18,16 @@ namespace intaglio::pt2e {
 struct ObservedGroup {
   std::unique_ptr<Observer> observer;  // null: derived from other groups, or stays float
   std::optional<QuantParams> decided;  // by a plan; replaces the observer's
+  bool fake_quantizes = false;         // ObserverFactory::fake_quantizes
+};
+
+// What calibration runs in place of the prepared program where observers quantize what they see: between a tensor and the nodes that
+// read an insertion's result stands a node, and constants are as their observers leave them.
+struct FakeQuantizedProgram {
+  ExportedProgram program;
+  std::unordered_map<const Value*, size_t> insertions;       // by the results of those nodes
+  std::unordered_map<const Value*, const Value*> originals;  // of values whose spread is asked for
+  std::vector<const Value*> watched;
 };
 
 }  // namespace intaglio::pt2e
@@ -34,10 +44,11 @@ struct PreparedProgram::State {
   size_t samples = 0;
   std::vector<Tensor> first_sample;
   bool constants_observed = false;
-  std::unordered_set<const Value*> mutated;  // inputs that the program writes to
-  pt2e::Spreads spreads;                     // of what `spreads_to_watch` names
-  std::vector<const Value*> watched;         // values of nodes that have observers or whose spread is asked for
-  std::unique_ptr<Interpreter> interpreter;  // made at the first call; refers to `program`
+  std::unordered_set<const Value*> mutated;                  // inputs that the program writes to
+  pt2e::Spreads spreads;                                     // of what `spreads_to_watch` names
+  std::vector<const Value*> watched;                         // values of nodes that have observers or whose spread is asked for
+  std::optional<pt2e::FakeQuantizedProgram> fake_quantized;  // made at the first call, if any observer fake-quantizes
+  std::unique_ptr<Interpreter> interpreter;                  // made at the first call; refers to `program`, or to `fake_quantized`
 
   void warn(const Warning& warning) const {
     if (options.warn) options.warn(warning);
@@ -51,9 +62,14 @@ namespace intaglio::pt2e {
 // Null for specs without an observer of their own (derived ones).
 std::unique_ptr<Observer> make_observer(const AnyQuantizationSpec& spec);
 
-// Feeds one tensor to every observer that stands at `value`, in their order. Adds tensor and layer to errors. Returns what
-// takes the tensor's place for the value's users, if an observer wants that.
-std::optional<Tensor> observe_value(PreparedProgram::State& state, const Value* value, const Tensor& tensor);
+// Feeds one tensor to every observer that stands at `value`, in their order. Adds tensor and layer to errors.
+void observe_value(PreparedProgram::State& state, const Value* value, const Tensor& tensor);
+// Feeds one tensor to the observer of an insertion.
+void observe(PreparedProgram::State& state, const Insertion& insertion, const Tensor& tensor);
+// After constants have been observed.
+FakeQuantizedProgram fake_quantized_program(const PreparedProgram::State& state);
+// One sample through it.
+std::vector<Tensor> run_fake_quantized(PreparedProgram::State& state, const std::vector<Tensor>& inputs);
 // Weights, biases and other constants; min/max observers see each only once, the others at every call as torchao's do.
 void observe_constants(PreparedProgram::State& state);
 // Buffers that the program writes to, as the last run left them: what the next one reads.

@@ -14,7 +14,7 @@ using namespace test;
 
 const Sizes sizes = {2, 4, 4};
 
-struct Net : ProgramBuilder {
+struct ScoreNet : ProgramBuilder {
   Value* x = input("x", sizes);
   Value* y = input("y", sizes);
 
@@ -33,7 +33,7 @@ std::set<std::string> operands(const ExportedProgram& program) {
 using Names = std::set<std::string>;
 
 TEST(SoftmaxOperands, ReachThroughArithmeticAndMoves) {
-  Net b;
+  ScoreNet b;
   Value* sum = b.sum(b.bmm(b.x, b.x, "scores"), b.y, "sum");
   Value* scaled = b.call("aten.mul.Tensor", {{"self", sum}, {"other", 0.5}}, sizes, "scaled");
   Value* viewed = b.call("aten.view.default", {{"self", scaled}, {"size", std::vector<int64_t>(sizes)}}, sizes, "viewed");
@@ -43,7 +43,7 @@ TEST(SoftmaxOperands, ReachThroughArithmeticAndMoves) {
 
 TEST(SoftmaxOperands, LogarithmsAndInverseRootsNeedRatios) {
   for (const char* op : {"aten.log.default", "aten.log2.default", "aten.log10.default", "aten.rsqrt.default"}) {
-    Net b;
+    ScoreNet b;
     Value* sum = b.sum(b.x, b.y, "sum");
     Value* logs = b.unary(op, b.unary("aten.relu.default", sum, "clamped"), "logs");
     EXPECT_EQ(operands(b.finish({b.bmm(logs, b.y, "after")})), (Names{"x", "sum", "clamped"})) << op;
@@ -51,7 +51,7 @@ TEST(SoftmaxOperands, LogarithmsAndInverseRootsNeedRatios) {
 }
 
 TEST(SoftmaxOperands, IntegersMadeOfValuesAreExact) {
-  Net b;
+  ScoreNet b;
   Value* scaled = b.call("aten.mul.Tensor", {{"self", b.sum(b.x, b.y, "sum")}, {"other", 3.0}}, sizes, "scaled");
   Value* places = b.call("aten.to.dtype", {{"self", b.unary("aten.ceil.default", scaled, "ceil")}, {"dtype", DType::int64}},
                          {sizes, DType::int64}, "places");
@@ -60,26 +60,26 @@ TEST(SoftmaxOperands, IntegersMadeOfValuesAreExact) {
 }
 
 TEST(SoftmaxOperands, OneOtherReaderIsEnough) {
-  Net b;
+  ScoreNet b;
   Value* sum = b.sum(b.x, b.y, "sum");
   Value* mixed = b.bmm(b.softmax(sum), sum, "mixed");
   EXPECT_EQ(operands(b.finish({mixed})), Names());
 }
 
 TEST(SoftmaxOperands, BeingReturnedOrComparedIsNoReader) {
-  Net b;
+  ScoreNet b;
   Value* sum = b.sum(b.x, b.y, "sum");
   Value* below = b.call("aten.eq.Scalar", {{"self", sum}, {"other", 0.0}}, {sizes, DType::boolean}, "below");
   EXPECT_EQ(operands(b.finish({b.softmax(sum), sum, below})), (Names{"x", "y", "sum"}));
 }
 
 TEST(SoftmaxOperands, WithoutASoftmaxThereAreNone) {
-  Net b;
+  ScoreNet b;
   EXPECT_EQ(operands(b.finish({b.sum(b.x, b.y, "sum")})), Names());
 }
 
 TEST(SoftmaxOperands, AttentionTakesTheMaskInOneArgument) {
-  Net b;
+  ScoreNet b;
   Value* mask = b.sum(b.y, b.y, "mask");
   Value* query = b.sum(b.x, b.x, "query");
   Value* mixed = b.call("aten.scaled_dot_product_attention.default",
@@ -89,7 +89,7 @@ TEST(SoftmaxOperands, AttentionTakesTheMaskInOneArgument) {
 
 // A mask of numbers from which one of booleans is made.
 TEST(SoftmaxOperands, ComparedMasksAreMasks) {
-  Net b;
+  ScoreNet b;
   const TensorMeta booleans = TensorMeta::contiguous(DType::boolean, {2, 4, 4});
   Value* both = b.sum(b.y, b.y, "both");
   Value* visible = b.call("aten.eq.Scalar", {{"self", both}, {"other", 0}}, booleans, "visible");
@@ -99,7 +99,7 @@ TEST(SoftmaxOperands, ComparedMasksAreMasks) {
 }
 
 TEST(SoftmaxOperands, ProductsAddTheirMask) {
-  Net b;
+  ScoreNet b;
   Value* mask = b.sum(b.y, b.y, "mask");
   Value* scores = b.call("aten.baddbmm.default", {{"self", mask}, {"batch1", b.x}, {"batch2", b.x}}, sizes, "scores");
   EXPECT_EQ(operands(b.finish({b.softmax(scores)})), (Names{"y", "mask", "scores"}));
@@ -108,7 +108,7 @@ TEST(SoftmaxOperands, ProductsAddTheirMask) {
 TEST(SoftmaxOperands, EverySoftmaxCounts) {
   for (const char* op : {"aten._softmax.default", "aten._safe_softmax.default", "aten.log_softmax.int", "aten._log_softmax.default",
                          "aten.exp.default", "aten.logsumexp.default"}) {
-    Net b;
+    ScoreNet b;
     EXPECT_EQ(operands(b.finish({b.unary(op, b.sum(b.x, b.y, "sum"), "softmax")})), (Names{"x", "y", "sum"})) << op;
   }
 }

@@ -234,6 +234,11 @@ ObserverFactory placeholder_observer(std::optional<double> eps) {
   return factory("placeholder", eps, [](const ObserverSettings& settings) { return std::make_unique<PlaceholderObserver>(settings); });
 }
 
+ObserverFactory fake_quantize(ObserverFactory observer) {
+  observer.fake_quantizes = true;
+  return observer;
+}
+
 ObserverFactory fixed_qparams_observer(double scale, int64_t zero_point) {
   return factory("fixed_qparams", std::nullopt, [scale, zero_point](const ObserverSettings& settings) {
     return std::make_unique<FixedQParamsObserver>(settings, scale, zero_point);

@@ -24,6 +24,14 @@ class Delegate:
         self.constants = {index: self.payload.constant(value) for index, value in enumerate(self.payload.values) if is_constant(value)}
         self.packed = {call.args[1]: self.constants[call.args[0]].clone() for call in self.payload.chain if call.name == PREPACK}
 
+    @property
+    def input_count(self) -> int:
+        return len(self.payload.inputs)
+
+    @property
+    def output_count(self) -> int:
+        return len(self.payload.outputs)
+
     def __call__(self, inputs: list) -> list:
         """Also fails where a memory object's bytes are read after another tensor has taken them."""
         payload = self.payload
@@ -95,16 +103,18 @@ SAME = ("dim_order_ops::_to_dim_order_copy", "dim_order_ops::_clone_dim_order", 
 
 
 class Program:
-    """`Program(path)(*inputs)` -> outputs of `forward`. Values of static sizes; delegates of Vulkan only."""
+    """`Program(path)(*inputs)` -> outputs of `forward`. Values of static sizes; delegates of Vulkan, and of `runtimes`: by their id what
+    makes a delegate of a payload."""
 
-    def __init__(self, source, checked: bool = True):
+    def __init__(self, source, checked: bool = True, runtimes: dict | None = None):
+        runtimes = {"VulkanBackend": lambda blob: Delegate(blob, self.package.named, checked)} | (runtimes or {})
         self.package = Package(source)
         self.plan = self.package.plan()
         self.memory = [torch.zeros(size, dtype=torch.uint8) for size in self.plan.non_const_buffer_sizes]
         self.delegates = []
         for delegate in self.plan.delegates or []:
-            require(delegate.id == "VulkanBackend", f"a delegate of {delegate.id}")
-            self.delegates.append(Delegate(self.package.payload(delegate), self.package.named, checked))
+            require(delegate.id in runtimes, f"a delegate of {delegate.id}")
+            self.delegates.append(runtimes[delegate.id](self.package.payload(delegate)))
         self.sizes = {}
         for index, entry in enumerate(self.plan.values):
             if entry.val.kind == "Tensor" and entry.val.allocation_info and entry.val.data_buffer_idx:
@@ -176,8 +186,8 @@ class Program:
 
     def delegate(self, call) -> None:
         delegate = self.delegates[call.delegate_index]
-        count = len(delegate.payload.inputs)
-        require(len(call.args) == count + len(delegate.payload.outputs), f"a delegate call of {len(call.args)} arguments")
+        count = delegate.input_count
+        require(len(call.args) == count + delegate.output_count, f"a delegate call of {len(call.args)} arguments")
         results = delegate([self.read(index) for index in call.args[:count]])
         for index, result in zip(call.args[count:], results):
             self.write(index, result)

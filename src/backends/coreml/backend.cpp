@@ -8,6 +8,7 @@
 #include "backends/coreml/enumerated_shapes.h"
 #include "backends/coreml/payload/decode_payload.h"
 #include "backends/coreml/payload/payload.h"
+#include "backends/coreml/quantizer/pt2e_recipes.h"
 #include "backends/coreml/quantizing_recipes.h"
 
 namespace intaglio::coreml {
@@ -75,6 +76,7 @@ std::vector<BackendRecipe> recipes() {
   std::vector<BackendRecipe> list = {
       {.name = "coreml_fp32", .summary = "float32, delegated to Core ML", .settings = {precision_setting("float32")}},
       {.name = "coreml_fp16", .summary = "computed in float16 by Core ML", .settings = {precision_setting("float16")}}};
+  std::ranges::move(pt2e_recipes(), std::back_inserter(list));
   std::ranges::move(quantizing_recipes(), std::back_inserter(list));
   return list;
 }
@@ -88,6 +90,9 @@ Backend backend() {
           .settings = settings(),
           .recipes = recipes(),
           .partitioner = [](const SettingValues& settings) { return std::make_unique<CoreMLPartitioner>(options_of(settings)); },
+          .config_settings = quantizer_settings(),
+          .config = quantizer_config,
+          .quantizer = quantizer_of_rule,
           .check = check_payload,
           .decode = decode_payload};
 }

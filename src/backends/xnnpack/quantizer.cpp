@@ -121,19 +121,8 @@ bool joins_no_masks(PatternRun& run, Match match) {
          std::ranges::all_of(match.node->tensors("tensors"), [&](const Value* part) { return run.has_quantized_source(part); });
 }
 
-// torchao finds pools by the module or (strict export) the function they come from, and takes the first of each module.
-bool is_module_pool(PatternRun& run, Match match) {
-  const Node& node = *match.node;
-  const auto source = node.metadata.find("source_fn_stack");
-  if (source != node.metadata.end()) {
-    const std::string place = source->second.substr(source->second.rfind(';') + 1);
-    const bool is_pool = place.find("AdaptiveAvgPool2d") != std::string::npos || place.find("adaptive_avg_pool2d") != std::string::npos;
-    return is_pool && run.taken_places.insert(place).second;
-  }
-  const std::vector<ModuleScope> stack = module_stack(node);
-  return !stack.empty() && stack.back().type == "torch.nn.modules.pooling.AdaptiveAvgPool2d" &&
-         run.taken_places.insert(stack.back().path).second;
-}
+constexpr std::string_view pool_sources[] = {"torch.nn.modules.pooling.AdaptiveAvgPool2d", "torch.nn.functional.adaptive_avg_pool2d"};
+bool is_module_pool(PatternRun& run, Match match) { return run.is_first_of_source(*match.node, pool_sources); }
 
 // What was not taken with its operator has a range of its own, not that of before the clip.
 bool clips_quantized(PatternRun& run, Match match) {
