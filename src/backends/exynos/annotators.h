@@ -39,7 +39,6 @@ class AnnotatorRun {
   AnyQuantizationSpec activation() const { return *config_.input_activation; }
   AnyQuantizationSpec weight() const { return *config_.weight; }
   bool is_original() const { return is_original_; }
-  bool is_constant(const Value* value) { return weights_.is_constant(value); }
   bool is_annotated(const Node& node) const { return annotations_.is_annotated(&node); }
   void take_back(const Node& node) { annotations_.of(&node) = {}; }
   // Of one of several results.
@@ -48,6 +47,7 @@ class AnnotatorRun {
  private:
   void annotate_layers_with_activations();
   void annotate_node(Node& node);
+  bool has_constant_weight(const Node& layer);
   bool is_quantized(const Value* value) const;
   void set(const Node& node, QuantizationAnnotation annotation, std::string_view rule);
 
