@@ -188,6 +188,20 @@ class GateAmongOthers(nn.Module):
         return torch.cat([gate, x * 3.0], 1), gate.view(-1) * 1.0
 
 
+class Behind(nn.Module):
+    """Layers and moves behind what stays in float."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(6, 6), nn.Linear(6, 6)
+        with torch.no_grad():
+            self.first.bias -= 1.0
+
+    def forward(self, x):
+        x = self.first(x) * 20.0
+        return self.second(F.silu(x)), F.elu(x).reshape(-1)
+
+
 class OwnClamp(nn.Module):
     """A clamp that no layer of the compiler takes in."""
 
@@ -225,8 +239,19 @@ def test_a_gates_range_is_nobody_elses(ours):
     assert min(loss(program, samples, right)) > 30 and min(loss(program, samples, original)) < 10
 
 
+def test_what_is_behind_a_float_operator_has_its_own_range(ours):
+    program, samples = exported(Behind, lambda seed: (noise(4, 6, seed=seed),))
+    original, right = ours(program, samples, "torchao"), ours(program, samples)
+    assert all(mine > theirs + 3 for mine, theirs in zip(loss(program, samples, right), loss(program, samples, original)))
+
+
 def test_a_layer_before_a_clamp_of_its_own_is_quantized(ours):
     program, samples = exported(OwnClamp, images(1, 3, 8, 8))
     results = {compat: wiring(ours(program, samples, compat)) for compat in ("torchao", "intaglio")}
     clamps = {compat: next(call[1][0] for call in calls if call[0] == "aten.hardtanh.default") for compat, calls in results.items()}
     assert clamps["torchao"] == "%0" and clamps["intaglio"][0] == DEQUANTIZE
+
+
+def test_a_group_norm_takes_weights_per_channel(ours):
+    program, samples = exported(*CASES["groups"])
+    assert loss(program, samples, ours(program, samples))[0] > 30

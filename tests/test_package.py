@@ -66,6 +66,14 @@ def test_the_documented_vulkan_flows(examples, intaglio, document, tmp_path):
     assert pte.read_bytes() == commands.read_bytes()
 
 
+def test_the_documented_exynos_flow(examples, intaglio, tmp_path):
+    quantized, enn = tmp_path / "quantized.pt2", tmp_path / "out.enn"
+    said = call(examples / "exynos_static", DIGITS / "digits.pt2", DIGITS / "calibration", quantized, enn)
+    assert "numbers from the first sample" in said
+    intaglio("lower", quantized, "-o", tmp_path / "command.enn", "--backend", "exynos")
+    assert enn.read_bytes() == (tmp_path / "command.enn").read_bytes()
+
+
 def quantization_nodes(module):
     """(operator, what it is about, static parameters) of each quantize and dequantize node, in graph order."""
     import torch

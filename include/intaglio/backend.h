@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -77,6 +78,36 @@ struct DecodedPayload {
   RuntimeNeeds needs;              // `from_file` as if the payload were freed once it is compiled
 };
 
+// ---- a backend whose compiler is elsewhere: its graphs, with the rest of the program, in a file of their own
+
+class EdgeProgram;
+
+struct HandOverGraph {
+  size_t ops = 0;
+  std::string text;  // a line for each tensor and operator
+  std::string json;  // all of it but the data of constants
+};
+struct HandOverMethod {
+  std::string name;
+  std::vector<std::string> outside;  // operators that are in no graph
+  std::vector<HandOverGraph> graphs;
+};
+struct HandOverContents {
+  std::string title;  // what it is, and of which version
+  std::vector<HandOverMethod> methods;
+};
+
+struct HandOver {
+  using Inspect = std::function<void(const std::filesystem::path& written)>;
+  std::string extension;  // ".enn"
+  bool (*recognizes)(std::span<const std::byte> file);
+  // Beside its target, which is replaced once `inspect` has returned.
+  void (*write)(const EdgeProgram&, const std::filesystem::path&, const Inspect& inspect);
+  // Bad-input errors on damage. A method as a program again, as it computes on the device.
+  ExportedProgram (*load)(const std::filesystem::path&, std::string_view method);
+  HandOverContents (*inspect)(const std::filesystem::path&);
+};
+
 // ---- the row
 
 struct Backend {
@@ -98,6 +129,8 @@ struct Backend {
   // Bytes from a file. Bad-input errors on damage; `check` looks at no more than the runtime does before it trusts them.
   std::function<void(std::span<const std::byte> payload)> check = {};
   std::function<DecodedPayload(std::span<const std::byte> payload)> decode = {};  // none: `inspect` shows sizes only
+
+  std::optional<HandOver> hand_over = {};
 };
 
 // Every backend there is, in the order in which they are named; the first is the default.
@@ -106,6 +139,9 @@ std::span<const Backend> backends();
 // Null when there is none of that name, or that delegate id.
 const Backend* find_backend(std::span<const Backend> known, std::string_view name);
 const Backend* find_delegate_backend(std::span<const Backend> known, std::string_view delegate_id);
+
+// The backend whose hand-over a file is, by its first bytes or, where these say nothing, by its name; null for any other.
+const Backend* find_hand_over(const std::filesystem::path& file, std::span<const Backend> known = backends());
 
 // Has each payload of a file checked by its backend: what verification asks. `known` outlives it.
 std::function<void(std::string_view delegate_id, std::span<const std::byte> payload)> payload_check(

@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include <intaglio/backend.h>
 #include <intaglio/edge.h>
 #include <intaglio/warning.h>
 
@@ -66,6 +67,7 @@ struct SaveOptions {
   std::chrono::milliseconds timeout{60'000};  // for one run of it
   // Inputs to run it on, one tensor for each user input; empty: random ones are drawn.
   std::vector<Tensor> sample;
+  const HandOver* hand_over = nullptr;           // writes this in place of a `.pte`; checked on the interpreter
   std::vector<ConstantMethod> constant_methods;  // ExecutorchOptions::constant_methods
   WarningSink warn;
   std::function<void(std::string_view step, const ExportedProgram&)> observe_lowering;  // LowerOptions::observe

@@ -38,6 +38,7 @@ struct Delegate {
   uint64_t input_slack = 0;                  // bytes that its runtime may read behind each of its inputs
   bool inside_program = false;               // the payload stays in memory as long as the program, not until it is compiled
   RuntimeNeeds needs;                        // of its nodes
+  std::string no_program;                    // why no `.pte` can hold it; "": one can
   std::unique_ptr<ExportedProgram> program;  // for `inspect` and tests; empty: the partition as it was cut out
 };
 

@@ -31,10 +31,10 @@ std::string description(const FlowArguments& options, const CommonOptions& commo
 
 void build(const std::vector<std::string>& models, const FlowArguments& options, const SaveArguments& save_arguments,
            const CommonOptions& common) {
-  require_extension(options.out, ".pte", "the output of `build`");
   require_distinct_files({save_arguments.llm}, {options.out, options.save_plan});
   StepClock clock;
   Flow flow = begin_flow(options);
+  const HandOver* hand_over = hand_over_of(options.out, {flow.recipe.info.backend}, "the output of `build`");
   if (models.size() > 1 && !(options.calibrate + options.plan + options.save_plan + options.report_file).empty())
     throw_usage("samples, plans and reports are of one program; `quantize` each with its own, then `lower` them together");
   Methods methods = load_methods(models, options.weights, options.out);
@@ -58,6 +58,7 @@ void build(const std::vector<std::string>& models, const FlowArguments& options,
        .strict = options.strict,
        .runtime = runtime_of(flow.recipe.settings),
        .sample = std::move(flow.first_sample),
+       .hand_over = hand_over,
        .constant_methods = std::move(constants)},
       flow.warnings, clock,
       [&](const SavedFile& saved) {
@@ -74,7 +75,7 @@ void build(const std::vector<std::string>& models, const FlowArguments& options,
 }  // namespace
 
 void add_build(CLI::App& app, CommonOptions& common) {
-  CLI::App* command = app.add_subcommand("build", "quantize and lower: a .pt2 in, a .pte out");
+  CLI::App* command = app.add_subcommand("build", "quantize and lower: a .pt2 in, a .pte out (or a backend's hand-over)");
   const auto models = std::make_shared<std::vector<std::string>>();
   const auto options = std::make_shared<FlowArguments>();
   command->add_option("MODELS", *models, "a .pt2, or method=A.pt2 method=B.pt2")->required();

@@ -119,7 +119,7 @@ report::ExecutableOptions executable_options(const CompareArguments& arguments, 
 // The page of two programs; the candidate's operators as they are once it is lowered to the default backend.
 void write_report(const CompareArguments& arguments, const CommonOptions& common, const report::Comparison& comparison, Side& reference,
                   Side& candidate) {
-  const ExportedProgram floats = load_exported_program(arguments.reference), quantized = load_exported_program(arguments.candidate);
+  const ExportedProgram floats = report::load_program_of(arguments.reference), quantized = report::load_program_of(arguments.candidate);
   std::optional<Preprocess> preprocess;
   if (!arguments.preprocess.empty()) preprocess = parse_preprocess(arguments.preprocess);
   const SampleSource source(arguments.data, input_slots(floats), preprocess);
@@ -238,7 +238,7 @@ void compare(const CompareArguments& arguments, const CommonOptions& common) {
   if (sources != 1) throw_usage("`compare` takes one of --data SAMPLES, --tokens FILE and --text FILE");
   if (!arguments.report_file.empty()) {
     if (arguments.data.empty() || arguments.reference.ends_with(".pte") || arguments.candidate.ends_with(".pte"))
-      throw_usage("--report looks into two .pt2 programs on samples: give both, and --data");
+      throw_usage("--report looks into two programs, .pt2 or hand-overs, on samples: give both, and --data");
     require_extension(arguments.report_file, ".html", "a report");
     require_distinct_files({arguments.reference, arguments.candidate, arguments.data, arguments.labels}, {arguments.report_file});
   }

@@ -106,6 +106,17 @@ void require_extension(const std::string& path, const char* extension, const cha
   if (!path.ends_with(extension)) throw_usage(fmt::format("{}: {} ends in {}", escaped(path), what, extension));
 }
 
+const HandOver* hand_over_of(const std::string& path, const std::vector<std::string>& names, const char* command) {
+  for (const Backend& backend : backends()) {
+    if (!backend.hand_over || !path.ends_with(backend.hand_over->extension)) continue;
+    if (names.size() != 1 || names.front() != backend.name)
+      throw_usage(fmt::format("{}: a hand-over of {} is made with that backend alone", escaped(path), backend.name));
+    return &*backend.hand_over;
+  }
+  require_extension(path, ".pte", command);
+  return nullptr;
+}
+
 std::string warnings_text(const std::vector<Warning>& warnings, const CommonOptions& common) {
   std::string text;
   if (common.json || common.quiet) return text;
@@ -358,7 +369,8 @@ void save(Methods methods, const PartitionerList& partitioners, const std::strin
                        "other layers read; `inspect --verbose` lists weights by size",
                        bytes_text(saved.bytes), bytes_text(arguments.float_bytes)),
            true});
-    if (arguments.page) report::add_memory(*arguments.page, written);
+    if (arguments.page && options.hand_over != nullptr) arguments.page->memory_note = "A hand-over has no memory plan.";
+    else if (arguments.page) report::add_memory(*arguments.page, written);
     report = {warnings_text(warnings, common), describe(saved)};
     saved = {};  // the destructor of a document takes memory
   };

@@ -101,6 +101,9 @@ std::string quantization_text(const FlowArguments& arguments, const Flow& flow);
 // What the documents of `build` and `quantize` have in common.
 Json flow_json(const char* schema, const FlowArguments& arguments, const Flow& flow, uint64_t bytes, const StepClock& clock);
 
+// The hand-over that `lower` and `build` write in place of a `.pte` where the ending of `path` is that of the one backend. Usage error for
+// any other ending.
+const HandOver* hand_over_of(const std::string& path, const std::vector<std::string>& backends, const char* command);
 // Usage error when the ending of `path` is not `.extension`.
 void require_extension(const std::string& path, const char* extension, const char* what);
 // Warnings for stderr, those that say the same in one line; none where --json collects them all or --quiet silences them.

@@ -2,6 +2,7 @@
 #include <memory>
 
 #include <fmt/format.h>
+#include <intaglio/backend.h>
 #include <intaglio/error.h>
 #include <intaglio/pt2.h>
 
@@ -67,10 +68,24 @@ void print_pte(const Json& result, bool verbose) {
   say("{}", weights_text(result["weights"], verbose));
 }
 
+void print_hand_over(const Json& result, bool verbose) {
+  say("  {}\n", result["hand_over"].get<std::string>());
+  for (const Json& method : result["methods"]) {
+    say("method {}: {} graphs, {} operators outside\n", escaped(method["name"].get<std::string>()), method["graphs"].size(),
+        method["outside"].size());
+    for (const Json& op : method["outside"]) say("  outside {}\n", escaped(op.get<std::string>()));
+    for (const Json& graph : method["graphs"]) {
+      if (verbose) say("{}", graph["text"].get<std::string>());
+      else say("  graph of {} operators on {} tensors\n", graph["ops"].size(), graph["tensors"].size());
+    }
+  }
+}
+
 void print_text(const Json& result, bool verbose) {
   say("{}: .{}, {}{}\n", escaped(result["file"].get<std::string>()), result["kind"].get<std::string>(),
       bytes_text(result["bytes"].get<uint64_t>()), result["verified"].get<bool>() ? ", verified" : "");
   if (result["kind"] == "pt2") print_pt2(result, verbose);
+  else if (result.contains("hand_over")) print_hand_over(result, verbose);
   else print_pte(result, verbose);
 }
 
@@ -96,6 +111,26 @@ Json inspect_pte(const InspectArguments& arguments, std::span<const std::byte> b
   } catch (const Error& error) { throw error.with_context(escaped(arguments.file)); }
 }
 
+Json inspect_hand_over(const InspectArguments& arguments, const HandOver& hand_over, uint64_t bytes) {
+  const HandOverContents contents = hand_over.inspect(arguments.file);
+  Json result = document("intaglio.inspect_hand_over/1");
+  result["file"] = arguments.file;
+  result["kind"] = hand_over.extension.substr(1);
+  result["bytes"] = bytes;
+  result["verified"] = true;  // every byte of an entry was read
+  result["hand_over"] = contents.title;
+  result["methods"] = Json::array();
+  for (const HandOverMethod& method : contents.methods) {
+    Json graphs = Json::array();
+    for (const HandOverGraph& graph : method.graphs) {
+      graphs.push_back(Json::parse(graph.json));
+      graphs.back()["text"] = graph.text;
+    }
+    result["methods"].push_back({{"name", method.name}, {"outside", method.outside}, {"graphs", std::move(graphs)}});
+  }
+  return result;
+}
+
 Json inspect_pt2(const InspectArguments& arguments, const CommonOptions& common) {
   const ExplainOptions options = {arguments.backend, arguments.recipe, parse_settings(arguments.settings), common.threads};
   const ExportedProgram program = load_exported_program(arguments.file, {.verify_all_records = arguments.verify});
@@ -108,7 +143,10 @@ void inspect(const InspectArguments& arguments, const CommonOptions& common) {
   if (!arguments.settings.empty() && arguments.recipe.empty() && arguments.backend.empty())
     throw_usage("--set is a setting of the recipe or the backend: give --recipe or --backend too");
   const auto file = MappedFile::open(arguments.file);
-  const Json result = is_pte(arguments.file, file->bytes()) ? inspect_pte(arguments, file->bytes()) : inspect_pt2(arguments, common);
+  const Backend* backend = find_hand_over(arguments.file);
+  const Json result = backend != nullptr                      ? inspect_hand_over(arguments, *backend->hand_over, file->bytes().size())
+                      : is_pte(arguments.file, file->bytes()) ? inspect_pte(arguments, file->bytes())
+                                                              : inspect_pt2(arguments, common);
   if (common.json) return print(result);
   if (!common.quiet) print_text(result, arguments.verbose);
 }
@@ -116,9 +154,10 @@ void inspect(const InspectArguments& arguments, const CommonOptions& common) {
 }  // namespace
 
 void add_inspect(CLI::App& app, CommonOptions& common) {
-  CLI::App* command = app.add_subcommand("inspect", "what is in a .pt2 or .pte, what is delegated and quantized, and why the rest is not");
+  CLI::App* command =
+      app.add_subcommand("inspect", "what is in a .pt2, a .pte or a hand-over, what is delegated and quantized, and why the rest is not");
   const auto arguments = std::make_shared<InspectArguments>();
-  command->add_option("FILE", arguments->file, "a .pt2 or .pte")->required();
+  command->add_option("FILE", arguments->file, "a .pt2, a .pte or a hand-over")->required();
   command->add_flag("--verify", arguments->verify, "check every byte (all checksums)");
   command->add_flag("--verbose,--layers", arguments->verbose, "list every operator, node, tensor and weight");
   command->add_option("--backend", arguments->backend,

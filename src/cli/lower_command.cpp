@@ -65,7 +65,7 @@ std::string description(const LowerArguments& arguments, const CommonOptions& co
 }
 
 void lower(const LowerArguments& arguments, const CommonOptions& common) {
-  require_extension(arguments.out, ".pte", "the output of `lower`");
+  const HandOver* hand_over = hand_over_of(arguments.out, arguments.backends, "the output of `lower`");
   PartitionerList partitioners;
   RuntimeVersion runtime = newest_runtime;
   for (const std::string& backend : arguments.backends)
@@ -79,14 +79,18 @@ void lower(const LowerArguments& arguments, const CommonOptions& common) {
   std::vector<Warning> warnings;
   save(
       std::move(methods), partitioners, arguments.out, arguments.save,
-      {.threads = common.threads, .strict = arguments.strict, .runtime = runtime, .constant_methods = std::move(constants)}, warnings,
-      clock, [&](const SavedFile& saved) { return description(arguments, common, saved, warnings, first_model, clock); }, common);
+      {.threads = common.threads,
+       .strict = arguments.strict,
+       .runtime = runtime,
+       .hand_over = hand_over,
+       .constant_methods = std::move(constants)},
+      warnings, clock, [&](const SavedFile& saved) { return description(arguments, common, saved, warnings, first_model, clock); }, common);
 }
 
 }  // namespace
 
 void add_lower(CLI::App& app, CommonOptions& common) {
-  CLI::App* command = app.add_subcommand("lower", "lower any program as it is: .pt2 in, .pte out");
+  CLI::App* command = app.add_subcommand("lower", "lower any program as it is: .pt2 in, .pte out (or a backend's hand-over)");
   const auto arguments = std::make_shared<LowerArguments>();
   command->add_option("MODELS", arguments->models, "a .pt2, or method=A.pt2 method=B.pt2")->required();
   command->add_option("-o,--output", arguments->out, "where to write")->required();

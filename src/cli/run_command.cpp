@@ -84,14 +84,14 @@ void run(const RunArguments& arguments, const CommonOptions& common) {
 }  // namespace
 
 void add_run(CLI::App& app, CommonOptions& common) {
-  CLI::App* command = app.add_subcommand("run", "run one sample: .pte on the ExecuTorch runtime, .pt2 on the interpreter");
+  CLI::App* command = app.add_subcommand("run", "run one sample: .pte on the ExecuTorch runtime, .pt2 and hand-overs on the interpreter");
   const auto arguments = std::make_shared<RunArguments>();
-  command->add_option("MODEL", arguments->model, "a .pt2 or .pte")->required();
+  command->add_option("MODEL", arguments->model, "a .pt2, a .pte or a hand-over")->required();
   command->add_option("--input", arguments->input, "the sample: .npy, .npz or an image")->required();
   command->add_option("--preprocess", arguments->preprocess, "how an image becomes a tensor");
   command->add_option("-o,--output", arguments->out, "where to write the outputs (.npz)");
   add_numerics_options(*command, arguments->numerics);
-  command->add_option("--method", arguments->method, "of a .pte with several");
+  command->add_option("--method", arguments->method, "of a .pte or hand-over with several");
   command->add_option("--repeat", arguments->repetitions, "time this many more runs")->check(CLI::Range(0, 1000000));
   add_timeout_option(*command, arguments->timeout);
   command->callback([arguments, &common] { run(*arguments, common); });

@@ -93,6 +93,9 @@ void check_written(std::span<const std::byte> file, const PartitionerList& parti
 ExecutorchProgram EdgeProgram::to_executorch(const ExecutorchOptions& options) && {
   const ThreadLimit limit(options.threads);
   if (methods.empty()) throw_usage("the program has no method to write");
+  for (const EdgeMethod& method : methods)
+    for (const Delegate& delegate : method.delegates)
+      if (!delegate.no_program.empty()) throw_unsupported(delegate.no_program);
   std::sort(methods.begin(), methods.end(), [](const EdgeMethod& a, const EdgeMethod& b) { return a.name < b.name; });
   for (size_t i = 1; i < methods.size(); ++i)
     if (methods[i].name == methods[i - 1].name) throw_usage(fmt::format("two methods are called '{}'; names must differ", methods[i].name));

@@ -52,14 +52,17 @@ class Comparison {
       is_random_ = sample.empty();
       inputs_ = is_random_ ? random_inputs(method_.program) : std::move(sample);
       both_.emplace(method_.program, inputs_, options_.threads);
-      runner_.emplace(runtime::RunnerOptions{.threads = options_.threads, .timeout = options_.timeout});
-      runner_->start();
+      if (options_.load == nullptr) {
+        runner_.emplace(runtime::RunnerOptions{.threads = options_.threads, .timeout = options_.timeout});
+        runner_->start();
+      }
     } catch (const Error& error) {
       if (error.kind() == ErrorKind::bug) throw;
       return skip(error.what());
     }
     try {
-      run_file(file);
+      if (options_.load == nullptr) run_file(file);
+      else both_->run_program(options_.load(file, method_.name));
     } catch (const Error& error) {
       if (error.kind() == ErrorKind::bug) throw;
       if (error.kind() == ErrorKind::machine) return skip(without_path(error.what(), file));

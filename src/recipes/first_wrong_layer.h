@@ -19,6 +19,8 @@ struct AgreementOptions {
   int threads = 0;
   std::chrono::milliseconds timeout{60'000};  // for loading a file, and for one run of it
   LowerAgain lower_again;                     // empty: a wrong output is not traced to its layer
+  // Of a file that no runtime runs: its method as a program.
+  ExportedProgram (*load)(const std::filesystem::path&, std::string_view method) = nullptr;
 };
 
 // What an operator makes, in messages: its layer is that of the operator behind quantize and dequantize operators.

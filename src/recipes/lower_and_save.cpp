@@ -24,6 +24,11 @@ std::string delegate_of_elsewhere(const EdgeProgram& edge) {
   return "";
 }
 
+void add(std::vector<Agreement>& agreements, Breaches& breaches, Agreement agreement) {
+  if (!agreement.breach.empty()) breaches.sink()({agreement.breach, true});
+  agreements.push_back(std::move(agreement));
+}
+
 }  // namespace
 
 std::vector<Agreement> lower_and_save(std::vector<std::pair<std::string, ExportedProgram>> methods, const PartitionerList& partitioners,
@@ -45,6 +50,20 @@ std::vector<Agreement> lower_and_save(std::vector<std::pair<std::string, Exporte
   done("lower");
   breaches.settle();
 
+  std::vector<Agreement> agreements;
+  if (options.hand_over != nullptr) {
+    options.hand_over->write(edge, path, [&](const std::filesystem::path& written) {
+      done("write");
+      for (const ComparedMethod& method : compared)
+        add(agreements, breaches,
+            agreement_of(written, method, options.sample, {.threads = options.threads, .load = options.hand_over->load}));
+      if (options.compare) done("check");
+      breaches.settle();
+      if (options.inspect_written) options.inspect_written(written, agreements);
+    });
+    return agreements;
+  }
+
   const LowerAgain lower_again = [&](ExportedProgram variant, const std::function<void(const std::filesystem::path&)>& use) {
     const Leftover file(path.string() + ".variant-XXXXXX", [](char* name) {
       const int made = ::mkstemp(name);
@@ -56,7 +75,6 @@ std::vector<Agreement> lower_and_save(std::vector<std::pair<std::string, Exporte
         .save(file.path());
     use(file.path());
   };
-  std::vector<Agreement> agreements;
   const std::string elsewhere = delegate_of_elsewhere(edge);
   const ExecutorchProgram program =
       std::move(edge).to_executorch({.threads = options.threads, .runtime = options.runtime, .constant_methods = options.constant_methods});
@@ -68,9 +86,9 @@ std::vector<Agreement> lower_and_save(std::vector<std::pair<std::string, Exporte
         agreements.push_back({.method = method.name, .skipped = fmt::format("the runtime of this machine has no {}", elsewhere)});
         continue;
       }
-      agreements.push_back(agreement_of(written, method, options.sample,
-                                        {.threads = options.threads, .timeout = options.timeout, .lower_again = lower_again}));
-      if (!agreements.back().breach.empty()) breaches.sink()({agreements.back().breach, true});
+      add(agreements, breaches,
+          agreement_of(written, method, options.sample,
+                       {.threads = options.threads, .timeout = options.timeout, .lower_again = lower_again}));
     }
     if (options.compare) done("check");
     breaches.settle();

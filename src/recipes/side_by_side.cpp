@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include <intaglio/interpreter.h>
+#include <intaglio/pt2e.h>
+
 #include "quant/metrics.h"
 #include "recipes/reference.h"
 #include "recipes/run_values.h"
@@ -47,6 +50,11 @@ SideBySide::SideBySide(const ExportedProgram& program, std::vector<Tensor> input
 
 void SideBySide::run_file(runtime::PteRunner& runner, const runtime::MethodInfo& method) {
   found_ = to_tensors(runner.run(to_run_values(method, given_)));
+}
+
+void SideBySide::run_program(ExportedProgram program) {
+  to_reference_representation(program);
+  found_ = Interpreter(program, {.threads = threads_}).run(inputs_);
 }
 
 Distance SideBySide::distance(size_t output) {

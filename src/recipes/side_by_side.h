@@ -26,6 +26,9 @@ class SideBySide {
   // Runs the method on a runner that has loaded it.
   void run_file(runtime::PteRunner& runner, const runtime::MethodInfo& method);
 
+  // The same of a program, in integers.
+  void run_program(ExportedProgram program);
+
   const std::vector<Tensor>& expected() const { return expected_; }
   const std::vector<Tensor>& found() const { return found_; }
   // Of an output of float type that both give in the same sizes.

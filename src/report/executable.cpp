@@ -77,8 +77,8 @@ std::optional<int64_t> width_of(const ExportedProgram& program) {
 }
 
 ExportedProgram program_of(const std::filesystem::path& path, const ExecutableOptions& options) {
-  ExportedProgram program = load_exported_program(path);
-  if (options.numerics == Numerics::reference) to_reference_representation(program);
+  ExportedProgram program = load_program_of(path, options.method);
+  if (options.numerics == Numerics::reference || find_hand_over(path) != nullptr) to_reference_representation(program);
   return program;
 }
 
@@ -180,9 +180,10 @@ class DeployedExecutable : public Executable {
   std::unique_ptr<PteExecutable> deployed_;
 };
 
-enum class FileKind { pt2, pte, other };
+enum class FileKind { pt2, pte, hand_over, other };
 
 FileKind kind_of(const std::filesystem::path& path) {
+  if (find_hand_over(path) != nullptr) return FileKind::hand_over;
   const std::shared_ptr<MappedFile> file = MappedFile::open(path);
   const std::string_view text(reinterpret_cast<const char*>(file->bytes().data()), std::min<size_t>(file->bytes().size(), 8));
   if (text.starts_with("PK")) return FileKind::pt2;
@@ -194,15 +195,21 @@ FileKind kind_of(const std::filesystem::path& path) {
 
 }  // namespace
 
+ExportedProgram load_program_of(const std::filesystem::path& path, const std::string& method) {
+  const Backend* backend = find_hand_over(path);
+  return backend == nullptr ? load_exported_program(path) : backend->hand_over->load(path, method);
+}
+
 std::unique_ptr<Executable> Executable::open(const std::filesystem::path& path, const ExecutableOptions& options) {
   switch (kind_of(path)) {
     case FileKind::pt2:
       if (options.numerics == Numerics::integer) return std::make_unique<DeployedExecutable>(path, options);
       return std::make_unique<Pt2Executable>(path, options);
     case FileKind::pte: return std::make_unique<PteExecutable>(path, options);
+    case FileKind::hand_over: return std::make_unique<Pt2Executable>(path, options);
     case FileKind::other: break;
   }
-  throw_bad_input(fmt::format("{}: is neither a .pt2 archive nor a .pte program", escaped(path.string())));
+  throw_bad_input(fmt::format("{}: is neither a .pt2 archive, nor a .pte program, nor a hand-over", escaped(path.string())));
 }
 
 }  // namespace intaglio::report

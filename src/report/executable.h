@@ -1,4 +1,5 @@
-// A program that can be run on samples, whatever its file: `.pt2` on the interpreter, `.pte` on the ExecuTorch runtime.
+// A program that can be run on samples, whatever its file: `.pt2` on the interpreter, `.pte` on the ExecuTorch runtime, the hand-over of a
+// backend on the interpreter in integers.
 #pragma once
 
 #include <chrono>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include <intaglio/data.h>
+#include <intaglio/program.h>
 
 #include "runtime/runtime.h"
 
@@ -29,9 +31,12 @@ struct ExecutableOptions {
   std::chrono::milliseconds timeout{300'000};  // on the runtime: for loading, and for one sample with its repetitions
 };
 
+// The program of a `.pt2`, or of a method of a hand-over.
+ExportedProgram load_program_of(const std::filesystem::path& path, const std::string& method = "forward");
+
 class Executable {
  public:
-  // Told by the file's first bytes. Bad-input error for anything but a `.pt2` or `.pte`.
+  // Told by the file's first bytes. Bad-input error for anything else.
   static std::unique_ptr<Executable> open(const std::filesystem::path& path, const ExecutableOptions& options = {});
   virtual ~Executable() = default;
 

@@ -107,8 +107,7 @@ Annotation unbound(AnnotatorRun& run, const AnnotatorRow& row, Node& node) {
 
 Annotation layer(AnnotatorRun& run, const AnnotatorRow&, Node& node) {
   Value *input = run.float_operand(node, 0), *weight = run.float_operand(node, 1);
-  // The compiler takes weights as data.
-  if (input == nullptr || weight == nullptr || (!run.is_original() && !run.is_constant(weight))) return std::nullopt;
+  if (input == nullptr || weight == nullptr) return std::nullopt;
   QuantizationAnnotation annotation;
   Value* source = run.source_of(input);
   put(annotation, input, source != nullptr ? AnyQuantizationSpec(SharedQuantizationSpec{source}) : run.activation());

@@ -71,15 +71,23 @@ void AnnotatorRun::set_part(const Value* part, AnyQuantizationSpec spec, std::st
   annotations_.of(part) = decided({.output_qspec = std::move(spec)}, rule);
 }
 
+// The compiler takes weights as data.
+bool AnnotatorRun::has_constant_weight(const Node& layer) {
+  const Value* weight = float_operand(layer, 1);
+  return is_original_ || (weight != nullptr && weights_.is_constant(weight));
+}
+
 void AnnotatorRun::annotate_layers_with_activations() {
   for (Node* node : program_.graph().node_list()) {
-    if (!is_part_of_layer(*node, is_original_) || annotations_.is_annotated(node)) continue;
+    if (!is_part_of_layer(*node, is_original_) || annotations_.is_annotated(node) || !is_wanted(*node)) continue;
     Value* read = float_operand(*node, 0);
     Node* producer = read == nullptr ? nullptr : read->producer();
-    if (producer == nullptr || !read->has_one_user() || !pt2e::contains(layer_ops, *producer) || annotations_.is_annotated(producer))
+    if (producer == nullptr || !read->has_one_user() || !pt2e::contains(layer_ops, *producer) || annotations_.is_annotated(producer) ||
+        !is_wanted(*producer))
       continue;
     Value *input = float_operand(*producer, 0), *weight = float_operand(*producer, 1);
-    if (input == nullptr || weight == nullptr || (!is_original_ && !is_constant(weight))) continue;
+    if (input == nullptr || weight == nullptr) continue;
+    if (!has_constant_weight(*producer)) continue;
     QuantizationAnnotation inputs, output;
     put(inputs, input, activation());
     put(inputs, weight, *config_.weight);
@@ -90,12 +98,14 @@ void AnnotatorRun::annotate_layers_with_activations() {
 }
 
 void AnnotatorRun::annotate_node(Node& node) {
-  if (annotations_.is_annotated(&node)) return;
+  if (annotations_.is_annotated(&node) || !is_wanted(node)) return;
   const AnnotatorRow* row = find_row(node);
   if (row == nullptr) return annotations_.refuse(&node, "Exynos's quantizer has no rule for this op");
   const auto is_known = [&](const Value* value) { return known_.is_constant(value); };
   if (!is_original_ && std::ranges::all_of(node.inputs(), is_known))
     return annotations_.refuse(&node, fmt::format("{}: it reads constants only, and is computed ahead in float", row->name));
+  if (pt2e::contains(layer_ops, node) && !has_constant_weight(node))
+    return annotations_.refuse(&node, fmt::format("{}: the weight is a float constant", row->name));
   if (auto annotation = row->annotate(*this, *row, node)) set(node, std::move(*annotation), row->name);
   else annotations_.refuse(&node, fmt::format("{}: what it reads is not a float tensor, or nothing before it is quantized", row->name));
 }
@@ -103,7 +113,9 @@ void AnnotatorRun::annotate_node(Node& node) {
 void AnnotatorRun::annotate() {
   annotate_layers_with_activations();
   for (const Value* input : program_.user_inputs())
-    if (is_float(input)) annotations_.of(input) = decided({.output_qspec = config_.output_activation}, "input");
+    if (is_float(input) &&
+        (!filter_ || std::ranges::any_of(std::vector<Node*>(input->users()), [&](const Node* user) { return filter_(*user); })))
+      annotations_.of(input) = decided({.output_qspec = config_.output_activation}, "input");
   for (Node* node : program_.graph().node_list()) annotate_node(*node);
 }
 

@@ -2,6 +2,7 @@
 // looks at how what it reads was annotated, so the program's nodes are taken in order, each by the one row that has its operator.
 #pragma once
 
+#include <functional>
 #include <span>
 #include <string_view>
 
@@ -16,11 +17,13 @@ inline constexpr std::string_view layer_ops[] = {"aten.conv1d.default", "aten.co
 
 class AnnotatorRun {
  public:
-  AnnotatorRun(const ExportedProgram& program, const QuantizationConfig& config, Annotations& annotations, Compat compat)
+  AnnotatorRun(const ExportedProgram& program, const QuantizationConfig& config, Annotations& annotations, Compat compat,
+               std::function<bool(const Node&)> filter = {})
       : program_(program),
         config_(config),
         annotations_(annotations),
         is_original_(compat == Compat::torchao),
+        filter_(std::move(filter)),
         weights_(program),
         known_(program, is_pure, Creations::constant) {}
 
@@ -39,7 +42,6 @@ class AnnotatorRun {
   AnyQuantizationSpec activation() const { return *config_.input_activation; }
   AnyQuantizationSpec weight() const { return *config_.weight; }
   bool is_original() const { return is_original_; }
-  bool is_constant(const Value* value) { return weights_.is_constant(value); }
   bool is_annotated(const Node& node) const { return annotations_.is_annotated(&node); }
   void take_back(const Node& node) { annotations_.of(&node) = {}; }
   // Of one of several results.
@@ -48,13 +50,16 @@ class AnnotatorRun {
  private:
   void annotate_layers_with_activations();
   void annotate_node(Node& node);
+  bool has_constant_weight(const Node& layer);
   bool is_quantized(const Value* value) const;
+  bool is_wanted(const Node& node) const { return !filter_ || filter_(node); }
   void set(const Node& node, QuantizationAnnotation annotation, std::string_view rule);
 
   const ExportedProgram& program_;
   const QuantizationConfig& config_;
   Annotations& annotations_;
   bool is_original_;
+  std::function<bool(const Node&)> filter_;
   ConstantValues weights_, known_;
 };
 

@@ -49,6 +49,11 @@ EnnQuantizer& EnnQuantizer::setup_quant_params(Precision precision, bool is_per_
   return *this;
 }
 
+EnnQuantizer& EnnQuantizer::set_filter_function(std::function<bool(const Node&)> filter) {
+  filter_ = std::move(filter);
+  return *this;
+}
+
 EnnQuantizer& EnnQuantizer::add_custom_quant_annotations(std::vector<CustomAnnotation> custom) {
   custom_ = std::move(custom);
   return *this;
@@ -61,7 +66,7 @@ std::vector<DType> EnnQuantizer::widened_types() const {
 
 void EnnQuantizer::annotate(const ExportedProgram& program, Annotations& annotations) const {
   const QuantizationConfig config = get_quant_config(Precision::a8w8, is_per_channel_);
-  AnnotatorRun(program, config, annotations, compat_).annotate();
+  AnnotatorRun(program, config, annotations, compat_, filter_).annotate();
   for (const CustomAnnotation& custom : custom_) custom(program, annotations);
 }
 

@@ -3,8 +3,10 @@
 #include <algorithm>
 
 #include "backends/coreml/backend.h"
+#include "backends/exynos/backend.h"
 #include "backends/vulkan/backend.h"
 #include "backends/xnnpack/backend.h"
+#include "base/mapped_file.h"
 
 namespace intaglio {
 namespace {
@@ -24,7 +26,7 @@ Backend portable() {
 }  // namespace
 
 std::span<const Backend> backends() {
-  static const Backend rows[] = {xnnpack::backend(), vulkan::backend(), coreml::backend(), portable()};
+  static const Backend rows[] = {xnnpack::backend(), vulkan::backend(), coreml::backend(), exynos::backend(), portable()};
   return rows;
 }
 
@@ -36,6 +38,14 @@ const Backend* find_backend(std::span<const Backend> known, std::string_view nam
 const Backend* find_delegate_backend(std::span<const Backend> known, std::string_view delegate_id) {
   const auto found = std::ranges::find(known, delegate_id, &Backend::delegate_id);
   return found == known.end() || delegate_id.empty() ? nullptr : &*found;
+}
+
+const Backend* find_hand_over(const std::filesystem::path& file, std::span<const Backend> known) {
+  const std::shared_ptr<MappedFile> mapped = MappedFile::open(file);
+  const auto found = std::ranges::find_if(known, [&](const Backend& backend) {
+    return backend.hand_over && (backend.hand_over->recognizes(mapped->bytes()) || file.extension() == backend.hand_over->extension);
+  });
+  return found == known.end() ? nullptr : &*found;
 }
 
 std::function<void(std::string_view, std::span<const std::byte>)> payload_check(std::span<const Backend> known) {

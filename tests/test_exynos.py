@@ -1,0 +1,370 @@
+"""What is handed to Samsung's compiler, beside what ExecuTorch's own passes and builders hand over; the hand-over file, its runs on the
+host, and the contract of a compiler."""
+
+import json
+import subprocess
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from cases import networks, noise, seeded
+from oracle import exynos
+from oracle.build import NIGHTLY, ROOT
+from oracle.compare import sqnr
+from test_exynos_quantizer import CASES, exported, images, theirs
+
+
+class Residual(nn.Module):
+    """Sums around layers, a concatenation of two branches, pools, a head."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.norm = nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8)
+        self.left, self.right = nn.Conv2d(8, 8, 3, padding=1), nn.Conv2d(8, 8, 1, bias=False)
+        self.down, self.head = nn.Conv2d(16, 12, 3, stride=2), nn.Linear(12, 5)
+
+    def forward(self, x):
+        x = F.relu(self.norm(self.stem(x)))
+        x = torch.cat([F.relu6(self.left(x)) + x, F.hardswish(self.right(x))], 1)
+        x = F.avg_pool2d(F.max_pool2d(F.relu(self.down(x)), 2), 2)
+        return self.head(x.mean((2, 3)))
+
+
+class Block(nn.Module):
+    """Attention over patches: norms, products of matrices, softmax, gelu."""
+
+    def __init__(self):
+        super().__init__()
+        self.patches, self.norm = nn.Conv2d(3, 12, 4, stride=4), nn.LayerNorm(12)
+        self.q, self.k, self.v = nn.Linear(12, 12), nn.Linear(12, 12), nn.Linear(12, 12)
+        self.out, self.wide, self.narrow = nn.Linear(12, 12), nn.Linear(12, 24), nn.Linear(24, 12)
+
+    def forward(self, x):
+        x = self.patches(x).flatten(2).transpose(1, 2)
+        y = self.norm(x)
+        scores = torch.bmm(self.q(y), self.k(y).transpose(1, 2)) * 0.25
+        x = x + self.out(torch.bmm(F.softmax(scores, -1), self.v(y)))
+        return x + self.narrow(F.gelu(self.wide(x)))
+
+
+class EveryOp(nn.Module):
+    """Every operator that ExecuTorch's builders take, each with a result of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.plain, self.depth = nn.Conv2d(8, 6, (3, 2), stride=(2, 1), padding=(1, 0), dilation=(1, 2)), nn.Conv2d(8, 8, 3, groups=8)
+        self.up, self.rows = nn.ConvTranspose2d(8, 4, 2, stride=2, padding=1), nn.Conv1d(8, 6, 3, padding=1)
+        self.linear, self.table = nn.Linear(8, 5, bias=False), nn.Embedding(10, 6)
+        self.layer, self.group, self.batch, self.slopes = nn.LayerNorm(8), nn.GroupNorm(2, 8), nn.BatchNorm2d(8), nn.PReLU(8)
+        self.register_buffer("fixed", noise(2, 8, 8, 8, seed=9))
+
+    def forward(self, x, y, ids):
+        p = F.relu(x)
+        return (
+            [x + y, x - y, x * y, x / (p + 1.0), torch.maximum(x, y), torch.minimum(x, y), torch.pow(p, F.relu(y))],
+            [self.plain(x), self.depth(x), self.up(x), self.rows(x[0]), self.linear(x), torch.bmm(x[0], y[0])],
+            [F.avg_pool2d(x, (3, 2), (2, 1), (1, 0), count_include_pad=False), F.max_pool2d(x, 3, 2, 1, dilation=(1, 2))],
+            [x.mean((-1, 1), keepdim=True), x.mean(2), x.sum((1, -1)), x.sum(-2, keepdim=True)],
+            [p, F.gelu(x), F.hardswish(x), F.hardsigmoid(x), torch.sigmoid(x), torch.tanh(x), torch.sqrt(p), torch.rsqrt(p + 1.5)],
+            [torch.log(p + 2.0), torch.sin(x), torch.cos(x), torch.clamp(x, -0.5, 0.75), torch.clamp(x, min=0.25), F.hardtanh(x, -2.0, 2.0)],
+            [F.leaky_relu(x, 0.2), self.slopes(x), F.softmax(x, -1), F.log_softmax(x, 1)],
+            [torch.cat([x, y], -1), torch.cat([x, self.fixed], 1), x[:, :1].expand(-1, 4, -1, -1), x.reshape(16, 64), x[:, :1].squeeze(1), x.unsqueeze(1)],
+            [x.permute(0, 2, 3, 1), x[:, 1:7:2, :, -3:], x.select(1, -2), *x.split([3, 5], 1), F.pad(x, (1, 2, 0, 3))],
+            [self.table(ids), x[:, :, ids], self.layer(x), self.group(x), self.batch(x), F.pixel_shuffle(x, 2)],
+            [F.interpolate(x, size=(12, 16), mode="bilinear"), F.interpolate(x, size=(16, 16)), *x.topk(3), x * 2.0, x.to(torch.int32)],
+        )
+
+
+MODELS = {
+    "cnn": CASES["cnn"],
+    "residual": (Residual, images(1, 3, 12, 12)),
+    "block": (Block, images(1, 3, 16, 16)),
+}
+
+
+def every_op():
+    with seeded():
+        model = EveryOp().eval()
+        networks.draw_batch_norms(model, 3)
+    return torch.export.export(model, (noise(2, 8, 8, 8, seed=1), noise(2, 8, 8, 8, seed=2), torch.tensor([1, 3, 0])))
+
+
+@pytest.fixture
+def lowered(intaglio, tmp_path):
+    """lowered(program, *options) -> the path of its hand-over."""
+
+    def call(program, *options):
+        torch.export.save(program, tmp_path / "program.pt2")
+        intaglio("lower", tmp_path / "program.pt2", "--backend", "exynos", "-o", tmp_path / "out.enn", "--quiet", *options)
+        return tmp_path / "out.enn"
+
+    return call
+
+
+def same_as_executorchs(lowered, program):
+    theirs_, edge = exynos.lower(program)
+    mine = exynos.graphs_of(lowered(program, "--compat", "torchao"))
+    assert len(mine) == len(theirs_) > 0
+    for ours_, other in zip(mine, theirs_):
+        exynos.assert_same_calls(ours_, other)
+    return mine
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_calls_are_executorchs(lowered, name):
+    program, samples = exported(*MODELS[name])
+    [graph] = same_as_executorchs(lowered, theirs(program, samples))
+    assert sum(tensor["data_type"] == "INT8" for tensor in graph["tensors"]) > 10
+
+
+def test_every_operator_is_handed_over_as_executorch_does(lowered):
+    same_as_executorchs(lowered, every_op())
+
+
+@pytest.mark.skipif(not NIGHTLY, reason="exports networks: `make nightly`")
+@pytest.mark.parametrize("name", ["mobilenet_v2", "vision_transformer"])
+def test_networks_are_handed_over_as_executorch_does(lowered, name):
+    case = networks.SMALL[name]()
+    samples = [tuple(sample) for sample in case.calls]
+    same_as_executorchs(lowered, theirs(torch.export.export(case.module, samples[0]), samples))
+
+
+@pytest.mark.skipif(not NIGHTLY, reason="exports EfficientNet-Lite0: `make nightly`")
+def test_a_trained_network_is_handed_over_as_executorch_does(lowered):
+    case = networks.efficientnet_lite0()
+    samples = [tuple(sample) for sample in case.draw(2, 1)]
+    same_as_executorchs(lowered, theirs(torch.export.export(case.module, samples[0]), samples))
+
+
+# ---- what the runtime is given
+
+
+@pytest.fixture(scope="module")
+def compiler(tmp_path_factory):
+    library = tmp_path_factory.mktemp("compiler") / "stand_in.so"
+    subprocess.run(["cc", "-std=gnu11", "-shared", "-fPIC", "-I", ROOT / "include", ROOT / "tests/exynos/stand_in_compiler.c", "-o", library], check=True)
+    return library
+
+
+@pytest.fixture
+def residual(tmp_path):
+    program, samples = exported(*MODELS["residual"])
+    torch.export.save(program, tmp_path / "residual.pt2")
+    (tmp_path / "samples").mkdir()
+    for index, (x,) in enumerate(samples):
+        np.save(tmp_path / "samples" / f"{index}.npy", x.numpy())
+    return tmp_path
+
+
+BUILD_IT = ("--recipe", "exynos_pt2e_int8_static", "--quiet")
+
+
+def built(intaglio, folder, out, *options, **how):
+    return intaglio("build", folder / "residual.pt2", "-o", folder / out, "--calibrate", folder / "samples", *BUILD_IT, *options, **how)
+
+
+def delegates_of(path):
+    from executorch.exir._serialize import _deserialize_pte_binary
+
+    [plan] = _deserialize_pte_binary(path.read_bytes()).program.execution_plan
+    return plan.delegates
+
+
+def test_without_a_compiler_there_is_no_pte(intaglio, residual):
+    done = built(intaglio, residual, "out.pte", check=False)
+    assert done.returncode == 1 and not (residual / "out.pte").exists()
+    assert done.stderr.count("\n") == 1 and "enn_compiler" in done.stderr and ".enn" in done.stderr
+
+
+@pytest.mark.parametrize("chipset, number", [("E9955", 9955), ("e9965", 9965)])
+def test_a_compiler_gets_every_call_and_makes_the_payload(intaglio, residual, compiler, chipset, number):
+    built(intaglio, residual, "out.enn", "--set", f"chipset={chipset}")
+    built(intaglio, residual, "out.pte", "--set", f"chipset={chipset}", "--set", f"enn_compiler={compiler}")
+    [graph] = exynos.graphs_of(residual / "out.enn")
+    [delegate] = delegates_of(residual / "out.pte")
+    assert delegate.id == "EnnBackend"
+    [spec] = delegate.compile_specs
+    assert spec.key == "enn_compile_options"
+    assert bytes(spec.value).hex() == "100000004545544f0000060008000400" + "06000000" + number.to_bytes(4, "little").hex()
+    file = (residual / "out.pte").read_bytes()
+    text = file[file.index(f"graph {number}\n".encode()) :].decode(errors="replace")
+    lines = [line.split(" ") for line in text.split("\noutputs ")[0].splitlines()]
+    tensors = [line for line in lines if line[0] == "tensor"]
+    assert [(t[2], t[3], t[4], list(map(int, t[5:]))) for t in tensors] == [(t["name"], t["data_type"], t["layout"], t["dims"]) for t in graph["tensors"]]
+    data = {int(line[1]) - 100: (int(line[2]), int(line[3])) for line in lines if line[0] == "data"}
+    assert data == {i: (t["data"].nbytes, int(np.frombuffer(t["data"].tobytes(), np.uint8).sum(dtype=np.uint32))) for i, t in enumerate(graph["tensors"]) if t["data"] is not None}
+    scales = {int(line[1]) - 100: [float(pair.split("/")[0]) for pair in line[4:]] for line in lines if line[0] == "quantize"}
+    for index, tensor in enumerate(graph["tensors"]):
+        assert (index in scales) == bool(tensor["quantize"])
+        if tensor["quantize"]:
+            assert np.array_equal(np.float32(scales[index]), np.float32(tensor["quantize"]["scales"]))
+    ops = [line for line in lines if line[0] == "op"]
+    assert [(op[2], op[3]) for op in ops] == [(op["name"], op["type"]) for op in graph["ops"]]
+    assert [[int(i) - 100 for i in op[5 : op.index("outputs")]] for op in ops] == [op["inputs"] for op in graph["ops"]]
+    params = [(line[2], line[6:]) for line in lines if line[0] == "param"]
+    expected = [(p["name"], p["value"]) for op in graph["ops"] for p in op["params"]]
+    for (key, words), (name, value) in zip(params, expected, strict=True):
+        assert key == name
+        assert words == [value] if isinstance(value, str) else np.allclose([float(w) for w in words], np.atleast_1d(value).astype(float), rtol=0)
+
+
+def test_a_compiler_that_refuses_says_why(intaglio, residual, compiler, monkeypatch):
+    monkeypatch.setenv("STAND_IN_REFUSES", "CONCAT")
+    done = built(intaglio, residual, "out.pte", "--set", f"enn_compiler={compiler}", check=False)
+    assert done.returncode == 1 and not (residual / "out.pte").exists()
+    assert "refuses CONCAT" in done.stderr and "told to refuse" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_a_binary_is_the_payload(intaglio, residual):
+    (residual / "graph.nnc").write_bytes(b"NNC binary " * 40)
+    built(intaglio, residual, "out.pte", "--set", f"enn_binary={residual / 'graph.nnc'}")
+    assert b"NNC binary " * 40 in (residual / "out.pte").read_bytes()
+    assert [delegate.id for delegate in delegates_of(residual / "out.pte")] == ["EnnBackend"]
+
+
+@pytest.mark.parametrize("setting", ["enn_compiler", "enn_binary"])
+def test_a_hand_over_is_no_binary(intaglio, residual, setting):
+    built(intaglio, residual, "out.enn")
+    done = built(intaglio, residual, "out.pte", "--set", f"{setting}={residual / 'out.enn'}", check=False)
+    assert done.returncode == 1 and "out.enn" in done.stderr and not (residual / "out.pte").exists()
+
+
+# ---- runs on the host
+
+
+def run(intaglio, folder, file, sample):
+    intaglio("run", folder / file, "--input", folder / "samples" / sample, "-o", folder / "result.npz", "--quiet")
+    return np.load(folder / "result.npz")["arr_0"]
+
+
+def test_a_hand_over_runs_in_integers(intaglio, document, residual):
+    built(intaglio, residual, "out.enn")
+    intaglio("quantize", residual / "residual.pt2", "-o", residual / "int8.pt2", "--calibrate", residual / "samples", *BUILD_IT)
+    converted = torch.export.load(residual / "int8.pt2").module()
+    step = max(t["quantize"]["scales"][0] for t in exynos.graphs_of(residual / "out.enn")[0]["tensors"] if t["kind"] != "CONSTANT" and t["dims"] == [1, 5] and t["quantize"]["type"])
+    for index in range(3):
+        expected = converted(torch.from_numpy(np.load(residual / "samples" / f"{index}.npy"))).detach().numpy()
+        found = run(intaglio, residual, "out.enn", f"{index}.npy")
+        assert np.abs(found - expected).max() <= 3.01 * step and sqnr(expected, found) > 25
+    compared = document("compare", residual / "residual.pt2", residual / "out.enn", "--data", residual / "samples")
+    assert compared["outputs"][0]["sqnr_db"] > 15 and compared["candidate"]["engine"] == "interpreter"
+    intaglio("compare", residual / "residual.pt2", residual / "out.enn", "--data", residual / "samples", "--report", residual / "page.html")
+    assert "out.enn" in (residual / "page.html").read_text()
+
+
+def test_every_operator_runs_as_the_model(intaglio, lowered, tmp_path):
+    program = every_op()
+    path = lowered(program)
+    inputs = [noise(2, 8, 8, 8, seed=1), noise(2, 8, 8, 8, seed=2), torch.tensor([1, 3, 0])]
+    np.savez(tmp_path / "x.npz", **{f"arr_{i}": x.numpy() for i, x in enumerate(inputs)})
+    intaglio("run", path, "--input", tmp_path / "x.npz", "-o", tmp_path / "y.npz", "--quiet")
+    found = np.load(tmp_path / "y.npz")
+    expected = torch.utils._pytree.tree_leaves(program.module()(*inputs))
+    assert len(found.files) == len(expected)
+    for index, tensor in enumerate(expected):
+        assert np.allclose(found[f"arr_{index}"], tensor.detach().numpy(), rtol=1e-4, atol=1e-5), index
+
+
+def test_inspect_decodes_it(document, intaglio, residual):
+    built(intaglio, residual, "out.enn")
+    [method] = document("inspect", residual / "out.enn")["methods"]
+    [graph] = method["graphs"]
+    assert method["name"] == "forward" and method["outside"] == []
+    conv = next(op for op in graph["ops"] if op["type"] == "CONV2D")
+    assert {p["name"]: p["value"] for p in conv["params"]}["explicit_padding"] == [1, 1, 1, 1]
+    text = intaglio("inspect", residual / "out.enn", "--verbose").stdout
+    assert "E9955" in text and "activation=RELU:CHAR" in text and "quantize('AINT8'" in text
+
+
+def test_damage_is_one_clear_line(intaglio, residual):
+    built(intaglio, residual, "out.enn")
+    good = (residual / "out.enn").read_bytes()
+    bad = residual / "bad.enn"
+    for cut in (0, 10, 100, len(good) // 2, len(good) - 5):
+        bad.write_bytes(good[:cut])
+        done = intaglio("inspect", bad, check=False)
+        assert done.returncode == 1 and done.stderr.count("\n") == 1 and "bad.enn" in done.stderr, cut
+    with zipfile.ZipFile(residual / "out.enn") as archive:
+        entries = {info.filename: (info, archive.read(info)) for info in archive.infolist()}
+    for info, _ in entries.values():
+        changed = bytearray(good)
+        changed[info.header_offset + 30 + len(info.filename) + 64] ^= 0x20  # in its data, or in the padding before it
+        bad.write_bytes(changed)
+        done = intaglio("run", bad, "--input", residual / "samples" / "0.npy", check=False)
+        assert done.returncode in (0, 1) and done.stderr.count("\n") <= 1
+
+    def rewritten(edit):
+        with zipfile.ZipFile(bad, "w") as archive:
+            for name, (_, contents) in entries.items():
+                archive.writestr(name, edit(name, contents))
+        done = intaglio("inspect", bad, check=False)
+        assert done.returncode == 1 and done.stderr.count("\n") == 1, done.stderr
+        return done.stderr
+
+    def in_graph(old, new):
+        assert any(old in contents for name, (_, contents) in entries.items() if name.endswith(".ieg"))
+        return rewritten(lambda name, contents: contents.replace(old, new, 1) if name.endswith(".ieg") else contents)
+
+    assert "intaglio-enn 7" in rewritten(lambda name, contents: contents.replace(b"enn 1", b"enn 7") if name == "hand_over/format" else contents)
+    assert "type that does not exist" in in_graph(b'"CONCAT"', b'"CONDOR"')
+    assert "dimensions" in in_graph(b'"dims": [1, 3, 12, 12]', b'"dims": [1, 3, 12, -2]')
+    assert "zero points" in in_graph(b'"AINT8"', b'"AINT9"')
+    assert "stride_h" in in_graph(b'"stride_h"', b'"stride_q"')
+    assert "graph" in rewritten(lambda name, contents: contents[:200] if name.endswith(".ieg") else contents)
+
+
+# ---- partitions, limits
+
+
+class Limits(nn.Module):
+    def forward(self, x):
+        return F.max_pool2d(F.relu(x), 3, 2, ceil_mode=True), F.pad(x, (1, 1), value=2.0), torch.sort(torch.tanh(x))[0].sin(), torch.add(x, x, alpha=2)
+
+
+def test_what_the_builders_refuse_stays_outside(intaglio, document, lowered, tmp_path):
+    x = noise(1, 2, 8, 8, seed=1)
+    program = torch.export.export(Limits(), (x,))
+    path = lowered(program)
+    text = intaglio("inspect", tmp_path / "program.pt2", "--backend", "exynos", "--verbose").stdout
+    for why in ("ceil_mode=False", "takes zeros", "no node for it", "alpha of 1"):
+        assert why in text, why
+    np.save(tmp_path / "x.npy", x.numpy())
+    intaglio("run", path, "--input", tmp_path / "x.npy", "-o", tmp_path / "y.npz", "--quiet")
+    found = np.load(tmp_path / "y.npz")
+    for index, tensor in enumerate(program.module()(x)):
+        assert np.allclose(found[f"arr_{index}"], tensor.numpy(), atol=1e-5)
+
+
+def test_partitions_are_executorchs(lowered):
+    """Around an operator without a node: both sides cut the program in the same places."""
+
+    class Cut(nn.Module):
+        def forward(self, x):
+            return torch.sort(torch.tanh(x) + 1.0)[0].sin() * 2.0
+
+    program = torch.export.export(Cut(), (noise(3, 5, seed=2),))
+    theirs_, _ = exynos.lower(program)
+    mine = exynos.graphs_of(lowered(program, "--compat", "torchao"))
+    assert [sorted(op["type"] for op in graph["ops"]) for graph in mine] == [sorted(op["type"] for op in graph["ops"]) for graph in theirs_]
+
+
+def test_several_methods_are_one_hand_over(intaglio, residual):
+    model = residual / "residual.pt2"
+    intaglio("lower", f"one={model}", f"two={model}", "--backend", "exynos", "-o", residual / "two.enn", "--quiet")
+    intaglio("run", residual / "two.enn", "--method", "two", "--input", residual / "samples" / "1.npy", "-o", residual / "y.npz", "--quiet")
+    x = torch.from_numpy(np.load(residual / "samples" / "1.npy"))
+    assert np.allclose(np.load(residual / "y.npz")["arr_0"], torch.export.load(model).module()(x).detach().numpy(), atol=1e-5)
+
+
+def test_recipe_files_take_exynos(intaglio, document, residual):
+    rules = [{"match": {"module_name": "head"}, "config": None}, {"config": {"is_per_channel": False}}]
+    (residual / "recipe.json").write_text(json.dumps({"schema": "intaglio-recipe/1", "backend": "exynos", "rules": rules}))
+    intaglio("build", residual / "residual.pt2", "-o", residual / "out.enn", "--calibrate", residual / "samples", "--recipe", residual / "recipe.json", "--quiet")
+    [graph] = exynos.graphs_of(residual / "out.enn")
+    kinds = {op["type"]: graph["tensors"][op["outputs"][0]]["data_type"] for op in graph["ops"] if op["type"] in ("FC", "CONV2D")}
+    assert kinds == {"FC": "FLOAT32", "CONV2D": "INT8"}
+    assert all(len(t["quantize"]["scales"]) == 1 for t in graph["tensors"] if t["quantize"])
