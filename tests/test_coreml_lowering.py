@@ -12,7 +12,7 @@ from coreml.meaning import Meaning, differences, unmatched
 from coreml.package import Package as Files
 from make_records.coreml import payload as recorded
 from oracle.archives import save
-from oracle.coreml import Package
+from oracle.coreml import Package, ct
 from vulkan.package import Package as ProgramFile
 
 EVERY = [(name, target) for name, entry in cases.PROGRAMS.items() for target in entry.targets]
@@ -239,6 +239,14 @@ def test_shapes_in_a_list(intaglio, tmp_path):
         arguments = ["--backend", "coreml", "--set", "lower_full_graph=true", "--set", f"enumerated_shapes={value}"]
         done = intaglio("lower", tmp_path / "model.pt2", "-o", tmp_path / "x.pte", *arguments, check=False)
         assert done.returncode in (1, 2) and done.stderr.count("\n") == 1 and text in done.stderr
+
+
+def test_the_package_for_xcode(intaglio, tmp_path):
+    case = cases.PROGRAMS["mobile"].make()
+    (payload,), _ = lowered(case, intaglio, tmp_path, "iOS17", "FLOAT16", "--emit", "mlpackage")
+    assert Files(tmp_path / "model.mlpackage").files == Files(payload).files
+    model = ct.models.MLModel(str(tmp_path / "model.mlpackage"), skip_model_load=True)
+    assert [feature.name for feature in model.get_spec().description.input] == ["x"]
 
 
 def test_same_bytes_again(intaglio, tmp_path):

@@ -17,6 +17,7 @@
 #include "cli/page.h"
 #include "cli/step_dump.h"
 #include "report/accuracy_bound.h"
+#include "report/emitted_folders.h"
 #include "report/html_contents.h"
 
 namespace intaglio::cli {
@@ -336,6 +337,10 @@ void add_save_options(CLI::App& command, SaveArguments& arguments) {
                   "NAME=VALUE: a method that returns a number, a boolean, a text or a list of these; before what --llm finds")
       ->allow_extra_args(false);
   command.add_flag("--no-check", arguments.no_check, "do not run the file to see whether it agrees with the program");
+  command
+      .add_option("--emit", arguments.emit,
+                  "mlpackage: what Core ML's delegates hold, as folders beside the file for Xcode and coremltools")
+      ->check(CLI::IsMember(report::emitted_formats()));
   add_timeout_option(command, arguments.timeout);
 }
 
@@ -371,6 +376,7 @@ void save(Methods methods, const PartitionerList& partitioners, const std::strin
            true});
     if (arguments.page && options.hand_over != nullptr) arguments.page->memory_note = "A hand-over has no memory plan.";
     else if (arguments.page) report::add_memory(*arguments.page, written);
+    if (!arguments.emit.empty()) report::emit_folders(written, out, arguments.emit);
     report = {warnings_text(warnings, common), describe(saved)};
     saved = {};  // the destructor of a document takes memory
   };

@@ -38,6 +38,7 @@ void add_flow_options(CLI::App& command, FlowArguments& arguments);  // all but 
 struct SaveArguments {
   std::string dump;
   bool no_check = false;
+  std::string emit;  // the format of folders beside the file
   std::chrono::milliseconds timeout{60'000};
   std::string llm;                     // the folder of a language model
   std::vector<std::string> constants;  // NAME=VALUE

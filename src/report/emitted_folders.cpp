@@ -1,0 +1,73 @@
+#include "report/emitted_folders.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <intaglio/error.h>
+
+#include "backends/registry/folders.h"
+#include "base/atomic_file.h"
+#include "base/mapped_file.h"
+#include "pte/reader.h"
+
+namespace intaglio::report {
+namespace {
+
+struct HeldFolder {
+  std::string name;  // of its method and its place there
+  std::span<const std::byte> payload;
+};
+
+std::vector<HeldFolder> folders_of(const pte::ParsedProgram& parsed, std::span<const std::byte> file, std::string_view delegate_id) {
+  std::vector<HeldFolder> found;
+  for (const pte::ExecutionPlan& plan : parsed.program.execution_plan)
+    for (size_t i = 0; i < plan.delegates.size(); ++i)
+      if (plan.delegates[i].id == delegate_id)
+        found.push_back({fmt::format("{}_{}", plan.name, i), pte::payload_of(parsed, plan.delegates[i], file)});
+  return found;
+}
+
+void write_folder(const std::filesystem::path& folder, const std::vector<FolderFile>& files) {
+  std::filesystem::remove_all(folder);
+  for (const FolderFile& file : files) {
+    const std::filesystem::path path = folder / file.path;
+    std::filesystem::create_directories(path.parent_path());
+    if (file.path.ends_with('/')) continue;
+    AtomicFile out(path);
+    out.write(file.data);
+    out.commit();
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> emitted_formats() {
+  std::vector<std::string> names;
+  for (const FolderFormat& format : folder_formats()) names.emplace_back(format.name);
+  return names;
+}
+
+std::vector<std::filesystem::path> emit_folders(const std::filesystem::path& program, const std::filesystem::path& out,
+                                                const std::string& format) {
+  const auto row = std::ranges::find(folder_formats(), format, &FolderFormat::name);
+  const auto mapped = MappedFile::open(program);
+  const pte::ParsedProgram parsed = pte::parse_pte(mapped->bytes());
+  const std::vector<HeldFolder> held = folders_of(parsed, mapped->bytes(), row->delegate_id);
+  if (held.empty()) throw_unsupported(fmt::format("--emit {}: no delegate of the program is one; `intaglio inspect` says why", format));
+  std::vector<std::filesystem::path> written;
+  for (const HeldFolder& each : held) {
+    std::filesystem::path folder = out;
+    folder.replace_extension();
+    if (held.size() > 1) folder += "_" + each.name;
+    folder += "." + format;
+    try {
+      write_folder(folder, row->files(each.payload));
+    } catch (const std::filesystem::filesystem_error& error) {
+      throw_machine(fmt::format("{}: {}", folder.string(), error.code().message()));
+    }
+    written.push_back(std::move(folder));
+  }
+  return written;
+}
+
+}  // namespace intaglio::report
