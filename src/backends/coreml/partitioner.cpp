@@ -127,7 +127,7 @@ class Verdicts {
 };
 
 // A quantized layer that only the target keeps outside is not run in another way unasked.
-void require_target(const ProgramFacts& facts, const common::Candidates& candidates, const CoreMLPartitionerOptions& options) {
+void require_target_of_layers(const ProgramFacts& facts, const common::Candidates& candidates, const CoreMLPartitionerOptions& options) {
   Version wanted = version_of(options);
   std::string why;
   for (const Node* node : facts.program().graph().node_list()) {
@@ -195,7 +195,7 @@ PartitionResult CoreMLPartitioner::partition(const ExportedProgram& program) con
     candidates.ties = verdicts.ties();
     partitions = common::partition_candidates(facts, candidates);
   } while (!verdicts.holds_inside(partitions));
-  require_target(facts, candidates, options_);
+  require_target_of_layers(facts, candidates, options_);
   if (options_.lower_full_graph && !candidates.refusals.empty())
     throw_unsupported(fmt::format("lower_full_graph: {}: {}", describe(*candidates.refusals[0].node), candidates.refusals[0].rule));
   PartitionResult result{.refusals = std::move(candidates.refusals)};

@@ -13,7 +13,7 @@
 namespace intaglio::coreml {
 namespace {
 
-constexpr const char *unset = "unset", *ios16 = "iOS16", *ios18 = "iOS18";
+constexpr const char *no_target = "unset", *ios16 = "iOS16", *ios18 = "iOS18";
 
 Version version_named(std::string_view target) {
   const auto row = std::ranges::find(versions, target, &VersionRow::target);
@@ -86,7 +86,7 @@ std::vector<Setting> torchao_settings(const char* target, std::vector<Setting> m
 }  // namespace
 
 Setting target_setting(std::string value) {
-  std::vector<std::string> words = {unset};
+  std::vector<std::string> words = {no_target};
   for (const VersionRow& row : versions) words.emplace_back(row.target);
   return {"minimum_deployment_target", Setting::Type::word, std::move(value), "the oldest system that is to run the model; unset: iOS15",
           std::move(words)};
