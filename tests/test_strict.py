@@ -259,6 +259,53 @@ def test_float64_is_refused_with_file_layer_line_and_remedy(intaglio, tmp_path, 
         assert words in done.stderr
 
 
+class Wide(nn.Module):
+    """A part in float64 among layers in float32."""
+
+    def __init__(self, part, **layers):
+        super().__init__()
+        self.first, self.last, self.part = nn.Linear(8, 8), nn.Linear(8, 4), part
+        self.layers = nn.ModuleDict(layers).double()
+
+    def forward(self, x):
+        y = self.first(x).relu()
+        return self.last(self.part(y.double(), self.layers).float())
+
+
+def attend(x, layers):
+    q, k, v = (layers[name](x) for name in "qkv")
+    return torch.softmax(q @ k.transpose(-1, -2), -1) @ v
+
+
+PARTS = {  # and the layers that are left in float64
+    "layer": (lambda: Wide(lambda x, layers: layers["a"](x).relu(), a=nn.Linear(8, 8)), ["layers.a"]),
+    "convolution": (lambda: Wide(lambda x, layers: layers["a"](x.mT).mT, a=nn.Conv1d(8, 8, 1)), ["layers.a"]),
+    "attention": (lambda: Wide(attend, q=nn.Linear(8, 8), k=nn.Linear(8, 8), v=nn.Linear(8, 8)), ["layers.q", "layers.k", "layers.v"]),
+    "functions": (lambda: Wide(lambda x, layers: torch.softmax(x.cumsum(-1), -1) * 4), []),
+    "sum": (lambda: Wide(lambda x, layers: x + x.mean(-1, keepdim=True)), []),
+}
+
+
+@pytest.mark.parametrize("recipe", [STATIC, DYNAMIC])
+@pytest.mark.parametrize("name", PARTS)
+def test_a_part_in_float64_stays_so(intaglio, document, tmp_path, name, recipe):
+    make, layers = PARTS[name]
+    with seeded():
+        calls = [(torch.randn(2, 5, 8),) for _ in range(6)]
+        case = Case(make().eval(), calls)
+    save(case, tmp_path / "m.pt2", calibration=calls)
+    arguments = [tmp_path / "m.pt2", "--recipe", recipe, "--calibrate", tmp_path / "m" / "calibration"]
+    done = intaglio("build", *arguments, "-o", tmp_path / "m.pte")
+    lines = [line for line in done.stderr.splitlines() if "float64" in line]
+    assert len(lines) == (len(layers) > 0), done.stderr
+    assert all(layer in lines[0] for layer in layers)
+    assert intaglio("build", *arguments, "-o", tmp_path / "s.pte", "--strict", check=False).returncode == (len(layers) > 0)
+    assert document("quantize", *arguments, "-o", tmp_path / "q.pt2")["quantized_tensors"] >= 2
+    for made in ("m.pte", "q.pt2"):
+        (output,) = document("compare", tmp_path / "m.pt2", tmp_path / made, "--data", tmp_path / "m" / "calibration")["outputs"]
+        assert 25 < output["sqnr_db"] < 70
+
+
 class Repeated(nn.Module):
     def __init__(self):
         super().__init__()

@@ -88,16 +88,25 @@ struct Guarded {
   Value* alive = nullptr;
 };
 
-// Of a mask of booleans, or of numbers to be added.
+// Of a mask of booleans.
+Guarded guarded_choice(GraphBuilder& b, Value* mask, int64_t dim, DType dtype) {
+  Value* alive = b("aten.any.dim", mask, dim, true);
+  Value* passes = b("aten.logical_or.default", mask, b("aten.logical_not.default", alive));
+  return {b("aten.where.self", passes, b.number(0, dtype), b.number(minus_infinity, dtype)), b.cast(alive, dtype)};
+}
+
+// Of numbers to be added, by arithmetic, which backends take: minus infinity is the one number that its nearest finite one does not
+// cancel, and exp makes 0 of the difference, log minus infinity of 0.
+Guarded guarded_sum(GraphBuilder& b, Value* mask, int64_t dim, DType dtype) {
+  Value* largest = b("aten.amax.default", mask, Ints{dim}, true);
+  Value* finite = b("aten.clamp.default", largest, lowest(mask->dtype()));
+  Value* alive = b("aten.exp.default", b("aten.sub.Tensor", largest, finite));
+  Value* dead = b("aten.add.Tensor", b("aten.neg.default", alive), 1);
+  return {b("aten.maximum.default", mask, b("aten.log.default", dead)), b.cast(alive, dtype)};
+}
+
 Guarded guarded(GraphBuilder& b, Value* mask, int64_t dim, DType dtype) {
-  const bool is_boolean = mask->dtype() == DType::boolean;
-  Value* passes = is_boolean ? mask : b("aten.logical_not.default", b("aten.eq.Scalar", mask, minus_infinity));
-  Value* alive = b("aten.any.dim", passes, dim, true);
-  Value* dead = b("aten.logical_not.default", alive);
-  Value* nothing = b.number(0, is_boolean ? dtype : mask->dtype());
-  Value* bias = is_boolean ? b("aten.where.self", b("aten.logical_or.default", mask, dead), nothing, b.number(minus_infinity, dtype))
-                           : b("aten.where.self", dead, nothing, mask);
-  return {bias, b.cast(alive, dtype)};
+  return mask->dtype() == DType::boolean ? guarded_choice(b, mask, dim, dtype) : guarded_sum(b, mask, dim, dtype);
 }
 
 Values attention(GraphBuilder& b, const Node& n) {

@@ -170,6 +170,9 @@ Values diagonal_matrix(GraphBuilder& b, const Node& n) {
   Value* matrices = on_diagonal(b, n, self(n), n.integer("offset"));
   return {b.permute(matrices, inverse_permutation(with_last(rank, dim_of(n, "dim1", rank), dim_of(n, "dim2", rank))))};
 }
+Values flat_on_diagonal(GraphBuilder& b, const Node& n) {
+  return {on_diagonal(b, n, b.view(self(n), {size_quotient(self(n)->sizes(), {})}), n.integer("offset"))};
+}
 // Another diagonal in place of one of a matrix: the mask is constant.
 Values diagonal_scatter(GraphBuilder& b, const Node& n) {
   const int64_t rank = self(n)->meta().rank(), offset = n.integer("offset");
@@ -274,6 +277,7 @@ const DecompositionRow composite_rows[] = {
     {block_diagonal, {"aten.block_diag.default"}},
     {cartesian_product, {"aten.cartesian_prod.default"}},
     {diagonal_matrix, {"aten.diag.default", "aten.diag_embed.default"}},
+    {flat_on_diagonal, {"aten.diagflat.default"}},
     {diagonal_scatter, {"aten.diagonal_scatter.default"}},
     {trace, {"aten.trace.default"}},
     {difference, {"aten.diff.default"}},

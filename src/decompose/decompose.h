@@ -63,4 +63,10 @@ bool has_decomposition(const Op& op);
 // expand_fused_layers.test.
 void expand_fused_layers(ExportedProgram& program);
 
+// Gelus that are written out, by erf or by tanh, become one op, which backends have.
+//
+// Needs: nothing. Guarantees: the results agree to some six digits; what is written in place, and float64, stays as it is. Shown by
+// recognize_gelu.test.
+void recognize_gelu(ExportedProgram& program);
+
 }  // namespace intaglio::decompose

@@ -18,6 +18,7 @@ const bool registered = test::register_text_cases(
         {"functionalize", functionalize},
         {"functionalize_shared_writes", functionalize_shared_writes},
         {"inline_regions", inline_regions},
+        {"recognize_gelu", recognize_gelu},
         {"replace_in_place_views", replace_in_place_views},
         {"lower_complex", lower_complex},
     }));

@@ -71,12 +71,19 @@ Values is_close(GraphBuilder& b, const Node& n) {
   if (!n.boolean("equal_nan")) return {close};
   return {b("aten.logical_or.default", close, b("aten.logical_and.default", is_nan(b, x), is_nan(b, y)))};
 }
-// x log y, 0 where x is 0 and y a number
-Values x_log_y(GraphBuilder& b, const Node& n) {
-  Value *x = operand(b, n, "self"), *y = operand(b, n, "other");
-  Value* product = b("aten.mul.Tensor", x, b("aten.log.default", y));
-  Value* zero = b("aten.logical_and.default", b("aten.eq.Scalar", x, 0), b("aten.eq.Tensor", y, y));
-  return {choose(b, zero, 0.0, product)};
+Values x_log_y(GraphBuilder& b, const Node& n) { return {x_log(b, "aten.log.default", operand(b, n, "self"), operand(b, n, "other"))}; }
+Values x_log_1_plus_y(GraphBuilder& b, const Node& n) {
+  return {x_log(b, "aten.log1p.default", operand(b, n, "self"), operand(b, n, "other"))};
+}
+// -x log x, minus infinity for what is no probability
+Values entropy(GraphBuilder& b, const Node& n) {
+  Value* x = operand(b, n, "self");
+  Value* result = b("aten.neg.default", x_log(b, "aten.log.default", x, x));
+  return {choose(b, b("aten.lt.Scalar", x, 0), -positive_infinity, result)};
+}
+Values normal_distribution(GraphBuilder& b, const Node& n) {
+  Value* bend = b("aten.erf.default", b("aten.mul.Tensor", operand(b, n, "self"), M_SQRT1_2));
+  return {b("aten.mul.Tensor", b("aten.add.Tensor", bend, 1), 0.5)};
 }
 // log2(2^x + 2^y) = max(x, y) + log2(1 + 2^-|x - y|)
 Values log_add_exp_2(GraphBuilder& b, const Node& n) {
@@ -120,11 +127,14 @@ const DecompositionRow function_rows[] = {
     {is_signed_infinity<false>, {"aten.isneginf.default"}},
     {sinc, {"aten.sinc.default"}},
     {larger, {"aten.fmax.default", "aten.fmin.default"}},
-    {float_power, {"aten.float_power.Tensor_Tensor", "aten.float_power.Tensor_Scalar"}},
+    {float_power, {"aten.float_power.Tensor_Tensor", "aten.float_power.Tensor_Scalar", "aten.float_power.Scalar"}},
     {load_exponent, {"aten.ldexp.Tensor"}},
     {heaviside, {"aten.heaviside.default"}},
     {is_close, {"aten.isclose.default"}},
     {x_log_y, {"aten.xlogy.Tensor", "aten.xlogy.Scalar_Other", "aten.xlogy.Scalar_Self"}},
+    {x_log_1_plus_y, {"aten.special_xlog1py.default", "aten.special_xlog1py.other_scalar", "aten.special_xlog1py.self_scalar"}},
+    {entropy, {"aten.special_entr.default"}},
+    {normal_distribution, {"aten.special_ndtr.default"}},
     {log_add_exp_2, {"aten.logaddexp2.default"}},
     {bucketize, {"aten.bucketize.Tensor"}},
     {search_sorted, {"aten.searchsorted.Tensor"}},
@@ -133,6 +143,12 @@ const DecompositionRow function_rows[] = {
 };
 
 }  // namespace
+
+Value* x_log(GraphBuilder& b, std::string_view logarithm, Value* x, Value* y) {
+  Value* product = b("aten.mul.Tensor", x, b(logarithm, y));
+  Value* zero = b("aten.logical_and.default", b("aten.eq.Scalar", x, 0), b("aten.eq.Tensor", y, y));
+  return choose(b, zero, 0.0, product);
+}
 
 std::span<const DecompositionRow> function_decompositions() { return function_rows; }
 

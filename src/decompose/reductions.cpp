@@ -101,9 +101,35 @@ Values smallest_and_largest(GraphBuilder& b, const Node& n) {
 Values distance(GraphBuilder& b, const Node& n) {
   return {b("aten.linalg_vector_norm.default", b("aten.sub.Tensor", self(n), n.tensor("other")), n.number("p"))};
 }
-Values matrix_norm(GraphBuilder& b, const Node& n) {
-  if (n.string("ord") != "fro") refuse(n, "there is no kernel for this matrix norm; the Frobenius norm has one");
-  return {b("aten.linalg_vector_norm.default", b.cast(self(n), n.output()->dtype()), 2.0, n.integers("dim"), keeps_dims(n))};
+// The Frobenius norm, or the largest (of minus a number the least) sum of a column or a row.
+Values matrix_norm_over(GraphBuilder& b, const Node& n, const Ints& dims) {
+  Value* x = b.cast(self(n), n.output()->dtype());
+  const Argument order = n.argument("ord");
+  const auto* text = order.get_if<std::string>();
+  if (order.is_none() || (text && *text == "fro")) return {b("aten.linalg_vector_norm.default", x, 2.0, dims, keeps_dims(n))};
+  const double number = text ? 0 : n.number("ord");
+  if (dims.size() != 2 || (std::abs(number) != 1 && !std::isinf(number)))
+    refuse(n, "there is no kernel for this matrix norm; 'fro', 1 and infinity have one");
+  const int64_t rank = x->meta().rank();
+  Ints ordered = dims;
+  for (int64_t& dim : ordered) dim = dim < 0 ? dim + rank : dim;
+  if (std::isinf(number)) std::swap(ordered[0], ordered[1]);
+  Value* sums = sum_of(b, b("aten.abs.default", x), {ordered[0]}, true);
+  Value* result = b(number > 0 ? "aten.amax.default" : "aten.amin.default", sums, Ints{ordered[1]}, true);
+  return {b.view(result, n.output()->sizes())};
+}
+Values matrix_norm(GraphBuilder& b, const Node& n) { return matrix_norm_over(b, n, n.integers("dim")); }
+// Of vectors or, where an order is given for two dimensions, of matrices.
+Values any_norm(GraphBuilder& b, const Node& n) {
+  const Argument order = n.argument("ord");
+  Ints dims = dims_of(n);
+  if (!order.is_none() && dims.empty() && self(n)->meta().rank() == 2) dims = {0, 1};
+  if (order.is<std::string>() || (!order.is_none() && dims.size() == 2)) return matrix_norm_over(b, n, dims);
+  const double number = order.is_none() ? 2.0 : n.number("ord");
+  return {b("aten.linalg_vector_norm.default", b.cast(self(n), n.output()->dtype()), number, n.argument("dim"), keeps_dims(n))};
+}
+Values vector_dot(GraphBuilder& b, const Node& n) {
+  return {sum_of(b, b("aten.mul.Tensor", n.tensor("x"), n.tensor("y")), {n.integer("dim")}, false)};
 }
 
 // ---- running results: each step takes in twice as many elements in front
@@ -163,7 +189,9 @@ const DecompositionRow reduction_rows[] = {
     {nan_mean, {"aten.nanmean.default"}},
     {smallest_and_largest, {"aten.aminmax.default"}},
     {distance, {"aten.dist.default"}},
-    {matrix_norm, {"aten.linalg_matrix_norm.str_ord"}},
+    {matrix_norm, {"aten.linalg_matrix_norm.str_ord", "aten.linalg_matrix_norm.default"}},
+    {any_norm, {"aten.linalg_norm.default", "aten.linalg_norm.ord_str"}},
+    {vector_dot, {"aten.linalg_vecdot.default"}},
     {running_product, {"aten.cumprod.default"}},
     {running_extreme<greater_of, -1>, {"aten.cummax.default"}},
     {running_extreme<lesser_of, 1>, {"aten.cummin.default"}},

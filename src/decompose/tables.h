@@ -36,6 +36,7 @@ std::span<const DecompositionRow> embedding_decompositions();
 std::span<const DecompositionRow> encoder_layer_decompositions();
 std::span<const DecompositionRow> function_decompositions();
 std::span<const DecompositionRow> indexing_decompositions();
+std::span<const DecompositionRow> loss_decompositions();
 std::span<const DecompositionRow> matrix_decompositions();
 std::span<const DecompositionRow> normalization_decompositions();
 std::span<const DecompositionRow> pooling_decompositions();
@@ -63,6 +64,8 @@ Value* operand(GraphBuilder& build, const Node& node, std::string_view argument)
 // Of where(every key is minus infinity, 0, softmax), how PyTorch itself decomposes a safe softmax, what becomes of that op here;
 // nothing of any other choice.
 Values written_safe_softmax(GraphBuilder& b, const Node& n);
+// x log y, or x log(1 + y), as the operator says; 0 where x is 0 and y a number.
+Value* x_log(GraphBuilder& b, std::string_view logarithm, Value* x, Value* y);
 [[noreturn]] void refuse(const Node& node, std::string_view why);
 
 }  // namespace intaglio::decompose

@@ -205,6 +205,12 @@ Values as_complex(GraphBuilder& b, const Node& n) {
   return {result};
 }
 
+Values views_of_all(GraphBuilder& b, const Node& n) {
+  Values results = n.tensors("tensors");
+  for (size_t i = 0; i < results.size(); ++i) results[i] = b.view(results[i], n.output(i)->sizes());
+  return results;
+}
+
 const DecompositionRow view_rows[] = {
     {as_complex, {"aten.view_as_complex.default"}},
     {rotated, {"aten.rot90.default"}},
@@ -215,6 +221,7 @@ const DecompositionRow view_rows[] = {
       "aten.ravel.default", "aten.view_as.default", "aten.reshape_as.default", "aten.flatten.using_ints", "aten.unflatten.int",
       "aten.squeeze.default", "aten.squeeze_copy.default", "aten._reshape_alias.default", "aten.squeeze.dim", "aten.squeeze.dims",
       "aten.unsqueeze.default"}},
+    {views_of_all, {"aten.atleast_1d.Sequence", "aten.atleast_2d.Sequence", "aten.atleast_3d.Sequence"}},
     {view_chain, {"aten.view.default"}},
     {permute,
      {"aten.permute.default", "aten.transpose.int", "aten.swapaxes.default", "aten.swapdims.default", "aten.t.default", "aten.mT.default",

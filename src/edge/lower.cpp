@@ -47,6 +47,7 @@ constexpr LoweringStep normalizing[] = {
     {"lower_complex", "kernels and delegates compute with real numbers; what writes in place does so in the parts",
      decompose::lower_complex},
     {"functionalize", "from here on a value never changes", decompose::functionalize},
+    {"recognize_gelu", "while its parts are still as they were written", decompose::recognize_gelu},
     {"make_contiguous", "kernels want one dim order; strides say nothing about values once there are no aliases", make_contiguous},
 };
 

@@ -31,6 +31,33 @@ std::vector<const Value*> watched_values(const PreparedProgram::State& state) {
       fmt::format("{}: '{}' is float64, and integer kernels stand beside float32; export `model.float()`", place, escaped(value->name())));
 }
 
+bool is_float64(const Value* value) { return value->is_tensor() && value->dtype() == DType::float64; }
+
+// A part of the program in float64 stays in float; where it is all that was to be quantized, the model is to be another.
+void leave_float64(PreparedProgram::State& state) {
+  std::vector<const Node*> wide;
+  bool others = false;
+  for (const Node* node : state.program.graph().node_list()) {
+    const QuantizationAnnotation* annotation = state.annotations.find(node);
+    if (annotation == nullptr || (annotation->input_qspec_map.empty() && !annotation->output_qspec)) continue;
+    const bool is_wide = std::ranges::any_of(annotation->input_qspec_map, [](const auto& input) { return is_float64(input.first); }) ||
+                         std::ranges::any_of(node->outputs(), is_float64);
+    if (is_wide) wide.push_back(node);
+    else others = true;
+  }
+  if (!others) return;
+  WorkShare share(state.program);
+  for (const Node* node : wide) {
+    state.annotations.of(node) = {};
+    state.annotations.refuse(node, "it is float64, and integer kernels stand beside float32");
+    state.warn(Warning::at(describe(*node),
+                           fmt::format("it is float64, and stays so ({:.1f}% of the work): integer kernels stand beside float32; use "
+                                       "`.float()` to quantize it",
+                                       100 * share.of({node})),
+                           true));
+  }
+}
+
 void check_targets(const PreparedProgram::State& state) {
   for (const Insertion& insertion : state.insertions.items)
     if (!is_floating(insertion.value->dtype()))
@@ -129,6 +156,7 @@ PreparedProgram prepare_pt2e(ExportedProgram program, const Quantizer& quantizer
     decompose::replace_in_place_views(state->program);
     decompose::functionalize_shared_writes(state->program);
     decompose::expand_fused_layers(state->program);
+    decompose::recognize_gelu(state->program);
     // What no output needs may not be run, and gets no range.
     state->program.graph().eliminate_dead_code();
     bound_lengths(state->program);
@@ -146,6 +174,7 @@ PreparedProgram prepare_pt2e(ExportedProgram program, const Quantizer& quantizer
   keep_in_float(*state);
   quantizer.annotate(state->program, state->annotations);
   quantizer.validate(state->program, state->annotations);
+  leave_float64(*state);
   // Who shares an observer is known only when all annotations are.
   state->specs = resolve_specs(state->program.graph(), state->annotations, options.compat);
   state->insertions = plan_insertions(state->program, state->annotations, state->specs, options.compat);

@@ -64,7 +64,7 @@ def cond():
 @case
 def cond_nested():
     def inner(x):
-        return torch.cond(x[0, 0] > 2, lambda x: x.exp(), lambda x: x @ x.T, (x,))
+        return torch.cond(x[0, 0] > 2, lambda x: x.exp(), lambda x: x @ x.transpose(0, 1), (x,))
 
     def middle(x):
         return torch.cond(x[0, 0] > 1, inner, lambda x: x.cos(), (x,))

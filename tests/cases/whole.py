@@ -327,7 +327,7 @@ MASKS = {
     "boolean": Whole(lambda: Encoder(library(boolean)), sentences(), f"{BOOLEAN} {GUARDED} aten.logical_or"),
     "boolean_nothing": Whole(lambda: Encoder(library(boolean)), sentences(2, True), f"{BOOLEAN} {GUARDED} aten.logical_or"),
     "added": Whole(lambda: Encoder(library(added(-1e4))), sentences(), MASK),
-    "added_infinite": Whole(lambda: Encoder(library(added(-torch.inf))), sentences(2, True), f"{MASK} {GUARDED} aten.eq"),
+    "added_infinite": Whole(lambda: Encoder(library(added(-torch.inf))), sentences(2, True), MASK),
     "chosen": Whole(lambda: Encoder(lambda q, k, v, keep: weighted(q, k, v, lambda s: torch.where(boolean(keep), s, -torch.inf))), sentences(), BOOLEAN),
     "zeroed": Whole(lambda: Encoder(lambda q, k, v, keep: torch.where(keep[:, None, :, None] > 0, weighted(q, k, v, lambda s: s), 0.5 * v)), sentences(2),
                     "aten.embedding aten.gt aten.where aten.view_copy"),
@@ -336,6 +336,79 @@ MASKS = {
     "any_length_filled": Whole(lambda: First(Encoder(filled(-1e9))), any_length, f"{ANY_LENGTH} aten.eq", shapes=LENGTHS),
     "roberta": Whole(lambda: Encoder(filled(-1e9), after_padding), sentences(),
                      "aten.embedding aten.eq aten.where aten.view_copy aten.ne aten.cumsum aten.mul aten.add dim_order_ops._to_dim_order_copy"),
+}
+
+# ---- functions that have no operator of their own in the runtime, or more than one spelling
+
+ROOT, SLOPE = 2**0.5, (2 / torch.pi) ** 0.5
+GELUS = {
+    "half_first": lambda x: x * 0.5 * (1.0 + torch.erf(x / ROOT)),
+    "half_last": lambda x: (x * (1 + torch.erf(x * 0.7071067811865475))) * 0.5,
+    "multiplied_out": lambda x: 0.5 * (x + x * torch.erf(x / ROOT)),
+    "divided": lambda x: x / 2 * (1 + (x / 1.4142135).erf()),
+    "quotient": lambda x: x * torch.div(torch.erf(torch.div(x, ROOT)) + 1, 2),
+    "tensor": lambda x: x * 0.5 * (1.0 + torch.erf(x / torch.sqrt(torch.tensor(2.0)))),
+    "distribution": lambda x: x * torch.special.ndtr(x),
+    "complement": lambda x: x * 0.5 * torch.erfc(-x / ROOT),
+    "twice": lambda x: x * (2 - torch.erfc(x / ROOT)),
+    "tanh": lambda x: 0.5 * x * (1 + torch.tanh(SLOPE * (x + 0.044715 * torch.pow(x, 3.0)))),
+    "tanh_squares": lambda x: 0.5 * x * (1 + torch.tanh(x * SLOPE * (1 + 0.044715 * x * x))),
+    "sigmoid": lambda x: x * torch.sigmoid(2 * SLOPE * (x + 0.044715 * x**3)),
+}
+LOGARITHMS = {
+    "softplus": functional.softplus,
+    "softplus_beta": lambda x: functional.softplus(x, beta=3.0, threshold=30),
+    "mish": functional.mish,
+    "log_sigmoid": functional.logsigmoid,
+    "log_add_exp": lambda x: torch.logaddexp(x, 1 - x),
+}
+
+
+def between_layers(function):
+    return Whole(lambda: nn.Sequential(nn.Linear(12, 16), Function(lambda x: function(3 * x)), nn.Linear(16, 10)), images(64, 12))
+
+
+class Queries(nn.Module):
+    """Attention of queries that are weights; `mask` from the scores."""
+
+    def __init__(self, mask=None):
+        super().__init__()
+        self.queries, self.keys, self.values = nn.Parameter(torch.randn(2, 3, 16)), nn.Linear(12, 16), nn.Linear(12, 16)
+        self.mask = mask
+
+    def forward(self, x):
+        k, v = self.keys(x), self.values(x)
+        if self.mask:
+            return functional.scaled_dot_product_attention(k, k, v, attn_mask=self.mask(k))
+        return torch.softmax(torch.bmm(self.queries, k.transpose(1, 2)) * 0.25, -1) @ v
+
+
+def distances(k):
+    """What is added to the scores is computed with them; to the last query everything is infinitely far."""
+    far = torch.zeros(k.shape[1], 1)
+    far[-1] = -torch.inf
+    return k @ k.transpose(1, 2) * 0.1 + far
+
+
+class Positions(nn.Module):
+    """A table of positions that a network makes of constants, by way of much more."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.wide, self.narrow = nn.Linear(12, 16), nn.Linear(2, 512), nn.Linear(512, 16)
+        self.register_buffer("places", torch.randn(49, 2))
+        self.register_buffer("choice", torch.randint(0, 49, (5,)))
+
+    def forward(self, x):
+        return torch.tanh(self.layer(x)) + 0.3 * self.narrow(self.wide(self.places).relu())[self.choice]
+
+
+FUNCTIONS = {
+    **{f"gelu_{name}": between_layers(function) for name, function in GELUS.items()},
+    **{name: between_layers(function) for name, function in LOGARITHMS.items()},
+    "constant_queries": Whole(Queries, images(2, 5, 12)),
+    "computed_mask": Whole(lambda: Queries(distances), images(2, 5, 12)),
+    "computed_positions": Whole(Positions, images(2, 5, 12)),
 }
 
 # As PyTorch's own decompositions write them.
@@ -349,4 +422,4 @@ CORE = {
     ]
 }
 
-ALL = {**BORDERS, **WINDOWS, **RESIZED, **HALF, **MASKS, **CORE}
+ALL = {**BORDERS, **WINDOWS, **RESIZED, **HALF, **MASKS, **FUNCTIONS, **CORE}

@@ -72,7 +72,7 @@ bool bias_is_vector(Context c) {
 }
 bool unit_factors(Context c) { return c.node.number("alpha") == 1 && c.node.number("beta") == 1; }
 bool runtime_operands(Context c) {
-  if (c.features.more_ops && has_float32_result(c) && !c.facts.is_constant(c.node.tensor("self"))) return true;
+  if (c.features.more_ops && has_float32_result(c)) return true;
   return std::ranges::none_of(c.node.inputs(), [&](const Value* v) { return c.facts.is_constant(v); });
 }
 bool alpha_fits(Context c) { return c.node.number("alpha") == 1 || (c.features.more_ops && std::isfinite(c.node.number("alpha"))); }

@@ -133,6 +133,7 @@ void XnnpackPartitioner::transform(ExportedProgram& program) const {
   if (features.symbolic_views) common::infer_symbolic_view_sizes(program);
   // First: quantize nodes get other sizes with what they serve.
   if (features.more_ops) flatten_many_dims(program);
+  if (features.more_ops) compute_logs_of_one_plus(program);
   // Before quantize nodes are looked at: minima and maxima may stand between them.
   if (features.more_ops) choose_by_bounds(program, features);
   common::give_each_reader_its_own_source(program);

@@ -1,6 +1,7 @@
 #include "edge/passes/passes.h"
 
 #include <algorithm>
+#include <unordered_set>
 
 #include <fmt/format.h>
 #include <intaglio/interpreter.h>
@@ -14,6 +15,8 @@ namespace intaglio::edge {
 namespace {
 
 constexpr size_t always_small = 64 << 10;
+// What is too large to be kept may still be made on the way to what is not.
+constexpr size_t largest_passing = 16 << 20;
 
 bool is_foldable_op(const Node& node) {
   const std::string_view space = node.op().name_space();
@@ -57,19 +60,24 @@ struct Allowance {
   size_t each, together;
 };
 
-// Evaluates the node when its operands are constants and the result is small enough; empty otherwise.
+// Evaluates the node when its operands are constants and the result is small enough; empty otherwise. `passing`: nodes of constants whose
+// results are too large, to which this one may be added.
 using Mutated = std::shared_ptr<const std::unordered_set<const Value*>>;
-std::vector<Tensor> fold(const ExportedProgram& program, const Mutated& mutated, const Node& node, Allowance& allowance) {
+std::vector<Tensor> fold(const ExportedProgram& program, const Mutated& mutated, const Node& node, Allowance& allowance,
+                         std::unordered_set<const Node*>& passing) {
   if (!is_foldable_op(node) || node.outputs().empty()) return {};
   const auto bytes = result_bytes(node);
   if (!bytes) return {};
   // Goes with its values: the floats of quantized weights must not stay in memory.
-  ConstantValues constants(program, is_quantization, mutated);
+  ConstantValues constants(program, [&](const Node& taken) { return is_quantization(taken) || passing.contains(&taken); }, mutated);
   const std::vector<Value*> inputs = node.inputs();
   if (!std::ranges::all_of(inputs, [&](const Value* input) { return constants.is_constant(input); })) return {};
   size_t replaced = 0;
   for (const Value* input : inputs) replaced += bytes_used_alone(program, input);
-  if (*bytes > std::max(allowance.each, replaced) || *bytes > std::max(always_small, allowance.together + replaced)) return {};
+  if (*bytes > std::max(allowance.each, replaced) || *bytes > std::max(always_small, allowance.together + replaced)) {
+    if (*bytes <= largest_passing) passing.insert(&node);
+    return {};
+  }
   std::vector<Tensor> operands;
   for (const Value* input : inputs) {
     const Tensor* operand = constants.find(input);
@@ -92,6 +100,7 @@ std::vector<Tensor> fold(const ExportedProgram& program, const Mutated& mutated,
 void fold_constants(ExportedProgram& program) {
   Graph& graph = program.graph();
   bool folded = false;
+  std::unordered_set<const Node*> passing;
   const size_t all = bytes_of_constants(program);
   const auto mutated = std::make_shared<const std::unordered_set<const Value*>>(mutated_inputs(program));
   Allowance allowance{std::max(always_small, all / 32), all / 4};
@@ -101,7 +110,7 @@ void fold_constants(ExportedProgram& program) {
     // A program output stays computed: a file cannot return a constant.
     const bool returned = std::any_of(node->outputs().begin(), node->outputs().end(), decompose::is_program_output);
     if (!used || returned) continue;
-    std::vector<Tensor> results = fold(program, mutated, *node, allowance);
+    std::vector<Tensor> results = fold(program, mutated, *node, allowance, passing);
     for (size_t i = 0; i < results.size(); ++i) {
       if (node->output(i)->users().empty()) continue;
       Value* constant = program.add_constant(fmt::format("_folded_{}", node->output(i)->name()), results[i].clone());

@@ -26,4 +26,7 @@ void read_float_outside_kernels(ExportedProgram& program, const Features& featur
 // delegate, once for all choices by one condition. What is no number on the side that is not chosen may come through.
 void choose_by_bounds(ExportedProgram& program, const Features& features);
 
+// Softplus and logarithms of sigmoids by operators that delegates compute. Shown by LOGARITHMS of tests/cases/whole.py.
+void compute_logs_of_one_plus(ExportedProgram& program);
+
 }  // namespace intaglio::xnnpack
