@@ -117,7 +117,6 @@ REFUSED = [
     ("coreml_torchao_int8_weight_only_per_channel", ["minimum_deployment_target=iOS15"], "int8 weights need iOS16 or later"),
     ("coreml_torchao_int8_weight_only_per_group", ["minimum_deployment_target=iOS17"], "weights with a scale for each group need iOS18 or later"),
     ("coreml_torchao_int4_weight_only_per_group", ["group_size=48"], "48"),
-    ("coreml_codebook_weight_only", ["bits=3"], "block_size is missing"),
     ("coreml_codebook_weight_only", ["bits=9", "block_size=[16,-1]"], "must be an integer from 1 to 8"),
     ("coreml_codebook_weight_only", ["bits=3", "block_size=16"], "two sizes of a block"),
     ("coreml_codebook_weight_only", ["bits=3", "block_size=[7,-1]"], "7"),

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import torch.ao.quantization.fx._decomposed  # noqa: F401  the operators that quantized programs are made of
 from torch import nn
 from torch.nn import functional as F
 
@@ -242,7 +243,8 @@ def test_a_gates_range_is_nobody_elses(ours):
 def test_what_is_behind_a_float_operator_has_its_own_range(ours):
     program, samples = exported(Behind, lambda seed: (noise(4, 6, seed=seed),))
     original, right = ours(program, samples, "torchao"), ours(program, samples)
-    assert all(mine > theirs + 3 for mine, theirs in zip(loss(program, samples, right), loss(program, samples, original)))
+    (layer, move), (their_layer, their_move) = loss(program, samples, right), loss(program, samples, original)
+    assert move > their_move + 10 and layer > their_layer > 30
 
 
 def test_a_layer_before_a_clamp_of_its_own_is_quantized(ours):

@@ -64,10 +64,6 @@ std::vector<int64_t> block_size_of(const SettingValues& settings) {
 }
 
 std::vector<RecipeStep> codebook_steps(const SettingValues& settings) {
-  for (const char* name : {"bits", "block_size"})
-    if (settings.word(name).empty())
-      throw_usage(fmt::format(
-          "recipe coreml_codebook_weight_only: give --set bits=1..8 and --set block_size=[16,-1] (rows, columns); {} is missing", name));
   const std::vector<int64_t> block_size = block_size_of(settings);
   const bool is_one_table = block_size == std::vector<int64_t>{-1, -1};
   require_target(settings, is_one_table ? ios16 : ios18, is_one_table ? "weights with a table" : "weights with a table for each block");
@@ -109,8 +105,8 @@ std::vector<BackendRecipe> quantizing_recipes() {
           {"coreml_torchao_int8_weight_only_per_group", "int8 linears with a scale per group: no calibration", false,
            torchao_settings(ios18, groups), group_steps<IntxType::int8>},
           {"coreml_codebook_weight_only", "linears and embeddings as tables of 2^bits values, one for each block: no calibration", false,
-           torchao_settings(ios18, {{"bits", Setting::Type::integer, "", "bits of a weight; required", {}, 1, 8},
-                                    {"block_size", Setting::Type::word, "", "rows and columns that share a table: [16,-1]; required"}}),
+           torchao_settings(ios18, {{"bits", Setting::Type::integer, "4", "bits of a weight", {}, 1, 8},
+                                    {"block_size", Setting::Type::word, "[8,-1]", "rows and columns that share a table; -1: all of them"}}),
            codebook_steps}};
 }
 
