@@ -46,13 +46,14 @@ BETTER = {
     "elu": "celu is elu with other settings",
     "sub": "instead of remainder, whose kernel gives integers the wrong sign",
     "clamp": "instead of minimum with a constant, and of comparisons",
-}
+} | dict.fromkeys(["amax", "exp", "log", "maximum", "neg"], "rows of a float mask without a key, in arithmetic that delegates take")
 
 # Cases where more ops than ExecuTorch's are right, and why.
 MORE_OPS = {
     "integers": "the remainder of integers as quotient, product and difference: the kernel gives it the wrong sign",
     "instance_norm_batch": "weights are applied after the norm instead of repeated for each sample",
     "sort": "ExecuTorch's program does not load",
+    "sdpa_mask": "rows of the mask without a key in arithmetic: no delegate takes comparisons",
     "rope": "two slices instead of one split_with_sizes_copy: the same bytes move",
 }
 

@@ -33,19 +33,19 @@ std::vector<const Value*> watched_values(const PreparedProgram::State& state) {
 
 bool is_float64(const Value* value) { return value->is_tensor() && value->dtype() == DType::float64; }
 
-// A part of the program in float64 stays in float; where it is all that was to be quantized, the model is to be another.
+// A part of the program in float64 stays in float; where every layer is in it, the model is to be another.
 void leave_float64(PreparedProgram::State& state) {
   std::vector<const Node*> wide;
-  bool others = false;
+  bool has_layer = false;
   for (const Node* node : state.program.graph().node_list()) {
     const QuantizationAnnotation* annotation = state.annotations.find(node);
     if (annotation == nullptr || (annotation->input_qspec_map.empty() && !annotation->output_qspec)) continue;
     const bool is_wide = std::ranges::any_of(annotation->input_qspec_map, [](const auto& input) { return is_float64(input.first); }) ||
                          std::ranges::any_of(node->outputs(), is_float64);
     if (is_wide) wide.push_back(node);
-    else others = true;
+    else has_layer = has_layer || work_of(state.program, *node).is_macs;
   }
-  if (!others) return;
+  if (!has_layer) return;
   WorkShare share(state.program);
   for (const Node* node : wide) {
     state.annotations.of(node) = {};
