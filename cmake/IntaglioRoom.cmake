@@ -7,7 +7,7 @@
 #   *_bench.cpp  one Google Benchmark program `NAME_bench` (with INTAGLIO_BENCH)
 #
 # COLD: no loop over elements of tensors is in it, so that a Release build need not wait for more than -O1.
-# OUTER: nor a loop over the nodes of a graph that takes time; -Og.
+# OUTER: what it does takes milliseconds for a whole program; -Og.
 function(intaglio_room NAME)
   cmake_parse_arguments(ROOM "COLD;OUTER" "" "DEPENDS;LINK;COMPILE_OPTIONS;SOURCES;EXCLUDE" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS RELATIVE ${CMAKE_CURRENT_SOURCE_DIR} *.cpp)
