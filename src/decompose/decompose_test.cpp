@@ -1,7 +1,14 @@
 // The `.test` files beside this file.
 #include "decompose/decompose.h"
 
+#include <utility>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
 #include "decompose/regions.h"
+#include "ir/parser.h"
+#include "testing/errors.h"
 #include "testing/text_cases.h"
 
 namespace intaglio::decompose {
@@ -22,6 +29,14 @@ const bool registered = test::register_text_cases(
         {"replace_in_place_views", replace_in_place_views},
         {"lower_complex", lower_complex},
     }));
+
+TEST(Decompose, ARollHasAShiftForEachDimension) {
+  for (const auto& [shifts, dims] : {std::pair("[1, 2, 2]", "[0, 1]"), std::pair("[1, 2]", "[]")}) {
+    ExportedProgram program =
+        parse_program(fmt::format("user %x: f32[3, 4]\n%y = aten.roll.default(%x, {}, {})\noutput user %y\n", shifts, dims));
+    EXPECT_NE(test::refusal_of(ErrorKind::bad_input, [&] { decompose(program); }).find("shifts of"), std::string::npos);
+  }
+}
 
 }  // namespace
 }  // namespace intaglio::decompose

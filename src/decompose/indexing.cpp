@@ -92,6 +92,8 @@ Values split_at(GraphBuilder& b, const Node& n) {
 // Elements that leave at one end come back at the other.
 Values roll(GraphBuilder& b, const Node& n) {
   const Ints shifts = n.integers("shifts"), dims = n.integers("dims");
+  if (shifts.size() != (dims.empty() ? 1 : dims.size()))
+    throw_bad_input(fmt::format("{}: {} shifts of {} dimensions", describe(n), shifts.size(), dims.size()));
   Value* x = self(n);
   const std::vector<SymInt> sizes = x->sizes();
   if (dims.empty()) x = b.view(x, {size_quotient(sizes, {})});
