@@ -29,7 +29,7 @@ void check(const Setting& setting, const std::string& value) {
   }
   if (setting.type == Setting::Type::word && setting.words.empty()) return;
   const std::vector<std::string> words = setting.type == Setting::Type::boolean ? std::vector<std::string>{"false", "true"} : setting.words;
-  if (!words.empty() && std::ranges::find(words, value) == words.end()) fail(fmt::format("{}", fmt::join(words, " or ")));
+  if (std::ranges::find(words, value) == words.end()) fail(fmt::format("{}", fmt::join(words, " or ")));
 }
 
 }  // namespace
