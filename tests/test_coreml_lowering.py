@@ -248,6 +248,23 @@ def test_the_package_for_xcode(intaglio, tmp_path):
     assert [feature.name for feature in model.get_spec().description.input] == ["x"]
 
 
+def test_a_package_replaces_packages_alone(intaglio, tmp_path):
+    case = cases.PROGRAMS["mobile"].make()
+    emit = (case, intaglio, tmp_path, "iOS17", "FLOAT16", "--emit", "mlpackage")
+    mine = tmp_path / "model.mlpackage" / "thesis.txt"
+    mine.parent.mkdir()
+    mine.write_text("x")
+    save(case, tmp_path / "model.pt2", data=case.calls)
+    done = intaglio("lower", tmp_path / "model.pt2", "-o", tmp_path / "model.pte", "--backend", "coreml", "--emit", "mlpackage", check=False)
+    assert done.returncode == 1 and "no .mlpackage; move it away" in done.stderr and mine.read_text() == "x"
+    mine.unlink()
+    mine.parent.rmdir()
+    first, _ = lowered(*emit)
+    (mine.parent / "stale").write_text("x")
+    lowered(*emit)
+    assert Files(mine.parent).files == Files(first[0]).files and not [path for path in tmp_path.iterdir() if ".new-" in path.name]
+
+
 def test_same_bytes_again(intaglio, tmp_path):
     case = cases.PROGRAMS["mobile"].make()
     (first,), _ = lowered(case, intaglio, tmp_path, "iOS17")

@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <csignal>
+#include <string_view>
 #include <utility>
 
 namespace intaglio {
@@ -59,8 +60,23 @@ class Leftovers {
 
 namespace {
 
-// Of one level: nobody makes folders inside.
-void empty_folder(int folder) {
+// Folders inside are followed so far; nobody makes deeper ones.
+constexpr int deepest = 8;
+
+void empty_folder(int folder, int depth = 0);
+
+bool remove_entry(int folder, const char* name, int depth) {
+  if (::unlinkat(folder, name, 0) == 0) return true;
+  const std::string_view text(name);
+  if (depth == deepest || text == "." || text == "..") return false;
+  const int inner = ::openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (inner < 0) return false;
+  empty_folder(inner, depth + 1);
+  ::close(inner);
+  return ::unlinkat(folder, name, AT_REMOVEDIR) == 0;
+}
+
+void empty_folder(int folder, int depth) {
   alignas(dirent64) char entries[4096];
   for (bool removed = true; removed;) {
     removed = false;
@@ -68,7 +84,7 @@ void empty_folder(int folder) {
     for (ssize_t got; (got = ::getdents64(folder, entries, sizeof entries)) > 0;)
       for (ssize_t at = 0; at < got;) {
         const auto* entry = reinterpret_cast<const dirent64*>(entries + at);
-        removed = ::unlinkat(folder, entry->d_name, 0) == 0 || removed;
+        removed = remove_entry(folder, entry->d_name, depth) || removed;
         at += entry->d_reclen;
       }
   }

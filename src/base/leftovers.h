@@ -10,7 +10,7 @@
 
 namespace intaglio {
 
-// A file, or a folder of files, that goes when this object does or when `remove_leftovers` is called.
+// A file, or a folder with all that is in it, that goes when this object does or when `remove_leftovers` is called.
 class Leftover {
  public:
   Leftover();

@@ -39,6 +39,8 @@ TEST(Leftover, FoldersGoWithTheirFiles) {
     const Leftover folder(place("folder") + "-XXXXXX", [](char* pattern) { return ::mkdtemp(pattern) != nullptr; });
     path = folder.path();
     for (int i = 0; i < 300; ++i) std::ofstream(path + "/file" + std::to_string(i)) << i;
+    std::filesystem::create_directories(path + "/inner/deeper");
+    std::ofstream(path + "/inner/deeper/file") << "x";
   }
   EXPECT_FALSE(path.ends_with("XXXXXX") || std::filesystem::exists(path));
 }

@@ -1,12 +1,19 @@
 #include "report/emitted_folders.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <system_error>
 
 #include <fmt/format.h>
 #include <intaglio/error.h>
 
 #include "backends/registry/folders.h"
 #include "base/atomic_file.h"
+#include "base/leftovers.h"
 #include "base/mapped_file.h"
 #include "pte/reader.h"
 
@@ -27,16 +34,25 @@ std::vector<HeldFolder> folders_of(const pte::ParsedProgram& parsed, std::span<c
   return found;
 }
 
-void write_folder(const std::filesystem::path& folder, const std::vector<FolderFile>& files) {
-  std::filesystem::remove_all(folder);
+// Written beside its place and exchanged for what stands there, if that is one too.
+void write_folder(const std::filesystem::path& folder, const std::vector<FolderFile>& files, const std::string& format) {
+  const bool stands = std::filesystem::exists(std::filesystem::symlink_status(folder));
+  if (stands && !std::filesystem::exists(folder / files.front().path))
+    throw_bad_input(fmt::format("{}: what stands there is no .{}; move it away", escaped(folder.string()), format));
+  const Leftover scratch(folder.string() + ".new-XXXXXX", [](char* name) { return ::mkdtemp(name) != nullptr; });
+  if (!scratch.exists()) throw_bad_input(fmt::format("{}: its folder cannot be written to", escaped(folder.string())));
+  const std::filesystem::path written = std::filesystem::path(scratch.path()) / "folder";
+  std::filesystem::create_directory(written);
   for (const FolderFile& file : files) {
-    const std::filesystem::path path = folder / file.path;
+    const std::filesystem::path path = written / file.path;
     std::filesystem::create_directories(path.parent_path());
     if (file.path.ends_with('/')) continue;
     AtomicFile out(path);
     out.write(file.data);
     out.commit();
   }
+  if (::renameat2(AT_FDCWD, written.c_str(), AT_FDCWD, folder.c_str(), stands ? RENAME_EXCHANGE : RENAME_NOREPLACE) != 0)
+    throw_machine(fmt::format("{}: {}", escaped(folder.string()), std::generic_category().message(errno)));
 }
 
 }  // namespace
@@ -61,7 +77,7 @@ std::vector<std::filesystem::path> emit_folders(const std::filesystem::path& pro
     if (held.size() > 1) folder += "_" + each.name;
     folder += "." + format;
     try {
-      write_folder(folder, row->files(each.payload));
+      write_folder(folder, row->files(each.payload), format);
     } catch (const std::filesystem::filesystem_error& error) {
       throw_machine(fmt::format("{}: {}", folder.string(), error.code().message()));
     }

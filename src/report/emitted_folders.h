@@ -9,8 +9,9 @@ namespace intaglio::report {
 
 std::vector<std::string> emitted_formats();
 
-// Those of every delegate that has the format: `OUT.FORMAT`, or `OUT_METHOD_0.FORMAT` and so on where they are several. What stood there is
-// replaced. An unsupported error when there is none. The folders that were written.
+// Those of every delegate that has the format: `OUT.FORMAT`, or `OUT_METHOD_0.FORMAT` and so on where they are several. One that
+// stood there is replaced whole; a bad-input error where something else does. An unsupported error when there is none. The folders that
+// were written.
 std::vector<std::filesystem::path> emit_folders(const std::filesystem::path& program, const std::filesystem::path& out,
                                                 const std::string& format);
 
