@@ -39,22 +39,14 @@ def theirs(folder, name):
     from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import XNNPACKQuantizer, get_symmetric_quantization_config
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
-    class Some(XNNPACKQuantizer):
-        def annotate(self, model):
-            model = super().annotate(model)
-            for node in model.graph.nodes:
-                if not self.wanted(node.name):
-                    node.meta.pop("quantization_annotation", None)
-            return model
-
     torch.set_num_threads(1)
     program = torch.export.load(folder / f"{name}.pt2")
     samples = [torch.from_numpy(np.load(path)) for path in sorted((folder / name / "calibration").iterdir())]
     start = time.process_time()
     for layer in THEIR_LAYERS:
         for wanted in (lambda node: node == layer, lambda node: node != layer):
-            quantizer = Some().set_global(get_symmetric_quantization_config(is_per_channel=True))
-            quantizer.wanted = wanted
+            quantizer = XNNPACKQuantizer().set_global(get_symmetric_quantization_config(is_per_channel=True))
+            quantizer.set_filter_function(lambda node: node.op != "call_function" or wanted(node.name))
             prepared = prepare_pt2e(program.module(), quantizer)
             prepared(samples[0])
             converted = convert_pt2e(prepared)

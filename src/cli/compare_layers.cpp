@@ -4,14 +4,15 @@
 #include <cmath>
 
 #include <fmt/format.h>
+#include <intaglio/backend.h>
 #include <intaglio/data.h>
+#include <intaglio/pt2.h>
 #include <intaglio/pt2e.h>
 #include <intaglio/recipes.h>
 
 #include "base/progress.h"
 #include "cli/last_words.h"
 #include "cli/output.h"
-#include "report/executable.h"
 #include "report/layers.h"
 #include "report/sensitivity.h"
 
@@ -19,12 +20,12 @@ namespace intaglio::cli {
 namespace {
 
 ExportedProgram load(const std::string& path, report::Numerics numerics) {
-  if (path.ends_with(".pte"))
+  if (path.ends_with(".pte") || find_hand_over(path) != nullptr)
     throw_usage(
         fmt::format("{}: --layers looks into .pt2 programs; give the quantized .pt2 with --numerics integer to see what the .pte "
                     "computes",
                     escaped(path)));
-  ExportedProgram program = report::load_program_of(path);
+  ExportedProgram program = load_exported_program(path);
   if (numerics == report::Numerics::reference) to_reference_representation(program);
   return program;
 }

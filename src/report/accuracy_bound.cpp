@@ -110,7 +110,10 @@ class Search {
   }
 
   Sensitivity rank(const ExportedProgram& quantized) const {
-    return sensitivity_of(floats_.clone(), quantized.clone(), samples_, threads_, [](size_t) {}, [] {});
+    // A few samples tell the order of the layers.
+    constexpr size_t most_samples = 8;
+    const auto end = samples_.begin() + static_cast<std::ptrdiff_t>(std::min(most_samples, samples_.size()));
+    return sensitivity_of(floats_.clone(), quantized.clone(), {samples_.begin(), end}, threads_, [](size_t) {}, [] {});
   }
 
   BoundedProgram variant(const Layers& in_float, const Layers& per_channel) {
