@@ -1,6 +1,7 @@
 #include "recipes/quantize_rules.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <map>
 #include <unordered_set>
 

@@ -1,6 +1,7 @@
 #include "report/accuracy_bound.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include <fmt/format.h>
 #include <intaglio/error.h>
