@@ -256,8 +256,9 @@ def main():
             rows += transformer_rows(intaglio, folder, name)
             print(table(rows), flush=True)
         # In a process of its own: the oracle's imports and threads stay out of the others' memory.
-        weights = [sys.executable, ROOT / "bench/weights.py", "--build", arguments.build]
-        rows += [line.split(" | ") for line in measured(weights)[3].splitlines() if line.count(" | ") == 3]
+        for script in ("sensitivity.py", "weights.py"):
+            lines = measured([sys.executable, ROOT / "bench" / script, "--build", arguments.build])[3].splitlines()
+            rows += [line.split(" | ") for line in lines if line.count(" | ") == 3]
     readme = ROOT / "bench" / "README.md"
     head = readme.read_text().split(MARK)[0]
     readme.write_text(f"{head}{MARK}\n\n{table(rows)}\n")

@@ -47,6 +47,7 @@ def test_the_reference_representation_parts_from_qdq_by_single_steps(intaglio, p
         assert rows[0]["differing"] == 0  # the input itself
         assert 0 < max(row["differing"] for row in rows) < 0.3
         assert 1 <= max(row["most_steps"] for row in rows) <= 4
+        assert rows[-1]["layer"] == "classifier" and rows[-1]["most_steps"] == 1  # of the outputs
 
 
 def test_the_reference_representation_is_what_the_delegate_computes(intaglio, programs):
@@ -60,6 +61,9 @@ def test_what_cannot_be_compared_is_one_line(intaglio, programs, tmp_path):
     intaglio("lower", programs["qdq"], "-o", tmp_path / "digits.pte", "--backend", "xnnpack")
     done = intaglio("compare", programs["float"], tmp_path / "digits.pte", "--layers", "--data", DIGITS / "test", check=False)
     assert done.returncode == 2 and "--numerics integer" in done.stderr and done.stderr.count("\n") == 1
+    intaglio("build", programs["float"], "-o", tmp_path / "d.enn", "--recipe", "exynos_pt2e_int8_static", "--calibrate", DIGITS / "calibration")
+    done = intaglio("compare", programs["float"], tmp_path / "d.enn", "--layers", "--data", DIGITS / "test", check=False)
+    assert done.returncode == 2 and "--layers looks into .pt2 programs" in done.stderr and done.stderr.count("\n") == 1
     done = intaglio("compare", programs["float"], programs["qdq"], "--layers", "--tokens", tmp_path / "tokens", check=False)
     assert done.returncode == 2 and "--data" in done.stderr
 

@@ -73,6 +73,35 @@ def test_the_whole_is_what_compare_says(network):
     assert all(row["alone_db"] > found["quantized_db"] for row in found["layers"])
 
 
+class Odd(nn.Module):
+    """A state that is written, a number as an operand."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear, self.last = nn.Linear(8, 8), nn.Linear(8, 4)
+        self.register_buffer("state", torch.zeros(2, 8))
+
+    def forward(self, x):
+        y = torch.tanh(self.linear(x + self.state) * 2)
+        self.state.copy_(y)
+        return self.last(y)
+
+
+@pytest.mark.parametrize("recipe", [RECIPE, "xnnpack_pt2e_int8_dynamic_per_channel"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_states_numbers_and_half_floats(dtype, recipe, intaglio, document, tmp_path):
+    torch.manual_seed(8)
+    model = Odd().to(dtype).eval()
+    torch.export.save(torch.export.export(model, (torch.randn(2, 8, dtype=dtype),)), tmp_path / "float.pt2")
+    np.save(tmp_path / "x.npy", torch.randn(2, 8).to(dtype).numpy())
+    intaglio("quantize", tmp_path / "float.pt2", "-o", tmp_path / "q.pt2", "--recipe", recipe, "--calibrate", tmp_path / "x.npy")
+    pair = ("compare", tmp_path / "float.pt2", tmp_path / "q.pt2", "--data", tmp_path / "x.npy")
+    found = document(*pair, "--sensitivity")
+    assert {"linear", "last"} <= {row["layer"] for row in found["layers"]}
+    assert abs(found["quantized_db"] - document(*pair)["outputs"][0]["sqnr_db"]) < 1  # half floats round once more
+    assert all(row["alone_db"] > found["quantized_db"] - 0.5 for row in found["layers"]) and found["layers"][0]["gained_db"] > 0.2
+
+
 @pytest.mark.parametrize("threads", [1, 3])
 def test_threads_do_not_matter(threads, intaglio, tmp_path):
     intaglio("quantize", DIGITS / "digits.pt2", "-o", tmp_path / "int8.pt2", "--recipe", RECIPE, "--calibrate", DIGITS / "calibration")

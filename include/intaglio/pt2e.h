@@ -24,8 +24,9 @@ struct PrepareOptions {
   Compat compat = Compat::intaglio;
   int threads = 0;   // 0: all cores
   WarningSink warn;  // also used by calls, plans and conversion of the prepared program
-  // Names of nodes that the quantizer is to leave alone, as a plan's `in_float` gives them.
-  std::vector<std::string> in_float;
+  // Names of nodes that the quantizer is to leave alone, and of those whose weights get a scale for each output channel where the
+  // quantizer gives them one for all, as a plan's `in_float` and `per_channel` give them.
+  std::vector<std::string> in_float, per_channel;
 };
 
 // What was decided for one observed tensor, and why. The plan is a file: JSON, one entry per tensor (docs/plan.md).
@@ -39,9 +40,17 @@ struct PlanEntry {
   ObservedStatistics statistics;
   QuantParams qparams;
 };
+// A layer whose weights `quantize_` takes: its configuration in the words of recipe files. Integers follow from that and the weights.
+struct PlanLayer {
+  std::string layer, node;  // module path, and the operator that reads the weight
+  std::string config;       // "IntxWeightOnlyConfig"
+  std::vector<std::pair<std::string, std::string>> settings;
+};
 struct Plan {
   std::vector<PlanEntry> entries;
-  std::vector<std::string> in_float;  // nodes that no pattern takes: they are prepared so (PrepareOptions::in_float)
+  std::vector<PlanLayer> layers;
+  // Nodes that the program is prepared with (PrepareOptions).
+  std::vector<std::string> in_float, per_channel;
 };
 // Bad input on anything that docs/plan.md does not allow, naming file and entry.
 Plan load_plan(const std::filesystem::path& path);
@@ -65,12 +74,14 @@ class PreparedProgram {
   size_t calibrated_samples() const;
   // The inputs of the first call; empty before it.
   const std::vector<Tensor>& first_sample() const;
-  // Statistics and decided parameters as of now; tensors that were never observed are left out.
-  Plan plan() const;
+  // Statistics and decided parameters as of now, those of constants always; what no sample reached is left out.
+  Plan plan();
   // Decisions of an edited plan replace the observers'; entries are matched by tensor and used_by. Bad input when they do
   // not fit: an unknown tensor, another dtype or channel count, tensors of one group that disagree. An entry for a tensor
   // that this quantizer leaves in float is passed over with a warning.
   void apply_plan(const Plan& plan);
+  // Is there a tensor whose range neither a plan nor a sample nor the program itself gives?
+  bool needs_samples();
 
   struct State;
   State& internal() { return *state_; }

@@ -98,9 +98,15 @@ struct QuantizeOptions {
   WarningSink warn;
 };
 
+// A layer that was quantized, and the configuration that was settled for its sizes.
+struct QuantizedLayer {
+  std::string fqn, node;
+  QuantizeConfig config;
+};
 struct QuantizeSummary {
   size_t quantized = 0;  // layers
-  std::string text;      // "210 of 211 linears quantized, 1 left in float: why"
+  std::vector<QuantizedLayer> layers;
+  std::string text;  // "210 of 211 linears quantized, 1 left in float: why"
 };
 
 // Layers are found by the type and name of their module, which the exporter records. What is quantized already is passed over.

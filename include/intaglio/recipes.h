@@ -62,7 +62,9 @@ struct FlowOptions {
   // For explanations: what nothing was observed for gets a scale of 1, and the numbers mean nothing.
   bool allow_uncalibrated = false;
   bool use_reference_representation = false;  // of what PT2E converts
-  std::vector<std::string> in_float;          // of PT2E: nodes to leave alone (Plan::in_float)
+  std::vector<std::string> in_float;          // nodes to leave alone (Plan::in_float)
+  std::vector<std::string> per_channel;       // of PT2E (Plan::per_channel)
+  std::vector<PlanLayer> layers;              // of `quantize_`: before what the recipe says of them (Plan::layers)
   bool strict = false;                        // a warning that is a breach becomes an error, told when all steps have run
   WarningSink warn;
   std::function<void(std::string_view step)> observe;  // after each step: "prepare", "calibrate", "convert", a transform's name
@@ -73,6 +75,7 @@ struct FlowResult {
   size_t calibration_samples = 0;
   size_t quantized_tensors = 0;      // observed ones, weights included
   std::vector<Tensor> first_sample;  // inputs that `calibrate` ran first; empty without samples
+  std::vector<PlanLayer> layers;     // that `quantize_` took
   std::vector<std::string> notes;    // of transforms; of each `quantize_`: which layers it took, and why not the others
 };
 

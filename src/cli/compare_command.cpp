@@ -87,6 +87,10 @@ void print_json(const report::Comparison& comparison, Side& reference, Side& can
   result["top1_agreement"] = optional_json(comparison.top1_agreement);
   if (comparison.reference_accuracy)
     result["accuracy"] = {{"reference", *comparison.reference_accuracy}, {"candidate", *comparison.candidate_accuracy}};
+  if (comparison.reference_top5) {
+    result["accuracy"]["reference_top5"] = *comparison.reference_top5;
+    result["accuracy"]["candidate_top5"] = *comparison.candidate_top5;
+  }
   print(result);
 }
 
@@ -94,14 +98,16 @@ void print_text(const CompareArguments& arguments, const report::Comparison& com
   if (!arguments.title.empty()) say("{}\n", arguments.title);
   std::vector<std::vector<std::string>> rows = {{"", "file", "engine", "size", "ms per call"}};
   if (comparison.reference_accuracy) rows[0].push_back("accuracy");
-  const auto add = [&](const char* label, Side& side, const std::optional<double>& accuracy) {
+  if (comparison.reference_top5) rows[0].push_back("top-5");
+  const auto add = [&](const char* label, Side& side, const std::optional<double>& accuracy, const std::optional<double>& top5) {
     rows.push_back({label, escaped(std::filesystem::path(side.file).filename().string()), side.program->engine(),
                     bytes_text(std::filesystem::file_size(side.file)), fmt::format("{:.2f}", side.median())});
     if (accuracy) rows.back().push_back(percent(accuracy));
+    if (top5) rows.back().push_back(percent(top5));
   };
-  add("reference", reference, comparison.reference_accuracy);
-  add("candidate", candidate, comparison.candidate_accuracy);
-  say("{}", table(rows, {3, 4, 5}));
+  add("reference", reference, comparison.reference_accuracy, comparison.reference_top5);
+  add("candidate", candidate, comparison.candidate_accuracy, comparison.candidate_top5);
+  say("{}", table(rows, {3, 4, 5, 6}));
   say("{} samples, {} rows, top-1 agreement {}\n", comparison.samples, comparison.rows, percent(comparison.top1_agreement));
   rows = {{"output", "SQNR", "cosine", "largest error", "mean error"}};
   for (const report::OutputComparison& output : comparison.outputs)

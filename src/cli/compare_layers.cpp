@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include <fmt/format.h>
+#include <intaglio/backend.h>
 #include <intaglio/data.h>
 #include <intaglio/pt2.h>
 #include <intaglio/pt2e.h>
@@ -19,7 +20,7 @@ namespace intaglio::cli {
 namespace {
 
 ExportedProgram load(const std::string& path, report::Numerics numerics) {
-  if (path.ends_with(".pte"))
+  if (path.ends_with(".pte") || find_hand_over(path) != nullptr)
     throw_usage(
         fmt::format("{}: --layers looks into .pt2 programs; give the quantized .pt2 with --numerics integer to see what the .pte "
                     "computes",

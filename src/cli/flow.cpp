@@ -1,7 +1,7 @@
 #include "cli/flow.h"
 
 #include <algorithm>
-#include <set>
+#include <map>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -16,6 +16,7 @@
 #include "cli/inspect_json.h"
 #include "cli/page.h"
 #include "cli/step_dump.h"
+#include "cli/text_input.h"
 #include "report/accuracy_bound.h"
 #include "report/emitted_folders.h"
 #include "report/html_contents.h"
@@ -96,10 +97,18 @@ void add_flow_options(CLI::App& command, FlowArguments& arguments) {
   command.add_option("--save-plan", arguments.save_plan, "write what was observed and decided");
   CLI::Option* bound = command.add_option(
       "--max-loss", arguments.max_loss,
-      "leave the fewest layers in float that it takes: points of top-1 accuracy lost with --labels, else dB of SQNR that the outputs keep");
+      "leave the fewest layers in float, or per channel, that it takes: points of top-1 accuracy lost with --labels, percent of perplexity "
+      "gained with --tokens or --text, else dB of SQNR that the outputs keep");
   command.add_option("--labels", arguments.labels, "of --max-loss: class numbers (.npy), one for each row of the first output")
       ->needs(bound);
   command.add_option("--evaluate", arguments.evaluate, "of --max-loss: samples to judge by (default: those of --calibrate)")->needs(bound);
+  command.add_option("--tokens", arguments.tokens, "of --max-loss, for language models: a file of token ids to judge by")->needs(bound);
+  command.add_option("--text", arguments.text, "the same with a text")->needs(bound);
+  command.add_option("--tokenizer", arguments.tokenizer, "for --text: tokenizer.json or a .model (default: beside the model)")
+      ->needs(bound);
+  command.add_option("--window", arguments.window, "of --tokens and --text: tokens read at a time (default: what the model looks back to)")
+      ->needs(bound)
+      ->check(CLI::Range(2, 1 << 24));
   command.add_flag("--strict", arguments.strict, "what is not as asked for is an error, and nothing is written");
 }
 
@@ -133,6 +142,16 @@ Json warnings_json(const std::vector<Warning>& warnings) {
 
 namespace {
 
+// What the plan says; samples say the rest, where there are any.
+void decide(PreparedProgram& prepared, const Plan& plan, const FlowArguments& arguments, const CommonOptions& common) {
+  prepared.apply_plan(plan);
+  if (!arguments.calibrate.empty() && prepared.needs_samples()) calibrate(prepared, arguments, common);
+}
+
+FlowOptions options_of(const Plan& plan, const CommonOptions& common) {
+  return {.threads = common.threads, .in_float = plan.in_float, .per_channel = plan.per_channel, .layers = plan.layers};
+}
+
 std::vector<std::vector<Tensor>> samples_to_judge_by(const FlowArguments& arguments, const ExportedProgram& program) {
   FlowArguments chosen = arguments;
   if (!arguments.evaluate.empty()) chosen.calibrate = arguments.evaluate;
@@ -143,33 +162,61 @@ std::vector<std::vector<Tensor>> samples_to_judge_by(const FlowArguments& argume
   return samples;
 }
 
+report::AccuracyBound bound_of(const FlowArguments& arguments, const ExportedProgram& program) {
+  report::AccuracyBound bound{*arguments.max_loss, std::nullopt, std::nullopt};
+  if (!arguments.labels.empty()) bound.labels = read_labels(arguments.labels);
+  const int judges = !arguments.tokens.empty() + !arguments.text.empty() + !(arguments.labels + arguments.evaluate).empty();
+  if (judges > 1) throw_usage("--max-loss judges by one of --tokens, --text, and samples with or without --labels");
+  if (!arguments.text.empty())
+    bound.text = {TextInput(arguments.tokenizer, program.source, std::nullopt, true).encode(read_text(arguments.text)), arguments.window};
+  else if (!arguments.tokens.empty()) bound.text = {token_list(arguments.tokens), arguments.window};
+  return bound;
+}
+
 // Runs the recipe again and again with what the samples said of the first run, other layers being in float. Returns the plan that
 // says so.
 Plan meet_bound(FlowResult& result, const Recipe& recipe, const ExportedProgram& floats, const Plan& plan, const FlowArguments& arguments,
                 const CommonOptions& common) {
-  report::AccuracyBound bound{*arguments.max_loss, std::nullopt};
-  if (!arguments.labels.empty()) bound.labels = read_labels(arguments.labels);
+  const report::AccuracyBound bound = bound_of(arguments, floats);
+  const auto samples = bound.text ? std::vector<std::vector<Tensor>>() : samples_to_judge_by(arguments, floats);
   Plan bounded;  // of the last run
-  const auto quantize = [&](const std::vector<std::string>& in_float) {
-    FlowOptions options = {.threads = common.threads, .in_float = in_float};
-    Plan decided = plan;
-    decided.in_float = in_float;
+  const auto quantize = [&](const report::LayerChoice& choice) {
+    bounded = plan;
+    // What a plan already leaves in float stays so.
+    bounded.in_float.insert(bounded.in_float.end(), choice.in_float.begin(), choice.in_float.end());
+    bounded.per_channel.insert(bounded.per_channel.end(), choice.per_channel.begin(), choice.per_channel.end());
+    FlowOptions options = options_of(bounded, common);
     options.calibrate = [&](PreparedProgram& prepared) {
-      prepared.apply_plan(decided);
+      decide(prepared, bounded, arguments, common);
       bounded = prepared.plan();
     };
     FlowResult variant = run_recipe(floats.clone(), recipe, options);
+    bounded.layers = std::move(variant.layers);
     result.quantized_tensors = variant.quantized_tensors;
     return std::move(variant.program);
   };
-  report::BoundedProgram found = report::within_bound(floats, samples_to_judge_by(arguments, floats), bound, common.threads, quantize);
+  report::BoundedProgram found = report::within_bound(floats, samples, bound, common.threads, quantize);
   result.program = std::move(found.program);
   std::string note = fmt::format("{:.4g} {} (the bound is {:.4g})", found.after, bound.unit(), bound.limit);
-  if (!found.layers.empty())
-    note +=
-        fmt::format(", after {:.4g} with every layer quantized: {} in float: {}", found.before,
-                    found.layers.size() == 1 ? "1 layer" : fmt::format("{} layers", found.layers.size()), fmt::join(found.layers, ", "));
+  if (!(found.in_float.empty() && found.per_channel.empty())) note += fmt::format(", after {:.4g} as the recipe says", found.before);
+  for (const auto& [layers, how] : {std::pair{&found.in_float, "in float"}, std::pair{&found.per_channel, "per channel"}})
+    if (!layers->empty())
+      note += fmt::format("; {} {}: {}", layers->size() == 1 ? "1 layer" : fmt::format("{} layers", layers->size()), how,
+                          fmt::join(*layers, ", "));
   result.notes.push_back(std::move(note));
+  return bounded;
+}
+
+// The bounded plan's decisions, with what the samples said of the first run.
+Plan with_statistics_of(const Plan& first, Plan bounded) {
+  std::map<std::pair<std::string, std::string>, const PlanEntry*> known;
+  for (const PlanEntry& entry : first.entries) known.emplace(std::pair{entry.tensor, entry.used_by}, &entry);
+  for (PlanEntry& entry : bounded.entries) {
+    const auto before = known.find({entry.tensor, entry.used_by});
+    if (before == known.end() || entry.observer != "plan") continue;
+    entry.observer = before->second->observer;
+    entry.statistics = before->second->statistics;
+  }
   return bounded;
 }
 
@@ -192,38 +239,36 @@ ExportedProgram run_flow(Flow& flow, ExportedProgram program, const std::string&
   if (arguments.max_loss || is_reported) flow.floats = program.clone();
   Plan plan;
   if (!arguments.plan.empty()) plan = load_plan(arguments.plan);
-  FlowOptions options = {.threads = common.threads,
-                         .use_reference_representation = arguments.representation == "reference",
-                         .in_float = plan.in_float,
-                         .strict = arguments.strict};
+  FlowOptions options = options_of(plan, common);
+  options.use_reference_representation = arguments.representation == "reference" && !arguments.max_loss;
+  options.strict = arguments.strict;
   options.calibrate = [&](PreparedProgram& prepared) {
-    if (!arguments.plan.empty()) prepared.apply_plan(plan);
+    if (!arguments.plan.empty()) decide(prepared, plan, arguments, common);
     else if (flow.recipe.info.needs_calibration) calibrate(prepared, arguments, common);
     if (!arguments.save_plan.empty() || arguments.max_loss || (is_reported && arguments.plan.empty())) plan = prepared.plan();
+    // Before what conversion refuses, which the plan explains.
     if (!arguments.save_plan.empty() && !arguments.max_loss) save_plan(plan, arguments.save_plan);
   };
   options.warn = [&](const Warning& warning) { flow.warnings.push_back(warning); };
   options.observe = [&](std::string_view step) { clock.step(std::string(step)); };
   FlowResult result = run_recipe(std::move(program), flow.recipe, options);
   if (arguments.max_loss) {
-    const Plan bounded = meet_bound(result, flow.recipe, *flow.floats, plan, arguments, common);
-    if (!arguments.save_plan.empty()) save_plan(bounded, arguments.save_plan);
-    plan.in_float = bounded.in_float;
-    std::set<std::pair<std::string, std::string>> kept;
-    for (const PlanEntry& entry : bounded.entries) kept.emplace(entry.tensor, entry.used_by);
-    std::erase_if(plan.entries, [&](const PlanEntry& entry) { return !kept.contains({entry.tensor, entry.used_by}); });
-    if (options.use_reference_representation) to_reference_representation(result.program);
+    plan = with_statistics_of(plan, meet_bound(result, flow.recipe, *flow.floats, plan, arguments, common));
+    if (arguments.representation == "reference") to_reference_representation(result.program);
     clock.step("bound");
+  } else {
+    plan.layers = std::move(result.layers);
   }
+  if (!arguments.save_plan.empty()) save_plan(plan, arguments.save_plan);
   flow.calibration_samples += result.calibration_samples;
   flow.quantized_tensors += result.quantized_tensors;
   for (const std::string& note : result.notes) flow.notes.push_back(method.empty() ? note : fmt::format("{}: {}", method, note));
   flow.first_sample = std::move(result.first_sample);
   if (flow.first_sample.empty() && !arguments.calibrate.empty()) flow.first_sample = sample_at_hand(arguments, result.program);
   flow.plan = std::move(plan);
-  if (is_reported && options.use_reference_representation) {
+  if (is_reported && arguments.representation == "reference") {
     // Integer arithmetic has lost which layers it came from.
-    FlowOptions again = {.threads = common.threads, .in_float = flow.plan.in_float};
+    FlowOptions again = options_of(flow.plan, common);
     again.calibrate = [&](PreparedProgram& prepared) { prepared.apply_plan(flow.plan); };
     flow.qdq = run_recipe(flow.floats->clone(), flow.recipe, again).program;
   }

@@ -30,7 +30,8 @@ struct FlowArguments {
   bool strict = false;
   std::string representation = "qdq";
   std::optional<double> max_loss;
-  std::string labels, evaluate;  // of --max-loss
+  std::string labels, evaluate, tokens, text, tokenizer;  // of --max-loss
+  int64_t window = 0;
 };
 void add_flow_options(CLI::App& command, FlowArguments& arguments);  // all but the model
 

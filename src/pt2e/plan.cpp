@@ -42,12 +42,24 @@ void check_fits(const PreparedProgram::State& state, const Insertion& insertion,
     fail(fmt::format("{} scales for {} channels", params.scale.size(), *channels));
 }
 
+// A weight that was given channels is decided anew: an entry of one scale is from before.
+bool is_given_channels(const PreparedProgram::State& state, const Insertion& insertion) {
+  const auto& spec = state.specs.groups[insertion.group].spec;
+  const auto* plain = spec ? std::get_if<QuantizationSpec>(&*spec) : nullptr;
+  return plain != nullptr && plain->qscheme == QScheme::per_channel_symmetric &&
+         std::ranges::any_of(insertion.users, [&](const Node* user) {
+           return std::ranges::find(state.options.per_channel, user->name()) != state.options.per_channel.end();
+         });
+}
+
 }  // namespace
 
-Plan PreparedProgram::plan() const {
-  const State& state = *state_;
+Plan PreparedProgram::plan() {
+  State& state = *state_;
+  observe_without_samples(state);
   Plan plan;
   plan.in_float = state.options.in_float;
+  plan.per_channel = state.options.per_channel;
   for (const size_t index : graph_order(state)) {
     const Insertion& insertion = state.insertions.items[index];
     const ObservedGroup& group = state.groups[insertion.group];
@@ -69,9 +81,12 @@ Plan PreparedProgram::plan() const {
 
 void PreparedProgram::apply_plan(const Plan& plan) {
   State& state = *state_;
-  for (const std::string& name : plan.in_float)
-    if (std::ranges::find(state.options.in_float, name) == state.options.in_float.end())
-      throw Error(ErrorKind::usage, fmt::format("the plan leaves '{}' in float, and the program was not prepared so", escaped(name)));
+  for (const auto& [names, prepared] :
+       {std::pair{&plan.in_float, &state.options.in_float}, std::pair{&plan.per_channel, &state.options.per_channel}})
+    for (const std::string& name : *names)
+      if (std::ranges::find(*prepared, name) == prepared->end())
+        throw Error(ErrorKind::usage,
+                    fmt::format("the plan decides on '{}' as a whole, and the program was not prepared so", escaped(name)));
   std::unordered_map<std::string, size_t> by_key;  // tensor and user to insertion
   for (size_t i = 0; i < state.insertions.items.size(); ++i) {
     const Insertion& insertion = state.insertions.items[i];
@@ -88,6 +103,7 @@ void PreparedProgram::apply_plan(const Plan& plan) {
       continue;
     }
     const Insertion& insertion = state.insertions.items[found->second];
+    if (entry.qparams.is_per_tensor() && is_given_channels(state, insertion)) continue;
     check_fits(state, insertion, entry.qparams);
     auto& slot = decided[insertion.group];
     if (slot && !(*slot == entry.qparams))
@@ -98,6 +114,14 @@ void PreparedProgram::apply_plan(const Plan& plan) {
   }
   for (size_t i = 0; i < decided.size(); ++i)
     if (decided[i]) state.groups[i].decided = std::move(decided[i]);
+}
+
+bool PreparedProgram::needs_samples() {
+  State& state = *state_;
+  observe_without_samples(state);
+  return std::ranges::any_of(state.insertions.items, [&](const Insertion& insertion) {
+    return has_static_params(state, insertion) && !is_calibrated(state, insertion.group);
+  });
 }
 
 }  // namespace intaglio

@@ -58,6 +58,21 @@ Json to_json_object(const PlanEntry& entry) {
   return object;
 }
 
+Json to_json_object(const PlanLayer& layer) {
+  Json object = {{"layer", layer.layer}, {"node", layer.node}, {"quantize_", layer.config}, {"settings", Json::object()}};
+  for (const auto& [key, value] : layer.settings) object["settings"][key] = value;
+  return object;
+}
+
+// One a line: plans are read, compared and edited by people.
+template <typename Item>
+std::string lines_of(const std::vector<Item>& items) {
+  std::string text;
+  for (size_t i = 0; i < items.size(); ++i)
+    text += (i == 0 ? "\n" : ",\n") + to_json_object(items[i]).dump(-1, ' ', false, Json::error_handler_t::replace);
+  return text;
+}
+
 // ---- reading: every field is checked, messages name the file and the entry
 
 class Reader {
@@ -90,6 +105,12 @@ class Reader {
       if (!item.is_string()) fail(fmt::format("'{}' must be a list of strings", key));
       values.push_back(item.get<std::string>());
     }
+    return values;
+  }
+  std::vector<std::pair<std::string, std::string>> named_texts(const char* key) const {
+    const Reader named = object(key);
+    std::vector<std::pair<std::string, std::string>> values;
+    for (const auto& [name, value] : named.object_.items()) values.emplace_back(name, named.text(name.c_str()));
     return values;
   }
   std::vector<float> floats(const char* key) const {
@@ -165,6 +186,10 @@ PlanEntry read_entry(const Reader& reader) {
   return entry;
 }
 
+PlanLayer read_layer(const Reader& reader) {
+  return {reader.text("layer"), reader.text("node"), reader.text("quantize_"), reader.named_texts("settings")};
+}
+
 // The parser takes duplicate keys and any depth; a plan has neither.
 Json parse_strictly(std::string_view text, const std::string& source) {
   std::vector<std::vector<std::string>> keys;
@@ -190,13 +215,10 @@ Json parse_strictly(std::string_view text, const std::string& source) {
 
 std::string to_json(const Plan& plan) {
   std::string text = fmt::format("{{\"schema\": \"{}\", \"version\": {}, ", schema_name, schema_version);
-  if (!plan.in_float.empty())
-    text += fmt::format("\"in_float\": {}, ", Json(plan.in_float).dump(-1, ' ', false, Json::error_handler_t::replace));
-  text += "\"entries\": [";
-  // One entry a line: plans are read, compared and edited by people.
-  for (size_t i = 0; i < plan.entries.size(); ++i)
-    text += (i == 0 ? "\n" : ",\n") + to_json_object(plan.entries[i]).dump(-1, ' ', false, Json::error_handler_t::replace);
-  return text + "\n]}\n";
+  for (const auto& [key, names] : {std::pair{"in_float", &plan.in_float}, std::pair{"per_channel", &plan.per_channel}})
+    if (!names->empty()) text += fmt::format("\"{}\": {}, ", key, Json(*names).dump(-1, ' ', false, Json::error_handler_t::replace));
+  if (!plan.layers.empty()) text += "\"layers\": [" + lines_of(plan.layers) + "\n], ";
+  return text + "\"entries\": [" + lines_of(plan.entries) + "\n]}\n";
 }
 
 Plan parse_plan(std::string_view json, const std::string& source) {
@@ -208,6 +230,12 @@ Plan parse_plan(std::string_view json, const std::string& source) {
   if (!reader.at("entries").is_array()) reader.fail("'entries' must be a list");
   Plan plan;
   if (document.contains("in_float")) plan.in_float = reader.texts("in_float");
+  if (document.contains("per_channel")) plan.per_channel = reader.texts("per_channel");
+  if (document.contains("layers")) {
+    if (!reader.at("layers").is_array()) reader.fail("'layers' must be a list");
+    for (const Json& item : reader.at("layers"))
+      plan.layers.push_back(read_layer(Reader(item, fmt::format("{}, layer {}", source, plan.layers.size()))));
+  }
   for (const Json& item : reader.at("entries"))
     plan.entries.push_back(read_entry(Reader(item, fmt::format("{}, entry {}", source, plan.entries.size()))));
   return plan;

@@ -45,8 +45,25 @@ PreparedProgram calibrated() {
   return prepared;
 }
 
+TEST(Plan, ChoicesAndLayersRoundTrip) {
+  Plan plan;
+  plan.in_float = {"conv2d"};
+  plan.per_channel = {"linear", "linear_1"};
+  plan.layers = {{"fc", "linear_2", "IntxWeightOnlyConfig", {{"weight_dtype", "int4"}, {"group_size", "32"}}}};
+  const Plan back = parse_plan(to_json(plan), "plan.json");
+  EXPECT_EQ(to_json(back), to_json(plan));
+  EXPECT_EQ(back.per_channel, plan.per_channel);
+  ASSERT_EQ(back.layers.size(), 1u);
+  EXPECT_EQ(back.layers[0].node, "linear_2");
+  EXPECT_EQ(back.layers[0].settings, plan.layers[0].settings);
+  try {
+    parse_plan(R"({"schema": "intaglio.plan", "version": 1, "layers": [{"layer": "fc"}], "entries": []})", "plan.json");
+    ADD_FAILURE();
+  } catch (const Error& error) { EXPECT_EQ(std::string(error.what()), "plan.json, layer 0: 'node' is missing"); }
+}
+
 TEST(Plan, RoundTripKeepsEveryBit) {
-  const PreparedProgram prepared = calibrated();
+  PreparedProgram prepared = calibrated();
   const Plan plan = prepared.plan();
   ASSERT_EQ(plan.entries.size(), 3u);
   EXPECT_EQ(plan.entries[0].tensor, "p_fc_weight");

@@ -91,16 +91,43 @@ void warn_of_subgraphs(const PreparedProgram::State& state) {
   }
 }
 
+const Node* chosen_node(const PreparedProgram::State& state, const char* choice, const std::string& name) {
+  const Value* value = state.program.graph().find_value(name);
+  if (value == nullptr || value->producer() == nullptr)
+    throw_bad_input(
+        fmt::format("'{}' names '{}', and the program has no such operator; the plan belongs to another model", choice, escaped(name)));
+  return value->producer();
+}
+
 // Patterns leave alone what is annotated.
 void keep_in_float(PreparedProgram::State& state) {
   for (const std::string& name : state.options.in_float) {
-    const Value* value = state.program.graph().find_value(name);
-    if (value == nullptr || value->producer() == nullptr)
-      throw_bad_input(
-          fmt::format("'in_float' names '{}', and the program has no such operator; the plan belongs to another model", escaped(name)));
-    QuantizationAnnotation& annotation = state.annotations.of(value->producer());
+    QuantizationAnnotation& annotation = state.annotations.of(chosen_node(state, "in_float", name));
     annotation.annotated = true;
     annotation.rule = "in float, as the plan says";
+  }
+}
+
+// A weight that the quantizer gives one scale, of a layer that is to have one for each output channel.
+void give_channels(PreparedProgram::State& state) {
+  for (const std::string& name : state.options.per_channel) {
+    const Node* node = chosen_node(state, "per_channel", name);
+    const bool is_transposed = node->op().name().find("conv_transpose") != std::string_view::npos;
+    bool is_given = false;
+    if (QuantizationAnnotation* annotation = state.annotations.find(node))
+      for (auto& [value, any] : annotation->input_qspec_map) {
+        auto* spec = any ? std::get_if<QuantizationSpec>(&*any) : nullptr;
+        if (spec == nullptr || state.program.constant(value) == nullptr || value->meta().rank() < 2) continue;
+        is_given = is_given || spec->qscheme == QScheme::per_channel_symmetric;
+        if (spec->qscheme != QScheme::per_tensor_symmetric) continue;
+        spec->qscheme = QScheme::per_channel_symmetric;
+        spec->ch_axis = is_transposed ? 1 : 0;
+        ObserverFactory observer = per_channel_min_max_observer(spec->observer.eps);
+        spec->observer = spec->observer.fake_quantizes ? fake_quantize(std::move(observer)) : std::move(observer);
+        is_given = true;
+      }
+    if (!is_given)
+      state.warn(Warning::at(describe(*node), "'per_channel' names it, and it has no weight that the quantizer gives one symmetric scale"));
   }
 }
 
@@ -173,6 +200,7 @@ PreparedProgram prepare_pt2e(ExportedProgram program, const Quantizer& quantizer
   verify(state->program);
   keep_in_float(*state);
   quantizer.annotate(state->program, state->annotations);
+  give_channels(*state);
   quantizer.validate(state->program, state->annotations);
   leave_float64(*state);
   // Who shares an observer is known only when all annotations are.

@@ -94,8 +94,9 @@ std::unique_ptr<Observer> make_observer(const AnyQuantizationSpec& any) {
 }
 
 void observe(PreparedProgram::State& state, const Insertion& insertion, const Tensor& tensor) {
-  Observer* observer = state.groups[insertion.group].observer.get();
-  if (observer == nullptr) return;
+  const ObservedGroup& group = state.groups[insertion.group];
+  Observer* observer = group.observer.get();
+  if (observer == nullptr || (group.decided && !group.fake_quantizes)) return;
   try {
     observer->observe(tensor);
   } catch (const Error& error) { throw error.with_context(place_of(insertion)); }

@@ -25,19 +25,38 @@ struct Work {
   Layer layer;
   const QuantizeConfig* config = nullptr;  // null: stays in float
   Decision decision;
+  std::optional<QuantizeConfig> settled;  // the configuration as it is for this layer
 };
+
+// The configuration as it turned out for a layer of these sizes.
+QuantizeConfig settled(QuantizeConfig config, const WeightForm& settled_form, const Layer& layer) {
+  const auto* form = std::get_if<IntxForm>(&settled_form);
+  if (form == nullptr) return config;
+  const auto type = static_cast<IntxType>(form->bits);
+  const bool is_row = form->group_size == layer.weight->sizes().back().value();
+  const WeightGranularity granularity = is_row ? WeightGranularity(PerAxis{}) : PerGroup{form->group_size};
+  if (auto* only = std::get_if<IntxWeightOnlyConfig>(&config)) {
+    only->weight_dtype = type;
+    only->granularity = granularity;
+  } else if (auto* dynamic = std::get_if<Int8DynamicActivationIntxWeightConfig>(&config)) {
+    dynamic->weight_dtype = type;
+    dynamic->weight_granularity = granularity;
+  }
+  return config;
+}
 
 // The decided layers, in the order of the program. Nothing is changed before all of them are decided.
 std::vector<Work> decide_all(const ExportedProgram& program, const std::vector<QuantizeRule>& rules, const QuantizeOptions& options) {
   std::vector<Work> all;
   std::vector<bool> is_idle(rules.size(), true);
   for (Layer& layer : layers_of(program)) {
-    Work work{std::move(layer), nullptr, {std::nullopt, "no filter takes them"}};
+    Work work{std::move(layer), nullptr, {std::nullopt, "no filter takes them"}, std::nullopt};
     const auto rule = std::ranges::find_if(rules, [&](const QuantizeRule& r) { return r.filter(work.layer.asked()); });
     if (rule != rules.end()) is_idle[static_cast<size_t>(rule - rules.begin())] = false;
     if (rule != rules.end() && rule->config) {
       work.config = &*rule->config;
       work.decision = decide(*work.config, work.layer, options.when_indivisible);
+      if (work.decision.form) work.settled = settled(*work.config, *work.decision.form, work.layer);
     } else if (rule != rules.end()) {
       work.decision.why_float = "a rule says so";
     }
@@ -210,6 +229,7 @@ QuantizeSummary summary_of(const std::vector<Work>& all) {
       if (work.layer.kind != kind) continue;
       ++count;
       if (!work.decision.form) left.push_back(&work);
+      else summary.layers.push_back({work.layer.fqn, work.layer.calls.front()->name(), *work.settled});
     }
     summary.quantized += count - left.size();
     if (count == 0) continue;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <unordered_set>
 
 #include <fmt/format.h>
 #include <intaglio/error.h>
@@ -9,6 +10,7 @@
 #include "pt2e/uncalibrated.h"
 #include "qdq/op_table.h"
 #include "recipes/breaches.h"
+#include "recipes/quantize_rules.h"
 
 namespace intaglio {
 
@@ -72,11 +74,11 @@ class Flow {
     naming_file(result_.program.source, [&] {
       if (pt2e::compute_in_float32(result_.program, step.widened_types))
         result_.notes.emplace_back("the program is in bfloat16 and is quantized as one in float32; inputs and outputs keep their types");
-      result_.notes.push_back(
-          quantize_(
-              result_.program, step.rules,
-              {.when_indivisible = step.when_indivisible, .may_match_nothing = true, .threads = options_.threads, .warn = breaches_.sink()})
-              .text);
+      QuantizeSummary summary = quantize_(
+          result_.program, rules_for(step),
+          {.when_indivisible = step.when_indivisible, .may_match_nothing = true, .threads = options_.threads, .warn = breaches_.sink()});
+      result_.notes.push_back(std::move(summary.text));
+      for (const QuantizedLayer& layer : summary.layers) result_.layers.push_back(plan_layer(layer));
     });
     done("quantize_");
   }
@@ -86,8 +88,30 @@ class Flow {
     const std::string source = result_.program.source;
     return naming_file(source, [&] {
       return prepare_pt2e(std::move(result_.program), *step.quantizer,
-                          {.compat = step.compat, .threads = options_.threads, .warn = breaches_.sink(), .in_float = options_.in_float});
+                          {.compat = step.compat,
+                           .threads = options_.threads,
+                           .warn = breaches_.sink(),
+                           .in_float = options_.in_float,
+                           .per_channel = options_.per_channel});
     });
+  }
+
+  // The plan's decisions, then the recipe's.
+  std::vector<QuantizeRule> rules_for(const QuantizeStep& step) const {
+    std::unordered_set<std::string> named(options_.in_float.begin(), options_.in_float.end());
+    for (const PlanLayer& layer : options_.layers) named.insert(layer.node);
+    for (const std::string& name : named)
+      if (result_.program.graph().find_value(name) == nullptr)
+        throw_bad_input(
+            fmt::format("the plan names the operator '{}', and the program has none; the plan belongs to another model", escaped(name)));
+    std::vector<QuantizeRule> rules;
+    if (!options_.in_float.empty())
+      rules.push_back({[in_float = std::unordered_set<std::string>(options_.in_float.begin(), options_.in_float.end())](
+                           const QuantizableLayer& layer) { return in_float.contains(layer.node->name()); },
+                       std::nullopt, ""});
+    for (QuantizeRule& rule : rules_of(options_.layers)) rules.push_back(std::move(rule));
+    rules.insert(rules.end(), step.rules.begin(), step.rules.end());
+    return rules;
   }
 
   void done(std::string_view step) const {

@@ -8,6 +8,19 @@
 
 namespace intaglio::report {
 
+namespace {
+
+constexpr size_t few_best = 5;
+
+// Of equal scores the first is the best, as with one.
+bool is_among_best(std::span<const float> scores, size_t label) {
+  size_t better = 0;
+  for (size_t i = 0; i < scores.size(); ++i) better += scores[i] > scores[label] || (scores[i] == scores[label] && i < label);
+  return better < few_best;
+}
+
+}  // namespace
+
 void Comparer::add_scores(const Tensor& reference, const Tensor& candidate) {
   if (reference.rank() < 1 || reference.size(-1) < 2) {
     has_scores_ = false;
@@ -27,6 +40,9 @@ void Comparer::add_scores(const Tensor& reference, const Tensor& candidate) {
       throw_bad_input(fmt::format("label {} of row {} is none of the {} classes; number them from 0", label, rows_, classes));
     reference_right_ += best == label;
     candidate_right_ += answer == label;
+    has_top5_ = classes > few_best;
+    reference_near_ += is_among_best(expected.subspan(start, classes), static_cast<size_t>(label));
+    candidate_near_ += is_among_best(found.subspan(start, classes), static_cast<size_t>(label));
   }
 }
 
@@ -75,6 +91,9 @@ Comparison Comparer::result() const {
     throw_bad_input(fmt::format("the labels are {}, the samples have {} rows; give one label for each row", labels_->size(), rows_));
   result.reference_accuracy = static_cast<double>(reference_right_) / rows;
   result.candidate_accuracy = static_cast<double>(candidate_right_) / rows;
+  if (!has_top5_) return result;
+  result.reference_top5 = static_cast<double>(reference_near_) / rows;
+  result.candidate_top5 = static_cast<double>(candidate_near_) / rows;
   return result;
 }
 

@@ -24,6 +24,7 @@ struct Comparison {
   std::optional<double> top1_agreement;  // absent when the first output has fewer than two scores
   std::optional<double> reference_accuracy;
   std::optional<double> candidate_accuracy;
+  std::optional<double> reference_top5, candidate_top5;  // of more than five classes: the label is among the five best
 };
 
 // Takes samples one by one; nothing is kept of them but sums.
@@ -46,7 +47,8 @@ class Comparer {
   size_t samples_ = 0;
   size_t rows_ = 0;
   bool has_scores_ = true;
-  size_t agreeing_ = 0, reference_right_ = 0, candidate_right_ = 0;
+  size_t agreeing_ = 0, reference_right_ = 0, candidate_right_ = 0, reference_near_ = 0, candidate_near_ = 0;
+  bool has_top5_ = false;
 };
 
 }  // namespace intaglio::report

@@ -28,6 +28,17 @@ TEST(Comparer, SumsOverSamples) {
   EXPECT_EQ(result.outputs.at(0).metrics.max_abs_error, 2.0);
 }
 
+TEST(Comparer, LabelsMayBeAmongTheFiveBest) {
+  Comparer comparer(std::vector<int64_t>{0, 5});
+  const Tensor row = Tensor::of<float>({1, 2, 3, 4, 5, 6}, {1, 6});
+  comparer.add({row}, {Tensor::of<float>({2, 1, 3, 4, 5, 6}, {1, 6})});  // the fifth of six
+  comparer.add({row}, {Tensor::of<float>({6, 1, 3, 4, 5, 1}, {1, 6})});  // as good as another that stands before it
+  const Comparison result = comparer.result();
+  EXPECT_DOUBLE_EQ(*result.reference_top5, 0.5);
+  EXPECT_DOUBLE_EQ(*result.candidate_top5, 0.5);
+  EXPECT_DOUBLE_EQ(*result.candidate_accuracy, 0.0);
+}
+
 TEST(Comparer, SaysWhatDoesNotFit) {
   const Tensor two = Tensor::of<float>({1, 2}, {1, 2}), three = Tensor::of<float>({1, 2, 3}, {1, 3});
   EXPECT_EQ(message_of([&] { Comparer().add({two}, {three}); }), "output 0: the reference has sizes [1, 2], the candidate [1, 3]");

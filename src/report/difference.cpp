@@ -142,6 +142,13 @@ void compare_facts(const std::string& place, const Facts& before, const Facts& a
 
 std::vector<Place> places_of(const Plan& plan) {
   std::vector<Place> places;
+  for (const auto& [names, fact] : {std::pair{&plan.in_float, "in float"}, std::pair{&plan.per_channel, "per channel"}})
+    for (const std::string& name : *names) places.push_back({fmt::format("operator '{}' {}", name, fact), {}});
+  for (const PlanLayer& layer : plan.layers) {
+    Place place{fmt::format("layer '{}' ('{}')", layer.layer, layer.node), {{"quantize_", layer.config}}};
+    place.facts.insert(place.facts.end(), layer.settings.begin(), layer.settings.end());
+    places.push_back(std::move(place));
+  }
   for (const PlanEntry& entry : plan.entries) {
     const std::string reader = entry.used_by.empty() ? "" : fmt::format(" for '{}'", entry.used_by);
     const std::string layer = entry.layer.empty() ? "" : fmt::format(", layer '{}'", entry.layer);

@@ -84,8 +84,8 @@ ExportedProgram program_of(const std::filesystem::path& path, const ExecutableOp
 
 class Pt2Executable : public Executable {
  public:
-  Pt2Executable(const std::filesystem::path& path, const ExecutableOptions& options)
-      : program_(program_of(path, options)),
+  Pt2Executable(ExportedProgram program, const ExecutableOptions& options)
+      : program_(std::move(program)),
         inputs_(program_),
         threads_(options.threads),
         interpreter_(std::in_place, program_, InterpreterOptions{.threads = options.threads}),
@@ -200,13 +200,17 @@ ExportedProgram load_program_of(const std::filesystem::path& path, const std::st
   return backend == nullptr ? load_exported_program(path) : backend->hand_over->load(path, method);
 }
 
+std::unique_ptr<Executable> Executable::of(ExportedProgram program, const ExecutableOptions& options) {
+  return std::make_unique<Pt2Executable>(std::move(program), options);
+}
+
 std::unique_ptr<Executable> Executable::open(const std::filesystem::path& path, const ExecutableOptions& options) {
   switch (kind_of(path)) {
     case FileKind::pt2:
       if (options.numerics == Numerics::integer) return std::make_unique<DeployedExecutable>(path, options);
-      return std::make_unique<Pt2Executable>(path, options);
+      return std::make_unique<Pt2Executable>(program_of(path, options), options);
     case FileKind::pte: return std::make_unique<PteExecutable>(path, options);
-    case FileKind::hand_over: return std::make_unique<Pt2Executable>(path, options);
+    case FileKind::hand_over: return std::make_unique<Pt2Executable>(program_of(path, options), options);
     case FileKind::other: break;
   }
   throw_bad_input(fmt::format("{}: is neither a .pt2 archive, nor a .pte program, nor a hand-over", escaped(path.string())));

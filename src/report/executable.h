@@ -38,6 +38,8 @@ class Executable {
  public:
   // Told by the file's first bytes. Bad-input error for anything else.
   static std::unique_ptr<Executable> open(const std::filesystem::path& path, const ExecutableOptions& options = {});
+  // A program on the interpreter.
+  static std::unique_ptr<Executable> of(ExportedProgram program, const ExecutableOptions& options = {});
   virtual ~Executable() = default;
 
   // What a sample may hold; a `.pt2` also has slots for the numbers that its export fixed.

@@ -304,6 +304,8 @@ void add_outputs(Page& page, const Comparison& comparison) {
   share("top-1 agreement", comparison.top1_agreement);
   share("top-1 accuracy of the reference", comparison.reference_accuracy);
   share("top-1 accuracy of the candidate", comparison.candidate_accuracy);
+  share("top-5 accuracy of the reference", comparison.reference_top5);
+  share("top-5 accuracy of the candidate", comparison.candidate_top5);
 }
 
 size_t samples_for_report(const ExportedProgram& program, size_t samples) {

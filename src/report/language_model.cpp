@@ -93,7 +93,7 @@ void LanguageModel::check(std::span<const int64_t> tokens, int64_t position) con
     throw_bad_input(fmt::format("{}: {} tokens are more than the {} that it looks back to", escaped(file_), end, *context_length_));
 }
 
-Tensor LanguageModel::call(std::span<const int64_t> tokens, int64_t position, bool last_row) {
+std::vector<Tensor> LanguageModel::inputs_of(std::span<const int64_t> tokens, int64_t position) const {
   const auto count = static_cast<int64_t>(tokens.size());
   std::vector<Tensor> inputs{converted(Tensor::of<int64_t>(tokens, {1, count}), token_dtype_)};
   if (has_cache_) {
@@ -101,6 +101,18 @@ Tensor LanguageModel::call(std::span<const int64_t> tokens, int64_t position, bo
     std::iota(positions.begin(), positions.end(), position);
     inputs.push_back(converted(Tensor::of<int64_t>(positions, {static_cast<int64_t>(positions.size())}), position_dtype_));
   }
+  return inputs;
+}
+
+std::vector<Tensor> LanguageModel::first_call(std::span<const int64_t> tokens) const {
+  tokens = tokens.first(std::min(tokens.size(), static_cast<size_t>(longest_call_)));
+  check(tokens, 0);
+  return inputs_of(tokens, 0);
+}
+
+Tensor LanguageModel::call(std::span<const int64_t> tokens, int64_t position, bool last_row) {
+  const auto count = static_cast<int64_t>(tokens.size());
+  const std::vector<Tensor> inputs = inputs_of(tokens, position);
   const std::vector<Tensor> outputs = last_row ? program_->run_last_row(inputs) : program_->run(inputs);
   milliseconds_ += program_->milliseconds();
   if (outputs.empty() || !outputs[0].defined() || !is_floating(outputs[0].dtype()) || outputs[0].rank() < 2)

@@ -34,6 +34,8 @@ class LanguageModel {
   Tensor next_scores(std::span<const int64_t> tokens, int64_t position);
   // Scores after each of them, [count, vocabulary].
   Tensor all_scores(std::span<const int64_t> tokens, int64_t position);
+  // What it is called with for the first tokens of a text, as many as one call takes.
+  std::vector<Tensor> first_call(std::span<const int64_t> tokens) const;
   // Forgets what it was given.
   void reset() { program_->reset(); }
   double milliseconds() const { return milliseconds_; }  // of all its calls
@@ -43,6 +45,7 @@ class LanguageModel {
   void read_constants();
   std::optional<int64_t> constant(const char* name) const;
   void check(std::span<const int64_t> tokens, int64_t position) const;
+  std::vector<Tensor> inputs_of(std::span<const int64_t> tokens, int64_t position) const;
   Tensor call(std::span<const int64_t> tokens, int64_t position, bool last_row);
   Tensor one_by_one(std::span<const int64_t> tokens, int64_t position);
   [[noreturn]] void refuse(const std::string& why) const;

@@ -11,10 +11,9 @@
 #include "base/threads.h"
 #include "decompose/decompose.h"
 #include "decompose/regions.h"
-#include "ir/mutations.h"
+#include "interpreter/constant_values.h"
 #include "pt2e/passes.h"
 #include "qdq/patterns.h"
-#include "quant/affine.h"
 #include "quant/metrics.h"
 
 namespace intaglio::report {
@@ -22,8 +21,8 @@ namespace {
 
 struct Weight {
   std::string argument;
-  Tensor floats, integers;
-  QuantParams params;
+  Tensor floats;
+  const Value* rounded;  // of the quantized program: what the layer reads in its place
 };
 
 struct Layer {
@@ -31,17 +30,28 @@ struct Layer {
   std::string result;     // of the float value that is quantized; "" when it is not
   std::string quantized;  // of its quantize node
   std::vector<Weight> weights;
+  std::optional<qdq::Dynamic> dynamic;  // of the quantized program: the input that is quantized at run time
+  bool one_scale = false;
 };
+
+// Every run reads the buffers as the file has them.
+void forget_writes(ExportedProgram& program) {
+  std::vector<Argument> outputs;
+  std::vector<OutputSpec> specs;
+  for (size_t i = 0; i < program.output_specs.size(); ++i) {
+    if (program.output_specs[i].kind != OutputSpec::Kind::user_output) continue;
+    outputs.push_back(program.graph().outputs()[i]);
+    specs.push_back(program.output_specs[i]);
+  }
+  program.graph().set_outputs(std::move(outputs));
+  program.output_specs = std::move(specs);
+}
 
 void make_ready(ExportedProgram& program) {
   decompose::inline_regions(program);
   decompose::functionalize(program);
   pt2e::fold_batch_norm(program, Compat::intaglio);
-  if (!mutated_inputs(program).empty())
-    throw_unsupported(
-        fmt::format("{}: it writes to its buffers, so that a layer's share depends on the runs before; compare it with "
-                    "--layers",
-                    escaped(program.source)));
+  forget_writes(program);
 }
 
 // ---------------------------------------------------------------------------------------------------------------- layers
@@ -52,16 +62,25 @@ Node* static_quantize_of(const ExportedProgram& program, const Value* value) {
   return nullptr;
 }
 
+// Null where the argument is none or a number.
+const Value* operand_of(const Node& node, std::string_view name) {
+  for (const NamedArgument& argument : node.arguments())
+    if (Value* const* value = argument.value.get_if<Value*>(); value && argument.name == name) return *value;
+  return nullptr;
+}
+
 class LayerFinder {
  public:
   LayerFinder(const ExportedProgram& floats, const ExportedProgram& quantized) : floats_(floats), quantized_(quantized) {}
 
   std::vector<Layer> find() {
     for (const Value* input : quantized_.user_inputs())
-      if (const Node* quantize = static_quantize_of(quantized_, input)) add({input->name(), input->name(), quantize->name(), {}});
+      if (const Node* quantize = static_quantize_of(quantized_, input))
+        add({.name = input->name(), .result = input->name(), .quantized = quantize->name(), .weights = {}, .dynamic = {}});
     for (const Node* node : quantized_.graph().node_list()) {
       if (qdq::find(*node) || node->outputs().size() != 1 || !node->output()->is_tensor()) continue;
-      Layer layer{node->name(), "", "", weights_of(*node)};
+      Layer layer{.name = node->name(), .result = "", .quantized = "", .weights = {}, .dynamic = {}};
+      add_operands(layer, *node);
       const Value* value = node->output();
       while (value->has_one_user() && !value->users().front()->outputs().empty() && qdq::clamp_bounds(*value->users().front()))
         value = value->users().front()->output();
@@ -80,26 +99,33 @@ class LayerFinder {
     if (known && (!layer.result.empty() || !layer.weights.empty())) layers_.push_back(std::move(layer));
   }
 
-  std::vector<Weight> weights_of(const Node& node) const {
-    std::vector<Weight> weights;
+  void add_operands(Layer& layer, const Node& node) {
     const Value* twin = floats_.graph().find_value(node.output()->name());
-    if (twin == nullptr || twin->producer() == nullptr || twin->producer()->op() != node.op()) return weights;
+    if (twin == nullptr || twin->producer() == nullptr || twin->producer()->op() != node.op()) return;
     for (const NamedArgument& argument : node.arguments()) {
       Value* const* value = argument.value.get_if<Value*>();
-      const auto found = value && *value ? qdq::dequantized(quantized_, *value) : std::nullopt;
-      const Tensor* integers = found ? quantized_.constant(found->source) : nullptr;
-      if (integers == nullptr) continue;
-      const Value* other = twin->producer()->optional_tensor(argument.name);
+      if (value == nullptr || *value == nullptr || (*value)->producer() == nullptr || !qdq::is_dequantize(*(*value)->producer())) continue;
+      const Value* other = operand_of(*twin->producer(), argument.name);
+      if (const auto dynamic = qdq::dynamic_of(*value); dynamic && other != nullptr && dynamic->source->name() == other->name())
+        layer.dynamic = dynamic;
+      if (!constants_.is_constant(*value)) continue;
       const Tensor* floats = other ? floats_.constant(other) : nullptr;
-      if (floats != nullptr) weights.push_back({argument.name, *floats, *integers, found->params});
+      if (floats == nullptr) continue;
+      layer.weights.push_back({argument.name, *floats, *value});
+      const auto params = qdq::dequantized(quantized_, *value);
+      layer.one_scale = layer.one_scale || (params && params->params.is_per_tensor());
     }
-    return weights;
   }
 
   const ExportedProgram &floats_, &quantized_;
+  ConstantValues constants_{quantized_};
   std::vector<Layer> layers_;
   std::unordered_set<const Node*> seen_;
 };
+
+bool is_widened(const Layer& layer) {
+  return std::ranges::any_of(layer.weights, [](const Weight& weight) { return weight.floats.dtype() != weight.rounded->dtype(); });
+}
 
 // -------------------------------------------------------------------------------------------------------------- variants
 
@@ -126,12 +152,39 @@ void quantize_result(ExportedProgram& program, const ExportedProgram& quantized,
   graph.replace_uses_if(value, restored, [&](const Node& user) { return &user != integers->producer(); });
 }
 
+void replace_operand(Graph& graph, Node& reader, const Value* from, Value* to) {
+  for (const NamedArgument& argument : std::vector<NamedArgument>(reader.arguments()))
+    if (Value* const* value = argument.value.get_if<Value*>(); value && *value == from) graph.set_argument(reader, argument.name, to);
+}
+
+// The nodes that quantize the layer's input at run time, in front of the layer.
+void quantize_input(ExportedProgram& program, const Layer& layer) {
+  Graph& graph = program.graph();
+  Node* reader = graph.find_value(layer.name)->producer();
+  Value* source = graph.find_value(layer.dynamic->source->name());
+  std::unordered_map<const Value*, Value*> copies = {{layer.dynamic->source, source}};
+  for (const Node* node : {layer.dynamic->choose, layer.dynamic->quantize, layer.dynamic->dequantize}) {
+    std::vector<NamedArgument> arguments = node->arguments();
+    for (NamedArgument& argument : arguments)
+      if (Value* const* value = argument.value.get_if<Value*>(); value && *value) argument.value = copies.at(*value);
+    std::vector<OutputSpecification> outputs;
+    for (const Value* output : node->outputs()) outputs.push_back({.meta = output->meta()});
+    const Node& copy = graph.insert_before(reader, node->op(), std::move(arguments), std::move(outputs));
+    for (size_t i = 0; i < node->outputs().size(); ++i) copies.emplace(node->output(i), copy.output(i));
+  }
+  replace_operand(graph, *reader, source, copies.at(layer.dynamic->dequantize->output()));
+}
+
 ExportedProgram alone(const ExportedProgram& floats, const ExportedProgram& quantized, const Layer& layer) {
   ExportedProgram program = floats.clone();
+  ConstantValues constants(quantized);
   for (const Weight& weight : layer.weights) {
-    Value* constant = program.add_constant(program.free_target("_rounded_"), quant::dequantize(weight.integers, weight.params));
+    const Tensor* rounded = constants.find(weight.rounded);
+    if (rounded == nullptr) throw_unsupported(fmt::format("layer '{}': its weight cannot be computed", escaped(layer.name)));
+    Value* constant = program.add_constant(program.free_target("_rounded_"), rounded->clone());
     program.graph().set_argument(*program.graph().find_value(layer.name)->producer(), weight.argument, constant);
   }
+  if (layer.dynamic) quantize_input(program, layer);
   if (!layer.result.empty()) quantize_result(program, quantized, layer);
   return program;
 }
@@ -143,6 +196,9 @@ ExportedProgram left_in_float(const ExportedProgram& quantized, const Layer& lay
     Value* constant = program.add_constant(program.free_target("_exact_"), weight.floats);
     graph.set_argument(*graph.find_value(layer.name)->producer(), weight.argument, constant);
   }
+  if (layer.dynamic)
+    replace_operand(graph, *graph.find_value(layer.name)->producer(), graph.find_value(layer.dynamic->dequantize->output()->name()),
+                    graph.find_value(layer.dynamic->source->name()));
   if (layer.result.empty()) return program;
   Value* value = graph.find_value(layer.result);
   for (Node* quantize : std::vector<Node*>(value->users())) {
@@ -247,7 +303,11 @@ LayerSensitivity described(const ExportedProgram& floats, const Layer& layer) {
   const Value* value = floats.graph().find_value(layer.name);
   const Node* node = value ? value->producer() : nullptr;
   if (node == nullptr) return {.value = layer.name, .op = "input", .layer = "", .source = ""};
-  return {.value = layer.name, .op = std::string(node->op().name()), .layer = layer_name(*node), .source = source_line(*node)};
+  return {.value = layer.name,
+          .op = std::string(node->op().name()),
+          .layer = layer_name(*node),
+          .source = source_line(*node),
+          .one_scale = layer.one_scale};
 }
 
 }  // namespace
@@ -256,7 +316,10 @@ Sensitivity sensitivity_of(ExportedProgram floats, ExportedProgram quantized, co
                            const std::function<void(size_t layers)>& begin, const std::function<void()>& advance) {
   make_ready(floats);
   make_ready(quantized);
-  const std::vector<Layer> layers = LayerFinder(floats, quantized).find();
+  std::vector<Layer> layers = LayerFinder(floats, quantized).find();
+  // Half floats that were quantized as one program in float32 are compared as such.
+  if (std::ranges::any_of(layers, is_widened) && pt2e::compute_in_float32(floats, {DType::float16, DType::bfloat16}))
+    layers = LayerFinder(floats, quantized).find();
   if (layers.empty())
     throw_bad_input(
         fmt::format("{} and {}: no quantized layer of the second is in the first; give the float program and what `quantize` made of it",

@@ -10,10 +10,11 @@
 
 namespace intaglio::report {
 
-// A layer and what is quantized of it: its weight, and its result where that is seen quantized behind its activations. Quantized
-// inputs of the program are layers of their own.
+// A layer and what is quantized of it: its weight, its input where that is quantized at run time, and its result where that is seen
+// quantized behind its activations. Quantized inputs of the program are layers of their own.
 struct LayerSensitivity {
   std::string value, op, layer, source;
+  bool one_scale = false;  // for the whole weight
   double alone_db = 0;     // SQNR of the outputs against the float program's, only this layer being quantized
   double in_float_db = 0;  // the same of the quantized program with this layer left in float
   double gained_db = 0;    // by leaving it in float
@@ -26,7 +27,8 @@ struct Sensitivity {
 
 // `float_program` and what `quantize` made of it, on samples of the same inputs. Only what follows a layer is computed anew for it;
 // layers are spread over threads. Memory holds every value of one sample twice. `advance` is told of each layer that is done.
-// Bad-input error when the two do not belong together, unsupported error for programs that write to their buffers.
+// A program that writes to its buffers reads them as its file has them, for every sample. Bad-input error when the two do not belong
+// together.
 Sensitivity sensitivity_of(ExportedProgram float_program, ExportedProgram quantized, const std::vector<std::vector<Tensor>>& samples,
                            int threads, const std::function<void(size_t layers)>& begin, const std::function<void()>& advance);
 
