@@ -26,7 +26,7 @@ Value* existing_size(Value* of, int64_t dim, const Graph& graph, const Node* pos
 
 std::map<std::string, std::string> inherited_metadata(const Node& origin) {
   std::map<std::string, std::string> kept;
-  for (const char* key : {"stack_trace", "nn_module_stack", "source_fn_stack", "torch_fn", "custom"})
+  for (const char* key : {"stack_trace", "nn_module_stack", "source_fn_stack", "torch_fn", "custom", "refusal"})
     if (auto found = origin.metadata.find(key); found != origin.metadata.end()) kept.insert(*found);
   return kept;
 }

@@ -100,7 +100,7 @@ const Rule reduction_table[] = {
     {boolean, {"aten.any.default", "aten.any.dim", "aten.any.dims", "aten.all.default", "aten.all.dim"}},
     {position, {"aten.argmax.default", "aten.argmin.default", "aten.count_nonzero.default", "aten.count_nonzero.dim_IntList"}},
     {cumulative, {"aten.cumsum.default", "aten.cumprod.default"}},
-    {same_sizes, {"aten.softmax.int", "aten.log_softmax.int"}},
+    {same_sizes, {"aten.softmax.int", "aten.log_softmax.int", "aten._safe_softmax.default"}},
     {half_to_float_sizes, {"aten._softmax.default", "aten._log_softmax.default"}},
     {topk, {"aten.topk.default"}},
     {sort, {"aten.sort.default", "aten.sort.stable"}},

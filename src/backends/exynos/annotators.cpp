@@ -110,13 +110,24 @@ void AnnotatorRun::annotate_node(Node& node) {
   else annotations_.refuse(&node, fmt::format("{}: what it reads is not a float tensor, or nothing before it is quantized", row->name));
 }
 
+bool AnnotatorRun::is_read_quantized(const Value* value) const {
+  return std::ranges::any_of(value->users(), [&](const Node* user) {
+    const QuantizationAnnotation* annotation = annotations_.find(user);
+    return annotation != nullptr && std::ranges::any_of(annotation->input_qspec_map, [&](const auto& entry) {
+             return entry.first == value && entry.second.has_value();
+           });
+  });
+}
+
 void AnnotatorRun::annotate() {
   annotate_layers_with_activations();
-  for (const Value* input : program_.user_inputs())
-    if (is_float(input) &&
-        (!filter_ || std::ranges::any_of(std::vector<Node*>(input->users()), [&](const Node* user) { return filter_(*user); })))
-      annotations_.of(input) = decided({.output_qspec = config_.output_activation}, "input");
   for (Node* node : program_.graph().node_list()) annotate_node(*node);
+  const auto is_wanted_input = [&](const Value* input) {
+    if (!is_original_) return is_read_quantized(input);
+    return !filter_ || std::ranges::any_of(std::vector<Node*>(input->users()), [&](const Node* user) { return filter_(*user); });
+  };
+  for (const Value* input : program_.user_inputs())
+    if (is_float(input) && is_wanted_input(input)) annotations_.of(input) = decided({.output_qspec = config_.output_activation}, "input");
 }
 
 }  // namespace intaglio::exynos

@@ -52,6 +52,7 @@ class AnnotatorRun {
   void annotate_node(Node& node);
   bool has_constant_weight(const Node& layer);
   bool is_quantized(const Value* value) const;
+  bool is_read_quantized(const Value* value) const;
   bool is_wanted(const Node& node) const { return !filter_ || filter_(node); }
   void set(const Node& node, QuantizationAnnotation annotation, std::string_view rule);
 

@@ -62,26 +62,37 @@ class GraphMaker {
 
   // ---- conversions
 
-  uint32_t convert(uint32_t from, const char* type, EnnTensor to, const EnnQuantize& params) {
-    EnnOp op{.name = to.name, .type = type, .inputs = {from}};
-    op.params.push_back({"scales", std::vector<double>(params.scales.begin(), params.scales.end())});
-    op.params.push_back({"zero_points", std::vector<int64_t>(params.zero_points.begin(), params.zero_points.end())});
+  // A node of one operand.
+  uint32_t append(uint32_t from, const char* type, EnnTensor to, std::vector<EnnParam> params) {
+    EnnOp op{.name = to.name, .type = type, .inputs = {from}, .params = std::move(params)};
     op.outputs = {define(std::move(to))};
     graph_.ops.push_back(std::move(op));
     return graph_.ops.back().outputs.front();
   }
 
+  uint32_t convert(uint32_t from, const char* type, EnnTensor to, const EnnQuantize& params) {
+    return append(from, type, std::move(to),
+                  {{"scales", std::vector<double>(params.scales.begin(), params.scales.end())},
+                   {"zero_points", std::vector<int64_t>(params.zero_points.begin(), params.zero_points.end())}});
+  }
+
   uint32_t quantized(uint32_t from, const QuantParams& params) {
     for (const auto& [source, other, to] : quantized_)
       if (source == from && other == params) return to;
-    EnnTensor& floats = graph_.tensors[from];
+    const uint32_t source = graph_.tensors[from].data_type == "FLOAT16" && !stored_.is_original() ? widened(from) : from;
+    EnnTensor& floats = graph_.tensors[source];
     if (!floats.quantize) floats.quantize = no_quantization();
     EnnTensor to{
         .name = fmt::format("{}_quantized", floats.name), .dims = floats.dims, .data_type = "INT8", .quantize = quantize_of(params)};
     const EnnQuantize step = *to.quantize;
-    const uint32_t made = convert(from, "QUANTIZE", std::move(to), step);
+    const uint32_t made = convert(source, "QUANTIZE", std::move(to), step);
     quantized_.emplace_back(from, params, made);
     return made;
+  }
+
+  uint32_t widened(uint32_t from) {
+    EnnTensor to{.name = fmt::format("{}_widened", graph_.tensors[from].name), .dims = graph_.tensors[from].dims, .data_type = "FLOAT32"};
+    return append(from, "CAST", std::move(to), {{"out_dtype", "FLOAT32"}});
   }
 
   uint32_t dequantized(uint32_t from) {
@@ -236,10 +247,8 @@ class GraphMaker {
     to.name += "_copy";
     to.kind = EnnKind::featuremap;
     to.data = {};
-    EnnOp op{.name = to.name, .type = "RESHAPE", .inputs = {from}, .params = {{"new_shape", to.dims}}};
-    op.outputs = {define(std::move(to))};
-    graph_.ops.push_back(std::move(op));
-    return graph_.ops.back().outputs.front();
+    std::vector<EnnParam> params = {{"new_shape", to.dims}};
+    return append(from, "RESHAPE", std::move(to), std::move(params));
   }
 
   const ExportedProgram& program_;

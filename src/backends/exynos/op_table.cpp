@@ -102,6 +102,12 @@ void hardtanh(OpWriter& w) {
   w.add_type();
 }
 
+void relu6(OpWriter& w) {
+  w.add("minimum", int64_t{0});
+  w.add("maximum", int64_t{6});
+  w.add_type();
+}
+
 void log_softmax(OpWriter& w) { w.add("axis", w.node.integer("dim")); }
 void softmax(OpWriter& w) {
   log_softmax(w);
@@ -115,7 +121,11 @@ void cat(OpWriter& w) {
   w.add_type();
 }
 
-void reshape(OpWriter& w) { w.add("new_shape", sizes_of(w.node.output())); }
+// The original hands on the sizes of a view as they are written.
+void reshape(OpWriter& w) {
+  const bool is_as_written = w.is_original && w.node.is("aten.view_copy.default");
+  w.add("new_shape", is_as_written ? w.node.integers("size") : sizes_of(w.node.output()));
+}
 void expand(OpWriter& w) {
   const int64_t dim = *expanded_dim(w.node);
   if (dim < 0) return reshape(w);
@@ -195,7 +205,9 @@ void group_norm(OpWriter& w) {
 void rms_norm(OpWriter& w) {
   w.add("normalize_shape", w.node.integers("normalized_shape"));
   w.add("param_num", int64_t{2});
-  w.add("epsilon", w.node.optional_number("eps").value_or(FLT_EPSILON));
+  const double eps = w.node.optional_number("eps").value_or(FLT_EPSILON);
+  // The original reads it from a tensor.
+  w.add("epsilon", w.is_original ? static_cast<double>(static_cast<float>(eps)) : eps);
 }
 
 void pixel_shuffle(OpWriter& w) {
@@ -366,6 +378,7 @@ constexpr OpRow op_rows[] = {
     {"aten.cos.default", "Cos", operands::self},
     {"aten.clamp.default", "CLIP", operands::self, params::clamp, bound_limits},
     {"aten.hardtanh.default", "CLIP", operands::self, params::hardtanh, bound_limits},
+    {"aten.relu6.default", "CLIP", operands::self, params::relu6},
     {leaky_relu, "PRELU", operands::self},
     {"aten.prelu.default", "PRELU", operands::slopes},
     {"aten._softmax.default", "SOFTMAX", operands::self, params::softmax, softmax_limits},
@@ -381,6 +394,7 @@ constexpr OpRow op_rows[] = {
     {"aten.select_copy.int", "STRIDEDSLICE", operands::self, params::select, {}, Numbers::moved},
     {"aten.split_with_sizes_copy.default", "SPLIT", operands::self, params::split, {}, Numbers::moved},
     {"aten.split_copy.Tensor", "SPLIT", operands::self, params::split, {}, Numbers::moved},
+    {"aten.chunk.default", "SPLIT", operands::self, params::split, {}, Numbers::moved},
     {"aten.constant_pad_nd.default", "PAD", operands::self, params::pad, pad_limits},
     {"aten.embedding.default", "GATHER", operands::table, params::embedding},
     {"aten.index.Tensor", "GATHER", operands::indexed, params::index, index_limits},
@@ -392,7 +406,7 @@ constexpr OpRow op_rows[] = {
     {"aten.upsample_bilinear2d.vec", "RESIZE_BILINEAR", operands::input, params::bilinear, image_limits},
     {"aten.upsample_nearest2d.vec", "RESIZE_NEAREST_NEIGHBOR", operands::input, params::nearest, image_limits},
     {"aten.topk.default", "TopK", operands::self, params::topk, topk_limits},
-    {"dim_order_ops._to_dim_order_copy.default", "CAST", operands::self, params::cast},
+    {"dim_order_ops._to_dim_order_copy.default", "CAST", operands::self, params::cast, {}, Numbers::floats},
     {"dim_order_ops._clone_dim_order.default", "RESHAPE", operands::self, params::reshape, {}, Numbers::moved},
     {"aten.clone.default", "RESHAPE", operands::self, params::reshape, {}, Numbers::moved},
     {"quantized_decomposed.quantize_per_tensor.default", "QUANTIZE", operands::input, nullptr, quantization_limits},

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cctype>
+#include <span>
 
 #include <fmt/format.h>
 #include <intaglio/error.h>
@@ -7,6 +8,7 @@
 
 #include "backends/common/candidates.h"
 #include "backends/exynos/op_table.h"
+#include "backends/exynos/passes/passes.h"
 
 namespace intaglio::exynos {
 namespace {
@@ -16,7 +18,18 @@ constexpr std::string_view kept_ops[] = {"aten.hardswish.default",     "aten.max
                                          "aten._safe_softmax.default", "aten.upsample_bilinear2d.vec", "aten.upsample_nearest2d.vec",
                                          "aten.prelu.default",         "aten.layer_norm.default",      "aten.pixel_shuffle.default",
                                          "aten.hardsigmoid.default",   "aten.rms_norm.default",        "aten.split_with_sizes.default",
-                                         "aten.split.Tensor"};
+                                         "aten.split.Tensor",          "aten.chunk.default",           "aten.select.int",
+                                         "aten.relu6.default"};
+// Decompositions make fewer of them, where ExecuTorch's leave them as they are written.
+constexpr std::string_view kept_as_written[] = {"aten.view.default", "aten.permute.default", "aten.expand.default", "aten.transpose.int"};
+
+// Those that have no node as they are written, but parts that have.
+bool is_better_in_parts(const Node& node) {
+  if (node.is("aten.rms_norm.default")) return node.optional_tensor("weight") == nullptr;
+  return node.is("aten.pixel_shuffle.default") && node.tensor("self")->meta().rank() != 4;
+}
+
+bool is_among(std::span<const std::string_view> ops, const Node& node) { return std::ranges::find(ops, node.op().name()) != ops.end(); }
 
 std::optional<std::string> refusal(const common::ProgramFacts& facts, const Node& node) {
   const OpRow* row = op_row(node);
@@ -42,8 +55,11 @@ EnnPartitioner::EnnPartitioner(EnnPartitionerOptions options) : options_(std::mo
 }
 
 bool EnnPartitioner::keeps(const ExportedProgram&, const Node& node) const {
-  return std::ranges::find(kept_ops, node.op().name()) != std::end(kept_ops);
+  return (is_among(kept_ops, node) && !is_better_in_parts(node)) || is_written(node, options_.compat) ||
+         (options_.compat == Compat::torchao && is_among(kept_as_written, node));
 }
+
+void EnnPartitioner::transform(ExportedProgram& program) const { write_products(program, options_.compat); }
 
 PartitionResult EnnPartitioner::partition(const ExportedProgram& program) const {
   const common::ProgramFacts facts(program);

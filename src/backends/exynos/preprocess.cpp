@@ -7,6 +7,7 @@
 #include <intaglio/error.h>
 #include <intaglio/pt2e.h>
 
+#include "backends/common/rewrites.h"
 #include "backends/exynos/handover/compiler.h"
 #include "backends/exynos/handover/graph_bytes.h"
 #include "backends/exynos/make_graph.h"
@@ -16,29 +17,19 @@
 namespace intaglio::exynos {
 namespace {
 
-struct RewriteStep {
-  std::string_view name;
-  std::string_view why;
-  void (*run)(ExportedProgram&);
-};
-
-constexpr RewriteStep rewrites[] = {
+constexpr common::RewriteStep rewrites[] = {
     {"remove_copies", "first: they would keep layers and activations apart", remove_copies},
     {"fold_batch_norm", "while a convolution of one dimension is right before it",
      [](ExportedProgram& p) { pt2e::fold_batch_norm(p, Compat::intaglio); }},
     {"conv1d_to_conv2d", "the compiler has no other", conv1d_to_conv2d},
+    {"compose_rms_norm", "while its parts are as they were written", compose_rms_norm},
     {"replace_scalars", "its nodes take tensors", replace_scalars},
 };
 
 }  // namespace
 
 EnnGraph lower_partition(ExportedProgram& partition, Chipset chipset, Compat compat) {
-  for (const RewriteStep& step : rewrites) {
-    step.run(partition);
-#ifndef NDEBUG
-    verify(partition);
-#endif
-  }
+  common::rewrite(partition, rewrites);
   return make_graph(partition, chipset, compat);
 }
 

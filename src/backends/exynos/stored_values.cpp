@@ -30,7 +30,7 @@ bool is_layer(const Node& node) { return node.is("aten.convolution.default") || 
 
 std::string_view activation_name(const Node& node) {
   if (node.is("aten.relu.default")) return "RELU";
-  const auto bounds = node.is("aten.hardtanh.default") ? qdq::clamp_bounds(node) : std::nullopt;
+  const auto bounds = node.is("aten.hardtanh.default") || node.is("aten.relu6.default") ? qdq::clamp_bounds(node) : std::nullopt;
   return bounds && bounds->min == 0 && bounds->max == 6 ? "RELU6" : "";
 }
 
@@ -96,6 +96,10 @@ void StoredValues::set_original(Value* source, const Node& quantize) {
         if (const auto other = qdq::params_of(program_, *before); other && !(*other == params)) params_[source] = *other;
   };
   for (Node* user : source->users()) visit(visit, user);
+  // Nodes have parameters, and not their results one by one.
+  if (const Node* maker = source->producer())
+    for (const Value* other : maker->outputs())
+      if (other != source) params_[other] = QuantParams(params_.at(source));
   propagate_original(source, QuantParams(params_[source]));
 }
 

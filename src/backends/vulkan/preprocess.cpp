@@ -15,13 +15,7 @@
 namespace intaglio::vulkan {
 namespace {
 
-struct RewriteStep {
-  std::string_view name;
-  std::string_view why;
-  void (*run)(ExportedProgram&);
-};
-
-constexpr RewriteStep rewrites[] = {
+constexpr common::RewriteStep rewrites[] = {
     {"fold_batch_norm", "first: activations behind a folded one can be fused",
      [](ExportedProgram& p) { pt2e::fold_batch_norm(p, Compat::intaglio); }},
     {"fill_norm_weights", "what was not folded runs as it is", fill_norm_weights},
@@ -43,22 +37,12 @@ constexpr RewriteStep rewrites[] = {
 
 }  // namespace
 
-VkGraph lower_partition(ExportedProgram& partition, const VulkanPartitionerOptions& options,
-                        const std::function<void(std::string_view step, const ExportedProgram&)>& observe) {
-  const auto done = [&](std::string_view step) {
-#ifndef NDEBUG
-    verify(partition);
-#endif
-    if (observe) observe(step, partition);
-  };
-  for (const RewriteStep& step : rewrites) {
-    step.run(partition);
-    done(step.name);
-  }
+VkGraph lower_partition(ExportedProgram& partition, const VulkanPartitionerOptions& options, const common::RewriteObserver& observe) {
+  common::rewrite(partition, rewrites, observe);
   const bool force_fp16 = options.force_fp16.value_or(false);
   Assignments assigned;
   if (!options.skip_tag_memory_metadata.value_or(false)) assigned = assign_representations(partition, texture_limits(options), force_fp16);
-  done("assign_representations");
+  common::done("assign_representations", partition, observe);
   const VkGraph graph = make_graph(partition, assigned,
                                    {.force_fp16 = force_fp16,
                                     .downcast_64_bit = options.downcast_64_bit.value_or(true),

@@ -122,7 +122,8 @@ Results prelu(Operation& o) {
   return {o.b("aten.prelu.default", o.at(0), slope)};
 }
 
-Results softmax(Operation& o) { return {o.b("aten._softmax.default", o.at(0), o.integer("axis"), false)}; }
+// Of rows whose scores are all minus infinity nothing is said; what models hand over as attention gives zeros.
+Results softmax(Operation& o) { return {o.b("aten._safe_softmax.default", o.at(0), o.integer("axis"))}; }
 Results log_softmax(Operation& o) { return {o.b("aten._log_softmax.default", o.at(0), o.integer("axis"), false)}; }
 Results concat(Operation& o) {
   o.at(0);

@@ -1,10 +1,20 @@
-// Rewrites of a partition before it becomes a graph of Samsung's compiler. `preprocess.cpp` lists them in order and says why; each has a
-// `.test` file of its name beside it.
+// Rewrites of a program before it is partitioned (`write_products`), and of a partition before it becomes a graph of Samsung's compiler:
+// `preprocess.cpp` lists those in order and says why. Each has a `.test` file of its name beside it.
 #pragma once
 
 #include <intaglio/program.h>
+#include <intaglio/pt2e.h>
 
 namespace intaglio::exynos {
+
+// Attention that is one operator becomes products and a softmax. Under `Compat::torchao` products of batches and transpositions do too, and
+// nothing is left out that PyTorch's own decompositions write.
+void write_products(ExportedProgram& program, Compat compat);
+// What `write_products` needs whole: sizes are known, a mask is of numbers, and queries and keys have the same heads.
+bool is_written(const Node& node, Compat compat);
+
+// A root mean square norm in parts becomes one operator.
+void compose_rms_norm(ExportedProgram& program);
 
 // Copies that change neither type nor sizes go.
 void remove_copies(ExportedProgram& program);

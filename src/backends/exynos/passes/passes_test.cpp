@@ -14,11 +14,16 @@ std::string graph_of(const std::vector<std::string>& steps, const std::string& i
   return to_string(lower_partition(program, Chipset::e9955, compat));
 }
 
-const bool registered = test::register_text_cases("ExynosPasses", "src/backends/exynos/passes",
-                                                  test::program_passes({{"remove_copies", remove_copies},
-                                                                        {"conv1d_to_conv2d", conv1d_to_conv2d},
-                                                                        {"replace_scalars", replace_scalars}})) &&
-                        test::register_text_cases("ExynosGraphs", "src/backends/exynos/graphs.test", graph_of);
+const bool registered =
+    test::register_text_cases(
+        "ExynosPasses", "src/backends/exynos/passes",
+        test::program_passes({{"remove_copies", remove_copies},
+                              {"conv1d_to_conv2d", conv1d_to_conv2d},
+                              {"compose_rms_norm", compose_rms_norm},
+                              {"write_products", [](ExportedProgram& p) { write_products(p, Compat::intaglio); }},
+                              {"write_products_as_torchao", [](ExportedProgram& p) { write_products(p, Compat::torchao); }},
+                              {"replace_scalars", replace_scalars}})) &&
+    test::register_text_cases("ExynosGraphs", "src/backends/exynos/graphs.test", graph_of);
 
 }  // namespace
 }  // namespace intaglio::exynos

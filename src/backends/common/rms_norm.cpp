@@ -1,0 +1,60 @@
+#include "backends/common/rms_norm.h"
+
+#include <array>
+#include <utility>
+
+namespace intaglio::common {
+namespace {
+
+const Node* made_by(const Value* value, std::string_view op) {
+  const Node* producer = value->producer();
+  return producer && producer->is(op) ? producer : nullptr;
+}
+
+// The operands of a product, in both orders.
+std::array<std::pair<Value*, Value*>, 2> both_ways(const Node& node) {
+  Value *a = node.tensor("self"), *b = node.tensor("other");
+  return {{{a, b}, {b, a}}};
+}
+
+// mean(x * x) over the last dimension, which stays.
+bool is_mean_of_squares(const Value* value, const Value* x) {
+  const Node* mean = made_by(value, "aten.mean.dim");
+  if (!mean || !mean->boolean("keepdim")) return false;
+  const std::vector<int64_t> dims = mean->integers("dim");
+  if (dims.size() != 1 || (dims[0] != -1 && dims[0] != x->meta().rank() - 1)) return false;
+  const Value* square = mean->tensor("self");
+  if (const Node* power = made_by(square, "aten.pow.Tensor_Scalar")) return power->tensor("self") == x && power->number("exponent") == 2;
+  const Node* product = made_by(square, "aten.mul.Tensor");
+  return product && product->tensor("self") == x && product->tensor("other") == x;
+}
+
+std::optional<double> eps_beside_mean(const ExportedProgram& program, const Value* sum, const Value* x) {
+  if (const Node* add = made_by(sum, "aten.add.Scalar"))
+    return is_mean_of_squares(add->tensor("self"), x) && add->number("alpha") == 1 ? std::optional(add->number("other")) : std::nullopt;
+  const Node* add = made_by(sum, "aten.add.Tensor");
+  if (!add || add->number("alpha") != 1) return std::nullopt;
+  for (const auto& [mean, eps] : both_ways(*add)) {
+    const Tensor* number = program.is_constant(eps) ? program.constant(eps) : nullptr;
+    if (number && number->numel() == 1 && is_mean_of_squares(mean, x)) return number->item_as_double();
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<RmsNorm> match_rms_norm(const ExportedProgram& program, const Node& node) {
+  if (!node.is("aten.mul.Tensor")) return std::nullopt;
+  for (const auto& [normed, weight] : both_ways(node)) {
+    const Node* scale = made_by(normed, "aten.mul.Tensor");
+    if (!scale || !program.is_constant(weight) || weight->meta().rank() != 1 || weight->dtype() != normed->dtype()) continue;
+    for (const auto& [x, root] : both_ways(*scale)) {
+      const Node* rsqrt = made_by(root, "aten.rsqrt.default");
+      if (!rsqrt || x->sizes() != node.output()->sizes() || !(weight->sizes()[0] == x->sizes().back())) continue;
+      if (const auto eps = eps_beside_mean(program, rsqrt->tensor("self"), x)) return RmsNorm{x, weight, *eps};
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace intaglio::common
