@@ -239,6 +239,8 @@ class ProgramLowering {
     expand_llama_ops(body.program(), keeps);
     lowering.done("expand_llama_ops");
     lowering.run(normalizing);
+    recognize_caches(body.program(), keeps);  // while attention is one operator
+    lowering.done("recognize_caches");
     warn_of_code_books(body.program(), keeps, options_.warn);
     decompose::decompose(body.program(), [&](const Node& node) { return is_quantized_table(body.program(), node) || keeps(node); });
     lowering.done("decompose");

@@ -98,7 +98,7 @@ class Delegate:
 # ---- whole programs
 
 ELEMENTS = {0: torch.uint8, 1: torch.int8, 2: torch.int16, 3: torch.int32, 4: torch.int64, 5: torch.float16, 6: torch.float32,
-            7: torch.float64, 11: torch.bool}  # fmt: skip
+            7: torch.float64, 9: torch.complex64, 11: torch.bool, 15: torch.bfloat16}  # fmt: skip
 SAME = ("dim_order_ops::_to_dim_order_copy", "dim_order_ops::_clone_dim_order", "aten::clone", "aten::view_copy", "executorch_prim::et_view")
 
 
@@ -139,12 +139,18 @@ class Program:
     def __call__(self, *inputs) -> list:
         for index, value in zip(self.plan.inputs, inputs, strict=True):
             self.write(index, value)
-        for instruction in self.plan.chains[0].instructions:
-            call = instruction.instr_args
+        instructions, at = self.plan.chains[0].instructions, 0
+        while at < len(instructions):
+            call = instructions[at].instr_args
+            at += 1
             if call.kind == "DelegateCall":
                 self.delegate(call)
             elif call.kind == "KernelCall":
                 self.kernel(call)
+            elif call.kind == "MoveCall":
+                self.write(call.move_to, self.read(call.move_from))
+            elif call.kind == "JumpFalseCall":
+                at = at if bool(self.read(call.cond_value_index)) else call.destination_instruction
             else:
                 raise NotImplementedError(call.kind)
         return [self.read(index).clone() if self.value(index).kind == "Tensor" else self.read(index) for index in self.plan.outputs]
@@ -192,6 +198,23 @@ class Program:
         for index, result in zip(call.args[count:], results):
             self.write(index, result)
 
+    def quantized(self, name: str, overload: str, call) -> None:
+        """PyTorch computes those that give a result; the runtime's, which fill one, are in a library that not every wheel loads."""
+        from executorch.exir.passes import _quant_patterns_and_replacements  # noqa: F401: declares them
+        from torch.ao.quantization.fx import _decomposed  # noqa: F401
+
+        overload = overload.removesuffix("out").removesuffix("_") or "default"
+        function = getattr(getattr(torch.ops.quantized_decomposed, name), overload.lower() if overload == "Tensor" else overload)
+        arguments = function._schema.arguments
+        values = [self.read(index) for index in call.args[: len(arguments)]]
+        if name.startswith("embedding_byte") and values[2] is not None:  # PyTorch's takes them in the type of scales
+            values[2] = values[2].to(values[1].dtype)
+        placed = [value for value, argument in zip(values, arguments) if not argument.kwarg_only]
+        named = {argument.name: value for value, argument in zip(values, arguments) if argument.kwarg_only}
+        results = function(*placed, **named)
+        for index, result in zip(call.args[len(arguments) :], results if isinstance(results, tuple) else [results]):
+            self.write(index, result)
+
     def kernel(self, call) -> None:
         operator = self.plan.operators[call.op_index]
         if operator.name in SAME:
@@ -202,7 +225,7 @@ class Program:
             return
         namespace, name = operator.name.split("::")
         if namespace == "quantized_decomposed":
-            from executorch.kernels import quantized  # noqa: F401: registers the runtime's own
+            return self.quantized(name, operator.overload, call)
         function = getattr(getattr(torch.ops, namespace), name)
         function = getattr(function, operator.overload or "default")
         arguments = function._schema.arguments

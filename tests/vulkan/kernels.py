@@ -146,7 +146,7 @@ def weight_int4_of_groups(arguments, outputs):
     # The shader finds a group's scales, and everything else of a column, at steps of the columns that there are.
     scales = scales.flatten()[: x.shape[-1] // group * n].reshape(-1, n)
     result = (group_products(rows_of(x), packed, group) * scales[:, None]).sum(0)
-    return (result if bias is None else result + bias[:n]).reshape(outputs[0].dims)
+    return (result if bias is None else result + bias[:n]).reshape([*x.shape[:-1], n])
 
 
 @kernel("torchao.choose_qparams_affine.default")
@@ -173,7 +173,7 @@ def dynamic_int4_of_groups(arguments, outputs):
     sums, scales = (part.flatten()[: groups * n].reshape(groups, 1, n).double() for part in (sums, scales))
     products = group_products(q, packed, group) - zero_point * sums
     result = (products * scales).sum(0) * scale
-    return (result if bias is None else result + bias[:n]).reshape(outputs[0].dims)
+    return (result if bias is None else result + bias[:n]).reshape([*x.shape[:-1], n])
 
 
 @kernel("et_vk.embedding_q4gsw.default")
@@ -260,9 +260,9 @@ def attention(query, keys, values, start, mask, is_causal, scale):
     return (torch.softmax(scores, -1) @ values).transpose(1, 2)
 
 
-@kernel("llama.update_cache.default")
+@kernel("update_cache.default")
 def update_cache(arguments, outputs):
-    value, cache, start, _ = arguments
+    value, cache, start = arguments
     cache[:, start : start + value.shape[1]] = value
     return torch.empty(outputs[0].dims)
 
@@ -281,7 +281,7 @@ def custom_sdpa(arguments, outputs):
     return attention(query, keys, values, start, mask, is_causal, scale)
 
 
-@kernel("llama.sdpa_with_kv_cache.default")
+@kernel("sdpa_with_kv_cache.default")
 def sdpa_with_cache(arguments, outputs):
     query, key, value, keys, values, start, _, mask, _, is_causal, scale = arguments
     for cache, new in ((keys, key), (values, value)):

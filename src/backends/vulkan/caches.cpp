@@ -4,19 +4,26 @@
 #include <cmath>
 #include <unordered_set>
 
+#include "backends/vulkan/symbols.h"
+
 namespace intaglio::vulkan {
 namespace {
 
+// A symbol of which the runtime finds the number: from elements of tensors that it is given.
 bool is_symbol_argument(const Node& node, std::string_view argument) {
   const Argument* given = node.find(argument);
   Value* const* value = given ? given->get_if<Value*>() : nullptr;
-  return value && (*value)->kind() == ValueKind::sym_int;
+  if (!value || (*value)->kind() != ValueKind::sym_int) return false;
+  const Node* producer = (*value)->producer();
+  return producer && (!looks_at_element(*producer) || element_source(*producer));
 }
+
+bool is_float_of_runtime(DType dtype) { return dtype == DType::float32 || dtype == DType::float16; }
 
 // [1, rows, heads, size], with texels that a head fills.
 bool is_one_batch(const TensorMeta& meta) {
-  return meta.rank() == 4 && meta.sizes[0] == SymInt(1) && meta.sizes[2].is_static() && meta.sizes[3].is_static() &&
-         meta.sizes[3].value() % 4 == 0;
+  return meta.rank() == 4 && is_float_of_runtime(meta.dtype) && meta.sizes[0] == SymInt(1) && meta.sizes[2].is_static() &&
+         meta.sizes[3].is_static() && meta.sizes[3].value() % 4 == 0;
 }
 
 bool is_default_scale(const Node& node) {

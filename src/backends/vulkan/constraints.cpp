@@ -84,11 +84,7 @@ bool knows_symbols(Context c) {
       return value->is_tensor() || std::ranges::find(nodes, value->producer()) != nodes.end();
     });
   };
-  const auto looks_as_shaders_do = [](const Node& node) {
-    if (!vulkan::looks_at_element(node)) return true;
-    const Node* select = node.inputs().front()->producer();
-    return select && select->is("aten.select_copy.int") && is_integral(select->output()->dtype());
-  };
+  const auto looks_as_shaders_do = [](const Node& node) { return !looks_at_element(node) || element_source(node).has_value(); };
   return known(c.node) && std::ranges::all_of(nodes, [&](const Node* node) { return known(*node) && looks_as_shaders_do(*node); });
 }
 

@@ -188,6 +188,11 @@ VulkanPartitioner::VulkanPartitioner(VulkanPartitionerOptions options) : options
 bool VulkanPartitioner::keeps(const ExportedProgram&, const Node& node) const {
   const qdq::OpRow* row = qdq::find(node);
   if (row && (row->granularity == qdq::Granularity::block || row->granularity == qdq::Granularity::group)) return true;
+  if (node.is("aten.select.int")) {  // read as a number alone: taken apart it would be no element any more
+    const auto& readers = node.output()->users();
+    return !readers.empty() &&
+           std::ranges::all_of(readers, [](const Node* reader) { return looks_at_element(*reader) && element_source(*reader); });
+  }
   return std::ranges::find(kept_ops, node.op().name()) != std::end(kept_ops) || is_cache_op(node);
 }
 

@@ -22,6 +22,7 @@ constexpr common::RewriteStep rewrites[] = {
     {"fuse_quantized_layers", "before views are touched: they are parts of patterns", fuse_quantized_layers},
     {"fuse_symbol_reads", "the runtime has no other way to a number", fuse_symbol_reads},
     {"fuse_rms_norm", "one shader instead of six", fuse_rms_norm},
+    {"fuse_rotary", "queries and keys by one shader instead of twelve", fuse_rotary},
     {"fuse_clamps", "the convolution's shader clamps for nothing", fuse_clamps},
     {"remove_copies", "they would keep views apart", remove_copies},
     {"merge_views", "one copy instead of several", merge_views},

@@ -10,7 +10,8 @@ namespace intaglio::vulkan {
 namespace {
 
 constexpr std::string_view symbol_ops[] = {
-    "aten.sym_size.int", "aten._local_scalar_dense.default", "_operator.add", "_operator.sub", "_operator.mul", "_operator.floordiv"};
+    "aten.sym_size.int", "aten._local_scalar_dense.default", "aten.item.default", "_operator.add", "_operator.sub", "_operator.mul",
+    "_operator.floordiv"};
 
 bool is_symbol(const Value* value) { return value->kind() == ValueKind::sym_int; }
 
@@ -51,6 +52,18 @@ class Copier {
 }  // namespace
 
 bool looks_at_element(const Node& node) { return node.is("aten._local_scalar_dense.default") || node.is("aten.item.default"); }
+
+std::optional<ElementSource> element_source(const Node& look) {
+  Value* element = look.tensor("self");
+  if (!is_integral(element->dtype())) return std::nullopt;
+  const auto is_given = [](const Value* tensor) { return tensor->producer() == nullptr; };
+  const Node* select = element->producer();
+  if (select && (select->is("aten.select_copy.int") || select->is("aten.select.int")) && is_given(select->tensor("self")) &&
+      select->argument("index").is<int64_t>())
+    return ElementSource{select->tensor("self"), select->integer("dim"), select->integer("index")};
+  if (is_given(element) && element->meta().rank() == 1) return ElementSource{element, 0, 0};
+  return std::nullopt;
+}
 
 bool computes_symbol(const Node& node) {
   return node.outputs().size() == 1 && is_symbol(node.output()) && std::ranges::find(symbol_ops, node.op().name()) != std::end(symbol_ops);

@@ -2,6 +2,7 @@
 // computes the numbers it reads.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include <intaglio/program.h>
@@ -20,6 +21,14 @@ bool computes_symbol(const Node& node);
 
 // True for nodes that read the one element of a tensor as a number.
 bool looks_at_element(const Node& node);
+
+// What the runtime reads a number from: an element of a tensor that is given to it, since what it computes it does not see.
+struct ElementSource {
+  Value* tensor;
+  int64_t dim, index;
+};
+// Of a node that looks at an element; null where the runtime has no way to it.
+std::optional<ElementSource> element_source(const Node& look);
 
 // The node that a symbol's own nodes are for; the node itself when it computes no symbol.
 const Node& reader_of_symbol(const Node& node);

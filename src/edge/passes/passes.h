@@ -22,6 +22,14 @@ namespace intaglio::edge {
 inline constexpr std::string_view updated_cache = "llama.updated_cache.default";
 void expand_llama_ops(ExportedProgram& program, const std::function<bool(const Node&)>& keeps = {});
 
+// Attention over caches in plain operators becomes what ExecuTorch's own language models call: rows that are written into a buffer
+// [1, heads, positions, size] from a position on (by `index_copy`, `index_put` or `slice_scatter`), and attention over it under a mask
+// that lets each row read up to its own position. The buffer is then [1, positions, heads, size].
+//
+// Needs: a functional graph whose attention is not taken apart. Guarantees: the same numbers for positions within the cache. What
+// `keeps` does not hold for, positions that need not be consecutive and other masks stay. Shown by recognize_caches.test.
+void recognize_caches(ExportedProgram& program, const std::function<bool(const Node&)>& keeps);
+
 // Takes out checks that the exporter left in the graph: they say what is already in the metadata.
 //
 // Needs: nothing. Guarantees: no `_assert_*` and no `sym_constrain_range*` node is left. Shown by erase_asserts.test.

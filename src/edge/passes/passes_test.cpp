@@ -12,6 +12,7 @@ const bool registered = test::register_text_cases(
         {"eliminate_dead_code", [](ExportedProgram& program) { program.graph().eliminate_dead_code(); }},
         {"erase_asserts", erase_asserts},
         {"expand_llama_ops", [](ExportedProgram& program) { expand_llama_ops(program); }},
+        {"recognize_caches", [](ExportedProgram& program) { recognize_caches(program, [](const Node&) { return true; }); }},
         {"keep_llama_ops", [](ExportedProgram& program) { expand_llama_ops(program, [](const Node&) { return true; }); }},
         {"fold_constants", fold_constants},
         {"fold_quantization", fold_quantization},

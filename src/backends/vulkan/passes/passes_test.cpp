@@ -30,6 +30,7 @@ const bool registered = test::register_text_cases("VulkanPasses", "src/backends/
                                                                         {"write_windows", write_windows},
                                                                         {"fuse_clamps", fuse_clamps},
                                                                         {"fuse_rms_norm", fuse_rms_norm},
+                                                                        {"fuse_rotary", fuse_rotary},
                                                                         {"remove_copies", remove_copies},
                                                                         {"merge_views", merge_views},
                                                                         {"views_to_squeezes", views_to_squeezes}})) &&
