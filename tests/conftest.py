@@ -33,9 +33,9 @@ def find_no_range_outside(arguments) -> None:
 def intaglio(build):
     """Calls the command: intaglio("build", ...) -> CompletedProcess; check=False to look at failures."""
 
-    def call(*arguments, check=True, ranges_outside=False, **options):
+    def call(*arguments, check=True, ranges_outside=False, timeout=300, **options):
         command = [str(build / "intaglio"), *map(str, arguments)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, **options)
         if done.returncode == 0 and not ranges_outside:  # that the program itself finds
             find_no_range_outside(arguments)
         if check:

@@ -34,7 +34,7 @@ class Model:
         out = self.folder / f"{name}.pt2"
         if not out.exists():
             calibrate = [] if "--plan" in options else ["--calibrate", self.folder / "calibration", *PREPROCESS]
-            self.said = self.intaglio("quantize", self.float, "-o", out, "--recipe", recipe, *calibrate, *options).stdout
+            self.said = self.intaglio("quantize", self.float, "-o", out, "--recipe", recipe, *calibrate, *options, timeout=1200).stdout
         return out
 
     def compare(self, reference, candidate, *options, data=None):
