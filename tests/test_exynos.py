@@ -15,7 +15,7 @@ from cases import networks, noise, seeded
 from oracle import exynos
 from oracle.build import NIGHTLY, ROOT
 from oracle.compare import sqnr
-from test_exynos_quantizer import CASES, exported, images, theirs
+from test_exynos_quantizer import CASES, exported, images, network, theirs
 
 
 class Residual(nn.Module):
@@ -62,10 +62,34 @@ class EveryOp(nn.Module):
         )
 
 
+class Block(nn.Module):
+    """A layer of a transformer: attention of several heads, norms, and a product of batches behind a select."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm, self.attention = nn.LayerNorm(8), nn.MultiheadAttention(8, 2, batch_first=True)
+        self.wide, self.narrow = nn.Linear(8, 16), nn.Linear(16, 8)
+
+    def forward(self, x):
+        y = self.norm(x)
+        x = x + self.attention(y, y, y, need_weights=False)[0]
+        x = x + self.narrow(F.gelu(self.wide(x)))
+        return torch.matmul(x, x.transpose(-1, -2))[:, 0]
+
+
 MODELS = {
+    "block": (Block, images(2, 6, 8)),
     "cnn": CASES["cnn"],
     "residual": (Residual, images(1, 3, 12, 12)),
 }
+
+
+ATTENTION = {"plain": [(2, 3, 4, 8)] * 3, "masked": [(2, 3, 4, 8)] * 3 + [(4, 4)], "without heads": [(3, 4, 8)] * 3, "narrow values": [(2, 3, 4, 8), (2, 3, 5, 8), (2, 3, 5, 6)]}
+
+
+class Attention(nn.Module):
+    def forward(self, q, k, v, mask=None):
+        return F.scaled_dot_product_attention(q, k, v, mask)
 
 
 def every_op():
@@ -103,19 +127,23 @@ def test_the_calls_are_executorchs(lowered, name):
     assert sum(tensor["data_type"] == "INT8" for tensor in graph["tensors"]) > 10
 
 
+@pytest.mark.parametrize("name", ATTENTION)
+def test_attention_is_handed_over_as_executorch_does(intaglio, lowered, tmp_path, name):
+    operands = tuple(noise(*sizes, seed=seed) for seed, sizes in enumerate(ATTENTION[name], 1))
+    program = torch.export.export(Attention(), operands)
+    same_as_executorchs(lowered, program)
+    [graph] = exynos.graphs_of(lowered(program))  # by default in fewer nodes, with the same result
+    assert {"SOFTMAX", "BATCH_MATMUL"} < {op["type"] for op in graph["ops"]}
+    np.savez(tmp_path / "x.npz", **{f"arr_{i}": x.numpy() for i, x in enumerate(operands)})
+    intaglio("run", tmp_path / "out.enn", "--input", tmp_path / "x.npz", "-o", tmp_path / "y.npz", "--quiet")
+    assert np.allclose(np.load(tmp_path / "y.npz")["arr_0"], F.scaled_dot_product_attention(*operands).numpy(), atol=1e-5)
+
+
 @pytest.mark.skipif(not NIGHTLY, reason="exports networks: `make nightly`")
-@pytest.mark.parametrize("name", ["mobilenet_v2", "vision_transformer"])
+@pytest.mark.parametrize("name", ["efficientnet_lite0", "mobilenet_v2", "vision_transformer"])
 def test_networks_are_handed_over_as_executorch_does(lowered, name):
-    case = networks.SMALL[name]()
-    samples = [tuple(sample) for sample in case.calls]
-    same_as_executorchs(lowered, theirs(torch.export.export(case.module, samples[0]), samples))
-
-
-@pytest.mark.skipif(not NIGHTLY, reason="exports EfficientNet-Lite0: `make nightly`")
-def test_a_trained_network_is_handed_over_as_executorch_does(lowered):
-    case = networks.efficientnet_lite0()
-    samples = [tuple(sample) for sample in case.draw(2, 1)]
-    same_as_executorchs(lowered, theirs(torch.export.export(case.module, samples[0]), samples))
+    program, samples = network(name)
+    same_as_executorchs(lowered, theirs(program, samples))
 
 
 # ---- what the runtime is given
@@ -247,6 +275,42 @@ def test_every_operator_runs_as_the_model(intaglio, lowered, tmp_path):
         assert np.allclose(found[f"arr_{index}"], tensor.detach().numpy(), rtol=1e-4, atol=1e-5), index
 
 
+class Count(nn.Module):
+    def forward(self, words):
+        return (words * 3 + 1).float().mean(-1)
+
+
+class Layer(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(8, 8)
+
+    def forward(self, x):
+        return F.relu(self.layer(x))
+
+
+# Integers that are cast, float16, and a mask of minus infinity, which has no range.
+ODD = {
+    "integers": (Count, lambda: (torch.arange(24).reshape(3, 8),)),
+    "float16": (lambda: Layer().half(), lambda: (noise(3, 8, seed=1).half(),)),
+    "mask": (Attention, lambda: (*(noise(1, 2, 4, 8, seed=seed) for seed in range(3)), torch.ones(4, 4).tril().log())),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_what_is_quantized_is_float32(intaglio, tmp_path, name):
+    make, draw = ODD[name]
+    with seeded():
+        program = torch.export.export(make().eval(), draw())
+    torch.export.save(program, tmp_path / "odd.pt2")
+    (tmp_path / "samples").mkdir()
+    np.savez(tmp_path / "samples" / "0.npz", **{f"arr_{i}": x.numpy() for i, x in enumerate(draw())})
+    intaglio("build", tmp_path / "odd.pt2", "-o", tmp_path / "odd.enn", "--calibrate", tmp_path / "samples", *BUILD_IT)
+    assert any(tensor["data_type"] == "INT8" for graph in exynos.graphs_of(tmp_path / "odd.enn") for tensor in graph["tensors"])
+    intaglio("run", tmp_path / "odd.enn", "--input", tmp_path / "samples" / "0.npz", "-o", tmp_path / "y.npz", "--quiet")
+    assert sqnr(program.module()(*draw()).detach().float().numpy(), np.load(tmp_path / "y.npz")["arr_0"].astype(np.float32)) > 25
+
+
 def test_inspect_decodes_it(document, intaglio, residual):
     built(intaglio, residual, "out.enn")
     [method] = document("inspect", residual / "out.enn")["methods"]
@@ -295,7 +359,22 @@ def test_damage_is_one_clear_line(intaglio, residual):
     assert "graph" in rewritten(lambda name, contents: contents[:200] if name.endswith(".ieg") else contents)
 
 
-# ---- partitions, limits
+# ---- partitions
+
+
+class TwoBackends(nn.Module):
+    def forward(self, x):
+        return F.max_pool2d(F.elu(torch.tanh(x)), 3, 2, ceil_mode=True)
+
+
+def test_another_backend_takes_what_is_left(intaglio, compiler, tmp_path):
+    """In a `.pte`; a hand-over is of one backend, and says so."""
+    torch.export.save(torch.export.export(TwoBackends(), (noise(1, 2, 8, 8, seed=1),)), tmp_path / "two.pt2")
+    both = ("lower", tmp_path / "two.pt2", "--backend", "exynos", "--backend", "xnnpack", "--quiet")
+    intaglio(*both, "-o", tmp_path / "two.pte", "--set", f"enn_compiler={compiler}")
+    assert [delegate.id for delegate in delegates_of(tmp_path / "two.pte")] == ["EnnBackend", "XnnpackBackend"]
+    done = intaglio(*both, "-o", tmp_path / "two.enn", check=False)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "that backend alone" in done.stderr
 
 
 def test_partitions_are_executorchs(lowered):

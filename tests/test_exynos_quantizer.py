@@ -154,23 +154,39 @@ def ours(tmp_path):
 SCHEMES = [(name, True) for name in CASES if name != "groups"] + [(name, False) for name in ("cnn", "groups")]
 
 
+def same_in_pytorch(mine, oracle, sample):
+    """The same graph, and the same numbers where PyTorch runs what it loads; a last bit of a scale may move one across a step."""
+    same(mine, oracle)
+    for found, expected in zip(outputs(mine, sample), outputs(oracle, sample), strict=True):
+        assert torch.equal(found, expected) or sqnr(expected.numpy(), found.numpy()) > 50
+
+
 @pytest.mark.parametrize("name, per_channel", SCHEMES)
 def test_the_converted_program_is_executorchs(ours, name, per_channel):
     program, samples = exported(*CASES[name])
     oracle = theirs(program, samples, per_channel)
     assert count(oracle, QUANTIZE) >= 4
-    same(ours(program, samples, "torchao", *([] if per_channel else ["per_tensor"])), oracle)
+    same_in_pytorch(ours(program, samples, "torchao", *([] if per_channel else ["per_tensor"])), oracle, samples[0])
+
+
+def network(name):
+    """A network and its samples: EfficientNet-Lite0 is trained, the others are drawn."""
+    if name == "efficientnet_lite0":
+        case = networks.efficientnet_lite0()
+        samples = [tuple(sample) for sample in case.draw(2, 1)]
+    else:
+        case = networks.SMALL[name]()
+        samples = [tuple(sample) for sample in case.calls]
+    return torch.export.export(case.module, samples[0]), samples
 
 
 @pytest.mark.skipif(not NIGHTLY, reason="exports networks: `make nightly`")
-@pytest.mark.parametrize("name", ["mobilenet_v2", "mobilenet_v3_small", "squeezenet", "vision_transformer", "convnext"])
+@pytest.mark.parametrize("name", ["efficientnet_lite0", "mobilenet_v2", "mobilenet_v3_small", "squeezenet", "vision_transformer", "convnext"])
 def test_networks_convert_as_executorchs(ours, name):
-    case = networks.SMALL[name]()
-    samples = [tuple(sample) for sample in case.calls]
-    program = torch.export.export(case.module, samples[0])
+    program, samples = network(name)
     oracle = theirs(program, samples)
     assert count(oracle, QUANTIZE) >= 50
-    same(ours(program, samples, "torchao"), oracle)
+    same_in_pytorch(ours(program, samples, "torchao"), oracle, samples[0])
 
 
 # ---- what is put right by default
