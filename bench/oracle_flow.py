@@ -1,4 +1,4 @@
-"""The Python flow, step by step: oracle_flow.py MODEL.pt2 CALIBRATION_FOLDER SAMPLES OUT.pte [--fp32] [--vulkan]
+"""The Python flow, step by step: oracle_flow.py MODEL.pt2 CALIBRATION_FOLDER SAMPLES OUT.pte [--fp32] [--backend vulkan|coreml]
 
 Prints one JSON object: CPU seconds of each step, CPU milliseconds of calibration per image, peak resident memory.
 """
@@ -23,17 +23,24 @@ from executorch.exir import to_edge_transform_and_lower  # noqa: E402
 from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e  # noqa: E402
 
 
-def partitioner_of(vulkan):
-    if not vulkan:
-        return XnnpackPartitioner()
-    from executorch.backends.vulkan.partitioner.vulkan_partitioner import VulkanPartitioner
+def partitioner_of(backend):
+    if backend == "vulkan":
+        from executorch.backends.vulkan.partitioner.vulkan_partitioner import VulkanPartitioner
 
-    return VulkanPartitioner()
+        return VulkanPartitioner()
+    if backend == "coreml":
+        import coremltools as ct
+        import torchao.prototype.quantization.codebook_coreml  # noqa: F401  registers its operators
+        from executorch.backends.apple.coreml.compiler import CoreMLBackend
+        from executorch.backends.apple.coreml.partition import CoreMLPartitioner
+
+        return CoreMLPartitioner(compile_specs=CoreMLBackend.generate_compile_specs(minimum_deployment_target=ct.target.iOS18))
+    return XnnpackPartitioner()
 
 
-def flow(program_path, samples, out, fp32=False, per_tensor=False, converted_path=None, repeat_calibration=0, vulkan=False):
+def flow(program_path, samples, out, fp32=False, per_tensor=False, converted_path=None, repeat_calibration=0, backend="xnnpack"):
     """Runs the whole flow; returns what `main` prints, and the converted program (None for fp32)."""
-    partitioner = partitioner_of(vulkan)
+    partitioner = partitioner_of(backend)
     steps = {"import": clock() - started}
     torch.set_num_threads(1)
 
@@ -74,7 +81,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--fp32", action="store_true")
     parser.add_argument("--per-tensor", action="store_true")
-    parser.add_argument("--vulkan", action="store_true", help="lower to Vulkan; with --fp32, which leaves a program as it is")
+    parser.add_argument("--backend", choices=["xnnpack", "vulkan", "coreml"], default="xnnpack", help="with --fp32, which leaves a program as it is")
     parser.add_argument("--converted", type=Path, help="also save the converted program")
     parser.add_argument("--repeat-calibration", type=int, default=0, help="time this many more images")
     arguments = parser.parse_args()
@@ -88,7 +95,7 @@ def main() -> None:
         arguments.per_tensor,
         arguments.converted,
         arguments.repeat_calibration,
-        arguments.vulkan,
+        arguments.backend,
     )
     print(json.dumps(figures))
 

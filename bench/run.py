@@ -180,24 +180,36 @@ def transformer_rows(intaglio, folder, name):
     return rows
 
 
-def vulkan_rows(intaglio, folder, repeat):
-    """Programs as they come, float and quantized by torchao, lowered to Vulkan."""
+# By backend: its name in texts, its options, programs as they come, float or quantized.
+def lowered_programs():
+    from cases import coreml, networks, vulkan
+
+    ios18 = ["--set", "minimum_deployment_target=iOS18"]
+    return {
+        "vulkan": ("Vulkan", [], {"MobileNetV2 in float": vulkan.MODELS["mobilenet_v2"], "a Llama's block in 4 bits": vulkan.quantized_llama}),
+        "coreml": ("Core ML", ios18, {"MobileNetV2 in float": networks.SHARED["mobilenet_v2"], "layers in tables of 3 bits": coreml.PROGRAMS["codebook"].make}),
+    }
+
+
+def lowered_rows(intaglio, folder, repeat, backend):
     import torch
-    from cases import vulkan
     from oracle.archives import save
 
     rows = []
-    for label, make in {"MobileNetV2 in float": vulkan.MODELS["mobilenet_v2"], "a Llama's block in 4 bits": vulkan.quantized_llama}.items():
-        program = folder / "vulkan.pt2"
+    title, options, programs = lowered_programs()[backend]
+    for label, make in programs.items():
+        program = folder / f"{backend}.pt2"
         with torch.no_grad():
             case = make()
             save(case, program, calibration=case.calls)
-        lower = [intaglio, "lower", program, "-o", folder / "vulkan.pte", "--backend", "vulkan", "--quiet"]
+        lower = [intaglio, "lower", program, "-o", folder / f"{backend}.pte", "--backend", backend, *options, "--quiet"]
         _, cpu, peak, _ = median_of(repeat, lower)
-        _, their_cpu, their_peak = oracle(program, folder / "vulkan" / "calibration", folder / "vulkan_theirs.pte", "--fp32", "--vulkan")
+        cpu = max(cpu, 0.01)  # the clock's step
+        arguments = ["--fp32", "--backend", backend]
+        _, their_cpu, their_peak = oracle(program, folder / backend / "calibration", folder / f"{backend}_theirs.pte", *arguments)
         rows += [
-            [f"{label}, lowered to Vulkan: CPU s", f"{cpu:.3f}", f"{their_cpu:.1f}", f"{their_cpu / cpu:.0f}"],
-            [f"{label}, lowered to Vulkan: peak memory, MB", f"{peak:.0f}", f"{their_peak:.0f}", f"{their_peak / peak:.1f}"],
+            [f"{label}, lowered to {title}: CPU s", f"{cpu:.3f}", f"{their_cpu:.1f}", f"{their_cpu / cpu:.0f}"],
+            [f"{label}, lowered to {title}: peak memory, MB", f"{peak:.0f}", f"{their_peak:.0f}", f"{their_peak / peak:.1f}"],
         ]
     return rows
 
@@ -250,7 +262,8 @@ def main():
             if name == "mobilenet_v2":
                 rows.append(calibration_row(intaglio, folder, name))
             print(table(rows), flush=True)
-        rows += vulkan_rows(intaglio, folder, arguments.repeat)
+        for backend in ("vulkan", "coreml"):
+            rows += lowered_rows(intaglio, folder, arguments.repeat, backend)
         rows += large_rows(intaglio, folder)
         for name in arguments.transformers:
             rows += transformer_rows(intaglio, folder, name)

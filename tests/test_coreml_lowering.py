@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from cases import Case, Function, copied, coreml as cases, leaves, noise
-from coreml.interpreter import Model
+from coreml.interpreter import Model, program
 from coreml.meaning import Meaning, differences, unmatched
 from coreml.package import Package as Files
+from cases.quantized import dynamic, weight_only
 from make_records.coreml import payload as recorded
 from oracle.archives import save
 from oracle.coreml import Package, ct
@@ -97,6 +98,22 @@ def test_tables_of_every_number_of_bits(bits, intaglio, tmp_path):
     assert [str(bits + 1) in str(warning) for warning in said["warnings"]] == [True] * (3 if bits in (5, 7) else 0)
 
 
+def written(x, places, rows, numbers, count):
+    """At places that are known at run time, once and again; numbers without dimensions, integers too; statistics of one image."""
+    put = x.index_put((places,), rows) + x.index_put((places,), rows, accumulate=True)
+    return put * numbers, numbers * 2, count + 3, torch.nn.functional.instance_norm(x[None])
+
+
+def test_writing_numbers_and_statistics(intaglio, tmp_path):
+    calls = [(noise(5, 4, 3), torch.tensor([3, 0]), noise(2, 4, 3, seed=1), torch.tensor(1.5), torch.tensor(4))]
+    case = Case(Function(written), calls)
+    (payload,), said = lowered(case, intaglio, tmp_path, "iOS17", "FLOAT32")
+    assert said["methods"][0]["leftover_ops"] == []
+    assert {"scatter", "instance_norm"} <= set(Package(payload, tmp_path / "unpacked").kinds())
+    for ours, eager in zip(program(tmp_path / "model.pte")(*leaves(copied(calls[0]))), case.expected[0], strict=True):
+        torch.testing.assert_close(ours.reshape(eager.shape).to(eager.dtype), eager, rtol=1e-4, atol=1e-5)
+
+
 def dynamic_case() -> Case:
     torch.manual_seed(0)
     layer = torch.nn.Sequential(torch.nn.Linear(6, 4), torch.nn.ReLU())
@@ -121,6 +138,13 @@ REFUSED = [
     ("coreml_codebook_weight_only", ["bits=3", "block_size=16"], "two sizes of a block"),
     ("coreml_codebook_weight_only", ["bits=3", "block_size=[7,-1]"], "7"),
     ("coreml_codebook_weight_only", ["bits=3", "block_size=[16,-1]", "minimum_deployment_target=iOS17"], "a table for each block need iOS18 or later"),
+]
+
+
+REFUSED += [
+    ("coreml_fp16", ['op_linear_quantizer_config={"mode": "linear_symmetric"}'], "weights are quantized before they are lowered"),
+    ("coreml_fp16", ['pass_pipeline=["common::dead_code_elimination"]'], "it orders passes of coremltools"),
+    ("coreml_torchao_int8_weight_only_per_channel", ["embedding=int4"], "tables of fewer than 8 bits, or with a scale for each group, need iOS18"),
 ]
 
 
@@ -175,6 +199,57 @@ def test_mixed_with_xnnpack(intaglio, document, tmp_path):
     assert any("matmul" in str(delegate) for delegate in inspected["methods"][0]["delegates"])
 
 
+class UNet(torch.nn.Module):
+    """What XNNPACK asks for whole (pools, slopes, resizing, products) between what Core ML computes."""
+
+    def __init__(self):
+        super().__init__()
+        block = lambda i, o: torch.nn.Sequential(torch.nn.Conv2d(i, o, 3, padding=1), torch.nn.BatchNorm2d(o), torch.nn.PReLU(o))
+        self.down, self.deep, self.join = block(3, 8), block(8, 16), block(24, 8)
+        self.pool, self.one, self.out = torch.nn.MaxPool2d(2), torch.nn.PReLU(), torch.nn.Linear(8, 5)
+
+    def forward(self, x):
+        fine = self.down(x)
+        up = torch.nn.functional.interpolate(self.one(self.deep(self.pool(fine))), scale_factor=2, mode="bilinear")
+        y = torch.nn.functional.hardswish(self.join(torch.cat([up, fine], 1))).flatten(2)
+        return self.out(torch.matmul(y, y.transpose(1, 2)) / 64)
+
+
+def test_what_the_next_backend_wants_whole_cuts_nothing(intaglio, tmp_path):
+    case = Case(cases.seeded_module(UNet), [(noise(1, 3, 16, 16),)])
+    (payload,), said = lowered(case, intaglio, tmp_path, "iOS17", "FLOAT32", "--backend", "xnnpack")
+    assert [delegate["backend"] for delegate in said["methods"][0]["delegates"]] == ["CoreMLBackend"]
+    assert {"max_pool", "prelu", "matmul"} <= set(Package(payload, tmp_path / "unpacked").kinds())
+    check_outputs(Model(payload), case, ROUNDING["FLOAT32"])
+
+
+@pytest.mark.parametrize("bits,group", [(4, 32), (8, 0)])
+def test_inputs_quantized_at_run_time_are_read_in_float(bits, group, intaglio, tmp_path):
+    """A program of 8da4w is one delegate, and computes what the one with quantized weights alone does."""
+    case, weights = (cases.of_torchao(cases.linears, (noise(3, 64),), config(bits, group)) for config in (dynamic, weight_only))
+    (payload,), said = lowered(case, intaglio, tmp_path, "iOS18", "FLOAT32")
+    assert len(said["methods"][0]["delegates"]) == 1 and said["methods"][0]["leftover_ops"] == []
+    assert "reads its input in float, and so do 2 more" in "".join(said["warnings"])
+    Package(payload, tmp_path / "unpacked")
+    check_outputs(Model(payload), Case(weights.module, case.calls), ROUNDING["FLOAT32"])
+
+
+def test_a_language_model_in_few_bits_keeps_its_caches(intaglio, tmp_path):
+    """int8 table, int4 linears in groups, caches as states: one delegate, token by token."""
+    entry = cases.PROGRAMS["language"].make()
+    with torch.no_grad():
+        save(entry, tmp_path / "model.pt2")
+    settings = [word for one in ("group_size=16", "embedding=int8", "compute_precision=float32") for word in ("--set", one)]
+    recipe = ["--recipe", "coreml_torchao_int4_weight_only_per_group", *settings]
+    said = json.loads(intaglio("build", tmp_path / "model.pt2", "-o", tmp_path / "model.pte", *recipe, "--json").stdout)
+    assert len(said["methods"][0]["delegates"]) == 1 and said["methods"][0]["leftover_ops"] == []
+    intaglio("quantize", tmp_path / "model.pt2", "-o", tmp_path / "quantized.pt2", *recipe)
+    (payload,) = ProgramFile(tmp_path / "model.pte").payloads("CoreMLBackend")
+    kinds = Counter(Package(payload, tmp_path / "unpacked").kinds())
+    assert kinds["constexpr_blockwise_shift_scale"] == 9 and kinds["coreml_update_state"] == 2
+    check_outputs(Model(payload), Case(torch.export.load(tmp_path / "quantized.pt2").module(), entry.calls), ROUNDING["FLOAT32"])
+
+
 def test_compile_specs(intaglio, tmp_path):
     case = Case(Function(torch.relu), [(noise(2, 3),)])
     lowered(case, intaglio, tmp_path, "iOS18", "FLOAT32", "--set", "compute_unit=cpu_and_ne")
@@ -184,10 +259,10 @@ def test_compile_specs(intaglio, tmp_path):
 
 
 class Written(torch.nn.Module):
-    def __init__(self, weight):
+    def __init__(self, weight, start=torch.zeros(1, 8)):
         super().__init__()
         self.weight = weight
-        self.register_buffer("total", torch.zeros(1, 8))
+        self.register_buffer("total", start)
 
     def forward(self, x):
         self.total.add_(x)
@@ -205,7 +280,17 @@ def test_states_and_buffers_outside(intaglio, tmp_path):
             check_outputs(Model(payload), case, ROUNDING["FLOAT32"])
 
 
-def test_methods_share_one_model(intaglio, tmp_path):
+def test_a_buffer_that_does_not_start_at_zero_is_no_state(intaglio, tmp_path):
+    """For states do."""
+    torch.manual_seed(0)
+    case = Case(Written(torch.nn.Parameter(torch.randn(4, 8)), torch.ones(1, 8)), [(noise(1, 8),), (noise(1, 8, seed=1),)])
+    (payload,), _ = lowered(case, intaglio, tmp_path, "iOS18", "FLOAT32")
+    assert not Model(payload).states
+    whole = program(tmp_path / "model.pte")
+    check_outputs(lambda call: whole(*call), case, ROUNDING["FLOAT32"])
+
+
+def test_methods_share_one_model(intaglio, document, tmp_path):
     """Functions of one model in named data, which each delegate names; or models of their own."""
     torch.manual_seed(0)
     layer = torch.nn.Linear(64, 32).eval()
@@ -213,7 +298,7 @@ def test_methods_share_one_model(intaglio, tmp_path):
         save(Case(layer, [(noise(rows, 64),)]), tmp_path / f"{name}.pt2")
     methods = [f"{name}={tmp_path / name}.pt2" for name in ("prefill", "decode")]
     arguments = ["--backend", "coreml", "--set", "minimum_deployment_target=iOS18", "--set", "compute_precision=float32"]
-    intaglio("lower", *methods, "-o", tmp_path / "shared.pte", *arguments)
+    intaglio("lower", *methods, "-o", tmp_path / "shared.pte", *arguments, "--emit", "mlpackage")
     file = ProgramFile(tmp_path / "shared.pte")
     references = {name: file.payloads("CoreMLBackend", name)[0] for name in ("prefill", "decode")}
     documents = {name: json.loads(reference.removeprefix(b"CMJR")) for name, reference in references.items()}
@@ -223,6 +308,11 @@ def test_methods_share_one_model(intaglio, tmp_path):
     for name, rows in [("prefill", 5), ("decode", 1)]:
         (ours,) = Model(blob, name)([noise(rows, 64)])
         torch.testing.assert_close(ours, layer(noise(rows, 64)), rtol=1e-4, atol=1e-5)
+    assert Files(tmp_path / "shared.mlpackage").files == Files(blob).files
+    for method in document("inspect", tmp_path / "shared.pte", "--verbose")["methods"]:
+        (delegate,) = method["delegates"]
+        rows = {"prefill": 5, "decode": 1}[method["name"]]
+        assert {"kind": "linear", "count": 1} in delegate["kinds"] and f"fp32[{rows},32] = linear" in json.dumps(delegate)
     intaglio("lower", *methods, "-o", tmp_path / "apart.pte", *arguments, "--set", "multimethod_weight_sharing_strategy=disabled")
     assert (tmp_path / "apart.pte").stat().st_size > (tmp_path / "shared.pte").stat().st_size + 64 * 32 * 3
 

@@ -66,6 +66,24 @@ def test_the_documented_vulkan_flows(examples, intaglio, document, tmp_path):
     assert pte.read_bytes() == commands.read_bytes()
 
 
+def test_the_documented_coreml_flows(examples, intaglio, tmp_path):
+    quantized, pte, commands, sample = tmp_path / "quantized.pt2", tmp_path / "out.pte", tmp_path / "command.pte", DIGITS / "calibration" / "00.npy"
+    for scheme, recipe in (("static", ("coreml_pt2e_int8_static", "--calibrate", sample)), ("weight_only", ("coreml_pt2e_int8_weight_only",))):
+        call(examples / "coreml_static", scheme, DIGITS / "digits.pt2", sample, quantized, pte)
+        intaglio("build", DIGITS / "digits.pt2", "-o", commands, "--recipe", *recipe)
+        assert pte.read_bytes() == commands.read_bytes()
+
+    from cases import Case, coreml, noise
+    from oracle.archives import save
+
+    save(Case(coreml.seeded_module(coreml.linears), [(noise(3, 64),)]), tmp_path / "linears.pt2")
+    codebook = ("coreml_codebook_weight_only", "--set", "bits=3", "--set", "block_size=[16,-1]")
+    for scheme, recipe in (("int4", ("coreml_torchao_int4_weight_only_per_group",)), ("codebook", codebook)):
+        assert "3 of 3 linears quantized" in call(examples / "coreml_quantize_api", scheme, tmp_path / "linears.pt2", pte)
+        intaglio("build", tmp_path / "linears.pt2", "-o", commands, "--recipe", *recipe)
+        assert pte.read_bytes() == commands.read_bytes()
+
+
 def test_the_documented_exynos_flow(examples, intaglio, tmp_path):
     quantized, enn = tmp_path / "quantized.pt2", tmp_path / "out.enn"
     said = call(examples / "exynos_static", DIGITS / "digits.pt2", DIGITS / "calibration", quantized, enn)

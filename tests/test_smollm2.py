@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -209,3 +210,29 @@ def test_vulkan_in_four_bits(folder, document, tmp_path):
     call = torch.tensor([[1, 504, 3575, 282, 260]]), torch.arange(5)
     with torch.no_grad():
         assert sqnr(module(input_ids=call[0], cache_position=call[1]).numpy(), deployed(*call)[0].numpy()) > 30
+
+
+def test_coreml_in_few_bits(folder, document, tmp_path):
+    """int8 table, int4 linears in groups, caches as states: one delegate, which the tools open, as PyTorch computes the quantized program."""
+    from coreml.interpreter import program
+    from oracle.coreml import Package
+    from vulkan.package import Package as ProgramFile
+
+    recipe = ["--recipe", "coreml_torchao_int4_weight_only_per_group", "--set", "embedding=int8"]
+    document("quantize", folder / "smollm2.pt2", "-o", tmp_path / "quantized.pt2", *recipe)
+    (method,) = document("build", folder / "smollm2.pt2", "-o", tmp_path / "coreml.pte", *recipe)["methods"]
+    assert len(method["delegates"]) == 1 and len(method["leftover_ops"]) <= 2
+    deployed = program(tmp_path / "coreml.pte")
+    (model,) = deployed.delegates
+    assert len(model.states) == 60
+    (payload,) = ProgramFile(tmp_path / "coreml.pte").payloads("CoreMLBackend")
+    package = Package(payload, tmp_path / "unpacked")
+    weights = [one for one in package.operations() if one.op_type == "constexpr_blockwise_shift_scale"]
+    assert len(weights) == 212
+    for one in weights[:: len(weights) // 8]:
+        np.testing.assert_array_equal(one.materialized_val_inference(), model.constants[one.outputs[0].name].numpy())
+    module = torch.export.load(tmp_path / "quantized.pt2").module()
+    with torch.no_grad():
+        for tokens, positions in (([1, 504, 3575, 282], [0, 1, 2, 3]), ([260], [4])):
+            call = torch.tensor([tokens]), torch.tensor(positions)
+            assert sqnr(module(input_ids=call[0], cache_position=call[1]).numpy(), deployed(*call)[0].float().numpy()) > 30

@@ -382,10 +382,14 @@ void add_save_options(CLI::App& command, SaveArguments& arguments) {
                   "NAME=VALUE: a method that returns a number, a boolean, a text or a list of these; before what --llm finds")
       ->allow_extra_args(false);
   command.add_flag("--no-check", arguments.no_check, "do not run the file to see whether it agrees with the program");
-  command
-      .add_option("--emit", arguments.emit,
-                  "mlpackage: what Core ML's delegates hold, as folders beside the file for Xcode and coremltools")
-      ->check(CLI::IsMember(report::emitted_formats()));
+  std::string help = "folders beside the file:";
+  std::vector<std::string> formats;
+  for (const auto& [name, title] : report::emitted_formats()) {
+    formats.push_back(name);
+    help += fmt::format(" {} ({}),", name, title);
+  }
+  help.pop_back();
+  command.add_option("--emit", arguments.emit, help)->check(CLI::IsMember(formats));
   add_timeout_option(command, arguments.timeout);
 }
 

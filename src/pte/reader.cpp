@@ -1,5 +1,6 @@
 #include "pte/reader.h"
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 
@@ -248,13 +249,24 @@ ParsedProgram parse_pte(std::span<const std::byte> file) {
   return parsed;
 }
 
-std::span<const std::byte> payload_of(const ParsedProgram& parsed, const BackendDelegate& delegate, std::span<const std::byte> file) {
-  if (!delegate.in_segment) {
-    const InlineData& data = parsed.program.backend_delegate_data[delegate.index];
-    return file.subspan(data.offset, data.size);
-  }
-  const DataSegment& segment = parsed.program.segments[delegate.index];
+namespace {
+std::span<const std::byte> segment_bytes(const ParsedProgram& parsed, uint32_t index, std::span<const std::byte> file) {
+  const DataSegment& segment = parsed.program.segments[index];
   return file.subspan(parsed.layout.segment_base_offset + segment.offset, segment.size);
+}
+}  // namespace
+
+std::span<const std::byte> payload_of(const ParsedProgram& parsed, const BackendDelegate& delegate, std::span<const std::byte> file) {
+  if (delegate.in_segment) return segment_bytes(parsed, delegate.index, file);
+  const InlineData& data = parsed.program.backend_delegate_data[delegate.index];
+  return file.subspan(data.offset, data.size);
+}
+
+std::span<const std::byte> named_data_of(const ParsedProgram& parsed, std::string_view key, std::span<const std::byte> file) {
+  const auto& known = parsed.program.named_data;
+  const auto found = std::ranges::find(known, key, &NamedData::key);
+  if (found == known.end()) throw_bad_input(fmt::format("a delegate reads the named data '{}', which the file has not", escaped(key)));
+  return segment_bytes(parsed, found->segment_index, file);
 }
 
 }  // namespace intaglio::pte

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <span>
+#include <string_view>
 
 #include "pte/program.h"
 
@@ -19,5 +20,8 @@ ParsedProgram parse_pte(std::span<const std::byte> file);
 
 // A delegate's payload, inside a segment or inside the flatbuffer. Its place must have been verified.
 std::span<const std::byte> payload_of(const ParsedProgram& parsed, const BackendDelegate& delegate, std::span<const std::byte> file);
+
+// Of the key; a bad-input error when there is none. Its place must have been verified.
+std::span<const std::byte> named_data_of(const ParsedProgram& parsed, std::string_view key, std::span<const std::byte> file);
 
 }  // namespace intaglio::pte

@@ -12,6 +12,7 @@
 #include <intaglio/error.h>
 
 #include "backends/registry/folders.h"
+#include "backends/registry/parts.h"
 #include "base/atomic_file.h"
 #include "base/leftovers.h"
 #include "base/mapped_file.h"
@@ -25,12 +26,23 @@ struct HeldFolder {
   std::span<const std::byte> payload;
 };
 
+// What the delegate runs: its payload, or what that is a part of.
+std::span<const std::byte> model_of(const pte::ParsedProgram& parsed, const pte::BackendDelegate& delegate,
+                                    std::span<const std::byte> file) {
+  const std::span<const std::byte> payload = pte::payload_of(parsed, delegate, file);
+  const auto part = payload_part(delegate.id, payload);
+  return part ? pte::named_data_of(parsed, part->key, file) : payload;
+}
+
 std::vector<HeldFolder> folders_of(const pte::ParsedProgram& parsed, std::span<const std::byte> file, std::string_view delegate_id) {
   std::vector<HeldFolder> found;
   for (const pte::ExecutionPlan& plan : parsed.program.execution_plan)
-    for (size_t i = 0; i < plan.delegates.size(); ++i)
-      if (plan.delegates[i].id == delegate_id)
-        found.push_back({fmt::format("{}_{}", plan.name, i), pte::payload_of(parsed, plan.delegates[i], file)});
+    for (size_t i = 0; i < plan.delegates.size(); ++i) {
+      if (plan.delegates[i].id != delegate_id) continue;
+      const std::span<const std::byte> model = model_of(parsed, plan.delegates[i], file);
+      const auto is_same = [&](const HeldFolder& other) { return other.payload.data() == model.data(); };
+      if (std::ranges::none_of(found, is_same)) found.push_back({fmt::format("{}_{}", plan.name, i), model});
+    }
   return found;
 }
 
@@ -57,10 +69,10 @@ void write_folder(const std::filesystem::path& folder, const std::vector<FolderF
 
 }  // namespace
 
-std::vector<std::string> emitted_formats() {
-  std::vector<std::string> names;
-  for (const FolderFormat& format : folder_formats()) names.emplace_back(format.name);
-  return names;
+std::vector<std::pair<std::string, std::string>> emitted_formats() {
+  std::vector<std::pair<std::string, std::string>> formats;
+  for (const FolderFormat& format : folder_formats()) formats.emplace_back(format.name, format.title);
+  return formats;
 }
 
 std::vector<std::filesystem::path> emit_folders(const std::filesystem::path& program, const std::filesystem::path& out,

@@ -10,6 +10,7 @@
 #include <fmt/ranges.h>
 #include <intaglio/error.h>
 
+#include "backends/registry/parts.h"
 #include "edge/emit/tensor_values.h"
 #include "pte/kernel_table.h"
 #include "pte/runtime_needs.h"
@@ -41,12 +42,15 @@ Work work_of(const DecodedNode& node) {
   return intaglio::work_of(call);
 }
 
-DelegateContents contents_of(const BackendDelegate& delegate, std::span<const std::byte> payload, std::span<const Backend> known) {
+DelegateContents contents_of(const BackendDelegate& delegate, const ParsedProgram& parsed, std::span<const std::byte> file,
+                             std::span<const Backend> known) {
   DelegateContents contents;
   contents.backend = delegate.id;
   const Backend* backend = find_delegate_backend(known, delegate.id);
   if (backend == nullptr || !backend->decode) return contents;
-  contents.payload = backend->decode(payload);
+  const std::span<const std::byte> payload = payload_of(parsed, delegate, file);
+  const auto part = payload_part(delegate.id, payload);
+  contents.payload = part ? decode_part(delegate.id, named_data_of(parsed, part->key, file), part->name) : backend->decode(payload);
   if (!delegate.in_segment) contents.payload->needs.forget_from_file();
   std::map<std::string, size_t> kinds, types;
   for (const DecodedNode& node : contents.payload->nodes) {
@@ -170,7 +174,7 @@ MethodContents contents_of(const ParsedProgram& parsed, const ExecutionPlan& pla
   method.name = plan.name;
   for (size_t i = 0; i < plan.delegates.size(); ++i) {
     try {
-      method.delegates.push_back(contents_of(plan.delegates[i], payload_of(parsed, plan.delegates[i], file), known));
+      method.delegates.push_back(contents_of(plan.delegates[i], parsed, file, known));
     } catch (const Error& error) { throw error.with_context(fmt::format("method '{}', delegate {}", escaped(plan.name), i)); }
   }
   for (const auto& chain : plan.chains)

@@ -102,6 +102,13 @@ def upsample(x, mode, height, width, align_corners=None):
 # ---- moves
 
 
+def scatter(data, indices, updates, axis=0, mode="add", validate_indices=False):
+    """Whole slices along the axis, at places that are not negative."""
+    require(mode in ("add", "update") and indices.dim() == 1, f"scatter of mode {mode} at {list(indices.shape)} places")
+    require(bool(((indices >= 0) & (indices < data.shape[int(axis)])).all()), "a place outside")
+    return (data.index_add if mode == "add" else data.index_copy)(int(axis), indices.long(), updates)
+
+
 def slice_by_index(x, begin, end, stride=None, begin_mask=None, end_mask=None, squeeze_mask=None):
     rank = x.dim()
     none = [False] * rank
@@ -301,6 +308,7 @@ KERNELS |= {
     "expand_dims": lambda x, axes: x[tuple(None if axis in [a % (x.dim() + len(axes)) for a in ints(axes)] else slice(None) for axis in range(x.dim() + len(axes)))],
     "squeeze": lambda x, axes=None: x.squeeze(ints(axes)) if axes is not None else x.squeeze(),
     "tile": lambda x, reps: x.repeat(ints(reps)),
+    "scatter": scatter,
     "slice_by_index": slice_by_index,
     "slice_by_size": slice_by_size,
     "slice_update": slice_update,

@@ -9,7 +9,9 @@ import torch
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import coremltools as ct
+    import coremltools.optimize.coreml
     from coremltools.converters.mil.frontend.milproto.load import load as load_mil
+    from coremltools.converters.mil.mil.passes.pass_pipeline import PassPipeline, PassPipelineManager
 
 from executorch.backends.apple.coreml import executorchcoreml
 
@@ -23,9 +25,17 @@ class Package:
         (self.root,) = [path for path in folder.rglob("model.mlpackage")]
         self.metadata = (self.root.parent / "metadata.json").read_text()
         self.spec = ct.utils.load_spec(str(self.root))
-        model = ct.models.MLModel(str(self.root), skip_model_load=True)
+        self.model = model = ct.models.MLModel(str(self.root), skip_model_load=True)
         # Operations are looked up, types inferred anew and compared with those that are written, weights read.
         self.program = load_mil(self.spec, specification_version=self.spec.specificationVersion, file_weights_dir=model.weights_dir)
+
+    def weights_metadata(self) -> dict:
+        """Of constants, however few elements they have, as coremltools' compression looks at them."""
+        return ct.optimize.coreml.get_weights_metadata(self.model, weight_threshold=1)
+
+    def optimize(self) -> None:
+        """All of coremltools' passes over the program."""
+        PassPipelineManager.apply_pipeline(self.program, PassPipeline.DEFAULT)
 
     def operations(self, name: str = "main") -> list:
         return list(self.program.functions[name].operations)

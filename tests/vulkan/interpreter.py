@@ -186,6 +186,7 @@ class Program:
         value = self.value(index)
         if value.kind != "Tensor":
             return
+        result = result if value.sizes else result.reshape([])  # Core ML's numbers have a dimension
         require(all(a <= b for a, b in zip(result.shape, value.sizes)), f"value {index}: {list(result.shape)} into {value.sizes}")
         self.sizes[index] = list(result.shape)
         self.tensor(index, value).copy_(result)

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
 #include <intaglio/coreml.h>
+#include <intaglio/error.h>
 
 #include "backends/coreml/compile_specs.h"
 #include "backends/coreml/enumerated_shapes.h"
@@ -32,19 +34,33 @@ Setting precision_setting(const char* value) {
   return named_setting("compute_precision", value, "what float32 numbers are computed in", precision_names);
 }
 
+// Options of ExecuTorch's that are refused: what coremltools' passes do to a converted model.
+struct RefusedRow {
+  const char *name, *help, *remedy;
+};
+constexpr RefusedRow refused[] = {
+    {"op_linear_quantizer_config", "is refused: recipes quantize weights",
+     "weights are quantized before they are lowered: give --recipe coreml_torchao_int8_weight_only_per_channel (linears), "
+     "coreml_pt2e_int8_weight_only (convolutions too) or a recipe file to `build`"},
+    {"pass_pipeline", "is refused: the passes are Intaglio's own",
+     "it orders passes of coremltools, of which none runs here; leave it out, or write a package with --emit mlpackage and run them on "
+     "that"}};
+
 std::vector<Setting> settings() {
-  return {compat_setting(),
-          target_setting(unset),
-          named_setting("compute_unit", "all", "what may run the model", unit_names),
-          precision_setting("float16"),
-          named_setting("model_type", "model", "`compiled_model` is made on macOS alone", model_type_names),
-          {"take_over_mutable_buffer", Setting::Type::boolean, "true", "buffers that are written become the model's state, from iOS18 on"},
-          named_setting("multimethod_weight_sharing_strategy", "positional",
-                        "`positional`: delegates of several methods are functions of one model, from iOS18 on", sharing_names),
-          {"enumerated_shapes", Setting::Type::word, "", "the only shapes of inputs, as JSON: {\"x\": [[1, 8], [1, 16]]}"},
-          {"lower_full_graph", Setting::Type::boolean, "false", "an operator that Core ML does not take is an error"},
-          {"skip_ops_for_coreml_delegation", Setting::Type::word, "",
-           "operators that are left to others, parted by commas: aten.relu.default"}};
+  return {
+      compat_setting(),
+      target_setting(unset),
+      named_setting("compute_unit", "all", "what may run the model", unit_names),
+      precision_setting("float16"),
+      named_setting("model_type", "model", "`compiled_model` is made on macOS alone", model_type_names),
+      {"take_over_mutable_buffer", Setting::Type::boolean, "true", "buffers that are written become the model's state, from iOS18 on"},
+      named_setting("multimethod_weight_sharing_strategy", "positional",
+                    "`positional`: delegates of several methods are functions of one model, from iOS18 on", sharing_names),
+      {"enumerated_shapes", Setting::Type::word, "", "the only shapes of inputs, as JSON: {\"x\": [[1, 8], [1, 16]]}"},
+      {"lower_full_graph", Setting::Type::boolean, "false", "an operator that Core ML does not take is an error"},
+      {"skip_ops_for_coreml_delegation", Setting::Type::word, "", "operators that are left to others, parted by commas: aten.relu.default"},
+      {refused[0].name, Setting::Type::word, "", refused[0].help},
+      {refused[1].name, Setting::Type::word, "", refused[1].help}};
 }
 
 std::vector<std::string> listed(const std::string& text) {
@@ -58,6 +74,8 @@ std::vector<std::string> listed(const std::string& text) {
 }
 
 CoreMLPartitionerOptions options_of(const SettingValues& settings) {
+  for (const auto& [name, help, remedy] : refused)
+    if (!settings.word(name).empty()) throw_usage(fmt::format("setting {}: {}", name, remedy));
   CoreMLPartitionerOptions options;
   if (const std::string& target = settings.word("minimum_deployment_target"); target != unset)
     options.minimum_deployment_target = static_cast<DeploymentTarget>(std::ranges::find(versions, target, &VersionRow::target)->version);

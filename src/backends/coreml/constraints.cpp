@@ -39,6 +39,7 @@ bool holds_tensor(Context c, std::string_view argument) {
   return !value || c.facts.program().is_constant(value);
 }
 bool knows_weight(Context c) { return knows(c, "weight"); }
+bool holds_weight(Context c) { return holds_tensor(c, "weight"); }
 bool knows_bias(Context c) { return holds_tensor(c, "bias"); }
 
 bool crops_what_it_padded(Context c) {
@@ -77,12 +78,17 @@ bool rounds_up_alike(Context c) {
 bool knows_factors(Context c) { return holds_tensor(c, "weight") && holds_tensor(c, "bias"); }
 bool knows_statistics(Context c) { return holds_tensor(c, "running_mean") && holds_tensor(c, "running_var"); }
 bool has_spatial_dims(Context c) { return first(c)->meta().rank() >= 3; }
+bool is_one_image(Context c) {
+  const TensorMeta& meta = first(c)->meta();
+  return (meta.rank() == 3 || meta.rank() == 4) && meta.sizes[0] == SymInt(1) && meta.sizes[1].is_static();
+}
 bool has_static_inner_sizes(Context c) {
   const auto& sizes = first(c)->sizes();
   return std::ranges::all_of(sizes.begin() + 1, sizes.end(), [](const SymInt& size) { return size.is_static(); });
 }
 
 bool is_usual_softplus(Context c) { return c.node.number("beta") == 1 && c.node.number("threshold") >= 20; }
+bool has_channels(Context c) { return first(c)->meta().rank() >= 3 && first(c)->sizes()[1].is_static(); }
 bool is_unscaled_inside(Context c) { return c.node.number("input_scale") == 1; }
 bool rounds_down(Context c) { return !c.node.argument("rounding_mode").is_none() && c.node.string("rounding_mode") == "floor"; }
 bool names_dim(Context c) { return c.node.optional_integer("dim").has_value(); }
@@ -206,11 +212,16 @@ constexpr Constraint batch_norm_rows[] = {{"weight and bias are known before the
                                           {"mean and variance are known before the model runs", knows_statistics},
                                           {"its statistics are not used", only_first_result_is_used<RuleContext>},
                                           {"the input has dimensions behind the channels", has_spatial_dims}};
+constexpr Constraint instance_norm_rows[] = {{"weight and bias are known before the model runs", knows_factors},
+                                             {"its statistics are not used", only_first_result_is_used<RuleContext>},
+                                             {"one image, or row, of known channels", is_one_image}};
 constexpr Constraint group_norm_rows[] = {{"weight and bias are known before the model runs", knows_factors},
                                           {"its statistics are not used", only_first_result_is_used<RuleContext>},
                                           {"only the batch may vary", has_static_inner_sizes}};
 constexpr Constraint softplus_rows[] = {{"beta is 1 and the threshold at least 20", is_usual_softplus}};
 constexpr Constraint elu_rows[] = {{"input_scale is 1", is_unscaled_inside}};
+constexpr Constraint channel_slope_rows[] = {{"the weight is known before the model runs", holds_weight},
+                                             {"the input has dimensions behind the channels", has_channels}};
 constexpr Constraint rounded_quotient_rows[] = {{"rounding_mode is floor", rounds_down}};
 constexpr Constraint arg_reduction_rows[] = {{"it names a dimension", names_dim}, {"its operand has dimensions", has_dims}};
 constexpr Constraint one_dim_rows[] = {{"its operand has dimensions", has_dims}};
@@ -241,16 +252,18 @@ constexpr Constraint attention_rows[] = {{"no dropout", drops_nothing},
 constexpr Constraint matmul_rows[] = {{"both operands have two dimensions or more", multiplies_matrices}};
 constexpr Constraint choice_rows[] = {{"the result is as large as what is chosen from, or of known sizes", chooses_from_known_sizes}};
 constexpr Constraint quantized_rows[] = {
-    {"int8 or uint8 with parameters that are known before the model runs, over the type's whole range", has_form}};
+    {"int8 or uint8 over the type's whole range with parameters that are known before the model runs, or found for one reader", has_form}};
 
 }  // namespace
 
 const std::span<const Constraint> common = common_rows;
 const std::span<const Constraint> convolution = convolution_rows, linear = linear_rows, addmm = addmm_rows, pooling = pooling_rows,
                                   max_pooling = max_pooling_rows;
-const std::span<const Constraint> normalization = normalization_rows, batch_norm = batch_norm_rows, group_norm = group_norm_rows;
-const std::span<const Constraint> softplus = softplus_rows, elu = elu_rows, rounded_quotient = rounded_quotient_rows,
-                                  arg_reduction = arg_reduction_rows, one_dim = one_dim_rows, top = top_rows;
+const std::span<const Constraint> normalization = normalization_rows, batch_norm = batch_norm_rows, instance_norm = instance_norm_rows,
+                                  group_norm = group_norm_rows;
+const std::span<const Constraint> softplus = softplus_rows, elu = elu_rows, channel_slopes = channel_slope_rows,
+                                  rounded_quotient = rounded_quotient_rows, arg_reduction = arg_reduction_rows, one_dim = one_dim_rows,
+                                  top = top_rows;
 const std::span<const Constraint> reshape = reshape_rows, expand = expand_rows, slice = slice_rows, split = split_rows, pad = pad_rows,
                                   mirrored_pad = mirrored_pad_rows, resize_nearest = resize_nearest_rows,
                                   resize_bilinear = resize_bilinear_rows;

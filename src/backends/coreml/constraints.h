@@ -11,8 +11,8 @@ namespace intaglio::coreml::constraints {
 extern const std::span<const Constraint> common;
 
 extern const std::span<const Constraint> convolution, linear, addmm, pooling, max_pooling;
-extern const std::span<const Constraint> normalization, batch_norm, group_norm;
-extern const std::span<const Constraint> softplus, elu, rounded_quotient, arg_reduction, one_dim, top;
+extern const std::span<const Constraint> normalization, batch_norm, instance_norm, group_norm;
+extern const std::span<const Constraint> softplus, elu, channel_slopes, rounded_quotient, arg_reduction, one_dim, top;
 extern const std::span<const Constraint> reshape, expand, slice, split, pad, mirrored_pad, resize_nearest, resize_bilinear;
 extern const std::span<const Constraint> index, put, write_slice, attention, quantized, matmul, choice;
 

@@ -51,6 +51,7 @@ const std::vector<OpRow>& table() {
       {"mish", r::mish, "softplus", floats, {}, first, kept},
       {"leaky_relu", r::with_parameter, "leaky_relu"},
       {"elu", r::with_parameter, "elu", floats, c::elu},
+      {"prelu", r::channel_slopes, "prelu", floats, c::channel_slopes, first, kept},
       {"hardtanh clamp", r::clamp, "clip", numbers},
 
       {"add.Tensor add.Scalar", r::binary, "add", numbers},
@@ -82,7 +83,7 @@ const std::vector<OpRow>& table() {
       {"matmul", r::product, "matmul", numbers, c::matmul, first, kept},
       {"addmm", r::addmm, "matmul", floats, c::addmm},
       {"scaled_dot_product_attention", r::attention, "scaled_dot_product_attention", floats | booleans, c::attention, Version::ios18, kept},
-      {"max_pool2d_with_indices", r::max_pool, "max_pool", numbers, c::max_pooling},
+      {"max_pool2d max_pool2d_with_indices", r::max_pool, "max_pool", numbers, c::max_pooling, first, kept},
       {"avg_pool2d", r::avg_pool, "avg_pool", floats, c::pooling},
 
       {"mean.dim", r::reduction, "reduce_mean", floats},
@@ -95,8 +96,9 @@ const std::vector<OpRow>& table() {
       {"topk", r::top, "topk", numbers, c::top},
       {"_softmax", r::softmax, "softmax", floats, c::one_dim},
       {"_log_softmax", r::log_softmax, "softmax", floats, c::one_dim},
-      {"native_layer_norm", r::layer_norm, "layer_norm", floats, c::normalization},
+      {"native_layer_norm layer_norm", r::layer_norm, "layer_norm", floats, c::normalization},
       {"_native_batch_norm_legit_no_training", r::batch_norm, "batch_norm", floats, c::batch_norm},
+      {"_native_batch_norm_legit.no_stats", r::instance_norm, "instance_norm", floats, c::instance_norm},
       {"native_group_norm", r::group_norm, "layer_norm", floats, c::group_norm},
 
       {"clone alias_copy dim_order_ops._clone_dim_order.default", r::same, "", plain, {}, first, !kept, moves},
@@ -132,10 +134,16 @@ const std::vector<OpRow>& table() {
       {"quantized_decomposed.quantize_per_tensor.default quantized_decomposed.quantize_per_tensor.tensor "
        "quantized_decomposed.quantize_per_channel.default",
        r::quantize, "quantize", unasked, c::quantized},
+      {"torchao.choose_qparams_affine.default quantized_decomposed.choose_qparams.tensor "
+       "quantized_decomposed.choose_qparams_symmetric.tensor quantized_decomposed.choose_qparams_per_token_asymmetric.default",
+       r::choose, "", unasked, c::quantized, first, kept},
+      {"torchao.quantize_affine.default quantized_decomposed.quantize_per_token.default", r::quantize, "", unasked, c::quantized, first,
+       kept},
       {"quantized_decomposed.dequantize_per_tensor.default quantized_decomposed.dequantize_per_tensor.tensor "
        "quantized_decomposed.dequantize_per_channel.default",
        r::dequantize, "dequantize", unasked, c::quantized},
-      {"torchao.dequantize_affine.default quantized_decomposed.dequantize_per_channel_group.default quant.dequantize_codebook.default",
+      {"torchao.dequantize_affine.default quantized_decomposed.dequantize_per_token.default "
+       "quantized_decomposed.dequantize_per_channel_group.default quant.dequantize_codebook.default",
        r::dequantize, "", unasked, c::quantized, first, kept},
   };
   return rows;

@@ -8,7 +8,7 @@
 
 namespace intaglio::coreml {
 
-// Its files by path; they lie in the payload. An unsupported error for a reference to a model that several methods share.
+// Its files by path; they lie in the payload.
 std::vector<StoredFile> package_in(std::span<const std::byte> payload);
 
 }  // namespace intaglio::coreml

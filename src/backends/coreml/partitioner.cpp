@@ -64,6 +64,7 @@ class Verdicts {
     for (const Value* input : graph.inputs())
       if (is_held(input)) refuse_readers(*input);
     spread();
+    refuse_chains_without_reader();
   }
 
   std::optional<std::string> refusal(const Node& node) const {
@@ -72,12 +73,14 @@ class Verdicts {
     return fmt::format("{}: {}", node.op().base(), found->second);
   }
 
-  // A quantize node and the one that reads it.
+  // A quantize node and the one that reads it; what is quantized at run time, with its reader.
   std::vector<std::vector<const Node*>> ties() const {
     std::vector<std::vector<const Node*>> result;
     for (const Node* node : facts_.program().graph().node_list())
       if (qdq::is_quantize(*node) && !reasons_.contains(node) && node->output()->has_one_user())
         result.push_back({node, node->output()->users().front()});
+    for (const auto& [dynamic, reader] : dynamic_readers())
+      if (!reasons_.contains(reader)) result.push_back({dynamic.choose, dynamic.quantize, dynamic.dequantize, reader});
     return result;
   }
 
@@ -98,10 +101,38 @@ class Verdicts {
           refuse_readers(*output);
         }
     spread();
+    refuse_chains_without_reader();
     return reasons_.size() == before;
   }
 
+  // Who reads in float what the program quantizes at run time.
+  std::optional<Refusal> float_readers() const {
+    std::vector<Node*> readers;
+    for (const auto& [dynamic, reader] : dynamic_readers())
+      if (!reasons_.contains(reader)) readers.push_back(reader);
+    if (readers.empty()) return std::nullopt;
+    const std::string others = readers.size() == 1 ? "" : fmt::format(", and so do {} more", readers.size() - 1);
+    return Refusal{readers.front(),
+                   fmt::format("reads its input in float{}: Core ML quantizes nothing by ranges that are found at run time; a recipe that "
+                               "quantizes weights alone says the same",
+                               others)};
+  }
+
  private:
+  std::vector<std::pair<qdq::Dynamic, Node*>> dynamic_readers() const {
+    std::vector<std::pair<qdq::Dynamic, Node*>> found;
+    for (const Node* node : facts_.program().graph().node_list())
+      if (const auto dynamic = qdq::is_dequantize(*node) ? dynamic_chain(*node) : std::nullopt)
+        found.emplace_back(*dynamic, node->output()->users().front());
+    return found;
+  }
+  void refuse_chains_without_reader() {
+    for (const auto& [dynamic, reader] : dynamic_readers())
+      if (reasons_.contains(reader))
+        for (const Node* node : {dynamic.choose, dynamic.quantize, dynamic.dequantize}) refuse(*node, "who reads the result is outside");
+    spread();
+  }
+
   bool is_held(const Value* value) const { return !passes_boundary(value) && !facts_.program().is_constant(value); }
 
   void refuse(const Node& node, std::string why) {
@@ -181,6 +212,7 @@ void CoreMLPartitioner::transform(ExportedProgram& program) const {
   common::infer_symbolic_view_sizes(program);
   read_codes_directly(program);
   common::give_each_reader_its_own_source(program);
+  common::give_each_reader_its_own_dynamic_chain(program);
   const ProgramFacts facts(program);
   common::give_each_dequantize_its_own_quantize(program, [&](const Node& node) { return refusal_alone(facts, node, options_).empty(); });
 }
@@ -199,6 +231,7 @@ PartitionResult CoreMLPartitioner::partition(const ExportedProgram& program) con
   if (options_.lower_full_graph && !candidates.refusals.empty())
     throw_unsupported(fmt::format("lower_full_graph: {}: {}", describe(*candidates.refusals[0].node), candidates.refusals[0].rule));
   PartitionResult result{.refusals = std::move(candidates.refusals)};
+  if (auto warning = verdicts.float_readers()) result.warnings.push_back(*std::move(warning));
   for (Partition& partition : partitions) {
     if (!options_.lower_full_graph && std::ranges::all_of(partition.nodes, only_moves)) {
       for (Node* node : partition.nodes)

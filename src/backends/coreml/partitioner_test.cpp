@@ -69,6 +69,16 @@ const LimitRow limit_rows[] = {
      "convolution: an output padding is at most the padding, of 2-d convolutions"},
     {"softplus", [](ProgramBuilder& t) { return softplus(t, 1); }, ""},
     {"softplus_of_beta", [](ProgramBuilder& t) { return softplus(t, 2); }, "softplus: beta is 1 and the threshold at least 20"},
+    {"slopes_of_channels", [](ProgramBuilder& t) { return t("aten.prelu.default", image(t), t.weight("w", {4})); }, ""},
+    {"slopes_of_rows", [](ProgramBuilder& t) { return t("aten.prelu.default", t.input({2, 4}), t.weight("w", {4})); },
+     "prelu: the input has dimensions behind the channels"},
+    {"statistics_of_an_image",
+     [](ProgramBuilder& t) { return t("aten._native_batch_norm_legit.no_stats", image(t), Argument(), Argument(), true, 0.1, 1e-5); }, ""},
+    {"statistics_of_two_images",
+     [](ProgramBuilder& t) {
+       return t("aten._native_batch_norm_legit.no_stats", t.input({2, 4, 8, 8}), Argument(), Argument(), true, 0.1, 1e-5);
+     },
+     "_native_batch_norm_legit: one image, or row, of known channels"},
     {"a_truth_value_inside",
      [](ProgramBuilder& t) {
        Value* x = image(t);
@@ -118,6 +128,38 @@ TEST(CoreMLPartitioner, AQuantizedLayerNamesTheTargetToAskFor) {
   EXPECT_EQ(refusal_of(ErrorKind::unsupported, [&] { lowered({.minimum_deployment_target = ios16}); }),
             "aten.neg.default 'neg': its quantized activations need minimum_deployment_target=iOS17 or later, and iOS16 was asked for");
   EXPECT_EQ(lowered({.minimum_deployment_target = ios17}), 1u);
+}
+
+TEST(CoreMLPartitioner, WhatIsQuantizedAtRunTimeIsReadInFloat) {
+  using Source = Value* (ProgramBuilder::*)(Value*);
+  for (const Source quantized : {&ProgramBuilder::dynamic_qdq, &ProgramBuilder::dynamic_rows}) {
+    ProgramBuilder taken;
+    taken.returns({taken("aten.neg.default", (taken.*quantized)(image(taken)))});
+    const PartitionResult whole = partitioned(taken, {});
+    ASSERT_EQ(whole.partitions.size(), 1u);
+    EXPECT_TRUE(whole.refusals.empty());
+    ASSERT_EQ(whole.warnings.size(), 1u);
+    EXPECT_TRUE(whole.warnings[0].rule.starts_with("reads its input in float: Core ML quantizes nothing by ranges"));
+
+    ProgramBuilder outside;
+    outside.returns({outside("aten.expm1.default", (outside.*quantized)(image(outside)))});
+    const PartitionResult none = partitioned(outside, {});
+    EXPECT_TRUE(none.partitions.empty() && none.warnings.empty());
+    EXPECT_EQ(none.refusals.size(), 4u);
+  }
+}
+
+TEST(CoreMLPartitioner, StatesStartAtZero) {
+  const auto states = [](float start) {
+    ProgramBuilder t;
+    Value* total = t.buffer("total", Tensor::of<float>({0, start}, {2}));
+    Value* sum = t("aten.add.Tensor", total, t.input({2}));
+    t.mutation("total", sum);
+    t.output(t("aten.neg.default", sum));
+    return partitioned(t, {.minimum_deployment_target = ios18}).partitions.at(0).owned_buffers.size();
+  };
+  EXPECT_EQ(states(0), 1u);
+  EXPECT_EQ(states(1), 0u);
 }
 
 TEST(CoreMLPartitioner, SkippedOperatorsAndTheWholeGraph) {

@@ -49,9 +49,25 @@ Value* stored_codes(const ExportedProgram& program, const Node& node) {
 int64_t table_bits(const Node& node) { return node.integer("nbits"); }
 int64_t stored_table_bits(int64_t bits) { return bits == 5 || bits == 7 ? bits + 1 : bits; }
 
+std::optional<qdq::Dynamic> dynamic_chain(const Node& node) {
+  const qdq::OpRow* row = qdq::find(node);
+  if (!row || node.outputs().empty()) return std::nullopt;
+  const Node* last = &node;
+  if (row->role != qdq::Role::dequantize) {
+    const std::vector<Node*>& users = node.outputs().front()->users();
+    const auto found = std::ranges::find_if(users, [](const Node* user) { return qdq::is_dequantize(*user); });
+    if (found == users.end()) return std::nullopt;
+    last = *found;
+  }
+  const auto dynamic = qdq::dynamic_of(last->output());
+  return dynamic && qdq::has_one_reader(*dynamic) ? dynamic : std::nullopt;
+}
+
 std::optional<QuantizedForm> quantized_form(const common::ProgramFacts& facts, const Node& node) {
   const qdq::OpRow* row = qdq::find(node);
-  if (!row || row->role == qdq::Role::choose) return std::nullopt;
+  if (!row) return std::nullopt;
+  if (dynamic_chain(node)) return QuantizedForm::dynamic;
+  if (row->role == qdq::Role::choose) return std::nullopt;
   const ExportedProgram& program = facts.program();
   if (row->granularity == qdq::Granularity::code_book) return form_of_tables(program, node);
   if (const auto rows = qdq::grouped_rows_of(node)) {
@@ -70,6 +86,7 @@ Version version_for(const common::ProgramFacts& facts, const Node& node) {
   const auto form = quantized_form(facts, node);
   if (!form) return Version::ios15;
   switch (*form) {
+    case QuantizedForm::dynamic: return Version::ios15;
     case QuantizedForm::activation: return Version::ios17;
     case QuantizedForm::channels: return Version::ios16;
     case QuantizedForm::groups: {
@@ -89,7 +106,7 @@ bool is_known(const common::ProgramFacts& facts, const Value* value) {
   if (facts.program().is_constant(value)) return true;
   const Node* producer = value->producer();
   const auto form = producer ? quantized_form(facts, *producer) : std::nullopt;
-  return form && *form != QuantizedForm::activation;
+  return form && *form != QuantizedForm::activation && *form != QuantizedForm::dynamic;
 }
 
 }  // namespace intaglio::coreml

@@ -5,6 +5,7 @@
 
 #include "backends/common/program_facts.h"
 #include "backends/coreml/mil/program.h"
+#include "qdq/patterns.h"
 
 namespace intaglio::coreml {
 
@@ -13,9 +14,13 @@ enum class QuantizedForm : uint8_t {
   channels,    // a weight whose scale is one, or one for each index of a dimension
   groups,      // a matrix whose rows, or parts of them, have a scale
   table,       // a weight whose blocks have tables of values
+  dynamic,     // of a tensor whose range is found at run time, for one reader: it is left out
 };
 // nullopt for any other node, and for what Core ML has no form for.
 std::optional<QuantizedForm> quantized_form(const common::ProgramFacts& facts, const Node& node);
+
+// What finds a range at run time and quantizes by it for one reader; nullopt for a node that is no part of such.
+std::optional<qdq::Dynamic> dynamic_chain(const Node& node);
 
 // The oldest version that has the form; iOS 15 for any other node.
 Version version_for(const common::ProgramFacts& facts, const Node& node);

@@ -20,26 +20,23 @@ Version version_named(std::string_view target) {
   return row == std::end(versions) ? Version::ios15 : row->version;
 }
 
-// Linear layers; tables of embeddings stay as they are.
-QuantizeStep linears_step(const SettingValues& settings, QuantizeConfig config) {
-  QuantizeStep step{.rules = {}, .when_indivisible = when_indivisible_of(settings), .widened_types = {DType::bfloat16}};
-  step.rules.push_back({is_linear, std::move(config)});
-  return step;
+std::vector<RecipeStep> steps(const SettingValues& settings, IntxType type, WeightGranularity granularity) {
+  const std::string& table = settings.word("embedding");
+  if (table != "none" && (table != "int8" || settings.integer("embedding_group_size") != 0))
+    require_target(settings, ios18, "tables of fewer than 8 bits, or with a scale for each group,");
+  return {common::torchao_step(
+      settings, IntxWeightOnlyConfig{
+                    .weight_dtype = type, .granularity = std::move(granularity), .intx_choose_qparams_algorithm = algorithm_of(settings)})};
 }
-
 template <IntxType type>
 std::vector<RecipeStep> channel_steps(const SettingValues& settings) {
   require_target(settings, type == IntxType::int8 ? ios16 : ios18, type == IntxType::int8 ? "int8 weights" : "int4 weights");
-  return {linears_step(
-      settings,
-      IntxWeightOnlyConfig{.weight_dtype = type, .granularity = PerAxis{}, .intx_choose_qparams_algorithm = algorithm_of(settings)})};
+  return steps(settings, type, PerAxis{});
 }
 template <IntxType type>
 std::vector<RecipeStep> group_steps(const SettingValues& settings) {
   require_target(settings, ios18, "weights with a scale for each group");
-  return {linears_step(settings, IntxWeightOnlyConfig{.weight_dtype = type,
-                                                      .granularity = PerGroup{settings.integer("group_size")},
-                                                      .intx_choose_qparams_algorithm = algorithm_of(settings)})};
+  return steps(settings, type, PerGroup{settings.integer("group_size")});
 }
 
 [[noreturn]] void refuse_block_size(const std::string& text) {
@@ -68,14 +65,17 @@ std::vector<RecipeStep> codebook_steps(const SettingValues& settings) {
   const bool is_one_table = block_size == std::vector<int64_t>{-1, -1};
   require_target(settings, is_one_table ? ios16 : ios18, is_one_table ? "weights with a table" : "weights with a table for each block");
   const CodebookWeightOnlyConfig config{.dtype = static_cast<UintxType>(settings.integer("bits")), .block_size = block_size};
-  QuantizeStep step = linears_step(settings, config);
-  step.rules.push_back({is_embedding, config});
-  return {std::move(step)};
+  return {QuantizeStep{.rules = {{is_linear, config}, {is_embedding, config}},
+                       .when_indivisible = when_indivisible_of(settings),
+                       .widened_types = {DType::bfloat16}}};
 }
 
-std::vector<Setting> torchao_settings(const char* target, std::vector<Setting> more = {}) {
-  std::vector<Setting> list = {target_setting(target), when_indivisible_setting()};
-  std::ranges::move(more, std::back_inserter(list));
+// Tables stay as they are unless asked for.
+std::vector<Setting> torchao_settings(const char* target, bool in_groups) {
+  std::vector<Setting> list = common::torchao_settings();
+  std::ranges::find(list, "embedding", &Setting::name)->default_value = "none";
+  list.push_back(target_setting(target));
+  if (in_groups) list.push_back(common::group_size_setting(1));
   return list;
 }
 
@@ -95,18 +95,21 @@ void require_target(const SettingValues& settings, std::string_view target, std:
 }
 
 std::vector<BackendRecipe> quantizing_recipes() {
-  const std::vector<Setting> groups = {common::group_size_setting(1), algorithm_setting()};
   return {{"coreml_torchao_int4_weight_only_per_channel", "int4 linears with a scale per channel: no calibration", false,
-           torchao_settings(ios18, {algorithm_setting()}), channel_steps<IntxType::int4>},
+           torchao_settings(ios18, false), channel_steps<IntxType::int4>},
           {"coreml_torchao_int4_weight_only_per_group", "int4 linears with a scale per group: no calibration", false,
-           torchao_settings(ios18, groups), group_steps<IntxType::int4>},
+           torchao_settings(ios18, true), group_steps<IntxType::int4>},
           {"coreml_torchao_int8_weight_only_per_channel", "int8 linears with a scale per channel: no calibration", false,
-           torchao_settings(ios16, {algorithm_setting()}), channel_steps<IntxType::int8>},
+           torchao_settings(ios16, false), channel_steps<IntxType::int8>},
           {"coreml_torchao_int8_weight_only_per_group", "int8 linears with a scale per group: no calibration", false,
-           torchao_settings(ios18, groups), group_steps<IntxType::int8>},
-          {"coreml_codebook_weight_only", "linears and embeddings as tables of 2^bits values, one for each block: no calibration", false,
-           torchao_settings(ios18, {{"bits", Setting::Type::integer, "4", "bits of a weight", {}, 1, 8},
-                                    {"block_size", Setting::Type::word, "[8,-1]", "rows and columns that share a table; -1: all of them"}}),
+           torchao_settings(ios18, true), group_steps<IntxType::int8>},
+          {"coreml_codebook_weight_only",
+           "linears and embeddings as tables of 2^bits values, one for each block: no calibration",
+           false,
+           {target_setting(ios18),
+            when_indivisible_setting(),
+            {"bits", Setting::Type::integer, "4", "bits of a weight", {}, 1, 8},
+            {"block_size", Setting::Type::word, "[8,-1]", "rows and columns that share a table; -1: all of them"}},
            codebook_steps}};
 }
 

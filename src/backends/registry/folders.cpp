@@ -7,7 +7,8 @@
 namespace intaglio {
 
 std::span<const FolderFormat> folder_formats() {
-  static const FolderFormat rows[] = {{"mlpackage", coreml::delegate_id, [](std::span<const std::byte> payload) {
+  static const FolderFormat rows[] = {{"mlpackage", "what Core ML's delegates hold, for Xcode and coremltools", coreml::delegate_id,
+                                       [](std::span<const std::byte> payload) {
                                          std::vector<FolderFile> files;
                                          for (const coreml::StoredFile& file : coreml::package_in(payload))
                                            files.push_back({file.path, file.data});

@@ -15,9 +15,10 @@ struct FolderFile {
 };
 
 struct FolderFormat {
-  std::string_view name;  // the folder's extension
+  std::string_view name;   // the folder's extension
+  std::string_view title;  // what it is, for the command line's help
   std::string_view delegate_id;
-  // The files lie in the payload. An unsupported error for a payload that holds none.
+  // The files lie in the payload.
   std::function<std::vector<FolderFile>(std::span<const std::byte> payload)> files;
 };
 std::span<const FolderFormat> folder_formats();

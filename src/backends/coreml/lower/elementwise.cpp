@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "backends/coreml/lower/constants.h"
 #include "backends/coreml/lower/rows.h"
 
 namespace intaglio::coreml::rows {
@@ -102,6 +103,17 @@ void with_parameter(Lowering& l, const Node& node, std::string_view mil) {
   if (!node.is("aten.elu.default") || node.number("scale") == 1) return l.finish(node, mil, {{"x", x}, {"alpha", alpha}});
   const NamedType y = l.op(mil, {{"x", x}, {"alpha", alpha}}, x.type);
   l.finish(node, "mul", {{"x", y}, {"y", l.number(node.number("scale"), x.type.type)}});
+}
+
+// A slope for each channel; one serves all of them.
+void channel_slopes(Lowering& l, const Node& node, std::string_view mil) {
+  const NamedType x = l.first_operand(node);
+  const Tensor slopes = converted(*l.facts().program().constant(node.tensor("weight")), DType::float64).contiguous();
+  const std::span<const double> given = slopes.span<double>();
+  std::vector<double> each(given.begin(), given.end());
+  each.resize(static_cast<size_t>(x.type.dims[1]), each.front());
+  l.finish(node, mil,
+           {{"x", x}, {"alpha", constant_literal(Tensor::of<double>(std::span<const double>(each), {std::ssize(each)}), x.type.type)}});
 }
 
 // The terms that ExecuTorch's converter gives them.

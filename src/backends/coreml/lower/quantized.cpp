@@ -87,7 +87,11 @@ Lowering::Parameters activation_parameters(Lowering& l, const Node& node, const 
 
 }  // namespace
 
+// Integers that are found at run time make nothing faster here: their reader reads what they are of.
+void choose(Lowering&, const Node&, std::string_view) {}
+
 void quantize(Lowering& l, const Node& node, std::string_view mil) {
+  if (dynamic_chain(node)) return;
   const QuantParams& params = *l.facts().params_of(node);
   Lowering::Parameters parameters = activation_parameters(l, node, params, l.float_type());
   parameters.emplace_back("output_dtype", text_literal(std::string(row_of(*data_type(params.dtype)).name)));
@@ -96,6 +100,7 @@ void quantize(Lowering& l, const Node& node, std::string_view mil) {
 
 void dequantize(Lowering& l, const Node& node, std::string_view mil) {
   switch (*quantized_form(l.facts(), node)) {
+    case QuantizedForm::dynamic: return l.set(node.output(), l.cast(l.operand(dynamic_chain(node)->source), l.type_of(node.output()).type));
     case QuantizedForm::activation:
       return l.finish(node, mil, activation_parameters(l, node, *l.facts().params_of(node), l.type_of(node.output()).type));
     case QuantizedForm::channels: return l.set(node.output(), decompressed(l, node, scaled_channels(l.facts(), node)));

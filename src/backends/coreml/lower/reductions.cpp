@@ -87,6 +87,14 @@ void batch_norm(Lowering& l, const Node& node, std::string_view mil) {
   l.finish(node, mil, std::move(parameters));
 }
 
+// Of one image, whose channels have statistics of their own.
+void instance_norm(Lowering& l, const Node& node, std::string_view mil) {
+  Lowering::Parameters parameters = {{"x", l.operand(node, "input")}, {"epsilon", l.number(node.number("eps"), l.float_type())}};
+  if (const Value* weight = node.optional_tensor("weight")) parameters.emplace_back("gamma", l.operand(weight));
+  if (const Value* bias = node.optional_tensor("bias")) parameters.emplace_back("beta", l.operand(bias));
+  l.finish(node, mil, std::move(parameters));
+}
+
 // Rows of one group are normalized, then scaled by channel.
 void group_norm(Lowering& l, const Node& node, std::string_view mil) {
   const NamedType x = l.operand(node, "input");

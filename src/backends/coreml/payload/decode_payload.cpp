@@ -57,20 +57,29 @@ void append_nodes(const Block& block, ValueTypes& types, std::vector<DecodedNode
 
 }  // namespace
 
-DecodedPayload decode_payload(std::span<const std::byte> bytes) {
+namespace {
+DecodedPayload decoded(std::span<const std::byte> bytes, std::optional<std::string_view> name) {
   DecodedPayload result;
-  if (const auto reference = read_reference(bytes)) {
-    result.nodes.push_back({.kind = "function",
-                            .text = fmt::format("function '{}' of the model in the named data '{}'", reference->function, reference->key)});
-    return result;
-  }
   const Payload payload = read_payload(bytes);
   for (const Function& function : payload.program.functions) {
+    if (name && function.name != *name) continue;
     ValueTypes types;
     for (const Input& input : function.inputs) types[input.name] = &input.type;
     append_nodes(function.body, types, result.nodes);
   }
   return result;
 }
+}  // namespace
+
+DecodedPayload decode_payload(std::span<const std::byte> bytes) {
+  const auto reference = read_reference(bytes);
+  if (!reference) return decoded(bytes, std::nullopt);
+  DecodedPayload result;
+  result.nodes.push_back(
+      {.kind = "function", .text = fmt::format("function '{}' of the model in the named data '{}'", reference->function, reference->key)});
+  return result;
+}
+
+DecodedPayload decode_function(std::span<const std::byte> bytes, std::string_view name) { return decoded(bytes, name); }
 
 }  // namespace intaglio::coreml
