@@ -1,5 +1,6 @@
 """Language models as transformers writes them, beside PyTorch: `make nightly STAGE=llm`, which has transformers in $SMOLLM2/packages."""
 
+import json
 import os
 from pathlib import Path
 
@@ -17,7 +18,7 @@ PROMPTS = [[5, 9, 77, 3], [100, 9, 7, 5, 4, 3, 2, 1, 44, 45, 46, 47], [40]]
 RECIPE = ["--recipe", "xnnpack_torchao_int8da_int4w_per_group", "--set", "scale_dtype=bfloat16"]
 
 
-@pytest.fixture(scope="module", params=[*hugging_face.MODELS, "whisper"])
+@pytest.fixture(scope="module", params=[*hugging_face.MODELS, *hugging_face.EXPERTS, "whisper"])
 def exported(request, tmp_path_factory):
     """The program on disk, what a call has between tokens and positions, and the number of layers."""
     export = smollm2.exporter(Path(os.environ["SMOLLM2"]))
@@ -27,7 +28,7 @@ def exported(request, tmp_path_factory):
         return program, (hugging_face.states(),), 2
     model = hugging_face.causal(request.param)
     torch.export.save(export.export(model, hugging_face.LENGTH), program)
-    return program, (), model.config.num_hidden_layers
+    return program, (), 10 if request.param in hugging_face.EXPERTS else model.config.num_hidden_layers
 
 
 def said(module, pte, between):
@@ -68,7 +69,7 @@ def test_quantized_is_pytorchs(exported, document, tmp_path):
     assert sqnr(theirs.numpy(), ours.numpy()) > 30 and (theirs.argmax(-1) == ours.argmax(-1)).float().mean() > 0.9
 
 
-@pytest.mark.parametrize("name", ["llama_yarn", "gemma3", "gpt2"])
+@pytest.mark.parametrize("name", ["llama_yarn", "gemma3", "gpt2", "falcon"])
 def test_without_caches(name, document, tmp_path):
     smollm2.exporter(Path(os.environ["SMOLLM2"]))
     program = hugging_face.plain(name)
@@ -80,3 +81,11 @@ def test_without_caches(name, document, tmp_path):
         with torch.no_grad():
             expected = module(*call)
         assert expected.std() > 0.05 and sqnr(expected.numpy(), executorch.execute(method, call)[0].numpy()) > 100
+
+
+def test_linears_that_are_written_as_products_are_quantized(document, tmp_path):
+    """Falcon's: `input @ self.weight.T` in a module made of nn.Linear."""
+    smollm2.exporter(Path(os.environ["SMOLLM2"]))
+    torch.export.save(hugging_face.plain("falcon"), tmp_path / "plain.pt2")
+    said = document("quantize", tmp_path / "plain.pt2", "-o", tmp_path / "quantized.pt2", *RECIPE)
+    assert "9 of 9 linears quantized" in json.dumps(said)

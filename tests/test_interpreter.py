@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from cases import Case, in_form, leaves
+from cases import Case, Function, in_form, leaves, seeded
 from cases.kernels import COMPUTED
 from cases.networks import SMALL
+from oracle.archives import to_numpy
 from oracle.compare import sqnr
 from oracle.build import probe
 from oracle.torchao import converted
@@ -105,3 +106,34 @@ def test_quantized_model(tmp_path):
     assert expected.std() > 1e-3
     with np.load(tmp_path / "model.training.out.npz") as actual:
         assert sqnr(expected.numpy(), actual["arr_0"]) > 35
+
+
+def rounded_cases(dtype):
+    """Function, inputs, and how much of the result has PyTorch's bits: sums differ in order, and an exponential in its last bits."""
+    with seeded(3):
+        draw = lambda *sizes: torch.randn(*sizes).to(dtype)  # noqa: E731
+        x, y, w, bias, heads = draw(16, 96), draw(16, 96), draw(64, 96) / 10, draw(64), [draw(1, 4, 24, 32) for _ in range(3)]
+    seen = torch.arange(24)[None] <= torch.arange(24)[:, None] + 3
+    attend = torch.nn.functional.scaled_dot_product_attention
+    return {
+        "numbers": (lambda x: ((x * 1.7 + 0.3) / 1.3 - 0.7).where(x > 0.3, 2.1 - x), (x,), 1),
+        "numbers_in_tensors": (lambda x: (x + torch.tensor(1.7)) * torch.tensor(1.3), (x,), 1),
+        "alpha": (lambda x, y: torch.add(x, y, alpha=1.7) - torch.rsub(x, y, alpha=0.3), (x, y), 1),
+        "bias": (lambda x: torch.nn.functional.linear(x, w, bias), (x,), 0.99),
+        "addmm": (lambda x: torch.addmm(bias, x, w.t()), (x,), 0.99),
+        "attention": (lambda q, k, v: attend(q, k, v, attn_mask=seen), heads, 0.85 if dtype == torch.bfloat16 else 0.6),
+    }
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=["bfloat16", "float16"])
+def test_narrow_floats_are_rounded_where_pytorch_rounds(dtype, intaglio, tmp_path):
+    for name, (function, inputs, share) in rounded_cases(dtype).items():
+        program = torch.export.export(Function(function), tuple(inputs))
+        torch.export.save(program, tmp_path / "m.pt2")
+        np.savez(tmp_path / "in.npz", *map(to_numpy, inputs))
+        intaglio("run", tmp_path / "m.pt2", "--input", tmp_path / "in.npz", "-o", tmp_path / "out.npz")
+        with torch.no_grad():
+            expected = to_numpy(program.module()(*inputs)).view(np.uint16)
+        with np.load(tmp_path / "out.npz") as arrays:
+            equal = arrays["arr_0"].view(np.uint16) == expected
+        assert equal.mean() >= share and len(np.unique(expected)) > 50, (name, equal.mean())

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from cases import Case, Function, networks, noise, programs, seeded
+from cases import Case, Function, decoders, networks, noise, programs, seeded
 from oracle import executorch
-from oracle.archives import save
+from oracle.archives import save, save_samples
 from oracle.build import NIGHTLY
 from oracle.compare import sqnr
 from oracle.runtimes import WHEELS, Runtime
@@ -203,3 +203,20 @@ def test_files_run_on_older_runtimes(name, runtimes, intaglio, tmp_path):
                 assert close or sqnr(exact, ours) > sqnr(exact, theirs) - 1, (each, recipe, older)
             compared[older] += 1
     assert min(compared.values()) > (20 if name == "programs" else 1), compared
+
+
+@pytest.mark.parametrize("recipe", ["xnnpack_fp32", "xnnpack_torchao_int8da_int4w_per_group"])
+def test_a_language_model_runs_on_older_runtimes(recipe, runtimes, intaglio, tmp_path):
+    """Keys and values of several heads are read as they lie, by products with a transposed operand; caches are written in place."""
+    module = decoders.decoder()
+    torch.export.save(decoders.export(module), tmp_path / "decoder.pt2")
+    call = torch.tensor([[5, 9, 77, 3, 31]]), torch.arange(5)
+    sample = save_samples(tmp_path / "samples", [call]) / "000.npz"
+    for older in OLDER:
+        out = tmp_path / f"{older}.pte"
+        intaglio("build", tmp_path / "decoder.pt2", "-o", out, "--recipe", recipe, "--set", f"runtime={older}")
+        (theirs,), (ours,) = runtimes[RELEASES[-1]].run(out, sample), runtimes[older].run(out, sample)
+        with torch.no_grad():
+            exact = decoders.decoder()(*call).numpy()
+        assert np.ptp(theirs) > 1 and sqnr(exact, ours) > (80 if recipe == FP32 else 10)
+        assert sqnr(theirs, ours) > (80 if recipe == FP32 else 25), older

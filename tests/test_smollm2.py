@@ -1,6 +1,7 @@
 """SmolLM2-135M on ExecuTorch's text runner, exported by `make nightly STAGE=llm` (or `make demo MODEL=smollm2`) into $SMOLLM2."""
 
 import functools
+import math
 import os
 import subprocess
 import sys
@@ -135,25 +136,46 @@ def test_every_stop_token_stops_the_text_runner(folder, tokenizer, deployed, doc
     assert text == tokenizer.decode(ids[: last + 1]).replace("\n", "\\n")  # the runner shows what it stops at
 
 
+WINDOW = 64
+
+
+def losses(step, ids):
+    """Of each token, in windows."""
+    found = []
+    with torch.no_grad():
+        for start in range(0, len(ids), WINDOW):
+            part = torch.tensor(ids[start : start + WINDOW])
+            logits = step(part[None], torch.arange(len(part)))[0, :-1].double()
+            found.append(torch.nn.functional.cross_entropy(logits, part[1:], reduction="none"))
+    return torch.cat(found)
+
+
+@pytest.fixture
+def perplexities(document, tokenizer, tmp_path):
+    """perplexities(reference, candidate) -> what `compare` says of the prose."""
+    (tmp_path / "ids.txt").write_text(" ".join(map(str, tokenizer.encode(PROSE).ids)))
+    return lambda *files: document("compare", *files, "--tokens", tmp_path / "ids.txt", "--window", WINDOW)
+
+
+def test_perplexity_in_float_is_pytorchs(folder, tokenizer, perplexities):
+    program = folder / "smollm2.pt2"
+    module = torch.export.load(program).module()
+    theirs = losses(lambda tokens, positions: module(input_ids=tokens, cache_position=positions), tokenizer.encode(PROSE).ids)
+    assert perplexities(program, program)["reference"]["perplexity"] == pytest.approx(theirs.mean().exp().item(), rel=1e-5)
+
+
 @pytest.mark.parametrize("scale_dtype", ["bfloat16", "weight"])
-def test_perplexity_is_pytorchs(tokenizer, made, scale_dtype, document, tmp_path):
-    """Of the quantized program, in windows of 64 tokens. The file's losses differ from it token by token, and on the whole not at all."""
+def test_perplexity_is_pytorchs(tokenizer, made, scale_dtype, perplexities):
+    """Of the quantized program. Losses of any two ways to sum differ token by token (docs/language_models.md), and on the whole not at all."""
     program, quantized, deployed = made(scale_dtype)
     ids = tokenizer.encode(PROSE).ids
-    losses = {quantized: [], deployed: []}
-    with torch.no_grad():
-        for start in range(0, len(ids), 64):
-            part = torch.tensor(ids[start : start + 64])
-            for step, found in losses.items():
-                logits = step(part[None], torch.arange(len(part)))[0, :-1].double()
-                found.append(torch.nn.functional.cross_entropy(logits, part[1:], reduction="none"))
-    theirs, ours = (torch.cat(found) for found in losses.values())
+    theirs, ours = losses(quantized, ids), losses(deployed, ids)
     apart = ours - theirs
+    error = (apart.std() / len(apart) ** 0.5).item()  # of the mean of that many differences
     print(f"perplexity {theirs.mean().exp():.2f}, the file's {ours.mean().exp():.2f}: {apart.mean():+.3f} a token, {apart.std():.2f} of each")
-    assert apart.mean().abs() < 3 * apart.std() / len(apart) ** 0.5
-    (tmp_path / "ids.txt").write_text(" ".join(map(str, ids)))
-    compared = document("compare", program, program.with_name("smollm2.pte"), "--tokens", tmp_path / "ids.txt", "--window", 64)
-    assert compared["reference"]["perplexity"] == pytest.approx(theirs.mean().exp().item(), rel=0.01)  # sums in another order
+    assert apart.mean().abs() < 3 * error
+    compared = perplexities(program, program.with_name("smollm2.pte"))
+    assert math.log(compared["reference"]["perplexity"]) == pytest.approx(theirs.mean().item(), abs=3 * error)
     assert compared["candidate"]["perplexity"] == pytest.approx(ours.mean().exp().item(), rel=1e-3)
     assert compared["top1_agreement"] > 0.8
 

@@ -164,16 +164,25 @@ Argument GraphBuilder::sizes(const std::vector<SymInt>& wanted, const std::vecto
   }
   std::vector<SymArg> list;
   bool inferred = !infer_one;
+  std::vector<Value*> among = sources;
+  // What is taken apart knows sizes that its parts no longer have: rows of a matrix are texts times tokens.
+  if (position_ == &origin_) {
+    const std::vector<Value*> inputs = origin_.inputs();
+    among.insert(among.end(), inputs.begin(), inputs.end());
+  }
   for (const SymInt& size : wanted) {
     if (size.is_static()) {
       list.push_back(size.value());
       continue;
     }
     Value* found = nullptr;
-    for (Value* source : sources)
+    for (Value* source : among) {
+      if (source->sym && *source->sym == size) found = source;
       for (size_t dim = 0; dim < source->sizes().size() && !found; ++dim)
         if (source->sizes()[dim] == size)
           found = std::get<Value*>(static_cast<const Argument::variant&>(this->size(source, static_cast<int64_t>(dim))));
+      if (found) break;
+    }
     if (found) {
       list.push_back(found);
     } else if (!inferred) {

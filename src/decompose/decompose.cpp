@@ -16,12 +16,12 @@ const std::unordered_map<std::string_view, Decomposition>& table() {
   static const std::unordered_map<std::string_view, Decomposition> rows = [] {
     std::unordered_map<std::string_view, Decomposition> map;
     for (const auto& family :
-         {activation_decompositions(),  arithmetic_decompositions(),    attention_decompositions(),     composite_decompositions(),
-          convolution_decompositions(), copy_decompositions(),          creation_decompositions(),      einsum_decompositions(),
-          embedding_decompositions(),   encoder_layer_decompositions(), function_decompositions(),      indexing_decompositions(),
-          loss_decompositions(),        matrix_decompositions(),        normalization_decompositions(), pooling_decompositions(),
-          quantized_decompositions(),   random_decompositions(),        recurrent_decompositions(),     reduction_decompositions(),
-          resampling_decompositions(),  symbol_decompositions(),        view_decompositions()})
+         {activation_decompositions(),  arithmetic_decompositions(),    attention_decompositions(), composite_decompositions(),
+          convolution_decompositions(), copy_decompositions(),          creation_decompositions(),  einsum_decompositions(),
+          embedding_decompositions(),   encoder_layer_decompositions(), expert_decompositions(),    function_decompositions(),
+          indexing_decompositions(),    loss_decompositions(),          matrix_decompositions(),    normalization_decompositions(),
+          pooling_decompositions(),     quantized_decompositions(),     random_decompositions(),    recurrent_decompositions(),
+          reduction_decompositions(),   resampling_decompositions(),    symbol_decompositions(),    view_decompositions()})
       for (const DecompositionRow& row : family)
         for (const std::string_view op : row.ops) map.emplace(op, row.function);
     for (const Alias& alias : aliases()) map.emplace(alias.op, renamed);

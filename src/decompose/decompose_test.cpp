@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "decompose/recognize_linear.h"
 #include "decompose/regions.h"
 #include "ir/parser.h"
 #include "testing/errors.h"
@@ -26,6 +27,7 @@ const bool registered = test::register_text_cases(
         {"functionalize_shared_writes", functionalize_shared_writes},
         {"inline_regions", inline_regions},
         {"recognize_gelu", recognize_gelu},
+        {"recognize_linear", [](ExportedProgram& program) { recognize_linear(program); }},
         {"replace_in_place_views", replace_in_place_views},
         {"lower_complex", lower_complex},
     }));

@@ -183,11 +183,13 @@ Values stable_sort(GraphBuilder& b, const Node& n, int64_t dim, int64_t size) {
 Values sort(GraphBuilder& b, const Node& n) {
   const int64_t dim = dim_of(n, "dim", self(n)->meta().rank());
   if (self(n)->sizes().empty()) refuse(n, "there is no kernel to sort a single number");
-  const SymInt& size = self(n)->sizes()[static_cast<size_t>(dim)];
-  if (!size.is_static()) refuse(n, "the sorted dimension must have a fixed size");
   const OpSchema& schema = *n.op().schema();
-  if (schema.find("stable") && !n.argument("stable").is_none() && n.boolean("stable")) return stable_sort(b, n, dim, size.value());
-  Node& sorted = b.node("aten.topk.default", {self(n), size.value(), dim, n.boolean("descending"), true});
+  if (schema.find("stable") && !n.argument("stable").is_none() && n.boolean("stable")) {
+    const SymInt& size = self(n)->sizes()[static_cast<size_t>(dim)];
+    if (!size.is_static()) refuse(n, "the sorted dimension must have a fixed size for a stable order");
+    return stable_sort(b, n, dim, size.value());
+  }
+  Node& sorted = b.node("aten.topk.default", {self(n), b.size(self(n), dim), dim, n.boolean("descending"), true});
   return sorted.outputs();
 }
 Values argsort(GraphBuilder& b, const Node& n) {

@@ -1,4 +1,5 @@
 // Matrix products. A linear layer stays one op: its kernel is many times faster than a transposed addmm.
+#include "decompose/recognize_linear.h"
 #include "decompose/tables.h"
 #include "ir/infer.h"
 
@@ -14,9 +15,7 @@ std::vector<SymInt> joined(std::vector<SymInt> front, std::initializer_list<SymI
 
 Values linear(GraphBuilder& b, const Node& n) {
   Value *x = n.tensor("input"), *weight = n.tensor("weight"), *bias = n.optional_tensor("bias");
-  const DType dtype = x->dtype();
-  const bool has_kernel = weight->meta().rank() == 2 && (dtype == DType::float32 || dtype == DType::float16 || dtype == DType::bfloat16);
-  if (has_kernel) return {};
+  if (weight->meta().rank() == 2 && has_linear_kernel(x->dtype())) return {};
   Value* transposed = weight->meta().rank() == 2 ? b.permute(weight, {1, 0}) : weight;
   Value* product = b("aten.matmul.default", x, transposed);
   return {bias ? b("aten.add.Tensor", product, bias) : product};

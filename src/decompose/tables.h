@@ -34,6 +34,7 @@ std::span<const DecompositionRow> creation_decompositions();
 std::span<const DecompositionRow> einsum_decompositions();
 std::span<const DecompositionRow> embedding_decompositions();
 std::span<const DecompositionRow> encoder_layer_decompositions();
+std::span<const DecompositionRow> expert_decompositions();
 std::span<const DecompositionRow> function_decompositions();
 std::span<const DecompositionRow> indexing_decompositions();
 std::span<const DecompositionRow> loss_decompositions();

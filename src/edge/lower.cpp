@@ -13,6 +13,7 @@
 #include "base/number_text.h"
 #include "base/thread_limit.h"
 #include "decompose/decompose.h"
+#include "decompose/recognize_linear.h"
 #include "edge/branches.h"
 #include "edge/partition/cut.h"
 #include "edge/passes/passes.h"
@@ -48,6 +49,8 @@ constexpr LoweringStep normalizing[] = {
      decompose::lower_complex},
     {"functionalize", "from here on a value never changes", decompose::functionalize},
     {"recognize_gelu", "while its parts are still as they were written", decompose::recognize_gelu},
+    {"recognize_linear", "while products and transposes are still as they were written",
+     [](ExportedProgram& program) { decompose::recognize_linear(program); }},
     {"make_contiguous", "kernels want one dim order; strides say nothing about values once there are no aliases", make_contiguous},
 };
 

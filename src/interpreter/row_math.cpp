@@ -120,6 +120,11 @@ void row_affine(const float* x, float shift, float factor, const float* weight, 
   affine(x, shift, factor, weight, bias, count, out);
 }
 
+double row_exponentials(const float* x, float shift, int64_t count, float* out) {
+  exponentials(x, shift, count, out);
+  return row_sum(out, count);
+}
+
 void row_softmax(const float* x, int64_t count, bool logarithm, float* out) {
   const float top = row_maximum(x, count);
   if (logarithm) {
@@ -136,8 +141,7 @@ void row_softmax(const float* x, int64_t count, bool logarithm, float* out) {
     for (int64_t i = 0; i < count; ++i) out[i] = (x[i] - top) - rest;
     return;
   }
-  exponentials(x, top, count, out);
-  const float factor = static_cast<float>(1.0 / row_sum(out, count));
+  const float factor = static_cast<float>(1.0 / row_exponentials(x, top, count, out));
   affine(out, 0.0f, factor, nullptr, nullptr, count, out);
 }
 

@@ -16,6 +16,8 @@ float row_minimum(const float* x, int64_t count);
 // out = (x - shift) * factor [* weight] [+ bias], weight and bias by position or null.
 void row_affine(const float* x, float shift, float factor, const float* weight, const float* bias, int64_t count, float* out);
 // out = exp(x - maximum) / sum; `logarithm`: out = x - maximum - log(sum). A row of -inf gives NaN, as PyTorch does.
+// out = exp(x - shift), whose sum is returned.
+double row_exponentials(const float* x, float shift, int64_t count, float* out);
 void row_softmax(const float* x, int64_t count, bool logarithm, float* out);
 // out += factor * x
 void row_add_scaled(float* out, const float* x, float factor, int64_t count);

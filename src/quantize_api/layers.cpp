@@ -71,6 +71,11 @@ std::vector<Layer> layers_of(const ExportedProgram& program) {
   return layers;
 }
 
+bool is_in_linear_module(const Node& node) {
+  const std::vector<ModuleScope> stack = module_stack(node);
+  return !stack.empty() && stack.back().type.ends_with(op_of(LayerKind::linear).type);
+}
+
 std::string why_no_layers(const ExportedProgram& program) {
   const bool is_quantized = std::ranges::any_of(program.graph().node_list(), [](const Node* node) { return qdq::is_dequantize(*node); });
   return is_quantized ? "the linear and embedding layers are quantized already"
@@ -79,8 +84,7 @@ std::string why_no_layers(const ExportedProgram& program) {
 
 std::string why_decomposed(const ExportedProgram& program) {
   for (const Node* node : program.graph().node_list()) {
-    const std::vector<ModuleScope> stack = module_stack(*node);
-    if ((node->is("aten.addmm.default") || node->is("aten.mm.default")) && !stack.empty() && stack.back().type.ends_with("Linear"))
+    if ((node->is("aten.addmm.default") || node->is("aten.mm.default")) && is_in_linear_module(*node))
       return fmt::format("linear layers are decomposed ({}); save what torch.export.export gives, without run_decompositions",
                          intaglio::describe(*node));
   }

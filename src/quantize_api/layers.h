@@ -28,6 +28,9 @@ std::string describe(const Layer& layer);
 // Those in float whose weight is a constant of the program, in the order of their first calls.
 std::vector<Layer> layers_of(const ExportedProgram& program);
 
+// Whether the module that a node is in is a linear layer by its type's name: nn.Linear, and classes made of it.
+bool is_in_linear_module(const Node& node);
+
 // Why a program has none: quantized already, or no such operators.
 std::string why_no_layers(const ExportedProgram& program);
 // What to do with a program whose linear layers are matrix products already; "" for others.

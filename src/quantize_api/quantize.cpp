@@ -10,6 +10,7 @@
 #include <intaglio/error.h>
 
 #include "decompose/builder.h"
+#include "decompose/recognize_linear.h"
 #include "decompose/regions.h"
 #include "quantize_api/layers.h"
 #include "quantize_api/weights.h"
@@ -262,6 +263,7 @@ QuantizeSummary quantize_(ExportedProgram& program, const std::vector<QuantizeRu
   for (const QuantizeRule& rule : rules)
     if (rule.config) check(*rule.config);
   decompose::inline_regions(program);
+  decompose::recognize_linear(program, is_in_linear_module);  // Falcon's
   const std::vector<Work> all = decide_all(program, rules, options);
   if (const std::string why = why_nothing(program, all); !why.empty()) {
     if (!options.may_match_nothing) throw_bad_input(why);

@@ -24,6 +24,12 @@ MODELS = {
     "cohere": ("CohereConfig", {}),
     "glm4": ("Glm4Config", dict(head_dim=16)),
 }
+# More delegates than layers: what chooses experts, and positions of several texts, is not the delegates'.
+EXPERTS = {
+    "mixtral": ("MixtralConfig", dict(num_local_experts=4)),
+    "qwen3_moe": ("Qwen3MoeConfig", dict(head_dim=32, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=64)),
+}
+PLAIN = {"falcon": ("FalconConfig", dict(num_kv_heads=2))}
 
 
 def lively(make) -> nn.Module:
@@ -40,7 +46,7 @@ def lively(make) -> nn.Module:
 def causal(name: str) -> nn.Module:
     import transformers
 
-    config, settings = MODELS[name]
+    config, settings = (MODELS | EXPERTS | PLAIN)[name]
     sizes = {} if config == "GPT2Config" else SIZES
     made = getattr(transformers, config)(**{**sizes, **settings}, attn_implementation="sdpa")
     return lively(lambda: transformers.AutoModelForCausalLM.from_config(made))

@@ -345,6 +345,7 @@ def of_operators() -> dict[str, Case]:
         "bag_last_offset_max": (nn.EmbeddingBag(10, 3, mode="max", include_last_offset=True), torch.tensor([1, 2, 4, 5, 4, 9]), torch.tensor([0, 2, 4])),
         "bag_last_offset_sum": (nn.EmbeddingBag(10, 3, mode="sum", include_last_offset=True), torch.tensor([1, 2, 4, 5, 4, 9]), torch.tensor([0, 2, 4])),
         "bag_weighted": (f(lambda i, w, e=nn.EmbeddingBag(10, 3, mode="sum"): e(i, per_sample_weights=w)), torch.tensor([[1, 2, 4], [5, 4, 9]]), torch.rand(2, 3)),
+        "counted": (f(lambda x: (x.histc(4, -2.0, 2.0), x.round().histc(3, 0, 2))), torch.tensor([[-2.0, 2.0, 0.3], [1.999, -7.0, 1.0]])),
     }
     return {name: Case(module.eval(), [tuple(inputs)]) for name, (module, *inputs) in table.items()}
 
@@ -362,6 +363,8 @@ def of_dynamic_batch() -> dict[str, Case]:
         "dynamic_linear": (nn.Linear(6, 5), (6,)),
         "dynamic_flatten": (flat, (2, 5, 5)),
         "dynamic_reshape": (Function(lambda x: x.reshape(x.shape[0] * 2, 3) + x.shape[0]), (6,)),
+        "dynamic_sort": (Function(lambda x: tuple(x.reshape(-1).sort(descending=True))), (6,)),
+        "dynamic_histogram": (Function(lambda x: x.histc(5, -1, 1).cumsum(0, dtype=torch.int32)), (6,)),
     }
     # `Function.forward(*inputs)` takes its shapes as one tuple.
     shapes_of = lambda module: (({0: batch},),) if isinstance(module, Function) else ({0: batch},)  # noqa: E731

@@ -1,18 +1,11 @@
 #include "edge/passes/passes.h"
 
 #include "decompose/builder.h"
-#include "decompose/permutation.h"
+#include "decompose/recognize_linear.h"
 #include "decompose/rewrite.h"
 
 namespace intaglio::edge {
 namespace {
-
-Value* transposed_operand(const Value* matrix) {
-  const Node* producer = matrix->producer();
-  if (!producer || producer->outputs().size() != 1) return nullptr;
-  const auto order = decompose::permutation_of(*producer);
-  return order && *order == std::vector<int64_t>{1, 0} ? producer->tensor("self") : nullptr;
-}
 
 bool is_plain_row(const Node& addmm) {
   const std::vector<SymInt>& bias = addmm.tensor("self")->sizes();
@@ -26,9 +19,8 @@ void restore_linear(ExportedProgram& program) {
   for (Node* node : graph.node_list()) {
     const bool with_bias = node->is("aten.addmm.default");
     if (!with_bias && !node->is("aten.mm.default")) continue;
-    Value* weight = transposed_operand(node->tensor("mat2"));
-    const DType dtype = node->output()->dtype();
-    if (!weight || (dtype != DType::float32 && dtype != DType::float16 && dtype != DType::bfloat16)) continue;
+    Value* weight = decompose::transposed_matrix(node->tensor("mat2"));
+    if (!weight || !decompose::has_linear_kernel(node->output()->dtype())) continue;
     if (with_bias && !is_plain_row(*node)) continue;
     decompose::GraphBuilder build(program, *node);
     std::vector<Argument> arguments = {node->tensor(with_bias ? "mat1" : "self"), weight};

@@ -11,6 +11,7 @@
 #include "interpreter/kernel_table.h"
 #include "interpreter/row_math.h"
 #include "interpreter/strided.h"
+#include "quant/narrow.h"
 
 namespace intaglio::interp {
 namespace {
@@ -60,8 +61,20 @@ Tensor as_heads(Call& call, const Tensor& x, const Sizes& lead) {
   return (source.is_contiguous() ? source : own_copy(call, source)).reshaped({element_count(lead), rows, columns});
 }
 
+// PyTorch's fused kernel on float16 and bfloat16 rounds the exponentials to that type before their product with the values, and divides
+// that by the sum of the unrounded ones. It takes heads that are alike; others are computed in float32 and rounded once.
+bool rounds_weights(const Tensor& query, const Tensor& key, const Tensor& value) {
+  if ((query.dtype() != DType::float16 && query.dtype() != DType::bfloat16) || query.rank() != 4) return false;
+  const auto alike = [&](const Tensor& x) {
+    return x.size(0) == query.size(0) && x.size(1) == query.size(1) && x.size(3) == query.size(3);
+  };
+  return alike(key) && alike(value);
+}
+
+// Weights of the values, row by row. `rounded` to a type they are exponentials alone, and `factors` receives what a row of their products
+// is to be multiplied by.
 void attend(float* scores, int64_t rows, int64_t columns, float scale, const float* mask, int64_t mask_row, int64_t mask_column,
-            bool causal) {
+            bool causal, DType rounded, float* factors) {
   for (int64_t r = 0; r < rows; ++r) {
     float* x = scores + r * columns;
     const int64_t visible = causal ? std::min(columns, r + 1) : columns;
@@ -69,11 +82,19 @@ void attend(float* scores, int64_t rows, int64_t columns, float scale, const flo
     if (mask != nullptr)
       for (int64_t c = 0; c < visible; ++c) x[c] += mask[r * mask_row + c * mask_column];
     // A row that sees nothing is zero.
-    if (row_maximum(x, visible) == -std::numeric_limits<float>::infinity()) std::fill_n(x, columns, 0.0f);
-    else {
-      row_softmax(x, visible, false, x);
-      std::fill(x + visible, x + columns, 0.0f);
+    const float top = row_maximum(x, visible);
+    if (factors != nullptr) factors[r] = 1;
+    if (top == -std::numeric_limits<float>::infinity()) {
+      std::fill_n(x, columns, 0.0f);
+      continue;
     }
+    if (factors != nullptr) {
+      factors[r] = static_cast<float>(1.0 / row_exponentials(x, top, visible, x));
+      for (int64_t c = 0; c < visible; ++c) x[c] = quant::rounded_to(rounded, x[c]);
+    } else {
+      row_softmax(x, visible, false, x);
+    }
+    std::fill(x + visible, x + columns, 0.0f);
   }
 }
 
@@ -126,6 +147,7 @@ void attention(Call& call) {
   const auto scale_given = call.optional_number("scale");
   const float scale = static_cast<float>(scale_given ? scale_given->as_double() : 1.0 / std::sqrt(static_cast<double>(depth)));
 
+  const bool rounds = rounds_weights(query, key, value);
   AttentionState& state = call.state<AttentionState>();
   const auto scores_entry = gemm_entry(state.scores, matrix_of(q), matrix_of(keys), false, false, nullptr);
   const Matrix weights = {nullptr, rows, columns, columns, 1};
@@ -149,9 +171,14 @@ void attention(Call& call) {
       mask_row = mask.strides()[lead.size()];
       mask_column = mask.strides()[lead.size() + 1];
     }
-    attend(scores.data(), rows, columns, scale, mask_head, mask_row, mask_column, causal);
-    gemm_run(*values_entry, scores.data(), dnnl_memory(values_entry->b, v.data<float>() + h * v.strides()[0]), nullptr,
-             to + h * rows * width);
+    std::vector<float> factors(rounds ? static_cast<size_t>(rows) : 0);
+    attend(scores.data(), rows, columns, scale, mask_head, mask_row, mask_column, causal, dtype, rounds ? factors.data() : nullptr);
+    float* const mixed = to + h * rows * width;
+    gemm_run(*values_entry, scores.data(), dnnl_memory(values_entry->b, v.data<float>() + h * v.strides()[0]), nullptr, mixed);
+    for (size_t r = 0; r < factors.size(); ++r) {
+      float* const row = mixed + static_cast<int64_t>(r) * width;
+      row_affine(row, 0, factors[r], nullptr, nullptr, width, row);
+    }
   };
   parallel_for(static_cast<size_t>(heads), rows * columns * depth * heads < (1 << 22) ? 1 : call.threads(), run_head);
   call.set(converted(out.reshaped(sizes), dtype));

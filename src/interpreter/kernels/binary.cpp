@@ -4,6 +4,7 @@
 #include "interpreter/elementwise.h"
 #include "interpreter/kernel_table.h"
 #include "interpreter/vector_math.h"
+#include "quant/narrow.h"
 
 namespace intaglio::interp {
 namespace {
@@ -150,6 +151,8 @@ INTAGLIO_TERNARY(Lerp, c < T(0.5) ? a + c * (b - a) : b - (b - a) * (T(1) - c))
 INTAGLIO_TERNARY(ClampTensors, smaller(larger(a, b), c))
 
 enum class Result : uint8_t { promoted, floating, boolean };
+// Numbers and 0-d tensors beside float16 and bfloat16: factors and divisors stay as they are, all others are rounded first, as by PyTorch.
+enum class Numbers : uint8_t { rounded, exact };
 
 struct Row {
   std::string_view op;
@@ -157,6 +160,7 @@ struct Row {
   Result result = Result::promoted;
   std::string_view first = "self";
   std::string_view second = "other";
+  Numbers numbers = Numbers::rounded;
 };
 
 const std::vector<Row>& rows() {
@@ -180,11 +184,13 @@ const std::vector<Row>& rows() {
         {"aten.logical_xor.default", all_types<LogicalXor>(), Result::boolean},
         {"aten._prelu_kernel.default", float_only<Prelu>(), Result::promoted, "self", "weight"},
     };
-    const auto add = [&](BlockFunctions functions, Result result, std::initializer_list<std::string_view> ops) {
-      for (const std::string_view op : ops) list.push_back({op, functions, result});
+    const auto add = [&](BlockFunctions functions, Result result, std::initializer_list<std::string_view> ops,
+                         Numbers numbers = Numbers::rounded) {
+      for (const std::string_view op : ops) list.push_back({op, functions, result, "self", "other", numbers});
     };
-    add(all_types<Mul>(), Result::promoted, {"aten.mul.Tensor", "aten.mul.Scalar", "aten.multiply.Tensor"});
-    add(float_only<Div>(), Result::floating, {"aten.div.Tensor", "aten.div.Scalar", "aten.divide.Tensor", "aten.true_divide.Tensor"});
+    add(all_types<Mul>(), Result::promoted, {"aten.mul.Tensor", "aten.mul.Scalar", "aten.multiply.Tensor"}, Numbers::exact);
+    add(float_only<Div>(), Result::floating, {"aten.div.Tensor", "aten.div.Scalar", "aten.divide.Tensor", "aten.true_divide.Tensor"},
+        Numbers::exact);
     add(all_types<Remainder>(), Result::promoted, {"aten.remainder.Tensor", "aten.remainder.Scalar", "aten.remainder.Scalar_Tensor"});
     add(all_types<Fmod>(), Result::promoted, {"aten.fmod.Tensor", "aten.fmod.Scalar"});
     add(all_types<Eq>(), Result::boolean, {"aten.eq.Tensor", "aten.eq.Scalar"});
@@ -208,20 +214,24 @@ const std::vector<Row>& rows() {
   return table;
 }
 
+bool is_narrow(DType dtype) { return dtype == DType::float16 || dtype == DType::bfloat16; }
+
 void run_operands(Call& call, const BlockFunctions& functions, Result kind, const std::vector<Operand>& operands,
-                  const Parameters& parameters) {
+                  const Parameters& parameters, Numbers numbers = Numbers::rounded) {
   DType compute = result_type(operands);
   if (kind == Result::floating && !is_floating(compute)) compute = DType::float32;
   std::vector<Tensor> scalars;
   scalars.reserve(operands.size());
   std::vector<const Tensor*> tensors;
+  const bool narrow = is_narrow(compute), exact = narrow && numbers == Numbers::exact;
   for (const Operand& operand : operands) {
-    if (const auto* tensor = std::get_if<Tensor>(&operand)) {
+    const auto* tensor = std::get_if<Tensor>(&operand);
+    if (tensor && (tensor->rank() > 0 || !narrow || exact)) {
       tensors.push_back(tensor);
-    } else {
-      scalars.push_back(scalar_tensor(std::get<Number>(operand), compute));
-      tensors.push_back(&scalars.back());
+      continue;
     }
+    scalars.push_back(tensor ? converted(*tensor, compute) : scalar_tensor(std::get<Number>(operand), exact ? DType::float32 : compute));
+    tensors.push_back(&scalars.back());
   }
   const Tensor out = elementwise_result(call, kind == Result::boolean ? DType::boolean : compute, tensors);
   run_elementwise(call, functions, compute, out, tensors, parameters);
@@ -230,21 +240,24 @@ void run_operands(Call& call, const BlockFunctions& functions, Result kind, cons
 
 void binary(Call& call) {
   const Row& row = rows()[static_cast<size_t>(call.variant())];
-  run_operands(call, row.functions, row.result, {call.tensor_or_number(row.first), call.tensor_or_number(row.second)}, {});
+  run_operands(call, row.functions, row.result, {call.tensor_or_number(row.first), call.tensor_or_number(row.second)}, {}, row.numbers);
 }
 
 enum : int { kind_add, kind_sub, kind_reverse_sub };
 void add_scaled(Call& call) {
-  const double alpha = call.has("alpha") ? call.floating("alpha") : 1;
+  const std::vector<Operand> operands = {call.tensor_or_number("self"), call.tensor_or_number("other")};
+  double alpha = call.has("alpha") ? call.floating("alpha") : 1;
+  if (const DType type = result_type(operands); is_narrow(type))
+    alpha = static_cast<double>(quant::rounded_to(type, static_cast<float>(alpha)));
   const BlockFunctions functions = call.variant() == kind_reverse_sub ? all_types<ReverseSub>()
                                    : call.variant() == kind_add       ? (alpha == 1 ? all_types<Add>() : all_types<AddScaled>())
                                                                       : (alpha == 1 ? all_types<Sub>() : all_types<SubScaled>());
-  run_operands(call, functions, Result::promoted, {call.tensor_or_number("self"), call.tensor_or_number("other")}, {alpha});
+  run_operands(call, functions, Result::promoted, operands, {alpha});
 }
 
 void divide_rounding(Call& call) {
   const std::vector<Operand> operands = {call.tensor_or_number("self"), call.tensor_or_number("other")};
-  if (!call.has("rounding_mode")) return run_operands(call, float_only<Div>(), Result::floating, operands, {});
+  if (!call.has("rounding_mode")) return run_operands(call, float_only<Div>(), Result::floating, operands, {}, Numbers::exact);
   const std::string mode = call.string("rounding_mode");
   if (mode != "floor" && mode != "trunc") call.fail("rounding_mode='" + escaped(mode) + "'");
   run_operands(call, mode == "floor" ? all_types<FloorDiv>() : all_types<TruncDiv>(), Result::promoted, operands, {});

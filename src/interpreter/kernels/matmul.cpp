@@ -111,8 +111,9 @@ Tensor affine(Call& call, const Tensor& x, const Tensor& b, bool constant_b, con
   return out;
 }
 
-// [batch, m, k] x [batch, k, n] of one numeric type, checked; the node's state must be a GemmState or unused.
-Tensor matrix_product(Call& call, const Tensor& x, const Tensor& y) {
+// [batch, m, k] x [batch, k, n] of one numeric type, checked; the node's state must be a GemmState or unused. Of float16 and bfloat16 the
+// product is float32: whoever adds to it rounds the sum alone, as PyTorch does.
+Tensor unrounded_product(Call& call, const Tensor& x, const Tensor& y) {
   if (x.dtype() != y.dtype()) call.fail(fmt::format("the operands are {} and {}", name(x.dtype()), name(y.dtype())));
   if (x.size(0) != y.size(0) || x.size(2) != y.size(1))
     call.fail(fmt::format("matrices [{}] and [{}] do not fit", fmt::join(x.sizes(), ", "), fmt::join(y.sizes(), ", ")));
@@ -120,7 +121,7 @@ Tensor matrix_product(Call& call, const Tensor& x, const Tensor& y) {
   if (x.dtype() == DType::float16 || x.dtype() == DType::bfloat16) {
     const Tensor out = call.empty(DType::float32, sizes);
     batched_gemm(call, call.state<GemmState>(), converted(x, DType::float32), converted(y, DType::float32), out);
-    return converted(out, x.dtype());
+    return out;
   }
   const Tensor out = call.empty(x.dtype(), sizes);
   switch (x.dtype()) {
@@ -135,6 +136,8 @@ Tensor matrix_product(Call& call, const Tensor& x, const Tensor& y) {
   }
   return out;
 }
+
+Tensor matrix_product(Call& call, const Tensor& x, const Tensor& y) { return converted(unrounded_product(call, x, y), x.dtype()); }
 
 void linear(Call& call) {
   const Tensor& input = call.tensor("input");
@@ -158,14 +161,12 @@ void linear(Call& call) {
   call.require(call.epilogue() == nullptr, "its result is not float32, as the graph says it is");
   const Tensor rows = as_batch(as_rows(call, input, features));
   const int64_t permutation[] = {0, 2, 1};
-  Tensor out = matrix_product(call, rows, as_batch(matrix).permuted(permutation)).reshaped(sizes);
-  if (bias != nullptr) {
-    const Tensor* const operands[] = {&out, bias};
-    const Tensor sum = call.empty(out.dtype(), sizes);
-    run_elementwise(call, addition_functions(), out.dtype(), sum, operands, {1});
-    out = sum;
-  }
-  call.set(out);
+  const Tensor product = unrounded_product(call, rows, as_batch(matrix).permuted(permutation)).reshaped(sizes);
+  if (bias == nullptr) return call.set(converted(product, input.dtype()));
+  const Tensor* const operands[] = {&product, bias};
+  const Tensor sum = call.empty(input.dtype(), sizes);
+  run_elementwise(call, addition_functions(), product.dtype(), sum, operands, {1});
+  call.set(sum);
 }
 
 void mm(Call& call) {
@@ -195,9 +196,9 @@ void add_matrix_product(Call& call) {
       a.size(1) > 0)
     return call.set(affine(call, a, b, call.is_constant("mat2"), &self));
   const Tensor result =
-      batched ? matrix_product(call, a, b) : matrix_product(call, as_batch(a), as_batch(b)).reshaped({a.size(0), b.size(1)});
+      batched ? unrounded_product(call, a, b) : unrounded_product(call, as_batch(a), as_batch(b)).reshaped({a.size(0), b.size(1)});
   const Tensor* const operands[] = {&self, &result};
-  const Tensor out = call.empty(result.dtype(), result.sizes());
+  const Tensor out = call.empty(a.dtype(), result.sizes());
   run_elementwise(call, weighted_sum_functions(), result.dtype(), out, operands, {beta, alpha});
   call.set(out);
 }
