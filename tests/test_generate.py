@@ -256,6 +256,8 @@ def test_what_does_not_fit_is_one_line(folder, intaglio, tmp_path):
     refused(fail("generate", model, "--tokens", "1,999"), 1, "token 999", str(VOCABULARY))
     refused(fail("generate", model, "--tokens", ",".join(["1"] * 60)), 1, "60 tokens", str(CONTEXT))
     refused(fail("generate", model, "--tokens", tmp_path / "none.npy"), 1, "none.npy")
+    for ids in ("1,-5", "1.5", "one"):
+        refused(fail("generate", model, "--tokens", ids), 1, f"--tokens {ids}: neither token ids")
     (tmp_path / "words.txt").write_text("1 2 three")
     refused(fail("generate", model, "--tokens", tmp_path / "words.txt"), 1, "'three'", "words.txt")
     (tmp_path / "model.pte").write_bytes(model.read_bytes())
@@ -265,6 +267,8 @@ def test_what_does_not_fit_is_one_line(folder, intaglio, tmp_path):
     larger.add_tokens([f"more{i}" for i in range(VOCABULARY)])
     larger.save(str(tmp_path / "larger.json"))
     refused(fail("generate", model, "--prompt", "x", "--tokenizer", tmp_path / "larger.json"), 1, "larger.json", "another model's")
+    (tmp_path / "one.json").write_text('{"model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}}')
+    refused(fail("generate", model, "--prompt", "xyz", "--tokenizer", tmp_path / "one.json"), 1, "one.json", "no token for any")
     (tmp_path / "bad.json").write_text('{"model": {}}')
     refused(fail("generate", model, "--prompt", "x", "--tokenizer", tmp_path / "bad.json"), 1, "bad.json")
     for name, content in (("empty.model", b""), ("noise.model", bytes(range(256)) * 40)):

@@ -302,6 +302,21 @@ def test_runner_refusals(decoder, folder, intaglio, tmp_path):
     assert "tokenizer.json: token 160 is outside" in refusal(program, other)
 
 
+@pytest.mark.parametrize(("given", "why"), [
+    ("get_eos_ids=[2,160]", "token 160 is outside the program's vocabulary of 160"),
+    ("get_bos_id=-1", "token -1 is outside"),
+    ("get_max_seq_len=many", "the text runner reads one whole number here"),
+    ("get_max_context_len=[16,32]", "one whole number"),
+    ("get_eos_ids=[2,0.5]", "whole numbers"),
+    ("use_kv_cache=maybe", "true or false"),
+])
+def test_what_stands_in_for_the_runners_values_is_of_their_kind(given, why, decoder, folder, intaglio, tmp_path):
+    lower = ["lower", decoder[1], "--backend", "xnnpack", "-o", tmp_path / "x.pte", "--llm", folder, "--method-constant"]
+    done = intaglio(*lower, given, check=False)
+    assert done.returncode == 2 and why in done.stderr and len(done.stderr.splitlines()) == 1 and not (tmp_path / "x.pte").exists()
+    assert intaglio(*lower, "use_kv_cache=1").returncode == 0  # a flag may be a number
+
+
 def test_the_runners_rules_come_before_the_work(decoder, folder, intaglio, tmp_path):
     recipe = ["--recipe", "xnnpack_torchao_int8da_int4w_per_group", "--set", "group_size=40"]  # which divides no row
     (tmp_path / "config.json").write_text("{}")

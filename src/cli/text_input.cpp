@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <intaglio/error.h>
 
+#include "base/is_there.h"
 #include "base/mapped_file.h"
 #include "data/token_file.h"
 
@@ -23,7 +24,9 @@ TextInput::TextInput(const std::string& tokenizer, const std::string& model, std
 
 std::vector<int64_t> TextInput::encode(std::string_view text) const {
   std::vector<int64_t> ids = tokenizer_->encode(text);
-  if (ids.empty()) throw_usage("the text has no tokens; give one that is not empty");
+  if (ids.empty() && !text.empty())
+    throw_bad_input(fmt::format("{}: it has no token for any of the text's characters; is it another model's?", escaped(path_.string())));
+  if (ids.empty()) throw_usage("the text is empty and has no tokens; give one that is not");
   return ids;
 }
 
@@ -31,6 +34,9 @@ std::vector<int64_t> TextInput::eos_ids() const { return tokenizer_ ? report::eo
 
 std::vector<int64_t> token_list(const std::string& text_or_file) {
   const bool listed = text_or_file.find_first_not_of("0123456789, \t\n") == std::string::npos;
+  if (!listed && !is_there(text_or_file))
+    throw_bad_input(fmt::format("--tokens {}: neither token ids, whole numbers from 0 such as `1,15043`, nor a file of them",
+                                escaped(text_or_file, 60)));
   std::vector<int64_t> ids = listed ? data::parse_tokens(text_or_file) : data::read_tokens(text_or_file);
   if (ids.empty()) throw_usage(fmt::format("--tokens {}: there is no token id in it", escaped(text_or_file)));
   return ids;

@@ -182,6 +182,25 @@ std::vector<int64_t> tokens_of(std::initializer_list<const Json*> files, std::st
 
 std::vector<ConstantValue> values_of(const std::vector<int64_t>& integers) { return {integers.begin(), integers.end()}; }
 
+// What takes the place of a value that the text runner reads has its kind, and its tokens are the program's.
+void check_override(const std::vector<ConstantMethod>& methods, const ConstantMethod& known, const ConstantMethod& given) {
+  const bool is_flag = std::holds_alternative<bool>(known.values.front()), may_be_several = known.name == "get_eos_ids";
+  std::vector<int64_t> numbers;
+  for (const ConstantValue& value : given.values)
+    if (const auto* number = std::get_if<int64_t>(&value)) numbers.push_back(*number);
+    else if (const auto* flag = std::get_if<bool>(&value); flag && is_flag) numbers.push_back(*flag);
+  if (numbers.size() != given.values.size() || (numbers.size() > 1 && !may_be_several))
+    throw_usage(fmt::format("--method-constant {}: the text runner reads {} here", known.name,
+                            is_flag          ? "true or false"
+                            : may_be_several ? "whole numbers"
+                                             : "one whole number"));
+  const auto vocabulary = std::ranges::find(methods, "get_vocab_size", &ConstantMethod::name);
+  if ((known.name != "get_eos_ids" && known.name != "get_bos_id") || vocabulary == methods.end()) return;
+  for (const int64_t token : numbers)
+    if (const int64_t count = std::get<int64_t>(vocabulary->values.front()); token < 0 || token >= count)
+      throw_usage(fmt::format("--method-constant {}: token {} is outside the program's vocabulary of {}", known.name, token, count));
+}
+
 ConstantValue constant_value(const json::Value& value, const std::string& name) {
   const std::string text = value.text();
   if (value.is_string()) return std::string(value.string(name));
@@ -226,8 +245,12 @@ std::vector<ConstantMethod> text_runner_methods(const ExportedProgram& forward, 
 std::vector<ConstantMethod> overridden(std::vector<ConstantMethod> methods, std::vector<ConstantMethod> given) {
   for (ConstantMethod& method : given) {
     const auto known = std::ranges::find(methods, method.name, &ConstantMethod::name);
-    if (known == methods.end()) methods.push_back(std::move(method));
-    else *known = std::move(method);
+    if (known == methods.end()) {
+      methods.push_back(std::move(method));
+      continue;
+    }
+    recipes::check_override(methods, *known, method);
+    *known = std::move(method);
   }
   return methods;
 }
