@@ -119,14 +119,14 @@ def _(x):
     return torch.empty_like(x)
 
 
-def grouped_experts(x):
-    weights = torch.ones(2, 16, 8, dtype=torch.bfloat16)
-    return torch._grouped_mm(x.repeat(1, 3)[:, :16].bfloat16(), weights, offs=torch.tensor([1, 3], dtype=torch.int32))
+def grouped_columns(x):
+    weights = torch.ones(16, 8, dtype=torch.bfloat16)
+    return torch._grouped_mm(x.repeat(1, 3)[:, :16].bfloat16(), weights, offs=torch.tensor([8, 16], dtype=torch.int32))
 
 
 REFUSED = {
     "library": (doubled, "operator of the library 'their_library', which the exporter cannot look into"),
-    "experts": (grouped_experts, 'after `model.set_experts_implementation("batched_mm")`'),
+    "experts": (grouped_columns, 'export with experts_implementation="batched_mm"'),
     "gcd": (lambda x: torch.gcd(x.int(), x.int() + 1), "no kernel for 1 operator call: aten.gcd.default"),
     "complex": (lambda x: torch.fft.rfft(x).logcumsumexp(-1).abs(), "not supported on complex numbers; compute with real and imaginary parts"),
     "float8": (lambda x: x.to(torch.float8_e4m3fn).flatten(), "float8_e4m3fn where its kernel takes"),
