@@ -36,7 +36,7 @@ std::vector<int64_t> token_list(const std::string& text_or_file) {
   const bool listed = text_or_file.find_first_not_of("0123456789, \t\n") == std::string::npos;
   if (!listed && !is_there(text_or_file))
     throw_bad_input(fmt::format("--tokens {}: neither token ids, whole numbers from 0 such as `1,15043`, nor a file of them",
-                                escaped(text_or_file, 60)));
+                                escaped(text_or_file, 400)));
   std::vector<int64_t> ids = listed ? data::parse_tokens(text_or_file) : data::read_tokens(text_or_file);
   if (ids.empty()) throw_usage(fmt::format("--tokens {}: there is no token id in it", escaped(text_or_file)));
   return ids;
