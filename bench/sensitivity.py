@@ -23,9 +23,7 @@ THEIR_LAYERS = ("conv2d_3", "conv2d_20", "linear")  # near the input, in the mid
 
 
 def ours(intaglio, folder, name):
-    samples = folder / name / "calibration"
-    for surplus in sorted(samples.iterdir())[IMAGES:]:
-        surplus.unlink()
+    samples = folder / "images"
     program, quantized = folder / f"{name}.pt2", folder / "int8.pt2"
     subprocess.run([intaglio, "quantize", program, "-o", quantized, "--recipe", RECIPE, "--calibrate", samples, "--quiet"], check=True)
     compare = [intaglio, "compare", program, quantized, "--data", samples, "--sensitivity", "--json", "--threads", "1"]
@@ -41,7 +39,7 @@ def theirs(folder, name):
 
     torch.set_num_threads(1)
     program = torch.export.load(folder / f"{name}.pt2")
-    samples = [torch.from_numpy(np.load(path)) for path in sorted((folder / name / "calibration").iterdir())]
+    samples = [torch.from_numpy(np.load(path)) for path in sorted((folder / "images").iterdir())]
     start = time.process_time()
     for layer in THEIR_LAYERS:
         for wanted in (lambda node: node == layer, lambda node: node != layer):
@@ -66,6 +64,11 @@ def main():
     with tempfile.TemporaryDirectory() as scratch, torch.no_grad():
         folder = Path(scratch)
         networks.write(folder, name)
+        (folder / "images").mkdir()
+        images = sorted((folder / name / "calibration").iterdir()) + sorted((folder / name / "test").iterdir())
+        for index, path in enumerate(images[:IMAGES]):
+            path.rename(folder / "images" / f"{index}.npy")
+        assert len(images) >= IMAGES
         mine, their = ours(arguments.build / "intaglio", folder, name), theirs(folder, name)
     print(f"{name}: what each layer costs, layers x images a CPU s, {IMAGES} images | {mine:.1f} | {their:.2f} | {mine / their:.0f}")
 

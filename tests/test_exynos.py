@@ -2,6 +2,7 @@
 host, and the contract of a compiler."""
 
 import json
+import re
 import subprocess
 import zipfile
 
@@ -260,6 +261,31 @@ def test_a_hand_over_runs_in_integers(intaglio, document, residual):
     assert compared["outputs"][0]["sqnr_db"] > 15 and compared["candidate"]["engine"] == "interpreter"
     intaglio("compare", residual / "residual.pt2", residual / "out.enn", "--data", residual / "samples", "--report", residual / "page.html")
     assert "out.enn" in (residual / "page.html").read_text()
+
+
+class Perceptron(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second, self.last = nn.Linear(8, 16), nn.Linear(16, 16), nn.Linear(16, 5)
+
+    def forward(self, x):
+        return self.last(torch.relu(self.second(torch.relu(self.first(x)))))
+
+
+def test_what_a_fused_activation_cuts_off_is_not_clipped(intaglio, tmp_path):
+    """A hand-over has the range of its integers in place of the activation: a layer left in float keeps it."""
+    torch.manual_seed(11)
+    x = torch.randn(64, 8)
+    torch.export.save(torch.export.export(Perceptron().eval(), (x,)), tmp_path / "m.pt2")
+    np.save(tmp_path / "x.npy", x.numpy())
+    intaglio("build", tmp_path / "m.pt2", "-o", tmp_path / "m.enn", "--calibrate", tmp_path / "x.npy", *BUILD_IT)
+    intaglio("compare", tmp_path / "m.pt2", tmp_path / "m.enn", "--data", tmp_path / "x.npy", "--report", tmp_path / "page.html")
+    rows = [re.findall(r"<td([^>]*)>(.*?)</td>", row) for row in re.findall(r"<tr[^>]*>(.*?)</tr>", (tmp_path / "page.html").read_text(), re.S)]
+    layers = {row[0][1]: row for row in rows if len(row) == 11 and row[2][1] == "aten.linear.default"}
+    assert set(layers) == {"first", "second", "last"}
+    for row in layers.values():
+        gained, clipped = (float(re.search(r'data-v="(.*)"', row[column][0])[1]) for column in (4, 9))
+        assert -3 < gained < 10 and clipped < 0.001
 
 
 def test_every_operator_runs_as_the_model(intaglio, lowered, tmp_path):

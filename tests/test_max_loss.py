@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 import torch.ao.quantization.fx._decomposed  # noqa: F401  the operators of Q/DQ programs
@@ -58,6 +59,15 @@ def test_build_runs_what_was_chosen(intaglio, tmp_path):
     build = ["build", DIGITS / "digits.pt2", "-o", tmp_path / "m.pte", "--recipe", CHANNEL, "--calibrate", DIGITS / "calibration"]
     done = intaglio(*build, "--max-loss", 40)
     assert "5 layers in float" in done.stdout and "1 delegate with 100.0 %" in done.stdout
+
+
+def test_outputs_without_error_are_said_to_be_equal(intaglio, tmp_path):
+    torch.manual_seed(3)
+    torch.export.save(torch.export.export(nn.Softmax(1), (torch.randn(2, 3),)), tmp_path / "m.pt2")  # stays in float
+    np.save(tmp_path / "x.npy", torch.randn(2, 3).numpy())
+    asked = ["--recipe", CHANNEL, "--calibrate", tmp_path / "x.npy", "--max-loss", 20]
+    said = intaglio("quantize", tmp_path / "m.pt2", "-o", tmp_path / "q.pt2", *asked).stdout
+    assert "outputs equal to the float program's (the bound is 20 dB of SQNR)" in said
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 #include "cli/flow.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include <fmt/format.h>
@@ -197,7 +198,9 @@ Plan meet_bound(FlowResult& result, const Recipe& recipe, const ExportedProgram&
   };
   report::BoundedProgram found = report::within_bound(floats, samples, bound, common.threads, quantize);
   result.program = std::move(found.program);
-  std::string note = fmt::format("{:.4g} {} (the bound is {:.4g})", found.after, bound.unit(), bound.limit);
+  std::string note = std::isinf(found.after)
+                         ? fmt::format("outputs equal to the float program's (the bound is {:.4g} {})", bound.limit, bound.unit())
+                         : fmt::format("{:.4g} {} (the bound is {:.4g})", found.after, bound.unit(), bound.limit);
   if (!(found.in_float.empty() && found.per_channel.empty())) note += fmt::format(", after {:.4g} as the recipe says", found.before);
   for (const auto& [layers, how] : {std::pair{&found.in_float, "in float"}, std::pair{&found.per_channel, "per channel"}})
     if (!layers->empty())

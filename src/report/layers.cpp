@@ -10,6 +10,7 @@
 #include <intaglio/interpreter.h>
 
 #include "pt2e/passes.h"
+#include "qdq/patterns.h"
 #include "qdq/reader.h"
 #include "quant/affine.h"
 #include "recipes/probes.h"
@@ -32,11 +33,21 @@ std::optional<QuantParams> params_of_readers(const ExportedProgram& program, con
   return std::nullopt;
 }
 
+// What a fused activation lets through of a value: its integers need not hold the rest.
+qdq::Bounds bounds_of_reader(const Value* value) {
+  constexpr qdq::Bounds all{-HUGE_VALF, HUGE_VALF};
+  if (!value->has_one_user()) return all;
+  const Node& user = *value->users().front();
+  if (qdq::is_quantize(user) || qdq::is_dequantize(user)) return bounds_of_reader(user.output());
+  return qdq::clamp_bounds(user).value_or(all);
+}
+
 }  // namespace
 
 struct LayerPair {
   const Value *reference, *candidate;
   std::optional<QuantParams> params;
+  qdq::Bounds read;
   bool integers = false;
   quant::ErrorAccumulator errors;
   int64_t count = 0, clipped = 0, differing = 0, most_steps = 0;
@@ -69,7 +80,8 @@ struct LayerPair {
     const double scale = params->scale[0], zero_point = static_cast<double>(params->zero_point[0]);
     const double smallest = (static_cast<double>(params->quant_min) - zero_point - 0.5) * scale;
     const double biggest = (static_cast<double>(params->quant_max) - zero_point + 0.5) * scale;
-    for (const float value : values) {
+    for (const float given : values) {
+      const float value = std::clamp(given, read.min, read.max);
       clipped += value < smallest || value > biggest;
       low = std::min<double>(low, value);
       high = std::max<double>(high, value);
@@ -98,7 +110,9 @@ std::vector<LayerPair> pairs_of(const ExportedProgram& reference, const Exported
       if (!params) params = params_of_readers(reference, other);
       if ((a || b) && !params) continue;
       if (a != b) continue;
-      pairs.push_back({.reference = other, .candidate = value, .params = std::move(params), .integers = a && b, .errors = {}});
+      const qdq::Bounds read = bounds_of_reader(other);
+      pairs.push_back(
+          {.reference = other, .candidate = value, .params = std::move(params), .read = read, .integers = a && b, .errors = {}});
     }
   return pairs;
 }

@@ -32,6 +32,7 @@ struct Layer {
   std::vector<Weight> weights;
   std::optional<qdq::Dynamic> dynamic;  // of the quantized program: the input that is quantized at run time
   bool one_scale = false;
+  const Node* activation = nullptr;  // of the float program; the quantized one has only the range of the result for it
 };
 
 // Every run reads the buffers as the file has them.
@@ -87,6 +88,7 @@ class LayerFinder {
       if (const Node* quantize = static_quantize_of(quantized_, value); quantize && seen_.insert(quantize).second) {
         layer.result = value->name();
         layer.quantized = quantize->name();
+        layer.activation = fused_into(value->name());
       }
       add(std::move(layer));
     }
@@ -94,6 +96,13 @@ class LayerFinder {
   }
 
  private:
+  const Node* fused_into(const std::string& result) const {
+    const Value* value = floats_.graph().find_value(result);
+    if (value == nullptr || !value->has_one_user()) return nullptr;
+    const Node* user = value->users().front();
+    return qdq::clamp_bounds(*user) && quantized_.graph().find_value(user->output()->name()) == nullptr ? user : nullptr;
+  }
+
   void add(Layer layer) {
     const bool known = layer.result.empty() || floats_.graph().find_value(layer.result) != nullptr;
     if (known && (!layer.result.empty() || !layer.weights.empty())) layers_.push_back(std::move(layer));
@@ -201,7 +210,15 @@ ExportedProgram left_in_float(const ExportedProgram& quantized, const Layer& lay
                     graph.find_value(layer.dynamic->source->name()));
   if (layer.result.empty()) return program;
   Value* value = graph.find_value(layer.result);
-  for (Node* quantize : std::vector<Node*>(value->users())) {
+  const std::vector<Node*> readers = value->users();
+  if (layer.activation != nullptr) {
+    std::vector<NamedArgument> arguments = layer.activation->arguments();
+    for (NamedArgument& argument : arguments)
+      if (argument.value.get_if<Value*>() != nullptr) argument.value = value;
+    const Op op = layer.activation->op();
+    value = graph.insert_before(graph.next(value->producer()), op, std::move(arguments), {{.meta = value->meta()}}).output();
+  }
+  for (Node* quantize : readers) {
     if (!qdq::is_quantize(*quantize)) continue;
     for (Node* reader : std::vector<Node*>(quantize->output()->users()))
       if (qdq::is_dequantize(*reader)) graph.replace_all_uses(reader->output(), value);
@@ -278,6 +295,11 @@ using Known = std::unordered_map<std::string, Tensor>;
 struct Base {
   Known known;  // every value, and the inputs
   std::vector<Tensor> outputs;
+  size_t bytes = 0;  // of the values
+};
+
+struct BasePair {
+  Base exact, rounded;
 };
 
 Base run_whole(Interpreter& interpreter, const ExportedProgram& program, const std::vector<Tensor>& inputs) {
@@ -286,6 +308,7 @@ Base run_whole(Interpreter& interpreter, const ExportedProgram& program, const s
   for (size_t i = 0; i < slots.size(); ++i) base.known.emplace(slots[i]->name(), inputs.at(i));
   base.outputs = interpreter.run(inputs, [&](const Value* value, const Tensor& tensor) -> std::optional<Tensor> {
     base.known.insert_or_assign(value->name(), tensor.clone());
+    base.bytes += tensor.nbytes();
     return std::nullopt;
   });
   return base;
@@ -328,15 +351,24 @@ Sensitivity sensitivity_of(ExportedProgram floats, ExportedProgram quantized, co
   Interpreter float_runner(floats, {.threads = threads}), quantized_runner(quantized, {.threads = threads});
   quant::ErrorAccumulator whole;
   std::vector<quant::ErrorAccumulator> alone_errors(layers.size()), left_errors(layers.size());
-  for (const std::vector<Tensor>& inputs : samples) {
-    const Base exact = run_whole(float_runner, floats, inputs), rounded = run_whole(quantized_runner, quantized, inputs);
-    add_outputs(whole, exact.outputs, rounded.outputs);
+  // What follows a layer is made ready, its weights packed, once for as many samples as are held at a time.
+  constexpr size_t most_bytes = size_t{1} << 30;
+  for (size_t next = 0; next < samples.size();) {
+    std::vector<BasePair> held;
+    for (size_t bytes = 0; next < samples.size() && bytes < most_bytes; ++next) {
+      const BasePair& last =
+          held.emplace_back(run_whole(float_runner, floats, samples[next]), run_whole(quantized_runner, quantized, samples[next]));
+      add_outputs(whole, last.exact.outputs, last.rounded.outputs);
+      bytes += last.exact.bytes + last.rounded.bytes;
+    }
     parallel_for(layers.size(), threads, [&](size_t i) {
       Suffix only(alone(floats, quantized, layers[i]), floats, layers[i]),
           without(left_in_float(quantized, layers[i]), quantized, layers[i]);
-      add_outputs(alone_errors[i], exact.outputs, only.run(exact.known));
-      add_outputs(left_errors[i], exact.outputs, without.run(rounded.known));
-      advance();
+      for (const auto& [exact, rounded] : held) {
+        add_outputs(alone_errors[i], exact.outputs, only.run(exact.known));
+        add_outputs(left_errors[i], exact.outputs, without.run(rounded.known));
+        advance();
+      }
     });
   }
   Sensitivity result{whole.metrics().sqnr_db, {}};

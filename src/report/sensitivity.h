@@ -26,7 +26,8 @@ struct Sensitivity {
 };
 
 // `float_program` and what `quantize` made of it, on samples of the same inputs. Only what follows a layer is computed anew for it;
-// layers are spread over threads. Memory holds every value of one sample twice. `advance` is told of each layer that is done.
+// layers are spread over threads. Memory holds every value of a sample twice, of several samples at a time while those are within a
+// gigabyte. `advance` is told of each layer that is done with a sample.
 // A program that writes to its buffers reads them as its file has them, for every sample. Bad-input error when the two do not belong
 // together.
 Sensitivity sensitivity_of(ExportedProgram float_program, ExportedProgram quantized, const std::vector<std::vector<Tensor>>& samples,
