@@ -1,4 +1,4 @@
-# intaglio_room(NAME [COLD|OUTER] [DEPENDS rooms...] [LINK libraries...] [COMPILE_OPTIONS options...] [SOURCES files...] [EXCLUDE folders...])
+# intaglio_room(NAME [COLD] [DEPENDS rooms...] [LINK libraries...] [COMPILE_OPTIONS options...] [SOURCES files...] [EXCLUDE folders...])
 #
 # A static library `intaglio_NAME` from the *.cpp of the folder and of the folders in it (those of EXCLUDE apart), and from
 # the files beside them:
@@ -6,10 +6,12 @@
 #   *_fuzz.cpp   one libFuzzer program each (with INTAGLIO_FUZZ)
 #   *_bench.cpp  one Google Benchmark program `NAME_bench` (with INTAGLIO_BENCH)
 #
-# COLD: no loop over elements of tensors is in it, so that a Release build need not wait for more than -O1.
-# OUTER: what it does takes milliseconds for a whole program; -Og.
+# COLD: no loop over elements of tensors is in it, so that a Release build need not wait for more than -Og and the inlining of
+# small functions: a quarter less time to compile than -O1, a twentieth more to run.
+set(INTAGLIO_COLD $<$<CONFIG:Release>:-Og;-finline-functions-called-once;-finline-small-functions;-finline-functions>)
+
 function(intaglio_room NAME)
-  cmake_parse_arguments(ROOM "COLD;OUTER" "" "DEPENDS;LINK;COMPILE_OPTIONS;SOURCES;EXCLUDE" ${ARGN})
+  cmake_parse_arguments(ROOM "COLD" "" "DEPENDS;LINK;COMPILE_OPTIONS;SOURCES;EXCLUDE" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS RELATIVE ${CMAKE_CURRENT_SOURCE_DIR} *.cpp)
   foreach(folder ${ROOM_EXCLUDE})
     list(FILTER sources EXCLUDE REGEX "^${folder}/")
@@ -29,13 +31,13 @@ function(intaglio_room NAME)
     target_link_libraries(intaglio_${NAME} PUBLIC intaglio_${dependency})
   endforeach()
   target_link_libraries(intaglio_${NAME} PUBLIC ${ROOM_LINK})
-  target_compile_options(intaglio_${NAME} PRIVATE ${ROOM_COMPILE_OPTIONS} $<$<AND:$<CONFIG:Release>,$<BOOL:${ROOM_COLD}>>:-O1>
-                                                  $<$<AND:$<CONFIG:Release>,$<BOOL:${ROOM_OUTER}>>:-Og>)
+  target_compile_options(intaglio_${NAME} PRIVATE ${ROOM_COMPILE_OPTIONS} $<$<BOOL:${ROOM_COLD}>:${INTAGLIO_COLD}>)
   # Where a build takes several files in one go: half of the time goes into headers, so the larger the better.
   set_target_properties(intaglio_${NAME} PROPERTIES UNITY_BUILD_BATCH_SIZE 32)
 
   if(INTAGLIO_TESTS AND tests)
     add_executable(${NAME}_test ${tests})
+    target_compile_options(${NAME}_test PRIVATE ${INTAGLIO_COLD})
     target_link_libraries(${NAME}_test PRIVATE intaglio_${NAME} intaglio_testing GTest::gtest GTest::gtest_main)
     add_test(NAME ${NAME} COMMAND ${NAME}_test)
   endif()

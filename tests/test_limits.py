@@ -181,6 +181,18 @@ ANY_COUNT = {
 }
 
 
+def test_dimensions_beyond_any_machine_are_named(tmp_path, intaglio):
+    """A plan of 69 GB is written as asked; whoever runs it reads what it takes, and why."""
+    sizes = (({0: Dim("count", max=2**31 - 1)},),)
+    call = (torch.randn(3, 4, generator=torch.Generator().manual_seed(31)),)
+    torch.export.save(torch.export.export(Apply(lambda x: torch.tril(x)), call, dynamic_shapes=sizes), tmp_path / "model.pt2")
+    np.save(tmp_path / "rows.npy", call[0].numpy())
+    intaglio("build", tmp_path / "model.pt2", "-o", tmp_path / "model.pte", "--recipe", FLOAT)
+    failed = intaglio("run", tmp_path / "model.pte", "--input", tmp_path / "rows.npy", check=False)
+    assert failed.returncode == 1
+    assert "method 'forward' plans 68.7 GB for tensors as large as its dimensions allow" in failed.stderr and failed.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize("name, recipe", with_recipes(ANY_COUNT))
 def test_batches_of_any_count(tmp_path, document, name, recipe):
     function, layers, sizes = ANY_COUNT[name]

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <optional>
 #include <type_traits>
 #include <unordered_map>

@@ -8,7 +8,7 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   try {
-    intaglio::parse_recipe({reinterpret_cast<const char*>(data), size}, "fuzz.json", {});
+    intaglio::recipes::parse_recipe({reinterpret_cast<const char*>(data), size}, "fuzz.json", {});
   } catch (const intaglio::Error& error) {
     if (error.kind() == intaglio::ErrorKind::bug) __builtin_trap();
   }

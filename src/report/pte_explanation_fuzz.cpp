@@ -5,7 +5,7 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   try {
-    intaglio::read_pte_contents({reinterpret_cast<const std::byte*>(data), size});
+    intaglio::report::read_pte_contents({reinterpret_cast<const std::byte*>(data), size});
   } catch (const intaglio::Error& error) {
     if (error.kind() != intaglio::ErrorKind::bad_input) __builtin_trap();
   }

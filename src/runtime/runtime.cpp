@@ -10,6 +10,7 @@
 #include <intaglio/error.h>
 
 #include "base/mapped_file.h"
+#include "base/number_text.h"
 #include "pte/verifier.h"
 #include "runtime/child_process.h"
 #include "runtime/protocol.h"
@@ -159,7 +160,9 @@ struct PteRunner::Impl {
                                             detail.empty() ? "" : ": " + escaped(detail, 400));
     if (lacks_backend(code) && !std::filesystem::exists("/proc/cpuinfo"))
       throw_machine("XNNPACK in the ExecuTorch runtime reads /proc/cpuinfo, which is not there: mount /proc, and it runs");
-    if (is_lack_of_memory(code)) throw_machine(message);
+    if (is_lack_of_memory(code))
+      throw_machine(fmt::format("{}; method '{}' plans {} for tensors as large as its dimensions allow: a smaller maximum of them needs less",
+                                message, escaped(method.name), bytes_text(static_cast<uint64_t>(method.planned_bytes))));
     throw_bad_input(message);
   }
 

@@ -191,11 +191,31 @@ class ComplexLowering {
     return false;
   }
 
+  // Sizes of transforms follow from arguments that nothing else looks at; only files that were changed say others.
+  static void check_sizes(const Value& old, const std::vector<SymInt>& declared, const Value* made) {
+    if (!made) return;
+    const auto text = [](const std::vector<SymInt>& sizes) {
+      std::string joined;
+      for (const SymInt& size : sizes) joined += (joined.empty() ? "" : ", ") + to_string(size);
+      return joined;
+    };
+    const auto differ = [](const SymInt& a, const SymInt& b) { return a.is_static() && b.is_static() && a != b; };
+    bool fits = made->sizes().size() == declared.size();
+    for (size_t i = 0; fits && i < declared.size(); ++i) fits = !differ(made->sizes()[i], declared[i]);
+    if (!fits)
+      throw_bad_input(fmt::format("{}: its result is [{}] by its arguments, and the program says [{}]; export the model again",
+                                  describe(*old.producer()), text(made->sizes()), text(declared)));
+  }
+
   void put(PartsBuilder& build, Value* old, Parts parts) {
-    if (!is_complex_tensor(old)) return replace_result(graph_, old, parts.real);
+    if (!is_complex_tensor(old)) {
+      if (old->is_tensor()) check_sizes(*old, old->sizes(), parts.real);
+      return replace_result(graph_, old, parts.real);
+    }
     std::vector<SymInt> sizes = old->sizes();
     if (parts.packed) sizes.emplace_back(2);
     parts = build.each(parts, [&](Value* x) { return is_smaller(x->sizes(), sizes) ? build.build.expand(x, sizes) : x; });
+    for (const Value* part : {parts.packed, parts.real, parts.imag}) check_sizes(*old, sizes, part);
     if (!parts.packed && !parts.real) parts.real = build.real_or_zeros(parts);
     if (known_.is_written && parts.is_real()) parts.imag = build.imag_or_zeros(parts);
     known_.parts[old] = parts;

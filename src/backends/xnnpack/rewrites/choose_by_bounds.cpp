@@ -7,8 +7,10 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "backends/common/program_facts.h"
 #include "backends/xnnpack/limits.h"
 #include "backends/xnnpack/rewrites/rewrites.h"
+#include "backends/xnnpack/rules.h"
 #include "decompose/builder.h"
 
 namespace intaglio::xnnpack {
