@@ -81,6 +81,25 @@ def test_right_where_executorch_is_wrong(name, document, tmp_path):
     check_outputs(path, case, rounds_inputs=rounds)
 
 
+def test_sums_of_weights_lie_beside_their_layers(document, tmp_path):
+    """ExecuTorch's come before every other value, the last layer's first. Who reads goes by arguments, and finds the same bytes."""
+    _, _, path = lower("seed_8da4w", document, tmp_path)
+
+    def places(path):
+        """Ids of weights and sums, layer by layer."""
+        package = Package(path)
+        (payload,) = [Payload(blob, package.named) for blob in package.payloads()]
+        calls = [call for call in payload.chain if call.name == "et_vk.linear_dq8ca_q4gsw.default"]
+        assert len(calls) == 3
+        return [(call.args[3], call.args[4]) for call in calls], [payload.constant(payload.values[call.args[4]]) for call in calls]
+
+    (ours, our_sums), (theirs, their_sums) = places(path), places(FILES / "seed_8da4w.pte")
+    assert all(sums == weight + 1 for weight, sums in ours) and ours == sorted(ours)
+    assert [sums for _, sums in theirs] == [2, 1, 0]
+    for mine, reference in zip(our_sums, their_sums, strict=True):
+        assert mine.float().std() > 1 and torch.equal(mine, reference)
+
+
 def test_half_precision(document, tmp_path):
     case, _, path = lower("cnn", document, tmp_path, "--set", "force_fp16=true")
     (payload,) = Program(path).payloads
