@@ -5,7 +5,7 @@ import re
 import pytest
 import torch
 
-from cases import leaves, vulkan as cases
+from cases import Case, leaves, vulkan as cases
 from oracle import vulkan as oracle
 from oracle.archives import save
 from oracle.build import ROOT, TESTS
@@ -140,6 +140,14 @@ def test_the_documented_operators_are_those_of_the_table():
     section = (ROOT / "docs/vulkan.md").read_text().split("## Operators")[1].split("\n## ")[0]
     rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
     assert {name for row in rows for name in re.findall(r"`([^`]+)`", row)} == taken
+
+
+def test_a_model_in_bfloat16_is_told_to_be_float(intaglio, tmp_path):
+    """Where the runtime has no kernel for its weights, and neither has Vulkan."""
+    case = cases.SEEDS["float"]()
+    save(Case(case.module.bfloat16(), [(case.calls[0][0].bfloat16(),)]), tmp_path / "model.pt2")
+    done = intaglio("build", tmp_path / "model.pt2", "-o", tmp_path / "m.pte", "--recipe", "vulkan_pt2e_int8_weight_only", check=False)
+    assert done.returncode == 1 and "`model.float()`" in done.stderr and done.stderr.count("\n") == 1, done.stderr
 
 
 BAD_SETTINGS = {
