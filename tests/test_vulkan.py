@@ -5,7 +5,7 @@ import re
 import pytest
 import torch
 
-from cases import leaves, vulkan as cases
+from cases import Case, leaves, vulkan as cases
 from oracle import vulkan as oracle
 from oracle.archives import save
 from oracle.build import ROOT, TESTS
@@ -81,6 +81,25 @@ def test_right_where_executorch_is_wrong(name, document, tmp_path):
     check_outputs(path, case, rounds_inputs=rounds)
 
 
+def test_sums_of_weights_lie_beside_their_layers(document, tmp_path):
+    """ExecuTorch's come before every other value, the last layer's first. Who reads goes by arguments, and finds the same bytes."""
+    _, _, path = lower("seed_8da4w", document, tmp_path)
+
+    def places(path):
+        """Ids of weights and sums, layer by layer."""
+        package = Package(path)
+        (payload,) = [Payload(blob, package.named) for blob in package.payloads()]
+        calls = [call for call in payload.chain if call.name == "et_vk.linear_dq8ca_q4gsw.default"]
+        assert len(calls) == 3
+        return [(call.args[3], call.args[4]) for call in calls], [payload.constant(payload.values[call.args[4]]) for call in calls]
+
+    (ours, our_sums), (theirs, their_sums) = places(path), places(FILES / "seed_8da4w.pte")
+    assert all(sums == weight + 1 for weight, sums in ours) and ours == sorted(ours)
+    assert [sums for _, sums in theirs] == [2, 1, 0]
+    for mine, reference in zip(our_sums, their_sums, strict=True):
+        assert mine.float().std() > 1 and torch.equal(mine, reference)
+
+
 def test_half_precision(document, tmp_path):
     case, _, path = lower("cnn", document, tmp_path, "--set", "force_fp16=true")
     (payload,) = Program(path).payloads
@@ -121,6 +140,14 @@ def test_the_documented_operators_are_those_of_the_table():
     section = (ROOT / "docs/vulkan.md").read_text().split("## Operators")[1].split("\n## ")[0]
     rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
     assert {name for row in rows for name in re.findall(r"`([^`]+)`", row)} == taken
+
+
+def test_a_model_in_bfloat16_is_told_to_be_float(intaglio, tmp_path):
+    """Where the runtime has no kernel for its weights, and neither has Vulkan."""
+    case = cases.SEEDS["float"]()
+    save(Case(case.module.bfloat16(), [(case.calls[0][0].bfloat16(),)]), tmp_path / "model.pt2")
+    done = intaglio("build", tmp_path / "model.pt2", "-o", tmp_path / "m.pte", "--recipe", "vulkan_pt2e_int8_weight_only", check=False)
+    assert done.returncode == 1 and "`model.float()`" in done.stderr and done.stderr.count("\n") == 1, done.stderr
 
 
 BAD_SETTINGS = {

@@ -141,6 +141,47 @@ def test_named_operators_stay(name, document, tmp_path):
             assert (deployed(*call)[0] - expected).abs().max() < 1e-5 * expected.abs().max()
 
 
+class Turned(torch.nn.Module):
+    """Queries and keys as ExecuTorch's own Llama turns them, by rows of a table."""
+
+    def __init__(self, heads, key_heads, size):
+        super().__init__()
+        self.query, self.key, self.size = torch.nn.Linear(32, heads * size), torch.nn.Linear(32, key_heads * size), size
+        angles = torch.outer(torch.arange(8), 100 ** (-torch.arange(0, size, 2) / size)) + 0.3
+        self.register_buffer("cos", angles.cos())
+        self.register_buffer("sin", angles.sin())
+
+    def forward(self, x, at):
+        from executorch.examples.models.llama.rope import apply_rotary_emb
+
+        query, key = (layer(x).unflatten(-1, (-1, self.size)) for layer in (self.query, self.key))
+        return [part.transpose(1, 2) for part in apply_rotary_emb(query, key, self.cos[at], self.sin[at])]
+
+
+@pytest.mark.parametrize("dynamic", [False, True], ids=["three tokens", "any length"])
+@pytest.mark.parametrize(
+    ("heads", "key_heads", "size", "batch"), [(4, 2, 16, 1), (2, 2, 8, 1), (1, 3, 24, 1), (4, 2, 12, 1), (4, 2, 16, 2)]
+)
+def test_neighbours_that_turn(heads, key_heads, size, batch, dynamic, document, tmp_path):
+    """The shader turns one batch, of heads that fill pairs of texels; any others stay plain operators of the delegate."""
+    with seeded(), torch.no_grad():
+        module = Turned(heads, key_heads, size)
+        length = torch.export.Dim("length", min=1, max=8)
+        shapes = ({1: length}, {0: length}) if dynamic else None
+        program = torch.export.export(module, (noise(batch, 3, 32), torch.arange(2, 5)), dynamic_shapes=shapes)
+        said, path = lowered(program, document, tmp_path)
+        deployed = Program(path)
+        turns = size % 8 == 0 and batch == 1
+        assert operators(deployed).count("et_vk.apply_rotary_emb.default") == turns
+        assert turns == ("aten.cat.default" not in operators(deployed))
+        assert len(said["methods"][0]["delegates"]) == 1 and not deployed.kernels()
+        for at in ([2, 3, 4], [7, 0, 5, 1, 6] if dynamic else [7, 0, 5]):
+            call = noise(batch, len(at), 32, seed=at[0]), torch.tensor(at)
+            for ours, expected in zip(deployed(*call), module(*call), strict=True):
+                assert expected.std() > 0.1 and ours.shape == expected.shape
+                assert (ours - expected).abs().max() < 1e-5 * expected.abs().max()
+
+
 def test_prefill_and_decode_share_weights(document, tmp_path):
     with seeded(), torch.no_grad():
         module = decoders.decoder()

@@ -155,7 +155,10 @@ void check_kernels(const ExportedProgram& program, RuntimeVersion runtime) {
     throw_unsupported(fmt::format("ExecuTorch {} has no kernel for {} operator call{}: {}; ask for a newer runtime, or change the model",
                                   name(runtime), findings.newer.size(), findings.newer.size() == 1 ? "" : "s", listed(findings.newer)));
   if (!findings.refused.empty())
-    throw_unsupported(fmt::format("the ExecuTorch runtime's kernels do not take these operands: {}", listed(findings.refused)));
+    throw_unsupported(
+        fmt::format("the ExecuTorch runtime's kernels do not take these operands: {}; give them a type that is taken in the "
+                    "model (export `model.float()` if it is in bfloat16), or let a backend take them",
+                    listed(findings.refused)));
 }
 
 }  // namespace intaglio::edge

@@ -4,8 +4,14 @@
 
 #include <intaglio/program.h>
 
+#include "decompose/builder.h"
+
 namespace intaglio::common {
 
 void infer_symbolic_view_sizes(ExportedProgram& program);
+
+// Sizes as a view takes them: a symbolic one, of which there is at most one, is inferred.
+std::vector<int64_t> inferred_sizes(const std::vector<SymInt>& sizes);
+Value* view_copy(decompose::GraphBuilder& b, Value* value, const std::vector<SymInt>& sizes);
 
 }  // namespace intaglio::common

@@ -4,6 +4,7 @@
 #include <numeric>
 #include <string_view>
 
+#include "backends/common/symbolic_views.h"
 #include "backends/vulkan/passes/passes.h"
 #include "decompose/builder.h"
 
@@ -45,13 +46,11 @@ size_t apart_dim(const Node& node, const FlatRow& row) {
 }
 
 // [all before, the dimension, all behind].
-std::vector<int64_t> three_dims(const Sizes& sizes, size_t dim) {
-  const auto product = [&](size_t first, size_t end) {
-    return std::accumulate(sizes.begin() + static_cast<ptrdiff_t>(first), sizes.begin() + static_cast<ptrdiff_t>(end), int64_t{1},
-                           std::multiplies<>());
-  };
-  std::vector<int64_t> flat = {product(0, dim), sizes[dim]};
-  if (dim + 1 < sizes.size()) flat.push_back(product(dim + 1, sizes.size()));
+std::vector<SymInt> three_dims(const std::vector<SymInt>& sizes, size_t dim) {
+  const auto product = [](auto first, auto end) { return std::accumulate(first, end, SymInt(1), std::multiplies<>()); };
+  const auto apart = sizes.begin() + static_cast<ptrdiff_t>(dim);
+  std::vector<SymInt> flat = {product(sizes.begin(), apart), *apart};
+  if (dim + 1 < sizes.size()) flat.push_back(product(apart + 1, sizes.end()));
   return flat;
 }
 
@@ -59,23 +58,26 @@ void flatten(ExportedProgram& program, Node& node, const FlatRow& row) {
   Graph& graph = program.graph();
   Value* result = node.output();
   const size_t dim = apart_dim(node, row);
-  const auto view = [&](Node* position, Value* value, const std::vector<int64_t>& sizes) {
-    return decompose::GraphBuilder(program, position, node)("aten.view_copy.default", value, sizes);
+  const auto view = [&](Node* position, Value* value, const std::vector<SymInt>& sizes) {
+    decompose::GraphBuilder b(program, position, node);
+    return common::view_copy(b, value, sizes);
   };
   for (Value* operand : node.inputs())
     if (operand->is_tensor() && operand->meta().rank() == result->meta().rank())
-      graph.replace_uses_in(node, operand, view(&node, operand, three_dims(operand->meta().static_sizes(), dim)));
+      graph.replace_uses_in(node, operand, view(&node, operand, three_dims(operand->sizes(), dim)));
   if (row.has_dim) graph.set_argument(node, "dim", int64_t{1});
-  const Sizes original = result->meta().static_sizes();
-  const std::vector<int64_t> flat = three_dims(original, dim);
-  result->meta() = TensorMeta::contiguous(result->dtype(), {flat.begin(), flat.end()});
+  const std::vector<SymInt> original = result->sizes();
+  result->meta() = TensorMeta::contiguous(result->dtype(), three_dims(original, dim));
   Value* unfolded = view(graph.next(&node), result, original);
   graph.replace_uses_if(result, unfolded, [&](const Node& user) { return &user != unfolded->producer(); });
 }
 
-bool has_static_tensors(const Node& node) {
-  const auto is_static = [](const Value* value) { return value->is_tensor() && value->meta().is_static(); };
-  return std::ranges::all_of(node.inputs(), is_static) && std::ranges::all_of(node.outputs(), is_static);
+// A view can infer one size.
+bool may_be_viewed(const Node& node) {
+  const auto has_one_symbol = [](const Value* value) {
+    return value->is_tensor() && std::ranges::count_if(value->sizes(), [](const SymInt& size) { return !size.is_static(); }) <= 1;
+  };
+  return std::ranges::all_of(node.inputs(), has_one_symbol) && std::ranges::all_of(node.outputs(), has_one_symbol);
 }
 
 }  // namespace
@@ -83,7 +85,7 @@ bool has_static_tensors(const Node& node) {
 void flatten_many_dims(ExportedProgram& program) {
   for (Node* node : program.graph().node_list()) {
     const auto row = std::ranges::find(flat_ops, node->op().name(), &FlatRow::op);
-    if (row != std::end(flat_ops) && node->output()->is_tensor() && node->output()->meta().rank() > 4 && has_static_tensors(*node))
+    if (row != std::end(flat_ops) && node->output()->is_tensor() && node->output()->meta().rank() > 4 && may_be_viewed(*node))
       flatten(program, *node, *row);
   }
 }

@@ -1,21 +1,33 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <tuple>
 #include <unordered_map>
 
+#include "backends/common/symbolic_views.h"
 #include "backends/vulkan/passes/passes.h"
 #include "decompose/builder.h"
 
 namespace intaglio::vulkan {
 namespace {
 
-constexpr int64_t texel_pair = 8;  // halves of a head fill texels of four elements
+constexpr std::string_view view_copy_op = "aten.view_copy.default";
+constexpr int64_t texel_pair = 8;  // halves of a head fill texels of four elements, and four pairs two of them
 
-// x * cos + cat(-x[half:], x[:half]) * sin, for heads [1, heads, rows, size] or, turned, [1, rows, heads, size].
+// Heads [1, heads, rows, size] or, turned, [1, rows, heads, size], by the angles of each row. The elements that turn together are
+// halves, x * cos + cat(-x[half:], x[:half]) * sin, or neighbours, cat(even * cos - odd * sin, even * sin + odd * cos); those may come
+// and go in other sizes of the same elements.
 struct Rotation {
   Node* node;
   Value *x, *cos, *sin;
-  bool heads_first;
+  std::vector<SymInt> sizes;
+  bool heads_first, neighbours;
+
+  size_t row_dim() const { return heads_first ? 2 : 1; }
+  int64_t heads() const { return sizes[3 - row_dim()].value(); }
+  bool shares_tables(const Rotation& other) const {
+    return cos == other.cos && sin == other.sin && heads_first == other.heads_first && neighbours == other.neighbours;
+  }
 };
 
 Node* maker(const Value* value, std::string_view op) {
@@ -50,79 +62,156 @@ Value* behind_swap(const Value* swapped) {
   return is_slice(first, x, 0, size / 2, size) && is_slice(second, x, size / 2, size, size) ? x : nullptr;
 }
 
-// A table of [rows, size], spread over heads and, where there is one, the batch.
-bool is_table(const Value* table, const Value* x, size_t row_dim) {
-  const std::vector<SymInt>&sizes = table->sizes(), &wanted = x->sizes();
-  if (sizes.size() < 2 || sizes.size() > 4 || table->dtype() != x->dtype()) return false;
+// A table of [rows, columns], spread over heads and, where there is one, the batch.
+bool is_table(const Value* table, const Rotation& rotation) {
+  const std::vector<SymInt>& sizes = table->sizes();
+  if (sizes.size() < 2 || sizes.size() > 4 || table->dtype() != rotation.node->output()->dtype()) return false;
   const size_t missing = 4 - sizes.size();
+  const SymInt columns = rotation.neighbours ? rotation.sizes[3].value() / 2 : rotation.sizes[3];
   for (size_t dim = 0; dim < 4; ++dim) {
     const SymInt size = dim < missing ? SymInt(1) : sizes[dim - missing];
-    if (!(size == (dim == row_dim || dim == 3 ? wanted[dim] : SymInt(1)))) return false;
+    if (!(size == (dim == rotation.row_dim() ? rotation.sizes[dim] : dim == 3 ? columns : SymInt(1)))) return false;
   }
   return true;
 }
 
-std::optional<Rotation> match_rotation(Node& node) {
-  if (!node.is("aten.add.Tensor") || node.number("alpha") != 1 || node.output()->meta().rank() != 4) return std::nullopt;
-  if (const DType dtype = node.output()->dtype(); dtype != DType::float32 && dtype != DType::float16) return std::nullopt;
-  for (const auto& [plain, swapped] : orders(node)) {
-    const Node *with_cos = maker(plain, "aten.mul.Tensor"), *with_sin = maker(swapped, "aten.mul.Tensor");
-    if (!with_cos || !with_sin) continue;
-    for (const auto& [halves, sin] : orders(*with_sin)) {
-      Value* x = behind_swap(halves);
-      if (!x || !(x->sizes()[0] == SymInt(1))) continue;
-      for (const auto& [same, cos] : orders(*with_cos))
-        for (const bool heads_first : {true, false})
-          if (same == x && is_table(cos, x, heads_first ? 2 : 1) && is_table(sin, x, heads_first ? 2 : 1))
-            return Rotation{&node, x, cos, sin, heads_first};
-    }
+// Of the rotation without its order of dimensions.
+std::optional<Rotation> ordered(Rotation rotation) {
+  const std::vector<SymInt>& sizes = rotation.sizes;
+  const DType dtype = rotation.node->output()->dtype();
+  if ((dtype != DType::float32 && dtype != DType::float16) || rotation.x->dtype() != dtype) return std::nullopt;
+  if (sizes.size() != 4 || !(sizes[0] == SymInt(1)) || !sizes[3].is_static() || sizes[3].value() % texel_pair != 0) return std::nullopt;
+  for (const bool heads_first : {true, false}) {
+    rotation.heads_first = heads_first;
+    if (sizes[heads_first ? 1 : 2].is_static() && is_table(rotation.cos, rotation) && is_table(rotation.sin, rotation)) return rotation;
   }
   return std::nullopt;
 }
 
-bool turns(const Node& node) { return node.is("aten.permute_copy.default") && node.integers("dims") == std::vector<int64_t>{0, 2, 1, 3}; }
+std::optional<Rotation> match_halves(Node& node) {
+  if (!node.is("aten.add.Tensor") || node.number("alpha") != 1) return std::nullopt;
+  for (const auto& [plain, swapped] : orders(node)) {
+    const Node *with_cos = maker(plain, "aten.mul.Tensor"), *with_sin = maker(swapped, "aten.mul.Tensor");
+    if (!with_cos || !with_sin) continue;
+    for (const auto& [halves, sin] : orders(*with_sin))
+      for (const auto& [same, cos] : orders(*with_cos))
+        if (Value* x = behind_swap(halves); x && same == x)
+          if (auto found = ordered({&node, x, cos, sin, x->sizes(), false, false})) return found;
+  }
+  return std::nullopt;
+}
+
+Value* behind_views(Value* value) {
+  while (const Node* view = maker(value, view_copy_op)) value = view->tensor("self");
+  return value;
+}
+
+// Every second element, from the first or the one behind it on.
+struct Alternates {
+  Value* of;
+  int64_t first;
+};
+
+std::optional<Alternates> alternates(Value* value) {
+  const Node* slice = maker(behind_views(value), "aten.slice_copy.Tensor");
+  if (!slice) return std::nullopt;
+  Value* whole = slice->tensor("self");
+  const int64_t dim = slice->integer("dim"), rank = whole->meta().rank();
+  const SymInt &size = whole->sizes().back(), &taken = slice->output()->sizes().back();
+  const Argument start = slice->argument("start");
+  const int64_t* given = start.get_if<int64_t>();
+  if ((dim != -1 && dim != rank - 1) || !size.is_static() || !(taken * 2 == size) || (!given && !start.is_none())) return std::nullopt;
+  if (size.value() != 2 && slice->integer("step") != 2) return std::nullopt;
+  const int64_t first = given ? *given : 0;
+  return first == 0 || first == 1 ? std::optional(Alternates{behind_views(whole), first}) : std::nullopt;
+}
+
+// What the even and the odd elements of `x` are multiplied by in a sum or difference of the two products.
+std::optional<std::array<Value*, 2>> factors(const Value* value, std::string_view op, const Value* x) {
+  const Node* node = maker(value, op);
+  if (!node || node->number("alpha") != 1) return std::nullopt;
+  std::array<Value*, 2> found = {};
+  for (const std::string_view operand : {"self", "other"}) {
+    const Node* product = maker(node->tensor(operand), "aten.mul.Tensor");
+    if (!product) return std::nullopt;
+    for (const auto& [elements, table] : orders(*product)) {
+      const auto part = alternates(elements);
+      const bool is_of_x = part && part->of == x && elements->sizes() == value->sizes();
+      if (is_of_x && (node->is("aten.add.Tensor") || (part->first == 0) == (operand == "self")))
+        found[static_cast<size_t>(part->first)] = table;
+    }
+  }
+  return found[0] && found[1] ? std::optional(found) : std::nullopt;
+}
+
+std::optional<Rotation> match_neighbours(Node& node) {
+  if (!node.is("aten.cat.default") || node.tensors("tensors").size() != 2) return std::nullopt;
+  const int64_t dim = node.integer("dim"), rank = node.output()->meta().rank();
+  if ((dim != -1 && dim != rank - 1) || !(node.output()->sizes().back() == SymInt(2))) return std::nullopt;
+  Value *difference = behind_views(node.tensors("tensors")[0]), *sum = behind_views(node.tensors("tensors")[1]);
+  const Node* minus = maker(difference, "aten.sub.Tensor");
+  const Node* product = minus ? maker(minus->tensor("self"), "aten.mul.Tensor") : nullptr;
+  if (!product || difference->sizes() != sum->sizes() || sum->meta().rank() != 4) return std::nullopt;
+  std::vector<SymInt> sizes = sum->sizes();
+  sizes.back() = sizes.back() * 2;
+  for (const auto& [elements, table] : orders(*product)) {
+    const auto even = alternates(elements);  // tables may be such elements too
+    const auto to_even = even ? factors(difference, "aten.sub.Tensor", even->of) : std::nullopt;
+    const auto to_odd = even ? factors(sum, "aten.add.Tensor", even->of) : std::nullopt;
+    if (!to_even || !to_odd || (*to_even)[0] != (*to_odd)[1] || (*to_even)[1] != (*to_odd)[0]) continue;
+    if (auto found = ordered({&node, even->of, (*to_even)[0], (*to_even)[1], sizes, false, true})) return found;
+  }
+  return std::nullopt;
+}
+
+const std::vector<int64_t> turned_dims = {0, 2, 1, 3};
+
+bool turns(const Node& node) { return node.is("aten.permute_copy.default") && node.integers("dims") == turned_dims; }
+
+Value* sized(decompose::GraphBuilder& b, Value* value, const std::vector<SymInt>& sizes) {
+  return value->sizes() == sizes ? value : common::view_copy(b, value, sizes);
+}
 
 Value* behind_turn(decompose::GraphBuilder& b, const Rotation& rotation) {
-  if (!rotation.heads_first) return rotation.x;
-  const Node* producer = rotation.x->producer();
+  Value* x = sized(b, rotation.x, rotation.sizes);
+  if (!rotation.heads_first) return x;
+  const Node* producer = x->producer();
   if (producer && turns(*producer)) return producer->tensor("self");
-  return b("aten.permute_copy.default", rotation.x, std::vector<int64_t>{0, 2, 1, 3});
+  return b("aten.permute_copy.default", x, turned_dims);
 }
 
-Value* table_of(decompose::GraphBuilder& b, Value* table, const Value* x, size_t row_dim) {
-  const SymInt &rows = x->sizes()[row_dim], &size = x->sizes()[3];
-  if (table->meta().rank() == 2) return table;
-  Value* flat = b("aten.view_copy.default", table, std::vector<int64_t>{rows.is_static() ? rows.value() : -1, size.value()});
-  flat->meta() = TensorMeta::contiguous(table->dtype(), {rows, size});
-  return flat;
+Value* table_of(decompose::GraphBuilder& b, Value* table, const Rotation& rotation) {
+  return sized(b, table, {rotation.sizes[rotation.row_dim()], table->sizes().back()});
 }
 
-// Queries and keys by one call: the runtime has no operator for one of them.
-void turn_both(ExportedProgram& program, const Rotation& query, const Rotation& key) {
-  Graph& graph = program.graph();
-  decompose::GraphBuilder b(program, *query.node);
-  const size_t row_dim = query.heads_first ? 2 : 1;
-  Value *x = behind_turn(b, query), *y = behind_turn(b, key);
-  std::vector<NamedArgument> arguments = {{"xq", x},
-                                          {"xk", y},
-                                          {"freqs_cos", table_of(b, query.cos, query.x, row_dim)},
-                                          {"freqs_sin", table_of(b, query.sin, query.x, row_dim)},
-                                          {"start_pos", int64_t{0}}};
-  Node& rotary = graph.insert_before(query.node, Op::get("et_vk.apply_rotary_emb_hf.default"), std::move(arguments),
-                                     {{.meta = x->meta()}, {.meta = y->meta()}});
-  rotary.metadata = decompose::inherited_metadata(*query.node);
-  for (const auto& [rotation, place] : {std::pair(&query, size_t{0}), std::pair(&key, size_t{1})}) {
-    Value *turned = rotation->node->output(), *result = rotary.output(place);
-    if (!rotation->heads_first) {
-      graph.replace_all_uses(turned, result);
-      continue;
-    }
-    for (Node* reader : std::vector<Node*>(turned->users()))
-      if (turns(*reader)) graph.replace_all_uses(reader->output(), result);
-    const bool is_read = std::ranges::any_of(
-        turned->users(), [&](const Node* reader) { return reader == &graph.output_node() || !reader->outputs().front()->users().empty(); });
-    if (is_read) graph.replace_all_uses(turned, b("aten.permute_copy.default", result, std::vector<int64_t>{0, 2, 1, 3}));
+// Whoever reads the heads again with rows first reads `result`, others what they read in their sizes.
+void hand_on(decompose::GraphBuilder& b, const Rotation& rotation, Value* result) {
+  Graph& graph = b.graph();
+  Value* heads = rotation.heads_first ? b("aten.permute_copy.default", result, turned_dims) : result;
+  std::vector<Value*> same = {rotation.node->output()};
+  for (size_t i = 0; i < same.size(); ++i) {
+    const bool is_sized = same[i]->sizes() == rotation.sizes;
+    for (Node* reader : std::vector<Node*>(same[i]->users()))
+      if (reader->is(view_copy_op)) same.push_back(reader->output());
+      else if (is_sized && rotation.heads_first && turns(*reader)) graph.replace_all_uses(reader->output(), result);
+    if (is_sized) graph.replace_all_uses(same[i], heads);
   }
+  graph.replace_all_uses(rotation.node->output(), sized(b, heads, rotation.node->output()->sizes()));
+}
+
+// Queries and keys by one call: the runtime has no operator for one of them. It starts a thread for each head of the first.
+void turn_both(ExportedProgram& program, const Rotation& first, const Rotation& second) {
+  decompose::GraphBuilder b(program, *first.node);
+  const auto& [query, key] = second.heads() > first.heads() ? std::tie(second, first) : std::tie(first, second);
+  Value *x = behind_turn(b, query), *y = behind_turn(b, key);
+  std::vector<NamedArgument> arguments = {
+      {"xq", x}, {"xk", y}, {"freqs_cos", table_of(b, query.cos, query)}, {"freqs_sin", table_of(b, query.sin, query)}};
+  if (!query.neighbours) arguments.push_back({"start_pos", int64_t{0}});
+  const Op op = Op::get(query.neighbours ? "et_vk.apply_rotary_emb.default" : "et_vk.apply_rotary_emb_hf.default");
+  Node& rotary = program.graph().insert_before(first.node, op, std::move(arguments), {{.meta = x->meta()}, {.meta = y->meta()}});
+  rotary.metadata = decompose::inherited_metadata(*first.node);
+  hand_on(b, query, rotary.output(0));
+  hand_on(b, key, rotary.output(1));
 }
 
 }  // namespace
@@ -132,13 +221,14 @@ void fuse_rotary(ExportedProgram& program) {
   std::vector<Rotation> rotations;
   for (Node* node : program.graph().node_list()) {
     places[node] = places.size();
-    if (auto rotation = match_rotation(*node)) rotations.push_back(*rotation);
+    auto rotation = match_halves(*node);
+    if (rotation || (rotation = match_neighbours(*node))) rotations.push_back(*rotation);
   }
   // Neighbours of one pair of tables, of which the second is there before the first is turned.
   for (size_t i = 0; i + 1 < rotations.size(); ++i) {
     const Rotation &query = rotations[i], &key = rotations[i + 1];
     const Node* before = key.x->producer();
-    if (query.cos != key.cos || query.sin != key.sin || query.heads_first != key.heads_first) continue;
+    if (!query.shares_tables(key)) continue;
     if (before && places.at(before) > places.at(query.node)) continue;
     turn_both(program, query, key);
     ++i;

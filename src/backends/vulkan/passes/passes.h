@@ -42,7 +42,8 @@ void fuse_symbol_reads(ExportedProgram& program);
 // x * rsqrt(mean(x * x) + eps) * weight, over the last dimension, becomes `et_vk.rms_norm`.
 void fuse_rms_norm(ExportedProgram& program);
 
-// x * cos + cat(-second half, first half) * sin of queries and of keys, with the same tables, becomes `et_vk.apply_rotary_emb_hf`.
+// x * cos + cat(-second half, first half) * sin of queries and of keys, with the same tables, becomes `et_vk.apply_rotary_emb_hf`;
+// the same of neighbouring elements becomes `et_vk.apply_rotary_emb`.
 void fuse_rotary(ExportedProgram& program);
 
 // Copies and expansions that change neither type nor sizes go. Where one keeps results of the delegate apart from each other or

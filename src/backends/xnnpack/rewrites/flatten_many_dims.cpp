@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <map>
 
+#include "backends/common/symbolic_views.h"
 #include "backends/xnnpack/rewrites/flat_form.h"
 #include "backends/xnnpack/rewrites/rewrites.h"
 #include "ir/infer.h"
@@ -59,10 +60,9 @@ class Flattening {
   }
 
   Value* view(Value* value, const SymSizes& sizes, Node* position, const Node& origin) {
-    std::vector<int64_t> listed;
-    for (const SymInt& size : sizes) listed.push_back(size.is_static() ? size.value() : -1);
-    Node& node = graph_.insert_before(position, Op::get("aten.view_copy.default"), {{"self", value}, {"size", listed}},
-                                      {{.meta = TensorMeta::contiguous(value->dtype(), sizes)}}, value->name() + "_view");
+    Node& node =
+        graph_.insert_before(position, Op::get("aten.view_copy.default"), {{"self", value}, {"size", common::inferred_sizes(sizes)}},
+                             {{.meta = TensorMeta::contiguous(value->dtype(), sizes)}}, value->name() + "_view");
     node.metadata = origin.metadata;
     return node.output();
   }
