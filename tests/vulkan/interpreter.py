@@ -115,7 +115,7 @@ class Program:
         for delegate in self.plan.delegates or []:
             require(delegate.id in runtimes, f"a delegate of {delegate.id}")
             self.delegates.append(runtimes[delegate.id](self.package.payload(delegate)))
-        self.sizes = {}
+        self.sizes, self.numbers = {}, {}
         for index, entry in enumerate(self.plan.values):
             if entry.val.kind == "Tensor" and entry.val.allocation_info and entry.val.data_buffer_idx:
                 self.start(index, entry.val)
@@ -160,6 +160,8 @@ class Program:
 
     def read(self, index: int):
         value = self.value(index)
+        if index in self.numbers:
+            return self.numbers[index]
         if value.kind == "Tensor":
             return self.tensor(index, value)
         if value.kind == "Null":
@@ -185,6 +187,7 @@ class Program:
     def write(self, index: int, result) -> None:
         value = self.value(index)
         if value.kind != "Tensor":
+            self.numbers[index] = result
             return
         result = result if value.sizes else result.reshape([])  # Core ML's numbers have a dimension
         require(all(a <= b for a, b in zip(result.shape, value.sizes)), f"value {index}: {list(result.shape)} into {value.sizes}")
@@ -242,6 +245,8 @@ class Program:
                 named[argument.name] = value
             else:
                 placed.append(value)
-        function(*placed, **named)
+        result = function(*placed, **named)
+        if not written and len(call.args) > len(arguments):
+            written = [(call.args[len(arguments)], result)]
         for index, result in written:
             self.write(index, result)

@@ -1,5 +1,7 @@
 #include "backends/common/own_readers.h"
 
+#include <ranges>
+
 #include "backends/common/program_facts.h"
 
 namespace intaglio::common {
@@ -13,6 +15,12 @@ Node& copy_before(Graph& graph, Node* position, const Node& original) {
   return copy;
 }
 
+void copy_for_other_readers(Graph& graph, Node* source) {
+  const std::vector<Node*> readers = source->output()->users();
+  for (size_t i = 1; i < readers.size(); ++i)
+    graph.replace_uses_in(*readers[i], source->output(), copy_before(graph, source, *source).output());
+}
+
 }  // namespace
 
 void give_each_reader_its_own_source(ExportedProgram& program) {
@@ -22,12 +30,7 @@ void give_each_reader_its_own_source(ExportedProgram& program) {
     if (node->outputs().size() == 1 && (qdq::is_tensor_or_channel_dequantize(*node) || facts.makes_constant(*node)))
       sources.push_back(node);
   // Readers first: what a copy reads is then copied for it.
-  for (auto it = sources.rbegin(); it != sources.rend(); ++it) {
-    Node* source = *it;
-    const std::vector<Node*> readers = source->output()->users();
-    for (size_t i = 1; i < readers.size(); ++i)
-      program.graph().replace_uses_in(*readers[i], source->output(), copy_before(program.graph(), source, *source).output());
-  }
+  for (Node* source : sources | std::views::reverse) copy_for_other_readers(program.graph(), source);
 }
 
 void give_each_dequantize_its_own_quantize(ExportedProgram& program, const std::function<bool(const Node&)>& which) {
@@ -42,6 +45,8 @@ void give_each_dequantize_its_own_quantize(ExportedProgram& program, const std::
 
 void give_each_reader_its_own_dynamic_chain(ExportedProgram& program) {
   Graph& graph = program.graph();
+  for (Node* node : graph.node_list())
+    if (node->outputs().size() == 1 && qdq::dynamic_of(node->output())) copy_for_other_readers(graph, node);
   for (Node* node : graph.node_list()) {
     const auto dynamic = node->outputs().size() == 1 ? qdq::dynamic_of(node->output()) : std::nullopt;
     if (!dynamic || qdq::has_one_reader(*dynamic)) continue;
