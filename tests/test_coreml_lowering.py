@@ -13,7 +13,7 @@ from coreml.package import Package as Files
 from cases.quantized import dynamic, weight_only
 from make_records.coreml import payload as recorded
 from oracle.archives import save
-from oracle.coreml import Package, ct
+from oracle.coreml import Package, ct, payload_of
 from vulkan.package import Package as ProgramFile
 
 EVERY = [(name, target) for name, entry in cases.PROGRAMS.items() for target in entry.targets]
@@ -232,6 +232,51 @@ def test_inputs_quantized_at_run_time_are_read_in_float(bits, group, intaglio, t
     assert "reads its input in float, and so do 2 more" in "".join(said["warnings"])
     Package(payload, tmp_path / "unpacked")
     check_outputs(Model(payload), Case(weights.module, case.calls), ROUNDING["FLOAT32"])
+
+
+def read_twice(x):
+    """One result of a range found for each row, which two layers read."""
+    q, codes = torch.ops.quantized_decomposed, (-128, 127, torch.int8)
+    scale, zero = q.choose_qparams_per_token_asymmetric(x, torch.int8)
+    y = q.dequantize_per_token(q.quantize_per_token(x, scale, zero, *codes), scale, zero, *codes, torch.float32)
+    return y.tanh() + y.sin(), y.exp()
+
+
+def test_two_readers_of_one_range_found_at_run_time(intaglio, tmp_path):
+    _, said = lowered(Case(Function(read_twice), [(noise(3, 64),)]), intaglio, tmp_path, "iOS18", "FLOAT32")
+    assert len(said["methods"][0]["delegates"]) == 1 and said["methods"][0]["leftover_ops"] == []
+    (ours, _), (x,) = program(tmp_path / "model.pte")(noise(3, 64)), (noise(3, 64),)
+    torch.testing.assert_close(ours, x.tanh() + x.sin(), rtol=1e-4, atol=1e-5)
+
+
+def rotated(x, positions):
+    angles = positions[:, None].float() * 10000.0 ** (-torch.arange(8) / 8)
+    return x * torch.cat([angles.cos(), angles.sin()], -1)
+
+
+def test_angles_stay_in_float32(intaglio, tmp_path):
+    """Positions times frequencies: half precision is radians off at 2,000, and has no odd numbers above 2,048."""
+    case = Case(Function(rotated), [(noise(5, 16) + 3, torch.tensor([0, 7, 1999, 2047, 4095]))])
+    lowered(case, intaglio, tmp_path, "iOS18")
+    deployed = program(tmp_path / "model.pte")
+    check_outputs(lambda inputs: deployed(*inputs), case, ROUNDING["FLOAT16"])
+
+
+def quantized_anew(x):
+    """As calibration leaves what goes through a view: two ranges."""
+    q, codes = torch.ops.quantized_decomposed, (-128, 127, torch.int8)
+    for scale, zero in ((0.03, 0), (0.0213, 5)):
+        x = q.dequantize_per_tensor(q.quantize_per_tensor(x, scale, zero, *codes), scale, zero, *codes).flatten(1)
+    return x
+
+
+def test_two_quantizations_are_not_joined(intaglio, tmp_path):
+    """coremltools makes one of them although they differ (docs/coreml.md)."""
+    case = Case(Function(quantized_anew), [(noise(2, 4, 8),)])
+    (payload,), _ = lowered(case, intaglio, tmp_path, "iOS17", "FLOAT32")
+    ours, theirs = (Model(one) for one in (payload, payload_of(case.module, case.calls[0], "iOS17", "FLOAT32")))
+    assert [model.kinds.count("quantize") for model in (ours, theirs)] == [2, 1]
+    check_outputs(ours, case, ROUNDING["FLOAT32"])
 
 
 def test_a_language_model_in_few_bits_keeps_its_caches(intaglio, tmp_path):

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <ranges>
 
 #include <fmt/format.h>
 #include <intaglio/error.h>
@@ -31,6 +32,27 @@ std::vector<SizeRange> ranges_of(const Value& value, const SymRanges& known) {
   return ranges;
 }
 
+// Float numbers made of integers and constants alone that a sine or cosine reads: rotary embeddings' angles, positions times
+// frequencies, where float16 has errors of whole radians. What tokens look up in an embedding is none.
+std::unordered_set<const Value*> angles_of(const ExportedProgram& program) {
+  std::unordered_set<const Value*> counted, angles;
+  const auto is_counted = [&](const Value* value) {
+    return !value->is_tensor() || !is_floating(value->dtype()) || program.is_constant(value) || counted.contains(value);
+  };
+  const std::vector<Node*> nodes = program.graph().node_list();
+  for (const Node* node : nodes)
+    if (node->op().base() != "embedding" && std::ranges::all_of(node->inputs(), is_counted))
+      counted.insert(node->outputs().begin(), node->outputs().end());
+  for (const Node* node : nodes | std::views::reverse) {
+    const bool reads_angles = node->op().base() == "sin" || node->op().base() == "cos" ||
+                              std::ranges::any_of(node->outputs(), [&](const Value* output) { return angles.contains(output); });
+    if (!reads_angles) continue;
+    for (const Value* input : node->inputs())
+      if (counted.contains(input) && input->is_tensor() && input->dtype() == DType::float32) angles.insert(input);
+  }
+  return angles;
+}
+
 // The model has no scalars: they go in and out in one dimension, as the runtime passes them.
 ValueType without_scalars(ValueType type) {
   if (type.dims.empty()) type.dims = {1};
@@ -51,7 +73,9 @@ int64_t dim_of(const Node& node, std::string_view argument, int64_t rank) {
 }
 
 Lowering::Lowering(const ExportedProgram& program, std::string_view name, const LoweringOptions& options)
-    : program_(program), facts_(program), options_(options), builder_(options.version, std::string(name)), float_type_(default_float()) {}
+    : program_(program), facts_(program), options_(options), builder_(options.version, std::string(name)), float_type_(default_float()) {
+  if (options.in_float16) angles_ = angles_of(program);
+}
 
 Function Lowering::run() && {
   add_inputs();
@@ -127,7 +151,7 @@ void Lowering::finish(const Node& node, std::string_view mil, Parameters paramet
 }
 
 void Lowering::set(const Value* value, NamedType is) {
-  if (value->dtype() == DType::float32) is = cast(is, default_float());
+  if (value->dtype() == DType::float32) is = cast(is, angles_.contains(value) ? DataType::float32 : default_float());
   if (value->dtype() == DType::float16) is = cast(is, DataType::float16);
   values_.insert_or_assign(value, std::move(is));
 }
@@ -159,9 +183,11 @@ void Lowering::add_input(const Value& value) {
   values_[&value] = std::move(input);
 }
 
-// Scalars, and tensors of the model.
 bool Lowering::needs_float32(const Node& node) const {
+  const auto is_angle = [&](const Value* value) { return angles_.contains(value); };
+  if (std::ranges::any_of(node.inputs(), is_angle) || std::ranges::any_of(node.outputs(), is_angle)) return true;
   if (!options_.in_float16 || !node.op().schema()) return false;
+  // Scalars, and tensors of the model.
   for (const ArgSchema& argument : node.op().schema()->arguments) {
     const bool is_number = argument.type == ArgType::scalar || argument.type == ArgType::floating;
     const auto number = is_number && node.find(argument.name) ? node.optional_number(argument.name) : std::nullopt;

@@ -35,7 +35,7 @@ class Lowering {
   const common::ProgramFacts& facts() const { return facts_; }
   Version version() const { return options_.version; }
   FunctionBuilder& builder() { return builder_; }
-  // The type that the node at hand computes float32 numbers in: numbers that float16 has not keep the node in float32.
+  // The type that the node at hand computes float32 numbers in: numbers that float16 has not, and angles, keep the node in float32.
   DataType float_type() const { return float_type_; }
   DataType element_type(DType dtype) const;
   // As the node at hand reads or makes it.
@@ -77,6 +77,7 @@ class Lowering {
   std::unordered_map<const Value*, NamedType> values_;
   std::unordered_map<std::string, NamedType> states_;  // by the target of the buffer
   std::unordered_set<std::string> inputs_;
+  std::unordered_set<const Value*> angles_;  // stay in float32
   std::map<std::pair<const Value*, DataType>, NamedType> constants_;
 };
 
