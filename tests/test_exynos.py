@@ -144,12 +144,12 @@ class Masked(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.layers = nn.ModuleList(nn.Linear(8, 24) for _ in range(2))
+        self.layers = nn.ModuleList(nn.ModuleList(nn.Linear(8, 8) for _ in range(3)) for _ in range(2))
 
     def forward(self, x, attention_mask):
         mask = (1.0 - attention_mask[:, None, None, :].to(torch.float32)) * -10000.0
-        for layer in self.layers:
-            q, k, v = (part.view(2, 4, 2, 4).transpose(1, 2) for part in layer(x).split(8, -1))
+        for parts in self.layers:
+            q, k, v = (part(x).view(2, 4, 2, 4).transpose(1, 2) for part in parts)
             x = (F.softmax(q @ k.transpose(-1, -2) / 2.0 + mask, -1) @ v).transpose(1, 2).reshape(2, 4, 8)
         return x
 

@@ -13,7 +13,11 @@ namespace intaglio::exynos {
 namespace {
 
 constexpr std::string_view mask_input = "attention_mask", product_op = "aten.mul.Tensor", difference_op = "aten.sub.Tensor";
-constexpr std::string_view on_the_way[] = {product_op, difference_op, "aten.unsqueeze_copy.default", "aten._to_copy.default",
+constexpr std::string_view on_the_way[] = {product_op,
+                                           difference_op,
+                                           "aten.unsqueeze_copy.default",
+                                           "aten.view_copy.default",
+                                           "aten._to_copy.default",
                                            "dim_order_ops._to_dim_order_copy.default"};
 constexpr int most_steps = 6;
 
