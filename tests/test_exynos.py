@@ -148,9 +148,9 @@ class Masked(nn.Module):
 
     def forward(self, x, attention_mask):
         mask = (1.0 - attention_mask[:, None, None, :].to(torch.float32)) * -10000.0
-        for parts in self.layers:
+        for divisor, parts in enumerate(self.layers, 2):
             q, k, v = (part(x).view(2, 4, 2, 4).transpose(1, 2) for part in parts)
-            x = (F.softmax(q @ k.transpose(-1, -2) / 2.0 + mask, -1) @ v).transpose(1, 2).reshape(2, 4, 8)
+            x = (F.softmax(q @ k.transpose(-1, -2) / divisor + mask, -1) @ v).transpose(1, 2).reshape(2, 4, 8)
         return x
 
 
