@@ -140,6 +140,34 @@ def test_attention_is_handed_over_as_executorch_does(intaglio, lowered, tmp_path
     assert np.allclose(np.load(tmp_path / "y.npz")["arr_0"], F.scaled_dot_product_attention(*operands).numpy(), atol=1e-5)
 
 
+class Masked(nn.Module):
+    """Two layers of attention as BERT has them, with one mask."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.ModuleList(nn.Linear(8, 8) for _ in range(3)) for _ in range(2))
+
+    def forward(self, x, attention_mask):
+        mask = (1.0 - attention_mask[:, None, None, :].to(torch.float32)) * -10000.0
+        for divisor, parts in enumerate(self.layers, 2):
+            q, k, v = (part(x).view(2, 4, 2, 4).transpose(1, 2) for part in parts)
+            x = (F.softmax(q @ k.transpose(-1, -2) / divisor + mask, -1) @ v).transpose(1, 2).reshape(2, 4, 8)
+        return x
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.int64], ids=str)
+def test_a_mask_is_rewritten_as_executorch_does(intaglio, lowered, tmp_path, kind):
+    mask = torch.tensor([[1, 1, 1, 0], [1, 0, 1, 1]]).to(kind)
+    program, samples = exported(Masked, lambda seed: (noise(2, 4, 8, seed=seed) * 3, mask))
+    [graph] = same_as_executorchs(lowered, theirs(program, samples))
+    assert [op["type"] for op in graph["ops"]].count("ELTMUL") == 4  # two of scores, two of what is hidden
+    # By default what is hidden does not count.
+    lowered(theirs(program, samples))
+    np.savez(tmp_path / "x.npz", **{f"arr_{i}": x.numpy() for i, x in enumerate(samples[0])})
+    intaglio("run", tmp_path / "out.enn", "--input", tmp_path / "x.npz", "-o", tmp_path / "y.npz", "--quiet")
+    assert sqnr(program.module()(*samples[0]).detach().numpy(), np.load(tmp_path / "y.npz")["arr_0"]) > 25
+
+
 @pytest.mark.skipif(not NIGHTLY, reason="exports networks: `make nightly`")
 @pytest.mark.parametrize("name", ["efficientnet_lite0", "mobilenet_v2", "vision_transformer"])
 def test_networks_are_handed_over_as_executorch_does(lowered, name):

@@ -50,8 +50,8 @@ class GraphMaker {
     return static_cast<uint32_t>(graph_.tensors.size() - 1);
   }
 
-  uint32_t define_value(const Value* value) {
-    const QuantParams* params = stored_.params_of(value);
+  uint32_t define_value(const Value* value, bool in_float = false) {
+    const QuantParams* params = in_float ? nullptr : stored_.params_of(value);
     EnnTensor tensor{.name = value->name(), .dims = dims_of(sizes_of(value)), .data_type = std::string(data_type_name(value->dtype()))};
     if (params != nullptr && (is_floating(value->dtype()) || value->dtype() == params->dtype)) {
       tensor.data_type = "INT8";
@@ -198,8 +198,11 @@ class GraphMaker {
     std::vector<const Value*> results;
     for (size_t i = 0; i < (has_several ? node.outputs().size() : 1); ++i)
       results.push_back(is_replaced ? result.output() : node.output(i));
-    for (const Value* value : results) op.outputs.push_back(tensors_[value] = define_value(value));
+    // ExecuTorch quantizes what is cast behind its node.
+    const QuantParams* behind = row.type == "CAST" && stored_.is_original() ? stored_.params_of(node.output()) : nullptr;
+    for (const Value* value : results) op.outputs.push_back(tensors_[value] = define_value(value, behind != nullptr));
     graph_.ops.push_back(std::move(op));
+    if (behind != nullptr) tensors_[node.output()] = quantized(tensors_.at(node.output()), *behind);
     // ExecuTorch puts what leaves the graph in float right behind its node.
     for (const Value* value : results)
       if (stored_.is_original() && is_int8(tensors_.at(value)) && leaves(value)) dequantized(tensors_.at(value));

@@ -30,6 +30,8 @@ constexpr common::RewriteStep rewrites[] = {
 
 EnnGraph lower_partition(ExportedProgram& partition, Chipset chipset, Compat compat) {
   common::rewrite(partition, rewrites);
+  // What it hides would still count a little: by default the sum is in float, as the model has it.
+  if (compat == Compat::torchao) fit_masks(partition);
   return make_graph(partition, chipset, compat);
 }
 

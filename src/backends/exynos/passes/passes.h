@@ -23,6 +23,10 @@ void remove_copies(ExportedProgram& program);
 // dimension too.
 void conv1d_to_conv2d(ExportedProgram& program);
 
+// What ExecuTorch makes of the mask of a BERT model, the input `attention_mask`: what it hides gets the lowest number that the scores'
+// integers have, where the model subtracts a large one.
+void fit_masks(ExportedProgram& program);
+
 // A number that an operator takes becomes a constant tensor of the operand's type.
 void replace_scalars(ExportedProgram& program);
 

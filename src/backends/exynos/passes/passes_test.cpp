@@ -20,6 +20,7 @@ const bool registered =
         test::program_passes({{"remove_copies", remove_copies},
                               {"conv1d_to_conv2d", conv1d_to_conv2d},
                               {"compose_rms_norm", compose_rms_norm},
+                              {"fit_masks", fit_masks},
                               {"write_products", [](ExportedProgram& p) { write_products(p, Compat::intaglio); }},
                               {"write_products_as_torchao", [](ExportedProgram& p) { write_products(p, Compat::torchao); }},
                               {"replace_scalars", replace_scalars}})) &&
