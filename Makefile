@@ -94,6 +94,7 @@ format: $(VENV)/.style
 	@$(SOURCES) | xargs $(VENV)/bin/clang-format -i
 
 check-format: $(VENV)/.style
+	@$(VENV)/bin/clang-format --version >/dev/null
 	@differing=$$($(SOURCES) | xargs $(VENV)/bin/clang-format --dry-run 2>&1 | sed -n 's/:[0-9].*//p' | sort -u); \
 	[ -z "$$differing" ] || { echo "not in the style of .clang-format (make format):"; echo "$$differing"; exit 1; }
 

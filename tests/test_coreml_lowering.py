@@ -262,6 +262,23 @@ def test_angles_stay_in_float32(intaglio, tmp_path):
     check_outputs(lambda inputs: deployed(*inputs), case, ROUNDING["FLOAT16"])
 
 
+NORMS = {
+    "module": lambda x: torch.nn.functional.rms_norm(x, (16,), eps=1e-5),
+    "parts": lambda x: x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6),
+    "product": lambda x: x / ((x * x).sum(-1, keepdim=True) / 16 + 1e-6).sqrt(),
+    "scaled": lambda x: x * torch.rsqrt((x**2).mean(-1, keepdim=True).mul(0.5).clamp(min=1e-6)).expand_as(x),
+}
+
+
+@pytest.mark.parametrize("name", NORMS)
+def test_squares_stay_in_float32(intaglio, tmp_path, name):
+    """Numbers beyond 256, as hidden states of language models have them: their squares overflow half precision, their norms do not."""
+    case = Case(Function(NORMS[name]), [(noise(5, 16) * torch.tensor([1.0, 30, 400, 2000, 5000])[:, None],)])
+    lowered(case, intaglio, tmp_path, "iOS18")
+    deployed = program(tmp_path / "model.pte")
+    check_outputs(lambda inputs: deployed(*inputs), case, ROUNDING["FLOAT16"])
+
+
 def quantized_anew(x):
     """As calibration leaves what goes through a view: two ranges."""
     q, codes = torch.ops.quantized_decomposed, (-128, 127, torch.int8)

@@ -53,6 +53,41 @@ std::unordered_set<const Value*> angles_of(const ExportedProgram& program) {
   return angles;
 }
 
+bool is_square(const Node& node) {
+  if (node.is("aten.pow.Tensor_Scalar")) return node.number("exponent") == 2;
+  return node.is("aten.mul.Tensor") && node.tensor("self") == node.tensor("other");
+}
+
+// Squares and their sums up to the root that is taken of them: of numbers beyond 256 they overflow float16, though neither the
+// numbers nor their norm does.
+class SumsOfSquares {
+ public:
+  explicit SumsOfSquares(const ExportedProgram& program) {
+    for (const Node* node : program.graph().node_list()) {
+      const std::string_view base = node->op().base();
+      if (base == "rsqrt" || base == "sqrt") take(node->tensor("self"));
+    }
+  }
+
+  std::unordered_set<const Value*> found;
+
+ private:
+  // Does it come from squares through what sums and scales them?
+  bool take(const Value* value) {
+    static const std::unordered_set<std::string_view> between = {"mean", "sum", "add", "mul", "div", "clamp", "view", "expand"};
+    const Node* producer = value->producer();
+    if (!producer || value->dtype() != DType::float32) return false;
+    if (const auto known = seen_.find(value); known != seen_.end()) return known->second;
+    bool is_sum = is_square(*producer);
+    if (!is_sum && between.contains(producer->op().base()))
+      for (const Value* input : producer->inputs()) is_sum = (input->is_tensor() && take(input)) || is_sum;
+    if (is_sum) found.insert(value);
+    return seen_[value] = is_sum;
+  }
+
+  std::unordered_map<const Value*, bool> seen_;
+};
+
 // The model has no scalars: they go in and out in one dimension, as the runtime passes them.
 ValueType without_scalars(ValueType type) {
   if (type.dims.empty()) type.dims = {1};
@@ -74,7 +109,9 @@ int64_t dim_of(const Node& node, std::string_view argument, int64_t rank) {
 
 Lowering::Lowering(const ExportedProgram& program, std::string_view name, const LoweringOptions& options)
     : program_(program), facts_(program), options_(options), builder_(options.version, std::string(name)), float_type_(default_float()) {
-  if (options.in_float16) angles_ = angles_of(program);
+  if (!options.in_float16) return;
+  in_float32_ = angles_of(program);
+  in_float32_.merge(SumsOfSquares(program).found);
 }
 
 Function Lowering::run() && {
@@ -151,7 +188,7 @@ void Lowering::finish(const Node& node, std::string_view mil, Parameters paramet
 }
 
 void Lowering::set(const Value* value, NamedType is) {
-  if (value->dtype() == DType::float32) is = cast(is, angles_.contains(value) ? DataType::float32 : default_float());
+  if (value->dtype() == DType::float32) is = cast(is, in_float32_.contains(value) ? DataType::float32 : default_float());
   if (value->dtype() == DType::float16) is = cast(is, DataType::float16);
   values_.insert_or_assign(value, std::move(is));
 }
@@ -184,8 +221,8 @@ void Lowering::add_input(const Value& value) {
 }
 
 bool Lowering::needs_float32(const Node& node) const {
-  const auto is_angle = [&](const Value* value) { return angles_.contains(value); };
-  if (std::ranges::any_of(node.inputs(), is_angle) || std::ranges::any_of(node.outputs(), is_angle)) return true;
+  const auto stays = [&](const Value* value) { return in_float32_.contains(value); };
+  if (std::ranges::any_of(node.inputs(), stays) || std::ranges::any_of(node.outputs(), stays)) return true;
   if (!options_.in_float16 || !node.op().schema()) return false;
   // Scalars, and tensors of the model.
   for (const ArgSchema& argument : node.op().schema()->arguments) {

@@ -77,7 +77,7 @@ class Lowering {
   std::unordered_map<const Value*, NamedType> values_;
   std::unordered_map<std::string, NamedType> states_;  // by the target of the buffer
   std::unordered_set<std::string> inputs_;
-  std::unordered_set<const Value*> angles_;  // stay in float32
+  std::unordered_set<const Value*> in_float32_;  // what stays so in a float16 program
   std::map<std::pair<const Value*, DataType>, NamedType> constants_;
 };
 
