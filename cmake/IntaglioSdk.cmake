@@ -12,6 +12,7 @@ endif()
 
 # What the runner links: the runtime, its kernels, and the backends whose delegates it runs.
 set(INTAGLIO_SDK_COMPONENTS runtime kernels_optimized kernels_quantized backend_xnnpack threadpool etdump)
+set(INTAGLIO_SDK_DELEGATES "\"XnnpackBackend\"")  # ids of those backends, as a C++ list
 
 find_program(FLATC flatc REQUIRED)
 

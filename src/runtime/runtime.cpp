@@ -159,7 +159,7 @@ struct PteRunner::Impl {
     const std::string message = fmt::format("the ExecuTorch runtime refused it while {}: {}{}", escaped(stage), describe_error_code(code),
                                             detail.empty() ? "" : ": " + escaped(detail, 400));
     if (lacks_backend(code) && !std::filesystem::exists("/proc/cpuinfo"))
-      throw_machine("XNNPACK in the ExecuTorch runtime reads /proc/cpuinfo, which is not there: mount /proc, and it runs");
+      throw_machine("a delegate in the ExecuTorch runtime reads /proc/cpuinfo, which is not there: mount /proc, and it runs");
     if (is_lack_of_memory(code))
       throw_machine(
           fmt::format("{}; method '{}' plans {} for tensors as large as its dimensions allow: a smaller maximum of them needs less",

@@ -14,7 +14,7 @@
 namespace intaglio::common {
 
 struct PayloadFormat {
-  std::string_view name;                        // "an XNNPACK payload", in messages
+  std::string_view name;                        // "a Vulkan payload", in messages
   std::string_view magic;                       // of the header, 4 bytes
   std::array<std::string_view, 2> identifiers;  // of the flatbuffer: versions that are known
   bool has_headerless_files = false;            // payloads from before the header existed pass
