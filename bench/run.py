@@ -222,7 +222,7 @@ def start_row(intaglio):
 
 
 # Programs of so many nodes (layers, operands) that what is done for each of them shows.
-LARGE = {"chain": 100_000, "fan_out": 100_000, "residual": 30_000, "linears": 20_000, "delegates": 10_000, "long_cat": 100_000}
+LARGE = {"chain": 100_000, "fan_out": 100_000, "residual": 3_000, "linears": 5_000, "delegates": 2_000, "long_cat": 100_000}
 
 
 def large_rows(intaglio, folder):
