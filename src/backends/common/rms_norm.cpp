@@ -1,21 +1,11 @@
 #include "backends/common/rms_norm.h"
 
-#include <array>
-#include <utility>
+#include <optional>
+
+#include "ir/match.h"
 
 namespace intaglio::common {
 namespace {
-
-const Node* made_by(const Value* value, std::string_view op) {
-  const Node* producer = value->producer();
-  return producer && producer->is(op) ? producer : nullptr;
-}
-
-// The operands of a product, in both orders.
-std::array<std::pair<Value*, Value*>, 2> both_ways(const Node& node) {
-  Value *a = node.tensor("self"), *b = node.tensor("other");
-  return {{{a, b}, {b, a}}};
-}
 
 // mean(x * x) over the last dimension, which stays.
 bool is_mean_of_squares(const Value* value, const Value* x) {
@@ -23,10 +13,7 @@ bool is_mean_of_squares(const Value* value, const Value* x) {
   if (!mean || !mean->boolean("keepdim")) return false;
   const std::vector<int64_t> dims = mean->integers("dim");
   if (dims.size() != 1 || (dims[0] != -1 && dims[0] != x->meta().rank() - 1)) return false;
-  const Value* square = mean->tensor("self");
-  if (const Node* power = made_by(square, "aten.pow.Tensor_Scalar")) return power->tensor("self") == x && power->number("exponent") == 2;
-  const Node* product = made_by(square, "aten.mul.Tensor");
-  return product && product->tensor("self") == x && product->tensor("other") == x;
+  return square_root_of(mean->tensor("self")) == x;
 }
 
 std::optional<double> eps_beside_mean(const ExportedProgram& program, const Value* sum, const Value* x) {
@@ -41,8 +28,7 @@ std::optional<double> eps_beside_mean(const ExportedProgram& program, const Valu
   return std::nullopt;
 }
 
-}  // namespace
-
+// Of the product with the weight, in the edge dialect.
 std::optional<RmsNorm> match_rms_norm(const ExportedProgram& program, const Node& node) {
   if (!node.is("aten.mul.Tensor")) return std::nullopt;
   for (const auto& [normed, weight] : both_ways(node)) {
@@ -55,6 +41,20 @@ std::optional<RmsNorm> match_rms_norm(const ExportedProgram& program, const Node
     }
   }
   return std::nullopt;
+}
+
+}  // namespace
+
+void write_rms_norms(ExportedProgram& program, std::string_view op, std::vector<NamedArgument> (*arguments)(const RmsNorm&)) {
+  Graph& graph = program.graph();
+  for (Node* node : graph.node_list()) {
+    const auto norm = match_rms_norm(program, *node);
+    if (!norm) continue;
+    graph.set_arguments(*node, {});
+    graph.set_op(*node, Op::get(op));
+    graph.set_arguments(*node, arguments(*norm));
+  }
+  graph.eliminate_dead_code();
 }
 
 }  // namespace intaglio::common

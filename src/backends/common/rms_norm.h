@@ -1,7 +1,8 @@
 // Root mean square norms that a model writes out in parts.
 #pragma once
 
-#include <optional>
+#include <string_view>
+#include <vector>
 
 #include <intaglio/program.h>
 
@@ -14,7 +15,7 @@ struct RmsNorm {
   double eps;
 };
 
-// Of the product with the weight, in the edge dialect; the square may be a power or a product, factors stand in either order.
-std::optional<RmsNorm> match_rms_norm(const ExportedProgram& program, const Node& node);
+// Each becomes one node of `op`; the square may be a power or a product, factors stand in either order.
+void write_rms_norms(ExportedProgram& program, std::string_view op, std::vector<NamedArgument> (*arguments)(const RmsNorm&));
 
 }  // namespace intaglio::common

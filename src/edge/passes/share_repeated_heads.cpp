@@ -3,6 +3,7 @@
 #include "decompose/builder.h"
 #include "decompose/permutation.h"
 #include "decompose/rewrite.h"
+#include "ir/match.h"
 
 namespace intaglio::edge {
 namespace {
@@ -14,19 +15,14 @@ struct Repeated {
   bool transposed = false;  // behind the repetition
 };
 
-const Node* producer_of(const Value* value, std::string_view op) {
-  const Node* node = value->producer();
-  return node && node->is(op) ? node : nullptr;
-}
-
 Value* behind_copies(Value* value) {
-  while (const Node* copy = producer_of(value, "aten.clone.default")) value = copy->tensor("self");
+  while (const Node* copy = made_by(value, "aten.clone.default")) value = copy->tensor("self");
   return value;
 }
 
 // What a view sees, when the view only joins the leading dimensions to `rank` dimensions in all.
 Value* split_of(Value* value, size_t rank) {
-  const Node* view = producer_of(behind_copies(value), "aten.view.default");
+  const Node* view = made_by(behind_copies(value), "aten.view.default");
   if (!view) return nullptr;
   Value* inner = behind_copies(view->tensor("self"));
   const std::vector<SymInt>&joined = view->output()->sizes(), &split = inner->sizes();
@@ -44,7 +40,7 @@ std::optional<Repeated> repeated_of(Value* matrices) {
     heads = node->tensor("self");
   }
   Value* wide = split_of(heads, 5);
-  const Node* expand = wide ? producer_of(wide, "aten.expand.default") : nullptr;
+  const Node* expand = wide ? made_by(wide, "aten.expand.default") : nullptr;
   if (!expand || !wide->meta().is_static()) return std::nullopt;
   found.source = expand->tensor("self");
   const std::vector<SymInt>&before = found.source->sizes(), &after = wide->sizes();

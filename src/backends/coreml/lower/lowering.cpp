@@ -10,6 +10,7 @@
 
 #include "backends/coreml/lower/constants.h"
 #include "backends/coreml/op_table.h"
+#include "ir/match.h"
 #include "ir/mutations.h"
 
 namespace intaglio::coreml {
@@ -53,11 +54,6 @@ std::unordered_set<const Value*> angles_of(const ExportedProgram& program) {
   return angles;
 }
 
-bool is_square(const Node& node) {
-  if (node.is("aten.pow.Tensor_Scalar")) return node.number("exponent") == 2;
-  return node.is("aten.mul.Tensor") && node.tensor("self") == node.tensor("other");
-}
-
 // Squares and their sums up to the root that is taken of them: of numbers beyond 256 they overflow float16, though neither the
 // numbers nor their norm does.
 class SumsOfSquares {
@@ -78,7 +74,7 @@ class SumsOfSquares {
     const Node* producer = value->producer();
     if (!producer || value->dtype() != DType::float32) return false;
     if (const auto known = seen_.find(value); known != seen_.end()) return known->second;
-    bool is_sum = is_square(*producer);
+    bool is_sum = square_root_of(value) != nullptr;
     if (!is_sum && between.contains(producer->op().base()))
       for (const Value* input : producer->inputs()) is_sum = (input->is_tensor() && take(input)) || is_sum;
     if (is_sum) found.insert(value);

@@ -7,6 +7,7 @@
 #include "backends/common/symbolic_views.h"
 #include "backends/vulkan/passes/passes.h"
 #include "decompose/builder.h"
+#include "ir/match.h"
 
 namespace intaglio::vulkan {
 namespace {
@@ -30,16 +31,6 @@ struct Rotation {
   }
 };
 
-Node* maker(const Value* value, std::string_view op) {
-  Node* producer = value->producer();
-  return producer && producer->is(op) ? producer : nullptr;
-}
-
-std::array<std::pair<Value*, Value*>, 2> orders(const Node& node) {
-  Value *a = node.tensor("self"), *b = node.tensor("other");
-  return {{{a, b}, {b, a}}};
-}
-
 bool is_slice(const Node* node, const Value* of, int64_t start, int64_t end, int64_t size) {
   if (!node || node->tensor("self") != of || !node->find("start") || !node->find("end")) return false;
   const Argument from = node->argument("start"), to = node->argument("end"), step = node->argument("step");
@@ -51,14 +42,14 @@ bool is_slice(const Node* node, const Value* of, int64_t start, int64_t end, int
 
 // The tensor whose halves are swapped, the second one negated.
 Value* behind_swap(const Value* swapped) {
-  const Node* cat = maker(swapped, "aten.cat.default");
+  const Node* cat = made_by(swapped, "aten.cat.default");
   if (!cat || cat->tensors("tensors").size() != 2 || swapped->meta().rank() != 4 || !swapped->sizes()[3].is_static()) return nullptr;
   const int64_t dim = cat->integer("dim"), size = swapped->sizes()[3].value();
-  const Node* negated = maker(cat->tensors("tensors")[0], "aten.neg.default");
-  const Node* first = maker(cat->tensors("tensors")[1], "aten.slice_copy.Tensor");
+  const Node* negated = made_by(cat->tensors("tensors")[0], "aten.neg.default");
+  const Node* first = made_by(cat->tensors("tensors")[1], "aten.slice_copy.Tensor");
   if ((dim != -1 && dim != 3) || size % texel_pair != 0 || !negated || !first) return nullptr;
   Value* x = first->tensor("self");
-  const Node* second = maker(negated->tensor("self"), "aten.slice_copy.Tensor");
+  const Node* second = made_by(negated->tensor("self"), "aten.slice_copy.Tensor");
   return is_slice(first, x, 0, size / 2, size) && is_slice(second, x, size / 2, size, size) ? x : nullptr;
 }
 
@@ -90,11 +81,11 @@ std::optional<Rotation> ordered(Rotation rotation) {
 
 std::optional<Rotation> match_halves(Node& node) {
   if (!node.is("aten.add.Tensor") || node.number("alpha") != 1) return std::nullopt;
-  for (const auto& [plain, swapped] : orders(node)) {
-    const Node *with_cos = maker(plain, "aten.mul.Tensor"), *with_sin = maker(swapped, "aten.mul.Tensor");
+  for (const auto& [plain, swapped] : both_ways(node)) {
+    const Node *with_cos = made_by(plain, "aten.mul.Tensor"), *with_sin = made_by(swapped, "aten.mul.Tensor");
     if (!with_cos || !with_sin) continue;
-    for (const auto& [halves, sin] : orders(*with_sin))
-      for (const auto& [same, cos] : orders(*with_cos))
+    for (const auto& [halves, sin] : both_ways(*with_sin))
+      for (const auto& [same, cos] : both_ways(*with_cos))
         if (Value* x = behind_swap(halves); x && same == x)
           if (auto found = ordered({&node, x, cos, sin, x->sizes(), false, false})) return found;
   }
@@ -102,7 +93,7 @@ std::optional<Rotation> match_halves(Node& node) {
 }
 
 Value* behind_views(Value* value) {
-  while (const Node* view = maker(value, view_copy_op)) value = view->tensor("self");
+  while (const Node* view = made_by(value, view_copy_op)) value = view->tensor("self");
   return value;
 }
 
@@ -113,7 +104,7 @@ struct Alternates {
 };
 
 std::optional<Alternates> alternates(Value* value) {
-  const Node* slice = maker(behind_views(value), "aten.slice_copy.Tensor");
+  const Node* slice = made_by(behind_views(value), "aten.slice_copy.Tensor");
   if (!slice) return std::nullopt;
   Value* whole = slice->tensor("self");
   const int64_t dim = slice->integer("dim"), rank = whole->meta().rank();
@@ -128,13 +119,13 @@ std::optional<Alternates> alternates(Value* value) {
 
 // What the even and the odd elements of `x` are multiplied by in a sum or difference of the two products.
 std::optional<std::array<Value*, 2>> factors(const Value* value, std::string_view op, const Value* x) {
-  const Node* node = maker(value, op);
+  const Node* node = made_by(value, op);
   if (!node || node->number("alpha") != 1) return std::nullopt;
   std::array<Value*, 2> found = {};
   for (const std::string_view operand : {"self", "other"}) {
-    const Node* product = maker(node->tensor(operand), "aten.mul.Tensor");
+    const Node* product = made_by(node->tensor(operand), "aten.mul.Tensor");
     if (!product) return std::nullopt;
-    for (const auto& [elements, table] : orders(*product)) {
+    for (const auto& [elements, table] : both_ways(*product)) {
       const auto part = alternates(elements);
       const bool is_of_x = part && part->of == x && elements->sizes() == value->sizes();
       if (is_of_x && (node->is("aten.add.Tensor") || (part->first == 0) == (operand == "self")))
@@ -149,12 +140,12 @@ std::optional<Rotation> match_neighbours(Node& node) {
   const int64_t dim = node.integer("dim"), rank = node.output()->meta().rank();
   if ((dim != -1 && dim != rank - 1) || !(node.output()->sizes().back() == SymInt(2))) return std::nullopt;
   Value *difference = behind_views(node.tensors("tensors")[0]), *sum = behind_views(node.tensors("tensors")[1]);
-  const Node* minus = maker(difference, "aten.sub.Tensor");
-  const Node* product = minus ? maker(minus->tensor("self"), "aten.mul.Tensor") : nullptr;
+  const Node* minus = made_by(difference, "aten.sub.Tensor");
+  const Node* product = minus ? made_by(minus->tensor("self"), "aten.mul.Tensor") : nullptr;
   if (!product || difference->sizes() != sum->sizes() || sum->meta().rank() != 4) return std::nullopt;
   std::vector<SymInt> sizes = sum->sizes();
   sizes.back() = sizes.back() * 2;
-  for (const auto& [elements, table] : orders(*product)) {
+  for (const auto& [elements, table] : both_ways(*product)) {
     const auto even = alternates(elements);  // tables may be such elements too
     const auto to_even = even ? factors(difference, "aten.sub.Tensor", even->of) : std::nullopt;
     const auto to_odd = even ? factors(sum, "aten.add.Tensor", even->of) : std::nullopt;

@@ -2,16 +2,12 @@
 #include "backends/xnnpack/rewrites/rewrites.h"
 #include "decompose/builder.h"
 #include "decompose/rewrite.h"
+#include "ir/match.h"
 
 namespace intaglio::xnnpack {
 namespace {
 
 using decompose::GraphBuilder;
-
-const Node* made_by(const Value* value, std::string_view op) {
-  const Node* producer = value->producer();
-  return producer != nullptr && producer->is(op) ? producer : nullptr;
-}
 
 // x of log(1 + exp(x)), else null.
 Value* exponent_of(const Value* value) {
