@@ -1,7 +1,6 @@
 #include "cli/cli.h"
 
 #include <fcntl.h>
-#include <malloc.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -140,11 +139,6 @@ void add_numerics_options(CLI::App& command, report::Numerics& numerics) {
 int main(int argc, const char* const* argv) {
   hold_standard_descriptors();
   clean_up_at_the_end();
-  // Most weights' memory is used again for the next one (fresh pages are half of a step's time), by one heap for all threads; larger
-  // ones go back at once.
-  ::mallopt(M_MMAP_THRESHOLD, 16'000'000);
-  ::mallopt(M_TRIM_THRESHOLD, 16'000'000);
-  ::mallopt(M_ARENA_MAX, 1);
   // A closed pipe is an error of the write, not the end of the process; a file size limit likewise.
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);

@@ -1,7 +1,5 @@
 #include "recipes/reference.h"
 
-#include <malloc.h>
-
 #include <algorithm>
 #include <cmath>
 #include <mutex>
@@ -26,11 +24,7 @@ class SharedIntegers {
 
   Tensor take() {
     const std::lock_guard lock(mutex_);
-    if (taken_++ == 0) {
-      // The last layer's bytes stay with the allocator, in pieces too small for this one's.
-      ::malloc_trim(0);
-      held_ = integers_.for_one_use();
-    }
+    if (taken_++ == 0) held_ = integers_.for_one_use();
     const Tensor result = held_;
     if (taken_ < parts_) return result;
     taken_ = 0;
