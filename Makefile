@@ -18,7 +18,7 @@ CMAKE := $(VENV)/bin/cmake
 CTEST := $(VENV)/bin/ctest
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PACKAGES := g++ make ninja-build git ca-certificates python3 python3-venv pkg-config ccache time unzip \
-  libdnnl-dev libjemalloc-dev libsimdjson-dev nlohmann-json3-dev flatbuffers-compiler libflatbuffers-dev protobuf-compiler libprotobuf-dev \
+  libdnnl-dev libmimalloc-dev libsimdjson-dev nlohmann-json3-dev flatbuffers-compiler libflatbuffers-dev protobuf-compiler libprotobuf-dev \
   libfmt-dev libcli11-dev libgtest-dev libbenchmark-dev libssl-dev zlib1g-dev libjpeg-dev libpng-dev libpcre2-dev libicu-dev libsentencepiece-dev
 
 .DEFAULT_GOAL := all

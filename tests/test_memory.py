@@ -88,5 +88,6 @@ def test_calibration_reads_large_weights_where_they_lie(build, folder, threads):
     out = folder / "calibrated.pte"
     arguments = ["--recipe", STATIC, "--calibrate", folder / "sample.npy", "--threads", threads]
     peak = peak_megabytes([build / "intaglio", "build", folder / "model.pt2", "-o", out, *arguments])
-    assert 0 < peak < SLACK + LAYER * threads  # a packed copy of one layer alone is 16.8
+    # The allocator keeps a layer that is done for the next; a packed copy of one alone is 16.8.
+    assert 0 < peak < SLACK + LAYER * (threads + 1)
     assert out.stat().st_size > LAYERS * WIDTH**2

@@ -90,6 +90,7 @@ struct Quantiles {
   static constexpr double step = 1e-5;
   std::vector<double> up, down;
   Quantiles() {
+    for (auto* steps : {&up, &down}) steps->reserve(100'005);
     for (double q = 0.0; q < 1.0 + 2 * step; q += step) up.push_back(q);
     for (double q = 1.0; q > -2 * step; q -= step) down.push_back(q);
   }

@@ -89,12 +89,6 @@ Function* next(const char* name) {
   return reinterpret_cast<Function*>(dlsym(RTLD_NEXT, name));
 }
 
-// Its functions are those below: what it asks of the system for itself, while it is loaded, says nothing of the program.
-bool of_allocator(const void* caller) {
-  Dl_info info;
-  return dladdr(caller, &info) != 0 && info.dli_fname != nullptr && strstr(info.dli_fname, "libjemalloc") != nullptr;
-}
-
 __attribute__((destructor)) void write_counts() {
   const char* path = getenv("FAILING_COUNTS");
   const char* name = getenv("FAILING_IN");
@@ -127,7 +121,7 @@ int posix_memalign(void** result, size_t alignment, size_t size) {
 }
 
 void* mmap(void* address, size_t size, int protection, int flags, int file, off_t offset) {
-  return !of_allocator(__builtin_return_address(0)) && fails(mmap_) ? MAP_FAILED : reinterpret_cast<void*>(syscall(SYS_mmap, address, size, protection, flags, file, offset));
+  return fails(mmap_) ? MAP_FAILED : reinterpret_cast<void*>(syscall(SYS_mmap, address, size, protection, flags, file, offset));
 }
 void* mmap64(void* address, size_t size, int protection, int flags, int file, off_t offset) {
   return mmap(address, size, protection, flags, file, offset);
