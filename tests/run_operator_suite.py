@@ -146,11 +146,12 @@ class Comparison:
 
     def __init__(self, ours: dict[str, Outcome], theirs: dict[str, Outcome]):
         self.rows = [(case, ours[case], theirs[case]) for case in ours if case in theirs]
-        self.unrecorded = [case for case in ours if case not in theirs]
+        self.unrecorded = {case: our for case, our in ours.items() if case not in theirs}
 
     def worse(self) -> list[str]:
-        """Passes there and not here."""
-        return [case for case, our, their in self.rows if their.passed and not our.passed]
+        """Passes there and not here; of what is not recorded, what has other outputs than torch's or torchao's program."""
+        failed = [case for case, our in self.unrecorded.items() if our.result.endswith("fail")]
+        return [case for case, our, their in self.rows if their.passed and not our.passed] + failed
 
     def better(self) -> list[str]:
         return [case for case, our, their in self.rows if our.passed and not their.passed]
@@ -177,6 +178,8 @@ class Comparison:
         for case, our, their in self.rows:
             if our.result != their.result or our.delegates > their.delegates or our.delegates == 0 < their.delegates:
                 print(f"  {case:44} ours {describe(our)}; theirs {describe(their)}")
+        for case, our in self.unrecorded.items():
+            print(f"  {case:44} ours {describe(our)}; theirs not recorded")
 
 
 def describe(one: Outcome) -> str:

@@ -59,7 +59,7 @@ CASES = {
     "half_casts": (of(lambda x: (torch.sigmoid(x.half()).float() * x).exp()), "1.0", ""),
     "half_norm": (half_norm(), "1.0", ""),
     "plain": (of(lambda x: torch.sigmoid(x) + x), "1.0", ""),
-    "pool": (of(lambda x: nn.functional.adaptive_avg_pool2d(torch.relu(x), (3, 7))), "1.3", "aten::_adaptive_avg_pool2d.out"),
+    "pool": (of(lambda x: nn.functional.adaptive_avg_pool2d(torch.relu(x).double(), (3, 7))), "1.3", "aten::_adaptive_avg_pool2d.out"),
     "grid": (of(lambda x, g: nn.functional.grid_sample(x, g, align_corners=False), image, noise(1, 4, 5, 2).tanh()), "1.1",
              "aten::grid_sampler_2d.out"),
     "shift": (of(lambda x: x << 2, torch.arange(6)), "1.1", "aten::bitwise_left_shift.Tensor"),

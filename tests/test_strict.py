@@ -223,6 +223,10 @@ RULES = {  # the first rule: what a warning says
     "a misspelt operator": ({"match": {"op": "lineal"}, "config": INT8}, "every operator 'lineal'"),
     "an operator without a pattern": ({"match": {"op": "mean"}, "config": {**INT8, "is_dynamic": True}}, "every operator 'mean'"),
     "a module by its name": ({"match": {"module_name": "head"}, "config": INT8}, None),
+    "types by a pattern": ({"match": {"module_type": "*.Conv?d"}, "config": None}, None),
+    "operators by a pattern": ({"match": {"op": "conv*"}, "config": INT8}, None),
+    "a misspelt pattern of types": ({"match": {"module_type": "*3d"}, "config": INT8}, "every module of type '*3d'"),
+    "a misspelt pattern of operators": ({"match": {"op": "lineal*"}, "config": INT8}, "every operator 'lineal*'"),
     "a type in a module": ({"match": {"module_name": "c*", "module_type": "Conv2d"}, "config": INT8}, None),
 }
 

@@ -18,9 +18,9 @@ namespace intaglio {
 struct NodeSelector {
   std::optional<std::string> module_name;  // fully qualified, exactly
   std::optional<std::string> module_glob;  // the same with `*` for any characters and `?` for one: `features.*`
-  std::optional<std::string> module_type;  // qualified, or its last part: `Conv2d`
+  std::optional<std::string> module_type;  // qualified, or its last part: `Conv2d`; a glob
   std::optional<std::string> source_type;  // qualified: the type of module, or the function, that strict export records
-  std::optional<std::string> op;           // `aten.linear.default`, `aten.linear` or `linear`
+  std::optional<std::string> op;           // `aten.linear.default`, `aten.linear` or `linear`; a glob
   std::optional<std::string> op_family;    // `aten.add.Tensor` or `aten.add`: with every overload and the in-place form
 
   bool matches(const Node& node) const;

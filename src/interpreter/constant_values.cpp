@@ -13,6 +13,9 @@ bool draws_random_numbers(const Node& node) {
   static constexpr std::string_view parts[] = {"rand",        "dropout", "bernoulli",   "normal",
                                                "multinomial", "uniform", "exponential", "poisson"};
   const std::string_view base = node.op().base();
+  const Argument* train = node.find("train");
+  const bool* is_training = train ? train->get_if<bool>() : nullptr;
+  if (is_training && !*is_training) return false;  // a dropout in use
   return !base.starts_with("batch_norm") &&
          std::ranges::any_of(parts, [&](std::string_view part) { return base.find(part) != std::string_view::npos; });
 }

@@ -51,8 +51,11 @@ TEST_F(Constants, StateRandomnessAndFactoriesAreNone) {
   program.output_specs = {{OutputSpec::Kind::buffer_mutation, "counter"}};
   Value* noise = op("aten.rand_like.default", {{"self", w}});
   Value* ones = op("aten.ones.default", {{"size", std::vector<int64_t>{2, 3}}});
+  const auto dropout = [&](bool train) { return op("aten.dropout.default", {{"input", w}, {"p", 0.5}, {"train", train}}); };
+  Value *training = dropout(true), *in_use = dropout(false);
   ConstantValues constants(program);
-  for (const Value* value : {counter, next, noise, ones}) EXPECT_FALSE(constants.is_constant(value)) << value->name();
+  for (const Value* value : {counter, next, noise, ones, training}) EXPECT_FALSE(constants.is_constant(value)) << value->name();
+  EXPECT_TRUE(constants.is_constant(in_use));
 }
 
 TEST_F(Constants, CreatedTensorsAreConstantsWhereThatIsAskedForAndNothingWritesIntoThem) {

@@ -18,6 +18,7 @@ namespace {
 
 // Nothing is quantized on guesses: every static group has seen values, and they were finite.
 void check_ranges(const PreparedProgram::State& state) {
+  ConstantValues known(state.program, is_pure, Creations::constant);
   for (const Insertion& insertion : state.insertions.items) {
     if (!has_static_params(state, insertion)) continue;
     if (!is_calibrated(state, insertion.group)) {
@@ -43,7 +44,7 @@ void check_ranges(const PreparedProgram::State& state) {
                         place_of(insertion), statistics.min[i], statistics.max[i]));
       constant = constant && statistics.min[i] == statistics.max[i];
     }
-    if (constant && insertion.value->producer() != nullptr)
+    if (constant && insertion.value->producer() != nullptr && !known.is_constant(insertion.value))
       state.warn(Warning::at(place_of(insertion), fmt::format("it was {} in every sample; the calibration data may not exercise this layer",
                                                               statistics.min.front())));
   }

@@ -19,6 +19,8 @@ const bool fold_registered =
                             {"fold_batch_norm", [](ExportedProgram& program) { fold_batch_norm(program, Compat::intaglio); }},
                             {"fold_batch_norm compat=torchao", [](ExportedProgram& program) { fold_batch_norm(program, Compat::torchao); }},
                         }));
+const bool restore_registered = register_text_cases("RestoreBatchNorms", "src/pt2e/restore_batch_norms.test",
+                                                    program_passes({{"restore_batch_norms", restore_batch_norms}}));
 const bool quantize_registered = register_text_cases("FoldQuantize", "src/pt2e/fold_quantize.test",
                                                      program_passes({{"fold_quantize", [](ExportedProgram& p) { fold_quantize(p); }}}));
 

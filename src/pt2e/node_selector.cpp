@@ -14,13 +14,14 @@ using namespace pt2e;
 namespace {
 
 bool type_matches(std::string_view pattern, std::string_view type) {
-  if (type == pattern) return true;
+  if (glob_matches(pattern, type)) return true;
   const size_t dot = type.rfind('.');
-  return dot != std::string_view::npos && type.substr(dot + 1) == pattern;
+  return dot != std::string_view::npos && glob_matches(pattern, type.substr(dot + 1));
 }
 
 bool op_matches(std::string_view pattern, Op op) {
-  return op.name() == pattern || op.base() == pattern || std::string(op.name_space()) + "." + std::string(op.base()) == pattern;
+  const std::string without_overload = std::string(op.name_space()) + "." + std::string(op.base());
+  return glob_matches(pattern, op.name()) || glob_matches(pattern, op.base()) || glob_matches(pattern, without_overload);
 }
 
 // `aten.add` of `aten.add_.Tensor`.

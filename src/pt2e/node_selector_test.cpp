@@ -29,6 +29,12 @@ TEST(NodeSelector, EveryGivenPartMustMatch) {
   EXPECT_TRUE(matches({.module_name = "block", .module_type = "Block"}));
   EXPECT_FALSE(matches({.module_name = "block.*"}));
   EXPECT_FALSE(matches({.module_glob = "block.*", .module_type = "Conv2d"}));
+  EXPECT_TRUE(matches({.module_type = "torch.*ReLU"}));
+  EXPECT_TRUE(matches({.module_type = "Re*"}));
+  EXPECT_FALSE(matches({.module_type = "Re?"}));
+  EXPECT_TRUE(matches({.op = "relu*"}));
+  EXPECT_TRUE(matches({.op = "aten.*_"}));
+  EXPECT_FALSE(matches({.op = "*elu6*"}));
   EXPECT_TRUE(matches({.op = "aten.relu_"}));
   EXPECT_FALSE(matches({.op = "aten.relu.default"}));
   EXPECT_TRUE(matches({.op_family = "aten.relu.default"}));

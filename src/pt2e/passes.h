@@ -43,6 +43,13 @@ bool is_cast(const Node& node);
 // With Compat::torchao none of this is checked, and a bias-free layer called twice loses its folded bias, as there.
 size_t fold_batch_norm(ExportedProgram& program, Compat compat);
 
+// Batch norms behind convolutions that are written out, as frozen ones of detectors are: products and quotients with constants and
+// sums with others, one number a channel. They become `aten.batch_norm`, which fold_batch_norm takes.
+//
+// Needs: float32 where half precision is to be widened. Guarantees: only chains with a factor and an offset whose convolution has weights
+// of its own, so that what is restored folds. Shown by restore_batch_norms.test.
+void restore_batch_norms(ExportedProgram& program);
+
 // Values that reach nothing but a softmax: scores of attention, and what masks are made of.
 //
 // A mask's numbers (-1e4, the lowest float, -inf) say "not here" and have no size. One of them in a range leaves a single

@@ -193,7 +193,8 @@ PreparedProgram prepare_pt2e(ExportedProgram program, const Quantizer& quantizer
     state->warn(std::string(
         "the program is in float16 or bfloat16 and is quantized as one in float32: what stays in float computes in float32, inputs and "
         "outputs keep their types"));
-  // Quantized weights must be those of deployment, where no batch norm is left.
+  // Quantized weights must be those of deployment, where no batch norm is left. torchao knows none that is written out.
+  if (options.compat != Compat::torchao) restore_batch_norms(state->program);
   fold_batch_norm(state->program, options.compat);
   // The quantizer sees the folded program, and may rewrite it before it says what is quantized.
   quantizer.transform_for_annotation(state->program);

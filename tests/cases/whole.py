@@ -125,9 +125,25 @@ BORDERS = {
 # ---- windows
 
 
-def pool(kind, *arguments, rank=2, **keywords):
-    """A pool between two convolutions."""
-    return functools.partial(Bordered, Function(lambda x: getattr(functional, kind)(x, *arguments, **keywords)), rank)
+def pool(kind, *arguments, rank=2, border=None, **keywords):
+    """A pool between two convolutions. `border`: of minus infinity, as TensorFlow's SAME is written."""
+    edge = lambda x: functional.pad(x, border, value=-torch.inf) if border else x
+    return functools.partial(Bordered, Function(lambda x: getattr(functional, kind)(edge(x), *arguments, **keywords)), rank)
+
+
+def halo(x):
+    """Attention of each block to its surroundings: windows that overlap."""
+    batch, channels, height, width = x.shape
+    keys = functional.pad(x, (1, 1, 1, 1)).unfold(2, 6, 4).unfold(3, 6, 4).reshape(batch, channels, 9, 36).permute(0, 2, 3, 1)
+    queries = x.reshape(batch, channels, 3, 4, 3, 4).permute(0, 2, 4, 3, 5, 1).reshape(batch, 9, 16, channels)
+    mixed = torch.softmax(queries @ keys.transpose(-1, -2), -1) @ keys
+    return mixed.reshape(batch, 3, 3, 4, 4, channels).permute(0, 5, 1, 3, 2, 4).reshape(x.shape)
+
+
+def pyramid(x):
+    """As scene parsing networks pool: means over grids of several sizes, beside the image."""
+    resized = lambda bins: functional.interpolate(functional.adaptive_avg_pool2d(x, bins), size=x.shape[-2:], mode="bilinear")
+    return sum((resized(bins) for bins in (2, 3, 6)), x)
 
 
 WINDOWS = {
@@ -150,6 +166,15 @@ WINDOWS = {
     "average_line": Whole(pool("avg_pool1d", 3, 2, ceil_mode=True, rank=1), images(1, 3, 30)),
     "one_image": Whole(lambda: Function(lambda x: functional.avg_pool2d(functional.max_pool2d(torch.sin(x), 2, 3, 1), 2, 2, ceil_mode=True)),
                        images(3, 20, 25)),
+    "adaptive": Whole(pool("adaptive_avg_pool2d", (5, 4)), images(1, 3, 16, 17)),
+    "adaptive_larger": Whole(pool("adaptive_avg_pool2d", (20, 17)), images(1, 3, 16, 17)),
+    "adaptive_columns": Whole(pool("adaptive_avg_pool2d", (7, None)), images(2, 3, 17, 17)),
+    "adaptive_line": Whole(pool("adaptive_avg_pool1d", 9, rank=1), images(1, 3, 30)),
+    "adaptive_batches": Whole(pool("adaptive_avg_pool2d", (5, 4)), **batches(3, 16, 17)),
+    "adaptive_volume": Whole(lambda: Volume(nn.AdaptiveAvgPool3d((2, 3, 5))), images(1, 2, 5, 7, 8)),
+    "halo": Whole(lambda: Bordered(Function(halo)), images(1, 3, 14, 14)),
+    "max_same": Whole(pool("max_pool2d", 3, 2, border=(0, 1, 0, 1)), images(1, 3, 16, 16)),
+    "pyramid": Whole(lambda: Bordered(Function(pyramid)), images(1, 3, 18, 15)),
     "step_batches": Whole(lambda: Bordered(Function(lambda x: x[:, :, 1::2, ::3])), **batches(3, 16, 17)),
     "step_in_part": Whole(lambda: Function(lambda x: torch.tanh(torch.sin(x)[:, :, 2:7:4, 1:12:5])), images(1, 3, 9, 13)),
 }
@@ -393,14 +418,26 @@ def distances(k):
 class Positions(nn.Module):
     """A table of positions that a network makes of constants, by way of much more."""
 
-    def __init__(self):
+    def __init__(self, dropped=0.0):
         super().__init__()
+        self.dropout = nn.Dropout(dropped)
         self.layer, self.wide, self.narrow = nn.Linear(12, 16), nn.Linear(2, 512), nn.Linear(512, 16)
         self.register_buffer("places", torch.randn(49, 2))
         self.register_buffer("choice", torch.randint(0, 49, (5,)))
 
     def forward(self, x):
-        return torch.tanh(self.layer(x)) + 0.3 * self.narrow(self.wide(self.places).relu())[self.choice]
+        return torch.tanh(self.layer(x)) + 0.3 * self.narrow(self.dropout(self.wide(self.places).relu()))[self.choice]
+
+
+def volumes():
+    """Weights whose depths are too large to be copies."""
+    return nn.Sequential(nn.Conv3d(40, 48, 3, padding=1, bias=False), nn.BatchNorm3d(48), nn.ReLU(), nn.Conv3d(48, 40, (2, 1, 3), stride=2))
+
+
+def normalized_lines():
+    """Each weight is a direction and a length."""
+    weight_norm = nn.utils.parametrizations.weight_norm
+    return nn.Sequential(weight_norm(nn.Conv1d(64, 96, 3)), nn.ReLU(), weight_norm(nn.ConvTranspose1d(96, 64, 4, 2)))
 
 
 FUNCTIONS = {
@@ -409,6 +446,9 @@ FUNCTIONS = {
     "constant_queries": Whole(Queries, images(2, 5, 12)),
     "computed_mask": Whole(lambda: Queries(distances), images(2, 5, 12)),
     "computed_positions": Whole(Positions, images(2, 5, 12)),
+    "dropped_positions": Whole(lambda: Positions(0.1), images(2, 5, 12)),
+    "normalized_lines": Whole(normalized_lines, images(1, 64, 12)),
+    "volumes": Whole(volumes, images(1, 40, 4, 6, 6)),
 }
 
 # As PyTorch's own decompositions write them.

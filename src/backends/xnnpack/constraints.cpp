@@ -120,6 +120,15 @@ bool static_images(Context c) {
   const auto& sizes = input_meta(c).sizes;
   return symbolic_count(sizes) == (sizes.front().is_static() ? 0 : 1);
 }
+// A matrix for each of the two dimensions: a damaged file may say any size.
+bool few_weights(Context c) {
+  constexpr int64_t most = int64_t{1} << 20;
+  const auto &in = input_meta(c).sizes, &out = output_meta(c).sizes;
+  return std::ranges::all_of(std::array<size_t, 2>{1, 2}, [&](size_t back) {
+    const int64_t from = in[in.size() - back].value(), to = out[out.size() - back].value();
+    return to <= most / std::max<int64_t>(from, 1);
+  });
+}
 bool window_above_one(Context c) {
   const auto kernel = window(c);
   return c.features.more_ops || (kernel.size() == 2 && kernel[0] * kernel[1] > 1);
@@ -282,12 +291,17 @@ bool repeats_or_few_runs(Context c) {
   });
 }
 bool few_runs(Context c) { return lower::runs_of(picked_places(c.facts, c.node)->places).size() <= most_runs; }
+bool few_windows(Context c) {
+  const size_t dim = lower::normalized(c.node.integer("dimension"), static_cast<size_t>(input_meta(c).rank()));
+  return output_meta(c).sizes[dim].value() <= static_cast<int64_t>(most_runs);
+}
 bool unit_step(Context c) { return c.node.integer("step") == 1; }
 bool static_slice_scatter(Context c) {
   const auto& sizes = input_meta(c).sizes;
   const size_t dim = lower::normalized(c.node.integer("dim"), sizes.size());
   return sizes[dim].is_static() && c.node.tensor("src")->sizes()[dim].is_static();
 }
+bool value_is_number(Context c) { return !std::isnan(c.node.number("value")); }
 bool finite_value(Context c) { return std::isfinite(c.node.number("value")); }
 // Layouts of inputs and outputs are the layout pass's work: a copy into another dim order is no node of its own.
 bool same_dim_order(Context c) {
@@ -301,7 +315,7 @@ bool constant_statistics(Context c) {
   }
   return true;
 }
-bool batch_norm_rank(Context c) { return input_meta(c).rank() >= 2 && input_meta(c).rank() <= 4; }
+bool batch_norm_rank(Context c) { return input_meta(c).rank() >= 2; }
 
 constexpr Constraint common_rows[] = {
     {"one tensor result", has_tensor_result},
@@ -359,6 +373,9 @@ constexpr Constraint avg_pool_rows[] = {
     {"padding is not counted", padding_not_counted},
     {"the divisor is the window's area", divisor_is_window},
 };
+constexpr Constraint adaptive_pool_rows[] = {{"images, alone or in a batch", pools_images},
+                                             {"static sizes, but for the batch", static_images},
+                                             {"at most a million weights of elements", few_weights}};
 constexpr Constraint max_pool_rows[] = {
     {"images, alone or in a batch", pools_images},
     {"a window above 1x1", window_above_one},
@@ -389,15 +406,17 @@ constexpr Constraint unsqueeze_rows[] = {{"at most one symbolic size", one_infer
 constexpr Constraint slice_rows[] = {{"step is 1, or at most one size is symbolic", step_fits},
                                      {"the sliced dimension is static", static_slice}};
 constexpr Constraint cat_rows[] = {{"at least two inputs", several_inputs}, {"distinct inputs", distinct_inputs}};
-constexpr Constraint pad_rows[] = {{"no negative padding", nonnegative_pad}, {"a finite value", finite_value}};
+constexpr Constraint pad_rows[] = {{"no negative padding", nonnegative_pad}, {"the value is a number", value_is_number}};
+constexpr Constraint finite_pad_rows[] = {{"in int8: a finite value", finite_value}};
 constexpr Constraint border_pad_rows[] = {{"no negative padding", nonnegative_padding},
                                           {"the padded sizes are static", static_padded_sizes},
                                           {"at most 64 rows or columns on a side", few_border_slices}};
 constexpr Constraint pick_rows[] = {{"along one dimension of static size, at places known ahead", places_known},
                                     {"at most 130 runs of neighbours", few_runs}};
+constexpr Constraint unfold_rows[] = {{"static sizes", has_static_sizes}, {"at most 130 windows", few_windows}};
 constexpr Constraint slice_scatter_rows[] = {{"step is 1", unit_step}, {"the sliced dimension is static", static_slice_scatter}};
 constexpr Constraint copy_rows[] = {{"the dim order stays", same_dim_order}};
-constexpr Constraint batch_norm_rows[] = {{"constant statistics", constant_statistics}, {"rank 2 to 4", batch_norm_rank}};
+constexpr Constraint batch_norm_rows[] = {{"constant statistics", constant_statistics}, {"two dimensions or more", batch_norm_rank}};
 
 }  // namespace
 
@@ -423,6 +442,7 @@ const std::span<const Constraint> group_norm = group_norm_rows;
 const std::span<const Constraint> leaky_relu = leaky_relu_rows;
 const std::span<const Constraint> prelu = prelu_rows;
 const std::span<const Constraint> avg_pool = avg_pool_rows;
+const std::span<const Constraint> adaptive_pool = adaptive_pool_rows;
 const std::span<const Constraint> max_pool = max_pool_rows;
 const std::span<const Constraint> mean = mean_rows;
 const std::span<const Constraint> int8_mean = int8_mean_rows;
@@ -436,8 +456,10 @@ const std::span<const Constraint> unsqueeze = unsqueeze_rows;
 const std::span<const Constraint> slice = slice_rows;
 const std::span<const Constraint> cat = cat_rows;
 const std::span<const Constraint> pad = pad_rows;
+const std::span<const Constraint> finite_pad = finite_pad_rows;
 const std::span<const Constraint> border_pad = border_pad_rows;
 const std::span<const Constraint> pick = pick_rows;
+const std::span<const Constraint> unfold = unfold_rows;
 const std::span<const Constraint> slice_scatter = slice_scatter_rows;
 const std::span<const Constraint> copy = copy_rows;
 const std::span<const Constraint> batch_norm = batch_norm_rows;

@@ -1,6 +1,7 @@
 #include "edge/passes/passes.h"
 
 #include <algorithm>
+#include <unordered_map>
 #include <unordered_set>
 
 #include <fmt/format.h>
@@ -55,6 +56,62 @@ size_t bytes_used_alone(const ExportedProgram& program, const Value* value) {
   return bytes;
 }
 
+using Mutated = std::shared_ptr<const std::unordered_set<const Value*>>;
+
+bool is_returned(const Node& node) { return std::ranges::any_of(node.outputs(), decompose::is_program_output); }
+
+// Constants that nodes have in common, those nodes, and what they make for others: parts of a weight, a weight over its own norm.
+class ConstantParts {
+ public:
+  ConstantParts(const ExportedProgram& program, const Mutated& mutated) {
+    for (const Node* node : program.graph().node_list()) add(program, *mutated, *node);
+    for (const auto& [value, part] : parts_) {
+      Bytes& bytes = bytes_[root(part)];
+      if (value->producer() != nullptr) bytes.made += is_read_elsewhere(value) ? bytes_of(value->meta()) : 0;
+      else bytes.replaced += is_read_elsewhere(value) ? 0 : bytes_of(value->meta());
+    }
+  }
+
+  // Bytes of the constants that go when the node's part is computed ahead; nullopt where more would come.
+  std::optional<size_t> replaced_with(const Node& node) {
+    const auto found = nodes_.find(&node);
+    if (found == nodes_.end()) return std::nullopt;
+    const Bytes& bytes = bytes_[root(found->second)];
+    return bytes.made <= bytes.replaced ? std::optional(bytes.replaced) : std::nullopt;
+  }
+  bool is_read_elsewhere(const Value* value) const {
+    return std::ranges::any_of(value->users(), [&](const Node* user) { return !nodes_.contains(user); });
+  }
+
+ private:
+  struct Bytes {
+    size_t made = 0, replaced = 0;
+  };
+
+  void add(const ExportedProgram& program, const std::unordered_set<const Value*>& mutated, const Node& node) {
+    const std::vector<Value*> inputs = node.inputs();
+    const auto is_known = [&](const Value* input) {
+      return parts_.contains(input) || (!input->producer() && program.constant(input) && !mutated.contains(input));
+    };
+    if (inputs.empty() || !is_foldable_op(node) || is_returned(node) || !result_bytes(node) || !std::ranges::all_of(inputs, is_known))
+      return;
+    const size_t part = parents_.size();
+    parents_.push_back(part);
+    nodes_[&node] = part;
+    for (const Value* output : node.outputs()) parts_[output] = part;
+    for (const Value* input : inputs) parents_[root(parts_.try_emplace(input, part).first->second)] = root(part);
+  }
+  size_t root(size_t part) {
+    while (parents_[part] != part) part = parents_[part] = parents_[parents_[part]];
+    return part;
+  }
+
+  std::vector<size_t> parents_;
+  std::unordered_map<const Node*, size_t> nodes_;
+  std::unordered_map<const Value*, size_t> parts_;
+  std::unordered_map<size_t, Bytes> bytes_;
+};
+
 // How much memory results may take.
 struct Allowance {
   size_t each, together;
@@ -62,9 +119,8 @@ struct Allowance {
 
 // Evaluates the node when its operands are constants and the result is small enough; empty otherwise. `passing`: nodes of constants whose
 // results are too large, to which this one may be added.
-using Mutated = std::shared_ptr<const std::unordered_set<const Value*>>;
 std::vector<Tensor> fold(const ExportedProgram& program, const Mutated& mutated, const Node& node, Allowance& allowance,
-                         std::unordered_set<const Node*>& passing) {
+                         ConstantParts& parts, std::unordered_set<const Node*>& passing) {
   if (!is_foldable_op(node) || node.outputs().empty()) return {};
   const auto bytes = result_bytes(node);
   if (!bytes) return {};
@@ -74,8 +130,11 @@ std::vector<Tensor> fold(const ExportedProgram& program, const Mutated& mutated,
   if (!std::ranges::all_of(inputs, [&](const Value* input) { return constants.is_constant(input); })) return {};
   size_t replaced = 0;
   for (const Value* input : inputs) replaced += bytes_used_alone(program, input);
+  const std::optional<size_t> replaced_together = parts.replaced_with(node);
+  const bool is_kept = std::ranges::any_of(node.outputs(), [&](const Value* output) { return parts.is_read_elsewhere(output); });
+  if (replaced_together && is_kept) replaced = std::max(replaced, *bytes);
   if (*bytes > std::max(allowance.each, replaced) || *bytes > std::max(always_small, allowance.together + replaced)) {
-    if (*bytes <= largest_passing) passing.insert(&node);
+    if (*bytes <= std::max(largest_passing, replaced_together.value_or(0))) passing.insert(&node);
     return {};
   }
   std::vector<Tensor> operands;
@@ -104,13 +163,13 @@ void fold_constants(ExportedProgram& program) {
   const size_t all = bytes_of_constants(program);
   const auto mutated = std::make_shared<const std::unordered_set<const Value*>>(mutated_inputs(program));
   Allowance allowance{std::max(always_small, all / 32), all / 4};
+  ConstantParts parts(program, mutated);
   for (Node* node : graph.node_list()) {
     const bool used =
         std::any_of(node->outputs().begin(), node->outputs().end(), [](const Value* output) { return !output->users().empty(); });
     // A program output stays computed: a file cannot return a constant.
-    const bool returned = std::any_of(node->outputs().begin(), node->outputs().end(), decompose::is_program_output);
-    if (!used || returned) continue;
-    std::vector<Tensor> results = fold(program, mutated, *node, allowance, passing);
+    if (!used || is_returned(*node)) continue;
+    std::vector<Tensor> results = fold(program, mutated, *node, allowance, parts, passing);
     for (size_t i = 0; i < results.size(); ++i) {
       if (node->output(i)->users().empty()) continue;
       Value* constant = program.add_constant(fmt::format("_folded_{}", node->output(i)->name()), results[i].clone());

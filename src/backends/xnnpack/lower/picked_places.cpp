@@ -2,6 +2,7 @@
 #include "backends/xnnpack/lower/node_facts.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "backends/xnnpack/lower/pieces.h"
 #include "decompose/resampling.h"
@@ -50,6 +51,23 @@ namespace lower {
 void pick(Lowering& lowering, const Node& node, NodeKind) {
   const auto [dim, places] = *picked_places(lowering.facts(), node);
   picked(lowering, lowering.operand("self"), dim, places, true);
+}
+
+// Windows of a dimension, which may overlap, as a last dimension: they are taken side by side.
+void unfold(Lowering& lowering, const Node& node, NodeKind) {
+  const ValueId input = lowering.operand("self");
+  std::vector<int64_t> dims = lowering.value(input).dims, places;
+  const size_t dim = normalized(node.integer("dimension"), dims.size());
+  const int64_t size = node.integer("size"), step = node.integer("step"), count = (dims[dim] - size) / step + 1;
+  for (int64_t window = 0; window < count; ++window)
+    for (int64_t i = 0; i < size; ++i) places.push_back(window * step + i);
+  const ValueId windows = picked(lowering, input, dim, places);
+  dims[dim] = size;
+  dims.insert(dims.begin() + static_cast<std::ptrdiff_t>(dim), count);
+  std::vector<uint32_t> order(dims.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::rotate(order.begin() + static_cast<std::ptrdiff_t>(dim) + 1, order.begin() + static_cast<std::ptrdiff_t>(dim) + 2, order.end());
+  lowering.alias(lowering.transposed(lowering.reshaped(windows, dims), order));
 }
 
 void slice_scatter(Lowering& lowering, const Node& node, NodeKind) {

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <numeric>
 
 #include "backends/xnnpack/lower/pieces.h"
 
@@ -91,7 +92,32 @@ void finish(Lowering& lowering, const Node& node, NodeKind kind, const Pool& poo
   else lowering.emit(NodeKind::StaticReshape, {value}, reshape_attributes(*node.output()));
 }
 
+// [.., size] to [.., count]: the means of `count` adaptive windows, which may overlap and differ by one in size. Float32.
+ValueId window_means(Lowering& lowering, ValueId input, int64_t count) {
+  std::vector<int64_t> dims = lowering.value(input).dims;
+  const int64_t size = dims.back();
+  if (size == count) return input;
+  Tensor weights = Tensor::zeros(DType::float32, {count, size});
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t begin = i * size / count, width = ((i + 1) * size + count - 1) / count - begin;
+    std::fill_n(weights.mutable_data<float>() + i * size + begin, width, 1 / static_cast<float>(width));
+  }
+  dims.back() = count;
+  return lowering.compute(NodeKind::FullyConnected, {input, lowering.constant(std::move(weights), "windows"), invalid_id}, {}, dims);
+}
+
 }  // namespace
+
+// Of rows, then of columns: an output that does not divide the image. Other ones are plain pools.
+void adaptive_avg_pool(Lowering& lowering, const Node& node, NodeKind) {
+  ValueId value = lowering.cast(lowering.operand("self"), DataType::fp32);
+  const std::vector<int64_t> wanted = pair_of(node.integers("output_size"));
+  std::vector<uint32_t> swapped(lowering.value(value).dims.size());
+  std::iota(swapped.begin(), swapped.end(), 0);
+  std::swap(swapped.back(), swapped[swapped.size() - 2]);
+  for (const int64_t count : {wanted[1], wanted[0]}) value = lowering.transposed(window_means(lowering, value, count), swapped);
+  lowering.alias(lowering.cast(value, lowering.type_of(node.output())));
+}
 
 // The runtime divides by the elements that are no padding: where padding counts, or the divisor is given, zeros are put around
 // the image first. What ceil_mode adds never counts. A divisor of one's own is made up for behind.

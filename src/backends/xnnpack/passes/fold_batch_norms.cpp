@@ -86,13 +86,13 @@ PayloadNode as_depthwise(PayloadGraph& graph, const PayloadNode& norm) {
   return node;
 }
 
-// Channels are dimension 1: constants [C] for [N, C], [C, 1] for [N, C, L].
+// Channels are dimension 1: constants [C] for [N, C], [C, 1] for [N, C, L] and so on.
 void as_multiply_add(PayloadGraph& graph, const PayloadNode& norm, std::vector<PayloadNode>& nodes) {
   const Statistics s = statistics_of(graph, norm);
   const PayloadValue input = graph.values[norm.inputs[0]];
   const std::string name = graph.values[norm.inputs[1]].name;
-  Sizes sizes = {static_cast<int64_t>(s.factor.size())};
-  if (input.dims.size() == 3) sizes.push_back(1);
+  Sizes sizes(input.dims.size() - 1, 1);
+  sizes[0] = static_cast<int64_t>(s.factor.size());
   const auto typed = [&](Tensor data) {
     return add_constant(graph, name, input.type == DataType::fp16 ? converted(data, DType::float16) : data, input.type);
   };
