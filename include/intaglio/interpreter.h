@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <unordered_map>
 #include <vector>
 
 #include <intaglio/program.h>
@@ -36,6 +37,12 @@ class Interpreter {
   // `watched`, when given, limits the hook to these values, which lets others be fused or skipped.
   std::vector<Tensor> run(const std::vector<Tensor>& inputs, const ValueHook& hook = {},
                           const std::vector<const Value*>* watched = nullptr);
+  // The outputs that the program has with other tensors in the places of `replaced`: what follows these is computed, with the weights
+  // that other runs packed. `known` is asked for what that reads of other values, user inputs among them; nothing stays in buffers.
+  // Unsupported error for a program that writes in place or computes with complex numbers.
+  std::vector<Tensor> run_from(const std::unordered_map<const Value*, Tensor>& replaced, const std::function<Tensor(const Value*)>& known);
+  // What run_from asks `known` for when these are replaced.
+  std::vector<const Value*> read_beside(const std::vector<const Value*>& replaced);
   // What the next run reads of an input that the program writes to: the buffer as saved, then as the last run left it. Valid until
   // the next run.
   Tensor state_of(const Value* input) const;

@@ -30,6 +30,7 @@ ExportedProgram load(const std::string& path, report::Numerics numerics) {
   return program;
 }
 
+std::string share_text(const std::optional<double>& share) { return share ? fmt::format("{:.2f} %", 100 * *share) : std::string("-"); }
 Json optional_share(const std::optional<double>& share) { return share ? Json(*share) : Json(nullptr); }
 
 void print_rows(const LayerArguments& arguments, const std::vector<report::LayerDifference>& rows, size_t samples) {
@@ -61,12 +62,11 @@ std::string place_text(const Row& row) {
 }
 
 void say_rows(const std::vector<report::LayerDifference>& rows, size_t samples) {
-  const auto share = [](const std::optional<double>& value) { return value ? fmt::format("{:.2f} %", 100 * *value) : std::string("-"); };
   std::vector<std::vector<std::string>> lines = {
       {"layer (source)", "operator", "SQNR", "cosine", "largest error", "clipped", "range used", "differ", "steps"}};
   for (const report::LayerDifference& row : rows) {
     lines.push_back({place_text(row), row.op, decibel_text(row.metrics.sqnr_db), fmt::format("{:.6f}", row.metrics.cosine),
-                     fmt::format("{:.4g}", row.metrics.max_abs_error), share(row.clipped), share(row.range_used), share(row.differing),
+                     fmt::format("{:.4g}", row.metrics.max_abs_error), share_text(row.clipped), share_text(row.range_used), share_text(row.differing),
                      row.differing ? fmt::format("{}", row.most_steps) : "-"});
   }
   say("{}", printable(table(lines, {2, 3, 4, 5, 6, 7, 8})));
@@ -98,25 +98,32 @@ void print_sensitivity(const LayerArguments& arguments, const CommonOptions& com
     result["samples"] = samples;
     result["quantized_db"] = finite(found.quantized_db);
     result["layers"] = Json::array();
-    for (const report::LayerSensitivity& row : found.layers)
-      result["layers"].push_back({{"value", row.value},
+    if (found.quantized_top1) result["accuracy"] = {{"reference", *found.float_top1}, {"candidate", *found.quantized_top1}};
+    for (const report::LayerSensitivity& row : found.layers) {
+      Json layer = {{"value", row.value},
                                   {"op", row.op},
                                   {"layer", row.layer},
                                   {"source", row.source},
                                   {"alone_db", finite(row.alone_db)},
                                   {"in_float_db", finite(row.in_float_db)},
-                                  {"gained_db", finite(row.gained_db)}});
+                                  {"gained_db", finite(row.gained_db)}};
+      if (row.in_float_top1) layer.update({{"alone_top1", *row.alone_top1}, {"in_float_top1", *row.in_float_top1}});
+      result["layers"].push_back(std::move(layer));
+    }
     return print(result);
   }
   if (common.quiet) return;
   std::vector<std::vector<std::string>> lines = {{"layer (source)", "operator", "quantized alone", "left in float", "gained"}};
+  if (found.quantized_top1) lines[0].insert(lines[0].end(), {"top-1 alone", "top-1 left in float"});
   for (const report::LayerSensitivity& row : found.layers) {
     lines.push_back(
         {place_text(row), row.op, decibel_text(row.alone_db), decibel_text(row.in_float_db), fmt::format("{:+.2f} dB", row.gained_db)});
+    if (row.in_float_top1) lines.back().insert(lines.back().end(), {share_text(row.alone_top1), share_text(row.in_float_top1)});
   }
-  say("{}", printable(table(lines, {2, 3, 4})));
+  say("{}", printable(table(lines, {2, 3, 4, 5, 6})));
   say("{} for the whole quantized program; {} layers over {} sample{}\n", decibel_text(found.quantized_db), found.layers.size(), samples,
       samples == 1 ? "" : "s");
+  if (found.quantized_top1) say("top-1 {} in float, {} quantized\n", share_text(found.float_top1), share_text(found.quantized_top1));
 }
 
 }  // namespace
@@ -128,9 +135,11 @@ void compare_sensitivity(const LayerArguments& arguments, const CommonOptions& c
   std::vector<std::vector<Tensor>> samples;
   for (size_t i = 0; i < source.size(); ++i) samples.push_back(source.load(i).inputs);
   std::optional<Progress> progress;
-  const report::Sensitivity found = report::sensitivity_of(
-      std::move(reference), std::move(candidate), samples, common.threads,
-      [&](size_t runs) { progress.emplace("comparing", runs, !common.quiet); }, [&] { progress->advance(); });
+  report::SensitivityOptions options{.threads = common.threads};
+  if (!arguments.labels.empty()) options.labels = read_labels(arguments.labels);
+  options.begin = [&](size_t runs) { progress.emplace("comparing", runs, !common.quiet); };
+  options.advance = [&] { progress->advance(); };
+  const report::Sensitivity found = report::sensitivity_of(std::move(reference), std::move(candidate), samples, options);
   progress.reset();
   print_sensitivity(arguments, common, found, samples.size());
 }

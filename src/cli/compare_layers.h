@@ -13,6 +13,7 @@ namespace intaglio::cli {
 
 struct LayerArguments {
   std::string reference, candidate, data;
+  std::string labels;  // of --sensitivity
   std::optional<Preprocess> preprocess;
   report::Numerics numerics = report::Numerics::as_written;
   std::chrono::milliseconds timeout{300'000};

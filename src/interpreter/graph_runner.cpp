@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 #include <intaglio/error.h>
 
+#include "interpreter/constant_values.h"
+
 namespace intaglio::interp {
 
 GraphRunner::GraphRunner(const Graph& graph)
@@ -18,6 +20,22 @@ void GraphRunner::set_constant(const Value* input, RuntimeValue value) {
 void GraphRunner::keep(const Value* input, RuntimeValue value) {
   place(input) = std::move(value);
   kept_.insert(input);
+}
+
+ScheduleRequest GraphRunner::plain_request() const {
+  ScheduleRequest request;
+  request.is_observed = [](const Value*) { return false; };
+  request.constant = [this](const Value* value) -> const Tensor* {
+    return constants_.contains(value) ? std::get_if<Tensor>(&values_[static_cast<size_t>(slots_.of(value))]) : nullptr;
+  };
+  request.is_kept = [this](const Value* value) { return kept_.contains(value); };
+  return request;
+}
+
+Schedule GraphRunner::scheduled(const ScheduleRequest& request, NodeStates& states) const {
+  Schedule schedule = make_schedule(graph_, slots_, aliasing_, request);
+  for (Step& step : schedule.steps) step.state = &states[{step.node, step.values.empty() ? nullptr : step.values.front()}];
+  return schedule;
 }
 
 Schedule& GraphRunner::schedule_for(const ValueHook* hook, const std::vector<const Value*>* watched) {
@@ -36,16 +54,13 @@ Schedule& GraphRunner::schedule_for(const ValueHook* hook, const std::vector<con
   auto prepared = std::make_unique<Prepared>();
   prepared->hooked = hook != nullptr;
   prepared->watched = std::move(wanted);
-  ScheduleRequest request;
+  ScheduleRequest request = plain_request();
   request.is_observed = [&entry = *prepared](const Value* value) {
     if (!entry.hooked) return false;
     return !entry.watched || std::binary_search(entry.watched->begin(), entry.watched->end(), value);
   };
-  request.constant = [this](const Value* value) -> const Tensor* {
-    return constants_.contains(value) ? std::get_if<Tensor>(&place(value)) : nullptr;
-  };
-  request.is_kept = [this](const Value* value) { return kept_.contains(value); };
-  prepared->schedule = make_schedule(graph_, slots_, aliasing_, request);
+  // A hook may put others in the places of constants: what is packed of these is the schedule's own.
+  prepared->schedule = scheduled(request, hook != nullptr ? prepared->states : states_);
   schedules_.push_back(std::move(prepared));
   return schedules_.back()->schedule;
 }
@@ -81,6 +96,11 @@ std::vector<RuntimeValue> GraphRunner::run(Pool& pool, int threads, const ValueH
       if (constants_.contains(input) || kept_.contains(input)) continue;
       if (!filter || std::binary_search(filter->begin(), filter->end(), input)) show(*hook, input, place(input));
     }
+  return execute(schedule, pool, threads, hook, filter);
+}
+
+std::vector<RuntimeValue> GraphRunner::execute(Schedule& schedule, Pool& pool, int threads, const ValueHook* hook,
+                                               const std::optional<std::vector<const Value*>>& filter) {
   Context context{pool, threads, aliasing_.has_in_place, &schedule.constants, keep_packed_weights_};
   for (Step& step : schedule.steps) {
     const bool ready = step.constant && computed_[static_cast<size_t>(step.outputs.front())];
@@ -99,6 +119,39 @@ std::vector<RuntimeValue> GraphRunner::run(Pool& pool, int threads, const ValueH
     else results.emplace_back();
   }
   return results;
+}
+
+// What depends on a replaced value is computed anew; what depends on the inputs alone is at hand.
+const std::vector<const Value*>& GraphRunner::prepare_from(std::vector<const Value*> replaced) {
+  std::ranges::sort(replaced);
+  if (continuation_ && continuation_->replaced == replaced) return continuation_->schedule.given;
+  std::unordered_set<const Value*> changed(replaced.begin(), replaced.end()), varying, given = changed;
+  for (const Value* input : graph_.inputs())
+    if (!constants_.contains(input) && !kept_.contains(input) && !changed.contains(input)) {
+      varying.insert(input);
+      given.insert(input);
+    }
+  for (const Node* node : graph_.node_list()) {
+    const std::vector<Value*> inputs = node->inputs();
+    const auto is_in = [&](const auto& set) { return std::ranges::any_of(inputs, [&](const Value* value) { return set.contains(value); }); };
+    const bool is_changed = is_in(changed), is_varying = is_in(varying) || draws_random_numbers(*node);
+    for (const Value* output : node->outputs()) {
+      if (is_changed) changed.insert(output);
+      else if (is_varying) varying.insert(output);
+      if (!changed.contains(output) && is_varying && output->is_tensor()) given.insert(output);
+    }
+  }
+  ScheduleRequest request = plain_request();
+  request.is_given = [&](const Value* value) { return given.contains(value); };
+  continuation_.emplace(Continuation{std::move(replaced), scheduled(request, states_)});
+  std::erase_if(continuation_->schedule.given, [&](const Value* value) {
+    return std::ranges::binary_search(continuation_->replaced, value);
+  });
+  return continuation_->schedule.given;
+}
+
+std::vector<RuntimeValue> GraphRunner::run_from(Pool& pool, int threads) {
+  return execute(continuation_->schedule, pool, threads, nullptr, std::nullopt);
 }
 
 }  // namespace intaglio::interp

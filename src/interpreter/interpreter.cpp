@@ -113,17 +113,19 @@ struct Interpreter::Impl {
     }
   }
 
+  void place_input(const Value* input, const Tensor& tensor) {
+    RuntimeValue& place = runner.place(input);
+    switch (input->kind()) {
+      case ValueKind::tensor: place = runner.aliasing().written.contains(input) ? tensor.clone() : tensor; break;
+      case ValueKind::sym_float: place = Number(tensor.item_as_double()); break;
+      case ValueKind::sym_bool: place = Number(tensor.item_as_int() != 0); break;
+      default: place = Number(tensor.item_as_int());
+    }
+  }
+
   void place_inputs(const std::vector<Tensor>& inputs) {
     check_inputs(program, user_inputs, inputs);
-    for (size_t i = 0; i < inputs.size(); ++i) {
-      RuntimeValue& place = runner.place(user_inputs[i]);
-      switch (user_inputs[i]->kind()) {
-        case ValueKind::tensor: place = runner.aliasing().written.contains(user_inputs[i]) ? inputs[i].clone() : inputs[i]; break;
-        case ValueKind::sym_float: place = Number(inputs[i].item_as_double()); break;
-        case ValueKind::sym_bool: place = Number(inputs[i].item_as_int() != 0); break;
-        default: place = Number(inputs[i].item_as_int());
-      }
-    }
+    for (size_t i = 0; i < inputs.size(); ++i) place_input(user_inputs[i], inputs[i]);
   }
 
   const Value* state_input(const std::string& target) {
@@ -167,6 +169,29 @@ std::vector<Tensor> Interpreter::run(const std::vector<Tensor>& inputs, const Va
   return impl_->take_outputs(results);
 }
 
+static void require_plain_values(bool form_differs, const Aliasing& aliasing) {
+  if (form_differs || aliasing.has_in_place) throw_unsupported("a program with complex numbers or writes in place runs as a whole");
+}
+
+std::vector<const Value*> Interpreter::read_beside(const std::vector<const Value*>& replaced) {
+  require_plain_values(impl_->form.differs(), impl_->runner.aliasing());
+  return impl_->runner.prepare_from(replaced);
+}
+
+std::vector<Tensor> Interpreter::run_from(const std::unordered_map<const Value*, Tensor>& replaced,
+                                          const std::function<Tensor(const Value*)>& known) {
+  std::vector<const Value*> values;
+  for (const auto& [value, tensor] : replaced) values.push_back(value);
+  for (const Value* value : read_beside(values)) impl_->place_input(value, known(value));
+  for (const auto& [value, tensor] : replaced) impl_->place_input(value, tensor);
+  std::vector<Tensor> outputs;
+  const std::vector<RuntimeValue> results = impl_->runner.run_from(impl_->pool, impl_->threads);
+  for (size_t i = 0; i < results.size(); ++i)
+    if (i >= impl_->program.output_specs.size() || impl_->program.output_specs[i].kind == OutputSpec::Kind::user_output)
+      outputs.push_back(detached(results[i]));
+  return outputs;
+}
+
 Tensor Interpreter::state_of(const Value* input) const {
   const Value* known = impl_->form.differs() ? impl_->program.graph().find_value(input->name()) : input;
   const auto* tensor = known == nullptr ? nullptr : std::get_if<Tensor>(&impl_->runner.place(known));
@@ -193,9 +218,11 @@ std::optional<std::vector<Tensor>> evaluate_node(const Node& node, const std::ve
   if (kernel == nullptr) kernel = registry_kernel(node);
   const bool writes = !written_argument(node).empty() && node.op().base() != "detach_";  // which leaves the elements alone
   if (kernel == nullptr || writes) return std::nullopt;
+  std::unique_ptr<NodeState> state;
   Step step;
   step.node = &node;
   step.kernel = kernel;
+  step.state = &state;
   std::vector<RuntimeValue> places;
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (values[i]->is_tensor()) places.emplace_back(inputs[i]);

@@ -172,5 +172,30 @@ TEST(Interpreter, UnknownOpsAreNamed) {
   EXPECT_NE(message_of([&] { Interpreter interpreter(b.program); }).find("mylib.frobnicate.default"), std::string::npos);
 }
 
+TEST(Interpreter, WhatFollowsAValueRunsWithAnother) {
+  ProgramBuilder p;
+  Value *x = p.input({2, 3}), *w = p.parameter("w", noise({3, 3}, 2));
+  Value *product = p("aten.linear.default", x, w), *relu = p("aten.relu.default", product);
+  Value *sum = p("aten.add.Tensor", relu, x), *doubled = p("aten.mul.Tensor", x, 2.0);
+  p.returns({sum, doubled});
+  Interpreter interpreter(p.program, {.threads = 1});
+  const Tensor in = noise({2, 3}), other = Tensor::of<float>({1, -2, 3, -4, 5, -6}, {2, 3});
+  const std::vector<Tensor> whole = interpreter.run({in});
+  const auto plus_in = [&](std::vector<double> sums) {
+    for (size_t i = 0; i < sums.size(); ++i) sums[i] += values(in)[i];
+    return sums;
+  };
+  const auto known = [&](const Value* value) { return value == x ? in : whole[1]; };
+  const auto with = [&](const Value* value) { return interpreter.run_from({{value, other}}, known); };
+  EXPECT_EQ(interpreter.read_beside({relu}), (std::vector<const Value*>{x, doubled}));
+  expect_values(with(relu)[0], plus_in({1, -2, 3, -4, 5, -6}), 1e-6);
+  expect_values(with(product)[0], plus_in({1, 0, 3, 0, 5, 0}), 1e-6);  // fused in whole runs
+  expect_values(with(sum)[0], values(other));
+  expect_values(with(relu)[1], values(whole[1]));
+  EXPECT_EQ(values(with(x)[0]), values(interpreter.run({other})[0]));
+  EXPECT_EQ(values(interpreter.run({in})[0]), values(whole[0]));
+  EXPECT_NE(message_of([] { Interpreter(ConvNet().program, {.threads = 1}).read_beside({}); }).find("runs as a whole"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace intaglio

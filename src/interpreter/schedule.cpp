@@ -173,13 +173,30 @@ std::unordered_set<const Node*> needed_nodes(const std::vector<Node*>& nodes, co
   std::unordered_set<const Node*> needed;
   for (auto it = nodes.rbegin(); it != nodes.rend(); ++it) {
     const Node* node = *it;
-    bool keep = node->outputs().empty() || !written_argument(*node).empty() || aliasing.regions.contains(node);
-    for (const Value* output : node->outputs()) keep = keep || wanted.contains(output) || request.is_observed(output);
+    const bool has_effect = node->outputs().empty() || !written_argument(*node).empty() || aliasing.regions.contains(node);
+    bool keep = has_effect && !request.is_given;
+    for (const Value* output : node->outputs())
+      keep = keep || (wanted.contains(output) && !request.is_at_hand(output)) || request.is_observed(output);
     if (!keep) continue;
     needed.insert(node);
     for (const Value* input : node->inputs()) wanted.insert(input);
   }
   return needed;
+}
+
+std::vector<const Value*> given_values(const Graph& graph, const std::vector<Node*>& nodes, const std::unordered_set<const Node*>& needed,
+                                       const ScheduleRequest& request) {
+  std::vector<const Value*> given;
+  std::unordered_set<const Value*> seen;
+  const auto add = [&](const Value* value) {
+    if (request.is_given(value) && seen.insert(value).second) given.push_back(value);
+  };
+  for (const Node* node : nodes)
+    if (needed.contains(node))
+      for (const Value* input : node->inputs()) add(input);
+  for (const Argument& output : graph.outputs())
+    for (const Value* value : values_in(output)) add(value);
+  return given;
 }
 
 void set_lifetimes(Schedule& schedule, const Graph& graph, const Slots& slots, const std::vector<bool>& lasting) {
@@ -248,7 +265,9 @@ Schedule make_schedule(const Graph& graph, const Slots& slots, const Aliasing& a
 
   std::unordered_map<const Node*, Fusion> fusions;
   if (request.fuse) {
-    const auto is_seen = [&](const Value* value) { return request.is_observed(value) || aliasing.row_major.contains(value); };
+    const auto is_seen = [&](const Value* value) {
+      return request.is_observed(value) || request.is_at_hand(value) || aliasing.row_major.contains(value);
+    };
     fusions = find_fusions(graph, {is_seen, request.constant});
   }
   std::unordered_set<const Node*> absorbed;
@@ -275,6 +294,7 @@ Schedule make_schedule(const Graph& graph, const Slots& slots, const Aliasing& a
       for (const int32_t slot : step.outputs) lasting[static_cast<size_t>(slot)] = true;
     schedule.steps.push_back(std::move(step));
   }
+  if (request.is_given) schedule.given = given_values(graph, nodes, needed, request);
   schedule.constants = lasting;
   for (const Value* input : graph.inputs())
     if (request.is_kept(input)) lasting[static_cast<size_t>(slots.of(input))] = true;
@@ -318,7 +338,7 @@ void make_row_major(const Step& step, std::vector<RuntimeValue>& values, Context
 }  // namespace
 
 void run_step(Step& step, std::vector<RuntimeValue>& values, Context& context) {
-  Call call(*step.node, step.arguments, values, step.outputs, context, step.state);
+  Call call(*step.node, step.arguments, values, step.outputs, context, *step.state);
   call.set_variant(step.kernel->variant);
   call.set_epilogue(step.epilogue.get());
   try {

@@ -47,12 +47,13 @@ struct Step {
   bool constant = false;             // depends on constants only: runs once
   bool row_major = false;            // results must be laid out row-major
   std::unique_ptr<Epilogue> epilogue;
-  std::unique_ptr<NodeState> state;
+  std::unique_ptr<NodeState>* state = nullptr;  // of whoever runs it, who may have several schedules
 };
 
 struct Schedule {
   std::vector<Step> steps;
   std::vector<bool> constants;  // by place: the same in every run
+  std::vector<const Value*> given;  // of ScheduleRequest::is_given, those that steps or results read
 };
 
 struct ScheduleRequest {
@@ -61,6 +62,9 @@ struct ScheduleRequest {
   std::function<const Tensor*(const Value*)> constant;
   // Graph inputs that outlive a run: the state, written or not.
   std::function<bool(const Value*)> is_kept;
+  // Values that are in their places before the run, which computes none of them; null: there are none but the inputs.
+  std::function<bool(const Value*)> is_given;
+  bool is_at_hand(const Value* value) const { return is_given && is_given(value); }
   bool fuse = true;
 };
 // Unsupported error naming op, layer and line when a node has no kernel.

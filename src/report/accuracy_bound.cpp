@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 
 #include <fmt/format.h>
 #include <intaglio/error.h>
 #include <intaglio/interpreter.h>
 
+#include "qdq/reader.h"
 #include "report/comparison.h"
 #include "report/perplexity.h"
 #include "report/sensitivity.h"
@@ -14,7 +16,7 @@
 namespace intaglio::report {
 namespace {
 
-using Layers = std::vector<const LayerSensitivity*>;
+using Layers = std::vector<LayerSensitivity>;
 
 // The tokens of a text in windows, and a language model of each program that is tried.
 class TextJudge {
@@ -73,27 +75,19 @@ class Search {
     BoundedProgram result = variant({}, {});
     const double before = result.before = result.after;
     if (bound_.is_met(result.after)) return result;
-    const Sensitivity found = rank(result.program);
     Layers channels, in_float;
-    for (const LayerSensitivity& layer : found.layers)
-      if (layer.one_scale) channels.push_back(&layer);
-    Sensitivity later;
-    if (!channels.empty() && bound_.is_met(variant({}, channels).after)) {
-      channels = fewest(channels, [&](const Layers& some) { return variant({}, some); });
-    } else {
-      const BoundedProgram start = variant({}, channels);
-      later = rank(start.program);
-      for (const LayerSensitivity& layer : later.layers)
-        if (layer.op != "input") in_float.push_back(&layer);
-      in_float = fewest(in_float, [&](const Layers& some) { return variant(some, without(channels, some)); });
+    for (const LayerSensitivity& layer : rank(result.program))
+      if (layer.one_scale) channels.push_back(layer);
+    if (channels.empty() || !bound_.is_met(variant({}, channels).after)) {
+      in_float = fewest_in_float(channels);
       channels = without(channels, in_float);
       if (!channels.empty() && bound_.is_met(variant(in_float, {}).after)) channels.clear();
-      if (!channels.empty()) channels = fewest(channels, [&](const Layers& some) { return variant(in_float, some); });
     }
+    if (!channels.empty()) channels = fewest_channels(channels, in_float);
     result = variant(in_float, channels);
     result.before = before;
-    for (const LayerSensitivity* layer : in_float) result.in_float.push_back(describe(*layer));
-    for (const LayerSensitivity* layer : channels) result.per_channel.push_back(describe(*layer));
+    for (const LayerSensitivity& layer : in_float) result.in_float.push_back(describe(layer));
+    for (const LayerSensitivity& layer : channels) result.per_channel.push_back(describe(layer));
     return result;
   }
 
@@ -110,58 +104,91 @@ class Search {
     return worst;
   }
 
-  Sensitivity rank(const ExportedProgram& quantized) const {
-    // A few samples tell the order of the layers.
-    constexpr size_t most_samples = 8;
-    const auto end = samples_.begin() + static_cast<std::ptrdiff_t>(std::min(most_samples, samples_.size()));
-    return sensitivity_of(floats_.clone(), quantized.clone(), {samples_.begin(), end}, threads_, [](size_t) {}, [] {});
+  // Layers by what leaving them in float gives: right answers, where these are what is counted, then dB.
+  Layers rank(const ExportedProgram& quantized) const {
+    if (std::ranges::none_of(quantized.graph().node_list(), [](const Node* node) { return qdq::is_dequantize(*node); })) return {};
+    SensitivityOptions options{.threads = threads_, .alone = false};
+    size_t few = 8;  // samples tell the order of the layers
+    if (bound_.labels) {
+      few = 64;
+      int64_t rows = 0;
+      for (size_t i = 0; i < std::min(few, expected_.size()); ++i) rows += rows_of(expected_[i]);
+      options.labels.emplace(bound_.labels->begin(), bound_.labels->begin() + std::min(rows, std::ssize(*bound_.labels)));
+    }
+    const auto end = samples_.begin() + static_cast<std::ptrdiff_t>(std::min(few, samples_.size()));
+    Layers layers = sensitivity_of(floats_.clone(), quantized.clone(), {samples_.begin(), end}, options).layers;
+    std::ranges::stable_sort(layers, std::greater(), [](const LayerSensitivity& layer) { return layer.in_float_top1.value_or(0); });
+    return layers;
+  }
+
+  // Of the first output.
+  static int64_t rows_of(const std::vector<Tensor>& outputs) {
+    const bool has_scores = !outputs.empty() && outputs[0].defined() && outputs[0].rank() > 0 && outputs[0].size(-1) > 0;
+    return has_scores ? outputs[0].numel() / outputs[0].size(-1) : 0;
   }
 
   BoundedProgram variant(const Layers& in_float, const Layers& per_channel) {
     LayerChoice choice;
-    for (const LayerSensitivity* layer : in_float) choice.in_float.push_back(layer->value);
-    for (const LayerSensitivity* layer : per_channel) choice.per_channel.push_back(layer->value);
+    for (const LayerSensitivity& layer : in_float) choice.in_float.push_back(layer.value);
+    for (const LayerSensitivity& layer : per_channel) choice.per_channel.push_back(layer.value);
     ExportedProgram program = quantize_(choice);
     const double loss = loss_of(program);
     return {.program = std::move(program), .choice = std::move(choice), .in_float = {}, .per_channel = {}, .before = 0, .after = loss};
   }
 
-  static Layers without(const Layers& layers, const Layers& others) {
-    Layers rest;
-    for (const LayerSensitivity* layer : layers)
-      if (std::ranges::none_of(others, [&](const LayerSensitivity* other) { return other->value == layer->value; })) rest.push_back(layer);
-    return rest;
+  static Layers without(Layers layers, const Layers& others) {
+    std::erase_if(layers, [&](const LayerSensitivity& layer) {
+      return std::ranges::find(others, layer.value, &LayerSensitivity::value) != others.end();
+    });
+    return layers;
   }
   static Layers first_of(const Layers& layers, size_t count) {
     return {layers.begin(), layers.begin() + static_cast<std::ptrdiff_t>(count)};
   }
 
-  // Doubling, then halving: more of it only helps, but for single steps. Then what gained least is taken back.
-  template <typename Try>
-  Layers fewest(const Layers& order, const Try& variant_with) const {
-    const auto is_enough = [&](const Layers& some) { return bound_.is_met(variant_with(some).after); };
-    size_t too_few = 0, enough = std::min<size_t>(1, order.size());
-    for (;; enough = std::min(2 * enough, order.size())) {
-      const double found = variant_with(first_of(order, enough)).after;
-      if (bound_.is_met(found)) break;
-      if (enough >= order.size())
+  // What gained least is taken back first.
+  template <typename IsEnough>
+  static Layers pruned(Layers kept, const IsEnough& is_enough) {
+    Layers order = kept;
+    std::ranges::stable_sort(order, {}, &LayerSensitivity::gained_db);
+    for (const LayerSensitivity& layer : order) {
+      Layers fewer = without(kept, {layer});
+      if (!fewer.empty() && is_enough(fewer)) kept = std::move(fewer);
+    }
+    return kept;
+  }
+
+  // The best layer of the program as it is by now, again and again; the more that took, the more at a time.
+  Layers fewest_in_float(const Layers& channels) {
+    Layers chosen;
+    const auto with = [&](const Layers& some) { return variant(some, without(channels, some)); };
+    for (BoundedProgram now = with(chosen); !bound_.is_met(now.after); now = with(chosen)) {
+      Layers order = without(rank(now.program), chosen);
+      std::erase_if(order, [](const LayerSensitivity& layer) { return layer.op == "input"; });
+      if (order.empty())
         throw_bad_input(
             fmt::format("the bound of {:.4g} {} cannot be met: with all {} layers in float it is {:.4g} (inputs and what moves "
                         "data stay quantized); allow more, or quantize dynamically",
-                        bound_.limit, bound_.unit(), order.size(), found));
+                        bound_.limit, bound_.unit(), chosen.size(), now.after));
+      const Layers best = first_of(order, std::min(order.size(), 1 + chosen.size() / 2));
+      chosen.insert(chosen.end(), best.begin(), best.end());
+    }
+    return pruned(std::move(chosen), [&](const Layers& some) { return bound_.is_met(with(some).after); });
+  }
+
+  // All of them are enough. Doubling, then halving: more of it only helps, but for single steps.
+  Layers fewest_channels(const Layers& order, const Layers& in_float) {
+    const auto is_enough = [&](const Layers& some) { return bound_.is_met(variant(in_float, some).after); };
+    size_t too_few = 0, enough = 1;
+    while (enough < order.size() && !is_enough(first_of(order, enough))) {
       too_few = enough;
+      enough = std::min(2 * enough, order.size());
     }
     while (enough - too_few > 1) {
       const size_t middle = too_few + (enough - too_few) / 2;
       (is_enough(first_of(order, middle)) ? enough : too_few) = middle;
     }
-    Layers kept = first_of(order, enough);
-    for (size_t i = kept.size(); i-- > 0 && kept.size() > 1;) {
-      Layers fewer = kept;
-      fewer.erase(fewer.begin() + static_cast<std::ptrdiff_t>(i));
-      if (is_enough(fewer)) kept = std::move(fewer);
-    }
-    return kept;
+    return pruned(first_of(order, enough), is_enough);
   }
 
   static std::string describe(const LayerSensitivity& layer) {

@@ -283,7 +283,7 @@ void add_errors(Page& page, const ExportedProgram& floats, const ExportedProgram
   }
   told(page.errors_note, "What each layer costs is not known", [&] {
     for (size_t i = 0; i < inputs.size(); ++i) inputs[i] = load(i);
-    page.sensitivity = sensitivity_of(floats.clone(), quantized.clone(), inputs, options.threads, [](size_t) {}, [] {});
+    page.sensitivity = sensitivity_of(floats.clone(), quantized.clone(), inputs, {.threads = options.threads});
     page.errors_note += fmt::format(
         " Sorted by what the output gains when the layer is left in float ({} for the whole quantized program, over {} sample{}); layers "
         "without a number are not quantized by themselves.",
