@@ -53,7 +53,7 @@ def document(intaglio):
 
 @pytest.fixture(scope="session")
 def shared_model(build):
-    """shared_model(name) -> folder with NAME.pt2 and NAME/{calibration,test}/*.npy, exported once a build."""
+    """shared_model(name) -> folder with NAME.pt2 and NAME/{calibration,test}/*.npy, exported once a build: of networks.SHARED or ZOO."""
     source = b"".join((TESTS / "cases" / f"{name}.py").read_bytes() for name in ("__init__", "networks"))
     folder = build / "models" / hashlib.sha256(source).hexdigest()[:12]
 

@@ -362,8 +362,8 @@ SMALL = {
 
 
 def write(folder: Path, name: str, calibration: int = 4, test: int = 8) -> None:
-    """One of SHARED: FOLDER/NAME.pt2, FOLDER/NAME/{calibration,test}/*.npy."""
+    """One of SHARED or ZOO: FOLDER/NAME.pt2, FOLDER/NAME/{calibration,test}/*.npy."""
     from oracle.archives import save
 
-    case = SHARED[name]()
+    case = (SHARED | ZOO)[name]()
     save(case, folder / f"{name}.pt2", calibration=case.draw(calibration, CALIBRATION_SEED), test=case.draw(test, TEST_SEED))
