@@ -33,6 +33,13 @@ PARTS = {
     "diagonal_below": lambda y: y.diagonal(-2, 0, 2),
     "diagonal_of_a_matrix": lambda y: y[1].diagonal(),
     "diagonal_of_what_is_turned": lambda y: y.transpose(0, 2)[1:].diagonal(1),
+    "tensor_split_places": lambda y: y.tensor_split((1, -1), 2)[1],
+    "tensor_split_sections": lambda y: y.tensor_split(3, -1)[0],
+    "hsplit": lambda y: y.hsplit([1])[1],
+    "vsplit": lambda y: y.vsplit(3)[1],
+    "dsplit": lambda y: y.dsplit([2, 9])[1],
+    "ravel": lambda y: y.ravel()[7:19],
+    "mH": lambda y: y.mH[1:],
 }
 
 
@@ -80,7 +87,7 @@ def test_views_are_taken_and_written_through(intaglio, tmp_path, name, strict):
 
 @pytest.mark.parametrize("form", ["training", "core"])
 @pytest.mark.parametrize("name", PARTS)
-def test_diagonals_are_written_through(intaglio, tmp_path, name, form):
+def test_parts_are_written_through(intaglio, tmp_path, name, form):
     def write(x):
         y = x * 2
         before = y[0] + 0

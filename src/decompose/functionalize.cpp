@@ -10,6 +10,7 @@
 #include "decompose/builder.h"
 #include "decompose/permutation.h"
 #include "decompose/rewrite.h"
+#include "decompose/tables.h"
 #include "ir/infer.h"
 
 namespace intaglio::decompose {
@@ -269,9 +270,10 @@ class Functionalizer {
       return build.call("aten.select_scatter.default", {whole, part, node.integer("dim"), static_cast<int64_t>(view.output)});
     if (is_one_of(node.op(), {"diagonal"}) && node.op().overload() == "default")
       return build.call("aten.diagonal_scatter.default", {whole, part, node.integer("offset"), node.integer("dim1"), node.integer("dim2")});
-    if (is_one_of(node.op(), {"split", "chunk", "split_with_sizes"})) return scatter_split(build, view, whole, part);
+    if (is_one_of(node.op(), {"split", "chunk", "split_with_sizes", "tensor_split", "hsplit", "vsplit", "dsplit"}))
+      return scatter_split(build, view, whole, part);
     if (auto order = permutation_of(node)) return build.permute(part, inverse_permutation(*order));
-    const bool reshapes = is_one_of(node.op(), {"view", "reshape", "_unsafe_view", "flatten", "unflatten", "squeeze", "unsqueeze",
+    const bool reshapes = is_one_of(node.op(), {"view", "reshape", "_unsafe_view", "flatten", "ravel", "unflatten", "squeeze", "unsqueeze",
                                                 "view_as", "reshape_as", "contiguous", "alias", "detach", "to", "type_as", "lift_fresh"});
     if (!reshapes || node.op().overload() == "dtype_view") refuse(node);
     return build.view(part, whole->sizes());
@@ -288,8 +290,7 @@ class Functionalizer {
   }
 
   Value* scatter_split(GraphBuilder& build, const View& view, Value* whole, Value* part) {
-    const int64_t written = view.node->integer("dim");
-    const int64_t dim = written < 0 ? written + whole->meta().rank() : written;
+    const int64_t dim = split_dim(*view.node, whole->meta().rank());
     int64_t start = 0;
     for (size_t i = 0; i < view.output; ++i) {
       const SymInt& size = view.node->output(i)->sizes()[static_cast<size_t>(dim)];

@@ -68,8 +68,9 @@ Values unbind(GraphBuilder& b, const Node& n) {
   return parts;
 }
 
-// split, chunk, split_with_sizes: the parts lie one after the other.
-Values split_along(GraphBuilder& b, const Node& n, int64_t dim) {
+// The parts lie one after the other.
+Values split(GraphBuilder& b, const Node& n) {
+  const int64_t dim = split_dim(n, self(n)->meta().rank());
   if (n.outputs().size() == 1) return {self(n)};
   Values parts;
   int64_t start = 0;
@@ -79,14 +80,9 @@ Values split_along(GraphBuilder& b, const Node& n, int64_t dim) {
     parts.push_back(output->users().empty() ? nullptr : b.slice(self(n), dim, start, start + length.value()));
     start += length.value();
   }
+  const SymInt& extent = self(n)->sizes()[static_cast<size_t>(dim)];
+  if (extent.is_static() && start != extent.value()) refuse(n, "the parts must lie one after the other");
   return parts;
-}
-
-Values split(GraphBuilder& b, const Node& n) { return split_along(b, n, dim_of(n, "dim", self(n)->meta().rank())); }
-Values split_columns(GraphBuilder& b, const Node& n) { return split_along(b, n, self(n)->meta().rank() == 1 ? 0 : 1); }
-template <int64_t dim>
-Values split_at(GraphBuilder& b, const Node& n) {
-  return split_along(b, n, dim);
 }
 
 // Elements that leave at one end come back at the other.
@@ -360,10 +356,8 @@ const DecompositionRow indexing_rows[] = {
     {unbind, {"aten.unbind.int"}},
     {split,
      {"aten.split.Tensor", "aten.split.sizes", "aten.split_with_sizes.default", "aten.chunk.default", "aten.tensor_split.sections",
-      "aten.tensor_split.indices"}},
-    {split_columns, {"aten.hsplit.int", "aten.hsplit.array"}},
-    {split_at<0>, {"aten.vsplit.int", "aten.vsplit.array"}},
-    {split_at<2>, {"aten.dsplit.int", "aten.dsplit.array"}},
+      "aten.tensor_split.indices", "aten.hsplit.int", "aten.hsplit.array", "aten.vsplit.int", "aten.vsplit.array", "aten.dsplit.int",
+      "aten.dsplit.array"}},
     {roll, {"aten.roll.default"}},
     {shifted, {"aten.fft_fftshift.default", "aten.fft_ifftshift.default"}},
     {sorted_rows, {"aten.msort.default"}},
@@ -388,6 +382,13 @@ const DecompositionRow indexing_rows[] = {
 };
 
 }  // namespace
+
+int64_t split_dim(const Node& node, int64_t rank) {
+  const std::string_view base = node.op().base();
+  if (base == "hsplit") return rank == 1 ? 0 : 1;
+  if (base == "vsplit") return 0;
+  return base == "dsplit" ? 2 : dim_of(node, "dim", rank);
+}
 
 std::span<const DecompositionRow> indexing_decompositions() { return indexing_rows; }
 

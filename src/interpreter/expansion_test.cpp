@@ -42,9 +42,9 @@ TEST(Expansion, ViewsBesideWritesAreRefused) {
   ProgramBuilder p;
   Value* x = p.input({2, 2});
   Value* copy = p.call("aten.clone.default", {{"self", x}}, {2, 2});
-  Value* view = p.call("aten.ravel.default", {{"self", copy}}, {4});
+  Value* view = p.call("aten._neg_view.default", {{"self", copy}}, {2, 2});
   p.returns({view});
-  expect_values(Interpreter(p.program, {.threads = 1}).run({Tensor::of<float>({1, 2, 3, 4}, {2, 2})})[0], {1, 2, 3, 4});
+  expect_values(Interpreter(p.program, {.threads = 1}).run({Tensor::of<float>({1, 2, 3, 4}, {2, 2})})[0], {-1, -2, -3, -4});
   p.returns({view, p.call("aten.relu_.default", {{"self", copy}}, {2, 2})});
   Interpreter interpreter(p.program, {.threads = 1});
   EXPECT_NE(message_of([&] { interpreter.run({noise({2, 2})}); }).find("writes in place"), std::string::npos);

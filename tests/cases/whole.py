@@ -443,6 +443,10 @@ def normalized_lines():
 FUNCTIONS = {
     **{f"gelu_{name}": between_layers(function) for name, function in GELUS.items()},
     **{name: between_layers(function) for name, function in LOGARITHMS.items()},
+    "variance": between_layers(lambda x: x / (x.var(-1, keepdim=True) + 0.5).sqrt()),
+    "deviation_of_images": Whole(lambda: Bordered(Function(lambda x: x / (x.std((2, 3), correction=0)[:, :, None, None] + 0.3))), images(2, 3, 12, 11)),
+    "variance_of_channels": Whole(lambda: Bordered(Function(lambda x: x / (x.var(1, keepdim=True, correction=3) + 0.3))), images(1, 3, 12, 11)),
+    "variance_of_batches": Whole(lambda: Bordered(Function(lambda x: x / (torch.var_mean(x, -1, keepdim=True)[0] + 0.3))), **batches(3, 12, 11)),
     "constant_queries": Whole(Queries, images(2, 5, 12)),
     "computed_mask": Whole(lambda: Queries(distances), images(2, 5, 12)),
     "computed_positions": Whole(Positions, images(2, 5, 12)),

@@ -186,12 +186,14 @@ bool max_of_image(Context c) {
   const auto run = reduced_run(c.node);
   return c.features.more_ops || (run && run->rank == 4 && run->count == 1 && run->first >= 2);
 }
-bool several_elements(Context c) {
+int64_t reduced_count(Context c) {
   const auto run = reduced_run(c.node);
   int64_t count = 1;
   for (size_t i = run->first; i < run->first + run->count; ++i) count *= input_meta(c).sizes[i].value();
-  return count > 1;
+  return count;
 }
+bool several_elements(Context c) { return reduced_count(c) > 1; }
+bool more_than_correction(Context c) { return static_cast<double>(reduced_count(c)) > correction_of(c.node); }
 bool normalizes_static(Context c) {
   const auto count = c.node.integers("normalized_shape").size();
   const auto& sizes = input_meta(c).sizes;
@@ -393,6 +395,9 @@ constexpr Constraint maximum_rows[] = {
     {"static sizes", has_static_sizes},
     {"over more than one element", several_elements},
 };
+constexpr Constraint variance_rows[] = {{"over neighbouring dimensions", neighbouring_dims},
+                                        {"static sizes, or over the last dimension alone", reducible_sizes},
+                                        {"over more elements than the correction", more_than_correction}};
 constexpr Constraint layer_norm_rows[] = {{"weight and bias are constants", constant_affine},
                                           {"the normalized sizes are static", normalizes_static}};
 constexpr Constraint expand_rows[] = {{"the new sizes are static", static_growth}, {"the tensor is not a constant", runtime_expanded}};
@@ -447,6 +452,7 @@ const std::span<const Constraint> max_pool = max_pool_rows;
 const std::span<const Constraint> mean = mean_rows;
 const std::span<const Constraint> int8_mean = int8_mean_rows;
 const std::span<const Constraint> maximum = maximum_rows;
+const std::span<const Constraint> variance = variance_rows;
 const std::span<const Constraint> layer_norm = layer_norm_rows;
 const std::span<const Constraint> expand = expand_rows;
 const std::span<const Constraint> where = where_rows;

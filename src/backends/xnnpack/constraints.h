@@ -36,6 +36,7 @@ extern const std::span<const Constraint> max_pool;
 extern const std::span<const Constraint> mean;
 extern const std::span<const Constraint> int8_mean;
 extern const std::span<const Constraint> maximum;
+extern const std::span<const Constraint> variance;
 extern const std::span<const Constraint> layer_norm;
 extern const std::span<const Constraint> expand;
 extern const std::span<const Constraint> where;

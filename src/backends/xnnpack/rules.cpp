@@ -72,6 +72,7 @@ const std::vector<OpRule>& rules() {
       {"aten.amax.default", Int8::none, A::none, B::op, c::maximum, lower::maximum_of, MaxPooling2d},
       {"aten.amin.default", Int8::none, A::none, B::op, c::maximum, lower::minimum_of, MaxPooling2d},
       {"aten.max.dim", Int8::none, A::none, B::nothing, c::maximum, lower::maximum_of, MaxPooling2d},
+      {"aten.var.correction", Int8::none, A::none, B::op, c::variance, lower::variance},
       {"aten.native_layer_norm.default", Int8::none, A::none, B::op, c::layer_norm, lower::layer_norm},
       {"aten.native_group_norm.default", Int8::none, A::none, B::op, c::group_norm, lower::group_norm},
       {"aten._native_batch_norm_legit.no_stats", Int8::none, A::none, B::op, c::group_norm, lower::batch_statistics_norm},

@@ -105,6 +105,7 @@ void flatten(Call& call) {
   if (self.rank() == 0) target = {1};
   give(call, viewed(call, self, target));
 }
+void ravel(Call& call) { give(call, viewed(call, self_of(call), {self_of(call).numel()})); }
 
 void unflatten(Call& call) {
   const Tensor& self = self_of(call);
@@ -285,6 +286,32 @@ void split_with_sizes(Call& call) {
            pieces(call, self, call.dimension("dim", self.rank()), call.integers(call.has("split_sizes") ? "split_sizes" : "split_size")));
 }
 
+// So many pieces, the first ones longer by one where they are not even, or pieces between places.
+void tensor_split(Call& call) {
+  const Tensor& self = self_of(call);
+  const std::string_view op = call.node().op().base();
+  const int64_t named = op == "hsplit" ? int64_t{self.rank() > 1} : op == "dsplit" ? 2 : 0;
+  const int64_t dim = call.has("dim") ? call.dimension("dim", self.rank()) : named;
+  call.require(dim < self.rank(), "split of a dimension that is not there");
+  const int64_t extent = self.size(dim);
+  Sizes ends;
+  if (call.has("sections")) {
+    const int64_t sections = call.integer("sections");
+    call.require(sections > 0 && sections <= static_cast<int64_t>(call.result_count()), "a wrong number of sections");
+    for (int64_t i = 1; i < sections; ++i) ends.push_back(extent / sections * i + std::min(i, extent % sections));
+  } else {
+    for (const int64_t end : call.integers("indices")) ends.push_back(std::clamp<int64_t>(end < 0 ? end + extent : end, 0, extent));
+  }
+  ends.push_back(extent);
+  std::vector<Tensor> views;
+  int64_t start = 0;
+  for (const int64_t end : ends) {
+    views.push_back(self.narrowed(dim, start, std::max<int64_t>(end - start, 0)));
+    start = end;
+  }
+  give_all(call, views);
+}
+
 void unbind(Call& call) {
   const Tensor& self = self_of(call);
   call.require(self.rank() > 0, "unbind of a 0-d tensor");
@@ -422,12 +449,13 @@ std::span<const Kernel> view_kernels() {
         {view, {"aten.view.default", "aten._unsafe_view.default", "aten.reshape.default", "aten._reshape_alias.default"}},
         {view_like, {"aten.view_as.default", "aten.reshape_as.default"}},
         {flatten, {"aten.flatten.using_ints"}},
+        {ravel, {"aten.ravel.default"}},
         {unflatten, {"aten.unflatten.int"}},
         {permute, {"aten.permute.default"}},
         {transpose, {"aten.transpose.int", "aten.swapaxes.default", "aten.swapdims.default"}},
         {transpose_all, {"aten.t.default"}, kind_t},
         {transpose_all, {"aten.numpy_T.default"}, kind_reversed},
-        {transpose_all, {"aten.mT.default", "aten.adjoint.default", "aten.matrix_H.default"}, kind_last_two},
+        {transpose_all, {"aten.mT.default", "aten.mH.default", "aten.adjoint.default", "aten.matrix_H.default"}, kind_last_two},
         {move_dimension, {"aten.movedim.int", "aten.movedim.intlist", "aten.moveaxis.int", "aten.moveaxis.intlist"}},
         {squeeze, {"aten.squeeze.default", "aten.squeeze.dim", "aten.squeeze.dims"}},
         {unsqueeze, {"aten.unsqueeze.default"}},
@@ -439,6 +467,9 @@ std::span<const Kernel> view_kernels() {
         {split, {"aten.split.Tensor"}},
         {split_with_sizes, {"aten.split.sizes", "aten.split_with_sizes.default"}},
         {chunk, {"aten.chunk.default"}},
+        {tensor_split,
+         {"aten.tensor_split.sections", "aten.tensor_split.indices", "aten.hsplit.int", "aten.hsplit.array", "aten.vsplit.int",
+          "aten.vsplit.array", "aten.dsplit.int", "aten.dsplit.array"}},
         {unbind, {"aten.unbind.int"}},
         {diagonal, {"aten.diagonal.default"}},
         {as_strided, {"aten.as_strided.default"}},

@@ -119,6 +119,7 @@ void mean(Lowering&, const Node&, NodeKind);
 void sum(Lowering&, const Node&, NodeKind);
 void maximum_of(Lowering&, const Node&, NodeKind);
 void minimum_of(Lowering&, const Node&, NodeKind);
+void variance(Lowering&, const Node&, NodeKind);
 void layer_norm(Lowering&, const Node&, NodeKind);
 void group_norm(Lowering&, const Node&, NodeKind);
 void batch_statistics_norm(Lowering&, const Node&, NodeKind);

@@ -36,5 +36,7 @@ struct ReducedRun {
 
 // nullopt when the reduced dimensions are no neighbours. No dimensions at all, or none named, means all of them.
 std::optional<ReducedRun> reduced_run(const Node& node);
+// Of `aten.var.correction`: by how much its divisor is less than the number of elements.
+double correction_of(const Node& node);
 
 }  // namespace intaglio::xnnpack

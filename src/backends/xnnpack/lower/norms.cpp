@@ -1,13 +1,21 @@
 // Layer, group and batch normalization by the statistics of the input: (x - mean) / sqrt(mean of squares + epsilon) * weight + bias,
 // in float32 for half precision too, rounded once.
+#include "backends/xnnpack/lower/node_facts.h"
 #include "backends/xnnpack/lower/pieces.h"
 
 namespace intaglio::xnnpack::lower {
 namespace {
 
+float share_of_one(const Lowering& lowering, ValueId rows) { return 1 / static_cast<float>(lowering.value(rows).dims.back()); }
+
+// Every row without its mean.
+ValueId centered_rows(Lowering& lowering, ValueId rows) {
+  return lowering.compute(NodeKind::Subtract, {rows, row_sums(lowering, rows, share_of_one(lowering, rows))});
+}
+
 ValueId normalized_rows(Lowering& lowering, ValueId rows, double epsilon) {
-  const float share = 1 / static_cast<float>(lowering.value(rows).dims.back());
-  const ValueId centered = lowering.compute(NodeKind::Subtract, {rows, row_sums(lowering, rows, share)});
+  const float share = share_of_one(lowering, rows);
+  const ValueId centered = centered_rows(lowering, rows);
   const ValueId squares = lowering.compute(NodeKind::Square, {centered});
   const ValueId variance = row_sums(lowering, squares, share, static_cast<float>(epsilon));
   return lowering.compute(NodeKind::Multiply, {centered, lowering.compute(NodeKind::ReciprocalSquareRoot, {variance})});
@@ -63,6 +71,22 @@ void batch_statistics_norm(Lowering& lowering, const Node& node, NodeKind) {
   normal = lowering.reshaped(normal, {channels, batch, area});
   normal = batch > 1 ? lowering.transposed(normal, {1, 0, 2}) : lowering.reshaped(normal, {batch, channels, area});
   finish(lowering, node, affine(lowering, node, normal, {channels, 1}));
+}
+
+// Sums of squares of what is left without the mean, for norms that are written out.
+void variance(Lowering& lowering, const Node& node, NodeKind) {
+  const ReducedRun run = *reduced_run(node);
+  ValueId rows = lowering.cast(lowering.operand("self"), DataType::fp32);
+  if (!run.is_trailing() || run.count > 1) {
+    const std::vector<int64_t> dims = lowering.value(rows).dims;
+    const size_t behind = run.first + run.count;
+    rows = lowering.reshaped(rows,
+                             {product(dims, 0, run.first), product(dims, run.first, run.count), product(dims, behind, run.rank - behind)});
+    rows = lowering.transposed(rows, {0, 2, 1});
+  }
+  const auto count = static_cast<double>(lowering.value(rows).dims.back());
+  const ValueId squares = lowering.compute(NodeKind::Square, {centered_rows(lowering, rows)});
+  finish(lowering, node, row_sums(lowering, squares, static_cast<float>(1 / (count - correction_of(node)))));
 }
 
 }  // namespace intaglio::xnnpack::lower

@@ -22,4 +22,6 @@ std::optional<ReducedRun> reduced_run(const Node& node) {
   return ReducedRun{static_cast<size_t>(first), positive.size(), static_cast<size_t>(rank)};
 }
 
+double correction_of(const Node& node) { return node.argument("correction").is_none() ? 1 : node.number("correction"); }
+
 }  // namespace intaglio::xnnpack
