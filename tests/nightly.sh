@@ -8,7 +8,7 @@
 #   sanitize  unit and golden tests under address and undefined-behaviour sanitizers
 #   growth    steps of the command on programs of 1, 2, 4 and 8 times the size, counted by a build of its own
 #   mutants   changed programs through the whole command for MUTANT_SECONDS (default 900), drawn from MUTANT_SEED (default: the date)
-#   failures  each allocation, and each call to the system, of a run of build, quantize, inspect, run and compare fails once; FAILURES_STEP=7: each seventh
+#   failures  each allocation, and each call to the system, of a run of build, quantize, inspect, run, compare and others fails once; FAILURES_STEP=7: each seventh allocation
 #   fuzz      every fuzz target for FUZZ_SECONDS (default 600), or only those named in FUZZ_TARGETS
 #
 # Without a stage: all of them. One that fails does not stop the others; the summary at the end says which did, and

@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <string_view>
 #include <utility>
 
@@ -14,6 +16,7 @@ namespace intaglio {
 
 struct Leftover::Entry {
   std::string path;
+  int folder = -1;  // open all the while: it can be emptied when no more files can be opened
   Entry *previous = nullptr, *next = nullptr;
 };
 
@@ -51,6 +54,7 @@ class Leftovers {
     (entry.previous ? entry.previous->next : first) = entry.next;
     if (entry.next) entry.next->previous = entry.previous;
   }
+  static void unlink(const Leftover::Entry& entry);
   static void unlink_all();
 
  private:
@@ -78,33 +82,31 @@ bool remove_entry(int folder, const char* name, int depth) {
 
 void empty_folder(int folder, int depth) {
   alignas(dirent64) char entries[4096];
-  for (bool removed = true; removed;) {
+  bool removed;
+  do {
     removed = false;
-    ::lseek(folder, 0, SEEK_SET);
     for (ssize_t got; (got = ::getdents64(folder, entries, sizeof entries)) > 0;)
       for (ssize_t at = 0; at < got;) {
         const auto* entry = reinterpret_cast<const dirent64*>(entries + at);
         removed = remove_entry(folder, entry->d_name, depth) || removed;
         at += entry->d_reclen;
       }
-  }
-}
-
-void remove_path(const char* path) {
-  if (::unlink(path) == 0) return;
-  int folder = -1;
-  for (int tries = 0; folder < 0 && tries < 2; ++tries)  // a descriptor that is refused may be free the next moment
-    folder = ::open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  if (folder < 0) return;
-  empty_folder(folder);
-  ::close(folder);
-  ::rmdir(path);
+  } while (removed && ::lseek(folder, 0, SEEK_SET) == 0);
 }
 
 }  // namespace
 
 void Leftovers::unlink_all() {
-  for (const Leftover::Entry* entry = first; entry; entry = entry->next) remove_path(entry->path.c_str());
+  for (const Leftover::Entry* entry = first; entry; entry = entry->next) unlink(*entry);
+}
+
+void Leftovers::unlink(const Leftover::Entry& entry) {
+  if (entry.folder < 0) {
+    ::unlink(entry.path.c_str());
+    return;
+  }
+  empty_folder(entry.folder);
+  ::rmdir(entry.path.c_str());
 }
 
 Leftover::Leftover() = default;
@@ -117,6 +119,21 @@ Leftover::Leftover(std::string path, const std::function<bool(char*)>& make) {
   Leftovers::add(*entry_);
 }
 
+Leftover Leftover::folder(std::string pattern) {
+  int opened = -1;
+  Leftover made(std::move(pattern), [&](char* path) {
+    if (::mkdtemp(path) == nullptr) return false;
+    opened = ::open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (opened >= 0) return true;
+    const int cause = errno;
+    ::rmdir(path);
+    errno = cause;
+    return false;
+  });
+  if (made.exists()) made.entry_->folder = opened;
+  return made;
+}
+
 Leftover::Leftover(Leftover&& other) noexcept = default;
 
 Leftover& Leftover::operator=(Leftover&& other) noexcept {
@@ -126,7 +143,7 @@ Leftover& Leftover::operator=(Leftover&& other) noexcept {
 
 Leftover::~Leftover() {
   if (!entry_) return;
-  remove_path(entry_->path.c_str());
+  Leftovers::unlink(*entry_);
   keep();
 }
 
@@ -137,6 +154,7 @@ void Leftover::keep() {
     const Leftovers::Lock lock;
     Leftovers::remove(*entry_);
   }
+  if (entry_->folder >= 0) ::close(entry_->folder);
   entry_.reset();
 }
 

@@ -14,9 +14,11 @@ namespace intaglio {
 class Leftover {
  public:
   Leftover();
-  // `make` makes it, may write into the path as mkdtemp does, and says whether it could; errno is its. It does not throw, and the
+  // `make` makes a file, may write into the path as mkstemp does, and says whether it could; errno is its. It does not throw, and the
   // process is not ended between that and the entry here.
   Leftover(std::string path, const std::function<bool(char* path)>& make);
+  // A new folder, named as mkdtemp does; it can be emptied however few files may be open.
+  static Leftover folder(std::string pattern);
   ~Leftover();
   Leftover(Leftover&& other) noexcept;
   Leftover& operator=(Leftover&& other) noexcept;

@@ -2,7 +2,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <sys/stat.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -36,7 +36,7 @@ TEST(Leftover, GoesWithItsObjectUnlessItIsKept) {
 TEST(Leftover, FoldersGoWithTheirFiles) {
   std::string path;
   {
-    const Leftover folder(place("folder") + "-XXXXXX", [](char* pattern) { return ::mkdtemp(pattern) != nullptr; });
+    const Leftover folder = Leftover::folder(place("folder") + "-XXXXXX");
     path = folder.path();
     for (int i = 0; i < 300; ++i) std::ofstream(path + "/file" + std::to_string(i)) << i;
     std::filesystem::create_directories(path + "/inner/deeper");
@@ -45,15 +45,31 @@ TEST(Leftover, FoldersGoWithTheirFiles) {
   EXPECT_FALSE(path.ends_with("XXXXXX") || std::filesystem::exists(path));
 }
 
+TEST(Leftover, FoldersGoWhenNoFileCanBeOpened) {
+  const std::string pattern = place("crowded") + "-XXXXXX";
+  const auto leave = [&] {
+    std::string path;
+    {
+      const Leftover folder = Leftover::folder(pattern);
+      path = folder.path();
+      std::ofstream(path + "/inside") << "x";
+      const rlimit none{0, 0};
+      ::setrlimit(RLIMIT_NOFILE, &none);
+    }
+    ::_exit(std::filesystem::exists(path));
+  };
+  EXPECT_EXIT(leave(), testing::ExitedWithCode(0), "");
+}
+
 TEST(Leftover, AllGoAtTheEnd) {
-  const std::string first = place("first"), second = place("second"), folder = place("last");
+  const std::string first = place("first"), second = place("second");
   const auto leave_all = [&] {
     const Leftover a(first, make_file), b(second, make_file);
-    const Leftover c(folder, [](char* path) { return ::mkdir(path, 0700) == 0; });
-    std::ofstream(folder + "/inside") << "x";
+    const Leftover folder = Leftover::folder(place("last") + "-XXXXXX");
+    std::ofstream(folder.path() + "/inside") << "x";
     const Leftover gone(place("gone"), make_file);
     remove_leftovers();
-    ::_exit(std::filesystem::exists(first) || std::filesystem::exists(second) || std::filesystem::exists(folder));
+    ::_exit(std::filesystem::exists(first) || std::filesystem::exists(second) || std::filesystem::exists(folder.path()));
   };
   EXPECT_EXIT(leave_all(), testing::ExitedWithCode(0), "");
 }

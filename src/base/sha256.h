@@ -1,13 +1,14 @@
 // SHA-256, the name of equal bytes: constants and weights are shared by it.
 #pragma once
 
-#include <memory>
 #include <span>
 #include <string>
 
-#include <intaglio/blob.h>
+// The functions that need no memory and no set-up: nothing in them can fail, nor wait for a lock that could not be made.
+#define OPENSSL_SUPPRESS_DEPRECATED
+#include <openssl/sha.h>
 
-struct evp_md_ctx_st;
+#include <intaglio/blob.h>
 
 namespace intaglio {
 
@@ -19,7 +20,7 @@ class Sha256Hasher {
   Sha256 digest();  // nothing may be added afterwards
 
  private:
-  std::unique_ptr<evp_md_ctx_st, void (*)(evp_md_ctx_st*)> context_;
+  SHA256_CTX state_;
 };
 
 Sha256 sha256(std::span<const std::byte> bytes);

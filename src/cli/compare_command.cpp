@@ -70,7 +70,7 @@ struct Side {
 Json optional_json(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
 std::string percent(const std::optional<double>& value) { return value ? fmt::format("{:.2f} %", 100 * *value) : "-"; }
 
-void print_json(const report::Comparison& comparison, Side& reference, Side& candidate) {
+std::string json_text(const report::Comparison& comparison, Side& reference, Side& candidate) {
   Json result = document("intaglio.compare/1");
   result["reference"] = reference.json();
   result["candidate"] = candidate.json();
@@ -91,11 +91,11 @@ void print_json(const report::Comparison& comparison, Side& reference, Side& can
     result["accuracy"]["reference_top5"] = *comparison.reference_top5;
     result["accuracy"]["candidate_top5"] = *comparison.candidate_top5;
   }
-  print(result);
+  return to_text(result);
 }
 
-void print_text(const CompareArguments& arguments, const report::Comparison& comparison, Side& reference, Side& candidate) {
-  if (!arguments.title.empty()) say("{}\n", arguments.title);
+std::string text_of(const CompareArguments& arguments, const report::Comparison& comparison, Side& reference, Side& candidate) {
+  std::string text = arguments.title.empty() ? "" : arguments.title + '\n';
   std::vector<std::vector<std::string>> rows = {{"", "file", "engine", "size", "ms per call"}};
   if (comparison.reference_accuracy) rows[0].push_back("accuracy");
   if (comparison.reference_top5) rows[0].push_back("top-5");
@@ -107,13 +107,13 @@ void print_text(const CompareArguments& arguments, const report::Comparison& com
   };
   add("reference", reference, comparison.reference_accuracy, comparison.reference_top5);
   add("candidate", candidate, comparison.candidate_accuracy, comparison.candidate_top5);
-  say("{}", table(rows, {3, 4, 5, 6}));
-  say("{} samples, {} rows, top-1 agreement {}\n", comparison.samples, comparison.rows, percent(comparison.top1_agreement));
+  text += table(rows, {3, 4, 5, 6});
+  text += fmt::format("{} samples, {} rows, top-1 agreement {}\n", comparison.samples, comparison.rows, percent(comparison.top1_agreement));
   rows = {{"output", "SQNR", "cosine", "largest error", "mean error"}};
   for (const report::OutputComparison& output : comparison.outputs)
     rows.push_back({fmt::format("arr_{}", output.index), decibel_text(output.metrics.sqnr_db), fmt::format("{:.6f}", output.metrics.cosine),
                     fmt::format("{:.4g}", output.metrics.max_abs_error), fmt::format("{:.4g}", output.metrics.mean_abs_error)});
-  say("{}", table(rows, {1, 2, 3, 4}));
+  return printable(text + table(rows, {1, 2, 3, 4}));
 }
 
 report::ExecutableOptions executable_options(const CompareArguments& arguments, const CommonOptions& common) {
@@ -174,9 +174,11 @@ void compare_samples(const CompareArguments& arguments, const CommonOptions& com
     progress.advance();
   }
   const report::Comparison comparison = comparer.result();
+  Report report;
+  if (common.json) report.text = json_text(comparison, reference, candidate);
+  else if (!common.quiet) report.text = text_of(arguments, comparison, reference, candidate);
   if (!arguments.report_file.empty()) write_report(arguments, common, comparison, reference, candidate);
-  if (common.json) return print_json(comparison, reference, candidate);
-  if (!common.quiet) print_text(arguments, comparison, reference, candidate);
+  report.print();
 }
 
 // What both look back to; a file that does not say leaves it to the other.

@@ -4,6 +4,7 @@
 #include <cctype>
 #include <filesystem>
 #include <string_view>
+#include <system_error>
 
 #include <fmt/format.h>
 #include <intaglio/error.h>
@@ -14,23 +15,19 @@ namespace intaglio::cli {
 namespace fs = std::filesystem;
 namespace {
 
-// Where a file is, or would be: links are followed to what they name, whether that exists or not.
-fs::path place_of(fs::path path) {
+// Where a file is, or would be: links are followed to what they name, whether that exists or not. Those that lead in a circle name nothing.
+fs::path place_of(fs::path path) try {
   constexpr int most_links = 40;
-  std::error_code error;
-  for (int links = 0; links < most_links && fs::is_symlink(path, error); ++links) path = path.parent_path() / fs::read_symlink(path, error);
-  return fs::weakly_canonical(fs::absolute(path, error), error);
+  for (int links = 0; links < most_links && fs::is_symlink(path); ++links) path = path.parent_path() / fs::read_symlink(path);
+  return fs::weakly_canonical(fs::absolute(path));
+} catch (const fs::filesystem_error& error) {
+  if (error.code() != std::errc::too_many_symbolic_link_levels) throw;
+  return path.lexically_normal();
 }
 
 // By device and inode; of files that do not exist yet, by the place they would have.
 bool same_file(const std::string& a, const std::string& b) {
-  std::error_code error;
-  if (is_there(a) && is_there(b)) {
-    const bool same = fs::equivalent(a, b, error);
-    if (error) throw_bad_input(fmt::format("{} and {}: {}", escaped(a), escaped(b), error.message()));
-    return same;
-  }
-  return place_of(a) == place_of(b);
+  return is_there(a) && is_there(b) ? fs::equivalent(a, b) : place_of(a) == place_of(b);
 }
 
 // What commands read of a folder: samples, weights, the facts of a language model. Other files there are nobody's input.
@@ -44,9 +41,8 @@ bool is_read_in_folders(const fs::path& file) {
 
 bool is_input(const std::string& input, const std::string& output) {
   if (same_file(input, output)) return true;
-  std::error_code error;
-  if (!is_there(output) || !fs::is_directory(input, error)) return false;
-  const fs::directory_iterator files(input, error);
+  if (!is_there(output) || !is_there(input) || !fs::is_directory(input)) return false;
+  const fs::directory_iterator files(input);
   return std::any_of(begin(files), end(files), [&](const fs::directory_entry& file) {
     return is_read_in_folders(file.path()) && same_file(file.path().string(), output);
   });
@@ -54,7 +50,7 @@ bool is_input(const std::string& input, const std::string& output) {
 
 }  // namespace
 
-void require_distinct_files(const std::vector<std::string>& inputs, const std::vector<std::string>& outputs) {
+void require_distinct_files(const std::vector<std::string>& inputs, const std::vector<std::string>& outputs) try {
   for (size_t i = 0; i < outputs.size(); ++i) {
     if (outputs[i].empty()) continue;
     for (const std::string& input : inputs)
@@ -64,6 +60,8 @@ void require_distinct_files(const std::vector<std::string>& inputs, const std::v
       if (!outputs[j].empty() && same_file(outputs[j], outputs[i]))
         throw_usage(fmt::format("{}: two outputs of this command would be this file; name another", escaped(outputs[i])));
   }
+} catch (const fs::filesystem_error& error) {
+  throw_bad_input(fmt::format("{}: {}", escaped(error.path1().string()), error.code().message()));
 }
 
 }  // namespace intaglio::cli

@@ -135,6 +135,17 @@ const Form* form_of(const Node& node) {
   return row == std::end(forms) ? nullptr : row;
 }
 
+// Tensors alone are a list of tensors, as they were written.
+Argument list_of(const std::vector<SymArg>& operands) {
+  std::vector<Value*> tensors;
+  for (const SymArg& operand : operands) {
+    Value* const* value = std::get_if<Value*>(&operand);
+    if (value == nullptr || !(*value)->is_tensor()) return operands;
+    tensors.push_back(*value);
+  }
+  return tensors;
+}
+
 // The arguments of a node of this form.
 std::vector<NamedArgument> written(const Form& form, const ControlFlow& flow, std::vector<std::shared_ptr<Subgraph>> bodies) {
   std::vector<NamedArgument> arguments;
@@ -143,9 +154,9 @@ std::vector<NamedArgument> written(const Form& form, const ControlFlow& flow, st
   for (const char part : form.parts) {
     if (part == 'p') add(flow.predicate);
     if (part == 'b') add(bodies[body++]);
-    if (part == 'c') add(flow.carried);
-    if (part == 's') add(flow.sliced);
-    if (part == 'o') add(flow.shared);
+    if (part == 'c') add(list_of(flow.carried));
+    if (part == 's') add(list_of(flow.sliced));
+    if (part == 'o') add(list_of(flow.shared));
   }
   return arguments;
 }

@@ -78,6 +78,7 @@ TEST(Branches, OperandsThatNoBranchUsesGo) {
   put_both(t.program, cond, branches);
   verify(t.program);
   EXPECT_EQ(control_flow_of(cond).shared.size(), 1u);
+  EXPECT_TRUE(cond.arguments().back().value.is<std::vector<Value*>>()) << "a list that an archive can hold";
   EXPECT_EQ(y->users().size(), 0u);
 }
 

@@ -36,10 +36,12 @@ SymInt transposed(const Inference& in, const SymInt& size, const Window& w) {
   return (size - SymInt(1)) * SymInt(w.stride) + SymInt(reach(w) - 2 * w.padding_before + w.output_padding);
 }
 
-int64_t entry(const Inference& in, const std::vector<int64_t>& list, size_t i, int64_t otherwise) {
-  if (list.empty()) return otherwise;
-  if (list.size() != 1) in.require(i < list.size(), "a list of window settings is too short");
-  return list.size() == 1 ? list[0] : list[i];
+// A setting of each spatial dimension, as PyTorch takes it: one for all, or one for each.
+std::vector<int64_t> settings(const Inference& in, std::string_view argument, size_t spatial) {
+  std::vector<int64_t> list = in.node.integers(argument);
+  if (list.size() == 1) list.resize(spatial, list[0]);
+  in.require(list.size() == spatial, "a list of window settings has the wrong length");
+  return list;
 }
 
 // Input [N?, C, spatial...], weight [out, in/groups, kernel...] ([in, out/groups, ...] when transposed).
@@ -52,16 +54,16 @@ void convolve(Inference& in, bool is_transposed, bool same_padding) {
   in.require(groups > 0, "groups must be positive");
   const SymInt channels = is_transposed ? weight[0] : weight[1] * SymInt(groups);
   in.require(!surely_differ(channels, input[channel]), "the weight's channels do not fit the input's");
-  const std::vector<int64_t> stride = in.node.integers("stride"), dilation = in.node.integers("dilation");
-  const std::vector<int64_t> padding = same_padding ? std::vector<int64_t>{} : in.node.integers("padding");
-  const std::vector<int64_t> extra = is_transposed ? in.node.integers("output_padding") : std::vector<int64_t>{};
+  const std::vector<int64_t> stride = settings(in, "stride", spatial), dilation = settings(in, "dilation", spatial), none(spatial);
+  const std::vector<int64_t> padding = same_padding ? none : settings(in, "padding", spatial);
+  const bool is_general = in.node.op().schema()->find("output_padding") != nullptr;
+  const std::vector<int64_t> extra = is_general ? settings(in, "output_padding", spatial) : none;
 
   SymSizes sizes(input.begin(), input.begin() + static_cast<ptrdiff_t>(channel));
   sizes.push_back(is_transposed ? weight[1] * SymInt(groups) : weight[0]);
   for (size_t i = 0; i < spatial; ++i) {
     in.require(weight[2 + i].is_static(), "the kernel size is symbolic");
-    const int64_t pad = entry(in, padding, i, 0);
-    const Window w{weight[2 + i].value(), entry(in, stride, i, 1), pad, pad, entry(in, dilation, i, 1), entry(in, extra, i, 0)};
+    const Window w{weight[2 + i].value(), stride[i], padding[i], padding[i], dilation[i], extra[i]};
     const SymInt& size = input[channel + 1 + i];
     if (same_padding) sizes.push_back(in.node.string("padding") == "same" ? size : slid(in, size, w));
     else sizes.push_back(is_transposed ? transposed(in, size, w) : slid(in, size, w));
@@ -80,15 +82,14 @@ void conv_transpose(Inference& in) { convolve(in, true, false); }
 SymSizes pooled(Inference& in, size_t spatial) {
   const SymSizes& input = in.sizes("self");
   in.require(input.size() == spatial + 1 || input.size() == spatial + 2, "the input has the wrong number of dimensions");
-  const std::vector<int64_t> kernel = in.node.integers("kernel_size"), stride = in.node.integers("stride");
-  const std::vector<int64_t> padding = in.node.integers("padding");
+  const std::vector<int64_t> kernel = settings(in, "kernel_size", spatial), padding = settings(in, "padding", spatial);
+  const std::vector<int64_t> stride = in.node.integers("stride").empty() ? kernel : settings(in, "stride", spatial);
   const bool dilated = in.node.op().schema()->find("dilation") != nullptr;
-  const std::vector<int64_t> dilation = dilated ? in.node.integers("dilation") : std::vector<int64_t>{};
+  const std::vector<int64_t> dilation = dilated ? settings(in, "dilation", spatial) : std::vector<int64_t>(spatial, 1);
   SymSizes sizes = input;
   for (size_t i = 0; i < spatial; ++i) {
-    const int64_t k = entry(in, kernel, i, 1), pad = entry(in, padding, i, 0);
-    const Window w{k, entry(in, stride, i, k), pad, pad, entry(in, dilation, i, 1), 0};
-    in.require(k > 0 && pad <= k / 2 + k % 2, "the padding is more than half the kernel");
+    const Window w{kernel[i], stride[i], padding[i], padding[i], dilation[i], 0};
+    in.require(w.kernel > 0 && w.padding_before <= w.kernel / 2 + w.kernel % 2, "the padding is more than half the kernel");
     SymInt& size = sizes[sizes.size() - spatial + i];
     size = slid(in, size, w, in.node.boolean("ceil_mode"));
   }

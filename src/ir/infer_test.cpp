@@ -83,6 +83,12 @@ TEST(Infer, ConvolutionAndPooling) {
   EXPECT_EQ(b.infer("aten.avg_pool2d.default", {{"self", x}, {"kernel_size", Ints{2, 2}}}), "f32[1, 3, 112, 112]");
   EXPECT_NE(b.refusal("aten.conv2d.default", {{"input", b.tensor({1, 4, 8, 8})}, {"weight", w}}).find("channels"), std::string::npos);
   EXPECT_NE(b.refusal("aten.conv2d.default", {{"input", x}, {"weight", w}, {"stride", Ints{0, 0}}}).find("positive"), std::string::npos);
+  for (const Ints& list : {Ints{}, Ints{1, 1, 1}})
+    for (const char* name : {"stride", "padding", "dilation", "output_padding"}) {
+      const std::string refusal =
+          b.refusal("aten.conv_transpose2d.input", {{"input", b.tensor({1, 8, 7, 7})}, {"weight", b.tensor({8, 4, 3, 3})}, {name, list}});
+      EXPECT_NE(refusal.find("wrong length"), std::string::npos) << name << refusal;
+    }
 }
 
 TEST(Infer, Views) {

@@ -102,6 +102,9 @@ struct ArgumentWriter {
     write_list(writer, lists, [&](const std::vector<double>& list) { numbers(writer, list); });
   }
   void operator()(const std::vector<SymArg>& list) {
+    for (const SymArg& item : list)
+      if (Value* const* value = std::get_if<Value*>(&item); value != nullptr && (*value)->is_tensor())
+        throw_unsupported("tensors and numbers stand in one list, which an archive has no form for");
     const bool plain = std::ranges::all_of(list, [](const SymArg& item) { return std::holds_alternative<int64_t>(item); });
     writer.key(plain && list.empty() ? "as_sym_ints" : symbol_row(list_kind(list)).list);
     write_list(writer, list, [&](const SymArg& item) {

@@ -9,6 +9,7 @@
 
 #include "base/atomic_file.h"
 #include "base/mapped_file.h"
+#include "quant/affine.h"
 
 namespace intaglio {
 namespace {
@@ -140,6 +141,10 @@ class Reader {
   std::string where_;
 };
 
+quant::QuantRange held_range(DType dtype, const Reader& reader) try { return quant::range_of(dtype); } catch (const Error& error) {
+  reader.fail(error.what());
+}
+
 QuantParams read_qparams(const Reader& reader) {
   QuantParams params;
   const std::string dtype_name = reader.text("dtype");
@@ -152,6 +157,9 @@ QuantParams read_qparams(const Reader& reader) {
   if (has_axis) params.block_size = channel_blocks(axis);
   params.quant_min = reader.integer("quant_min");
   params.quant_max = reader.integer("quant_max");
+  const quant::QuantRange range = held_range(params.dtype, reader);
+  if (params.quant_min < range.min || params.quant_max > range.max)
+    reader.fail(fmt::format("'quant_min' and 'quant_max' must lie within [{}, {}], which {} holds", range.min, range.max, dtype_name));
   const std::vector<float> scales = reader.floats("scale");
   params.scale.assign(scales.begin(), scales.end());
   params.zero_point = reader.integers("zero_point");

@@ -163,6 +163,8 @@ TEST(Plan, HostileTextIsRefusedWithAPlace) {
       {replaced("\"axis\":0", "\"axis\":1000000000000"), "'axis' is 1000000000000"},
       {replaced("\"quant_min\":-128", "\"quant_min\":128"), "'quant_min' must be less"},
       {replaced("\"dtype\":\"int8\"", "\"dtype\":\"float32\""), "an integer type is expected"},
+      {replaced("\"dtype\":\"int8\"", "\"dtype\":\"int64\""), "int64"},
+      {replaced("\"quant_max\":127", "\"quant_max\":1099511627776"), "must lie within [-128, 127]"},
       {replaced("\"zero_point\":[0", "\"zero_point\":[999"), "must lie between"},
       {replaced("\"scale\":[", "\"scale\":[1e300,"), "which no float32 can hold"},
       {replaced("\"scale\":[", "\"scale\":[-1.0,"), "same length"},

@@ -16,7 +16,7 @@ namespace intaglio::report {
 ScratchFolder::ScratchFolder() {
   const char* chosen = std::getenv("TMPDIR");
   const std::string name = std::string(chosen != nullptr && *chosen != 0 ? chosen : "/tmp") + "/intaglio-XXXXXX";
-  folder_ = Leftover(name, [](char* path) { return ::mkdtemp(path) != nullptr; });
+  folder_ = Leftover::folder(name);
   if (!folder_.exists())
     throw_bad_input(
         fmt::format("{}: no folder can be made there ({}); set TMPDIR to one that can be written", escaped(name), std::strerror(errno)));

@@ -51,7 +51,7 @@ void write_folder(const std::filesystem::path& folder, const std::vector<FolderF
   const bool stands = std::filesystem::exists(std::filesystem::symlink_status(folder));
   if (stands && !std::filesystem::exists(folder / files.front().path))
     throw_bad_input(fmt::format("{}: what stands there is no .{}; move it away", escaped(folder.string()), format));
-  const Leftover scratch(folder.string() + ".new-XXXXXX", [](char* name) { return ::mkdtemp(name) != nullptr; });
+  const Leftover scratch = Leftover::folder(folder.string() + ".new-XXXXXX");
   if (!scratch.exists()) throw_bad_input(fmt::format("{}: its folder cannot be written to", escaped(folder.string())));
   const std::filesystem::path written = std::filesystem::path(scratch.path()) / "folder";
   std::filesystem::create_directory(written);

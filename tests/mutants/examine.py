@@ -5,6 +5,7 @@ import json
 import os
 import re
 import resource
+import signal
 import subprocess
 import zipfile
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ STATIC = ["xnnpack_pt2e_int8_static_per_channel", "xnnpack_pt2e_int8_static_per_
 WITHOUT_SAMPLES = ["xnnpack_pt2e_int8_dynamic_per_channel", "xnnpack_torchao_int8da_int4w_per_channel", "xnnpack_pt2e_int8_dynamic_per_tensor",
                    "xnnpack_torchao_int8da_int4w_per_group"]
 BACKENDS = ["xnnpack", "portable"]
+OUT_OF_TIME = (-signal.SIGKILL, -signal.SIGXCPU)
+# Of backends that no host runs.
+ELSEWHERE = ["vulkan_fp16", "coreml_fp16", "exynos_pt2e_int8_static", "vulkan_pt2e_int8_weight_only", "coreml_pt2e_int8_static"]
 
 
 @dataclass
@@ -119,13 +123,21 @@ class Examination:
         self.folder, self.findings = folder, []
         self.sample = folder / "sample.npz"
 
+    def start(self, *words) -> subprocess.CompletedProcess:
+        return subprocess.run([BUILD / "intaglio", *words, "--quiet", "--threads", "1"], capture_output=True, preexec_fn=limits, timeout=20 * CPU_SECONDS)
+
+    def takes_long(self) -> bool:
+        """The program itself: loops of millions of rounds."""
+        return self.sample.exists() and self.start("run", self.folder / "mutant.pt2", "--input", self.sample).returncode in OUT_OF_TIME
+
     def call(self, *arguments) -> subprocess.CompletedProcess:
         words = [str(word) for word in arguments]
         command = " ".join(Path(word).name for word in words)
-        done = subprocess.run([BUILD / "intaglio", *words, "--quiet", "--threads", "1"], capture_output=True, preexec_fn=limits, timeout=20 * CPU_SECONDS)
+        done = self.start(*words)
         text = done.stderr.decode(errors="replace").replace(str(self.folder) + "/", "")
-        if done.returncode in (-9, -24) or "CPU" in text and "exceeded" in text:
-            self.findings.append(Finding("hang", command, ""))
+        if done.returncode in OUT_OF_TIME or "CPU" in text and "exceeded" in text:
+            if not self.takes_long():
+                self.findings.append(Finding("hang", command, ""))
         elif done.returncode < 0 or done.returncode > 3:
             self.findings.append(Finding(f"signal {-done.returncode}", command, text))
         elif done.returncode == 3:
@@ -157,6 +169,18 @@ class Examination:
     def program_runs(self) -> bool:
         return self.call("run", self.folder / "mutant.pt2", "--input", self.sample).returncode == 0
 
+    def elsewhere(self, recipe: str) -> None:
+        """Built for another backend, and what was written is read."""
+        output = self.folder / ("elsewhere.enn" if recipe.startswith("exynos") else "elsewhere.pte")
+        samples = ["--calibrate", self.sample] if recipe.endswith("static") else []
+        if samples and not self.sample.exists():
+            return
+        if self.call("build", self.folder / "mutant.pt2", "--recipe", recipe, *samples, "-o", output).returncode:
+            return
+        done = self.call("inspect", output)
+        if done.returncode:
+            self.findings.append(Finding("is not read", f"build {recipe}", done.text))
+
     def run(self, number: int) -> list[Finding]:
         mutant, sampled = self.folder / "mutant.pt2", self.sample.exists()
         static = ["--recipe", STATIC[number % len(STATIC)], "--calibrate", self.sample]
@@ -174,4 +198,5 @@ class Examination:
             self.call("run", mutant, "--input", self.sample, "--numerics", "integer")
         if sampled or number % 2:
             self.writes("quantize", mutant, *(other if number % 2 else static), output=self.folder / "quantized.pt2")
+        self.elsewhere(ELSEWHERE[number % len(ELSEWHERE)])
         return self.findings

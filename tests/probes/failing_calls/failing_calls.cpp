@@ -4,13 +4,16 @@
 //   FAILING_AT=17         the 17th of them in the process; 0: none
 //   FAILING_ON=1          and all after it
 //   FAILING_IN=intaglio   in processes of this name alone (default: in every one)
+//   FAILING_WALK=5        instead: each of them in a child of its own, see walk.h
 //   FAILING_COUNTS=FILE   writes how many there were of each, one `name count` a line, when the process ends by itself
 //
 // Allocations and file functions that libc calls inside itself are none of these: a program cannot be given others.
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -20,9 +23,12 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
+
+#include "walk.h"
 
 namespace {
 
@@ -62,7 +68,7 @@ struct Plan {
 };
 
 // Read from the environment at the first call, which comes before any initializer.
-const Plan& plan() {
+Plan& plan() {
   static Plan read;
   static std::atomic<int> state{0};
   if (state.load(std::memory_order_acquire) == 0) {
@@ -77,8 +83,13 @@ const Plan& plan() {
 }
 
 bool fails(Call call) {
+  if (failing::Uncounted::is_on()) return false;
   const long number = ++rows[call].count;
-  const Plan& chosen = plan();
+  Plan& chosen = plan();
+  if (failing::is_walking()) {
+    const failing::Step step = failing::walk(rows[call].name, number);
+    if (step.fails) chosen = {call, number, step.on};
+  }
   if (chosen.call != call || chosen.at == 0 || number < chosen.at || (number > chosen.at && !chosen.on)) return false;
   errno = rows[call].error;
   return true;
@@ -169,30 +180,75 @@ int fstat(int file, struct stat* result) { return fails(stat_) ? -1 : static_cas
 
 ssize_t read(int file, void* bytes, size_t size) { return fails(read_) ? -1 : syscall(SYS_read, file, bytes, size); }
 ssize_t recv(int file, void* bytes, size_t size, int flags) {
-  return fails(read_) ? -1 : syscall(SYS_recvfrom, file, bytes, size, flags, nullptr, nullptr);
+  if (fails(read_)) return -1;
+  failing::before_talk(file);
+  const ssize_t got = syscall(SYS_recvfrom, file, bytes, size, flags, nullptr, nullptr);
+  if (got > 0) failing::remember_received(file, static_cast<size_t>(got));
+  return got;
 }
 ssize_t write(int file, const void* bytes, size_t size) { return fails(write_) ? -1 : syscall(SYS_write, file, bytes, size); }
 ssize_t send(int file, const void* bytes, size_t size, int flags) {
-  return fails(write_) ? -1 : syscall(SYS_sendto, file, bytes, size, flags, nullptr, 0);
+  if (fails(write_)) return -1;
+  failing::before_talk(file);
+  const ssize_t sent = syscall(SYS_sendto, file, bytes, size, flags, nullptr, 0);
+  if (sent > 0) failing::remember_sent(file, bytes, static_cast<size_t>(sent));
+  return sent;
+}
+int poll(pollfd* polled, nfds_t count, int milliseconds) {
+  for (nfds_t i = 0; i < count; ++i) failing::before_talk(polled[i].fd);
+  return static_cast<int>(syscall(SYS_poll, polled, count, milliseconds));
 }
 off_t lseek(int file, off_t offset, int whence) { return fails(seek_) ? -1 : syscall(SYS_lseek, file, offset, whence); }
 off_t lseek64(int file, off_t offset, int whence) { return lseek(file, offset, whence); }
 int fsync(int file) { return fails(fsync_) ? -1 : static_cast<int>(syscall(SYS_fsync, file)); }
 int fchmod(int file, mode_t mode) { return fails(fsync_) ? -1 : static_cast<int>(syscall(SYS_fchmod, file, mode)); }
 int linkat(int from, const char* source, int to, const char* target, int flags) {
-  return fails(link_) ? -1 : static_cast<int>(syscall(SYS_linkat, from, source, to, target, flags));
+  if (fails(link_)) return -1;
+  char walkers[32], own[64];  // what a child of the walker has open is its own, by the same number
+  snprintf(walkers, sizeof walkers, "/proc/%d/fd/", failing::walker());
+  if (strncmp(source, walkers, strlen(walkers)) == 0) {
+    snprintf(own, sizeof own, "/proc/self/fd/%s", source + strlen(walkers));
+    source = own;
+  }
+  return static_cast<int>(syscall(SYS_linkat, from, source, to, target, flags));
 }
 int rename(const char* from, const char* to) { return fails(rename_) ? -1 : static_cast<int>(syscall(SYS_rename, from, to)); }
 int mkdir(const char* path, mode_t mode) { return fails(folder_) ? -1 : static_cast<int>(syscall(SYS_mkdir, path, mode)); }
 char* mkdtemp(char* pattern) { return fails(folder_) ? nullptr : next<decltype(mkdtemp)>("mkdtemp")(pattern); }
 int socketpair(int domain, int type, int protocol, int* files) {
-  return fails(socket_) ? -1 : static_cast<int>(syscall(SYS_socketpair, domain, type, protocol, files));
+  if (fails(socket_)) return -1;
+  const int failure = static_cast<int>(syscall(SYS_socketpair, domain, type, protocol, files));
+  if (failure == 0) failing::remember_socket(files[0]);
+  return failure;
 }
-int pipe2(int* files, int flags) { return fails(pipe_) ? -1 : static_cast<int>(syscall(SYS_pipe2, files, flags)); }
+int pipe2(int* files, int flags) {
+  if (fails(pipe_)) return -1;
+  const int failure = static_cast<int>(syscall(SYS_pipe2, files, flags));
+  if (failure == 0) failing::remember_pipe(files[0]);
+  return failure;
+}
 int posix_spawn(pid_t* child, const char* path, const posix_spawn_file_actions_t* actions, const posix_spawnattr_t* attributes,
                 char* const* arguments, char* const* environment) {
   if (fails(spawn_)) return rows[spawn_].error;
-  return next<decltype(posix_spawn)>("posix_spawn")(child, path, actions, attributes, arguments, environment);
+  const int failure = next<decltype(posix_spawn)>("posix_spawn")(child, path, actions, attributes, arguments, environment);
+  if (failure == 0) failing::remember_program(*child, path, arguments);
+  return failure;
+}
+int kill(pid_t process, int signal) {
+  const pid_t stand_in = failing::stand_in(process);
+  return stand_in == 0 && process != 0 ? 0 : static_cast<int>(syscall(SYS_kill, stand_in, signal));
+}
+pid_t waitpid(pid_t process, int* status, int options) {
+  const pid_t stand_in = failing::stand_in(process);
+  if (stand_in == 0) *status = SIGKILL;
+  const long got = stand_in == 0 ? process : syscall(SYS_wait4, stand_in, status, options, nullptr);
+  if (got > 0) failing::forget_program(process);
+  return got == stand_in ? process : static_cast<pid_t>(got);
+}
+int waitid(idtype_t type, id_t process, siginfo_t* info, int options) {
+  const pid_t stand_in = type == P_PID ? failing::stand_in(static_cast<pid_t>(process)) : static_cast<pid_t>(process);
+  if (stand_in == 0) return -1;
+  return static_cast<int>(syscall(SYS_waitid, type, stand_in, info, options, nullptr));
 }
 
 }  // extern "C"
