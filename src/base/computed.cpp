@@ -13,10 +13,11 @@ constexpr size_t large = 1 << 20;  // bytes; below that the second computation c
 size_t bytes_of(const TensorForm& form) { return static_cast<size_t>(element_count(form.sizes)) * item_size(form.dtype); }
 
 // Whether to compute when the result is read. What a computed source makes is read when the source is, which is computed once then.
-bool is_worth_waiting(const Tensor& source, const TensorForm& form) {
+bool is_worth_waiting(const Tensor& source, const TensorForm& form, bool is_by_rows) {
   if (source.storage()->is_computed()) return true;
   if (bytes_of(form) < large || source.storage()->writable() != nullptr) return false;
-  source.as_it_lies().raw();  // a damaged record is told now
+  // A damaged record is told now. One of several parts is long: it is checked when it is read, where other threads read others.
+  if (!is_by_rows) source.as_it_lies().raw();
   return true;
 }
 
@@ -80,11 +81,12 @@ struct Computation {
 
 std::vector<Tensor> computed(const Tensor& source, const std::vector<TensorForm>& forms, RowComputation compute, bool is_by_rows) {
   std::vector<Tensor> results;
-  if (!is_worth_waiting(source, forms.at(0))) {
+  is_by_rows = is_by_rows && is_read_in_parts(source);
+  if (!is_worth_waiting(source, forms.at(0), is_by_rows)) {
     for (const Tensor& made : compute(source, 0)) results.push_back(made.contiguous());
     return results;
   }
-  const auto together = std::make_shared<Computation>(source, forms, std::move(compute), is_by_rows && is_read_in_parts(source));
+  const auto together = std::make_shared<Computation>(source, forms, std::move(compute), is_by_rows);
   for (size_t i = 0; i < forms.size(); ++i) {
     const size_t bytes = bytes_of(forms[i]);
     const auto result = [together, i] { return together->result(i); };

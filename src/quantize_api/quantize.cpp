@@ -9,7 +9,6 @@
 #include <fmt/ranges.h>
 #include <intaglio/error.h>
 
-#include "base/threads.h"
 #include "decompose/builder.h"
 #include "decompose/recognize_linear.h"
 #include "decompose/regions.h"
@@ -271,11 +270,6 @@ QuantizeSummary quantize_(ExportedProgram& program, const std::vector<QuantizeRu
     if (options.warn) options.warn({"quantize_ takes no layer: " + why, true});
   }
   warn_of_splits(program, all, options.warn);
-  // Records are checked at their first use: here, on all threads, and not one after the other as layers are rewritten.
-  parallel_for(all.size(), options.threads, [&](size_t i) {
-    const Tensor& weight = *program.constant(all[i].layer.weight);
-    if (all[i].decision.form && !weight.storage()->is_computed()) weight.as_it_lies().raw();
-  });
   Rewriter rewriter(program, options.threads);
   for (const Work& work : all)
     if (work.decision.form) rewriter.quantize(work);
