@@ -269,7 +269,7 @@ def main():
             rows += transformer_rows(intaglio, folder, name)
             print(table(rows), flush=True)
         # In a process of its own: the oracle's imports and threads stay out of the others' memory.
-        for script in ("sensitivity.py", "weights.py"):
+        for script in ("sensitivity.py", "weights.py", "billion.py"):
             lines = measured([sys.executable, ROOT / "bench" / script, "--build", arguments.build])[3].splitlines()
             rows += [line.split(" | ") for line in lines if line.count(" | ") == 3]
     readme = ROOT / "bench" / "README.md"

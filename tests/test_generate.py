@@ -253,6 +253,7 @@ def test_what_does_not_fit_is_one_line(folder, intaglio, tmp_path):
     fail = lambda *arguments: intaglio(*arguments, check=False)
     model = folder / "parallel.pte"
     refused(fail("generate", model), 2, "--prompt")
+    refused(fail("generate", model, "--tokens", "1", "--temperature", "nan"), 2, "nan is no number")
     refused(fail("generate", model, "--tokens", "1,999"), 1, "token 999", str(VOCABULARY))
     refused(fail("generate", model, "--tokens", ",".join(["1"] * 60)), 1, "60 tokens", str(CONTEXT))
     refused(fail("generate", model, "--tokens", tmp_path / "none.npy"), 1, "none.npy")

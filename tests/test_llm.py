@@ -210,6 +210,26 @@ def test_nested_caches_come_and_go(document, tmp_path):
             np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-4, atol=1e-4)
 
 
+class Rolling(torch.nn.Module):
+    """The state of a short convolution (LFM2): the last columns, as many as there were."""
+
+    def forward(self, x, state):
+        grown = torch.cat((state, x), -1)
+        return grown.cumsum(-1), grown[..., -state.shape[-1] :]
+
+
+def test_the_last_of_a_symbolic_size(document, tmp_path):
+    past = torch.export.Dim("past", min=2, max=16)
+    program = torch.export.export(Rolling(), (noise(1, 4, 1), noise(1, 4, 3)), dynamic_shapes=({}, {2: past}))
+    torch.export.save(program, tmp_path / "rolling.pt2")
+    document("lower", tmp_path / "rolling.pt2", "--backend", "xnnpack", "-o", tmp_path / "rolling.pte")
+    method = executorch.method_of(tmp_path / "rolling.pte")
+    for length in (2, 5):
+        call = noise(1, 4, 1, seed=1), noise(1, 4, length, seed=2)
+        for ours, theirs in zip(executorch.execute(method, call), Rolling()(*call), strict=True):
+            np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-5, atol=1e-6)
+
+
 class Native(torch.nn.Module):
     """Attention as ExecuTorch's own models have it, over caches that its operators write."""
 
@@ -300,12 +320,20 @@ def test_runner_refusals(decoder, folder, intaglio, tmp_path):
     (other / "config.json").write_text(json.dumps({"eos_token_id": 5}))
     (other / "tokenizer.json").write_text(json.dumps({"model": {"vocab": {"a": 0, "b": 160}}}))
     assert "tokenizer.json: token 160 is outside" in refusal(program, other)
+    (other / "tokenizer.json").write_text(json.dumps({"vocab": {"a": 0}}))
+    assert "tokenizer.json: has no vocabulary" in refusal(program, other)
+    (other / "tokenizer.json").unlink()
+    for config in ({"vocab_size": 161}, {"text_config": {"vocab_size": 161}}):
+        (other / "config.json").write_text(json.dumps({"eos_token_id": 5, **config}))
+        assert "config.json: vocab_size is 161, and the program's logits have 160" in refusal(program, other)
 
 
 @pytest.mark.parametrize(("given", "why"), [
     ("get_eos_ids=[2,160]", "token 160 is outside the program's vocabulary of 160"),
     ("get_bos_id=-1", "token -1 is outside"),
     ("get_max_seq_len=many", "the text runner reads one whole number here"),
+    ("get_max_seq_len=0", "0 is not within 1 and 31"),
+    ("get_max_context_len=33", "33 is not within 1 and 32"),
     ("get_max_context_len=[16,32]", "one whole number"),
     ("get_eos_ids=[2,0.5]", "whole numbers"),
     ("use_kv_cache=maybe", "true or false"),
@@ -335,6 +363,8 @@ def test_methods_are_built_together(decoder, document, intaglio, tmp_path):
     document("build", program, "-o", one, *recipe)
     assert [method["name"] for method in built["methods"]] == ["prefill", "decode"]
     assert [note.split(":")[0] for note in built["notes"]] == ["prefill", "decode"]
+    (warning,) = built["warnings"]
+    assert "'decode' each keep a copy of the buffer 'keys_0' and of 5 more" in warning
     bytes_of = lambda pte: (document("inspect", pte)["named_data"]["bytes"], document("inspect", pte)["constant_bytes"])
     assert bytes_of(both)[0] == bytes_of(one)[0] > 10000 and bytes_of(both)[1] < 1.1 * bytes_of(one)[1]
     tokens, positions = torch.tensor([PROMPTS[0]]), torch.arange(len(PROMPTS[0]))
@@ -380,27 +410,23 @@ def test_weights_of_a_fine_tune(decoder, document, tmp_path):
     np.testing.assert_allclose(stepper(pte)(tokens, positions).numpy(), expected, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize(("content", "why"), [(b"", "no header"), (b"PK\3\4" + bytes(20) + b"x" * 40, "its header would take 67324752 of its 64 bytes")])
+def test_what_is_no_safetensors_file(content, why, decoder, intaglio, tmp_path):
+    (tmp_path / "weights").write_bytes(content)
+    done = intaglio("lower", decoder[1], "--backend", "xnnpack", "-o", tmp_path / "x.pte", "--weights", tmp_path / "weights", check=False)
+    assert done.returncode == 1 and "weights: it is no safetensors file" in done.stderr and why in done.stderr and done.stderr.count("\n") == 1
+
+
 # ---- memory
-
-
-class Residual(torch.nn.Module):
-    def __init__(self, width, hidden):
-        super().__init__()
-        self.up, self.down = torch.nn.Linear(width, hidden, bias=False), torch.nn.Linear(hidden, width, bias=False)
-
-    def forward(self, x):
-        return x + self.down(torch.nn.functional.silu(self.up(x)))
 
 
 @pytest.mark.skipif(not NIGHTLY, reason="writes four gigabytes")
 def test_memory_is_not_the_models(build, tmp_path):
-    """A billion weights in float32, quantized and lowered: bounded by the largest tensors."""
-    width = 2048
-    with seeded():
-        layers = [torch.nn.Embedding(32000, width), *(Residual(width, 11264) for _ in range(20)), torch.nn.Linear(width, 32000, bias=False)]
-        module = torch.nn.Sequential(*layers).eval()
-    assert sum(parameter.numel() for parameter in module.parameters()) > 1e9
-    torch.export.save(torch.export.export(module, (torch.tensor([[1, 2, 3]]),)), tmp_path / "large.pt2")
-    for recipe in ("xnnpack_torchao_int8da_int4w_per_group", "coreml_torchao_int4_weight_only_per_group"):
+    """A Llama of a billion weights in float32, quantized and lowered: bounded by the largest tensors."""
+    with decoders.sized(decoders.BILLION):
+        module = decoders.decoder()
+        assert sum(parameter.numel() for parameter in module.parameters()) > 1e9
+        torch.export.save(decoders.export(module), tmp_path / "large.pt2")
+    for recipe, most in (("xnnpack_torchao_int8da_int4w_per_group", 160), ("coreml_torchao_int4_weight_only_per_group", 269)):
         command = [build / "intaglio", "build", tmp_path / "large.pt2", "-o", tmp_path / "large.pte", "--recipe", recipe, "--no-check"]
-        assert 0 < peak_megabytes(command) < 269, recipe  # 256 MiB
+        assert 0 < peak_megabytes(command) < most, recipe

@@ -41,6 +41,9 @@ class Blob {
   bool empty() const { return size() == 0; }
   // Piece by piece, in order. A bug error when a producer gives another number of bytes than it said.
   void write(const Sink& sink) const;
+  // The same for a file whose bytes are zeros: pieces at their offsets, from several threads and in any order.
+  using PlacedSink = std::function<void(uint64_t offset, std::span<const std::byte> bytes)>;
+  void write_in_place(const PlacedSink& sink, int threads = 0) const;
   std::vector<std::byte> bytes() const;
   const Sha256& digest() const;
 

@@ -31,6 +31,10 @@ class Storage {
   // Bytes that `compute` makes at the first read and that are then kept. It may be called again, from any thread, and always
   // gives the same `bytes` bytes.
   static std::shared_ptr<Storage> computed(size_t bytes, std::function<std::shared_ptr<Storage>()> compute);
+  // The same bytes, which `stream` also hands over in parts, in order, each a multiple of `unit`: who reads parts never holds all.
+  using Sink = std::function<void(std::span<const std::byte>)>;
+  static std::shared_ptr<Storage> streamed(size_t bytes, std::function<std::shared_ptr<Storage>()> compute, size_t unit,
+                                           std::function<void(const Sink&)> stream);
   // Bytes of a file that stand at any address. Who reads elements gets a copy at an aligned one, as of `computed`; who reads bytes
   // alone takes them `as_they_lie`.
   static std::shared_ptr<Storage> unaligned(std::shared_ptr<Storage> mapped);
@@ -47,6 +51,8 @@ class Storage {
   std::span<const std::byte> bytes() const;  // runs the pending check or computation
   size_t size() const { return size_; }      // does not
   bool is_computed() const { return computation_ != nullptr; }
+  size_t stream_unit() const;  // 0 where the bytes are not streamed
+  void stream(const Sink& sink) const;
   std::byte* writable() { return owned_; }  // null unless owned
 
  private:

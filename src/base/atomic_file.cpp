@@ -163,6 +163,21 @@ void AtomicFile::overwrite(uint64_t position, std::span<const std::byte> bytes) 
   if (::lseek(fd_, static_cast<off_t>(position_), SEEK_SET) < 0) fail("writing failed");
 }
 
+void AtomicFile::make_zeros(uint64_t size) {
+  if (::ftruncate(fd_, static_cast<off_t>(size)) != 0) fail("writing failed");
+  position_ = size;
+}
+
+void AtomicFile::write_at(uint64_t position, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::pwrite(fd_, bytes.data(), std::min(bytes.size(), size_t{1} << 30), static_cast<off_t>(position));
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) fail("writing failed");
+    bytes = bytes.subspan(static_cast<size_t>(written));
+    position += static_cast<uint64_t>(written);
+  }
+}
+
 void AtomicFile::flush() {
   drain(buffer_);
   buffer_.clear();

@@ -31,6 +31,9 @@ class AtomicFile {
   void write(std::string_view text);
   // Other bytes in place of some that were written.
   void overwrite(uint64_t position, std::span<const std::byte> bytes);
+  // For writers on several threads: a file of `size` zeros, where nothing was written yet, and bytes at their places in it.
+  void make_zeros(uint64_t size);
+  void write_at(uint64_t position, std::span<const std::byte> bytes);
   uint64_t position() const { return position_; }
 
   // What was written so far can be read back here, by this process and by its children (verification before commit).

@@ -7,7 +7,9 @@
 #include <fmt/format.h>
 #include <intaglio/error.h>
 
+#include "base/parts.h"
 #include "base/sha256.h"
+#include "base/threads.h"
 
 namespace intaglio {
 namespace {
@@ -60,6 +62,7 @@ struct Blob::Content {
 
   uint64_t size;
   std::function<void(const Sink&)> produce;
+  std::vector<Piece> pieces = {};
   std::once_flag hashed = {};
   Sha256 digest = {};
 };
@@ -82,6 +85,7 @@ Blob::Blob(Tensor tensor) {
   if (!tensor.is_contiguous()) throw_bug("a tensor whose bytes are written is not contiguous");
   const size_t size = tensor.nbytes();
   *this = Blob(size, [tensor = std::move(tensor), size](const Sink& sink) {
+    if (is_streamed(tensor)) return tensor.storage()->stream(sink);
     const ComputedMemory memory(tensor);
     const Tensor once = tensor.as_it_lies();
     sink({static_cast<const std::byte*>(once.raw()), size});
@@ -97,7 +101,7 @@ Blob Blob::of_pieces(std::vector<Piece> pieces, uint64_t size) {
     end = piece.offset + piece.blob.size();
   }
   if (end > size) throw_bug(fmt::format("pieces end at {}, behind the end at {}", end, size));
-  return Blob(size, [size, pieces = std::move(pieces)](const Sink& sink) {
+  Blob result(size, [size, pieces](const Sink& sink) {
     uint64_t position = 0;
     for (const Piece& piece : pieces) {
       write_zeros(piece.offset - position, sink);
@@ -106,6 +110,8 @@ Blob Blob::of_pieces(std::vector<Piece> pieces, uint64_t size) {
     }
     write_zeros(size - position, sink);
   });
+  if (result.content_) result.content_->pieces = std::move(pieces);
+  return result;
 }
 
 uint64_t Blob::size() const { return content_ ? content_->size : 0; }
@@ -119,6 +125,27 @@ void Blob::write(const Sink& sink) const {
     sink(piece);
   });
   if (left > 0) throw_bug(fmt::format("a producer of {} bytes gives {} too few", content_->size, left));
+}
+
+void Blob::write_in_place(const PlacedSink& sink, int threads) const {
+  if (!content_) return;
+  const auto put = [&](const Blob& blob, uint64_t position) {
+    blob.write([&](std::span<const std::byte> bytes) {
+      sink(position, bytes);
+      position += bytes.size();
+    });
+  };
+  const std::vector<Piece>& pieces = content_->pieces;
+  if (pieces.empty()) return put(*this, 0);
+  // A large piece and the small ones behind it, which may be computed with it, are one thread's.
+  constexpr uint64_t large = 1 << 20;
+  std::vector<size_t> starts = {0};
+  for (size_t i = 1; i < pieces.size(); ++i)
+    if (pieces[i].blob.size() >= large) starts.push_back(i);
+  starts.push_back(pieces.size());
+  parallel_for(starts.size() - 1, threads, [&](size_t run) {
+    for (size_t i = starts[run]; i < starts[run + 1]; ++i) put(pieces[i].blob, pieces[i].offset);
+  });
 }
 
 std::vector<std::byte> Blob::bytes() const {

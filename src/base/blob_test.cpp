@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <numeric>
 #include <string>
@@ -127,6 +128,47 @@ TEST(ComputedFrom, ComputesLargeTensorsAtEachReadWhereThatSavesMemory) {
   EXPECT_EQ(calls, 4);
   EXPECT_EQ(few.clone().data<uint8_t>()[9], 2);
   EXPECT_EQ(calls, 5);
+}
+
+// Memory holds parts: of the source, of what is made of it, and of what is made of that.
+TEST(ComputedByRows, GoOverTheirSourceInParts) {
+  constexpr int64_t rows = 3001, columns = 2000;
+  const Tensor owned = Tensor::zeros(DType::uint8, {rows, columns});
+  auto* values = reinterpret_cast<uint8_t*>(owned.storage()->writable());
+  for (int64_t i = 0; i < owned.numel(); ++i) values[i] = static_cast<uint8_t>(i * 31 % 251);
+  const Tensor mapped(DType::uint8, {rows, columns}, {columns, 1}, 0, Storage::mapped(owned.storage(), owned.storage()->bytes()));
+  int64_t longest = 0, computed = 0;
+  const std::vector<Tensor> made =
+      computed_by_rows(mapped, {{DType::uint8, {rows, columns}}, {DType::uint8, {rows, 1}}}, [&](const Tensor& part, int64_t first) {
+        longest = std::max(longest, part.size(0));
+        computed += part.size(0);
+        EXPECT_EQ(part.data<uint8_t>()[0], values[first * columns]);
+        return std::vector<Tensor>{part.clone(), part.narrowed(1, 7, 1).contiguous()};
+      });
+  const Tensor next = computed_by_rows(made[0], DType::uint8, {rows, columns / 2},
+                                       [](const Tensor& part) { return part.narrowed(1, 0, columns / 2).contiguous(); });
+  const Blob blob(next);
+  const std::vector<std::byte> bytes = blob.bytes();
+  EXPECT_LT(longest, rows);
+  EXPECT_EQ(computed, rows);
+  for (int64_t row = 0; row < rows; row += 100)
+    EXPECT_EQ(bytes[static_cast<size_t>(row * columns / 2 + 9)], std::byte{values[row * columns + 9]});
+  EXPECT_EQ(made[1].clone().data<uint8_t>()[2999], values[2999 * columns + 7]);  // kept while the first was read
+  EXPECT_EQ(computed, rows);
+  EXPECT_EQ(made[1].clone().data<uint8_t>()[2998], values[2998 * columns + 7]);  // in parts again
+  EXPECT_EQ(computed, 2 * rows);
+  EXPECT_LT(longest, rows);
+  EXPECT_TRUE(bit_equal(made[0], owned));  // whole, where somebody wants it so
+  EXPECT_EQ(longest, rows);
+
+  // From several threads, large pieces and the small ones behind them.
+  const Blob file =
+      Blob::of_pieces({{0, Blob("head")}, {128, blob}, {128 + bytes.size() + 1, Blob("tail")}, {4 << 20, Blob(owned)}}, 11 << 20);
+  std::vector<std::byte> written(file.size());
+  file.write_in_place(
+      [&](uint64_t offset, std::span<const std::byte> part) { std::ranges::copy(part, written.begin() + static_cast<int64_t>(offset)); },
+      3);
+  EXPECT_EQ(written, file.bytes());
 }
 
 TEST(ComputedFrom, ReadInOrderSeveralTensorsAreComputedOnce) {

@@ -22,4 +22,10 @@ struct TensorForm {
 std::vector<Tensor> computed_from(const Tensor& source, const std::vector<TensorForm>& forms,
                                   std::function<std::vector<Tensor>(const Tensor& source)> compute);
 
+// The same where rows of the source, from `first` on, make those rows of every result: a reader of the first result in parts makes the
+// computation go over the source in parts too, so that memory holds neither of them.
+using RowComputation = std::function<std::vector<Tensor>(const Tensor& rows, int64_t first)>;
+Tensor computed_by_rows(const Tensor& source, DType dtype, Sizes sizes, std::function<Tensor(const Tensor& rows)> compute);
+std::vector<Tensor> computed_by_rows(const Tensor& source, const std::vector<TensorForm>& forms, RowComputation compute);
+
 }  // namespace intaglio

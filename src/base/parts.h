@@ -7,6 +7,9 @@
 
 namespace intaglio {
 
+// True when the tensor is computed in parts whenever they are read (Storage::streamed).
+bool is_streamed(const Tensor& tensor);
+
 // True when the parts are more than one: some megabytes of a contiguous tensor, which is read for one use.
 bool is_read_in_parts(const Tensor& tensor);
 

@@ -26,6 +26,8 @@ struct Storage::Computation {
   std::mutex mutex;
   std::shared_ptr<Storage> kept;
   std::shared_ptr<Storage> unaligned;  // of which a copy is made
+  size_t unit = 0;
+  std::function<void(const Sink&)> stream;
 };
 
 std::shared_ptr<Storage> Storage::mapped(std::shared_ptr<const void> keep_alive, std::span<const std::byte> bytes,
@@ -69,6 +71,17 @@ std::shared_ptr<Storage> Storage::computed(size_t bytes, std::function<std::shar
   };
   return result;
 }
+
+std::shared_ptr<Storage> Storage::streamed(size_t bytes, std::function<std::shared_ptr<Storage>()> compute, size_t unit,
+                                           std::function<void(const Sink&)> stream) {
+  std::shared_ptr<Storage> result = computed(bytes, std::move(compute));
+  result->computation_->unit = unit;
+  result->computation_->stream = std::move(stream);
+  return result;
+}
+
+size_t Storage::stream_unit() const { return computation_ ? computation_->unit : 0; }
+void Storage::stream(const Sink& sink) const { computation_->stream(sink); }
 
 std::shared_ptr<Storage> Storage::unaligned(std::shared_ptr<Storage> mapped) {
   std::shared_ptr<Storage> result = computed(mapped->size(), [mapped] {

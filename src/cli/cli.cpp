@@ -3,8 +3,10 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <iostream>
 #include <map>
 #include <new>
@@ -107,13 +109,20 @@ int run_and_report(int argc, const char* const* argv) {
 
 }  // namespace
 
+CLI::Validator number_within(double least, double most) {
+  CLI::Validator range = CLI::Range(least, most);
+  return CLI::Validator(range).operation([range](std::string& text) {
+    return std::isnan(std::strtod(text.c_str(), nullptr)) ? fmt::format("Value {} is no number", text) : range(text);
+  });
+}
+
 void add_timeout_option(CLI::App& command, std::chrono::milliseconds& timeout) {
   const auto longest = std::chrono::duration<double>(std::chrono::hours(24 * 365)).count();
   command
       .add_option_function<double>(
           "--timeout", [&timeout](double seconds) { timeout = std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000)); },
           fmt::format("seconds that the runtime may take to load or to run (default: {})", timeout.count() / 1000))
-      ->check(CLI::Range(0.001, longest));
+      ->check(number_within(0.001, longest));
 }
 
 void add_numerics_options(CLI::App& command, report::Numerics& numerics) {

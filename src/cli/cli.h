@@ -20,6 +20,9 @@ struct CommonOptions {
   bool quiet = false;
 };
 
+// CLI::Range lets NaN pass.
+CLI::Validator number_within(double least, double most);
+
 // What the runtime may take; of commands that run a file on it.
 void add_timeout_option(CLI::App& command, std::chrono::milliseconds& timeout);
 // How a .pt2 is computed; of commands that run one.

@@ -121,7 +121,7 @@ void add_generate(CLI::App& app, CommonOptions& common) {
   command->add_option("--tokenizer", arguments->tokenizer, "tokenizer.json or a SentencePiece .model (default: beside the model)");
   command->add_option("--max-new-tokens", arguments->options.max_new_tokens, "tokens at most (default 128)")->check(CLI::Range(1, 1 << 24));
   command->add_option("--temperature", arguments->options.temperature, "0, the default: the likeliest token; else tokens are drawn")
-      ->check(CLI::Range(0.0, 1000.0));
+      ->check(number_within(0, 1000));
   command->add_option("--seed", arguments->options.seed, "of the draws (default 0)");
   add_timeout_option(*command, arguments->timeout);
   command->callback([arguments, &common] { generate(*arguments, common); });

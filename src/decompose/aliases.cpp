@@ -53,6 +53,7 @@ constexpr Alias alias_rows[] = {
     {"aten.__rshift__.Scalar", "aten.bitwise_right_shift.Tensor_Scalar"},
     {"aten.special_erf.default", "aten.erf.default"},
     {"aten.special_erfc.default", "aten.erfc.default"},
+    {"aten.special_erfinv.default", "aten.erfinv.default"},
     {"aten.special_exp2.default", "aten.exp2.default"},
     {"aten.special_expit.default", "aten.sigmoid.default"},
     {"aten.special_expm1.default", "aten.expm1.default"},

@@ -126,8 +126,8 @@ ExecutorchProgram EdgeProgram::to_executorch(const ExecutorchOptions& options) &
 void ExecutorchProgram::save(const std::filesystem::path& path,
                              const std::function<void(const std::filesystem::path& written)>& inspect) const {
   AtomicFile file(path);
-  file_.write([&](std::span<const std::byte> bytes) { file.write(bytes); });
-  file.flush();
+  file.make_zeros(file_.size());
+  file_.write_in_place([&](uint64_t position, std::span<const std::byte> bytes) { file.write_at(position, bytes); });
   check_written(MappedFile::open(file.temporary_path())->bytes(), partitioners_, escaped(path.string()));
   if (inspect) inspect(file.temporary_path());
   file.commit();

@@ -97,7 +97,7 @@ const Rule elementwise_table[] = {
     {same_or_float,
      {"aten.cos.default", "aten.tan.default", "aten.asin.default", "aten.acos.default", "aten.atan.default", "aten.sinh.default",
       "aten.cosh.default", "aten.asinh.default", "aten.acosh.default", "aten.atanh.default", "aten.erf.default", "aten.erfc.default",
-      "aten.logit.default"}},
+      "aten.erfinv.default", "aten.logit.default"}},
     {unary_bool, {"aten.logical_not.default", "aten.isnan.default", "aten.isinf.default", "aten.isfinite.default"}},
     {binary,
      {"aten.add.Tensor", "aten.add.Scalar", "aten.sub.Tensor", "aten.sub.Scalar", "aten.rsub.Tensor", "aten.rsub.Scalar", "aten.mul.Tensor",

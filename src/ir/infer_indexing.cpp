@@ -20,7 +20,8 @@ SymInt clamped(const SymInt& position, const SymInt& size) {
     const auto hint = size.hint();
     return position.value() == std::numeric_limits<int64_t>::max() || (hint && position.value() >= *hint) ? size : position;
   }
-  return position;
+  const auto hint = position.hint();  // -s counts from the end; the exporter has guarded its sign
+  return hint && *hint < 0 ? size + position : position;
 }
 
 void slice(Inference& in) {

@@ -53,7 +53,11 @@ std::map<std::string, Tensor> read_safetensors(const std::filesystem::path& path
   std::map<std::string, Tensor> tensors;
   try {
     ByteReader reader(file->bytes(), "the header");
+    if (file->bytes().size() < sizeof(uint64_t)) throw_bad_input("it is no safetensors file: it has no header");
     const auto length = reader.read<uint64_t>();
+    if (length > file->bytes().size() - sizeof length)
+      throw_bad_input(
+          fmt::format("it is no safetensors file, or was cut: its header would take {} of its {} bytes", length, file->bytes().size()));
     const json::Document header(reader.take_text(length));
     const auto data = file->bytes().subspan(reader.position());
     for (const auto& [key, value] : header.root().object("the header"))

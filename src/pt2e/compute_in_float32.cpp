@@ -146,8 +146,8 @@ class Widening {
 
   void widen_constant(Value* input) {
     const Tensor tensor = *program_.constant(input);
-    program_.set_constant(input, computed_from(tensor, DType::float32, tensor.sizes(),
-                                               [](const Tensor& narrow) { return converted(narrow, DType::float32).contiguous(); }));
+    program_.set_constant(input, computed_by_rows(tensor, DType::float32, tensor.sizes(),
+                                                  [](const Tensor& narrow) { return converted(narrow, DType::float32).contiguous(); }));
   }
 
   void cast_embedding(Node& node) {

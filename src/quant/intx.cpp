@@ -24,7 +24,7 @@ unsigned dropped_bits(DType dtype) { return dtype == DType::float16 ? 13 : dtype
 
 class IntxQuantizer {
  public:
-  IntxQuantizer(const Tensor& weight, const IntxSettings& settings, int threads)
+  IntxQuantizer(const Tensor& weight, const IntxSettings& settings, int threads, int64_t first_row)
       : weight_(weight.for_one_use().contiguous()),
         settings_(settings),
         range_(intx_range(settings.bits)),
@@ -32,7 +32,8 @@ class IntxQuantizer {
         scale_type_(settings.scale_dtype.value_or(type_)),
         size_(static_cast<size_t>(settings.group_size)),
         groups_(static_cast<size_t>(weight.numel() / settings.group_size)),
-        threads_(threads) {
+        threads_(threads),
+        first_row_(static_cast<size_t>(first_row)) {
     const Sizes sizes = {weight.size(0), weight.size(1) / settings.group_size};
     result_ = {Tensor::empty(DType::int8, weight.sizes()), Tensor::empty(scale_type_, sizes), Tensor::zeros(DType::int8, sizes)};
     codes_ = result_.codes.mutable_data<int8_t>();
@@ -64,7 +65,7 @@ class IntxQuantizer {
     const auto in_row = groups_ / static_cast<size_t>(weight_.size(0));
     throw_bad_input(fmt::format(
         "the weight's row {} has NaN, infinity, or a range that {} cannot hold; keep the layer in float or repair the checkpoint",
-        group / in_row, name(type_ == DType::float32 ? scale_type_ : type_)));
+        first_row_ + group / in_row, name(type_ == DType::float32 ? scale_type_ : type_)));
   }
 
   void store_scale(size_t group, float scale) {
@@ -161,6 +162,7 @@ class IntxQuantizer {
   DType type_, scale_type_;
   size_t size_, groups_;
   int threads_;
+  size_t first_row_;
   IntxWeight result_;
   int8_t *codes_, *zero_points_;
   std::byte* scale_bytes_;
@@ -170,10 +172,10 @@ class IntxQuantizer {
 
 QuantRange intx_range(int bits) { return {-(int64_t{1} << (bits - 1)), (int64_t{1} << (bits - 1)) - 1}; }
 
-IntxWeight quantize_intx(const Tensor& weight, const IntxSettings& settings, int threads) {
+IntxWeight quantize_intx(const Tensor& weight, const IntxSettings& settings, int threads, int64_t first_row) {
   if (weight.rank() != 2 || weight.numel() == 0 || settings.group_size < 1 || weight.size(1) % settings.group_size != 0)
     throw_bug("quantize_intx: a weight that its groups do not divide");
-  return IntxQuantizer(weight, settings, threads).run();
+  return IntxQuantizer(weight, settings, threads, first_row).run();
 }
 
 }  // namespace intaglio::quant

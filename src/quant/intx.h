@@ -33,6 +33,7 @@ QuantRange intx_range(int bits);
 
 // Of a float32, float16 or bfloat16 matrix. Bad-input errors: a value that is not finite, a range that its type cannot hold.
 // The same bits for any number of threads.
-IntxWeight quantize_intx(const Tensor& weight, const IntxSettings& settings, int threads);
+// `first_row`: of a larger weight that these are rows of, for messages.
+IntxWeight quantize_intx(const Tensor& weight, const IntxSettings& settings, int threads, int64_t first_row = 0);
 
 }  // namespace intaglio::quant

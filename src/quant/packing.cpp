@@ -17,17 +17,17 @@ constexpr size_t bytes_of_a_task = 1 << 18;
 template <int bits, First first>
 void pack(std::span<const int8_t> integers, uint8_t* bytes) {
   constexpr int per_byte = 8 / bits, lowest = -(1 << (bits - 1)), mask = (1 << bits) - 1;
-  unsigned outside = 0;
+  uint8_t seen = 0;  // all in bytes, so that the compiler takes many at a time
   for (size_t i = 0; i < integers.size() / per_byte; ++i) {
-    unsigned byte = 0;
+    uint8_t byte = 0;
     for (int k = 0; k < per_byte; ++k) {
-      const auto moved = static_cast<unsigned>(integers[i * per_byte + static_cast<size_t>(k)] - lowest);
-      outside |= moved & ~static_cast<unsigned>(mask);
-      byte |= moved << (first == First::low_bits ? k * bits : 8 - (k + 1) * bits);
+      const auto moved = static_cast<uint8_t>(integers[i * per_byte + static_cast<size_t>(k)] - lowest);
+      seen |= moved;
+      byte |= static_cast<uint8_t>(moved << (first == First::low_bits ? k * bits : 8 - (k + 1) * bits));
     }
-    bytes[i] = static_cast<uint8_t>(byte);
+    bytes[i] = byte;
   }
-  if (outside != 0)
+  if ((seen & ~mask) != 0)
     throw_bad_input(
         fmt::format("a weight of {} bits holds an integer outside [{}, {}]; quantize the model anew", bits, lowest, -lowest - 1));
 }
@@ -89,6 +89,9 @@ Tensor padded_matrix(const Tensor& matrix, const Sizes& sizes) {
 
 Tensor packed(const Tensor& integers, int bits, First first, const Sizes& padded) {
   const Sizes& sizes = padded.empty() ? integers.sizes() : padded;
+  if (sizes == integers.sizes())
+    return computed_by_rows(integers, DType::uint8, packed_sizes(integers, bits, sizes),
+                            [=](const Tensor& rows) { return packed_now(rows.for_one_use().contiguous(), bits, first); });
   return computed_from(integers, DType::uint8, packed_sizes(integers, bits, sizes), [=](const Tensor& source) {
     return packed_now(padded_matrix(source.for_one_use(), sizes).contiguous(), bits, first);
   });

@@ -177,14 +177,17 @@ std::vector<Tensor> quantized(const Tensor& weight, const WeightForm& form, cons
   const bool is_symmetric = intx.mapping != MappingType::asymmetric;
   std::vector<TensorForm> forms = {{DType::int8, sizes}, {scale_dtype, groups}};
   if (!is_symmetric) forms.push_back({DType::int8, groups});
-  std::vector<Tensor> tensors = computed_from(weight, forms, [=](const Tensor& source) {
+  const auto made_of = [=](const Tensor& rows, int64_t first) {
     return naming([&] {
-      quant::IntxWeight made = quant::quantize_intx(source, intx, workers);
+      quant::IntxWeight made = quant::quantize_intx(rows, intx, workers, first);
       std::vector<Tensor> parts = {std::move(made.codes), std::move(made.scale)};
       if (!is_symmetric) parts.push_back(std::move(made.zero_point));
       return parts;
     });
-  });
+  };
+  // Fitted scales of all rows take the same number of steps.
+  std::vector<Tensor> tensors = intx.fit_scale ? computed_from(weight, forms, [=](const Tensor& whole) { return made_of(whole, 0); })
+                                               : computed_by_rows(weight, forms, made_of);
   // Known without the weight, so that backends look at them for nothing.
   if (is_symmetric)
     tensors.push_back(computed_from(weight, DType::int8, groups, [=](const Tensor&) { return Tensor::zeros(DType::int8, groups); }));

@@ -120,7 +120,15 @@ class Json {
     });
   }
 
-  std::optional<json::Value> find(std::string_view key) const { return document_ ? document_->root().find(key) : std::nullopt; }
+  bool was_read() const { return document_.has_value(); }
+  // Models of several kinds of input keep what is their text's apart.
+  std::optional<json::Value> find(std::string_view key) const {
+    if (!document_) return std::nullopt;
+    const json::Value root = document_->root();
+    if (const auto found = root.find(key); found && !found->is_null()) return found;
+    const auto text = root.find("text_config");
+    return text && text->is_object() ? text->find(key) : std::nullopt;
+  }
   std::string name() const { return escaped(path_.string()); }
 
   // One number or several.
@@ -148,9 +156,10 @@ class Json {
   std::optional<json::Document> document_;
 };
 
-// The highest number of a token in a `tokenizer.json`; -1 without one.
+// The highest number of a token in a `tokenizer.json`; -1 without the file.
 int64_t highest_token(const Json& tokenizer) {
   int64_t highest = -1;
+  if (!tokenizer.was_read()) return highest;
   tokenizer.within([&] {
     const auto model = tokenizer.find("model");
     const auto vocabulary = model ? model->find("vocab") : std::nullopt;
@@ -159,6 +168,7 @@ int64_t highest_token(const Json& tokenizer) {
     if (vocabulary && vocabulary->is_array()) highest = static_cast<int64_t>(vocabulary->array("vocab").size()) - 1;
     if (const auto added = tokenizer.find("added_tokens"))
       for (const json::Value token : added->array("added_tokens")) highest = std::max(highest, token.at("id").integer("id"));
+    if (highest < 0) throw_bad_input("has no vocabulary: it is no tokenizer; take the checkpoint's own");
   });
   return highest;
 }
@@ -194,6 +204,10 @@ void check_override(const std::vector<ConstantMethod>& methods, const ConstantMe
                             is_flag          ? "true or false"
                             : may_be_several ? "whole numbers"
                                              : "one whole number"));
+  if (known.name == "get_max_seq_len" || known.name == "get_max_context_len")
+    if (const int64_t most = std::get<int64_t>(known.values.front()); numbers[0] < 1 || numbers[0] > most)
+      throw_usage(
+          fmt::format("--method-constant {}: {} is not within 1 and {}, what the program has room for", known.name, numbers[0], most));
   const auto vocabulary = std::ranges::find(methods, "get_vocab_size", &ConstantMethod::name);
   if ((known.name != "get_eos_ids" && known.name != "get_bos_id") || vocabulary == methods.end()) return;
   for (const int64_t token : numbers)
@@ -226,9 +240,14 @@ std::vector<ConstantMethod> text_runner_methods(const ExportedProgram& forward, 
       tokenizer(folder / "tokenizer.json", false);
   const std::vector<int64_t> bos = tokens_of({&generation, &config}, "bos_token_id", vocabulary),
                              eos = tokens_of({&generation, &config}, "eos_token_id", vocabulary);
+  if (const auto size = config.integers("vocab_size"); !size.empty() && size.front() != vocabulary)
+    throw_bad_input(fmt::format("{}: vocab_size is {}, and the program's logits have {}: the folder is another model's", config.name(),
+                                size.front(), vocabulary));
   if (const int64_t highest = highest_token(tokenizer); highest >= vocabulary)
     check_tokens({highest}, vocabulary, tokenizer.name() + ": token");
-  if (eos.empty()) throw_bad_input(fmt::format("{}: no eos_token_id says where a text ends", generation.name()));
+  if (eos.empty())
+    throw_bad_input(fmt::format(
+        "{}: no eos_token_id says where a text ends, there or in generation_config.json; add it as a number or a list", config.name()));
 
   std::vector<ConstantMethod> methods = {
       {"get_max_seq_len", {prompt.is_dynamic ? prompt.tokens : context}},

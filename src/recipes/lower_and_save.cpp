@@ -2,6 +2,10 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <map>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <intaglio/check.h>
 
@@ -24,6 +28,22 @@ std::string delegate_of_elsewhere(const EdgeProgram& edge) {
   return "";
 }
 
+// On the runtime each method has memory of its own, also for a buffer that another one calls the same.
+void warn_of_parted_state(const std::vector<std::pair<std::string, ExportedProgram>>& methods, const WarningSink& warn) {
+  std::map<std::string_view, std::vector<std::string>> writers;
+  for (const auto& [name, program] : methods)
+    for (const InputSpec& input : program.input_specs)
+      if (input.kind == InputSpec::Kind::buffer && program.is_mutated(input.value))
+        writers[input.target].push_back(fmt::format("'{}'", escaped(name)));
+  std::erase_if(writers, [](const auto& entry) { return entry.second.size() < 2; });
+  if (writers.empty()) return;
+  const auto& [buffer, names] = *writers.begin();
+  warn({fmt::format(
+      "methods {} each keep a copy of the buffer '{}'{}, and what one writes the other does not read: export one method of "
+      "dynamic length, or caches as inputs and outputs",
+      fmt::join(names, " and "), escaped(buffer), writers.size() > 1 ? fmt::format(" and of {} more", writers.size() - 1) : "")});
+}
+
 void add(std::vector<Agreement>& agreements, Breaches& breaches, Agreement agreement) {
   if (!agreement.breach.empty()) breaches.sink()({agreement.breach, true});
   agreements.push_back(std::move(agreement));
@@ -37,6 +57,7 @@ std::vector<Agreement> lower_and_save(std::vector<std::pair<std::string, Exporte
     if (options.observe) options.observe(step);
   };
   Breaches breaches(options.warn, options.strict);
+  warn_of_parted_state(methods, breaches.sink());
   std::vector<ComparedMethod> compared;
   if (options.compare)
     for (const auto& [name, program] : methods) compared.push_back({name, program.clone()});

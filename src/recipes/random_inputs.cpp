@@ -51,6 +51,14 @@ class IndexLimits {
         if (const auto rows = user->tensor("weight")->sizes()[0].hint()) fewest = std::min(fewest, *rows);
         continue;
       }
+      // Positions of a cache, also those that go by a buffer.
+      if ((user->op().base() == "index_copy" || user->op().base() == "index_copy_") && user->tensor("index") == &value) {
+        const std::vector<SymInt>& sizes = user->tensor("self")->sizes();
+        const int64_t dim = user->integer("dim"), at = dim < 0 ? dim + static_cast<int64_t>(sizes.size()) : dim;
+        if (const auto rows = sizes.at(static_cast<size_t>(at)).hint()) fewest = std::min(fewest, *rows);
+        continue;
+      }
+      if (user->is("aten.copy_.default") && user->tensor("src") == &value) fewest = std::min(fewest, rows_behind(*user->tensor("self")));
       for (const Value* output : user->outputs())
         if (is_index(*output)) fewest = std::min(fewest, rows_.at(output));
     }

@@ -4,6 +4,8 @@
 `index_put`, as ExecuTorch's own models do. `Growing` gets its caches as nested inputs and returns them longer.
 """
 
+import contextlib
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -12,10 +14,23 @@ from cases.language import RMSNorm, lively, rotate_halves
 
 VOCABULARY, WIDTH, HEADS, KEY_HEADS, HIDDEN, LAYERS, POSITIONS = 160, 64, 4, 2, 96, 2, 32
 HEAD = WIDTH // HEADS
+# Llama-shaped: 1.1 billion weights.
+BILLION = dict(VOCABULARY=32000, WIDTH=2048, HEADS=32, KEY_HEADS=4, HIDDEN=5632, LAYERS=22, POSITIONS=256, HEAD=64)
+
+
+@contextlib.contextmanager
+def sized(sizes):
+    """What is made and exported inside has these sizes."""
+    before = {name: globals()[name] for name in sizes}
+    globals().update(sizes)
+    try:
+        yield
+    finally:
+        globals().update(before)
 
 
 class Layer(nn.Module):
-    def __init__(self, width=WIDTH):
+    def __init__(self, width):
         super().__init__()
         self.query, self.out = nn.Linear(width, width, bias=False), nn.Linear(width, width, bias=False)
         self.key, self.value = (nn.Linear(width, KEY_HEADS * HEAD, bias=False) for _ in range(2))
@@ -54,7 +69,7 @@ class Base(nn.Module):
     def __init__(self):
         super().__init__()
         self.words, self.head, self.norm = nn.Embedding(VOCABULARY, WIDTH), nn.Linear(WIDTH, VOCABULARY, bias=False), norm(WIDTH)
-        self.layers = nn.ModuleList(Layer() for _ in range(LAYERS))
+        self.layers = nn.ModuleList(Layer(WIDTH) for _ in range(LAYERS))
         self.register_buffer("frequencies", 10000 ** (-torch.arange(0, HEAD, 2) / HEAD), persistent=False)
 
     def tables(self, positions, dtype):

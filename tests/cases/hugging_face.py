@@ -23,6 +23,11 @@ MODELS = {
     "gpt2": ("GPT2Config", GPT2),
     "cohere": ("CohereConfig", {}),
     "glm4": ("Glm4Config", dict(head_dim=16)),
+    "olmo2": ("Olmo2Config", {}),
+    "cohere2": ("Cohere2Config", dict(sliding_window=8)),
+    "nemotron": ("NemotronConfig", {}),
+    "smollm3": ("SmolLM3Config", dict(num_hidden_layers=4)),
+    "gemma2": ("Gemma2Config", dict(head_dim=16, sliding_window=8, query_pre_attn_scalar=16)),
 }
 # More delegates than layers: what chooses experts, and positions of several texts, is not the delegates'.
 EXPERTS = {

@@ -1,6 +1,7 @@
 // Functions of one tensor, element by element, with constants.
 #include <cmath>
 #include <limits>
+#include <numbers>
 
 #include "interpreter/elementwise.h"
 #include "interpreter/kernel_table.h"
@@ -70,6 +71,16 @@ T softplus_of(T x, T beta, T threshold) {
   return x * beta > threshold ? x : std::log1p(std::exp(x * beta)) / beta;
 }
 
+// Winitzki's closed form, then Newton's steps on erf.
+double erfinv_of(double y) {
+  if (std::fabs(y) == 1) return std::copysign(INFINITY, y);
+  constexpr double a = 0.147;
+  const double log = std::log1p(-y * y), b = 2 / (std::numbers::pi * a) + log / 2;
+  double x = std::copysign(std::sqrt(std::sqrt(b * b - log / a) - b), y);
+  for (int step = 0; step < 4; ++step) x -= (std::erf(x) - y) * std::exp(x * x) / (2 * std::numbers::inv_sqrtpi);
+  return x;
+}
+
 INTAGLIO_UNARY(Relu, at_least(x, T(0)))
 INTAGLIO_UNARY(Clamp, clamped(x, p0, p1))
 INTAGLIO_UNARY(Abs, x < T(0) ? negated(x) : (x == T(0) ? T(0) : x))
@@ -131,6 +142,7 @@ INTAGLIO_UNARY(Asinh, std::asinh(x))
 INTAGLIO_UNARY(Acosh, std::acosh(x))
 INTAGLIO_UNARY(Atanh, std::atanh(x))
 INTAGLIO_UNARY(Erfc, std::erfc(x))
+INTAGLIO_UNARY(Erfinv, static_cast<T>(erfinv_of(static_cast<double>(x))))
 
 enum class Result : uint8_t {
   same,      // the input's type
@@ -232,6 +244,7 @@ const std::vector<Row>& rows() {
       {"aten.atanh.default", float_only<Atanh>(), Result::floating},
       {"aten.erf.default", float_only<Erf>(), Result::floating},
       {"aten.erfc.default", float_only<Erfc>(), Result::floating},
+      {"aten.erfinv.default", float_only<Erfinv>(), Result::floating},
       {"aten.logit.default", float_only<Logit>(), Result::floating, logit_eps},
       {"aten.special_logit.default", float_only<Logit>(), Result::floating, logit_eps},
   };
