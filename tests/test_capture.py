@@ -45,6 +45,15 @@ def archives(tmp_path_factory):
     return folder
 
 
+def test_the_short_version_ends_in_a_file(archives, intaglio):
+    """The page's commands, in its folder."""
+    commands = re.findall(r"^intaglio (\w+ net\.pt2.*?)(?:  +#.*)?$", PAGE.read_text(), re.MULTILINE)
+    assert len(commands) == 2
+    for command in commands:
+        intaglio(*command.split(), cwd=archives)
+    assert (archives / "net.pte").stat().st_size > 1000
+
+
 def test_archives_lower(archives, intaglio, tmp_path):
     files = sorted(archives.glob("*.pt2"))
     assert {"net.pt2", "dynamic.pt2", "positions.pt2", "head.pt2", "counter.pt2"} <= {file.name for file in files}

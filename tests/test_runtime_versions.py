@@ -231,7 +231,7 @@ def test_files_run_on_older_runtimes(name, runtimes, written, tmp_path):
                 with contextlib.suppress(RuntimeError):  # takes more than tensors
                     known[content] = runtimes[RELEASES[-1]].run(file, model.sample)
             expected = known.get(content)
-            if expected is None:
+            if expected is None or not runtimes[older].takes(model.sample):
                 continue
             margin = MARGINS["float16" if any(output.dtype == np.float16 for output in expected) or "float16" in model.name else recipe]
             for index, (ours, theirs) in enumerate(zip(runtimes[older].run(file, model.sample), expected)):

@@ -420,7 +420,7 @@ void save(Methods methods, const PartitionerList& partitioners, const std::strin
     saved.bytes = std::filesystem::file_size(written);
     saved.agreement = agreement_json(agreements);
     saved.agreement_text = agreement_text(agreements);
-    if (arguments.float_bytes != 0 && saved.bytes > arguments.float_bytes)
+    if (arguments.float_bytes != 0 && saved.bytes > arguments.float_bytes && options.hand_over == nullptr)
       warnings.push_back(
           {fmt::format("quantized, the file has {} and the float model {}: what is quantized is stored beside the floats that "
                        "other layers read; `inspect --verbose` lists weights by size",

@@ -54,16 +54,20 @@ Values identity_matrix(GraphBuilder& b, const Node& n) {
   return {b.constant(converted(matrix, n.output()->dtype()))};
 }
 
-// Elements above or below a diagonal are set to zero by a constant mask.
+// Elements above or below a diagonal are set to zero by a mask, which is constant where the sizes are. The runtime has a kernel for
+// the lower triangle.
 Values triangle(GraphBuilder& b, const Node& n) {
   Value* x = n.tensor("self");
   const SymInt &rows = x->sizes()[x->sizes().size() - 2], &columns = x->sizes().back();
-  if (!rows.is_static() || !columns.is_static()) {
-    if (n.op().base() == "tril") return {};
-    refuse(n, "the matrix must have a fixed size");
-  }
   const int64_t diagonal = n.integer("diagonal");
   const bool lower = n.op().base() == "tril";
+  if (!rows.is_static() || !columns.is_static()) {
+    if (lower) return {};
+    const int64_t rank = x->meta().rank();
+    const auto places = [&](int64_t dim) { return b.call("aten.arange.default", {b.size(x, dim)}, {{"dtype", DType::int64}}); };
+    Value* ahead = b("aten.sub.Tensor", places(rank - 1), b.unsqueeze(places(rank - 2), 1));
+    return {b("aten.where.self", b("aten.ge.Scalar", ahead, diagonal), x, b.number(0, x->dtype()))};
+  }
   Tensor mask = Tensor::empty(DType::boolean, {rows.value(), columns.value()});
   bool* data = mask.mutable_data<bool>();
   for (int64_t r = 0; r < rows.value(); ++r)

@@ -97,12 +97,14 @@ Values roll(GraphBuilder& b, const Node& n) {
     const int64_t rank = x->meta().rank();
     const int64_t dim = dims.empty() ? 0 : (dims[i] < 0 ? dims[i] + rank : dims[i]);
     const SymInt& size = x->sizes()[static_cast<size_t>(dim)];
-    if (!size.is_static()) refuse(n, "the rolled dimension must have a fixed size");
-    if (size.value() == 0) continue;
-    const int64_t shift = ((shifts[i] % size.value()) + size.value()) % size.value();
+    int64_t shift = shifts[i];
+    if (size.is_static()) shift = size.value() == 0 ? 0 : shift % size.value();
+    else if (const int64_t least = bounds(*size.expression(), b.program().range_constraints).min.value_or(0); std::abs(shift) > least)
+      refuse(n, fmt::format("a shift of {} along a dimension that may have {}; give it a `min` of the shift", shift, least));
     if (shift == 0) continue;
-    const int64_t cut = size.value() - shift;
-    x = b("aten.cat.default", Values{b.slice(x, dim, cut, size.value()), b.slice(x, dim, 0, cut)}, dim);
+    const int64_t end = size.is_static() ? size.value() : INT64_MAX;
+    const int64_t cut = size.is_static() && shift > 0 ? end - shift : -shift;
+    x = b("aten.cat.default", Values{b.slice(x, dim, cut, end), b.slice(x, dim, 0, cut)}, dim);
   }
   return {b.view(x, sizes)};
 }

@@ -272,6 +272,7 @@ class ProgramLowering {
   void finish(Body& body) {
     Lowering lowering(body.program(), options_);
     fuse_quantized_embeddings(body.program());
+    dim_order_ops(body.program());  // casts of indices
     lowering.done("fuse_quantized_embeddings");
     if (!partitioners_.empty()) {
       // What was kept whole for a backend that did not take it after all.

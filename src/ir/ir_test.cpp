@@ -207,6 +207,9 @@ TEST(Node, KnowsItsLayerAndLine) {
   EXPECT_EQ(module_stack(small.relu)[1].type, "torch.nn.modules.activation.ReLU");
   EXPECT_EQ(layer_name(small.relu), "features.0");
   EXPECT_EQ(describe(small.relu), "aten.relu.default 'relu' in layer 'features.0' (model.py:31)");
+  const std::string hook = "_empty_nn_module_stack_from_metadata_hook";
+  small.relu.metadata["nn_module_stack"] = hook + "," + hook + "," + hook;
+  EXPECT_EQ(describe(small.relu), "aten.relu.default 'relu' (model.py:31)");
   small.relu.metadata["nn_module_stack"] = "broken;,;";
   EXPECT_TRUE(module_stack(small.relu).empty());
 }

@@ -205,7 +205,8 @@ std::vector<ModuleScope> module_stack(const Node& node) {
       constexpr std::string_view root = "L['self']";
       if (path.starts_with(root)) path.erase(0, root.size());
       if (path.starts_with('.')) path.erase(0, 1);
-      result.push_back({std::move(path), parts[2]});
+      // What the exporter adds itself is of no module.
+      if (path != "_empty_nn_module_stack_from_metadata_hook") result.push_back({std::move(path), parts[2]});
       parts.assign(1, "");
       depth = 0;
     } else if (c == ',' && depth == 0) parts.emplace_back();

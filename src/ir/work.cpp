@@ -123,7 +123,7 @@ Work work_of(const ExportedProgram& program, const Node& node) {
 
 bool computes_on_floats(const Node& node) {
   const auto is_float = [](const Value* value) { return value->is_tensor() && is_floating(value->dtype()); };
-  return !node.outputs().empty() && is_float(node.output()) && std::ranges::any_of(node.inputs(), is_float);
+  return std::ranges::any_of(node.outputs(), is_float) && std::ranges::any_of(node.inputs(), is_float);
 }
 
 uint64_t total_work(const ExportedProgram& program, const std::function<bool(const Node&)>& counts) {

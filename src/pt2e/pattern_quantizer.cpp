@@ -171,14 +171,12 @@ std::vector<const QuantizationConfig*> PatternQuantizer::configs() const {
 }
 
 std::vector<DType> PatternQuantizer::widened_types() const {
-  const auto any = [&](bool dynamic) {
-    return std::ranges::any_of(configs(), [&](const QuantizationConfig* config) {
-      return config->input_activation && config->input_activation->is_dynamic == dynamic;
-    });
-  };
   if (compat_ == Compat::torchao) return {};
-  if (any(false)) return {DType::float16, DType::bfloat16};
-  return any(true) ? std::vector<DType>{DType::bfloat16} : std::vector<DType>{};
+  const std::vector<const QuantizationConfig*> list = configs();
+  const auto is_static = [](const QuantizationConfig* config) { return config->input_activation && !config->input_activation->is_dynamic; };
+  const auto quantizes = [](const QuantizationConfig* config) { return config->input_activation || config->weight; };
+  if (std::ranges::any_of(list, is_static)) return {DType::float16, DType::bfloat16};
+  return std::ranges::any_of(list, quantizes) ? std::vector<DType>{DType::bfloat16} : std::vector<DType>{};
 }
 
 // On integers (and float64) a float32 tensor in place of a number would change the result's type, so only torchao's

@@ -13,9 +13,10 @@ namespace {
 using Names = std::span<const std::string_view>;
 
 // Operators by the middle of their names, for every overload; all but softmaxes in the in-place form too.
-constexpr std::string_view softmaxes[] = {
-    "softmax",      "_softmax",  "_safe_softmax", "_masked_softmax", "special_softmax",     "log_softmax", "log",  "rsqrt",
-    "_log_softmax", "logsumexp", "exp",           "logcumsumexp",    "special_log_softmax", "log2",        "log10"};
+constexpr std::string_view softmaxes[] = {"softmax",         "_softmax",    "_safe_softmax", "_masked_softmax",
+                                          "special_softmax", "log_softmax", "_log_softmax",  "special_log_softmax"};
+// Where a step of int8 is too much as well: ratios count, or what is left of whole turns.
+constexpr std::string_view fine[] = {"exp", "log", "log2", "log10", "logsumexp", "logcumsumexp", "sqrt", "rsqrt", "sin", "cos", "tan"};
 // What scales, shifts, clips and selects: a mask's number stays one.
 constexpr std::string_view arithmetic[] = {
     "add",     "sub",       "rsub",      "mul",      "div",   "neg",   "where", "masked_fill", "masked_scatter", "maximum",
@@ -99,7 +100,7 @@ class Search {
     for (const ArgumentRow& row : argument_rows)
       if (row.op == base)
         return !reads_only_as(reader, value, row.argument) ? Reach::elsewhere : row.ends ? Reach::softmax : of_results(reader);
-    if (names(softmaxes, base)) return Reach::softmax;
+    if (names(softmaxes, base) || names(fine, base)) return Reach::softmax;
     return passes_on(reader.op()) ? of_results(reader) : Reach::elsewhere;
   }
 

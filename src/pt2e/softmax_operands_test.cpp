@@ -41,8 +41,9 @@ TEST(SoftmaxOperands, ReachThroughArithmeticAndMoves) {
   EXPECT_EQ(operands(b.finish({b.softmax(clamped)})), (Names{"y", "scores", "sum", "scaled", "viewed", "clamped"}));
 }
 
-TEST(SoftmaxOperands, LogarithmsAndInverseRootsNeedRatios) {
-  for (const char* op : {"aten.log.default", "aten.log2.default", "aten.log10.default", "aten.rsqrt.default"}) {
+TEST(SoftmaxOperands, LogarithmsAndRootsNeedRatiosAndAnglesTurns) {
+  for (const char* op : {"aten.log.default", "aten.log2.default", "aten.log10.default", "aten.rsqrt.default", "aten.sqrt.default",
+                         "aten.sin.default", "aten.cos.default", "aten.tan.default"}) {
     ScoreNet b;
     Value* sum = b.sum(b.x, b.y, "sum");
     Value* logs = b.unary(op, b.unary("aten.relu.default", sum, "clamped"), "logs");

@@ -19,10 +19,13 @@ class Breaches {
   // The sink refers to this object.
   WarningSink sink() {
     return [this](const Warning& warning) {
+      any_ = any_ || warning.is_breach;
       if (strict_ && warning.is_breach) return breaches_.push_back(warning);
       if (next_) next_(warning);
     };
   }
+
+  bool any() const { return any_; }
 
   // An unsupported error, one line, if there were any.
   void settle() const {
@@ -37,6 +40,7 @@ class Breaches {
  private:
   WarningSink next_;
   bool strict_;
+  bool any_ = false;
   std::vector<Warning> breaches_;
 };
 

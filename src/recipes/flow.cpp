@@ -41,7 +41,7 @@ class Flow {
     naming_file(result_.program.source, [&] { check_metadata(result_.program.graph()); });
     for (const RecipeStep& step : recipe_.steps) std::visit(*this, step);
     for (const Node* node : result_.program.graph().node_list()) result_.quantized_tensors += qdq::is_dequantize(*node);
-    if (result_.quantized_tensors == 0 && recipe_.quantizes())
+    if (result_.quantized_tensors == 0 && recipe_.quantizes() && !breaches_.any())
       breaches_.sink()({fmt::format("recipe '{}' quantized nothing in {}; `inspect` with it says why of each operator", recipe_.info.name,
                                     escaped(source)),
                         true});

@@ -66,7 +66,8 @@ TEST(Flow, NothingQuantizedIsAWarning) {
   std::vector<std::string> warnings;
   FlowOptions options = {.warn = [&](const std::string& warning) { warnings.push_back(warning); }};
   run_recipe(relu(), quantizing("aten.exp.default"), options);
-  EXPECT_EQ(warnings.back(), "recipe 'test' quantized nothing in model.pt2; `inspect` with it says why of each operator");
+  ASSERT_EQ(warnings.size(), 1u);
+  EXPECT_TRUE(warnings[0].starts_with("the quantizer annotated nothing, and the program stays in float: ")) << warnings[0];
 }
 
 TEST(Flow, StrictMakesItAnErrorOfOneLine) {
@@ -76,7 +77,7 @@ TEST(Flow, StrictMakesItAnErrorOfOneLine) {
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::unsupported);
-    EXPECT_NE(std::string_view(error.what()).find("quantized nothing in model.pt2"), std::string_view::npos);
+    EXPECT_NE(std::string_view(error.what()).find("the quantizer annotated nothing"), std::string_view::npos);
   }
 }
 

@@ -25,14 +25,10 @@ struct ToTensor {
   Tensor operator()(const std::string&) const { throw_unsupported("an output of the program is a text, which no array file can hold"); }
 };
 
-Tensor literal_tensor(const std::string& name, const Argument& literal) {
-  if (const auto* number = literal.get_if<int64_t>()) return Tensor::scalar(*number);
+Tensor literal_tensor(const Argument& literal) {
   if (const auto* number = literal.get_if<double>()) return Tensor::scalar(*number);
   if (const auto* flag = literal.get_if<bool>()) return Tensor::scalar(*flag);
-  throw_unsupported(
-      fmt::format("input '{}' is fixed to something that is no number, which the runtime cannot be given; "
-                  "run the program with --numerics as_written",
-                  escaped(name)));
+  return Tensor::scalar(*literal.get_if<int64_t>());
 }
 
 }  // namespace
@@ -42,6 +38,7 @@ std::vector<runtime::RunValue> to_run_values(const runtime::MethodInfo& method, 
   size_t next = 0;
   for (const runtime::ValueInfo& info : method.inputs) {
     if (info.kind == runtime::ValueKind::none) values.emplace_back();
+    else if (info.kind == runtime::ValueKind::string) values.emplace_back(info.text);
     else if (next < inputs.size()) values.push_back(to_run_value(inputs[next++], info));
   }
   return values;
@@ -53,14 +50,18 @@ std::vector<Tensor> to_tensors(const std::vector<runtime::RunValue>& values) {
   return tensors;
 }
 
+bool is_number(const Argument& literal) {
+  return literal.get_if<int64_t>() != nullptr || literal.get_if<double>() != nullptr || literal.get_if<bool>() != nullptr;
+}
+
 std::vector<Tensor> with_literals(const ExportedProgram& program, const std::vector<Tensor>& inputs) {
   std::vector<Tensor> all;
   size_t next = 0;
   for (const InputSpec& spec : program.input_specs) {
     if (spec.kind != InputSpec::Kind::user_input && spec.kind != InputSpec::Kind::literal_input) continue;
     const Argument* literal = program.graph().literal_of(spec.value);
-    if (spec.value->kind() == ValueKind::none || (literal != nullptr && literal->is_none())) continue;
-    if (literal != nullptr) all.push_back(literal_tensor(spec.value->name(), *literal));
+    if (spec.value->kind() == ValueKind::none || (literal != nullptr && !is_number(*literal))) continue;
+    if (literal != nullptr) all.push_back(literal_tensor(*literal));
     else if (next < inputs.size()) all.push_back(inputs[next++]);
   }
   return all;

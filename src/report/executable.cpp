@@ -58,7 +58,8 @@ class ProgramInputs {
     for (const InputSpec& spec : program.input_specs) {
       if (spec.kind != InputSpec::Kind::user_input && spec.kind != InputSpec::Kind::literal_input) continue;
       const Argument* literal = program.graph().literal_of(spec.value);
-      if (spec.value->kind() == ValueKind::none || (literal != nullptr && literal->is_none()) || place >= slots_.size()) continue;
+      const bool has_no_place = spec.value->kind() == ValueKind::none || (literal != nullptr && !recipes::is_number(*literal));
+      if (has_no_place || place >= slots_.size()) continue;
       if (slots_[place].name.empty()) slots_[place].name = spec.value->name();
       ++place;
     }

@@ -21,7 +21,7 @@ std::vector<InputSlot> input_slots(const runtime::MethodInfo& method) {
   std::vector<InputSlot> slots;
   for (size_t i = 0; i < method.inputs.size(); ++i) {
     const runtime::ValueInfo& info = method.inputs[i];
-    if (info.kind == runtime::ValueKind::none) continue;
+    if (info.kind == runtime::ValueKind::none || info.kind == runtime::ValueKind::string) continue;
     InputSlot slot;
     slot.name = fmt::format("input_{}", i);
     slot.scalar = info.kind != runtime::ValueKind::tensor;

@@ -56,6 +56,7 @@ ValueInfo info_of(const pte::ExecutionPlan& plan, int32_t index) {
                                         ValueKind::floating, ValueKind::tensor,  ValueKind::string};
   ValueInfo info;
   info.kind = value.index() < std::size(kinds) ? kinds[value.index()] : ValueKind::other;
+  if (const auto* text = std::get_if<std::string>(&value)) info.text = *text;
   if (const auto* tensor = std::get_if<pte::TensorValue>(&value)) {
     const std::optional<DType> dtype = pte::dtype_of_scalar_type(tensor->scalar_type);
     if (!dtype)
@@ -182,10 +183,13 @@ struct PteRunner::Impl {
   void check_inputs(std::span<const RunValue> inputs) const {
     if (inputs.size() != method.inputs.size())
       throw_bad_input(fmt::format("method '{}' takes {} inputs, {} were given", escaped(method.name), method.inputs.size(), inputs.size()));
-    for (size_t i = 0; i < inputs.size(); ++i)
-      if (!fits(method.inputs[i], inputs[i]))
-        throw_bad_input(fmt::format("input {} of method '{}': {} expected, {} given; convert the sample", i, escaped(method.name),
-                                    describe(method.inputs[i]), describe(inputs[i])));
+    for (size_t i = 0; i < method.inputs.size(); ++i) {
+      if (fits(method.inputs[i], inputs[i])) continue;
+      const std::string expected = fmt::format("input {} of method '{}': {} expected", i, escaped(method.name), describe(method.inputs[i]));
+      if (std::holds_alternative<std::monostate>(inputs[i]))
+        throw_bad_input(expected + ", and the sample does not have it; add a 0-d array for a number");
+      throw_bad_input(fmt::format("{}, {} given; convert the sample", expected, describe(inputs[i])));
+    }
   }
 
   std::vector<RunValue> run(std::span<const RunValue> inputs, int repetitions, OutputRows rows) try {

@@ -32,6 +32,7 @@ struct ValueInfo {
   DType dtype = DType::float32;  // of a tensor
   Sizes sizes;                   // of a tensor; the upper bound when `dynamic`
   bool dynamic = false;
+  std::string text;  // what the export fixed a string to: the method takes no other
 };
 
 struct MethodInfo {

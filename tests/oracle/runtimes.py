@@ -114,6 +114,12 @@ class Runtime:
         union = re.search(r"union XNodeUnion \{(.*?)\}", schema, re.DOTALL).group(1)
         return re.findall(r"^\s*XNN(\w+)", union, re.MULTILINE)
 
+    def takes(self, inputs: Path) -> bool:
+        """The Python modules of releases before 1.3, not their runtimes, abort on tensors without dimensions."""
+        arrays = np.load(inputs)
+        ranks = [arrays.ndim] if inputs.suffix == ".npy" else [arrays[name].ndim for name in arrays]
+        return self.version >= "1.3" or min(ranks) > 0
+
     def run(self, program: Path, inputs: Path | None = None) -> list[np.ndarray]:
         """The outputs; without a sample file every input is ones. RuntimeError: what the runtime says, or how it died."""
         outputs = FOLDER / f"outputs-{os.getpid()}.npz"

@@ -6,6 +6,7 @@
 #include <intaglio/coreml.h>
 #include <intaglio/error.h>
 
+#include "backends/common/widen_bfloat16.h"
 #include "backends/coreml/compile_specs.h"
 #include "backends/coreml/enumerated_shapes.h"
 #include "backends/coreml/payload/decode_payload.h"
@@ -90,10 +91,15 @@ CoreMLPartitionerOptions options_of(const SettingValues& settings) {
   return options;
 }
 
+std::vector<RecipeStep> float_steps(const SettingValues& settings) { return common::float_steps("Core ML", settings); }
+
 std::vector<BackendRecipe> recipes() {
   std::vector<BackendRecipe> list = {
-      {.name = "coreml_fp32", .summary = "float32, delegated to Core ML", .settings = {precision_setting("float32")}},
-      {.name = "coreml_fp16", .summary = "computed in float16 by Core ML", .settings = {precision_setting("float16")}}};
+      {.name = "coreml_fp32", .summary = "float32, delegated to Core ML", .settings = {precision_setting("float32")}, .steps = float_steps},
+      {.name = "coreml_fp16",
+       .summary = "computed in float16 by Core ML",
+       .settings = {precision_setting("float16")},
+       .steps = float_steps}};
   std::ranges::move(pt2e_recipes(), std::back_inserter(list));
   std::ranges::move(quantizing_recipes(), std::back_inserter(list));
   return list;

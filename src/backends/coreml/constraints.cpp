@@ -17,16 +17,19 @@ constexpr int64_t most_dims = 5;
 const Value* first(Context c) { return c.node.inputs().front(); }
 bool is_static(const Value* value) { return value->meta().is_static(); }
 
-bool has_few_dims(Context c) {
-  const auto fits = [](const Value* value) { return !value->is_tensor() || value->meta().rank() <= most_dims; };
-  return std::ranges::all_of(c.node.inputs(), fits) && std::ranges::all_of(c.node.outputs(), fits);
+template <typename Fits>
+bool all_tensors(const Node& node, Fits fits) {
+  const auto holds = [&](const Value* value) { return !value->is_tensor() || fits(*value); };
+  return std::ranges::all_of(node.inputs(), holds) && std::ranges::all_of(node.outputs(), holds);
 }
-bool has_elements(Context c) {
-  const auto fits = [](const Value* value) {
-    return !value->is_tensor() || (value->producer() && value->users().empty()) ||
-           std::ranges::none_of(value->sizes(), [](const SymInt& size) { return size.is_static() && size.value() == 0; });
-  };
-  return std::ranges::all_of(c.node.inputs(), fits) && std::ranges::all_of(c.node.outputs(), fits);
+bool has_few_dims(const Node& node) {
+  return all_tensors(node, [](const Value& value) { return value.meta().rank() <= most_dims; });
+}
+bool has_elements(const Node& node) {
+  return all_tensors(node, [](const Value& value) {
+    return (value.producer() && value.users().empty()) ||
+           std::ranges::none_of(value.sizes(), [](const SymInt& size) { return size.is_static() && size.value() == 0; });
+  });
 }
 bool reads_a_tensor(Context c) { return !c.node.inputs().empty(); }
 
@@ -183,12 +186,14 @@ bool knows_head_size(Context c) { return c.node.tensor("query")->sizes().back().
 
 bool has_form(Context c) { return quantized_form(c.facts, c.node).has_value(); }
 
+constexpr std::string_view few_dims = "at most 5 dimensions", elements = "no tensors without elements";
+
 constexpr Constraint common_rows[] = {
     {"it has no tensor as its result", has_tensor_result<RuleContext>},
     {"it reads no tensor", reads_a_tensor},
     {"it reads a size that is known at run time", reads_tensors_only<RuleContext>},
-    {"at most 5 dimensions", has_few_dims},
-    {"no tensors without elements", has_elements},
+    {few_dims, [](Context c) { return has_few_dims(c.node); }},
+    {elements, [](Context c) { return has_elements(c.node); }},
 };
 constexpr Constraint convolution_rows[] = {
     {"the weight is known before the model runs", knows_weight},
@@ -255,6 +260,8 @@ constexpr Constraint quantized_rows[] = {
     {"int8 or uint8 over the type's whole range with parameters that are known before the model runs, or found for one reader", has_form}};
 
 }  // namespace
+
+std::string_view shape_refusal(const Node& node) { return !has_few_dims(node) ? few_dims : !has_elements(node) ? elements : ""; }
 
 const std::span<const Constraint> common = common_rows;
 const std::span<const Constraint> convolution = convolution_rows, linear = linear_rows, addmm = addmm_rows, pooling = pooling_rows,

@@ -7,6 +7,9 @@
 
 namespace intaglio::coreml::constraints {
 
+// What no model has, whatever the operator: "" for none of it.
+std::string_view shape_refusal(const Node& node);
+
 // Asked of every node.
 extern const std::span<const Constraint> common;
 

@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "backends/exynos/op_table.h"
+
 namespace intaglio::exynos {
 namespace {
 
@@ -77,6 +79,9 @@ bool AnnotatorRun::has_constant_weight(const Node& layer) {
   return is_original_ || (weight != nullptr && weights_.is_constant(weight));
 }
 
+// Quantize and dequantize nodes around what is in no graph only cost.
+bool AnnotatorRun::fits_graph(const Node& node) const { return is_original_ || shape_refusal(node).empty(); }
+
 void AnnotatorRun::annotate_layers_with_activations() {
   for (Node* node : program_.graph().node_list()) {
     if (!is_part_of_layer(*node, is_original_) || annotations_.is_annotated(node) || !is_wanted(*node)) continue;
@@ -87,7 +92,7 @@ void AnnotatorRun::annotate_layers_with_activations() {
       continue;
     Value *input = float_operand(*producer, 0), *weight = float_operand(*producer, 1);
     if (input == nullptr || weight == nullptr) continue;
-    if (!has_constant_weight(*producer)) continue;
+    if (!has_constant_weight(*producer) || !fits_graph(*producer)) continue;
     QuantizationAnnotation inputs, output;
     put(inputs, input, activation());
     put(inputs, weight, *config_.weight);
@@ -104,6 +109,7 @@ void AnnotatorRun::annotate_node(Node& node) {
   const auto is_known = [&](const Value* value) { return known_.is_constant(value); };
   if (!is_original_ && std::ranges::all_of(node.inputs(), is_known))
     return annotations_.refuse(&node, fmt::format("{}: it reads constants only, and is computed ahead in float", row->name));
+  if (!fits_graph(node)) return annotations_.refuse(&node, fmt::format("{}: the compiler takes {}", row->name, shape_refusal(node)));
   if (pt2e::contains(layer_ops, node) && !has_constant_weight(node))
     return annotations_.refuse(&node, fmt::format("{}: the weight is a float constant", row->name));
   if (auto annotation = row->annotate(*this, *row, node)) set(node, std::move(*annotation), row->name);

@@ -51,6 +51,7 @@ class AnnotatorRun {
   void annotate_layers_with_activations();
   void annotate_node(Node& node);
   bool has_constant_weight(const Node& layer);
+  bool fits_graph(const Node& node) const;
   bool is_quantized(const Value* value) const;
   bool is_read_quantized(const Value* value) const;
   bool is_wanted(const Node& node) const { return !filter_ || filter_(node); }

@@ -303,11 +303,14 @@ constexpr Constraint norm_limits[] = {
 constexpr Constraint rms_norm_limits[] = {{"a weight", [](const RuleContext& c) { return c.node.optional_tensor("weight") != nullptr; }}};
 constexpr Constraint image_limits[] = {
     {"images of four dimensions", [](const RuleContext& c) { return c.node.output()->meta().rank() == 4; }}};
-constexpr Constraint bound_limits[] = {{"bounds that are numbers", [](const RuleContext& c) {
-                                          return std::ranges::none_of(c.node.arguments(), [](const NamedArgument& a) {
-                                            return a.name != "self" && !values_in(a.value).empty();
-                                          });
-                                        }}};
+constexpr Constraint bound_limits[] = {
+    {"numbers with a fraction", [](const RuleContext& c) { return is_floating(c.node.output()->dtype()); }},
+    {"bounds that are numbers",
+     [](const RuleContext& c) {
+       return std::ranges::none_of(c.node.arguments(),
+                                   [](const NamedArgument& a) { return a.name != "self" && !values_in(a.value).empty(); });
+     }},
+};
 constexpr Constraint float_limits[] = {{"float32 tensors", [](const RuleContext& c) {
                                           return common::every_tensor(c.node,
                                                                       [](const Value& value) { return value.dtype() == DType::float32; });
@@ -328,11 +331,13 @@ constexpr Constraint channel_limits[] = {{"a constant, where parameters are per 
                                             return params == nullptr || params->is_per_tensor() || is_known(c, "input");
                                           }}};
 
-constexpr Constraint every_op[] = {
-    {"tensors of known sizes", [](const RuleContext& c) {
-       const auto is_static = [](const Value* value) { return value->is_tensor() && value->meta().is_static(); };
-       return std::ranges::all_of(c.node.inputs(), is_static) && std::ranges::all_of(c.node.outputs(), is_static);
-     }}};
+bool has_known_sizes(const Node& node) {
+  const auto is_static = [](const Value* value) { return value->is_tensor() && value->meta().is_static(); };
+  return std::ranges::all_of(node.inputs(), is_static) && std::ranges::all_of(node.outputs(), is_static);
+}
+bool has_elements(const Node& node) {
+  return common::every_tensor(node, [](const Value& value) { return std::ranges::find(value.sizes(), SymInt(0)) == value.sizes().end(); });
+}
 
 // --------------------------------------------------------------------------------------------------------------- rows
 
@@ -378,7 +383,7 @@ constexpr OpRow op_rows[] = {
     {"aten.cos.default", "Cos", operands::self},
     {"aten.clamp.default", "CLIP", operands::self, params::clamp, bound_limits},
     {"aten.hardtanh.default", "CLIP", operands::self, params::hardtanh, bound_limits},
-    {"aten.relu6.default", "CLIP", operands::self, params::relu6},
+    {"aten.relu6.default", "CLIP", operands::self, params::relu6, bound_limits},
     {leaky_relu, "PRELU", operands::self},
     {"aten.prelu.default", "PRELU", operands::slopes},
     {"aten._softmax.default", "SOFTMAX", operands::self, params::softmax, softmax_limits},
@@ -450,9 +455,12 @@ const OpRow* op_row(const Node& node) {
   return found == by_name.end() ? nullptr : found->second;
 }
 
+std::string_view shape_refusal(const Node& node) {
+  return !has_known_sizes(node) ? "tensors of known sizes" : !has_elements(node) ? "tensors with elements" : "";
+}
+
 std::string refusal_of(const OpRow& row, const RuleContext& context) {
-  if (const Constraint* broken = common::first_broken(std::span<const Constraint>(every_op), context))
-    return fmt::format("takes {}", broken->text);
+  if (const std::string_view why = shape_refusal(context.node); !why.empty()) return fmt::format("takes {}", why);
   if (std::string why = wrong_type(context.node); !why.empty()) return why;
   const Constraint* broken = common::first_broken(row.constraints, context);
   return broken == nullptr ? "" : fmt::format("takes {}", broken->text);

@@ -49,6 +49,9 @@ struct OpRow {
 // Null for an op without a row.
 const OpRow* op_row(const Node& node);
 
+// What the compiler takes no tensor of, whatever the operator: "" for none of it.
+std::string_view shape_refusal(const Node& node);
+
 // Of a node with a row: what the hardware or the builder cannot take; "" for none.
 std::string refusal_of(const OpRow& row, const RuleContext& context);
 

@@ -5,6 +5,7 @@
 #include <intaglio/vulkan.h>
 #include <intaglio/vulkan_quantizer.h>
 
+#include "backends/common/widen_bfloat16.h"
 #include "backends/vulkan/payload/decode_payload.h"
 #include "backends/vulkan/payload/payload_names.h"
 #include "backends/vulkan/payload/payload_reader.h"
@@ -80,10 +81,14 @@ VulkanPartitionerOptions options_of(const SettingValues& settings) {
   return options;
 }
 
+std::vector<RecipeStep> float_steps(const SettingValues& settings) { return common::float_steps("Vulkan", settings); }
+
 std::vector<BackendRecipe> recipes() {
-  std::vector<BackendRecipe> list = {
-      {"vulkan_fp32", "float32, delegated to Vulkan"},
-      {.name = "vulkan_fp16", .summary = "computed in float16 by Vulkan", .settings = {flag_setting(flag_settings[0], "true")}}};
+  std::vector<BackendRecipe> list = {{.name = "vulkan_fp32", .summary = "float32, delegated to Vulkan", .steps = float_steps},
+                                     {.name = "vulkan_fp16",
+                                      .summary = "computed in float16 by Vulkan",
+                                      .settings = {flag_setting(flag_settings[0], "true")},
+                                      .steps = float_steps}};
   for (BackendRecipe& row : quantizing_recipes()) list.push_back(std::move(row));
   return list;
 }

@@ -1,11 +1,10 @@
 #include "backends/xnnpack/backend.h"
 
-#include <fmt/format.h>
 #include <intaglio/error.h>
 #include <intaglio/xnnpack.h>
 
+#include "backends/common/widen_bfloat16.h"
 #include "backends/xnnpack/payload/payload_bytes.h"
-#include "pt2e/passes.h"
 
 namespace intaglio::xnnpack {
 namespace {
@@ -53,23 +52,9 @@ BackendRecipe recipe(const RecipeRow& row) {
   return {row.name, row.summary, !row.options.is_dynamic, std::move(settings), steps};
 }
 
-// XNNPACK has no kernels for bfloat16, and portable ones take many times as long.
-std::string widen_bfloat16(ExportedProgram& program) {
-  try {
-    if (!pt2e::compute_in_float32(program, {DType::bfloat16})) return "";
-    return "the program is in bfloat16 and computes in float32, which XNNPACK has kernels for: weights take twice the room, inputs and "
-           "outputs "
-           "keep their types";
-  } catch (const Error& error) {
-    if (error.kind() != ErrorKind::unsupported) throw;
-    return fmt::format("the program stays in bfloat16, which XNNPACK has no kernels for: {}", error.what());
-  }
-}
-
 BackendRecipe float_recipe() {
-  return {"xnnpack_fp32", "float32, delegated to XNNPACK", false, {}, [](const SettingValues& settings) -> std::vector<RecipeStep> {
-            if (compat_of(settings) == Compat::torchao) return {};
-            return {TransformStep{"bfloat16 to float32", widen_bfloat16}};
+  return {"xnnpack_fp32", "float32, delegated to XNNPACK", false, {}, [](const SettingValues& settings) {
+            return common::float_steps("XNNPACK", settings);
           }};
 }
 

@@ -144,7 +144,7 @@ constexpr PatternConstraint conv_rows[] = {images_row, dynamic_row, weight_row};
 constexpr PatternConstraint conv_transpose_rows[] = {one_group_row, images_row, dynamic_row, weight_row};
 constexpr PatternConstraint pool_rows[] = {{pool_text, float_output}};
 constexpr std::string_view softmax_text =
-    "its result goes to more than a softmax, whose operands stay in float: a mask would take their range";
+    "its result goes to more than a softmax, a logarithm, a root, a sine or a cast to integers: int8 has too few steps for these";
 constexpr PatternConstraint binary_rows[] = {{operands_text, two_float_operands}, {softmax_text, is_no_softmax_operand}};
 constexpr PatternConstraint cat_rows[] = {{"the tensors are float", joins_floats}, {softmax_text, joins_no_masks}};
 constexpr PatternConstraint clip_rows[] = {{"what it clips is quantized", clips_quantized}};

@@ -66,12 +66,15 @@ void fuse(ExportedProgram& program, Node& embedding, const qdq::GroupedRows& tab
   const DType dtype = embedding.output()->dtype();
   const bool is_as_scales = dtype == table.scale->dtype();
   const int64_t end = int64_t{1} << (packed.kernel->bits - 1);
+  // The kernel of whole bytes takes no others.
+  Value* indices = embedding.tensor("indices");
+  if (packed.kernel->bits == 8) indices = decompose::GraphBuilder(program, embedding).cast(indices, DType::int64);
   std::vector<NamedArgument> arguments = {{"weight", packed.integers},
                                           {"weight_scales", table.scale},
                                           {"weight_zero_points", packed.zero_point ? Argument(packed.zero_point) : Argument()},
                                           {"weight_quant_min", -end},
                                           {"weight_quant_max", end - 1},
-                                          {"indices", embedding.tensor("indices")}};
+                                          {"indices", indices}};
   if (!is_as_scales) arguments.push_back({"dtype", dtype, ArgKind::keyword});
   const Op op = Op::get(is_as_scales ? packed.kernel->op : packed.kernel->op_to_dtype);
   Node& fused = program.graph().insert_before(&embedding, op, std::move(arguments), {decompose::description(*embedding.output())});

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "backends/coreml/constraints.h"
+
 namespace intaglio::coreml {
 
 using namespace pt2e;
@@ -207,10 +209,14 @@ constexpr auto original_rows = [] {
   return table;
 }();
 
+// Quantize and dequantize nodes around what computes in float outside a delegate only cost.
+std::string_view limit(PatternRun&, const Node& node) { return constraints::shape_refusal(node); }
+
 }  // namespace
 }  // namespace patterns
 
-const PatternTable pattern_table = {.name = "coreml", .title = "Core ML", .rows = patterns::rows, .sharing = patterns::sharing};
+const PatternTable pattern_table = {
+    .name = "coreml", .title = "Core ML", .rows = patterns::rows, .sharing = patterns::sharing, .limit = patterns::limit};
 const PatternTable original_pattern_table = {
     .name = "coreml", .title = "Core ML", .rows = patterns::original_rows, .sharing = {}, .types_of_sources = true};
 

@@ -7,8 +7,8 @@
 
 namespace intaglio::exynos {
 
-// Attention that is one operator becomes products and a softmax. Under `Compat::torchao` products of batches and transpositions do too, and
-// nothing is left out that PyTorch's own decompositions write.
+// Attention that is one operator becomes products and a softmax, and a product of two matrices one of batches. Under `Compat::torchao`
+// products of batches and transpositions do too, those of matrices stay, and nothing is left out that PyTorch's own decompositions write.
 void write_products(ExportedProgram& program, Compat compat);
 // What `write_products` needs whole: sizes are known, a mask is of numbers, and queries and keys have the same heads.
 bool is_written(const Node& node, Compat compat);

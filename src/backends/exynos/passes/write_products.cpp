@@ -13,7 +13,7 @@ namespace intaglio::exynos {
 namespace {
 
 constexpr std::string_view attention_op = "aten.scaled_dot_product_attention.default", matmul_op = "aten.matmul.default",
-                           transpose_op = "aten.transpose_copy.int";
+                           matrices_op = "aten.mm.default", transpose_op = "aten.transpose_copy.int";
 
 using SymSizes = std::vector<SymInt>;
 
@@ -104,10 +104,11 @@ bool is_writable_attention(const Node& n, Compat compat) {
 
 bool is_written(const Node& node, Compat compat) {
   const bool is_attention = node.is(attention_op), is_product = node.is(matmul_op) && compat == Compat::torchao;
-  if (!is_attention && !is_product) return false;
+  const bool is_of_matrices = node.is(matrices_op) && compat == Compat::intaglio;
+  if (!is_attention && !is_product && !is_of_matrices) return false;
   if (!std::ranges::all_of(node.inputs(), [](const Value* value) { return value->is_tensor() && value->meta().is_static(); })) return false;
   if (is_attention) return is_writable_attention(node, compat);
-  return node.tensor("self")->meta().rank() > 2 && node.tensor("other")->meta().rank() > 2;
+  return is_of_matrices || (node.tensor("self")->meta().rank() > 2 && node.tensor("other")->meta().rank() > 2);
 }
 
 void write_products(ExportedProgram& program, Compat compat) {
@@ -120,8 +121,10 @@ void write_products(ExportedProgram& program, Compat compat) {
     if (is_transpose) {
       Value* x = node->tensor("self");
       result = writer.permuted(x, swapped(x->meta().rank(), node->integer("dim0"), node->integer("dim1")));
+    } else if (node->is(attention_op)) {
+      result = writer.attention(*node);
     } else {
-      result = node->is(matmul_op) ? writer.product(node->tensor("self"), node->tensor("other")) : writer.attention(*node);
+      result = writer.product(node->tensor("self"), node->tensor(node->is(matmul_op) ? "other" : "mat2"));
     }
     decompose::replace_result(graph, node->output(), result);
     graph.erase(node);
