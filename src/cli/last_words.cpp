@@ -46,9 +46,8 @@ void memory_is_short() {
     } catch (const std::system_error&) {
       end("intaglio: the system refused what is needed, a thread perhaps; raise the limits of this process\n", status_input_at_fault);
     } catch (...) {}
-  } else if (memory_was_short != 0) {
-    end(out_of_memory, status_input_at_fault);
   }
+  if (memory_was_refused()) end(out_of_memory, status_input_at_fault);
   end("intaglio: this is a bug in intaglio: an exception was not caught; please report it with the input file\n", status_bug);
 }
 
@@ -93,6 +92,8 @@ bool is_ignored(int signal) {
 void write_line(std::string_view line) noexcept {
   if (::write(STDERR_FILENO, line.data(), line.size()) < 0) return;  // there is no other place to say so
 }
+
+bool memory_was_refused() noexcept { return memory_was_short != 0; }
 
 void prepare_last_words() noexcept {
   std::set_new_handler(memory_is_short);
