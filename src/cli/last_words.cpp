@@ -71,7 +71,7 @@ void end_by_fault(int signal, siginfo_t* info, void*) {
   if (info->si_code == SI_USER) return end_by_request(signal);  // no fault of this process: it would not come again
   constexpr uintptr_t largest_member = 1 << 16;                 // of an object at address zero
   if (UncheckedCode::is_running() && signal == SIGABRT) end("", status_input_at_fault);  // the C library has said why
-  if (UncheckedCode::is_running() && reinterpret_cast<uintptr_t>(info->si_addr) < largest_member)
+  if (UncheckedCode::is_running() && (memory_was_refused() || reinterpret_cast<uintptr_t>(info->si_addr) < largest_member))
     end("intaglio: a library got no memory for itself or for the code that it makes; raise the limit, and allow executable memory\n",
         status_input_at_fault);
   std::signal(signal, SIG_DFL);  // the same instruction ends the process
