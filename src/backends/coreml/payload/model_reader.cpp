@@ -183,9 +183,9 @@ class ModelReader {
 }  // namespace
 
 Program read_model(std::span<const std::byte> model, std::span<const std::byte> weights) {
-  proto::Model parsed;
   const UncheckedCode unchecked;             // the library's
   google::protobuf::SetLogHandler(nullptr);  // it has lines to say, of texts that are no UTF-8 and when it gets no memory
+  proto::Model parsed;
   if (model.size() > INT32_MAX || !parsed.ParseFromArray(model.data(), static_cast<int>(model.size())))
     refuse_model("its bytes are no protobuf message");
   return ModelReader(weights).read(parsed);
