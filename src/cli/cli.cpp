@@ -31,6 +31,10 @@ int complain(const std::string& message, ExitStatus status) {
 }
 
 int complain_of_bug(const char* what) {
+  if (memory_was_refused()) {
+    write_line(out_of_memory);
+    return status_input_at_fault;
+  }
   return complain(fmt::format("this is a bug in intaglio: {}; please report it with the input file", what), status_bug);
 }
 

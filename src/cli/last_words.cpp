@@ -46,9 +46,8 @@ void memory_is_short() {
     } catch (const std::system_error&) {
       end("intaglio: the system refused what is needed, a thread perhaps; raise the limits of this process\n", status_input_at_fault);
     } catch (...) {}
-  } else if (memory_was_short != 0) {
-    end(out_of_memory, status_input_at_fault);
   }
+  if (memory_was_refused()) end(out_of_memory, status_input_at_fault);
   end("intaglio: this is a bug in intaglio: an exception was not caught; please report it with the input file\n", status_bug);
 }
 
@@ -72,7 +71,7 @@ void end_by_fault(int signal, siginfo_t* info, void*) {
   if (info->si_code == SI_USER) return end_by_request(signal);  // no fault of this process: it would not come again
   constexpr uintptr_t largest_member = 1 << 16;                 // of an object at address zero
   if (UncheckedCode::is_running() && signal == SIGABRT) end("", status_input_at_fault);  // the C library has said why
-  if (UncheckedCode::is_running() && reinterpret_cast<uintptr_t>(info->si_addr) < largest_member)
+  if (UncheckedCode::is_running() && (memory_was_refused() || reinterpret_cast<uintptr_t>(info->si_addr) < largest_member))
     end("intaglio: a library got no memory for itself or for the code that it makes; raise the limit, and allow executable memory\n",
         status_input_at_fault);
   std::signal(signal, SIG_DFL);  // the same instruction ends the process
@@ -93,6 +92,8 @@ bool is_ignored(int signal) {
 void write_line(std::string_view line) noexcept {
   if (::write(STDERR_FILENO, line.data(), line.size()) < 0) return;  // there is no other place to say so
 }
+
+bool memory_was_refused() noexcept { return memory_was_short != 0; }
 
 void prepare_last_words() noexcept {
   std::set_new_handler(memory_is_short);

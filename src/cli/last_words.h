@@ -14,6 +14,9 @@ void write_line(std::string_view line) noexcept;
 // up for lack of memory end the program in words.
 void prepare_last_words() noexcept;
 
+// Once memory was refused, what a library does next is no bug of ours.
+bool memory_was_refused() noexcept;
+
 // From now on SIGINT, SIGTERM and SIGHUP, unless they were ignored, remove temporary files and folders, print one line and end the
 // process by that signal; a library that ends the process by itself (`exit`) removes them too.
 void clean_up_at_the_end() noexcept;

@@ -1,3 +1,5 @@
+#include <google/protobuf/stubs/logging.h>
+
 #include <algorithm>
 #include <unordered_map>
 #include <unordered_set>
@@ -7,6 +9,7 @@
 
 #include "backends/coreml/payload/model_bytes.h"
 #include "backends/coreml/payload/weight_file.h"
+#include "base/unchecked_code.h"
 #include "coreml_proto/coreml_model.pb.h"
 
 namespace intaglio::coreml {
@@ -180,8 +183,9 @@ class ModelReader {
 }  // namespace
 
 Program read_model(std::span<const std::byte> model, std::span<const std::byte> weights) {
+  const UncheckedCode unchecked;             // the library's
+  google::protobuf::SetLogHandler(nullptr);  // it has lines to say, of texts that are no UTF-8 and when it gets no memory
   proto::Model parsed;
-  const google::protobuf::LogSilencer silencer;  // of the library, about texts that are no UTF-8
   if (model.size() > INT32_MAX || !parsed.ParseFromArray(model.data(), static_cast<int>(model.size())))
     refuse_model("its bytes are no protobuf message");
   return ModelReader(weights).read(parsed);

@@ -1,11 +1,13 @@
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+#include <google/protobuf/stubs/logging.h>
 
 #include <fmt/format.h>
 #include <intaglio/error.h>
 
 #include "backends/coreml/payload/model_bytes.h"
 #include "backends/coreml/payload/weight_file.h"
+#include "base/unchecked_code.h"
 #include "coreml_proto/coreml_model.pb.h"
 
 namespace intaglio::coreml {
@@ -172,6 +174,10 @@ class ModelWriter {
 
 }  // namespace
 
-ModelFiles write_model(const Program& program) { return ModelWriter(program).write(); }
+ModelFiles write_model(const Program& program) {
+  const UncheckedCode unchecked;             // the library's
+  google::protobuf::SetLogHandler(nullptr);  // it has lines to say when it gets no memory
+  return ModelWriter(program).write();
+}
 
 }  // namespace intaglio::coreml
