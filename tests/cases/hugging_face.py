@@ -27,7 +27,6 @@ MODELS = {
     "cohere2": ("Cohere2Config", dict(sliding_window=8)),
     "nemotron": ("NemotronConfig", {}),
     "smollm3": ("SmolLM3Config", dict(num_hidden_layers=4)),
-    "gemma2": ("Gemma2Config", dict(head_dim=16, sliding_window=8, query_pre_attn_scalar=16)),
 }
 # More delegates than layers: what chooses experts, and positions of several texts, is not the delegates'.
 EXPERTS = {
