@@ -46,6 +46,67 @@ def model(intaglio, document, tmp_path_factory):
     return Model(tmp_path_factory.mktemp("photographs"), intaglio, document)
 
 
+class Recording(torch.fx.Interpreter):
+    """Keeps the integers of every layer; given others', goes on with those, and notes how many were off and by how many steps."""
+
+    def __init__(self, module, others=None):
+        super().__init__(module)
+        self.others, self.integers, self.off = others, {}, []
+
+    def run_node(self, node):
+        result = super().run_node(node)
+        if node.op != "call_function" or not isinstance(result, torch.Tensor) or result.dtype != torch.int8:
+            return result
+        self.integers[node.name] = result
+        if self.others is None or node.name not in self.others:
+            return result
+        steps = (result.int() - self.others[node.name].int()).abs()
+        self.off.append(((steps > 0).float().mean().item(), steps.max().item()))
+        return self.others[node.name]
+
+
+def photograph(path):
+    from PIL import Image
+
+    image = torch.from_numpy(np.array(Image.open(path))).permute(2, 0, 1)[None].float() / 255
+    image = torch.nn.functional.interpolate(image, (256, 256), mode="bilinear", antialias=True)[:, :, 16:240, 16:240]  # it is a square
+    return (image - 0.498039) / 0.501961
+
+
+def steps_apart(a, b, scale):
+    return ((a - b) / scale).round().abs()
+
+
+@torch.no_grad()
+def test_every_layer_is_within_a_step_and_the_outputs_are_as_close_as_pytorchs_own(model):
+    """PyTorch's two ways to sum the same Q/DQ program make 43 % of the outputs' integers differ, by up to 3 steps: a single step in a
+    million values of a layer is enough for that, 79 layers later. Nothing that computes in another order agrees within one step."""
+    qdq, reference = (torch.export.load(model.quantize(*named)).module() for named in (("qdq",), ("reference", "--representation", "reference")))
+    scale = next(node for node in reversed(qdq.graph.nodes) if str(node.target).startswith("quantized_decomposed.quantize")).args[1]
+    outputs = {"reference": [], "summed": [], "otherwise": []}
+    off = {"reference": [], "otherwise": []}
+    for path in sorted(model.few.iterdir()):
+        x = photograph(path)
+        summed = Recording(qdq)
+        outputs["summed"].append(summed.run(x))
+        outputs["reference"].append(reference(x))
+        forced = Recording(reference, summed.integers)
+        forced.run(x)
+        off["reference"] += forced.off
+        with torch.backends.mkldnn.flags(enabled=False):
+            outputs["otherwise"].append(qdq(x))
+            forced = Recording(qdq, summed.integers)
+            forced.run(x)
+        off["otherwise"] += forced.off
+    assert len(off["reference"]) == len(off["otherwise"]) == 79 * len(outputs["summed"])
+    assert max(steps for _, steps in off["reference"]) == 1 and max(share for share, _ in off["reference"]) < 0.01
+    assert 0 < np.mean([share for share, _ in off["otherwise"]]) < 1e-5  # float sums; the rest is the bias, rounded to an integer
+    found = {name: torch.cat(parts) for name, parts in outputs.items()}
+    own, ours = (steps_apart(found["summed"], found[name], scale) for name in ("otherwise", "reference"))
+    assert (own > 0).float().mean() > 0.3 and own.max() > 1
+    assert ours.max() <= own.max() + 2 and (ours > 1).float().mean() < (own > 1).float().mean() + 0.08
+
+
 def test_both_representations_are_one_network_in_pytorch(model, tmp_path):
     """Each layer is within one step; what 80 layers make of such steps stays below what quantization itself costs."""
     qdq, reference = model.quantize("qdq"), model.quantize("reference", "--representation", "reference")
@@ -56,11 +117,7 @@ def test_both_representations_are_one_network_in_pytorch(model, tmp_path):
     rows = [row for row in model.compare(qdq, reference, "--layers")["values"] if row["differing"] is not None]
     first = [row for row in rows if row["differing"]][0]
     assert len(rows) > 70 and first["most_steps"] == 1 and first["differing"] < 0.01
-    from PIL import Image
-
-    image = torch.from_numpy(np.array(Image.open(model.few / "00_0.png"))).permute(2, 0, 1)[None].float() / 255
-    image = torch.nn.functional.interpolate(image, (256, 256), mode="bilinear", antialias=True)[:, :, 16:240, 16:240]  # it is a square
-    x = (image - 0.498039) / 0.501961
+    x = photograph(model.few / "00_0.png")
     found = {path.stem: torch.export.load(path).module()(x) for path in (qdq, reference)}
     assert found["qdq"].std() > 0.3 and found["qdq"].argmax() == found["reference"].argmax()
 
@@ -101,4 +158,5 @@ def test_accuracy_comes_back_within_the_bound(model):
     bounded = model.quantize("bounded", *judged, recipe=TENSOR)
     print(model.said)
     plan = json.loads((model.folder / "bounded.json").read_text())
-    assert agreement(bounded) >= 0.95 and len(plan.get("in_float", [])) + len(plan["per_channel"]) < 60  # of 79
+    in_float, per_channel = (len(plan.get(key, [])) for key in ("in_float", "per_channel"))
+    assert agreement(bounded) >= 0.95 and in_float < 25 and in_float + per_channel < 50  # of 79

@@ -102,6 +102,51 @@ def test_states_numbers_and_half_floats(dtype, recipe, intaglio, document, tmp_p
     assert all(row["alone_db"] > found["quantized_db"] - 0.5 for row in found["layers"]) and found["layers"][0]["gained_db"] > 0.2
 
 
+class Apart(nn.Module):
+    """Layers inside of a region and a condition, complex numbers between layers."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.inside, self.last = nn.Linear(8, 8), nn.Linear(8, 8), nn.Linear(8, 4)
+
+    def forward(self, x):
+        with torch.no_grad():
+            x = self.first(x)
+        x = torch.cond(x.sum() > 0, lambda y: self.inside(y).relu(), lambda y: y - 1, (x,))
+        return self.last(torch.view_as_real(torch.view_as_complex(x.reshape(2, 4, 2)) * (1 + 2j)).reshape(2, 8))
+
+
+@pytest.mark.parametrize("recipe", [RECIPE, "xnnpack_pt2e_int8_dynamic_per_channel"])
+def test_regions_and_complex_numbers(recipe, intaglio, document, tmp_path):
+    torch.manual_seed(2)
+    model, sample = Apart().eval(), torch.randn(2, 8)
+    torch.export.save(torch.export.export(model, (sample,)), tmp_path / "float.pt2")
+    np.save(tmp_path / "x.npy", sample.numpy())
+    intaglio("quantize", tmp_path / "float.pt2", "-o", tmp_path / "q.pt2", "--recipe", recipe, "--calibrate", tmp_path / "x.npy")
+    pair = ("compare", tmp_path / "float.pt2", tmp_path / "q.pt2", "--data", tmp_path / "x.npy")
+    found = document(*pair, "--sensitivity")
+    assert {"first", "last"} <= {row["layer"] for row in found["layers"]}
+    assert abs(found["quantized_db"] - document(*pair)["outputs"][0]["sqnr_db"]) < 0.5
+    assert found["layers"][0]["gained_db"] > 0.2 and all(row["alone_db"] > found["quantized_db"] - 0.5 for row in found["layers"])
+
+
+def test_labels_count_right_answers(intaglio, document, tmp_path):
+    tensor = "xnnpack_pt2e_int8_static_per_tensor"
+    intaglio("quantize", DIGITS / "digits.pt2", "-o", tmp_path / "int8.pt2", "--recipe", tensor, "--calibrate", DIGITS / "calibration")
+    labelled = ("--data", DIGITS / "test", "--labels", DIGITS / "test_labels.npy")
+    found = document("compare", DIGITS / "digits.pt2", tmp_path / "int8.pt2", *labelled, "--sensitivity")
+    whole = document("compare", DIGITS / "digits.pt2", tmp_path / "int8.pt2", *labelled)["accuracy"]
+    assert found["accuracy"] == {"reference": whole["reference"], "candidate": whole["candidate"]}
+    best = max(found["layers"], key=lambda row: row["in_float_top1"])
+    intaglio("quantize", DIGITS / "digits.pt2", "-o", tmp_path / "plan.pt2", "--recipe", tensor, "--calibrate", DIGITS / "calibration",
+             "--save-plan", tmp_path / "plan.json")  # fmt: skip
+    plan = json.loads((tmp_path / "plan.json").read_text()) | {"in_float": [best["value"]]}
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    intaglio("quantize", DIGITS / "digits.pt2", "-o", tmp_path / "better.pt2", "--recipe", tensor, "--plan", tmp_path / "plan.json")
+    better = document("compare", DIGITS / "digits.pt2", tmp_path / "better.pt2", *labelled)["accuracy"]["candidate"]
+    assert better > whole["candidate"] and abs(better - best["in_float_top1"]) < 0.004
+
+
 def test_threads_do_not_matter(intaglio, document, tmp_path):
     intaglio("quantize", DIGITS / "digits.pt2", "-o", tmp_path / "int8.pt2", "--recipe", RECIPE, "--calibrate", DIGITS / "calibration")
     compare = ("compare", DIGITS / "digits.pt2", tmp_path / "int8.pt2", "--data", DIGITS / "calibration", "--sensitivity")

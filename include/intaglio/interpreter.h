@@ -39,7 +39,7 @@ class Interpreter {
                           const std::vector<const Value*>* watched = nullptr);
   // The outputs that the program has with other tensors in the places of `replaced`: what follows these is computed, with the weights
   // that other runs packed. `known` is asked for what that reads of other values, user inputs among them; nothing stays in buffers.
-  // Unsupported error for a program that writes in place or computes with complex numbers.
+  // Unsupported error for a program that writes in place, or whose complex numbers lie between.
   std::vector<Tensor> run_from(const std::unordered_map<const Value*, Tensor>& replaced, const std::function<Tensor(const Value*)>& known);
   // What run_from asks `known` for when these are replaced.
   std::vector<const Value*> read_beside(const std::vector<const Value*>& replaced);

@@ -60,6 +60,7 @@ struct ObservedStatistics {
   std::vector<float> max;
   std::vector<float> histogram;  // empty unless the observer keeps one
   int64_t calls = 0;
+  int64_t infinite = 0;  // values that have no place in a histogram and were left out
 };
 
 // Watches tensors during calibration. Observers of one group see their tensors in execution order, samples in order.

@@ -252,7 +252,8 @@ void compare(const CompareArguments& arguments, const CommonOptions& common) {
   }
   if (arguments.layers || arguments.sensitivity) {
     if (arguments.data.empty()) throw_usage("--layers and --sensitivity take samples: give --data");
-    LayerArguments layers{arguments.reference, arguments.candidate, arguments.data, arguments.labels, std::nullopt, arguments.numerics, arguments.timeout};
+    LayerArguments layers{arguments.reference, arguments.candidate, arguments.data,   arguments.labels,
+                          std::nullopt,        arguments.numerics,  arguments.timeout};
     if (!arguments.preprocess.empty()) layers.preprocess = parse_preprocess(arguments.preprocess);
     return arguments.sensitivity ? compare_sensitivity(layers, common) : compare_layers(layers, common);
   }

@@ -66,8 +66,8 @@ void say_rows(const std::vector<report::LayerDifference>& rows, size_t samples) 
       {"layer (source)", "operator", "SQNR", "cosine", "largest error", "clipped", "range used", "differ", "steps"}};
   for (const report::LayerDifference& row : rows) {
     lines.push_back({place_text(row), row.op, decibel_text(row.metrics.sqnr_db), fmt::format("{:.6f}", row.metrics.cosine),
-                     fmt::format("{:.4g}", row.metrics.max_abs_error), share_text(row.clipped), share_text(row.range_used), share_text(row.differing),
-                     row.differing ? fmt::format("{}", row.most_steps) : "-"});
+                     fmt::format("{:.4g}", row.metrics.max_abs_error), share_text(row.clipped), share_text(row.range_used),
+                     share_text(row.differing), row.differing ? fmt::format("{}", row.most_steps) : "-"});
   }
   say("{}", printable(table(lines, {2, 3, 4, 5, 6, 7, 8})));
   say("{} values over {} sample{}\n", rows.size(), samples, samples == 1 ? "" : "s");
@@ -101,12 +101,12 @@ void print_sensitivity(const LayerArguments& arguments, const CommonOptions& com
     if (found.quantized_top1) result["accuracy"] = {{"reference", *found.float_top1}, {"candidate", *found.quantized_top1}};
     for (const report::LayerSensitivity& row : found.layers) {
       Json layer = {{"value", row.value},
-                                  {"op", row.op},
-                                  {"layer", row.layer},
-                                  {"source", row.source},
-                                  {"alone_db", finite(row.alone_db)},
-                                  {"in_float_db", finite(row.in_float_db)},
-                                  {"gained_db", finite(row.gained_db)}};
+                    {"op", row.op},
+                    {"layer", row.layer},
+                    {"source", row.source},
+                    {"alone_db", finite(row.alone_db)},
+                    {"in_float_db", finite(row.in_float_db)},
+                    {"gained_db", finite(row.gained_db)}};
       if (row.in_float_top1) layer.update({{"alone_top1", *row.alone_top1}, {"in_float_top1", *row.in_float_top1}});
       result["layers"].push_back(std::move(layer));
     }

@@ -171,6 +171,17 @@ std::optional<int64_t> integer_layer_axis(const Node& node) {
   return std::nullopt;
 }
 
+// Reads what `quantize` writes, by the same numbers.
+bool restores(const Node& quantize, const Node& node) {
+  constexpr std::string_view numbers[] = {"scale", "zero_point"};
+  return node.is("quantized_decomposed.dequantize_per_tensor.default") && node.tensor("input") == quantize.output() &&
+         quantize.tensor("input")->dtype() == DType::float32 && node.output()->dtype() == DType::float32 &&
+         std::ranges::all_of(numbers, [&](std::string_view name) {
+           const auto a = literal_number(quantize, name), b = literal_number(node, name);
+           return a && a == b;
+         });
+}
+
 bool has_constant_weights(const Node& node, const FusionQuery& query) {
   const Value* bias = node.optional_tensor("bias");
   return query.constant(node.tensor("weight")) != nullptr && (bias == nullptr || query.constant(bias) != nullptr);
@@ -185,6 +196,14 @@ std::unordered_map<const Node*, Fusion> find_fusions(const Graph& graph, const F
       Fusion fusion;
       fusion.result = node->output();
       if (RequantizationChain(fusion, query).fold(*axis)) result.emplace(node, std::move(fusion));
+      continue;
+    }
+    if (node->is("quantized_decomposed.quantize_per_tensor.default")) {
+      const Node* next = sole_user(node->output(), query);
+      if (next == nullptr || !restores(*node, *next)) continue;
+      Fusion fusion{.epilogue = {}, .result = next->output(), .absorbed = {next}};
+      fusion.epilogue.restored = true;
+      result.emplace(node, std::move(fusion));
       continue;
     }
     if (!is_one_of(*node, heads) || node->outputs().size() != 1 || node->output()->dtype() != DType::float32) continue;

@@ -27,6 +27,7 @@ struct Epilogue {
   bool bounded = false;
   float low = 0;
   float high = 0;
+  bool restored = false;                         // of a quantize node, and then alone: floats that its integers stand for
   std::optional<Requantization> requantization;  // of integer layers, and then alone
 };
 

@@ -133,7 +133,9 @@ const std::vector<const Value*>& GraphRunner::prepare_from(std::vector<const Val
     }
   for (const Node* node : graph_.node_list()) {
     const std::vector<Value*> inputs = node->inputs();
-    const auto is_in = [&](const auto& set) { return std::ranges::any_of(inputs, [&](const Value* value) { return set.contains(value); }); };
+    const auto is_in = [&](const auto& set) {
+      return std::ranges::any_of(inputs, [&](const Value* value) { return set.contains(value); });
+    };
     const bool is_changed = is_in(changed), is_varying = is_in(varying) || draws_random_numbers(*node);
     for (const Value* output : node->outputs()) {
       if (is_changed) changed.insert(output);
@@ -144,9 +146,8 @@ const std::vector<const Value*>& GraphRunner::prepare_from(std::vector<const Val
   ScheduleRequest request = plain_request();
   request.is_given = [&](const Value* value) { return given.contains(value); };
   continuation_.emplace(Continuation{std::move(replaced), scheduled(request, states_)});
-  std::erase_if(continuation_->schedule.given, [&](const Value* value) {
-    return std::ranges::binary_search(continuation_->replaced, value);
-  });
+  std::erase_if(continuation_->schedule.given,
+                [&](const Value* value) { return std::ranges::binary_search(continuation_->replaced, value); });
   return continuation_->schedule.given;
 }
 

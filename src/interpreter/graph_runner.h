@@ -40,7 +40,7 @@ class GraphRunner {
   struct Prepared {
     bool hooked = false;
     std::optional<std::vector<const Value*>> watched;  // sorted
-    NodeStates states;  // of a hooked one
+    NodeStates states;                                 // of a hooked one
     Schedule schedule;
   };
   struct Continuation {

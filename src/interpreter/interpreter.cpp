@@ -32,6 +32,8 @@ Tensor detached(const RuntimeValue& value) {
 
 }  // namespace
 
+static constexpr const char* complex_as_a_whole = "a program that computes with complex numbers runs as a whole";
+
 // Kernels compute with real numbers, and with operands of the types that the graph says: a program with complex numbers, or under
 // autocast, is run as the one that lowering makes of it, in which all other values have the names they had.
 class RealForm {
@@ -52,6 +54,15 @@ class RealForm {
       const Value* known = source_.graph().find_value(value->name());
       return known != nullptr ? hook(known, tensor) : std::nullopt;
     };
+  }
+  // The caller's values; unsupported error for one that is only in the program that runs.
+  std::vector<const Value*> original(const std::vector<const Value*>& values) const {
+    std::vector<const Value*> result;
+    for (const Value* value : values) {
+      result.push_back(source_.graph().find_value(value->name()));
+      if (result.back() == nullptr) throw_unsupported(complex_as_a_whole);
+    }
+    return result;
   }
   std::vector<const Value*> translated(const std::vector<const Value*>& values) const {
     std::vector<const Value*> result;
@@ -169,21 +180,23 @@ std::vector<Tensor> Interpreter::run(const std::vector<Tensor>& inputs, const Va
   return impl_->take_outputs(results);
 }
 
-static void require_plain_values(bool form_differs, const Aliasing& aliasing) {
-  if (form_differs || aliasing.has_in_place) throw_unsupported("a program with complex numbers or writes in place runs as a whole");
-}
-
 std::vector<const Value*> Interpreter::read_beside(const std::vector<const Value*>& replaced) {
-  require_plain_values(impl_->form.differs(), impl_->runner.aliasing());
-  return impl_->runner.prepare_from(replaced);
+  if (impl_->runner.aliasing().has_in_place) throw_unsupported("a program that writes in place runs as a whole");
+  if (!impl_->form.differs()) return impl_->runner.prepare_from(replaced);
+  const std::vector<const Value*> translated = impl_->form.translated(replaced);
+  if (translated.size() != replaced.size()) throw_unsupported(complex_as_a_whole);
+  return impl_->form.original(impl_->runner.prepare_from(translated));
 }
 
 std::vector<Tensor> Interpreter::run_from(const std::unordered_map<const Value*, Tensor>& replaced,
                                           const std::function<Tensor(const Value*)>& known) {
   std::vector<const Value*> values;
   for (const auto& [value, tensor] : replaced) values.push_back(value);
-  for (const Value* value : read_beside(values)) impl_->place_input(value, known(value));
-  for (const auto& [value, tensor] : replaced) impl_->place_input(value, tensor);
+  const auto place = [&](const Value* value, const Tensor& tensor) {
+    impl_->place_input(impl_->form.differs() ? impl_->form.translated({value}).at(0) : value, tensor);
+  };
+  for (const Value* value : read_beside(values)) place(value, known(value));
+  for (const auto& [value, tensor] : replaced) place(value, tensor);
   std::vector<Tensor> outputs;
   const std::vector<RuntimeValue> results = impl_->runner.run_from(impl_->pool, impl_->threads);
   for (size_t i = 0; i < results.size(); ++i)

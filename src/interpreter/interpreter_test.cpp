@@ -197,5 +197,21 @@ TEST(Interpreter, WhatFollowsAValueRunsWithAnother) {
   EXPECT_NE(message_of([] { Interpreter(ConvNet().program, {.threads = 1}).read_beside({}); }).find("runs as a whole"), std::string::npos);
 }
 
+// Quantize and dequantize nodes of equal numbers are one step: the same bits, whatever the layout.
+TEST(Interpreter, RoundedValuesAreThoseOfTheTwoNodes) {
+  ProgramBuilder b;
+  Value *x = b.input("x", {70, 80, 2}), *y = b.qdq(x, 0.005, 5), *z = b.dequantize(b.quantize(x, 0.005, 5), 0.005, 6);
+  b.returns({b("aten.relu.default", y), z});
+  Interpreter interpreter(b.program, {.threads = 1});
+  const auto show = [](const Value*, const Tensor&) { return std::nullopt; };
+  const std::vector<int64_t> turned = {1, 2, 0};
+  for (const Tensor& in : {noise({70, 80, 2}), noise({2, 70, 80}).permuted(turned), noise({70, 81, 2}).narrowed(1, 1, 80)}) {
+    const std::vector<Tensor> one_step = interpreter.run({in}), two_steps = interpreter.run({in}, show);
+    EXPECT_EQ(values(one_step[0]), values(two_steps[0]));
+    EXPECT_EQ(values(one_step[1]), values(two_steps[1]));
+    EXPECT_NE(values(one_step[0]), values(one_step[1]));
+  }
+}
+
 }  // namespace
 }  // namespace intaglio

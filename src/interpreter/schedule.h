@@ -52,7 +52,7 @@ struct Step {
 
 struct Schedule {
   std::vector<Step> steps;
-  std::vector<bool> constants;  // by place: the same in every run
+  std::vector<bool> constants;      // by place: the same in every run
   std::vector<const Value*> given;  // of ScheduleRequest::is_given, those that steps or results read
 };
 

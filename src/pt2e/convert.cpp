@@ -36,6 +36,10 @@ void check_ranges(const PreparedProgram::State& state) {
     const ObservedGroup& group = state.groups[insertion.group];
     if (group.decided || group.observer == nullptr) continue;
     const ObservedStatistics statistics = group.observer->statistics();
+    if (statistics.infinite > 0)
+      state.warn(Warning::at(
+          place_of(insertion),
+          fmt::format("{} of its values were infinite, which its range leaves out; they become its ends", statistics.infinite)));
     bool constant = !statistics.min.empty();
     for (size_t i = 0; i < statistics.min.size(); ++i) {
       if (!std::isfinite(statistics.min[i]) || !std::isfinite(statistics.max[i]))

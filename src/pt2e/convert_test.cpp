@@ -274,5 +274,21 @@ TEST(Convert, MissingObserverOrIntegerTensorIsAUsageError) {
   EXPECT_THROW(prepare_pt2e(b.finish({y}), on_integers), Error);
 }
 
+TEST(Convert, InfiniteValuesThatAHistogramLeavesOutAreCounted) {
+  const TestQuantizer quantizer([](const ExportedProgram& program, Annotations& annotations) {
+    QuantizationSpec spec = narrow_steps_spec();
+    spec.observer = histogram_observer();
+    annotations.of(node_named(program, "linear")).output_qspec = spec;
+  });
+  std::vector<std::string> warnings;
+  PreparedProgram prepared =
+      prepare_pt2e(residual_network(), quantizer, {.warn = [&](const std::string& line) { warnings.push_back(line); }});
+  observe_value(prepared.internal(), prepared.program().graph().find_value("linear"),
+                Tensor::of<float>({3, -HUGE_VALF, 1, HUGE_VALF}, {4}));
+  convert_pt2e(std::move(prepared));
+  ASSERT_EQ(warnings.size(), 1u);
+  EXPECT_NE(warnings[0].find("2 of its values were infinite"), std::string::npos) << warnings[0];
+}
+
 }  // namespace
 }  // namespace intaglio::pt2e

@@ -311,7 +311,7 @@ bool write_layer(ExportedProgram& program, Node& op) {
 // A linear layer whose input has a scale found at run time: sums of integers, then one multiplication and the bias in float.
 bool write_dynamic_linear(ExportedProgram& program, Node& op) {
   if (!op.is("aten.linear.default")) return false;
-  const auto dynamic = qdq::dynamic_of(op.tensor("input"));
+  const auto dynamic = qdq::any_dynamic_of(op.tensor("input"));
   const auto product = product_with(program, op);
   if (!dynamic || dynamic->per_token || !qdq::find(*dynamic->quantize)->op.starts_with("quantized_decomposed") || !product) return false;
   const auto weight = small_weight(program, op.tensor("weight"), product->weight_axis);

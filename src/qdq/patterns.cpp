@@ -43,18 +43,19 @@ std::optional<Dequantized> dequantized(const ExportedProgram& program, const Val
   return Dequantized{node, node->tensor("input"), std::move(*params)};
 }
 
-std::optional<Dynamic> dynamic_of(const Value* value) {
+static std::optional<Dynamic> dynamic_with(const Value* value, Variant chosen) {
   Node* dequantize = value->producer();
   const OpRow* row = dequantize ? find(*dequantize) : nullptr;
   constexpr Granularity found_at_run_time[] = {Granularity::tensor, Granularity::token, Granularity::block};
   if (!row || row->role != Role::dequantize || std::ranges::find(found_at_run_time, row->granularity) == std::end(found_at_run_time))
     return std::nullopt;
+  if (chosen == Variant::symmetric && row->granularity == Granularity::block) return std::nullopt;  // plain names both
   // Scale and zero point stand at the same places in all of these schemas.
   const std::vector<Value*> read = dequantize->inputs();
   if (read.size() != 3) return std::nullopt;
   Node *quantize = read[0]->producer(), *choose = read[1]->producer();
-  const auto is_partner = [&](const Node* node, Role role) { return node && node->is(op_of(role, row->granularity)); };
-  if (!is_partner(quantize, Role::quantize) || !is_partner(choose, Role::choose)) return std::nullopt;
+  const auto is_a = [&](const Node* node, Role role, Variant variant) { return node && node->is(op_of(role, row->granularity, variant)); };
+  if (!is_a(quantize, Role::quantize, Variant::plain) || !is_a(choose, Role::choose, chosen)) return std::nullopt;
   if (read[1] != choose->output(0) || read[2] != choose->output(1)) return std::nullopt;
   Value* source = choose->tensor("input");
   const std::vector<Value*> quantized = quantize->inputs();
@@ -63,6 +64,13 @@ std::optional<Dynamic> dynamic_of(const Value* value) {
   const bool in_blocks = row->granularity == Granularity::block;
   if (in_blocks && !is_per_token(*choose, *quantize, *dequantize)) return std::nullopt;
   return Dynamic{source, choose, quantize, dequantize, in_blocks || row->granularity == Granularity::token, read[0]->dtype()};
+}
+
+std::optional<Dynamic> dynamic_of(const Value* value) { return dynamic_with(value, Variant::plain); }
+
+std::optional<Dynamic> any_dynamic_of(const Value* value) {
+  const auto dynamic = dynamic_of(value);
+  return dynamic ? dynamic : dynamic_with(value, Variant::symmetric);
 }
 
 bool has_one_reader(const Dynamic& dynamic) {

@@ -31,6 +31,8 @@ struct Dynamic {
   DType dtype = DType::int8;
 };
 std::optional<Dynamic> dynamic_of(const Value* value);
+// Likewise, of ranges that reach as far down as up too: for who computes with the nodes as they are, or with none.
+std::optional<Dynamic> any_dynamic_of(const Value* value);
 // True if nothing but its own nodes and one reader of the result sees the chain.
 bool has_one_reader(const Dynamic& dynamic);
 

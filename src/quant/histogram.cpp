@@ -93,6 +93,7 @@ void Histogram::observe(std::span<const float> values) {
   if (std::isfinite(seen.min) && std::isfinite(seen.max)) return observe_finite(values, seen);
   std::vector<float> finite;
   std::copy_if(values.begin(), values.end(), std::back_inserter(finite), [](float value) { return std::isfinite(value); });
+  left_out_ += std::ssize(values) - std::ssize(finite);
   if (!finite.empty()) observe_finite(finite, range_of_values(finite));
 }
 

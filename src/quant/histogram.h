@@ -21,6 +21,7 @@ class Histogram {
   void observe(std::span<const float> values);
 
   bool empty() const { return counts_.empty(); }
+  int64_t left_out() const { return left_out_; }
   // Defined once something finite was observed.
   Range range() const { return range_; }
   std::span<const float> counts() const { return counts_; }
@@ -37,6 +38,7 @@ class Histogram {
   bool count_in_range(std::span<const float> values);
   void observe_finite(std::span<const float> values, Range seen);
   Range range_{0.0f, 0.0f};
+  int64_t left_out_ = 0;
   std::vector<float> counts_;  // empty before the first observation
   bool settled_ = false;       // the last observation did not widen the range: the next is likely not to
 };

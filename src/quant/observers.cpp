@@ -130,9 +130,9 @@ class HistogramObserver final : public Observer {
     return quant::qparams_of_range({&range.min, 1}, {&range.max, 1}, settings(), settings().eps, false);
   }
   ObservedStatistics statistics() const override {
-    if (!has_observed()) return {{infinity}, {-infinity}, {}, calls_};
+    if (!has_observed()) return {{infinity}, {-infinity}, {}, calls_, histogram_.left_out()};
     const std::span<const float> counts = histogram_.counts();
-    return {{histogram_.range().min}, {histogram_.range().max}, {counts.begin(), counts.end()}, calls_};
+    return {{histogram_.range().min}, {histogram_.range().max}, {counts.begin(), counts.end()}, calls_, histogram_.left_out()};
   }
   std::unique_ptr<Observer> clone() const override { return std::make_unique<HistogramObserver>(*this); }
 

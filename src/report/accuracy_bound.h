@@ -40,9 +40,10 @@ struct BoundedProgram {
   double before = 0, after = 0;                    // what the bound is on: of every layer quantized as the recipe says, and of this program
 };
 
-// `quantize` gives the program of a choice. Weights with one scale get one for each channel first, which costs the least; what is
-// missing then is left in float. Layers are tried in the order of what they gain alone in float, then each is taken back that the bound
-// can do without. A bad-input error that says how close it came when all of them are not enough.
+// `quantize` gives the program of a choice. Weights with one scale get one for each channel first, which costs the least: the fewest of
+// them, where that is enough. Else the layer is left in float that gains most, ranked anew by the program as it is by then, more at a
+// time the more it takes, and then each is taken back that the bound can do without. A bad-input error that says how close it came when
+// all of them are not enough.
 BoundedProgram within_bound(const ExportedProgram& float_program, const std::vector<std::vector<Tensor>>& samples,
                             const AccuracyBound& bound, int threads, const std::function<ExportedProgram(const LayerChoice&)>& quantize);
 

@@ -47,7 +47,7 @@ void add_params(Facts& facts, const std::string& what, const QuantParams& params
 
 // How an operand reaches a layer.
 void add_operand(Facts& facts, const ExportedProgram& program, const std::string& what, const Value* value) {
-  if (qdq::dynamic_of(value)) return facts.emplace_back(what, "quantized at run time"), void();
+  if (qdq::any_dynamic_of(value)) return facts.emplace_back(what, "quantized at run time"), void();
   const Node* producer = value->producer();
   if (producer != nullptr && qdq::is_dequantize(*producer)) {
     if (const auto params = qdq::params_of(program, *producer)) return add_params(facts, what, *params);

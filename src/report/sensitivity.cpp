@@ -29,9 +29,9 @@ struct Weight {
 };
 
 struct Layer {
-  std::string name;       // of the node, or of the program's input
+  std::string name;       // of what the node gives, or of the program's input
   std::string result;     // of the float value that is quantized; "" when it is not
-  std::string quantized;  // of its quantize node
+  std::string quantized;  // of what its quantize node gives
   std::vector<Weight> weights;
   std::optional<qdq::Dynamic> dynamic;  // of the quantized program: the input that is quantized at run time
   std::string dynamic_argument;
@@ -82,17 +82,17 @@ class LayerFinder {
   std::vector<Layer> find() {
     for (const Value* input : quantized_.user_inputs())
       if (const Node* quantize = static_quantize_of(quantized_, input))
-        add({.name = input->name(), .result = input->name(), .quantized = quantize->name(), .weights = {}, .dynamic = {}});
+        add({.name = input->name(), .result = input->name(), .quantized = quantize->output()->name(), .weights = {}, .dynamic = {}});
     for (const Node* node : quantized_.graph().node_list()) {
       if (qdq::find(*node) || node->outputs().size() != 1 || !node->output()->is_tensor()) continue;
-      Layer layer{.name = node->name(), .result = "", .quantized = "", .weights = {}, .dynamic = {}};
+      Layer layer{.name = node->output()->name(), .result = "", .quantized = "", .weights = {}, .dynamic = {}};
       add_operands(layer, *node);
       const Value* value = node->output();
       while (value->has_one_user() && !value->users().front()->outputs().empty() && qdq::clamp_bounds(*value->users().front()))
         value = value->users().front()->output();
       if (const Node* quantize = static_quantize_of(quantized_, value); quantize && seen_.insert(quantize).second) {
         layer.result = value->name();
-        layer.quantized = quantize->name();
+        layer.quantized = quantize->output()->name();
         layer.activation = fused_into(value->name());
       }
       add(std::move(layer));
@@ -122,7 +122,7 @@ class LayerFinder {
       Value* const* value = argument.value.get_if<Value*>();
       if (value == nullptr || *value == nullptr || (*value)->producer() == nullptr || !qdq::is_dequantize(*(*value)->producer())) continue;
       const Value* other = operand_of(*twin->producer(), argument.name);
-      if (const auto dynamic = qdq::dynamic_of(*value); dynamic && other != nullptr && dynamic->source->name() == other->name()) {
+      if (const auto dynamic = qdq::any_dynamic_of(*value); dynamic && other != nullptr && dynamic->source->name() == other->name()) {
         layer.dynamic = dynamic;
         layer.dynamic_argument = argument.name;
       }
@@ -151,13 +151,13 @@ using Tensors = std::unordered_map<const Value*, Tensor>;
 
 // A layer in one of the two programs.
 struct Site {
-  const Node* node = nullptr;    // with weights or an input that the other program has otherwise; else the result stays as it is
+  const Node* node = nullptr;     // with weights or an input that the other program has otherwise; else the result stays as it is
   const Value* result = nullptr;  // of the node, or behind its activations where it is quantized there
   std::vector<const Node*> activations;
-  const Value* dynamic = nullptr;             // what the node reads of an input that is quantized at run time
-  const Value* source = nullptr;              // that input
-  std::vector<const Value*> operands;         // what samples change of all that the result is computed of
-  std::vector<const Value*> replaced;         // by what the layer gives otherwise
+  const Value* dynamic = nullptr;      // what the node reads of an input that is quantized at run time
+  const Value* source = nullptr;       // that input
+  std::vector<const Value*> operands;  // what samples change of all that the result is computed of
+  std::vector<const Value*> replaced;  // by what the layer gives otherwise
 };
 
 Site site_in(const ExportedProgram& program, const Layer& layer) {
@@ -169,7 +169,8 @@ Site site_in(const ExportedProgram& program, const Layer& layer) {
   site.node = value_of(layer.name)->producer();
   for (const Value* value = site.result; value->producer() != site.node; value = value->producer()->inputs().front()) {
     if (value->producer() == nullptr || value->producer()->inputs().empty())
-      throw_unsupported(fmt::format("'{}' is quantized, and does not follow '{}' in both programs", escaped(layer.result), escaped(layer.name)));
+      throw_unsupported(
+          fmt::format("'{}' is quantized, and does not follow '{}' in both programs", escaped(layer.result), escaped(layer.name)));
     site.activations.insert(site.activations.begin(), value->producer());
   }
   site.operands.clear();
@@ -222,8 +223,7 @@ class Piece {
   }
   // The layer's result with these weights.
   Tensor result_of(const Layer& layer, const Site& site, const std::vector<Tensor>& weights) {
-    for (size_t i = 0; site.node != nullptr && i < weights.size(); ++i)
-      put(operand_of(*site.node, layer.weights[i].argument), weights[i]);
+    for (size_t i = 0; site.node != nullptr && i < weights.size(); ++i) put(operand_of(*site.node, layer.weights[i].argument), weights[i]);
     if (site.node != nullptr) compute(*site.node);
     for (const Node* activation : site.activations) compute(*activation);
     return at(site.result);

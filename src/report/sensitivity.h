@@ -31,10 +31,10 @@ struct Sensitivity {
 
 struct SensitivityOptions {
   int threads = 0;
-  bool alone = true;                            // whether each layer is quantized alone, too
+  bool alone = true;                                // whether each layer is quantized alone, too
   std::optional<std::vector<int64_t>> labels = {};  // one for each row of the first output, over all samples
-  std::function<void(size_t layers)> begin = {};  // how many there are, times samples
-  std::function<void()> advance = {};           // a layer is done with a sample
+  std::function<void(size_t layers)> begin = {};    // how many there are, times samples
+  std::function<void()> advance = {};               // a layer is done with a sample
 };
 
 // `float_program` and what `quantize` made of it, on samples of the same inputs. Only what follows a layer is computed anew for it;

@@ -61,8 +61,8 @@ Value* ProgramBuilder::dequantize(Value* q, double scale, int64_t zero_point) {
   return (*this)("quantized_decomposed.dequantize_per_tensor.default", q, scale, zero_point, -128, 127, DType::int8);
 }
 
-Value* ProgramBuilder::dynamic_qdq(Value* x) {
-  const Node& choose = node("quantized_decomposed.choose_qparams.tensor", {x, -128, 127, 0x1p-12, DType::int8});
+Value* ProgramBuilder::dynamic_qdq(Value* x, std::string_view op) {
+  const Node& choose = node("quantized_decomposed." + std::string(op), {x, -128, 127, 0x1p-12, DType::int8});
   Value *scale = choose.output(0), *zero = choose.output(1);
   Value* q = (*this)("quantized_decomposed.quantize_per_tensor.tensor", x, scale, zero, -128, 127, DType::int8);
   Node& dequantize = node("quantized_decomposed.dequantize_per_tensor.tensor", {q, scale, zero, -128, 127, DType::int8});
@@ -71,8 +71,8 @@ Value* ProgramBuilder::dynamic_qdq(Value* x) {
   return dequantize.output();
 }
 
-Value* ProgramBuilder::dynamic_rows(Value* x) {
-  const Node& choose = node("quantized_decomposed.choose_qparams_per_token_asymmetric.default", {x, DType::int8});
+Value* ProgramBuilder::dynamic_rows(Value* x, std::string_view op) {
+  const Node& choose = node("quantized_decomposed." + std::string(op), {x, DType::int8});
   Value *scale = choose.output(0), *zero = choose.output(1);
   Value* q = (*this)("quantized_decomposed.quantize_per_token.default", x, scale, zero, -128, 127, DType::int8);
   return (*this)("quantized_decomposed.dequantize_per_token.default", q, scale, zero, -128, 127, DType::int8, DType::float32);

@@ -58,8 +58,10 @@ class ProgramBuilder {
   Value* dequantize(Value* q, double scale, int64_t zero_point);
   Value* qdq(Value* x, double scale, int64_t zero_point) { return dequantize(quantize(x, scale, zero_point), scale, zero_point); }
   // With parameters found at run time, for the whole tensor or for each row.
-  Value* dynamic_qdq(Value* x);
-  Value* dynamic_rows(Value* x);
+  Value* dynamic_qdq(Value* x) { return dynamic_qdq(x, "choose_qparams.tensor"); }
+  Value* dynamic_rows(Value* x) { return dynamic_rows(x, "choose_qparams_per_token_asymmetric.default"); }
+  Value* dynamic_qdq(Value* x, std::string_view choose);
+  Value* dynamic_rows(Value* x, std::string_view choose);
   // An int8 weight with a scale for each index of `axis`, dequantized.
   Value* int8_weight(const std::string& name, Sizes sizes, int64_t axis = 0);
 

@@ -5,6 +5,8 @@
 #include <numeric>
 #include <unordered_map>
 
+#include <fmt/format.h>
+
 #include "edge/partition/groups.h"
 
 namespace intaglio::common {
@@ -73,6 +75,8 @@ Candidates find_candidates(const ExportedProgram& program, const std::function<s
   }
   return candidates;
 }
+
+std::string and_others(size_t nodes) { return nodes == 1 ? "" : fmt::format(", and so do {} more", nodes - 1); }
 
 std::vector<Partition> partition_candidates(const ProgramFacts& facts, const Candidates& candidates) {
   return edge::merge_partitions(facts.program().graph(), Groups(facts, candidates).groups());

@@ -22,6 +22,9 @@ struct Candidates {
 // `refusal` says why a node cannot be delegated; nullopt: it can.
 Candidates find_candidates(const ExportedProgram& program, const std::function<std::optional<std::string>(const Node&)>& refusal);
 
+// Behind what a warning says of the first of so many nodes: ", and so do 2 more", or nothing.
+std::string and_others(size_t nodes);
+
 // As few partitions as the graph allows. Together go, besides what is tied, an op and the dequantize nodes and expressions of
 // constants that it alone reads: so integers and not floats cross a boundary, and weights are known where they are used.
 // Expressions of constants go along only when all of their readers are inside.

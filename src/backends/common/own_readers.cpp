@@ -46,9 +46,9 @@ void give_each_dequantize_its_own_quantize(ExportedProgram& program, const std::
 void give_each_reader_its_own_dynamic_chain(ExportedProgram& program) {
   Graph& graph = program.graph();
   for (Node* node : graph.node_list())
-    if (node->outputs().size() == 1 && qdq::dynamic_of(node->output())) copy_for_other_readers(graph, node);
+    if (node->outputs().size() == 1 && qdq::any_dynamic_of(node->output())) copy_for_other_readers(graph, node);
   for (Node* node : graph.node_list()) {
-    const auto dynamic = node->outputs().size() == 1 ? qdq::dynamic_of(node->output()) : std::nullopt;
+    const auto dynamic = node->outputs().size() == 1 ? qdq::any_dynamic_of(node->output()) : std::nullopt;
     if (!dynamic || qdq::has_one_reader(*dynamic)) continue;
     const Node& choose = copy_before(graph, node, *dynamic->choose);
     Node& quantize = copy_before(graph, node, *dynamic->quantize);

@@ -135,7 +135,8 @@ const std::vector<OpRow>& table() {
        "quantized_decomposed.quantize_per_channel.default",
        r::quantize, "quantize", unasked, c::quantized},
       {"torchao.choose_qparams_affine.default quantized_decomposed.choose_qparams.tensor "
-       "quantized_decomposed.choose_qparams_symmetric.tensor quantized_decomposed.choose_qparams_per_token_asymmetric.default",
+       "quantized_decomposed.choose_qparams_symmetric.tensor quantized_decomposed.choose_qparams_per_token_asymmetric.default "
+       "quantized_decomposed.choose_qparams_per_token.default",
        r::choose, "", unasked, c::quantized, first, kept},
       {"torchao.quantize_affine.default quantized_decomposed.quantize_per_token.default", r::quantize, "", unasked, c::quantized, first,
        kept},

@@ -111,11 +111,10 @@ class Verdicts {
     for (const auto& [dynamic, reader] : dynamic_readers())
       if (!reasons_.contains(reader)) readers.push_back(reader);
     if (readers.empty()) return std::nullopt;
-    const std::string others = readers.size() == 1 ? "" : fmt::format(", and so do {} more", readers.size() - 1);
     return Refusal{readers.front(),
                    fmt::format("reads its input in float{}: Core ML quantizes nothing by ranges that are found at run time; a recipe that "
                                "quantizes weights alone says the same",
-                               others)};
+                               common::and_others(readers.size()))};
   }
 
  private:

@@ -131,10 +131,14 @@ TEST(CoreMLPartitioner, AQuantizedLayerNamesTheTargetToAskFor) {
 }
 
 TEST(CoreMLPartitioner, WhatIsQuantizedAtRunTimeIsReadInFloat) {
-  using Source = Value* (ProgramBuilder::*)(Value*);
-  for (const Source quantized : {&ProgramBuilder::dynamic_qdq, &ProgramBuilder::dynamic_rows}) {
+  using Source = std::function<Value*(ProgramBuilder&, Value*)>;
+  const Source sources[] = {[](ProgramBuilder& p, Value* x) { return p.dynamic_qdq(x); },
+                            [](ProgramBuilder& p, Value* x) { return p.dynamic_qdq(x, "choose_qparams_symmetric.tensor"); },
+                            [](ProgramBuilder& p, Value* x) { return p.dynamic_rows(x); },
+                            [](ProgramBuilder& p, Value* x) { return p.dynamic_rows(x, "choose_qparams_per_token.default"); }};
+  for (const Source& quantized : sources) {
     ProgramBuilder taken;
-    taken.returns({taken("aten.neg.default", (taken.*quantized)(image(taken)))});
+    taken.returns({taken("aten.neg.default", quantized(taken, image(taken)))});
     const PartitionResult whole = partitioned(taken, {});
     ASSERT_EQ(whole.partitions.size(), 1u);
     EXPECT_TRUE(whole.refusals.empty());
@@ -142,7 +146,7 @@ TEST(CoreMLPartitioner, WhatIsQuantizedAtRunTimeIsReadInFloat) {
     EXPECT_TRUE(whole.warnings[0].rule.starts_with("reads its input in float: Core ML quantizes nothing by ranges"));
 
     ProgramBuilder outside;
-    outside.returns({outside("aten.expm1.default", (outside.*quantized)(image(outside)))});
+    outside.returns({outside("aten.expm1.default", quantized(outside, image(outside)))});
     const PartitionResult none = partitioned(outside, {});
     EXPECT_TRUE(none.partitions.empty() && none.warnings.empty());
     EXPECT_EQ(none.refusals.size(), 4u);

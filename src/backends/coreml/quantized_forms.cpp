@@ -59,7 +59,7 @@ std::optional<qdq::Dynamic> dynamic_chain(const Node& node) {
     if (found == users.end()) return std::nullopt;
     last = *found;
   }
-  const auto dynamic = qdq::dynamic_of(last->output());
+  const auto dynamic = qdq::any_dynamic_of(last->output());
   return dynamic && qdq::has_one_reader(*dynamic) ? dynamic : std::nullopt;
 }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "backends/common/candidates.h"
 #include "backends/vulkan/quantized_layer.h"
 
 namespace intaglio::vulkan {
@@ -27,11 +28,10 @@ const std::string* QuantizedPatterns::refusal(const Node& node) const {
 
 std::optional<Refusal> QuantizedPatterns::warning() const {
   if (float_inputs_.empty()) return std::nullopt;
-  const std::string others = float_inputs_.size() == 1 ? "" : fmt::format(", and so do {} more", float_inputs_.size() - 1);
   return Refusal{float_inputs_.front(),
                  fmt::format("reads its input in float{}: beside such weights the runtime quantizes none at run time; a recipe that "
                              "quantizes weights alone says the same",
-                             others)};
+                             common::and_others(float_inputs_.size()))};
 }
 
 }  // namespace intaglio::vulkan

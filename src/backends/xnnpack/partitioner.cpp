@@ -110,8 +110,7 @@ std::vector<Refusal> warnings_of_row_weights(const ExportedProgram& program, con
   }
   std::vector<Refusal> warnings;
   for (const auto& [why, nodes] : layers) {
-    const std::string others = nodes.size() == 1 ? "" : fmt::format(", and so do {} more", nodes.size() - 1);
-    warnings.push_back({nodes.front(), fmt::format("runs on portable kernels{}: {}", others, why)});
+    warnings.push_back({nodes.front(), fmt::format("runs on portable kernels{}: {}", common::and_others(nodes.size()), why)});
   }
   return warnings;
 }

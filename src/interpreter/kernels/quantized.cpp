@@ -1,4 +1,6 @@
 // Quantize, dequantize, choose_qparams: quantized_decomposed and torchao, with their numerics (quant/affine.h, quant/blocks.h).
+#include <array>
+
 #include <fmt/format.h>
 
 #include "base/threads.h"
@@ -32,6 +34,25 @@ void in_parts(const Call& call, int64_t count, Body body) {
   parallel_for(tasks, call.threads(), [&](size_t i) { body(i * task, std::min(task, total - i * task)); });
 }
 
+// The floats that the integers stand for; these are kept for some elements at a time.
+Tensor rounded(Call& call, const Tensor& input, DType dtype, quant::QuantRange range, double scale, int64_t zero_point) {
+  if (input.dtype() != DType::float32 || !input.is_dense())
+    return quant::dequantize_per_tensor(quant::quantize_per_tensor(input, scale, zero_point, range, dtype), scale, zero_point);
+  const Tensor out = call.empty(DType::float32, input.sizes(), input.strides());
+  const float* from = input.data<float>();
+  float* to = writable<float>(out);
+  in_parts(call, input.numel(), [&](size_t first, size_t count) {
+    constexpr size_t most = 4096;
+    std::array<std::byte, most * sizeof(int32_t)> integers;
+    for (size_t at = first; at < first + count; at += most) {
+      const size_t some = std::min(most, first + count - at);
+      quant::quantize_per_tensor({from + at, some}, scale, zero_point, range, dtype, integers.data());
+      quant::dequantize_per_tensor(integers.data(), dtype, scale, zero_point, {to + at, some});
+    }
+  });
+  return out;
+}
+
 void quantize_per_tensor(Call& call) {
   const Tensor& input = call.tensor("input");
   const DType dtype = dtype_of(call, "dtype");
@@ -39,6 +60,7 @@ void quantize_per_tensor(Call& call) {
   call.require(range.min >= limits.min && range.max <= limits.max && range.min <= range.max, "quant_min and quant_max do not fit the type");
   const double scale = scale_of(call);
   const int64_t zero_point = call.integer("zero_point");
+  if (call.epilogue() != nullptr) return call.set(rounded(call, input, dtype, range, scale, zero_point));
   if (input.dtype() != DType::float32 || !input.is_dense())
     return call.set(quant::quantize_per_tensor(input, scale, zero_point, range, dtype));
   const Tensor out = call.empty(dtype, input.sizes(), input.strides());
