@@ -10,8 +10,9 @@ from oracle.memory import peak_megabytes
 
 LAYERS, WIDTH = 8, 2048  # 134 MB of floats, 34 MB of integers, 4 MB of them in a layer
 LAYER = 4.2  # MB of integers in a layer, of which each thread makes one
-# 3 to 7 MB are the program itself; a machine that gives every allocation huge pages adds some 4.
-SLACK = 12
+# 3 to 7 MB are the program itself, some 6 what the allocator keeps for a moment of what was freed; a machine that gives every
+# allocation huge pages adds some 4.
+SLACK = 18
 DYNAMIC = "xnnpack_pt2e_int8_dynamic_per_channel"
 STATIC = "xnnpack_pt2e_int8_static_per_channel"
 
@@ -88,6 +89,5 @@ def test_calibration_reads_large_weights_where_they_lie(build, folder, threads):
     out = folder / "calibrated.pte"
     arguments = ["--recipe", STATIC, "--calibrate", folder / "sample.npy", "--threads", threads]
     peak = peak_megabytes([build / "intaglio", "build", folder / "model.pt2", "-o", out, *arguments])
-    # The allocator keeps a layer that is done for the next; a packed copy of one alone is 16.8.
-    assert 0 < peak < SLACK + LAYER * (threads + 1)
+    assert 0 < peak < SLACK + LAYER * threads  # a packed copy of one layer alone is 16.8
     assert out.stat().st_size > LAYERS * WIDTH**2

@@ -95,6 +95,12 @@ bool fails(Call call) {
   return true;
 }
 
+// Its functions are those below: what it asks of the system for itself, while it is loaded, says nothing of the program.
+bool of_allocator(const void* caller) {
+  Dl_info info;
+  return dladdr(caller, &info) != 0 && info.dli_fname != nullptr && strstr(info.dli_fname, "libmimalloc") != nullptr;
+}
+
 template <typename Function>
 Function* next(const char* name) {
   return reinterpret_cast<Function*>(dlsym(RTLD_NEXT, name));
@@ -132,13 +138,13 @@ int posix_memalign(void** result, size_t alignment, size_t size) {
 }
 
 void* mmap(void* address, size_t size, int protection, int flags, int file, off_t offset) {
-  return fails(mmap_) ? MAP_FAILED : reinterpret_cast<void*>(syscall(SYS_mmap, address, size, protection, flags, file, offset));
+  return !of_allocator(__builtin_return_address(0)) && fails(mmap_) ? MAP_FAILED : reinterpret_cast<void*>(syscall(SYS_mmap, address, size, protection, flags, file, offset));
 }
 void* mmap64(void* address, size_t size, int protection, int flags, int file, off_t offset) {
   return mmap(address, size, protection, flags, file, offset);
 }
 int mprotect(void* address, size_t size, int protection) {
-  return fails(mprotect_) ? -1 : static_cast<int>(syscall(SYS_mprotect, address, size, protection));
+  return !of_allocator(__builtin_return_address(0)) && fails(mprotect_) ? -1 : static_cast<int>(syscall(SYS_mprotect, address, size, protection));
 }
 
 int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*start)(void*), void* argument) {
