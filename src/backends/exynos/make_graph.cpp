@@ -71,9 +71,11 @@ class GraphMaker {
   }
 
   uint32_t convert(uint32_t from, const char* type, EnnTensor to, const EnnQuantize& params) {
-    return append(from, type, std::move(to),
-                  {{"scales", std::vector<double>(params.scales.begin(), params.scales.end())},
-                   {"zero_points", std::vector<int64_t>(params.zero_points.begin(), params.zero_points.end())}});
+    // Not a braced list: GCC 12 destroys a copy of one that was not made for want of memory.
+    std::vector<EnnParam> numbers;
+    numbers.push_back({"scales", std::vector<double>(params.scales.begin(), params.scales.end())});
+    numbers.push_back({"zero_points", std::vector<int64_t>(params.zero_points.begin(), params.zero_points.end())});
+    return append(from, type, std::move(to), std::move(numbers));
   }
 
   uint32_t quantized(uint32_t from, const QuantParams& params) {

@@ -138,13 +138,17 @@ int posix_memalign(void** result, size_t alignment, size_t size) {
 }
 
 void* mmap(void* address, size_t size, int protection, int flags, int file, off_t offset) {
-  return !of_allocator(__builtin_return_address(0)) && fails(mmap_) ? MAP_FAILED : reinterpret_cast<void*>(syscall(SYS_mmap, address, size, protection, flags, file, offset));
+  return !of_allocator(__builtin_return_address(0)) && fails(mmap_)
+             ? MAP_FAILED
+             : reinterpret_cast<void*>(syscall(SYS_mmap, address, size, protection, flags, file, offset));
 }
 void* mmap64(void* address, size_t size, int protection, int flags, int file, off_t offset) {
   return mmap(address, size, protection, flags, file, offset);
 }
 int mprotect(void* address, size_t size, int protection) {
-  return !of_allocator(__builtin_return_address(0)) && fails(mprotect_) ? -1 : static_cast<int>(syscall(SYS_mprotect, address, size, protection));
+  return !of_allocator(__builtin_return_address(0)) && fails(mprotect_)
+             ? -1
+             : static_cast<int>(syscall(SYS_mprotect, address, size, protection));
 }
 
 int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*start)(void*), void* argument) {
