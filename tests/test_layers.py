@@ -57,6 +57,14 @@ def test_the_reference_representation_is_what_the_delegate_computes(intaglio, pr
     assert any(row["differing"] > 0 for row in layers(intaglio, programs["qdq"], programs["qdq"], "--numerics", "integer")["values"])
 
 
+def test_the_delegates_values_stand_beside_the_float_programs(intaglio, programs):
+    as_written = {row["layer"]: row["sqnr_db"] for row in layers(intaglio, programs["float"], programs["qdq"])["values"]}
+    rows = layers(intaglio, programs["float"], programs["qdq"], "--numerics", "integer")["values"]
+    assert len(rows) >= 10 and {"stem.2", "widen.2", "classifier"} <= {row["layer"] for row in rows}
+    assert all(20 < row["sqnr_db"] < 60 and row["clipped"] is not None for row in rows)
+    assert all(abs(row["sqnr_db"] - as_written[row["layer"]]) < 6 for row in rows if row["layer"] == "classifier")
+
+
 def test_what_cannot_be_compared_is_one_line(intaglio, programs, tmp_path):
     intaglio("lower", programs["qdq"], "-o", tmp_path / "digits.pte", "--backend", "xnnpack")
     done = intaglio("compare", programs["float"], tmp_path / "digits.pte", "--layers", "--data", DIGITS / "test", check=False)

@@ -70,7 +70,7 @@ void say_rows(const std::vector<report::LayerDifference>& rows, size_t samples) 
                      share_text(row.differing), row.differing ? fmt::format("{}", row.most_steps) : "-"});
   }
   say("{}", printable(table(lines, {2, 3, 4, 5, 6, 7, 8})));
-  say("{} values over {} sample{}\n", rows.size(), samples, samples == 1 ? "" : "s");
+  say("{} value{} over {} sample{}\n", rows.size(), rows.size() == 1 ? "" : "s", samples, samples == 1 ? "" : "s");
 }
 
 // Calibration saw other values than these samples hold.

@@ -151,16 +151,22 @@ struct LayerComparer::Impl {
     else deployed = std::make_unique<Deployment>(recipes::with_probes(candidate, points), options.threads, options.timeout);
   }
 
-  // A value from inside a chain of integers, asked for in float, would part the chain.
+  // A value from inside a chain of integers, asked for in float, would part the chain. A float program has what a point quantizes, and
+  // not its integers.
   void keep_points() {
+    std::unordered_map<const Value*, LayerPair*> by_value;
+    for (LayerPair& pair : pairs) by_value.emplace(pair.candidate, &pair);
     points = recipes::probe_points(candidate);
     std::vector<LayerPair> kept;
     std::vector<const Node*> kept_points;
     for (const Node* point : points) {
-      const auto pair = std::ranges::find(pairs, point->output(), &LayerPair::candidate);
-      if (pair == pairs.end()) continue;
-      kept.push_back(std::move(*pair));
+      const qdq::OpRow* row = qdq::find(*point);
+      auto pair = by_value.find(point->output());
+      if (pair == by_value.end() && row && row->role == qdq::Role::quantize) pair = by_value.find(point->tensor(row->places.input));
+      if (pair == by_value.end()) continue;
+      kept.push_back(std::move(*pair->second));
       kept_points.push_back(point);
+      by_value.erase(pair);
     }
     pairs = std::move(kept);
     points = std::move(kept_points);

@@ -197,6 +197,12 @@ ssize_t recv(int file, void* bytes, size_t size, int flags) {
   return got;
 }
 ssize_t write(int file, const void* bytes, size_t size) { return fails(write_) ? -1 : syscall(SYS_write, file, bytes, size); }
+ssize_t pwrite(int file, const void* bytes, size_t size, off_t offset) {
+  return fails(write_) ? -1 : syscall(SYS_pwrite64, file, bytes, size, offset);
+}
+ssize_t pwrite64(int file, const void* bytes, size_t size, off_t offset) { return pwrite(file, bytes, size, offset); }
+int ftruncate(int file, off_t size) { return fails(write_) ? -1 : static_cast<int>(syscall(SYS_ftruncate, file, size)); }
+int ftruncate64(int file, off_t size) { return ftruncate(file, size); }
 ssize_t send(int file, const void* bytes, size_t size, int flags) {
   if (fails(write_)) return -1;
   failing::before_talk(file);
