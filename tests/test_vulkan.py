@@ -142,12 +142,13 @@ def test_the_documented_operators_are_those_of_the_table():
     assert {name for row in rows for name in re.findall(r"`([^`]+)`", row)} == taken
 
 
-def test_a_model_in_bfloat16_is_told_to_be_float(intaglio, tmp_path):
-    """Where the runtime has no kernel for its weights, and neither has Vulkan."""
+def test_a_model_in_bfloat16_computes_in_float32(intaglio, tmp_path):
+    """The runtime has no kernel for its weights, and neither has Vulkan."""
     case = cases.SEEDS["float"]()
     save(Case(case.module.bfloat16(), [(case.calls[0][0].bfloat16(),)]), tmp_path / "model.pt2")
-    done = intaglio("build", tmp_path / "model.pt2", "-o", tmp_path / "m.pte", "--recipe", "vulkan_pt2e_int8_weight_only", check=False)
-    assert done.returncode == 1 and "`model.float()`" in done.stderr and done.stderr.count("\n") == 1, done.stderr
+    done = intaglio("build", tmp_path / "model.pt2", "-o", tmp_path / "m.pte", "--recipe", "vulkan_pt2e_int8_weight_only")
+    assert "computes in float32, inputs and outputs keep their types" in done.stderr and done.stderr.count("\n") == 1, done.stderr
+    assert "bfloat16[" in intaglio("inspect", tmp_path / "m.pte").stdout
 
 
 BAD_SETTINGS = {

@@ -27,7 +27,8 @@ Sizes sizes_of(const Value& input) {
 // Rows of the smallest table that an integer, as it is or moved, counted on or cast, is an index of; 2 where there is none.
 class IndexLimits {
  public:
-  // Readers come after what they read, so one pass from the end knows them all.
+  // Readers come after what they read, so one pass from the end knows them all, but for those of a buffer before it is written: they
+  // have what it held before the call.
   explicit IndexLimits(const Graph& graph) {
     const std::vector<Node*> nodes = graph.node_list();
     for (auto node = nodes.rbegin(); node != nodes.rend(); ++node)
@@ -60,7 +61,7 @@ class IndexLimits {
       }
       if (user->is("aten.copy_.default") && user->tensor("src") == &value) fewest = std::min(fewest, rows_behind(*user->tensor("self")));
       for (const Value* output : user->outputs())
-        if (is_index(*output)) fewest = std::min(fewest, rows_.at(output));
+        if (const auto known = rows_.find(output); known != rows_.end()) fewest = std::min(fewest, known->second);
     }
     return fewest;
   }
