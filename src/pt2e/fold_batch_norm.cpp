@@ -261,6 +261,11 @@ class Folder {
 
 }  // namespace
 
+bool is_convolution(const Node& node) {
+  const LayerOp* op = layer_op(&node);
+  return op != nullptr && !op->linear;
+}
+
 size_t fold_batch_norm(ExportedProgram& program, Compat compat) {
   Folder folder(program, compat);
   size_t count = 0;

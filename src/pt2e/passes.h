@@ -42,6 +42,8 @@ bool is_cast(const Node& node);
 // layer's output has other users, the node normalises with batch statistics, or the weight is used elsewhere.
 // With Compat::torchao none of this is checked, and a bias-free layer called twice loses its folded bias, as there.
 size_t fold_batch_norm(ExportedProgram& program, Compat compat);
+// Of those whose batch norms fold.
+bool is_convolution(const Node& node);
 
 // Batch norms behind convolutions that are written out, as frozen ones of detectors are: products and quotients with constants and
 // sums with others, one number a channel. They become `aten.batch_norm`, which fold_batch_norm takes.

@@ -26,14 +26,6 @@ constexpr std::array step_ops = {
     StepOp{"aten.div.Tensor", Step::divide},    StepOp{"aten.div_.Tensor", Step::divide},
 };
 
-constexpr std::string_view convolutions[] = {"aten.conv1d.default",           "aten.conv1d.padding",         "aten.conv2d.default",
-                                             "aten.conv2d.padding",           "aten.conv3d.default",         "aten.conv3d.padding",
-                                             "aten.conv_transpose1d.default", "aten.conv_transpose2d.input", "aten.conv_transpose3d.input"};
-
-bool is_convolution(const Node& node) {
-  return std::ranges::any_of(convolutions, [&](std::string_view name) { return node.is(name); });
-}
-
 // What stands behind a convolution: a factor and an offset for each channel.
 struct Affine {
   std::vector<double> factor, offset;
