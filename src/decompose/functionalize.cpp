@@ -10,7 +10,7 @@
 #include "decompose/builder.h"
 #include "decompose/permutation.h"
 #include "decompose/rewrite.h"
-#include "decompose/tables.h"
+#include "decompose/split.h"
 #include "ir/infer.h"
 
 namespace intaglio::decompose {

@@ -7,6 +7,7 @@
 #include <intaglio/error.h>
 
 #include "decompose/rewrite.h"
+#include "decompose/split.h"
 #include "decompose/tables.h"
 #include "ir/infer.h"
 

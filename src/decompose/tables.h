@@ -56,8 +56,6 @@ using Values = std::vector<Value*>;
 inline Value* self(const Node& node) { return node.tensor("self"); }
 // A dimension argument made non-negative.
 int64_t dim_of(const Node& node, std::string_view argument, int64_t rank);
-// Along which dimension an operator of the split family cuts: `split`, `chunk`, `tensor_split`, `hsplit`, `vsplit`, `dsplit`.
-int64_t split_dim(const Node& node, int64_t rank);
 // `stride`-like lists repeated to the spatial rank.
 Ints spread(Ints list, size_t count);
 // An operand in an element type, the result's by default: a tensor is cast, a number made one, so that nothing is cast when the

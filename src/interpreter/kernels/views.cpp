@@ -7,6 +7,7 @@
 #include <intaglio/error.h>
 
 #include "base/complex_view.h"
+#include "decompose/split.h"
 #include "interpreter/kernel_table.h"
 #include "interpreter/strided.h"
 
@@ -289,10 +290,8 @@ void split_with_sizes(Call& call) {
 // So many pieces, the first ones longer by one where they are not even, or pieces between places.
 void tensor_split(Call& call) {
   const Tensor& self = self_of(call);
-  const std::string_view op = call.node().op().base();
-  const int64_t named = op == "hsplit" ? int64_t{self.rank() > 1} : op == "dsplit" ? 2 : 0;
-  const int64_t dim = call.has("dim") ? call.dimension("dim", self.rank()) : named;
-  call.require(dim < self.rank(), "split of a dimension that is not there");
+  const int64_t dim = decompose::split_dim(call.node(), self.rank());
+  call.require(dim >= 0 && dim < self.rank(), "split of a dimension that is not there");
   const int64_t extent = self.size(dim);
   Sizes ends;
   if (call.has("sections")) {
