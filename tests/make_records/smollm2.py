@@ -14,40 +14,24 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import torch
-
 TESTS = Path(__file__).resolve().parent.parent
 sys.path[0] = str(TESTS)  # in place of this folder, which has another `transformers`
 
 from cases import smollm2  # noqa: E402
 from cases.decoders import greedy  # noqa: E402
-from cases.quantized import dynamic, is_embedding, weight_only  # noqa: E402
 from oracle import executorch  # noqa: E402
 from oracle.build import record, write_record  # noqa: E402
 from oracle.compare import digest_of_program  # noqa: E402
-
-
-def lowered(program: torch.export.ExportedProgram, path: Path) -> dict:
-    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
-    from executorch.exir import EdgeCompileConfig, ExecutorchBackendConfig, to_edge_transform_and_lower
-
-    start = time.process_time()
-    unchecked = EdgeCompileConfig(_check_ir_validity=False)  # the check knows no quantized embedding
-    edge = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()], compile_config=unchecked)
-    path.write_bytes(edge.to_executorch(ExecutorchBackendConfig(do_quant_fusion_and_const_prop=True)).buffer)
-    seconds, kilobytes = time.process_time() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"processor_seconds": round(seconds, 1), "peak_megabytes": round(kilobytes * 1024 / 1e6)}
+from oracle.smollm2 import lower, quantized  # noqa: E402
 
 
 def measured(folder: Path, layers: int, path: Path) -> dict:
-    from torchao.quantization import quantize_
-    from torchao.utils import unwrap_tensor_subclass
-
     module = smollm2.model(folder, layers)
     entry = {"program": digest_of_program(smollm2.program(folder, module))}
-    quantize_(module, weight_only(8), is_embedding)
-    quantize_(module, dynamic(4, 32))
-    entry |= lowered(smollm2.program(folder, unwrap_tensor_subclass(module)), path)
+    program, start = smollm2.program(folder, quantized(module)), time.process_time()
+    lower(program, path)
+    entry["processor_seconds"] = round(time.process_time() - start, 1)
+    entry["peak_megabytes"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6)
     delegates, kernels = executorch.instructions(path)
     method = executorch.method_of(path)
     said = [greedy(lambda *call: executorch.execute(method, call)[0], prompt, 24) for prompt in smollm2.prompts(folder)]

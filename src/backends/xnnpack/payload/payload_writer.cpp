@@ -87,33 +87,42 @@ struct QuantizationWriter {
 
 std::vector<uint32_t> unsigned_dims(const std::vector<int64_t>& dims) { return {dims.begin(), dims.end()}; }
 
-// The bytes of each value that is constant, their digests computed on all threads.
-std::vector<Blob> constant_blobs(const PayloadGraph& graph) {
-  std::vector<Blob> blobs(graph.values.size());
-  parallel_for(blobs.size(), 0, [&](size_t id) {
-    if (!graph.values[id].is_constant()) return;
-    blobs[id] = Blob(graph.values[id].data);
-    blobs[id].digest();
+// What a value that is constant is written as.
+struct ConstantBytes {
+  Blob data;
+  Blob group_scale;  // of weights in groups
+};
+
+// Their digests are computed on all threads: those of scales, too, need whole weights where both are made of these.
+std::vector<ConstantBytes> constant_bytes(const PayloadGraph& graph) {
+  std::vector<ConstantBytes> constants(graph.values.size());
+  parallel_for(2 * constants.size(), 0, [&](size_t i) {
+    const PayloadValue& value = graph.values[i / 2];
+    Blob& blob = i % 2 == 0 ? constants[i / 2].data : constants[i / 2].group_scale;
+    const auto* group = std::get_if<PerGroup>(&value.quantization);
+    if (i % 2 == 0 && value.is_constant()) blob = Blob(value.data);
+    if (i % 2 == 1 && group) blob = Blob(group->scale);
+    blob.digest();
   });
-  return blobs;
+  return constants;
 }
 
-flatbuffers::Offset<fb::XValue> write_value(Builder& builder, Constants& constants, const PayloadValue& value, const Blob& data, ValueId id,
-                                            bool inside) {
+flatbuffers::Offset<fb::XValue> write_value(Builder& builder, Constants& constants, const PayloadValue& value, const ConstantBytes& bytes,
+                                            ValueId id, bool inside) {
   constexpr uint32_t external_input = 1, external_output = 2;
   uint32_t value_flags = 0;
   if (value.role == PayloadValue::Role::input) value_flags = external_input;
   if (value.role == PayloadValue::Role::output) value_flags = external_output;
   // XNNPACK has no rank 0.
   const std::vector<uint32_t> dims = value.dims.empty() ? std::vector<uint32_t>{1} : unsigned_dims(value.dims);
-  const uint32_t buffer = !value.is_constant() ? 0 : inside ? constants.inside(data) : constants.index_of(data);
+  const uint32_t buffer = !value.is_constant() ? 0 : inside ? constants.inside(bytes.data) : constants.index_of(bytes.data);
   const auto dims_offset = builder.CreateVector(dims);
   const auto tensor = fb::CreateXNNTensorValue(builder, static_cast<fb::XNNDatatype>(value.type), static_cast<uint32_t>(dims.size()),
                                                dims_offset, buffer, value.is_external() ? value.external_id : invalid_id, value_flags, id);
   if (!is_quantized(value.type)) return fb::CreateXValue(builder, fb::XValueUnion::XNNTensorValue, tensor.Union());
 
   QuantizationWriter writer{builder};
-  if (const auto* group = std::get_if<PerGroup>(&value.quantization)) writer.scale_buffer = constants.index_of(Blob(group->scale));
+  if (std::holds_alternative<PerGroup>(value.quantization)) writer.scale_buffer = constants.index_of(bytes.group_scale);
   const auto [type, params] = std::visit(writer, value.quantization);
   const auto quantized = fb::CreateXNNQuantizedTensorValue(builder, tensor, type, params);
   return fb::CreateXValue(builder, fb::XValueUnion::XNNQuantizedTensorValue, quantized.Union());
@@ -205,10 +214,10 @@ WrittenPayload write_payload(const PayloadGraph& graph, bool constants_inside) {
   Builder builder(64 * 1024);
   Constants constants(builder);
   std::vector<flatbuffers::Offset<fb::XValue>> values;
-  const std::vector<Blob> data = constant_blobs(graph);
+  const std::vector<ConstantBytes> bytes = constant_bytes(graph);
   const std::vector<bool> lasting = lasting_constants(graph);
   for (ValueId id = 0; id < graph.values.size(); ++id)
-    values.push_back(write_value(builder, constants, graph.values[id], data[id], id, constants_inside && lasting[id]));
+    values.push_back(write_value(builder, constants, graph.values[id], bytes[id], id, constants_inside && lasting[id]));
   std::vector<flatbuffers::Offset<fb::XNode>> nodes;
   for (const PayloadNode& node : graph.nodes) nodes.push_back(write_node(builder, node));
 

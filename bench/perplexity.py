@@ -1,0 +1,93 @@
+"""Perplexity of SmolLM2-135M in 4 bits over a long text: PyTorch's, of the quantized program, beside the `.pte` file's on the stock runtime.
+
+    .venv/bin/python bench/perplexity.py FOLDER [--build build] [--tokens 80000]
+
+FOLDER is what `examples/smollm2/demo.sh` fills; the text is Python's own language reference (pydoc_data). PyTorch and the runtime sum in another
+order, which turns some steps of the inputs that both quantize, and with them the losses of single tokens, either way. What that leaves of the
+mean gets smaller with the number of tokens: the last line says how far the means are apart, and to what that number of tokens tells.
+"""
+
+import argparse
+import operator
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+RECIPE = ["--recipe", "xnnpack_torchao_int8da_int4w_per_group", "--set", "scale_dtype=bfloat16"]
+WINDOW = 128
+
+
+def text_of_reference() -> str:
+    from pydoc_data.topics import topics
+
+    return "\n".join(topics[name] for name in sorted(topics))
+
+
+def with_weights_dequantized(module: torch.fx.GraphModule) -> torch.fx.GraphModule:
+    """What PyTorch dequantizes in each call, dequantized once: the same numbers, sooner."""
+    for node in list(module.graph.nodes):
+        of_constants = all(argument.op == "get_attr" for argument in node.all_input_nodes)
+        if node.op == "call_function" and "dequantize" in str(node.target) and of_constants:
+            constants = [operator.attrgetter(argument.target)(module) for argument in node.all_input_nodes]
+            values = dict(zip(node.all_input_nodes, constants))
+            arguments, options = torch.fx.node.map_arg((node.args, node.kwargs), values.__getitem__)
+            module.register_buffer(f"once_{node.name}", node.target(*arguments, **options))
+            with module.graph.inserting_before(node):
+                node.replace_all_uses_with(module.graph.get_attr(f"once_{node.name}"))
+            module.graph.erase_node(node)
+    module.recompile()
+    return module
+
+
+def losses(step, ids: list[int]):
+    with torch.no_grad():
+        for start in range(0, len(ids) - 1, WINDOW):
+            part = torch.tensor(ids[start : start + WINDOW])
+            logits = step(part[None], torch.arange(len(part)))[0, :-1].double()
+            yield torch.nn.functional.cross_entropy(logits, part[1:], reduction="none")
+
+
+def compared(build: Path, folder: Path, tokens: int, scratch: Path) -> str:
+    import torchao  # noqa: F401: its operators are in the program
+    from oracle import executorch
+
+    sys.path.append(str(folder / "packages"))
+    from tokenizers import Tokenizer
+
+    ids = Tokenizer.from_file(str(folder / "model" / "tokenizer.json")).encode(text_of_reference()).ids[:tokens]
+    for command, out in (("quantize", scratch / "quantized.pt2"), ("build", scratch / "quantized.pte")):
+        check = ["--no-check"] if command == "build" else []
+        subprocess.run([build / "intaglio", command, folder / "smollm2.pt2", "-o", out, *RECIPE, *check, "--quiet"], check=True)
+    module = with_weights_dequantized(torch.export.load(scratch / "quantized.pt2").module())
+    method = executorch.method_of(scratch / "quantized.pte")
+    pytorch = losses(lambda tokens, positions: module(input_ids=tokens, cache_position=positions), ids)
+    deployed = losses(lambda tokens, positions: executorch.execute(method, (tokens, positions))[0], ids)
+    theirs, ours = [], []
+    for window in zip(pytorch, deployed):
+        for side, found in zip((theirs, ours), window):
+            side.append(found)
+        if len(ours) % 50 == 0:
+            print(summary(torch.cat(theirs), torch.cat(ours)), flush=True)
+    return summary(torch.cat(theirs), torch.cat(ours))
+
+
+def summary(theirs: torch.Tensor, ours: torch.Tensor) -> str:
+    apart = ours - theirs
+    error = apart.std().item() / len(apart) ** 0.5
+    means = f"perplexity {theirs.mean().exp():.3f} in PyTorch, {ours.mean().exp():.3f} of the file"
+    return f"{len(apart)} tokens: {means}; apart {100 * apart.mean():+.3f} % +- {100 * error:.3f} %"
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--build", type=Path, default=ROOT / "build")
+    parser.add_argument("--tokens", type=int, default=80000)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        print(compared(arguments.build, arguments.folder, arguments.tokens, Path(scratch)))
