@@ -337,6 +337,11 @@ def test_runner_refusals(decoder, folder, intaglio, tmp_path):
     ("get_max_context_len=[16,32]", "one whole number"),
     ("get_eos_ids=[2,0.5]", "whole numbers"),
     ("use_kv_cache=maybe", "true or false"),
+    ("seed=18446744073709551616", "seed=18446744073709551616: a number of 64 bits is expected"),
+    ("seed=9223372036854775808", "a number of 64 bits is expected"),
+    ("seed=[1,-9223372036854775809]", "a number of 64 bits is expected"),
+    ("scale=1e400", "scale=1e400: a number of 64 bits is expected"),
+    ("get_eos_ids=[2,", "get_eos_ids=[2,: "),
 ])
 def test_what_stands_in_for_the_runners_values_is_of_their_kind(given, why, decoder, folder, intaglio, tmp_path):
     lower = ["lower", decoder[1], "--backend", "xnnpack", "-o", tmp_path / "x.pte", "--llm", folder, "--method-constant"]
