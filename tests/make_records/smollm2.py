@@ -28,13 +28,8 @@ from oracle.compare import digest_of_program  # noqa: E402
 
 
 def lowered(program: torch.export.ExportedProgram, path: Path) -> dict:
-    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
-    from executorch.exir import EdgeCompileConfig, ExecutorchBackendConfig, to_edge_transform_and_lower
-
     start = time.process_time()
-    unchecked = EdgeCompileConfig(_check_ir_validity=False)  # the check knows no quantized embedding
-    edge = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()], compile_config=unchecked)
-    path.write_bytes(edge.to_executorch(ExecutorchBackendConfig(do_quant_fusion_and_const_prop=True)).buffer)
+    executorch.lower_quantized(program, path)
     seconds, kilobytes = time.process_time() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {"processor_seconds": round(seconds, 1), "peak_megabytes": round(kilobytes * 1024 / 1e6)}
 
