@@ -66,9 +66,9 @@ def test_quantized_is_as_close_as_executorchs_own_file(subject, document, tmp_pa
     name, module, calls, shapes, program, expected = subject
     built = document("build", program, "-o", tmp_path / "ours.pte", *RECIPE)
     (method,) = built["methods"]
-    assert len(method["delegates"]) <= DELEGATES[name] and not any("linear" in op["operator"] for op in method["leftover_ops"])
-    nodes = [node["kind"] for delegate in document("inspect", tmp_path / "ours.pte")["methods"][0]["delegates"] for node in delegate["nodes"]]
-    assert nodes.count("FullyConnected") == LINEARS[name]
+    assert len(method["delegates"]) <= DELEGATES[name] and not any("linear" in op["op"] for op in method["leftover_ops"])
+    nodes = [node for delegate in document("inspect", tmp_path / "ours.pte")["methods"][0]["delegates"] for node in delegate["nodes"]]
+    assert sum(node["kind"] == "FullyConnected" and " qbint4[" in node["text"] for node in nodes) == LINEARS[name]
 
     quantized = copy.deepcopy(module)
     quantize_(quantized, weight_only(8), is_embedding)
