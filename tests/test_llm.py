@@ -149,7 +149,7 @@ def test_decoder_says_what_it_says_in_float(decoder, document, tmp_path):
 
 
 def test_recipe_quantizes_a_decoder(decoder, document, tmp_path):
-    """The same tokens as the program that `quantize` writes has in PyTorch."""
+    """Each next token is the one that the program which `quantize` writes has in PyTorch, but for near ties."""
     _, program = decoder
     recipe = "xnnpack_torchao_int8da_int4w_per_group"
     pte, converted = tmp_path / "decoder.pte", tmp_path / "decoder.pt2"
@@ -160,13 +160,18 @@ def test_recipe_quantizes_a_decoder(decoder, document, tmp_path):
     _, kernels = executorch.instructions(pte)
     assert "quantized_decomposed::embedding_byte.out" in kernels
     module, step = torch.export.load(converted).module(), stepper(pte)
-    same = total = 0
+    turned = []
     with torch.no_grad():
         for prompt in PROMPTS:
-            theirs = greedy_of(module)(prompt)
-            ours = decoders.greedy(step, prompt, 12)
-            same, total = same + sum(a == b for a, b in zip(ours, theirs)), total + len(theirs)
-    assert same >= 0.9 * total  # random weights: two logits may lie within a step of each other
+            ids = prompt + decoders.greedy(step, prompt, 12)
+            tokens, positions = torch.tensor([ids[:-1]]), torch.arange(len(ids) - 1)
+            theirs, ours = module(input_ids=tokens, cache_position=positions)[0], step(tokens, positions)[0]
+            assert sqnr(theirs.numpy(), ours.numpy()) > 25
+            # By how much torchao's program prefers its own token to ours: 0 but for ties as near as the logits are.
+            margins = (theirs.max(-1).values - theirs.gather(-1, torch.tensor(ids[1:])[:, None])[:, 0])[len(prompt) - 1 :]
+            assert margins.max() <= 4 * (theirs - ours).square().mean().sqrt()
+            turned += (margins > 0).tolist()
+    assert sum(turned) <= 0.1 * len(turned)
 
 
 def test_rounded_scales_are_the_programs(decoder, document, tmp_path):
@@ -337,6 +342,11 @@ def test_runner_refusals(decoder, folder, intaglio, tmp_path):
     ("get_max_context_len=[16,32]", "one whole number"),
     ("get_eos_ids=[2,0.5]", "whole numbers"),
     ("use_kv_cache=maybe", "true or false"),
+    ("seed=18446744073709551616", "seed=18446744073709551616: a number of 64 bits is expected"),
+    ("seed=9223372036854775808", "a number of 64 bits is expected"),
+    ("seed=[1,-9223372036854775809]", "Problem while parsing a number"),
+    ("scale=1e400", "scale=1e400: a number of 64 bits is expected"),
+    ("get_eos_ids=[2,", "get_eos_ids=[2,: "),
 ])
 def test_what_stands_in_for_the_runners_values_is_of_their_kind(given, why, decoder, folder, intaglio, tmp_path):
     lower = ["lower", decoder[1], "--backend", "xnnpack", "-o", tmp_path / "x.pte", "--llm", folder, "--method-constant"]

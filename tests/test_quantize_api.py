@@ -389,6 +389,34 @@ def test_where_there_is_nothing_to_take(intaglio, tmp_path):
         assert intaglio("quantize", tmp_path / f"{name}.pt2", "-o", tmp_path / "out.pt2", "--recipe", rules, "--strict", check=False).returncode == 1
 
 
+def test_rules_that_take_nothing_are_one_line(intaglio, tmp_path):
+    torch.export.save(torch.export.export(Words().eval(), (WORDS,)), tmp_path / "m.pt2")
+    rules = recipe(tmp_path / "r.json", *[({"module_name": name}, config(WEIGHT_ONLY)) for name in ("nowhere", "no_more")])
+    said = intaglio("quantize", tmp_path / "m.pt2", "-o", tmp_path / "out.pt2", "--recipe", rules).stderr
+    assert "module 'nowhere' and module 'no_more' take none of the 4 linear and embedding layers" in said and said.count("\n") == 1, said
+
+
+class Choosing(nn.Module):
+    """Layers in the branches of a condition, and perhaps one behind it."""
+
+    def __init__(self, behind):
+        super().__init__()
+        self.yes, self.no, self.behind = nn.Linear(32, 32), nn.Linear(32, 32), nn.Linear(32, 8) if behind else nn.Identity()
+
+    def forward(self, x):
+        return self.behind(torch.cond(x.sum() > 0, lambda x: self.yes(x), lambda x: self.no(x), (x,)))
+
+
+@pytest.mark.parametrize("behind", [True, False])
+def test_layers_in_branches_are_named(intaglio, tmp_path, behind):
+    torch.export.save(torch.export.export(Choosing(behind), (torch.ones(2, 32),)), tmp_path / "m.pt2")
+    call = ("quantize", tmp_path / "m.pt2", "-o", tmp_path / "out.pt2", "--recipe", PER_CHANNEL)
+    done = intaglio(*call)
+    assert done.stderr.count("\n") == 1 and "does not reach the 2 linear and embedding layers inside, which stay in float; write the layers outside the branches" in done.stderr
+    assert not behind or "1 of 1 linears quantized" in done.stdout
+    assert intaglio(*call, "--strict", check=False).returncode == 1
+
+
 class Attention(nn.Module):
     def __init__(self):
         super().__init__()

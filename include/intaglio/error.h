@@ -27,8 +27,9 @@ class Error : public std::runtime_error {
 
   ErrorKind kind() const { return kind_; }
 
-  // The same error with `context: ` in front, for example a file name.
-  Error with_context(std::string_view context) const { return Error(kind_, std::string(context) + ": " + what()); }
+  // The same error with `context: ` in front, for example a file name; as it is where it names that place already, as a record does that is
+  // read late.
+  Error with_context(std::string_view context) const;
 
  private:
   ErrorKind kind_;

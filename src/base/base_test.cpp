@@ -39,6 +39,14 @@ TEST(Escaped, ControlCharactersAndBrokenUtf8AreShownAsHex) {
   EXPECT_EQ(escaped(std::string(300, 'x'), 10), "xxxxxxxxxx...");
 }
 
+TEST(Error, APlaceIsNamedOnce) {
+  const auto in_model = [](const char* message) { return std::string(Error(ErrorKind::bad_input, message).with_context("m.pt2").what()); };
+  EXPECT_EQ(in_model("it is damaged"), "m.pt2: it is damaged");
+  EXPECT_EQ(in_model("m.pt2: it is damaged"), "m.pt2: it is damaged");
+  EXPECT_EQ(in_model("layer 'a': m.pt2: it is damaged"), "layer 'a': m.pt2: it is damaged");
+  EXPECT_EQ(in_model("shm.pt2: it is damaged"), "m.pt2: shm.pt2: it is damaged");
+}
+
 TEST(DType, PromotionFollowsPyTorch) {
   EXPECT_EQ(promote(DType::int64, DType::float16), DType::float16);
   EXPECT_EQ(promote(DType::uint8, DType::int8), DType::int16);

@@ -31,6 +31,14 @@ size_t utf8_length(std::string_view text) {
 
 }  // namespace
 
+Error Error::with_context(std::string_view context) const {
+  const std::string place = std::string(context) + ": ";
+  const std::string_view message = what();
+  const size_t at = message.find(place);
+  const bool is_there = at == 0 || (at != std::string_view::npos && message.substr(0, at).ends_with(": "));
+  return is_there ? *this : Error(kind_, place + what());
+}
+
 std::string escaped(std::string_view text, size_t limit) {
   std::string result;
   while (!text.empty()) {

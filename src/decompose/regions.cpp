@@ -123,6 +123,13 @@ std::vector<const Graph*> subgraphs_of(const Node& node) {
   return graphs;
 }
 
+std::string_view advice_for_subgraph(const Node& node) {
+  if (node.is("higher_order.cond")) return "write the layers outside the branches to quantize them";
+  if (node.is("higher_order.scan") || node.is("higher_order.map_impl") || node.is("higher_order.while_loop"))
+    return "write the loop in Python, which the exporter unrolls, to quantize the layers in it";
+  return "export the model without it to quantize the layers in it";
+}
+
 std::string describe_region(const Node& node) {
   const std::string place = describe(node);
   if (!source_line(node).empty()) return place;

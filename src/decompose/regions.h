@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <intaglio/program.h>
@@ -27,5 +28,7 @@ std::vector<const Graph*> subgraphs_of(const Node& node);
 // As `describe`; a node that holds sub-graphs and has no line of the model itself is found by the first operator inside
 // that has one.
 std::string describe_region(const Node& node);
+// What to do with a node whose bodies hold layers that quantization does not reach.
+std::string_view advice_for_subgraph(const Node& node);
 
 }  // namespace intaglio::decompose

@@ -245,11 +245,7 @@ void save_exported_program(const ExportedProgram& program, const std::filesystem
     zip.finish();
     if (inspect) inspect(file.position());
     file.commit();
-  } catch (const Error& error) {
-    const std::string shown = escaped(path.string());
-    if (std::string_view(error.what()).starts_with(shown)) throw;
-    throw error.with_context(shown);
-  }
+  } catch (const Error& error) { throw error.with_context(escaped(path.string())); }
 }
 
 }  // namespace intaglio

@@ -71,13 +71,6 @@ void check_targets(const PreparedProgram::State& state) {
   }
 }
 
-std::string_view advice_for_subgraph(const Node& node) {
-  if (node.is("higher_order.cond")) return "write the layers outside the branches to quantize them";
-  if (node.is("higher_order.scan") || node.is("higher_order.map_impl") || node.is("higher_order.while_loop"))
-    return "write the loop in Python, which the exporter unrolls, to quantize the layers in it";
-  return "export the model without it to quantize the layers in it";
-}
-
 // Observers stand in the program's own graph: what works inside a sub-graph stays in float.
 void warn_of_subgraphs(const PreparedProgram::State& state) {
   WorkShare share(state.program);
@@ -86,7 +79,7 @@ void warn_of_subgraphs(const PreparedProgram::State& state) {
     if (decompose::subgraphs_of(*node).empty() || std::ranges::none_of(node->outputs(), is_float)) continue;
     state.warn(Warning::at(decompose::describe_region(*node),
                            fmt::format("{}, and stays in float ({:.1f}% of the work); {}", subgraph_refusal, 100 * share.of({node}),
-                                       advice_for_subgraph(*node)),
+                                       decompose::advice_for_subgraph(*node)),
                            true));
   }
 }

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <intaglio/error.h>
 
+#include "decompose/regions.h"
 #include "qdq/op_table.h"
 
 namespace intaglio {
@@ -34,6 +35,15 @@ std::string module_of_weight(const ExportedProgram& program, const Value* weight
   if (target == nullptr) return "";
   const size_t dot = target->rfind('.');
   return dot == std::string::npos ? "" : target->substr(0, dot);
+}
+
+size_t layers_inside(const Node& node) {
+  size_t count = 0;
+  for (const Graph* body : decompose::subgraphs_of(node))
+    for (const Node* inside : body->node_list())
+      count +=
+          layers_inside(*inside) + static_cast<size_t>(std::ranges::any_of(layer_ops, [&](const LayerOp& l) { return inside->is(l.op); }));
+  return count;
 }
 
 }  // namespace
@@ -69,6 +79,19 @@ std::vector<Layer> layers_of(const ExportedProgram& program) {
             {static_cast<LayerKind>(kind), fqn, stack.empty() ? std::string(layer_ops[kind].type) : stack.back().type, weight, {node}});
     }
   return layers;
+}
+
+std::vector<HiddenLayers> hidden_layers_of(const ExportedProgram& program) {
+  std::vector<HiddenLayers> found;
+  for (const Node* node : program.graph().node_list())
+    if (const size_t count = layers_inside(*node); count != 0) found.push_back({node, count});
+  return found;
+}
+
+std::string why_unreached(const HiddenLayers& hidden) {
+  return fmt::format("quantize_ does not reach the {} inside, {} in float; {}",
+                     hidden.count == 1 ? "linear or embedding layer" : fmt::format("{} linear and embedding layers", hidden.count),
+                     hidden.count == 1 ? "which stays" : "which stay", decompose::advice_for_subgraph(*hidden.node));
 }
 
 bool is_in_linear_module(const Node& node) {

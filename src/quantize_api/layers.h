@@ -28,6 +28,15 @@ std::string describe(const Layer& layer);
 // Those in float whose weight is a constant of the program, in the order of their first calls.
 std::vector<Layer> layers_of(const ExportedProgram& program);
 
+// Linear and embedding operators in branches and loops, where no configuration reaches them.
+struct HiddenLayers {
+  const Node* node;  // of the program's own graph
+  size_t count;
+};
+std::vector<HiddenLayers> hidden_layers_of(const ExportedProgram& program);
+// "there are 2 linear and embedding layers inside, where quantize_ does not reach; ...".
+std::string why_unreached(const HiddenLayers& hidden);
+
 // Whether the module that a node is in is a linear layer by its type's name: nn.Linear, and classes made of it.
 bool is_in_linear_module(const Node& node);
 

@@ -46,6 +46,10 @@ QuantizeConfig settled(QuantizeConfig config, const WeightForm& settled_form, co
   return config;
 }
 
+bool takes_any(const std::vector<Work>& all) {
+  return std::ranges::any_of(all, [](const Work& work) { return work.config != nullptr; });
+}
+
 // The decided layers, in the order of the program. Nothing is changed before all of them are decided.
 std::vector<Work> decide_all(const ExportedProgram& program, const std::vector<QuantizeRule>& rules, const QuantizeOptions& options) {
   std::vector<Work> all;
@@ -63,6 +67,7 @@ std::vector<Work> decide_all(const ExportedProgram& program, const std::vector<Q
     }
     all.push_back(std::move(work));
   }
+  if (!takes_any(all)) return all;  // which is told at once
   for (size_t i = 0; i < rules.size(); ++i)
     if (is_idle[i] && !rules[i].name.empty() && options.warn)
       options.warn({fmt::format("{}: there is no linear or embedding layer that this rule is the first to take", rules[i].name), true});
@@ -242,17 +247,24 @@ QuantizeSummary summary_of(const std::vector<Work>& all) {
 }
 
 // Why nothing is taken; "" where something is.
-std::string why_nothing(const ExportedProgram& program, const std::vector<Work>& all) {
-  if (std::ranges::any_of(all, [](const Work& work) { return work.config != nullptr; })) return "";
+std::string why_nothing(const ExportedProgram& program, const std::vector<Work>& all, const std::vector<QuantizeRule>& rules) {
+  if (takes_any(all)) return "";
   const std::string decomposed = why_decomposed(program);
   if (!decomposed.empty()) return decomposed;
+  const std::vector<HiddenLayers> hidden = hidden_layers_of(program);
+  if (all.empty() && !hidden.empty())
+    return fmt::format("{}: {}", decompose::describe_region(*hidden.front().node), why_unreached(hidden.front()));
   if (all.empty()) return why_no_layers(program);
   std::vector<std::string> some;
   for (size_t i = 0; i < std::min<size_t>(3, all.size()); ++i)
     some.push_back(
         fmt::format("{} '{}' of type {}", name(all[i].layer.kind), escaped(all[i].layer.fqn), escaped(all[i].layer.module_type)));
-  return fmt::format("the filter takes none of the {} linear and embedding layers: {}{}", all.size(), fmt::join(some, ", "),
-                     all.size() > some.size() ? ", ..." : "");
+  std::vector<std::string> names;
+  for (const QuantizeRule& rule : rules)
+    if (rule.config && !rule.name.empty()) names.push_back(rule.name);
+  return fmt::format("{} none of the {} linear and embedding layers: {}{}",
+                     names.empty() ? "the filter takes" : fmt::format("{} take{}", fmt::join(names, " and "), names.size() > 1 ? "" : "s"),
+                     all.size(), fmt::join(some, ", "), all.size() > some.size() ? ", ..." : "");
 }
 
 }  // namespace
@@ -265,9 +277,12 @@ QuantizeSummary quantize_(ExportedProgram& program, const std::vector<QuantizeRu
   decompose::inline_regions(program);
   decompose::recognize_linear(program, is_in_linear_module);  // Falcon's
   const std::vector<Work> all = decide_all(program, rules, options);
-  if (const std::string why = why_nothing(program, all); !why.empty()) {
+  if (const std::string why = why_nothing(program, all, rules); !why.empty()) {
     if (!options.may_match_nothing) throw_bad_input(why);
     if (options.warn) options.warn({"quantize_ takes no layer: " + why, true});
+  } else if (options.warn) {
+    for (const HiddenLayers& hidden : hidden_layers_of(program))
+      options.warn(Warning::at(decompose::describe_region(*hidden.node), why_unreached(hidden), true));
   }
   warn_of_splits(program, all, options.warn);
   Rewriter rewriter(program, options.threads);

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <charconv>
 #include <optional>
 
 #include <fmt/format.h>
@@ -215,14 +216,31 @@ void check_override(const std::vector<ConstantMethod>& methods, const ConstantMe
       throw_usage(fmt::format("--method-constant {}: token {} is outside the program's vocabulary of {}", known.name, token, count));
 }
 
+constexpr std::string_view too_large = "a number of 64 bits is expected; in quotes it is a text";
+
+[[noreturn]] void refuse_value(const std::string& name, std::string_view text, std::string_view why) {
+  throw_usage(fmt::format("--method-constant {}={}: {}", escaped(name), escaped(text, 60), why));
+}
+
+// Of a text that is a number in digits, whether no number of 64 bits holds it.
+bool is_too_large(std::string_view text) {
+  const char* end = text.data() + text.size();
+  const auto overflows = [&](auto number) {
+    const auto [last, error] = std::from_chars(text.data(), end, number);
+    return error == std::errc::result_out_of_range && last == end;
+  };
+  return overflows(int64_t{}) || overflows(double{});
+}
+
 ConstantValue constant_value(const json::Value& value, const std::string& name) {
   const std::string text = value.text();
   if (value.is_string()) return std::string(value.string(name));
   if (text == "true" || text == "false") return text == "true";
   if (value.is_null() || value.is_object() || value.is_array())
     throw_usage(fmt::format("--method-constant {}: a number, a boolean, a text or a list of these is expected", escaped(name)));
-  if (text.find_first_of(".eE") == std::string::npos) return value.integer(name);
-  return value.number(name);
+  if (text.find_first_of(".eE") != std::string::npos) return value.number(name);
+  if (is_too_large(text)) refuse_value(name, text, too_large);
+  return value.integer(name);
 }
 
 }  // namespace
@@ -284,7 +302,12 @@ ConstantMethod parse_constant_method(const std::string& pair) {
   std::optional<json::Document> document;
   try {
     document.emplace(text);
-  } catch (const Error&) { return {name, {text}}; }
+  } catch (const Error& error) {
+    // What begins as a list or a quoted text is meant to be one; other words are texts.
+    if (recipes::is_too_large(text)) recipes::refuse_value(name, text, recipes::too_large);
+    if (text.starts_with('[') || text.starts_with('"') || text.starts_with('{')) recipes::refuse_value(name, text, error.what());
+    return {name, {text}};
+  }
   ConstantMethod method{name, {}};
   const json::Value root = document->root();
   if (!root.is_array()) method.values.push_back(recipes::constant_value(root, name));

@@ -22,14 +22,14 @@ from cases.decoders import greedy  # noqa: E402
 from oracle import executorch  # noqa: E402
 from oracle.build import record, write_record  # noqa: E402
 from oracle.compare import digest_of_program  # noqa: E402
-from oracle.smollm2 import lower, quantized  # noqa: E402
+from oracle.smollm2 import quantized  # noqa: E402
 
 
 def measured(folder: Path, layers: int, path: Path) -> dict:
     module = smollm2.model(folder, layers)
     entry = {"program": digest_of_program(smollm2.program(folder, module))}
     program, start = smollm2.program(folder, quantized(module)), time.process_time()
-    lower(program, path)
+    executorch.lower_quantized(program, path)
     entry["processor_seconds"] = round(time.process_time() - start, 1)
     entry["peak_megabytes"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6)
     delegates, kernels = executorch.instructions(path)

@@ -40,6 +40,16 @@ def lower(program: torch.export.ExportedProgram, path: Path) -> None:
     path.write_bytes(to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()]).to_executorch().buffer)
 
 
+def lower_quantized(program: torch.export.ExportedProgram, path: Path) -> None:
+    """The same of what torchao's `quantize_` left."""
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+    from executorch.exir import EdgeCompileConfig, ExecutorchBackendConfig, to_edge_transform_and_lower
+
+    unchecked = EdgeCompileConfig(_check_ir_validity=False)  # the check knows no quantized embedding
+    edge = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()], compile_config=unchecked)
+    path.write_bytes(edge.to_executorch(ExecutorchBackendConfig(do_quant_fusion_and_const_prop=True)).buffer)
+
+
 def instructions(path: Path) -> tuple[int, list[str]]:
     """Delegate calls, and the kernels called beside them."""
     from executorch.exir._serialize._program import deserialize_pte_binary

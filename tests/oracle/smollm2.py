@@ -6,6 +6,7 @@ import torch
 
 from cases import smollm2
 from cases.quantized import dynamic, is_embedding, weight_only
+from oracle import executorch
 
 
 def quantized(module: torch.nn.Module) -> torch.nn.Module:
@@ -18,15 +19,6 @@ def quantized(module: torch.nn.Module) -> torch.nn.Module:
     return unwrap_tensor_subclass(module)
 
 
-def lower(program: torch.export.ExportedProgram, path: Path) -> None:
-    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
-    from executorch.exir import EdgeCompileConfig, ExecutorchBackendConfig, to_edge_transform_and_lower
-
-    unchecked = EdgeCompileConfig(_check_ir_validity=False)  # the check knows no quantized embedding
-    edge = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()], compile_config=unchecked)
-    path.write_bytes(edge.to_executorch(ExecutorchBackendConfig(do_quant_fusion_and_const_prop=True)).buffer)
-
-
 def write(folder: Path, layers: int, path: Path) -> None:
     """Takes half a minute, and ten seconds more for each layer."""
-    lower(smollm2.program(folder, quantized(smollm2.model(folder, layers))), path)
+    executorch.lower_quantized(smollm2.program(folder, quantized(smollm2.model(folder, layers))), path)
