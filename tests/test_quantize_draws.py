@@ -3,7 +3,6 @@
 A failure names its seed; `drawn(seed)` of tests/quantize_draws.py makes that program again.
 """
 
-import json
 import warnings
 
 import pytest
@@ -12,7 +11,7 @@ import torch
 from cases import leaves
 from oracle.build import NIGHTLY
 from quantize_draws import CODEBOOK, drawn, is_refused, quantized_by_torchao
-from test_quantize_api import graph_of
+from test_quantize_api import graph_of, recipe
 
 SEEDS = range(400) if NIGHTLY else range(4)
 
@@ -20,12 +19,6 @@ SEEDS = range(400) if NIGHTLY else range(4)
 def bits(tensor):
     """Equal also where two are NaN, unequal where the sign of a zero differs."""
     return tensor.contiguous().reshape(-1).view(torch.uint8)
-
-
-def recipe(path, rules):
-    listed = [{"match": match, "config": config} for match, config in rules]
-    path.write_text(json.dumps({"schema": "intaglio-recipe/1", "backend": "xnnpack", "rules": listed}))
-    return path
 
 
 def squared_error(weight, state, name, config):
@@ -76,13 +69,13 @@ def test_drawn_layers_are_torchaos(intaglio, tmp_path, seed):
         warnings.simplefilter("ignore")
         refused = [name for name, config in draw.configs.items() if is_refused(draw.model, name, config)]
         for name in refused:
-            recipe(tmp_path / "recipe.json", draw.rules(only=name))
+            recipe(tmp_path / "recipe.json", *draw.rules(only=name))
             done = intaglio(*command, check=False)
             assert done.returncode == 1 and done.stderr.count("\n") == 1 and f"layer '{name}'" in done.stderr, f"{draw.texts[name]}: {done.stderr}"
             del draw.configs[name]
         if not draw.configs:
             return
-        recipe(tmp_path / "recipe.json", draw.rules())
+        recipe(tmp_path / "recipe.json", *draw.rules())
         intaglio(*command)
         ours = torch.export.load(target)
         oracle = torch.export.export(quantized_by_torchao(draw.model, draw.configs), draw.inputs)
