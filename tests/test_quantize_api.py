@@ -14,16 +14,13 @@ import torch
 import torchao.prototype.quantization.codebook_coreml  # noqa: F401  registers quant::dequantize_codebook
 from torch import nn
 from torch.nn import functional as F
-from torchao.prototype.quantization.codebook_coreml import CodebookWeightOnlyConfig
-from torchao.quantization import Int8DynamicActivationIntxWeightConfig, IntxWeightOnlyConfig, PerAxis, PerGroup, quantize_
-from torchao.quantization.quant_primitives import MappingType
+from torchao.quantization import quantize_
 from torchao.utils import unwrap_tensor_subclass
 
 from oracle.build import NIGHTLY
 from oracle.compare import sqnr
+from quantize_draws import CODEBOOK, DYNAMIC, FLOATS, WEIGHT_ONLY, torchao_config
 
-WEIGHT_ONLY, DYNAMIC, CODEBOOK = "IntxWeightOnlyConfig", "Int8DynamicActivationIntxWeightConfig", "CodebookWeightOnlyConfig"
-FLOATS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 PER_GROUP = "xnnpack_torchao_int8da_int4w_per_group"
 PER_CHANNEL = "xnnpack_torchao_int8da_int4w_per_channel"
 
@@ -62,22 +59,6 @@ def theirs(model, config, embeddings=False):
     quantize_(model, config, (lambda m, _: isinstance(m, nn.Embedding)) if embeddings else None)
     unwrap_tensor_subclass(model)
     return torch.export.export(model, (WORDS,))
-
-
-def torchao_config(config):
-    fields = dict(config)
-    kind = fields.pop("quantize_")
-    if kind == CODEBOOK:
-        return CodebookWeightOnlyConfig(dtype=getattr(torch, fields["dtype"]), block_size=list(fields["block_size"]))
-    groups = fields.get("group_size", 0 if kind == WEIGHT_ONLY else 32)
-    granularity = PerGroup(groups) if groups else PerAxis(0)
-    dtype = getattr(torch, fields.get("weight_dtype", "int8"))
-    mapping = MappingType[fields.get("mapping_type", "symmetric").upper()]
-    scale = FLOATS.get(fields.get("scale_dtype"))
-    algorithm = fields.get("intx_choose_qparams_algorithm", "affine")
-    if kind == WEIGHT_ONLY:
-        return IntxWeightOnlyConfig(dtype, granularity, mapping, scale, intx_choose_qparams_algorithm=algorithm)
-    return Int8DynamicActivationIntxWeightConfig(dtype, granularity, mapping, scale, intx_choose_qparams_algorithm=algorithm)
 
 
 def recipe(path, *rules, **settings):

@@ -1,5 +1,8 @@
+#include <algorithm>
+#include <cstring>
 #include <map>
 #include <set>
+#include <tuple>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -15,9 +18,10 @@ namespace intaglio {
 namespace {
 
 using Tensors = std::map<std::string, Tensor>;
+constexpr std::string_view shard_index = "model.safetensors.index.json";
 
 Tensors read_shards(const std::filesystem::path& folder) {
-  const std::filesystem::path index = folder / "model.safetensors.index.json";
+  const std::filesystem::path index = folder / shard_index;
   std::set<std::string> shards;
   const auto file = MappedFile::open(index);
   const auto bytes = file->bytes();
@@ -37,7 +41,10 @@ Tensors read_shards(const std::filesystem::path& folder) {
 Tensors read_weights(const std::filesystem::path& path) {
   if (!std::filesystem::is_directory(path)) return read_safetensors(path);
   const std::filesystem::path whole = path / "model.safetensors";
-  return is_there(whole) ? read_safetensors(whole) : read_shards(path);
+  if (is_there(whole)) return read_safetensors(whole);
+  if (!is_there(path / shard_index))
+    throw_bad_input(fmt::format("{}: the folder has neither model.safetensors nor {}; name the file", escaped(path.string()), shard_index));
+  return read_shards(path);
 }
 
 // The tensor of this name, or of what is left of it without outer modules.
@@ -58,34 +65,72 @@ void check_form(const std::string& target, const Tensor& wanted, const Tensor& f
                               escaped(target), form(found), form(wanted)));
 }
 
+// Elements of the program's memory: what is tied has the same. Others may lie in one storage as well: parts of a larger tensor, or a
+// tensor and its transpose.
+using Place = std::tuple<const Storage*, int64_t, Sizes, Sizes>;
+Place place_of(const Tensor& tensor) { return {tensor.storage().get(), tensor.storage_offset(), tensor.sizes(), tensor.strides()}; }
+
+bool are_same_bytes(const Tensor& a, const Tensor& b) {
+  return a.nbytes() == 0 || std::memcmp(a.as_it_lies().raw(), b.as_it_lies().raw(), a.nbytes()) == 0;
+}
+
+// Of outer modules that the file has and the program has not.
+std::string longer_name(const Tensors& tensors, const std::string& target) {
+  const auto longer = std::ranges::find_if(tensors, [&](const auto& entry) { return entry.first.ends_with("." + target); });
+  return longer == tensors.end() ? "" : fmt::format("; its '{}' may be meant: name it as the program does", escaped(longer->first));
+}
+
+// The tensors of the file by the places that they go to.
+class Replacement {
+ public:
+  explicit Replacement(const Tensors& tensors) : tensors_(tensors) {}
+
+  void take(const std::string& target, const Tensor& wanted) {
+    const auto* found = find(tensors_, target);
+    if (!found) return;
+    const auto& [name, tensor] = *found;
+    check_form(name, wanted, tensor);
+    const auto [taken, is_new_place] = by_place_.emplace(place_of(wanted), found);
+    if (!used_.insert(name).second && is_new_place)
+      throw_bad_input(
+          fmt::format("'{}' could be '{}' and another tensor of the program; name it as the program does", escaped(name), escaped(target)));
+    if (taken->second != found && !are_same_bytes(tensor, taken->second->second))
+      throw_bad_input(fmt::format("'{}' and '{}' differ, and the program has one tensor for both (tied weights): export the model untied",
+                                  escaped(taken->second->first), escaped(name)));
+  }
+
+  // Absent: the file has none.
+  const Tensor* of(const Tensor& wanted) const {
+    const auto taken = by_place_.find(place_of(wanted));
+    return taken == by_place_.end() ? nullptr : &taken->second->second;
+  }
+
+  void check_all_used() const {
+    for (const auto& [name, tensor] : tensors_)
+      if (!used_.contains(name)) throw_bad_input(fmt::format("'{}' is no tensor of the program: it is another model's", escaped(name)));
+  }
+
+ private:
+  const Tensors& tensors_;
+  std::set<std::string> used_;
+  std::map<Place, const Tensors::value_type*> by_place_;
+};
+
 }  // namespace
 
 void replace_weights(ExportedProgram& program, const std::filesystem::path& file_or_folder) {
   const Tensors tensors = read_weights(file_or_folder);
   try {
-    std::set<std::string> used;
-    std::map<const Storage*, Tensor> by_storage;  // tied parameters go by one name
     const std::vector<std::pair<std::string, StateEntry>> entries = program.state.entries();
+    Replacement replacement(tensors);
+    for (const auto& [target, entry] : entries) replacement.take(target, entry.tensor);
     for (const auto& [target, entry] : entries) {
-      const auto* found = find(tensors, target);
-      if (!found) continue;
-      check_form(found->first, entry.tensor, found->second);
-      const bool is_first = used.insert(found->first).second;
-      const bool is_other = by_storage.emplace(entry.tensor.storage().get(), found->second).second;
-      if (!is_first && is_other)
-        throw_bad_input(fmt::format("'{}' could be '{}' and another tensor of the program; name it as the program does",
-                                    escaped(found->first), escaped(target)));
+      const Tensor* tensor = replacement.of(entry.tensor);
+      if (tensor) program.state.find(target)->tensor = *tensor;
+      else if (entry.is_parameter)
+        throw_bad_input(fmt::format("it has no tensor for the program's parameter '{}'{}", escaped(target), longer_name(tensors, target)));
     }
-    for (const auto& [target, entry] : entries) {
-      const auto* found = find(tensors, target);
-      const auto tied = by_storage.find(entry.tensor.storage().get());
-      const bool is_tied = !found && tied != by_storage.end() && tied->second.sizes() == entry.tensor.sizes();
-      if (!found && !is_tied && entry.is_parameter)
-        throw_bad_input(fmt::format("it has no tensor for the program's parameter '{}'", escaped(target)));
-      if (found || is_tied) program.state.find(target)->tensor = found ? found->second : tied->second;
-    }
-    for (const auto& [name, tensor] : tensors)
-      if (!used.contains(name)) throw_bad_input(fmt::format("'{}' is no tensor of the program: it is another model's", escaped(name)));
+    replacement.check_all_used();
   } catch (const Error& error) { throw error.with_context(escaped(file_or_folder.string())); }
 }
 

@@ -57,5 +57,62 @@ TEST(Safetensors, WhatDoesNotFitIsNamed) {
       std::string::npos);
 }
 
+// Parameters over one storage, as the archive keeps what is tied and what is a part of something larger.
+struct Shared : test::ProgramBuilder {
+  Shared() {
+    const Tensor whole = Tensor::of<float>({1, 2, 3, 4}, {4});
+    x = input("x", {2});
+    for (const auto& [name, start] : {std::pair("tied", 0), std::pair("again", 0), std::pair("behind", 2)})
+      x = (*this)("aten.add.Tensor", x, parameter(name, whole.narrowed(0, start, 2)));
+  }
+  Value* x;
+  float first(const char* name) { return program.state.find(name)->tensor.contiguous().span<float>()[0]; }
+};
+
+TEST(Safetensors, OneNameIsEnoughForTiedParametersAlone) {
+  Shared p;
+  replace_weights(p.program, written(R"({"again": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]},
+                                         "behind": {"dtype": "F32", "shape": [2], "data_offsets": [8, 16]}})",
+                                     {5, 6, 7, 8}));
+  EXPECT_EQ(p.first("tied"), 5);
+  EXPECT_EQ(p.first("again"), 5);
+  EXPECT_EQ(p.first("behind"), 7);
+  Shared lacking;
+  EXPECT_NE(
+      test::refusal_of(
+          ErrorKind::bad_input,
+          [&] { replace_weights(lacking.program, written(R"({"tied": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}})", {5, 6})); })
+          .find("no tensor for the program's parameter 'behind'"),
+      std::string::npos);
+}
+
+TEST(Safetensors, TiedParametersThatDifferAreRefused) {
+  const auto replaced = [](const std::vector<float>& data) {
+    Shared p;
+    replace_weights(p.program, written(R"({"tied": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]},
+                                           "again": {"dtype": "F32", "shape": [2], "data_offsets": [8, 16]},
+                                           "behind": {"dtype": "F32", "shape": [2], "data_offsets": [16, 24]}})",
+                                       data));
+    return p.first("again");
+  };
+  EXPECT_EQ(replaced({5, 6, 5, 6, 9, 9}), 5);
+  EXPECT_NE(test::refusal_of(ErrorKind::bad_input, [&] { replaced({5, 6, 5, 7, 9, 9}); }).find("'tied' and 'again' differ"),
+            std::string::npos);
+}
+
+TEST(Safetensors, AMissingNameIsComparedWithLongerOnes) {
+  EXPECT_NE(
+      refusal(R"({"module.outer.w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}})").find("its 'module.outer.w' may be meant"),
+      std::string::npos);
+}
+
+TEST(Safetensors, AFolderWithoutWeightsIsNamed) {
+  const auto folder = std::filesystem::path(testing::TempDir()) / "no_weights";
+  std::filesystem::create_directories(folder);
+  Program p;
+  EXPECT_NE(test::refusal_of(ErrorKind::bad_input, [&] { replace_weights(p.program, folder); }).find("neither model.safetensors nor"),
+            std::string::npos);
+}
+
 }  // namespace
 }  // namespace intaglio

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
+#include <tuple>
 
 #include <fmt/format.h>
 #include <intaglio/error.h>
@@ -62,6 +64,7 @@ std::string describe(const Layer& layer) {
 
 std::vector<Layer> layers_of(const ExportedProgram& program) {
   std::vector<Layer> layers;
+  std::map<std::tuple<const Value*, std::string, size_t>, size_t> known;
   for (Node* node : program.graph().node_list())
     for (size_t kind = 0; kind < layer_ops.size(); ++kind) {
       if (!node->is(layer_ops[kind].op)) continue;
@@ -69,10 +72,8 @@ std::vector<Layer> layers_of(const ExportedProgram& program) {
       if (!program.is_constant(weight) || !is_floating(weight->dtype()) || weight->meta().rank() != 2) continue;
       const std::vector<ModuleScope> stack = module_stack(*node);
       const std::string fqn = stack.empty() ? module_of_weight(program, weight) : stack.back().path;
-      const auto known = std::ranges::find_if(layers, [&](const Layer& layer) {
-        return layer.weight == weight && layer.fqn == fqn && layer.kind == static_cast<LayerKind>(kind);
-      });
-      if (known != layers.end()) known->calls.push_back(node);
+      const auto [place, is_new] = known.try_emplace({weight, fqn, kind}, layers.size());
+      if (!is_new) layers[place->second].calls.push_back(node);
       // Without modules the operator is all that there is to go by.
       else
         layers.push_back(

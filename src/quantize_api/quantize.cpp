@@ -1,9 +1,9 @@
 // `quantize_`: which layers, what they become, and the nodes that say so.
 #include <algorithm>
-#include <iterator>
 #include <map>
 #include <numeric>
 #include <unordered_map>
+#include <unordered_set>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -12,6 +12,7 @@
 #include "decompose/builder.h"
 #include "decompose/recognize_linear.h"
 #include "decompose/regions.h"
+#include "quantize_api/check.h"
 #include "quantize_api/layers.h"
 #include "quantize_api/weights.h"
 
@@ -50,20 +51,42 @@ bool takes_any(const std::vector<Work>& all) {
   return std::ranges::any_of(all, [](const Work& work) { return work.config != nullptr; });
 }
 
+// Types are told where a filter may have looked for others.
+std::string why_untaken(const Layer& layer) {
+  const QuantizableLayer asked = layer.asked();
+  if (is_linear(asked) || is_embedding(asked)) return "no filter takes them";
+  return fmt::format("no filter takes modules of type '{}'", escaped(layer.module_type.substr(layer.module_type.rfind('.') + 1)));
+}
+
+// Fitted scales are symmetric whatever is asked, as torchao's are.
+void warn_of_unused_mappings(const std::vector<QuantizeRule>& rules, const WarningSink& warn) {
+  const auto is_unused = [](const auto& config, MappingType mapping) {
+    return config.intx_choose_qparams_algorithm == IntxChooseQParamsAlgorithm::hqq_scale_only && mapping != MappingType::symmetric;
+  };
+  const auto has_unused = [&](const QuantizeRule& rule) {
+    if (!rule.config) return false;
+    if (const auto* only = std::get_if<IntxWeightOnlyConfig>(&*rule.config)) return is_unused(*only, only->mapping_type);
+    const auto* dynamic = std::get_if<Int8DynamicActivationIntxWeightConfig>(&*rule.config);
+    return dynamic != nullptr && is_unused(*dynamic, dynamic->weight_mapping_type);
+  };
+  if (warn && std::ranges::any_of(rules, has_unused))
+    warn({"hqq_scale_only fits symmetric scales: the other mapping type that is asked for beside it is not used", false});
+}
+
 // The decided layers, in the order of the program. Nothing is changed before all of them are decided.
 std::vector<Work> decide_all(const ExportedProgram& program, const std::vector<QuantizeRule>& rules, const QuantizeOptions& options) {
   std::vector<Work> all;
   std::vector<bool> is_idle(rules.size(), true);
   for (Layer& layer : layers_of(program)) {
-    Work work{std::move(layer), nullptr, {std::nullopt, "no filter takes them"}, std::nullopt};
+    Work work{std::move(layer), nullptr, {}, std::nullopt};
     const auto rule = std::ranges::find_if(rules, [&](const QuantizeRule& r) { return r.filter(work.layer.asked()); });
     if (rule != rules.end()) is_idle[static_cast<size_t>(rule - rules.begin())] = false;
     if (rule != rules.end() && rule->config) {
       work.config = &*rule->config;
       work.decision = decide(*work.config, work.layer, options.when_indivisible);
       if (work.decision.form) work.settled = settled(*work.config, *work.decision.form, work.layer);
-    } else if (rule != rules.end()) {
-      work.decision.why_float = "a rule says so";
+    } else {
+      work.decision.why_float = rule == rules.end() ? why_untaken(work.layer) : "a rule says so";
     }
     all.push_back(std::move(work));
   }
@@ -185,22 +208,22 @@ class Rewriter {
 // A weight that its readers want in more than one form, or that something else reads in float.
 void warn_of_splits(const ExportedProgram& program, const std::vector<Work>& all, const WarningSink& warn) {
   if (!warn) return;
-  std::map<const Value*, std::vector<const Work*>> readers;
+  std::unordered_map<const Value*, std::vector<const Work*>> readers;
   for (const Work& work : all) readers[work.layer.weight].push_back(&work);
   for (const Work& first : all) {
     const std::vector<const Work*>& same = readers[first.layer.weight];
     if (same.front() != &first) continue;
     std::vector<std::string> forms;
-    std::vector<const Node*> calls;
+    std::unordered_set<const Node*> calls;
     bool is_split = false;
     for (const Work* work : same) {
       is_split |= !(work->decision.form == first.decision.form);
-      std::ranges::copy(work->layer.calls, std::back_inserter(calls));
+      calls.insert(work->layer.calls.begin(), work->layer.calls.end());
       forms.push_back(fmt::format("{} '{}' reads it {}", name(work->layer.kind), escaped(work->layer.fqn),
                                   work->decision.form ? "as " + to_string(*work->decision.form) : "in float"));
     }
     for (const Node* user : first.layer.weight->users())
-      if (first.decision.form && std::ranges::find(calls, user) == calls.end()) {
+      if (first.decision.form && !calls.contains(user)) {
         is_split = true;
         forms.push_back(fmt::format("{} reads it in float", intaglio::describe(*user)));
       }
@@ -284,6 +307,7 @@ QuantizeSummary quantize_(ExportedProgram& program, const std::vector<QuantizeRu
     for (const HiddenLayers& hidden : hidden_layers_of(program))
       options.warn(Warning::at(decompose::describe_region(*hidden.node), why_unreached(hidden), true));
   }
+  warn_of_unused_mappings(rules, options.warn);
   warn_of_splits(program, all, options.warn);
   Rewriter rewriter(program, options.threads);
   for (const Work& work : all)

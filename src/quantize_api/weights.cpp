@@ -11,6 +11,7 @@
 #include "base/computed.h"
 #include "base/threads.h"
 #include "quant/code_book.h"
+#include "quantize_api/check.h"
 
 namespace intaglio::quantize_api {
 namespace {

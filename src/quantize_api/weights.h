@@ -23,9 +23,6 @@ struct CodebookForm {
 using WeightForm = std::variant<IntxForm, CodebookForm>;
 std::string to_string(const WeightForm& form);
 
-// Usage errors for settings that no layer could take.
-void check(const QuantizeConfig& config);
-
 // What becomes of a layer: a form, or why it stays in float. Errors name the layer and what would fit.
 struct Decision {
   std::optional<WeightForm> form;

@@ -145,7 +145,8 @@ QuantizeConfig quantize_config(std::string_view config_class, const SettingValue
 
 LayerFilter layer_filter(NodeSelector match) {
   return [match = std::move(match)](const QuantizableLayer& layer) {
-    return match.matches(*layer.node) && (match.op || match.module_type || is_linear(layer));
+    // As in torchao: a name that is a layer's own takes whatever it is, a pattern linears alone.
+    return match.matches(*layer.node) && (match.op || match.module_type || match.module_glob == layer.fqn || is_linear(layer));
   };
 }
 

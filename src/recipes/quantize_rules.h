@@ -23,7 +23,7 @@ QuantizeConfig quantize_config(std::string_view config_class, const SettingValue
 PlanLayer plan_layer(const QuantizedLayer& layer);
 std::vector<QuantizeRule> rules_of(const std::vector<PlanLayer>& layers);
 
-// The layers that a rule means: linear ones, unless it names an operator or a type of module.
+// The layers that a rule means: linear ones, unless it names an operator, a type of module or a layer itself.
 LayerFilter layer_filter(NodeSelector match);
 
 }  // namespace intaglio::recipes

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/mapped_file.h"
+#include "quantize_api/check.h"
 #include "recipes/quantize_rules.h"
 #include "recipes/rules.h"
 
@@ -118,7 +119,11 @@ class RecipeReader {
         fail(place + ".block_size", "must be a list of rows and columns, -1 for all: [16, -1]");
       block_size = object["block_size"].get<std::vector<int64_t>>();
     }
-    return recipes::quantize_config(config_class, SettingValues(known, given, place), std::move(block_size));
+    QuantizeConfig config = recipes::quantize_config(config_class, SettingValues(known, given, place), std::move(block_size));
+    try {
+      quantize_api::check(config);
+    } catch (const Error& error) { fail(place, error.what()); }
+    return config;
   }
 
   static QuantizeStep quantize_step(const std::vector<RecipeRule>& rules, WhenIndivisible when_indivisible) {

@@ -1,5 +1,8 @@
 #include "backends/common/torchao_recipes.h"
 
+#include <fmt/format.h>
+#include <intaglio/error.h>
+
 namespace intaglio::common {
 namespace {
 constexpr int64_t largest_group = int64_t{1} << 30;
@@ -26,11 +29,16 @@ std::vector<Setting> torchao_settings() {
 }
 
 QuantizeStep torchao_step(const SettingValues& settings, QuantizeConfig linears) {
+  const int64_t table_group = settings.integer("embedding_group_size");
+  if (table_group == 1) throw_usage("setting embedding_group_size=1: a group has two elements or more, and 0 is a whole row");
+  if (table_group != 0 && settings.word("embedding") == "none")
+    throw_usage(
+        fmt::format("setting embedding_group_size={}: embedding=none leaves tables in float; leave one of the two out", table_group));
   QuantizeStep step{.rules = {}, .when_indivisible = when_indivisible_of(settings), .widened_types = {DType::bfloat16}};
   step.rules.push_back({is_linear, std::move(linears)});
   if (const std::string& type = settings.word("embedding"); type != "none")
     step.rules.push_back({is_embedding, IntxWeightOnlyConfig{.weight_dtype = static_cast<IntxType>(type.back() - '0'),
-                                                             .granularity = granularity_of(settings.integer("embedding_group_size")),
+                                                             .granularity = granularity_of(table_group),
                                                              .intx_choose_qparams_algorithm = algorithm_of(settings)}});
   return step;
 }

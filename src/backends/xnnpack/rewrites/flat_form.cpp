@@ -14,7 +14,19 @@ namespace {
 
 using SymSizes = std::vector<SymInt>;
 
-enum class Family : uint8_t { elementwise, linear, norm, along_dim, softmax, reduction, pad, expansion, permutation, renaming };
+enum class Family : uint8_t {
+  elementwise,
+  quantized_rows,
+  linear,
+  norm,
+  along_dim,
+  softmax,
+  reduction,
+  pad,
+  expansion,
+  permutation,
+  renaming
+};
 
 struct FamilyRow {
   std::string_view base;  // without the `_` of an in-place form and the `_copy` of a view's
@@ -40,8 +52,11 @@ constexpr FamilyRow families[] = {
 };
 
 std::optional<Family> family_of(const Node& node) {
-  if (const qdq::OpRow* row = qdq::find(node))
-    return row->granularity == qdq::Granularity::tensor ? std::optional(Family::elementwise) : std::nullopt;
+  if (const qdq::OpRow* row = qdq::find(node)) {
+    if (row->granularity == qdq::Granularity::tensor) return Family::elementwise;
+    const bool may_be_rows = row->granularity == qdq::Granularity::token || row->granularity == qdq::Granularity::block;
+    return may_be_rows ? std::optional(Family::quantized_rows) : std::nullopt;
+  }
   if (node.op().name_space() != "aten") return std::nullopt;
   std::string_view base = node.op().base();
   if (base.ends_with("_copy")) base.remove_suffix(5);
@@ -142,6 +157,37 @@ std::optional<FlatForm> elementwise(const Node& node) {
   FlatForm form;
   for (size_t i = 0; i < inputs.size(); ++i) add_operand(form, inputs[i], joined(operands[i], runs));
   form.result = joined(result, runs);
+  return form;
+}
+
+// Whether what a node quantizes, dequantizes or chooses for is a row of the last dimension.
+bool serves_rows(const Node& node) {
+  const qdq::OpRow* row = qdq::find(node);
+  if (row == nullptr || row->granularity != qdq::Granularity::block) return row != nullptr && row->granularity == qdq::Granularity::token;
+  const SymSizes& sizes = node.tensor(row->places.input)->sizes();
+  const std::vector<int64_t> block = node.integers("block_size");
+  const auto is_single = [](int64_t size) { return size == 1; };
+  return !sizes.empty() && block.size() == sizes.size() && sizes.back() == SymInt(block.back()) &&
+         std::all_of(block.begin(), block.end() - 1, is_single);
+}
+
+// Values by rows with parameters that a node before them finds for each row. Those lose the same dimensions: nothing else may read them.
+std::optional<FlatForm> quantized_rows(const Node& node) {
+  if (!serves_rows(node)) return std::nullopt;
+  const qdq::OpRow& row = *qdq::find(node);
+  const bool in_blocks = row.granularity == qdq::Granularity::block;
+  if (row.role == qdq::Role::choose) {
+    if (in_blocks && node.boolean("keepdim")) return std::nullopt;
+    for (const Value* parameter : node.outputs())
+      for (const Node* user : parameter->users())
+        if (!serves_rows(*user) || user->tensor(qdq::find(*user)->places.input) == parameter) return std::nullopt;
+  } else if (node.tensor(row.places.scale)->meta().rank() != (in_blocks ? 1 : 2)) {
+    return std::nullopt;
+  }
+  Value* input = node.tensor(row.places.input);
+  const SymSizes rows = joined(input->sizes(), {0, input->sizes().size() - 1});
+  FlatForm form{{{input, rows}}, rows, {}};
+  if (in_blocks) form.arguments = {{"block_size", std::vector<int64_t>{1, node.integers("block_size").back()}}};
   return form;
 }
 
@@ -277,6 +323,7 @@ std::optional<FlatForm> flat_form(const Node& node) {
   if (!common::every_tensor(node, [](const Value& value) { return symbolic_count(value.sizes()) <= 1; })) return std::nullopt;
   switch (*family) {
     case Family::elementwise: return elementwise(node);
+    case Family::quantized_rows: return quantized_rows(node);
     case Family::linear: return over_rows(node, 1);
     case Family::norm: return over_rows(node, node.integers("normalized_shape").size());
     case Family::along_dim: return along_dim(node);

@@ -36,9 +36,12 @@ class Flattening {
       return;
     }
     for (const auto& [value, sizes] : form.operands) graph_.replace_uses_in(node, value, sized(value, sizes, node));
-    const qdq::OpRow* row = qdq::find(node);
-    if (row && row->role == qdq::Role::choose) return;
     for (const auto& [name, value] : form.arguments) graph_.set_argument(node, name, value);
+    const qdq::OpRow* row = qdq::find(node);
+    if (row && row->role == qdq::Role::choose) {
+      refresh_metadata(node);
+      return;
+    }
     Value* result = node.output();
     const SymSizes original = result->sizes();
     result->meta() = TensorMeta::contiguous(result->dtype(), form.result);
