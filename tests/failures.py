@@ -13,6 +13,7 @@ import collections
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -59,6 +60,7 @@ MORE = {
 }
 ALL = COMMANDS | MORE
 PAGE_END = b"</html>\n"
+LONGEST_WAIT = 240  # seconds, as in walk.cpp
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,10 @@ class Sweep:
 
     def run(self, command, folder, environment, threads=2):
         words, how = call_of(command, threads, **environment)
-        return subprocess.run(words, cwd=folder, capture_output=True, text=True, errors="replace", timeout=120, **how)
+        try:
+            return subprocess.run(words, cwd=folder, capture_output=True, text=True, errors="replace", timeout=LONGEST_WAIT, **how)
+        except subprocess.TimeoutExpired as waited:
+            return subprocess.CompletedProcess(words, -signal.SIGALRM, "", str(waited))
 
     def failures(self, step: int, calls=None):
         for command, counts in self.counts.items():
@@ -209,7 +214,7 @@ class Walk:
         if target is not None:
             target.write_bytes(b"old")
         ours, its = socket.socketpair()
-        ours.settimeout(120)
+        ours.settimeout(2 * LONGEST_WAIT)
         words, how = call_of(self.command, 1, FAILING_WALK=str(its.fileno()))
         with open(beside(folder), "wb") as said, ours, ours.makefile("r") as questions:
             walker = subprocess.Popen(words, cwd=folder, stdout=subprocess.DEVNULL, stderr=said, pass_fds=[its.fileno()], **how)

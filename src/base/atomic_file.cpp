@@ -5,66 +5,24 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
-#include <charconv>
-#include <csignal>
 #include <cstring>
 
 #include <fmt/format.h>
 #include <intaglio/error.h>
 
+#include "base/inputs.h"
 #include "base/mapped_file.h"
+#include "base/temporary_names.h"
 
 namespace intaglio {
 namespace {
 
 constexpr size_t buffer_bytes = 1 << 16;
 
-// `.name.PID.N.tmp` in the target's folder; the name is cut so that the whole stays one that file systems take.
-std::string temporary_prefix(const std::filesystem::path& target) { return fmt::format(".{}.", target.filename().string().substr(0, 200)); }
-
 std::filesystem::path folder_of(const std::filesystem::path& target) {
   const std::filesystem::path folder = target.parent_path();
   return folder.empty() ? "." : folder;
-}
-
-std::string next_temporary(const std::filesystem::path& target) {
-  static std::atomic<unsigned> counter{0};
-  return folder_of(target) / fmt::format("{}{}.{}.tmp", temporary_prefix(target), ::getpid(), counter++);
-}
-
-// The process that wrote a file of this name, 0 if it is none of these names.
-pid_t writer_of(std::string_view name, std::string_view prefix) {
-  if (!name.starts_with(prefix) || !name.ends_with(".tmp")) return 0;
-  name.remove_prefix(prefix.size());
-  pid_t writer = 0;
-  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), writer);
-  return error == std::errc() && end != name.data() + name.size() && *end == '.' && writer > 0 ? writer : 0;
-}
-
-// What killed runs left beside the target: regular files of ours whose process is gone.
-void remove_abandoned(const std::filesystem::path& target) {
-  const std::string prefix = temporary_prefix(target);
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(folder_of(target), error)) {
-    const pid_t writer = writer_of(entry.path().filename().native(), prefix);
-    if (writer == 0 || ::kill(writer, 0) == 0 || errno != ESRCH) continue;
-    struct stat status {};
-    if (::lstat(entry.path().c_str(), &status) == 0 && S_ISREG(status.st_mode) && status.st_uid == ::geteuid())
-      ::unlink(entry.path().c_str());
-  }
-}
-
-// Links followed to the end, also to a file that does not exist yet.
-std::filesystem::path resolved(std::filesystem::path target) {
-  constexpr int most_links = 40;  // what Linux itself follows
-  std::error_code error;
-  for (int links = 0; std::filesystem::is_symlink(std::filesystem::symlink_status(target, error)); ++links) {
-    if (links == most_links) throw_bad_input(escaped(target.string()) + ": cannot be written: its links lead in a circle");
-    target = target.parent_path() / std::filesystem::read_symlink(target, error);
-  }
-  return target;
 }
 
 void require_regular(const std::filesystem::path& target) {
@@ -79,14 +37,33 @@ void require_regular(const std::filesystem::path& target) {
     throw_bad_input(fmt::format("{}: cannot be written: is a device or a pipe, name a file", escaped(target.string())));
 }
 
+// One that its owner protects stays, though its folder would let it be replaced.
+void require_writable(const std::filesystem::path& target) {
+  if (::faccessat(AT_FDCWD, target.c_str(), W_OK, AT_EACCESS) != 0 && errno == EACCES)
+    throw_bad_input(fmt::format("{}: cannot be written: Permission denied; it is protected, name another file", escaped(target.string())));
+}
+
 }  // namespace
 
-AtomicFile::AtomicFile(std::filesystem::path target) : target_(resolved(std::move(target))) {
+std::filesystem::path written_place(std::filesystem::path target) {
+  constexpr int most_links = 40;  // what Linux itself follows
+  std::error_code error;
+  for (int links = 0; std::filesystem::is_symlink(std::filesystem::symlink_status(target, error)); ++links) {
+    if (links == most_links) throw_bad_input(escaped(target.string()) + ": cannot be written: its links lead in a circle");
+    target = target.parent_path() / std::filesystem::read_symlink(target, error);
+  }
+  return target;
+}
+
+AtomicFile::AtomicFile(std::filesystem::path target) : target_(written_place(std::move(target))) {
   require_regular(target_);
-  remove_abandoned(target_);
+  require_no_input(target_);
+  require_writable(target_);
+  remove_abandoned(temporary_prefix(target_));
   buffer_.reserve(buffer_bytes);
   open_nameless();
   if (fd_ < 0) open_named();
+  hold_temporary(fd_);
 }
 
 // A file without a name vanishes with its process, however that ends. It gets its name through /proc, which must be there and
@@ -106,7 +83,7 @@ void AtomicFile::open_nameless() {
 // A name that is taken, by whatever, is passed over.
 void AtomicFile::open_named() {
   for (int tries = 0; tries < 1000 && fd_ < 0; ++tries) {
-    named_ = Leftover(next_temporary(target_), [&](const char* name) {
+    named_ = Leftover(next_temporary(temporary_prefix(target_)), [&](const char* name) {
       fd_ = ::open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
       return fd_ >= 0;
     });
@@ -186,17 +163,19 @@ void AtomicFile::flush() {
 void AtomicFile::commit() {
   flush();
   require_mapped_files_unchanged();
+  require_no_input(target_);  // that was read meanwhile
   struct stat existing {};
   if (::stat(target_.c_str(), &existing) == 0) ::fchmod(fd_, existing.st_mode & 0777);
   if (::fsync(fd_) != 0) fail("writing failed");
   const std::filesystem::path written = temporary_path();
   for (int tries = 0; !named_.exists(); ++tries) {
-    named_ = Leftover(next_temporary(target_),
+    named_ = Leftover(next_temporary(temporary_prefix(target_)),
                       [&](const char* name) { return ::linkat(AT_FDCWD, written.c_str(), AT_FDCWD, name, AT_SYMLINK_FOLLOW) == 0; });
     if (!named_.exists() && (errno != EEXIST || tries == 1000)) fail("cannot be written");
   }
   if (::rename(named_.path().c_str(), target_.c_str()) != 0) fail("cannot be replaced");
   named_.keep();
+  forget_input(target_);
   ::close(fd_);
   fd_ = -1;
 }

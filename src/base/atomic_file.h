@@ -18,10 +18,14 @@
 
 namespace intaglio {
 
+// Links followed to the end, also to what does not exist yet. Bad-input error when they lead in a circle.
+std::filesystem::path written_place(std::filesystem::path target);
+
 class AtomicFile {
  public:
   // A link is followed: what it names is replaced, or made, and the link stays. Bad-input error, naming the target, when the
-  // folder is missing or cannot be written to, when links lead in a circle, or when a folder, device or pipe stands there.
+  // folder is missing or cannot be written to, when links lead in a circle, when a folder, device or pipe stands there, or a file that
+  // this user may not write to. Usage error for an input of this run (inputs.h).
   explicit AtomicFile(std::filesystem::path target);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;

@@ -3,14 +3,18 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <string_view>
 #include <utility>
+
+#include "base/temporary_names.h"
 
 namespace intaglio {
 
@@ -64,23 +68,9 @@ class Leftovers {
 
 namespace {
 
-// Folders inside are followed so far; nobody makes deeper ones.
-constexpr int deepest = 8;
-
-void empty_folder(int folder, int depth = 0);
-
-bool remove_entry(int folder, const char* name, int depth) {
-  if (::unlinkat(folder, name, 0) == 0) return true;
-  const std::string_view text(name);
-  if (depth == deepest || text == "." || text == "..") return false;
-  const int inner = ::openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  if (inner < 0) return false;
-  empty_folder(inner, depth + 1);
-  ::close(inner);
-  return ::unlinkat(folder, name, AT_REMOVEDIR) == 0;
-}
-
-void empty_folder(int folder, int depth) {
+// Calls `remove(name)`, which says whether that has gone, for what is in the folder, until none goes.
+template <typename Remove>
+void for_all(int folder, const Remove& remove) {
   alignas(dirent64) char entries[4096];
   bool removed;
   do {
@@ -88,13 +78,33 @@ void empty_folder(int folder, int depth) {
     for (ssize_t got; (got = ::getdents64(folder, entries, sizeof entries)) > 0;)
       for (ssize_t at = 0; at < got;) {
         const auto* entry = reinterpret_cast<const dirent64*>(entries + at);
-        removed = remove_entry(folder, entry->d_name, depth) || removed;
+        const std::string_view name(entry->d_name);
+        removed = (name != "." && name != ".." && remove(entry->d_name)) || removed;
         at += entry->d_reclen;
       }
   } while (removed && ::lseek(folder, 0, SEEK_SET) == 0);
 }
 
+// Folders inside this one go up to `above`, where they are found next: however deep they stand, no more than two are open.
+bool remove_folder(int above, const char* name) {
+  static std::atomic<unsigned> moved{0};
+  const int folder = ::openat(above, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (folder < 0) return false;
+  for_all(folder, [&](const char* inner) {
+    if (::unlinkat(folder, inner, 0) == 0) return true;
+    char other[32];
+    std::snprintf(other, sizeof other, ".moved.%u", moved++);
+    return ::renameat2(folder, inner, above, other, RENAME_NOREPLACE) == 0;
+  });
+  ::close(folder);
+  return ::unlinkat(above, name, AT_REMOVEDIR) == 0;
+}
+
 }  // namespace
+
+void empty_folder(int folder) {
+  for_all(folder, [&](const char* name) { return ::unlinkat(folder, name, 0) == 0 || remove_folder(folder, name); });
+}
 
 void Leftovers::unlink_all() {
   for (const Leftover::Entry* entry = first; entry; entry = entry->next) unlink(*entry);
@@ -119,17 +129,27 @@ Leftover::Leftover(std::string path, const std::function<bool(char*)>& make) {
   Leftovers::add(*entry_);
 }
 
-Leftover Leftover::folder(std::string pattern) {
+Leftover Leftover::folder(const std::string& prefix) {
+  constexpr int most_tries = 1000;  // a name that is taken, by whatever, is passed over
+  remove_abandoned(prefix);
   int opened = -1;
-  Leftover made(std::move(pattern), [&](char* path) {
-    if (::mkdtemp(path) == nullptr) return false;
+  const auto make = [&](char* path) {
+    if (::mkdir(path, 0700) != 0) return false;
     opened = ::open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (opened >= 0) return true;
+    if (opened >= 0) {
+      hold_temporary(opened);
+      return true;
+    }
     const int cause = errno;
     ::rmdir(path);
     errno = cause;
     return false;
-  });
+  };
+  Leftover made;
+  for (int tries = 0; tries < most_tries && !made.exists(); ++tries) {
+    made = Leftover(next_temporary(prefix), make);
+    if (!made.exists() && errno != EEXIST) break;
+  }
   if (made.exists()) made.entry_->folder = opened;
   return made;
 }

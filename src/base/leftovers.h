@@ -17,8 +17,9 @@ class Leftover {
   // `make` makes a file, may write into the path as mkstemp does, and says whether it could; errno is its. It does not throw, and the
   // process is not ended between that and the entry here.
   Leftover(std::string path, const std::function<bool(char* path)>& make);
-  // A new folder, named as mkdtemp does; it can be emptied however few files may be open.
-  static Leftover folder(std::string pattern);
+  // A new folder of one of the names that `prefix` begins (temporary_names.h), for this user alone. What killed runs left of them goes. It
+  // can be emptied however few files may be open.
+  static Leftover folder(const std::string& prefix);
   ~Leftover();
   Leftover(Leftover&& other) noexcept;
   Leftover& operator=(Leftover&& other) noexcept;
@@ -32,6 +33,9 @@ class Leftover {
   struct Entry;
   std::unique_ptr<Entry> entry_;
 };
+
+// Of an open folder, however deep its folders are.
+void empty_folder(int folder);
 
 // Everything that is left now. For a program that ends next: whoever makes or keeps one afterwards waits for that end.
 void remove_leftovers() noexcept;

@@ -36,21 +36,21 @@ TEST(Leftover, GoesWithItsObjectUnlessItIsKept) {
 TEST(Leftover, FoldersGoWithTheirFiles) {
   std::string path;
   {
-    const Leftover folder = Leftover::folder(place("folder") + "-XXXXXX");
+    const Leftover folder = Leftover::folder(place("folder") + "-");
     path = folder.path();
     for (int i = 0; i < 300; ++i) std::ofstream(path + "/file" + std::to_string(i)) << i;
     std::filesystem::create_directories(path + "/inner/deeper");
     std::ofstream(path + "/inner/deeper/file") << "x";
   }
-  EXPECT_FALSE(path.ends_with("XXXXXX") || std::filesystem::exists(path));
+  EXPECT_TRUE(path.ends_with(".tmp") && !std::filesystem::exists(path));
 }
 
 TEST(Leftover, FoldersGoWhenNoFileCanBeOpened) {
-  const std::string pattern = place("crowded") + "-XXXXXX";
+  const std::string prefix = place("crowded") + "-";
   const auto leave = [&] {
     std::string path;
     {
-      const Leftover folder = Leftover::folder(pattern);
+      const Leftover folder = Leftover::folder(prefix);
       path = folder.path();
       std::ofstream(path + "/inside") << "x";
       const rlimit none{0, 0};
@@ -65,7 +65,7 @@ TEST(Leftover, AllGoAtTheEnd) {
   const std::string first = place("first"), second = place("second");
   const auto leave_all = [&] {
     const Leftover a(first, make_file), b(second, make_file);
-    const Leftover folder = Leftover::folder(place("last") + "-XXXXXX");
+    const Leftover folder = Leftover::folder(place("last") + "-");
     std::ofstream(folder.path() + "/inside") << "x";
     const Leftover gone(place("gone"), make_file);
     remove_leftovers();

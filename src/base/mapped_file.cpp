@@ -13,6 +13,8 @@
 #include <fmt/format.h>
 #include <intaglio/error.h>
 
+#include "base/inputs.h"
+
 namespace intaglio {
 
 // All that are mapped. A signal handler reads it, so its lock spins and nothing is allocated under it.
@@ -69,6 +71,7 @@ MappedFile::MappedFile(const std::filesystem::path& path) : shown_(escaped(path.
     if (::fstat(fd_, &opened_) != 0) throw_bad_input(fmt::format("{}: {}", shown_, std::strerror(errno)));
     if (S_ISDIR(opened_.st_mode)) throw_bad_input(fmt::format("{}: is a directory, a file is needed", shown_));
     if (!S_ISREG(opened_.st_mode)) throw_bad_input(fmt::format("{}: is not a regular file; write it to one first", shown_));
+    add_input(path, opened_);
     if (opened_.st_size > 0) {
       void* data = ::mmap(nullptr, static_cast<size_t>(opened_.st_size), PROT_READ, MAP_PRIVATE, fd_, 0);
       if (data == MAP_FAILED) throw_bad_input(fmt::format("{}: cannot be mapped: {}", shown_, std::strerror(errno)));
@@ -94,12 +97,17 @@ MappedFile::~MappedFile() {
 
 bool MappedFile::changed() const {
   struct stat now {};
-  if (::fstat(fd_, &now) != 0) return false;
-  return now.st_size != opened_.st_size || now.st_mtim.tv_sec != opened_.st_mtim.tv_sec || now.st_mtim.tv_nsec != opened_.st_mtim.tv_nsec;
+  return ::fstat(fd_, &now) == 0 && !is_same_state(opened_, now);
+}
+
+bool is_same_state(const struct stat& before, const struct stat& after) {
+  return after.st_size == before.st_size && after.st_mtim.tv_sec == before.st_mtim.tv_sec && after.st_mtim.tv_nsec == before.st_mtim.tv_nsec;
 }
 
 void require_mapped_files_unchanged() {
-  if (const std::string changed = MappedFiles::take_changed(); !changed.empty())
+  std::string changed = MappedFiles::take_changed();
+  if (changed.empty()) changed = changed_input();
+  if (!changed.empty())
     throw_bad_input(changed + ": was changed while it was read, and nothing was written; run again when nothing else writes to it");
 }
 

@@ -38,8 +38,11 @@ class MappedFile {
   MappedFile *previous_ = nullptr, *next_ = nullptr;  // of all that are mapped
 };
 
+// Of one file at two times: by size and time of change.
+bool is_same_state(const struct stat& before, const struct stat& after);
+
 // Bad-input error naming a file that was changed while it was mapped: one that still is, or one whose mapping ended since the
-// last call.
+// last call; or an input of this run (inputs.h) that is another by now.
 void require_mapped_files_unchanged();
 
 // A mapped file that is cut short ends the process (SIGBUS) when the lost part is read. After this call it reads as zeros, and

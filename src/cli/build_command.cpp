@@ -31,15 +31,13 @@ std::string description(const FlowArguments& options, const CommonOptions& commo
 
 void build(const std::vector<std::string>& models, const FlowArguments& options, const SaveArguments& save_arguments,
            const CommonOptions& common) {
-  require_distinct_files({save_arguments.llm}, {options.out, options.save_plan});
   StepClock clock;
   Flow flow = begin_flow(options);
   const HandOver* hand_over = hand_over_of(options.out, {flow.recipe.info.backend}, "the output of `build`");
   if (models.size() > 1 && !(options.calibrate + options.plan + options.save_plan + options.report_file).empty())
     throw_usage("samples, plans and reports are of one program; `quantize` each with its own, then `lower` them together");
-  Methods methods = load_methods(models, options.weights, options.out);
+  Methods methods = load_methods(models, options.weights);
   const std::string first_model = methods.front().second.source;
-  require_distinct_files({first_model}, {options.save_plan, options.report_file});
   clock.step("load");
   std::vector<ConstantMethod> constants = constant_methods(methods, save_arguments);
   for (auto& [name, program] : methods)
@@ -78,7 +76,7 @@ void add_build(CLI::App& app, CommonOptions& common) {
   CLI::App* command = app.add_subcommand("build", "quantize and lower: a .pt2 in, a .pte out (or a backend's hand-over)");
   const auto models = std::make_shared<std::vector<std::string>>();
   const auto options = std::make_shared<FlowArguments>();
-  command->add_option("MODELS", *models, "a .pt2, or method=A.pt2 method=B.pt2")->required();
+  reading(command->add_option("MODELS", *models, "a .pt2, or method=A.pt2 method=B.pt2"))->required();
   add_flow_options(*command, *options);
   const auto save_arguments = std::make_shared<SaveArguments>();
   add_save_options(*command, *save_arguments);

@@ -17,7 +17,9 @@
 #include <intaglio/backend.h>
 #include <intaglio/error.h>
 
+#include "base/inputs.h"
 #include "base/mapped_file.h"
+#include "cli/files.h"
 #include "cli/last_words.h"
 #include "cli/misspelt.h"
 #include "cli/output.h"
@@ -86,8 +88,10 @@ int run(int argc, const char* const* argv) {
   app.add_flag("--quiet", common.quiet, "print nothing but errors");
   for (const auto add : {add_build, add_quantize, add_lower, add_run, add_compare, add_diff, add_generate, add_inspect, add_recipes})
     add(app, common);
-  for (CLI::App* command : app.get_subcommands({}))
+  for (CLI::App* command : app.get_subcommands({})) {
     command->footer("Every command also takes --threads N, --json and --quiet. Documentation: docs/cli.md");
+    command->parse_complete_callback([command] { require_distinct_files(*command); });
+  }
 
   try {
     app.parse(argc, argv);
@@ -151,6 +155,7 @@ void add_numerics_options(CLI::App& command, report::Numerics& numerics) {
 
 int main(int argc, const char* const* argv) {
   hold_standard_descriptors();
+  remember_inputs();
   clean_up_at_the_end();
   // A closed pipe is an error of the write, not the end of the process; a file size limit likewise.
   std::signal(SIGPIPE, SIG_IGN);

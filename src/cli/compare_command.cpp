@@ -248,7 +248,6 @@ void compare(const CompareArguments& arguments, const CommonOptions& common) {
     if (arguments.data.empty() || arguments.reference.ends_with(".pte") || arguments.candidate.ends_with(".pte"))
       throw_usage("--report looks into two programs, .pt2 or hand-overs, on samples: give both, and --data");
     require_extension(arguments.report_file, ".html", "a report");
-    require_distinct_files({arguments.reference, arguments.candidate, arguments.data, arguments.labels}, {arguments.report_file});
   }
   if (arguments.layers || arguments.sensitivity) {
     if (arguments.data.empty()) throw_usage("--layers and --sensitivity take samples: give --data");
@@ -265,15 +264,15 @@ void compare(const CompareArguments& arguments, const CommonOptions& common) {
 void add_compare(CLI::App& app, CommonOptions& common) {
   CLI::App* command = app.add_subcommand("compare", "how far a candidate's outputs are from a reference's");
   const auto arguments = std::make_shared<CompareArguments>();
-  command->add_option("REFERENCE", arguments->reference, "a .pt2 or .pte")->required();
-  command->add_option("CANDIDATE", arguments->candidate, "a .pt2 or .pte")->required();
-  command->add_option("--data", arguments->data, "a sample or a folder of samples");
-  command->add_option("--tokens", arguments->tokens, "of language models: a file of token ids; gives perplexity and KL divergence");
-  command->add_option("--text", arguments->text, "the same with a text");
-  command->add_option("--tokenizer", arguments->tokenizer, "for --text: tokenizer.json or a .model (default: beside the candidate)");
+  reading(command->add_option("REFERENCE", arguments->reference, "a .pt2 or .pte"))->required();
+  reading(command->add_option("CANDIDATE", arguments->candidate, "a .pt2 or .pte"))->required();
+  reading(command->add_option("--data", arguments->data, "a sample or a folder of samples"));
+  reading(command->add_option("--tokens", arguments->tokens, "of language models: a file of token ids; gives perplexity and KL divergence"));
+  reading(command->add_option("--text", arguments->text, "the same with a text"));
+  reading(command->add_option("--tokenizer", arguments->tokenizer, "for --text: tokenizer.json or a .model (default: beside the candidate)"));
   command->add_option("--window", arguments->window, "tokens read at a time (default: what the models look back to)")
       ->check(CLI::Range(2, 1 << 24));
-  command->add_option("--labels", arguments->labels, "class numbers (.npy), one for each row of the first output");
+  reading(command->add_option("--labels", arguments->labels, "class numbers (.npy), one for each row of the first output"));
   command->add_option("--preprocess", arguments->preprocess, "how images become tensors");
   command->add_flag("--layers", arguments->layers, "of two .pt2: value by value inside; --numerics or --representation is the candidate's");
   command

@@ -6,6 +6,7 @@
 
 #include "base/mapped_file.h"
 #include "cli/cli.h"
+#include "cli/files.h"
 #include "cli/output.h"
 #include "report/difference.h"
 
@@ -67,8 +68,8 @@ void diff(const DiffArguments& arguments, const CommonOptions& common) {
 void add_diff(CLI::App& app, CommonOptions& common) {
   CLI::App* command = app.add_subcommand("diff", "what changed between two plans, two .pt2 or two .pte, by layer");
   const auto arguments = std::make_shared<DiffArguments>();
-  command->add_option("BEFORE", arguments->before, "a plan (.json), a .pt2 or a .pte")->required();
-  command->add_option("AFTER", arguments->after, "another of the same kind")->required();
+  reading(command->add_option("BEFORE", arguments->before, "a plan (.json), a .pt2 or a .pte"))->required();
+  reading(command->add_option("AFTER", arguments->after, "another of the same kind"))->required();
   command->callback([arguments, &common] { diff(*arguments, common); });
 }
 

@@ -3,12 +3,15 @@
 #include <algorithm>
 #include <cctype>
 #include <filesystem>
+#include <string>
 #include <string_view>
 #include <system_error>
+#include <vector>
 
 #include <fmt/format.h>
 #include <intaglio/error.h>
 
+#include "base/inputs.h"
 #include "base/is_there.h"
 
 namespace intaglio::cli {
@@ -39,25 +42,52 @@ bool is_read_in_folders(const fs::path& file) {
   return std::ranges::any_of(endings, [&](std::string_view ending) { return name.ends_with(ending); });
 }
 
-bool is_input(const std::string& input, const std::string& output) {
+// What cannot be looked at is read by nobody.
+bool is_input(const std::string& input, const std::string& output) try {
   if (same_file(input, output)) return true;
   if (!is_there(output) || !is_there(input) || !fs::is_directory(input)) return false;
   const fs::directory_iterator files(input);
   return std::any_of(begin(files), end(files), [&](const fs::directory_entry& file) {
     return is_read_in_folders(file.path()) && same_file(file.path().string(), output);
   });
+} catch (const fs::filesystem_error&) { return false; } catch (const Error&) {
+  return false;
+}
+
+constexpr const char* read_file = "FILE";
+constexpr const char* setting = "KEY=VALUE";
+constexpr const char* written_file = "TARGET";
+
+std::vector<std::string> given_to(const CLI::App& command, std::initializer_list<std::string_view> kinds) {
+  std::vector<std::string> all;
+  for (const CLI::Option* option : command.get_options())
+    if (std::ranges::find(kinds, option->get_type_name()) != kinds.end())
+      for (const std::string& given : option->results())
+        if (!given.empty()) all.push_back(given);
+  return all;
+}
+
+// `prefill=A.pt2` and `enn_binary=FILE` name a file behind their first `=`; a path may hold one, too.
+std::vector<std::string> inputs_of(const CLI::App& command) {
+  std::vector<std::string> files = given_to(command, {read_file, setting});
+  for (size_t i = files.size(); i-- > 0;)
+    if (const size_t equals = files[i].find('='); equals != std::string::npos) files.push_back(files[i].substr(equals + 1));
+  return files;
 }
 
 }  // namespace
 
-void require_distinct_files(const std::vector<std::string>& inputs, const std::vector<std::string>& outputs) try {
+CLI::Option* reading(CLI::Option* option) { return option->type_name(read_file); }
+CLI::Option* key_and_value(CLI::Option* option) { return option->type_name(setting); }
+CLI::Option* writing(CLI::Option* option) { return option->type_name(written_file); }
+
+void require_distinct_files(const CLI::App& command) try {
+  const std::vector<std::string> inputs = inputs_of(command), outputs = given_to(command, {written_file});
   for (size_t i = 0; i < outputs.size(); ++i) {
-    if (outputs[i].empty()) continue;
     for (const std::string& input : inputs)
-      if (!input.empty() && is_input(input, outputs[i]))
-        throw_usage(fmt::format("{}: is an input of this command and would be lost; write to another file", escaped(outputs[i])));
+      if (!input.empty() && is_input(input, outputs[i])) throw_is_input(outputs[i]);
     for (size_t j = 0; j < i; ++j)
-      if (!outputs[j].empty() && same_file(outputs[j], outputs[i]))
+      if (same_file(outputs[j], outputs[i]))
         throw_usage(fmt::format("{}: two outputs of this command would be this file; name another", escaped(outputs[i])));
   }
 } catch (const fs::filesystem_error& error) {

@@ -1,13 +1,17 @@
 // The files of a command line, before any of them is opened.
 #pragma once
 
-#include <string>
-#include <vector>
+#include <CLI/CLI.hpp>
 
 namespace intaglio::cli {
 
-// Usage error when an output is the same file as an input, as one that is read of an input folder, or as another output, through
-// links too. Empty paths are options that were not given.
-void require_distinct_files(const std::vector<std::string>& inputs, const std::vector<std::string>& outputs);
+// Options that name files say so: a file or folder that is read, `key=value` whose value may be one, or a file that is written.
+CLI::Option* reading(CLI::Option* option);
+CLI::Option* key_and_value(CLI::Option* option);
+CLI::Option* writing(CLI::Option* option);
+
+// Usage error when a file that the command is to write is one that it reads, one that is read of a folder it reads, or another one that it
+// writes, through links too.
+void require_distinct_files(const CLI::App& command);
 
 }  // namespace intaglio::cli

@@ -60,7 +60,7 @@ RecipeSettings parse_settings(const std::vector<std::string>& pairs) {
 }
 
 void add_weights_option(CLI::App& command, std::string& weights) {
-  command.add_option("--weights", weights, "weights in place of the program's: a .safetensors file, or a folder of them");
+  reading(command.add_option("--weights", weights, "weights in place of the program's: a .safetensors file, or a folder of them"));
 }
 
 ExportedProgram load_program(const std::string& model, const std::string& weights) {
@@ -69,7 +69,7 @@ ExportedProgram load_program(const std::string& model, const std::string& weight
   return program;
 }
 
-Methods load_methods(const std::vector<std::string>& models, const std::string& weights, const std::string& out) {
+Methods load_methods(const std::vector<std::string>& models, const std::string& weights) {
   Methods methods;
   for (const std::string& model : models) {
     // A path may hold `=`; a method's name is an identifier in front of the first one.
@@ -80,32 +80,31 @@ Methods load_methods(const std::vector<std::string>& models, const std::string& 
     for (const auto& [other, program] : methods)
       if (other == name) throw_usage(fmt::format("two programs are the method '{}': name them, as in prefill=A.pt2 decode=B.pt2", name));
     const std::string path = named ? model.substr(equals + 1) : model;
-    require_distinct_files({path, weights}, {out});
     methods.emplace_back(name, load_program(path, weights));
   }
   return methods;
 }
 
 void add_flow_options(CLI::App& command, FlowArguments& arguments) {
-  command.add_option("-o,--output", arguments.out, "where to write")->required();
-  command.add_option("--recipe", arguments.recipe, "a name (`intaglio recipes`) or a recipe file (.json)")->required();
-  command.add_option("--set", arguments.settings, "a recipe's setting, key=value")->allow_extra_args(false);
-  command.add_option("--calibrate", arguments.calibrate, "a sample (.npy, .npz, image) or a folder of them");
+  writing(command.add_option("-o,--output", arguments.out, "where to write"))->required();
+  reading(command.add_option("--recipe", arguments.recipe, "a name (`intaglio recipes`) or a recipe file (.json)"))->required();
+  key_and_value(command.add_option("--set", arguments.settings, "a recipe's setting, key=value"))->allow_extra_args(false);
+  reading(command.add_option("--calibrate", arguments.calibrate, "a sample (.npy, .npz, image) or a folder of them"));
   command.add_option("--preprocess", arguments.preprocess, "how images become tensors: resize=256,crop=224,mean=..,std=..");
-  command.add_option("--plan", arguments.plan, "use the decisions of this plan instead of calibrating");
+  reading(command.add_option("--plan", arguments.plan, "use the decisions of this plan instead of calibrating"));
   add_weights_option(command, arguments.weights);
   add_report_option(command, arguments.report_file);
-  command.add_option("--save-plan", arguments.save_plan, "write what was observed and decided");
+  writing(command.add_option("--save-plan", arguments.save_plan, "write what was observed and decided"));
   CLI::Option* bound = command.add_option(
       "--max-loss", arguments.max_loss,
       "leave the fewest layers in float, or per channel, that it takes: points of top-1 accuracy lost with --labels, percent of perplexity "
       "gained with --tokens or --text, else dB of SQNR that the outputs keep");
-  command.add_option("--labels", arguments.labels, "of --max-loss: class numbers (.npy), one for each row of the first output")
+  reading(command.add_option("--labels", arguments.labels, "of --max-loss: class numbers (.npy), one for each row of the first output"))
       ->needs(bound);
-  command.add_option("--evaluate", arguments.evaluate, "of --max-loss: samples to judge by (default: those of --calibrate)")->needs(bound);
-  command.add_option("--tokens", arguments.tokens, "of --max-loss, for language models: a file of token ids to judge by")->needs(bound);
-  command.add_option("--text", arguments.text, "the same with a text")->needs(bound);
-  command.add_option("--tokenizer", arguments.tokenizer, "for --text: tokenizer.json or a .model (default: beside the model)")
+  reading(command.add_option("--evaluate", arguments.evaluate, "of --max-loss: samples to judge by (default: those of --calibrate)"))->needs(bound);
+  reading(command.add_option("--tokens", arguments.tokens, "of --max-loss, for language models: a file of token ids to judge by"))->needs(bound);
+  reading(command.add_option("--text", arguments.text, "the same with a text"))->needs(bound);
+  reading(command.add_option("--tokenizer", arguments.tokenizer, "for --text: tokenizer.json or a .model (default: beside the model)"))
       ->needs(bound);
   command.add_option("--window", arguments.window, "of --tokens and --text: tokens read at a time (default: what the model looks back to)")
       ->needs(bound)
@@ -228,8 +227,6 @@ Plan with_statistics_of(const Plan& first, Plan bounded) {
 Flow begin_flow(const FlowArguments& arguments) {
   Flow flow;
   flow.recipe = make_recipe(arguments.recipe, parse_settings(arguments.settings));
-  require_distinct_files({arguments.weights, arguments.calibrate, arguments.plan, arguments.recipe},
-                         {arguments.out, arguments.save_plan, arguments.report_file});
   if (!arguments.report_file.empty()) require_extension(arguments.report_file, ".html", "a report");
   if (flow.recipe.info.needs_calibration && arguments.calibrate.empty() && arguments.plan.empty())
     throw_usage(fmt::format("recipe '{}' is static: give samples with --calibrate, or decisions with --plan", flow.recipe.info.name));
@@ -377,9 +374,9 @@ std::vector<ConstantMethod> constant_methods(const Methods& methods, const SaveA
 
 void add_save_options(CLI::App& command, SaveArguments& arguments) {
   command.add_option("--dump", arguments.dump, "a folder for the program after each step of lowering, as text");
-  command.add_option("--llm", arguments.llm,
+  reading(command.add_option("--llm", arguments.llm,
                      "a language model's folder (config.json, generation_config.json, tokenizer.json): checks the program for ExecuTorch's "
-                     "text runner, and tells that what it asks");
+                     "text runner, and tells that what it asks"));
   command
       .add_option("--method-constant", arguments.constants,
                   "NAME=VALUE: a method that returns a number, a boolean, a text or a list of these; before what --llm finds")

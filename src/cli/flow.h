@@ -62,7 +62,7 @@ using Methods = std::vector<std::pair<std::string, ExportedProgram>>;
 ExportedProgram load_program(const std::string& model, const std::string& weights);
 void add_weights_option(CLI::App& command, std::string& weights);
 // Programs by their methods: "A.pt2" is 'forward', "prefill=A.pt2" is 'prefill'. Usage error for a name that is given twice.
-Methods load_methods(const std::vector<std::string>& models, const std::string& weights, const std::string& out);
+Methods load_methods(const std::vector<std::string>& models, const std::string& weights);
 
 // The methods of --llm and --method-constant. The text runner's rules are about inputs, outputs and caches, which no recipe changes:
 // called before the work.

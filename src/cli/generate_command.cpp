@@ -7,6 +7,7 @@
 #include <intaglio/error.h>
 
 #include "cli/cli.h"
+#include "cli/files.h"
 #include "cli/output.h"
 #include "cli/text_input.h"
 #include "report/cached_pair.h"
@@ -115,10 +116,10 @@ void generate(const GenerateArguments& arguments, const CommonOptions& common) {
 void add_generate(CLI::App& app, CommonOptions& common) {
   CLI::App* command = app.add_subcommand("generate", "text from a causal language model, on the ExecuTorch runtime");
   const auto arguments = std::make_shared<GenerateArguments>();
-  command->add_option("MODEL", arguments->model, "a .pte (or a .pt2, on the interpreter)")->required();
+  reading(command->add_option("MODEL", arguments->model, "a .pte (or a .pt2, on the interpreter)"))->required();
   arguments->prompt_option = command->add_option("--prompt", arguments->prompt, "the text to go on with");
-  command->add_option("--tokens", arguments->tokens, "the same as token ids: `1,15043`, or a file of them");
-  command->add_option("--tokenizer", arguments->tokenizer, "tokenizer.json or a SentencePiece .model (default: beside the model)");
+  reading(command->add_option("--tokens", arguments->tokens, "the same as token ids: `1,15043`, or a file of them"));
+  reading(command->add_option("--tokenizer", arguments->tokenizer, "tokenizer.json or a SentencePiece .model (default: beside the model)"));
   command->add_option("--max-new-tokens", arguments->options.max_new_tokens, "tokens at most (default 128)")->check(CLI::Range(1, 1 << 24));
   command->add_option("--temperature", arguments->options.temperature, "0, the default: the likeliest token; else tokens are drawn")
       ->check(number_within(0, 1000));

@@ -8,6 +8,7 @@
 
 #include "base/mapped_file.h"
 #include "cli/cli.h"
+#include "cli/files.h"
 #include "cli/explanation_text.h"
 #include "cli/flow.h"
 #include "cli/inspect_json.h"
@@ -157,12 +158,12 @@ void add_inspect(CLI::App& app, CommonOptions& common) {
   CLI::App* command =
       app.add_subcommand("inspect", "what is in a .pt2, a .pte or a hand-over, what is delegated and quantized, and why the rest is not");
   const auto arguments = std::make_shared<InspectArguments>();
-  command->add_option("FILE", arguments->file, "a .pt2, a .pte or a hand-over")->required();
+  reading(command->add_option("FILE", arguments->file, "a .pt2, a .pte or a hand-over"))->required();
   command->add_flag("--verify", arguments->verify, "check every byte (all checksums)");
   command->add_flag("--verbose,--layers", arguments->verbose, "list every operator, node, tensor and weight");
   command->add_option("--backend", arguments->backend,
                       fmt::format("of a .pt2: explain the lowering to this one (default: the recipe's, or {})", backend_names().front()));
-  command->add_option("--recipe", arguments->recipe, "of a .pt2: explain what this recipe would quantize");
+  reading(command->add_option("--recipe", arguments->recipe, "of a .pt2: explain what this recipe would quantize"));
   command->add_option("--set", arguments->settings, "a setting of the recipe or, without one, of the backend: key=value")
       ->allow_extra_args(false);
   command->callback([arguments, &common] { inspect(*arguments, common); });

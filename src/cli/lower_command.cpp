@@ -71,8 +71,7 @@ void lower(const LowerArguments& arguments, const CommonOptions& common) {
   for (const std::string& backend : arguments.backends)
     runtime = std::min(runtime, add_backend(partitioners, backend, settings_of(arguments, backend)));
   StepClock clock;
-  require_distinct_files({arguments.save.llm}, {arguments.out});
-  Methods methods = load_methods(arguments.models, arguments.weights, arguments.out);
+  Methods methods = load_methods(arguments.models, arguments.weights);
   const std::string first_model = methods.front().second.source;
   clock.step("load");
   std::vector<ConstantMethod> constants = constant_methods(methods, arguments.save);
@@ -92,8 +91,8 @@ void lower(const LowerArguments& arguments, const CommonOptions& common) {
 void add_lower(CLI::App& app, CommonOptions& common) {
   CLI::App* command = app.add_subcommand("lower", "lower any program as it is: .pt2 in, .pte out (or a backend's hand-over)");
   const auto arguments = std::make_shared<LowerArguments>();
-  command->add_option("MODELS", arguments->models, "a .pt2, or method=A.pt2 method=B.pt2")->required();
-  command->add_option("-o,--output", arguments->out, "where to write")->required();
+  reading(command->add_option("MODELS", arguments->models, "a .pt2, or method=A.pt2 method=B.pt2"))->required();
+  writing(command->add_option("-o,--output", arguments->out, "where to write"))->required();
   command
       ->add_option("--backend", arguments->backends,
                    fmt::format("{}; several: the first takes its share first, portable kernels run what is left",
@@ -102,7 +101,7 @@ void add_lower(CLI::App& app, CommonOptions& common) {
       ->allow_extra_args(false);
   command->add_option("--compat", arguments->compat, "torchao: lower exactly as ExecuTorch does, its losses included")
       ->check(CLI::IsMember({"intaglio", "torchao"}));
-  command->add_option("--set", arguments->settings, "a setting of the backends, key=value")->allow_extra_args(false);
+  key_and_value(command->add_option("--set", arguments->settings, "a setting of the backends, key=value"))->allow_extra_args(false);
   command->add_flag("--strict", arguments->strict, "what is not as asked for is an error, and nothing is written");
   add_weights_option(*command, arguments->weights);
   add_save_options(*command, arguments->save);

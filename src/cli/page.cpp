@@ -7,6 +7,7 @@
 #include <intaglio/interpreter.h>
 
 #include "base/atomic_file.h"
+#include "cli/files.h"
 #include "report/html_contents.h"
 
 namespace intaglio::cli {
@@ -44,7 +45,7 @@ void add_comparison(report::Page& page, const FlowArguments& arguments, const Co
 }  // namespace
 
 void add_report_option(CLI::App& command, std::string& path) {
-  command.add_option("--report", path, "write what was found as one page (.html) that loads nothing");
+  writing(command.add_option("--report", path, "write what was found as one page (.html) that loads nothing"));
 }
 
 std::optional<report::Page> page_of(const FlowArguments& arguments, const CommonOptions& common, const Flow& flow,

@@ -24,7 +24,6 @@ std::string description(const FlowArguments& options, const CommonOptions& commo
 
 void quantize(const FlowArguments& options, const CommonOptions& common) {
   require_extension(options.out, ".pt2", "the output of `quantize`");
-  require_distinct_files({options.model}, {options.out, options.save_plan, options.report_file});
   StepClock clock;
   Flow flow = begin_flow(options);
   ExportedProgram program = load_program(options.model, options.weights);
@@ -50,7 +49,7 @@ void quantize(const FlowArguments& options, const CommonOptions& common) {
 void add_quantize(CLI::App& app, CommonOptions& common) {
   CLI::App* command = app.add_subcommand("quantize", "quantize only: a .pt2 in, a converted .pt2 out");
   const auto options = std::make_shared<FlowArguments>();
-  command->add_option("MODEL", options->model, "the program, a .pt2")->required();
+  reading(command->add_option("MODEL", options->model, "the program, a .pt2"))->required();
   add_flow_options(*command, *options);
   command
       ->add_option("--representation", options->representation,

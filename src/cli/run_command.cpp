@@ -60,7 +60,6 @@ std::string report_of(const RunArguments& arguments, const CommonOptions& common
 void run(const RunArguments& arguments, const CommonOptions& common) {
   if (!arguments.out.empty() && !arguments.out.ends_with(".npz"))
     throw_usage(fmt::format("{}: the output of `run` ends in .npz", escaped(arguments.out)));
-  require_distinct_files({arguments.model, arguments.input}, {arguments.out});
   report::ExecutableOptions options{.threads = common.threads,
                                     .numerics = arguments.numerics,
                                     .method = arguments.method,
@@ -86,10 +85,10 @@ void run(const RunArguments& arguments, const CommonOptions& common) {
 void add_run(CLI::App& app, CommonOptions& common) {
   CLI::App* command = app.add_subcommand("run", "run one sample: .pte on the ExecuTorch runtime, .pt2 and hand-overs on the interpreter");
   const auto arguments = std::make_shared<RunArguments>();
-  command->add_option("MODEL", arguments->model, "a .pt2, a .pte or a hand-over")->required();
-  command->add_option("--input", arguments->input, "the sample: .npy, .npz or an image")->required();
+  reading(command->add_option("MODEL", arguments->model, "a .pt2, a .pte or a hand-over"))->required();
+  reading(command->add_option("--input", arguments->input, "the sample: .npy, .npz or an image"))->required();
   command->add_option("--preprocess", arguments->preprocess, "how an image becomes a tensor");
-  command->add_option("-o,--output", arguments->out, "where to write the outputs (.npz)");
+  writing(command->add_option("-o,--output", arguments->out, "where to write the outputs (.npz)"));
   add_numerics_options(*command, arguments->numerics);
   command->add_option("--method", arguments->method, "of a .pte or hand-over with several");
   command->add_option("--repeat", arguments->repetitions, "time this many more runs")->check(CLI::Range(0, 1000000));

@@ -22,9 +22,11 @@ std::vector<int64_t> tokens_of_array(const Tensor& array) {
 
 std::vector<int64_t> parse_tokens(std::string_view text) {
   constexpr std::string_view separators = " \t\r\n,";
+  constexpr size_t longest_word = 64;  // what has no separator for longer is no list of ids, and its end is not looked for
   std::vector<int64_t> tokens;
   for (size_t at = text.find_first_not_of(separators); at != std::string_view::npos; at = text.find_first_not_of(separators, at)) {
-    const std::string_view word = text.substr(at, text.find_first_of(separators, at) - at);
+    std::string_view word = text.substr(at, longest_word);
+    word = word.substr(0, word.find_first_of(separators));
     int64_t id = -1;
     const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), id);
     if (error != std::errc() || end != word.data() + word.size() || id < 0)

@@ -35,7 +35,7 @@ bool is_plain_guard(std::string_view text) {
       const size_t end = text.find('\'', i + 1);
       if (last != '[' || end == std::string_view::npos) return false;
       const std::string_view key = text.substr(i + 1, end - i - 1);
-      if (key.find_first_of("\\\n\r") != std::string_view::npos) return false;
+      if (key.find_first_of("\"\\\n\r") != std::string_view::npos) return false;  // PyTorch puts it between quotes of both kinds
       i = end + 1;
       last = '\'';
     } else if (is_digit(c) || punctuation.find(c) != std::string_view::npos) {

@@ -10,6 +10,7 @@
 #include <intaglio/check.h>
 
 #include "base/leftovers.h"
+#include "base/temporary_names.h"
 #include "edge/stranded.h"
 #include "recipes/agreement.h"
 #include "recipes/breaches.h"
@@ -86,15 +87,13 @@ std::vector<Agreement> lower_and_save(std::vector<std::pair<std::string, Exporte
   }
 
   const LowerAgain lower_again = [&](ExportedProgram variant, const std::function<void(const std::filesystem::path&)>& use) {
-    const Leftover file(path.string() + ".variant-XXXXXX", [](char* name) {
-      const int made = ::mkstemp(name);
-      return made >= 0 && ::close(made) == 0;
-    });
-    if (!file.exists()) return;
+    const Leftover folder = Leftover::folder(temporary_prefix(path));
+    if (!folder.exists()) return;
+    const std::filesystem::path file = std::filesystem::path(folder.path()) / "variant.pte";
     to_edge_transform_and_lower(std::move(variant), partitioners, {.threads = options.threads})
         .to_executorch({.threads = options.threads, .runtime = options.runtime})
-        .save(file.path());
-    use(file.path());
+        .save(file);
+    use(file);
   };
   const std::string elsewhere = delegate_of_elsewhere(edge);
   const ExecutorchProgram program =

@@ -202,7 +202,9 @@ class CachedPair : public Executable {
 bool is_pair(const std::filesystem::path& path) {
   const std::shared_ptr<MappedFile> file = MappedFile::open(path);
   std::vector<std::string> names;
-  for (const pte::ExecutionPlan& plan : pte::parse_pte(file->bytes()).program.execution_plan) names.push_back(plan.name);
+  try {
+    for (const pte::ExecutionPlan& plan : pte::parse_pte(file->bytes()).program.execution_plan) names.push_back(plan.name);
+  } catch (const Error& error) { throw error.with_context(escaped(path.string())); }
   const auto has = [&](std::string_view name) { return std::ranges::find(names, name) != names.end(); };
   return !has("forward") && has("prefill") && has("decode");
 }

@@ -15,7 +15,7 @@ namespace intaglio::report {
 
 ScratchFolder::ScratchFolder() {
   const char* chosen = std::getenv("TMPDIR");
-  const std::string name = std::string(chosen != nullptr && *chosen != 0 ? chosen : "/tmp") + "/intaglio-XXXXXX";
+  const std::string name = std::string(chosen != nullptr && *chosen != 0 ? chosen : "/tmp") + "/intaglio-";
   folder_ = Leftover::folder(name);
   if (!folder_.exists())
     throw_bad_input(

@@ -14,8 +14,10 @@
 #include "backends/registry/folders.h"
 #include "backends/registry/parts.h"
 #include "base/atomic_file.h"
+#include "base/inputs.h"
 #include "base/leftovers.h"
 #include "base/mapped_file.h"
+#include "base/temporary_names.h"
 #include "pte/reader.h"
 
 namespace intaglio::report {
@@ -46,12 +48,30 @@ std::vector<HeldFolder> folders_of(const pte::ParsedProgram& parsed, std::span<c
   return found;
 }
 
-// Written beside its place and exchanged for what stands there, if that is one too.
-void write_folder(const std::filesystem::path& folder, const std::vector<FolderFile>& files, const std::string& format) {
+void fail(const std::filesystem::path& folder, int cause) {
+  throw_machine(fmt::format("{}: {}", escaped(folder.string()), std::generic_category().message(cause)));
+}
+
+// One after the other where the file system exchanges nothing: for a moment nothing stands there then.
+bool take_place(const std::filesystem::path& written, const std::filesystem::path& folder, const std::filesystem::path& old, bool stands) {
+  if (::renameat2(AT_FDCWD, written.c_str(), AT_FDCWD, folder.c_str(), stands ? RENAME_EXCHANGE : RENAME_NOREPLACE) == 0) return true;
+  if (errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP) return false;
+  if (stands && ::rename(folder.c_str(), old.c_str()) != 0) return false;
+  if (::rename(written.c_str(), folder.c_str()) == 0) return true;
+  const int cause = errno;
+  if (stands && ::rename(old.c_str(), folder.c_str()) != 0) return false;
+  errno = cause;
+  return false;
+}
+
+// Written beside its place and exchanged for what stands there, if that is one too; a link stays.
+void write_folder(const std::filesystem::path& target, const std::vector<FolderFile>& files, const std::string& format) {
+  const std::filesystem::path folder = written_place(target);
   const bool stands = std::filesystem::exists(std::filesystem::symlink_status(folder));
   if (stands && !std::filesystem::exists(folder / files.front().path))
     throw_bad_input(fmt::format("{}: what stands there is no .{}; move it away", escaped(folder.string()), format));
-  const Leftover scratch = Leftover::folder(folder.string() + ".new-XXXXXX");
+  require_no_input(folder);
+  const Leftover scratch = Leftover::folder(temporary_prefix(folder));
   if (!scratch.exists()) throw_bad_input(fmt::format("{}: its folder cannot be written to", escaped(folder.string())));
   const std::filesystem::path written = std::filesystem::path(scratch.path()) / "folder";
   std::filesystem::create_directory(written);
@@ -63,8 +83,7 @@ void write_folder(const std::filesystem::path& folder, const std::vector<FolderF
     out.write(file.data);
     out.commit();
   }
-  if (::renameat2(AT_FDCWD, written.c_str(), AT_FDCWD, folder.c_str(), stands ? RENAME_EXCHANGE : RENAME_NOREPLACE) != 0)
-    throw_machine(fmt::format("{}: {}", escaped(folder.string()), std::generic_category().message(errno)));
+  if (!take_place(written, folder, std::filesystem::path(scratch.path()) / "old", stands)) fail(folder, errno);
 }
 
 }  // namespace
@@ -91,7 +110,7 @@ std::vector<std::filesystem::path> emit_folders(const std::filesystem::path& pro
     try {
       write_folder(folder, row->files(each.payload), format);
     } catch (const std::filesystem::filesystem_error& error) {
-      throw_machine(fmt::format("{}: {}", folder.string(), error.code().message()));
+      throw_machine(fmt::format("{}: {}", escaped(folder.string()), error.code().message()));
     }
     written.push_back(std::move(folder));
   }

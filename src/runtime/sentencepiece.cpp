@@ -10,15 +10,18 @@ namespace intaglio::runtime {
 namespace {
 
 constexpr std::chrono::milliseconds sentencepiece_timeout{60'000};
+constexpr size_t largest_model = 1 << 28;
 constexpr const char* sentencepiece_memory = "8589934592";  // address space, in bytes
 
 class SentencePieceTokenizer : public data::Tokenizer {
  public:
   explicit SentencePieceTokenizer(const std::filesystem::path& path)
       : shown_(escaped(path.string())), child_(runtime_directory() / "intaglio-sentencepiece", {sentencepiece_memory}, "SentencePiece") {
-    MappedFile::open(path);  // says what is wrong with the path itself
+    // As bytes: the child opens nothing, and reads what was looked at here.
+    const std::shared_ptr<MappedFile> file = MappedFile::open(path);
+    if (file->bytes().size() > largest_model) throw_bad_input(fmt::format("{}: is too large for a model of SentencePiece", shown_));
     MessageWriter request(MessageKind::load);
-    request.put_string(path.string());
+    request.put_string({reinterpret_cast<const char*>(file->bytes().data()), file->bytes().size()});
     const Message answer = ask(std::move(request));
     MessageReader reader(answer.payload);
     pieces_ = static_cast<int32_t>(reader.get_u32());

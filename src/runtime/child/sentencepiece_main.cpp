@@ -2,7 +2,7 @@
 //
 // A process of its own because the library trusts its files, and because it exports a protobuf of its own, which must not meet
 // another in one process.
-//   load: path                       -> loaded : u32 pieces, u32 begin of sequence, u32 end of sequence (-1: none)
+//   load: the bytes of a file          -> loaded : u32 pieces, u32 begin of sequence, u32 end of sequence (-1: none)
 //   run : a text, or a list of ids   -> outputs: ids, or a text
 #include <sentencepiece_processor.h>
 
@@ -20,7 +20,7 @@ void require(const sentencepiece::util::Status& status) {
 }
 
 std::vector<std::byte> loaded(sentencepiece::SentencePieceProcessor& processor, MessageReader& request) {
-  require(processor.Load(request.get_string()));
+  require(processor.LoadFromSerializedProto(request.get_string()));
   MessageWriter answer(MessageKind::loaded);
   for (const int number : {processor.GetPieceSize(), processor.bos_id(), processor.eos_id()}) answer.put_u32(static_cast<uint32_t>(number));
   return std::move(answer).finish();

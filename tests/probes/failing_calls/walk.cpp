@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -14,7 +15,8 @@ namespace failing {
 namespace {
 
 constexpr int most_descriptors = 64;
-constexpr unsigned most_seconds = 30;
+constexpr rlim_t most_seconds = 30;        // of the processor's time, however busy the machine is with others
+constexpr unsigned longest_wait = 240;     // for a child that waits for what never comes; less than any --timeout
 constexpr int impossible = 99;  // status of a child that could not be made what it has to be
 
 pid_t walking_process = 0;
@@ -110,7 +112,9 @@ bool enter(const char* folder) {
   const int said = open(words, O_WRONLY | O_CREAT | O_APPEND, 0666);
   if (said < 0 || dup3(said, STDERR_FILENO, 0) < 0) return false;
   close(said);
-  alarm(most_seconds);
+  const rlimit time{most_seconds, most_seconds + 5};
+  setrlimit(RLIMIT_CPU, &time);
+  alarm(longest_wait);
   return true;
 }
 

@@ -13,6 +13,7 @@
 #include "base/atomic_file.h"
 #include "base/leftovers.h"
 #include "base/mapped_file.h"
+#include "base/temporary_names.h"
 #include "base/zip_reader.h"
 #include "base/zip_writer.h"
 #include "edge/partition/cut.h"
@@ -48,7 +49,7 @@ ExportedProgram with_graph_nodes(const EdgeMethod& method) {
 
 // Written beside the target, so that weights need not be in memory. An archive's folder is named as its file is.
 std::shared_ptr<MappedFile> archive_of(const ExportedProgram& program, const std::filesystem::path& target) {
-  const Leftover folder = Leftover::folder(target.string() + ".method-XXXXXX");
+  const Leftover folder = Leftover::folder(temporary_prefix(target));
   if (!folder.exists()) throw_bad_input(fmt::format("{}: its folder cannot be written to", escaped(target.string())));
   const std::filesystem::path file = std::filesystem::path(folder.path()) / "program.pt2";
   save_exported_program(program, file);
