@@ -66,8 +66,10 @@ Node& GraphBuilder::node(std::string_view name, std::vector<Argument> positional
   for (OutputSpecification& output : outputs) output.meta = TensorMeta::contiguous(DType::float32, {});
   Node& created = graph().insert_before(position_, op, std::move(arguments), std::move(outputs), "", std::move(groups));
   created.metadata = inherited_metadata(origin_);
-  if (!refresh_metadata(created)) throw_bug(fmt::format("no inference rule fits {}", to_string(created)));
-  return created;
+  if (refresh_metadata(created)) return created;
+  if (!has_inference_rule(op)) throw_bug(fmt::format("there is no inference rule for {}", op.name()));
+  throw_unsupported(fmt::format("{}: the sizes of its {} depend on a symbolic size or on values; export with that size fixed",
+                                describe(origin_), op.base()));
 }
 
 Value* GraphBuilder::call(std::string_view op, std::vector<Argument> positional, Keywords keywords) {

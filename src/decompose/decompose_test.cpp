@@ -40,5 +40,13 @@ TEST(Decompose, ARollHasAShiftForEachDimension) {
   }
 }
 
+TEST(Decompose, PartsWhoseSizesASymbolDecidesAreNoBug) {
+  ExportedProgram program =
+      parse_program("range s0: 2..8 hint 4\nuser %x: f32[s0, s0]\n%y: f32[] = aten.trace.default(%x)\noutput user %y\n");
+  const std::string refusal = test::refusal_of(ErrorKind::unsupported, [&] { decompose(program); });
+  EXPECT_NE(refusal.find("aten.trace"), std::string::npos) << refusal;
+  EXPECT_NE(refusal.find("export with that size fixed"), std::string::npos) << refusal;
+}
+
 }  // namespace
 }  // namespace intaglio::decompose

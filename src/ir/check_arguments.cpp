@@ -108,6 +108,29 @@ bool fits(const ArgSchema& formal, const Argument& argument) {
   return formal.type == ArgType::other || std::visit(Fits{formal}, static_cast<const Argument::variant&>(argument));
 }
 
+struct LengthOf {
+  template <typename Item>
+  std::optional<size_t> operator()(const std::vector<Item>& list) const {
+    return list.size();
+  }
+  template <typename Other>
+  std::optional<size_t> operator()(const Other&) const {
+    return std::nullopt;
+  }
+};
+
+// `int[2]` takes two or one for both, and none only where the schema has `[]` for it. Operators that join tensors need one.
+void check_length(const ArgSchema& formal, const Argument& argument) {
+  const std::optional<size_t> length = std::visit(LengthOf{}, static_cast<const Argument::variant&>(argument));
+  if (!length) return;
+  if (formal.type == ArgType::tensor_list && formal.name == "tensors" && *length == 0)
+    throw_bad_input("argument 'tensors' is empty, the operator takes at least one tensor");
+  const auto fixed = static_cast<size_t>(formal.fixed_length);
+  const bool may_be_empty = formal.optional || formal.default_text == "[]";
+  if (fixed < 2 || *length == fixed || *length == 1 || (*length == 0 && may_be_empty)) return;
+  throw_bad_input(fmt::format("argument '{}' has {} elements, the operator takes {}", formal.name, *length, fixed));
+}
+
 void check_against(const OpSchema& schema, std::span<const NamedArgument> arguments) {
   for (const NamedArgument& argument : arguments) {
     const ArgSchema* formal = schema.find(argument.name);
@@ -115,6 +138,7 @@ void check_against(const OpSchema& schema, std::span<const NamedArgument> argume
     if (!fits(*formal, argument.value))
       throw_bad_input(fmt::format("argument '{}' is {}, the operator takes {}", formal->name, escaped(to_string(argument.value), 60),
                                   text_of(formal->type)));
+    check_length(*formal, argument.value);
   }
   for (const ArgSchema& formal : schema.arguments)
     if (!formal.default_text && std::ranges::find(arguments, formal.name, &NamedArgument::name) == arguments.end())

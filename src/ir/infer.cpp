@@ -157,6 +157,8 @@ std::optional<std::vector<TensorMeta>> infer_outputs(const Node& node) {
   return std::move(inference.outputs);
 }
 
+bool has_inference_rule(Op op) { return infer::find_rule(op) != nullptr; }
+
 std::optional<size_t> infer_list_length(const Node& node) {
   auto outputs = infer_outputs(node);
   if (!outputs) return std::nullopt;

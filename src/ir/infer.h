@@ -15,6 +15,8 @@ namespace intaglio {
 // One description per output of the node (outputs that are no tensors get an unused one). nullopt when there is no rule
 // for the op or when the sizes depend on data. A bad-input error naming the node when the operands do not fit the op.
 std::optional<std::vector<TensorMeta>> infer_outputs(const Node& node);
+// Whether there is a rule; what it gives may depend on symbolic sizes or data all the same.
+bool has_inference_rule(Op op);
 
 // How many results the op's list return holds for these arguments (split, chunk, unbind); nullopt when not known.
 std::optional<size_t> infer_list_length(const Node& node);

@@ -4,6 +4,7 @@
 #include <intaglio/graph.h>
 #include <intaglio/program.h>
 
+#include "ir/check_arguments.h"
 #include "ir/mutations.h"
 #include "testing/errors.h"
 
@@ -61,6 +62,27 @@ TEST(Node, TypesThatSchemasDefaultTo) {
   Node& draw =
       graph.insert_before(nullptr, Op::get("aten.randint.default"), {{"high", 9}, {"size", std::vector<int64_t>{2}}}, {{f32({2})}});
   EXPECT_EQ(draw.optional_dtype("dtype"), DType::int64);
+}
+
+TEST(CheckArguments, ListsAreAsLongAsTheOperatorTakes) {
+  Graph graph;
+  Value* x = graph.add_input(0, {f32({1, 3, 8, 8}), "x"});
+  const auto check = [](const char* op, const std::vector<NamedArgument>& arguments) {
+    check_arguments(Op::get(op), arguments, {{ValueKind::tensor}, {{}}});
+  };
+  using Ints = std::vector<int64_t>;
+  const auto pooled = [&](Ints kernel, Ints stride) {
+    check("aten.max_pool2d.default", {{"self", x}, {"kernel_size", std::move(kernel)}, {"stride", std::move(stride)}});
+  };
+  pooled({2, 2}, {2, 2});
+  pooled({2}, {});
+  EXPECT_NE(message_of([&] { pooled({}, {2, 2}); }).find("'kernel_size' has 0 elements, the operator takes 2"), std::string::npos);
+  EXPECT_NE(message_of([&] { pooled({2, 2}, {2, 2, 2}); }).find("'stride' has 3 elements"), std::string::npos);
+  check("aten.sum.dim_IntList", {{"self", x}, {"dim", Ints{0, 1, 2}}});  // `int[1]` is any number of them
+  for (const char* op : {"aten.cat.default", "aten.vstack.default", "aten.stack.default"}) {
+    check(op, {{"tensors", std::vector<Value*>{x}}});
+    EXPECT_NE(message_of([&] { check(op, {{"tensors", std::vector<Value*>{}}}); }).find("at least one tensor"), std::string::npos) << op;
+  }
 }
 
 TEST(Node, DefaultsComeFromTheSchema) {

@@ -1,9 +1,11 @@
-#include <algorithm>
+#include <map>
+#include <optional>
 #include <set>
 
 #include <fmt/format.h>
 #include <intaglio/error.h>
 
+#include "ir/check_arguments.h"
 #include "pt2/model_json.h"
 
 namespace intaglio::pt2 {
@@ -53,8 +55,10 @@ std::string input_name(const json::Value& spec) {
   return name_in(content.at("arg"));
 }
 
-void read_input(const json::Value& source, intaglio::Value* value, ExportedProgram& program,
-                std::set<std::pair<InputSpec::Kind, std::string>>& targets) {
+// The targets read so far.
+using Names = std::set<std::pair<InputSpec::Kind, std::string>>;
+
+void read_input(const json::Value& source, intaglio::Value* value, ExportedProgram& program, Names& names) {
   const auto [kind, content] = source.only_field("input spec");
   const InputRow& row = row_of(inputs, kind);
   InputSpec spec{row.spec, value, "", true};
@@ -72,7 +76,7 @@ void read_input(const json::Value& source, intaglio::Value* value, ExportedProgr
     if (value->kind() != (is_object ? ValueKind::custom_object : ValueKind::tensor))
       throw_bad_input(fmt::format("'{}' is a {}, but the graph input '{}' is not of that type", escaped(spec.target, 60), kind,
                                   escaped(value->name(), 60)));
-    if (!targets.emplace(row.spec, spec.target).second)
+    if (!names.emplace(row.spec, spec.target).second)
       throw_bad_input(fmt::format("{} '{}' is listed twice", kind, escaped(spec.target, 60)));
   }
   if (row.spec == InputSpec::Kind::buffer) spec.persistent = content.at("persistent").boolean("persistent");
@@ -80,20 +84,31 @@ void read_input(const json::Value& source, intaglio::Value* value, ExportedProgr
 }
 
 // What results may write to: states by their targets, user inputs by the names of their values.
-using Targets = std::set<std::pair<InputSpec::Kind, std::string>>;
+using Targets = std::map<std::pair<InputSpec::Kind, std::string>, const intaglio::Value*>;
 
-void check_target(const OutputSpec& spec, const Targets& targets) {
-  const auto has = [&](InputSpec::Kind kind) { return targets.contains({kind, spec.target}); };
-  bool found = true;
-  switch (spec.kind) {
-    case OutputSpec::Kind::buffer_mutation: found = has(InputSpec::Kind::buffer); break;
+std::optional<InputSpec::Kind> kind_written_by(OutputSpec::Kind kind) {
+  switch (kind) {
+    case OutputSpec::Kind::buffer_mutation: return InputSpec::Kind::buffer;
     case OutputSpec::Kind::parameter_mutation:
-    case OutputSpec::Kind::gradient_to_parameter: found = has(InputSpec::Kind::parameter); break;
+    case OutputSpec::Kind::gradient_to_parameter: return InputSpec::Kind::parameter;
     case OutputSpec::Kind::user_input_mutation:
-    case OutputSpec::Kind::gradient_to_user_input: found = has(InputSpec::Kind::user_input); break;
-    default: break;
+    case OutputSpec::Kind::gradient_to_user_input: return InputSpec::Kind::user_input;
+    default: return std::nullopt;
   }
-  if (!found) throw_bad_input(fmt::format("it writes to '{}', which is no input of that kind", escaped(spec.target, 60)));
+}
+
+// A result is written over an input as it is: nothing casts or broadcasts it.
+void check_target(const OutputSpec& spec, const intaglio::Value* result, const Targets& targets) {
+  const std::optional<InputSpec::Kind> kind = kind_written_by(spec.kind);
+  if (!kind) return;
+  const auto found = targets.find({*kind, spec.target});
+  if (found == targets.end()) throw_bad_input(fmt::format("it writes to '{}', which is no input of that kind", escaped(spec.target, 60)));
+  const intaglio::Value& target = *found->second;
+  if (!target.is_tensor() || !result->is_tensor())
+    throw_bad_input(fmt::format("it writes to '{}', and one of the two is no tensor", escaped(spec.target, 60)));
+  if (contradict(target.meta(), result->meta()))
+    throw_bad_input(fmt::format("it writes {} to '{}', which is {}", escaped(to_string(result->meta())), escaped(spec.target, 60),
+                                escaped(to_string(target.meta()))));
 }
 
 void read_output(const json::Value& source, const Argument& output, const Targets& targets, ExportedProgram& program) {
@@ -107,7 +122,7 @@ void read_output(const json::Value& source, const Argument& output, const Target
   if (stated != actual)
     throw_bad_input(fmt::format("the graph returns '{}' at this place, the signature says '{}'", escaped(actual, 60), escaped(stated, 60)));
   if (value == nullptr && row.spec != OutputSpec::Kind::user_output) throw_bad_input("only a user output can be a constant");
-  check_target(spec, targets);
+  if (value != nullptr) check_target(spec, *value, targets);
   program.output_specs.push_back(std::move(spec));
 }
 
@@ -131,16 +146,17 @@ void read_signature(const json::Value& signature, ExportedProgram& program) {
   const std::vector<intaglio::Value*>& graph_inputs = program.graph().inputs();
   if (input_specs.size() != graph_inputs.size())
     throw_bad_input(fmt::format("the graph has {} inputs, the signature {}", graph_inputs.size(), input_specs.size()));
-  Targets targets;
+  Names names;
   size_t position = 0;
   for (const json::Value spec : input_specs) {
     try {
-      read_input(spec, graph_inputs[position], program, targets);
+      read_input(spec, graph_inputs[position], program, names);
     } catch (const Error& error) { throw error.with_context(fmt::format("input spec {}", position)); }
     ++position;
   }
+  Targets targets;
   for (const InputSpec& spec : program.input_specs)
-    if (spec.kind == InputSpec::Kind::user_input) targets.emplace(spec.kind, spec.value->name());
+    targets.emplace(std::pair(spec.kind, spec.kind == InputSpec::Kind::user_input ? spec.value->name() : spec.target), spec.value);
   const simdjson::dom::array output_specs = signature.at("output_specs").array("output_specs");
   const std::vector<Argument> graph_outputs = program.graph().outputs();
   if (output_specs.size() != graph_outputs.size())

@@ -11,7 +11,7 @@ namespace intaglio::recipes {
 
 // One value for each input of the method; `inputs` are those that it does not leave out (None) and that are not fixed for good (strings).
 std::vector<runtime::RunValue> to_run_values(const runtime::MethodInfo& method, const std::vector<Tensor>& inputs);
-// Numbers become 0-d tensors, None an undefined one. Unsupported error for a text.
+// Numbers become 0-d tensors, None and texts undefined ones, as on the interpreter.
 std::vector<Tensor> to_tensors(const std::vector<runtime::RunValue>& values);
 
 // A number that the exported program is fixed to is an input of the `.pte` nevertheless. `inputs` are the program's user inputs;
