@@ -408,10 +408,68 @@ def loops(w: Writer, count: int):
     return [y]
 
 
+def unary(w: Writer, target: str, x: str, sizes: tuple, **arguments) -> str:
+    return w.node(target, {"self": {"as_tensor": {"name": x}}, **arguments}, sizes)
+
+
+def shared_constant(w: Writer, count: int):
+    """One parameter with as many users, of operators that backends take and leave by turns."""
+    y, table = w.input(1, WIDTH), w.parameter("table", 1, WIDTH)
+    for i in range(count):
+        y = w.call("mul.Tensor" if i % 2 else "atan2.default", y, table)
+    return [y]
+
+
+def returned_states(w: Writer, count: int):
+    """As many results as constants, and buffers that are written among them."""
+    x, outputs = w.input(1, WIDTH), []
+    for i in range(count // 2):
+        outputs.append(w.call("add.Tensor", x, w.parameter(f"shift{i}", 1, WIDTH)))
+        w.mutated[f"state{i}"] = w.call("add.Tensor", outputs[-1], w.buffer(f"state{i}", 1, WIDTH))
+    return outputs
+
+
+def separate_states(w: Writer, count: int):
+    """Buffers that are read and written, each in a delegate of its own."""
+    y = w.input(1, WIDTH)
+    for i in range(count // 4):
+        state = w.buffer(f"state{i}", 1, WIDTH)
+        w.mutated[f"state{i}"] = y = w.call("add.Tensor", y, state)
+        y = unary(w, "cumsum.default", y, (1, WIDTH), dim={"as_int": 1})
+    return [y]
+
+
+def sizes_split(w: Writer, count: int):
+    """A list of as many numbers in one argument, and the parts put together again in another order."""
+    x = w.input(count, WIDTH)
+    sizes = {"split_sizes": {"as_ints": [1] * count}, "dim": {"as_int": 0}}
+    stem = w.node("split_with_sizes.default", {"self": {"as_tensor": {"name": x}}, **sizes}, *[(1, WIDTH)] * count).removesuffix("_0")
+    parts = [f"{stem}_{i}" for i in reversed(range(count))]
+    return [w.node("cat.default", {"tensors": listed(parts), "dim": {"as_int": 0}}, (count, WIDTH))]
+
+
+def long_stack(w: Writer, count: int):
+    x = w.input(1, WIDTH)
+    parts = [w.call("relu.default", x) for _ in range(count)]
+    stacked = w.node("stack.default", {"tensors": listed(parts)}, (count, 1, WIDTH))
+    return [unary(w, "sum.dim_IntList", stacked, (1, WIDTH), dim={"as_ints": [0]})]
+
+
+def module_calls(w: Writer, count: int):
+    """Layers of long names, all of them in the list of modules."""
+    y = w.input(1, WIDTH)
+    for i in range(count):
+        layer = f"model.{'a_layer_of_a_long_name.' * 8}{i}"
+        w.modules.append(layer)
+        y = w.call("relu.default" if i % 2 else "tanh.default", y, layer=layer)
+    return [y]
+
+
 SHAPES = [
     chain, fan_out, fan_in, many_inputs, many_outputs, many_parameters, linears, heads, residual, delegates, portable,
     long_cat, same_cat, long_split, views, permutes, in_place, nested_modules, regions,
     diamonds, symbols, states, shared_layer, loops,
+    shared_constant, returned_states, separate_states, sizes_split, long_stack, module_calls,
 ]  # fmt: skip
 
 
