@@ -1,6 +1,7 @@
 #include "decompose/decompose.h"
 
 #include <algorithm>
+#include <stdexcept>
 #include <unordered_map>
 
 #include <fmt/format.h>
@@ -37,10 +38,20 @@ Node* first_before(const Graph& graph, Node* node) {
   return node;
 }
 
+// An operator without an inference rule meets its operands here for the first time: a dimension or an element of a list that is not
+// there is the file's fault.
+Values taken_apart(GraphBuilder& build, const Node& node, Decomposition function) {
+  try {
+    return function(build, node);
+  } catch (const std::out_of_range&) {
+    throw_bad_input(fmt::format("{}: its arguments name a dimension or an element that its operands do not have", describe(node)));
+  }
+}
+
 // Replaces the node; false when its decomposition left it alone.
 bool replace(ExportedProgram& program, Node& node, Decomposition function) {
   GraphBuilder build(program, node);
-  const Values results = function(build, node);
+  const Values results = taken_apart(build, node, function);
   if (results.empty()) return false;
   if (results.size() != node.outputs().size())
     throw_bug(fmt::format("the decomposition of {} gives {} results", describe(node), results.size()));

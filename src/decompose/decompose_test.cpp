@@ -48,5 +48,10 @@ TEST(Decompose, PartsWhoseSizesASymbolDecidesAreNoBug) {
   EXPECT_NE(refusal.find("export with that size fixed"), std::string::npos) << refusal;
 }
 
+TEST(Decompose, WhatOperandsDoNotHaveIsTheFilesFault) {
+  ExportedProgram program = parse_program("user %x: f32[2, 3]\n%y: f32[2, 3] = aten.rot90.default(%x, 1, [1])\noutput user %y\n");
+  EXPECT_NE(test::refusal_of(ErrorKind::bad_input, [&] { decompose(program); }).find("aten.rot90"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace intaglio::decompose

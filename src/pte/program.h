@@ -26,6 +26,9 @@ struct Allocation {
   uint64_t offset = 0;
 };
 
+// The runtime's tensors have no more (kTensorDimensionLimit).
+inline constexpr size_t most_dimensions = 16;
+
 enum class ShapeDynamism : uint8_t { fixed, bounded, unbounded };
 
 struct TensorValue {

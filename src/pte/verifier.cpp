@@ -12,7 +12,6 @@
 namespace intaglio::pte {
 namespace {
 
-constexpr size_t most_dimensions = 16;
 // No machine has more; keeps sums of offsets and sizes from wrapping.
 constexpr uint64_t largest_block = uint64_t{1} << 40;
 

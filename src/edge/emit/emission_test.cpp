@@ -346,5 +346,17 @@ TEST(Emission, UnboundedSizesAreRefusedAndBoundedOnesPlanned) {
   EXPECT_NE(expect_error(unbounded, ErrorKind::unsupported).find("'x'"), std::string::npos);
 }
 
+TEST(Emission, DimensionsEndWhereTheRuntimesDo) {
+  const auto make = [](size_t rank) {
+    ProgramBuilder b;
+    const Sizes sizes(rank, 1);
+    b.output(b.call("aten.relu.default", {{"self", b.input("x", sizes)}}, sizes));
+    return b;
+  };
+  ProgramBuilder most = make(16), more = make(17);
+  EXPECT_EQ(get<pte::TensorValue>(parsed(most).program.execution_plan[0], 0).sizes.size(), 16u);
+  EXPECT_NE(expect_error(more, ErrorKind::unsupported).find("17 dimensions"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace intaglio::edge

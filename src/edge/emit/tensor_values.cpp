@@ -30,6 +30,8 @@ int64_t upper_bound(const SymInt& size, const SymRanges& ranges, std::string_vie
 }  // namespace
 
 std::vector<int32_t> sizes32(const Sizes& sizes, std::string_view name) {
+  if (sizes.size() > pte::most_dimensions)
+    throw_unsupported(fmt::format("'{}' has {} dimensions; ExecuTorch's tensors end at {}", name, sizes.size(), pte::most_dimensions));
   std::vector<int32_t> result;
   for (const int64_t size : sizes) {
     if (size < 0 || size > std::numeric_limits<int32_t>::max())
