@@ -12,8 +12,10 @@
 namespace intaglio {
 namespace {
 
+// Another file each time: one that a program still reads may not change.
 std::filesystem::path written(const std::string& header, const std::vector<float>& data) {
-  const auto path = std::filesystem::path(testing::TempDir()) / "weights.safetensors";
+  static int count = 0;
+  const auto path = std::filesystem::path(testing::TempDir()) / ("weights_" + std::to_string(count++) + ".safetensors");
   std::ofstream out(path, std::ios::binary);
   const uint64_t length = header.size();
   out.write(reinterpret_cast<const char*>(&length), sizeof length);
