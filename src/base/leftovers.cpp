@@ -20,7 +20,8 @@ namespace intaglio {
 
 struct Leftover::Entry {
   std::string path;
-  int folder = -1;  // open all the while: it can be emptied when no more files can be opened
+  // Open all the while, and the place of one more: it can be emptied when no more files can be opened.
+  int folder = -1, spare = -1;
   Entry *previous = nullptr, *next = nullptr;
 };
 
@@ -58,7 +59,7 @@ class Leftovers {
     (entry.previous ? entry.previous->next : first) = entry.next;
     if (entry.next) entry.next->previous = entry.previous;
   }
-  static void unlink(const Leftover::Entry& entry);
+  static void unlink(Leftover::Entry& entry);
   static void unlink_all();
 
  private:
@@ -107,14 +108,15 @@ void empty_folder(int folder) {
 }
 
 void Leftovers::unlink_all() {
-  for (const Leftover::Entry* entry = first; entry; entry = entry->next) unlink(*entry);
+  for (Leftover::Entry* entry = first; entry; entry = entry->next) unlink(*entry);
 }
 
-void Leftovers::unlink(const Leftover::Entry& entry) {
+void Leftovers::unlink(Leftover::Entry& entry) {
   if (entry.folder < 0) {
     ::unlink(entry.path.c_str());
     return;
   }
+  if (entry.spare >= 0) ::close(std::exchange(entry.spare, -1));
   empty_folder(entry.folder);
   ::rmdir(entry.path.c_str());
 }
@@ -132,15 +134,17 @@ Leftover::Leftover(std::string path, const std::function<bool(char*)>& make) {
 Leftover Leftover::folder(const std::string& prefix) {
   constexpr int most_tries = 1000;  // a name that is taken, by whatever, is passed over
   remove_abandoned(prefix);
-  int opened = -1;
+  int opened = -1, spare = -1;
   const auto make = [&](char* path) {
     if (::mkdir(path, 0700) != 0) return false;
     opened = ::open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (opened >= 0) {
+    if (opened >= 0) spare = ::fcntl(opened, F_DUPFD_CLOEXEC, 0);
+    if (spare >= 0) {
       hold_temporary(opened);
       return true;
     }
     const int cause = errno;
+    if (opened >= 0) ::close(opened);
     ::rmdir(path);
     errno = cause;
     return false;
@@ -150,7 +154,10 @@ Leftover Leftover::folder(const std::string& prefix) {
     made = Leftover(next_temporary(prefix), make);
     if (!made.exists() && errno != EEXIST) break;
   }
-  if (made.exists()) made.entry_->folder = opened;
+  if (made.exists()) {
+    made.entry_->folder = opened;
+    made.entry_->spare = spare;
+  }
   return made;
 }
 
@@ -174,7 +181,8 @@ void Leftover::keep() {
     const Leftovers::Lock lock;
     Leftovers::remove(*entry_);
   }
-  if (entry_->folder >= 0) ::close(entry_->folder);
+  for (const int file : {entry_->folder, entry_->spare})
+    if (file >= 0) ::close(file);
   entry_.reset();
 }
 

@@ -95,7 +95,8 @@ int run(int argc, const char* const* argv) {
 
   try {
     app.parse(argc, argv);
-    require_mapped_files_unchanged();
+    const std::vector<CLI::App*> commands = app.get_subcommands();
+    if (commands.empty() || !writes_files(*commands.front())) require_mapped_files_unchanged();
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() != 0) return complain(misspelt(app, argc, argv).value_or(one_line(app, error)), status_command_line_at_fault);
     app.exit(error);  // --help and --version

@@ -81,6 +81,8 @@ CLI::Option* reading(CLI::Option* option) { return option->type_name(read_file);
 CLI::Option* key_and_value(CLI::Option* option) { return option->type_name(setting); }
 CLI::Option* writing(CLI::Option* option) { return option->type_name(written_file); }
 
+bool writes_files(const CLI::App& command) { return !given_to(command, {written_file}).empty(); }
+
 void require_distinct_files(const CLI::App& command) try {
   const std::vector<std::string> inputs = inputs_of(command), outputs = given_to(command, {written_file});
   for (size_t i = 0; i < outputs.size(); ++i) {

@@ -14,4 +14,7 @@ CLI::Option* writing(CLI::Option* option);
 // writes, through links too.
 void require_distinct_files(const CLI::App& command);
 
+// Whether the command was given a file to write: the last of them was compared with what it was made from when it took its place.
+bool writes_files(const CLI::App& command);
+
 }  // namespace intaglio::cli

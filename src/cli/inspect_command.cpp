@@ -164,7 +164,7 @@ void add_inspect(CLI::App& app, CommonOptions& common) {
   command->add_option("--backend", arguments->backend,
                       fmt::format("of a .pt2: explain the lowering to this one (default: the recipe's, or {})", backend_names().front()));
   reading(command->add_option("--recipe", arguments->recipe, "of a .pt2: explain what this recipe would quantize"));
-  command->add_option("--set", arguments->settings, "a setting of the recipe or, without one, of the backend: key=value")
+  key_and_value(command->add_option("--set", arguments->settings, "a setting of the recipe or, without one, of the backend: key=value"))
       ->allow_extra_args(false);
   command->callback([arguments, &common] { inspect(*arguments, common); });
 }
