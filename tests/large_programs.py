@@ -412,6 +412,15 @@ def unary(w: Writer, target: str, x: str, sizes: tuple, **arguments) -> str:
     return w.node(target, {"self": {"as_tensor": {"name": x}}, **arguments}, sizes)
 
 
+def constant_chain(w: Writer, count: int, long: int = 20_000):
+    """What is made of a constant, each step too large to be kept, until their sum is."""
+    size = {"size": {"as_ints": [long]}}
+    y = w.node("expand.default", {"self": {"as_tensor": {"name": w.parameter("one", 1)}}, **size}, (long,))
+    for _ in range(count):
+        y = w.call("relu.default", y, sizes=(long,))
+    return [w.call("add.Tensor", w.input(1, WIDTH), unary(w, "sum.default", y, ()))]
+
+
 def shared_constant(w: Writer, count: int):
     """One parameter with as many users, of operators that backends take and leave by turns."""
     y, table = w.input(1, WIDTH), w.parameter("table", 1, WIDTH)
@@ -465,11 +474,55 @@ def module_calls(w: Writer, count: int):
     return [y]
 
 
+def wide_loop(w: Writer, count: int):
+    """One loop over as many values, which change places in each iteration."""
+    zero = w.node("zeros.default", {"size": {"as_ints": []}, "dtype": {"as_scalar_type": INT64}}, ())
+    w.dtypes[zero] = INT64
+    x = w.input(1, WIDTH)
+    values = [w.call("relu.default", x) for _ in range(count // 4)]
+    bodies = {}
+    for number, kind in enumerate(("cond", "body")):
+        inner = Writer()
+        names = [f"a{i}" for i in range(len(values))]
+        inner.sizes |= {"n": (), **{name: (1, WIDTH) for name in names}}
+        inner.dtypes["n"] = INT64
+        one = {"self": {"as_tensor": {"name": "n"}}, "other": {"as_int": 1}}
+        results = [inner.node("lt.Scalar" if kind == "cond" else "add.Scalar", one, ())]
+        inner.dtypes[results[0]] = BOOL if kind == "cond" else INT64
+        results += [] if kind == "cond" else [*names[1:], names[0]]
+        bodies[str(number)] = {"as_graph": {"name": f"while_loop_{kind}_graph", "graph": inner.graph(results, inner.nodes, ["n", *names])}}
+    outputs = [(), *[(1, WIDTH)] * len(values)]
+    n = w.node("higher_order.while_loop", {**bodies, "2": listed([zero, *values]), "3": listed([])}, *outputs)
+    w.dtypes[n] = INT64
+    return [f"{n.removesuffix('_0')}_{i}" for i in range(1, len(values) + 1)]
+
+
+def lengths_in_branches(w: Writer, count: int):
+    """Conditions beside as many lengths, each of a range of its own."""
+    total, outputs = w.input(1), []
+    for i in range(count // 8):
+        length = f"s{i}"
+        x = w.input(length, WIDTH)
+        condition = unary(w, "gt.Scalar", unary(w, "sum.default", x, ()), (), other={"as_int": 0})
+        w.dtypes[condition] = BOOL
+        branches = {}
+        for number, operator in enumerate(("relu", "tanh")):
+            inner = Writer()
+            inner.sizes["a"] = (length, WIDTH)
+            result = inner.call(f"{operator}.default", "a", sizes=(length, WIDTH))
+            name = f"{'true' if number == 0 else 'false'}_graph_{i}"
+            branches[str(number + 1)] = {"as_graph": {"name": name, "graph": inner.graph([result], inner.nodes, ["a"])}}
+        y = w.node("higher_order.cond", {"0": {"as_tensor": {"name": condition}}, **branches, "3": listed([x])}, (length, WIDTH))
+        outputs.append(w.call("add.Tensor", y, total, sizes=(length, WIDTH)))
+    return outputs
+
+
 SHAPES = [
     chain, fan_out, fan_in, many_inputs, many_outputs, many_parameters, linears, heads, residual, delegates, portable,
     long_cat, same_cat, long_split, views, permutes, in_place, nested_modules, regions,
     diamonds, symbols, states, shared_layer, loops,
-    shared_constant, returned_states, separate_states, sizes_split, long_stack, module_calls,
+    constant_chain, shared_constant, returned_states, separate_states, sizes_split, long_stack,
+    module_calls, wide_loop, lengths_in_branches,
 ]  # fmt: skip
 
 

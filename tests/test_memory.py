@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from large_programs import constant_chain, write
 from oracle.memory import peak_megabytes
 
 LAYERS, WIDTH = 8, 2048  # 134 MB of floats, 34 MB of integers, 4 MB of them in a layer
@@ -91,3 +92,12 @@ def test_calibration_reads_large_weights_where_they_lie(build, folder, threads):
     peak = peak_megabytes([build / "intaglio", "build", folder / "model.pt2", "-o", out, *arguments])
     assert 0 < peak < SLACK + LAYER * threads  # a packed copy of one layer alone is 16.8
     assert out.stat().st_size > LAYERS * WIDTH**2
+
+
+def test_constants_that_lead_to_others_go_once_they_are_read(build, tmp_path):
+    """A file of twenty kilobytes whose constants, all of them together, are 480 MB."""
+    numbers, steps = 4_000_000, 30
+    model = write(lambda w, count: constant_chain(w, count, numbers), steps, tmp_path / "model.pt2")
+    arguments = ["build", model, "-o", tmp_path / "out.pte", "--recipe", "xnnpack_fp32", "--no-check"]
+    one = 4 * numbers / 1e6
+    assert 0 < peak_megabytes([build / "intaglio", *arguments]) < SLACK + 4 * one

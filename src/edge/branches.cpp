@@ -3,12 +3,15 @@
 #include <algorithm>
 #include <iterator>
 #include <unordered_map>
+#include <unordered_set>
 
 #include <fmt/format.h>
 #include <intaglio/error.h>
 
 #include "decompose/rewrite.h"
+#include "edge/symbol_ranges.h"
 #include "ir/check_arguments.h"
+#include "ir/mutations.h"
 
 namespace intaglio::edge {
 namespace {
@@ -26,7 +29,18 @@ OutputSpecification seen_inside(const Value& inner, Value* outside, bool is_shar
   return input;
 }
 
-Branch as_program(const ExportedProgram& outer, const Node& node, const Graph& body, const ControlFlow& flow) {
+// What is asked of the program around all branches, found once for them.
+struct Outside {
+  explicit Outside(const ExportedProgram& around) : program(around), mutated(mutated_inputs(around)), ranges(around.range_constraints) {}
+  bool is_constant(const Value* value) const { return program.constant(value) != nullptr && !mutated.contains(value); }
+
+  const ExportedProgram& program;
+  std::unordered_set<const Value*> mutated;
+  SymbolRanges ranges;
+};
+
+Branch as_program(const Outside& around, const Node& node, const Graph& body, const ControlFlow& flow) {
+  const ExportedProgram& outer = around.program;
   const std::vector<SymArg> operands = flow.operands();
   if (body.inputs().size() != operands.size())
     throw_bad_input(
@@ -40,7 +54,7 @@ Branch as_program(const ExportedProgram& outer, const Node& node, const Graph& b
     const Value* inner = body.inputs()[i];
     Value* outside = tensor_of(operands[i]);
     const bool is_shared = i >= flow.carried.size() + flow.sliced.size();
-    if (is_shared && outside && outer.is_constant(outside)) {
+    if (is_shared && outside && around.is_constant(outside)) {
       Value*& constant = constants[outside];
       if (!constant) constant = program.add_constant(*outer.target_of(outside), *outer.constant(outside));
       mapping[inner] = constant;
@@ -58,7 +72,7 @@ Branch as_program(const ExportedProgram& outer, const Node& node, const Graph& b
     program.output_specs.push_back({OutputSpec::Kind::user_output, ""});
   }
   program.graph().set_outputs(std::move(outputs));
-  program.range_constraints = outer.range_constraints;
+  program.range_constraints = around.ranges.of(program.graph());
   program.source = outer.source;
   return branch;
 }
@@ -254,10 +268,11 @@ ControlFlow control_flow_of(const Node& node) {
 
 std::vector<Branch> take_branches(const ExportedProgram& program) {
   std::vector<Branch> branches;
+  const Outside around(program);
   for (const Node* node : program.graph().node_list()) {
     if (!is_control_flow(*node)) continue;
     const ControlFlow flow = control_flow_of(*node);
-    for (const Graph* body : flow.bodies) branches.push_back(as_program(program, *node, *body, flow));
+    for (const Graph* body : flow.bodies) branches.push_back(as_program(around, *node, *body, flow));
   }
   return branches;
 }

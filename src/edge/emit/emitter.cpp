@@ -460,12 +460,14 @@ class Emitter {
   // What the body made becomes what the next iteration gets. Values that only change places are put aside first.
   void hand_on(const Graph& body, const std::vector<int32_t>& carried) {
     const std::vector<Argument> outputs = body.outputs();
+    std::unordered_map<int32_t, size_t> places;
+    for (size_t i = 0; i < carried.size(); ++i) places.emplace(carried[i], i);
     std::vector<int32_t> next;
     for (size_t i = 0; i < carried.size(); ++i) {
       Value* const* value = outputs[i].get_if<Value*>();
       const int32_t from = emit_output(outputs[i]);
-      const auto other = std::find(carried.begin(), carried.end(), from);
-      const bool moves = other != carried.end() && other != carried.begin() + static_cast<ptrdiff_t>(i);
+      const auto other = places.find(from);
+      const bool moves = other != places.end() && other->second != i;
       next.push_back(moves ? (*value)->is_tensor() ? scratch(**value) : new_symbol(**value) : from);
       if (moves) copy_value(from, next.back());
     }

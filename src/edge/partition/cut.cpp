@@ -8,7 +8,6 @@
 
 #include <intaglio/error.h>
 
-#include "base/sym_symbols.h"
 #include "decompose/builder.h"
 #include "decompose/rewrite.h"
 #include "edge/partition/order.h"
@@ -16,14 +15,6 @@
 
 namespace intaglio::edge {
 namespace {
-
-void visit_symbols_of(const Value& value, const std::function<void(const std::string&)>& visit) {
-  const auto visit_size = [&](const SymInt& size) {
-    if (!size.is_static()) visit_symbols(*size.expression(), visit);
-  };
-  if (value.sym) visit_size(*value.sym);
-  if (value.is_tensor()) std::ranges::for_each(value.sizes(), visit_size);
-}
 
 struct Boundary {
   std::vector<Value*> constants, inputs, outputs;
@@ -165,30 +156,9 @@ void drop_owned_results(ExportedProgram& program, const Partition& partition) {
 
 }  // namespace
 
-WholeProgram::WholeProgram(const ExportedProgram& program) : program_(program), mutated_(mutated_inputs(program)) {
+WholeProgram::WholeProgram(const ExportedProgram& program)
+    : program_(program), mutated_(mutated_inputs(program)), ranges_(program.range_constraints) {
   for (const Value* input : program.graph().inputs()) places_.emplace(input, places_.size());
-  for (auto range = program.range_constraints.begin(); range != program.range_constraints.end(); ++range) {
-    std::unordered_set<std::string> symbols;
-    visit_symbols(*parse_sym_expr(range->first), [&](const std::string& symbol) {
-      if (symbols.insert(symbol).second) ranges_[symbol].push_back(range);
-    });
-  }
-}
-
-SymRanges WholeProgram::ranges_of(const std::vector<Node*>& nodes) const {
-  SymRanges ranges;
-  if (ranges_.empty()) return ranges;
-  std::unordered_set<std::string> seen;
-  const auto add = [&](const std::string& symbol) {
-    const auto found = seen.insert(symbol).second ? ranges_.find(symbol) : ranges_.end();
-    if (found == ranges_.end()) return;
-    for (const auto& range : found->second) ranges.insert(*range);
-  };
-  for (const Node* node : nodes) {
-    for (const Value* input : node->inputs()) visit_symbols_of(*input, add);
-    for (const Value* output : node->outputs()) visit_symbols_of(*output, add);
-  }
-  return ranges;
 }
 
 void arrange_partitions(ExportedProgram& program, std::vector<Partition>& partitions) {

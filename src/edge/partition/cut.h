@@ -8,6 +8,8 @@
 
 #include <intaglio/partitioner.h>
 
+#include "edge/symbol_ranges.h"
+
 namespace intaglio::edge {
 
 constexpr std::string_view delegate_call = "executorch_call_delegate";
@@ -20,13 +22,13 @@ class WholeProgram {
   // Its place in the signature.
   size_t place_of(const Value* input) const { return places_.at(input); }
   // Of the symbols in the nodes' sizes, alone and in expressions.
-  SymRanges ranges_of(const std::vector<Node*>& nodes) const;
+  SymRanges ranges_of(const std::vector<Node*>& nodes) const { return ranges_.of(nodes); }
 
  private:
   const ExportedProgram& program_;
   std::unordered_set<const Value*> mutated_;
   std::unordered_map<const Value*, size_t> places_;
-  std::unordered_map<std::string, std::vector<SymRanges::const_iterator>> ranges_;  // by each symbol in them
+  SymbolRanges ranges_;
 };
 
 // Moves nodes so that those of each partition stand together, and brings each partition's list into that order.

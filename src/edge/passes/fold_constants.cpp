@@ -18,6 +18,8 @@ namespace {
 constexpr size_t always_small = 64 << 10;
 // What is too large to be kept may still be made on the way to what is not.
 constexpr size_t largest_passing = 16 << 20;
+// Of all that is made so: a file of a few kilobytes must not take minutes.
+constexpr size_t always_on_the_way = size_t{8} << 30;
 
 bool is_foldable_op(const Node& node) {
   const std::string_view space = node.op().name_space();
@@ -46,15 +48,106 @@ size_t bytes_of_constants(const ExportedProgram& program) {
 // What stands between a constant and its quantized form, or between that and the floats it is read as.
 bool is_quantization(const Node& node) { return qdq::is_quantize(node) || qdq::is_dequantize(node); }
 
-// Bytes of the constants behind a constant value that nothing else needs.
-size_t bytes_used_alone(const ExportedProgram& program, const Value* value) {
-  if (!value->has_one_user()) return 0;
-  const Node* producer = value->producer();
-  if (!producer) return program.constant(value)->nbytes();
-  size_t bytes = 0;
-  for (const Value* input : producer->inputs()) bytes += bytes_used_alone(program, input);
-  return bytes;
-}
+// Bytes of the constants behind a node that nothing else needs, where all its operands are made of constants: added up as the nodes
+// come, since chains may be as long as the graph.
+class UsedAlone {
+ public:
+  explicit UsedAlone(const ExportedProgram& program) : program_(program) {}
+
+  size_t add(const Node& node) {
+    if (!is_foldable_op(node) && !is_quantization(node)) return 0;
+    size_t bytes = 0;
+    for (const Value* input : node.inputs()) {
+      if (!input->has_one_user()) continue;
+      if (const Node* producer = input->producer()) {
+        const auto before = by_node_.find(producer);
+        bytes += before == by_node_.end() ? 0 : before->second;
+      } else if (const Tensor* constant = program_.constant(input)) {
+        bytes += constant->nbytes();
+      }
+    }
+    return by_node_[&node] = bytes;
+  }
+
+ private:
+  const ExportedProgram& program_;
+  std::unordered_map<const Node*, size_t> by_node_;
+};
+
+// Constant values, each computed once; one that only leads to them goes when its last reader has it. Nothing where an operator has no
+// kernel, or where more bytes stand on the way than `allowed`, of which those that do are taken.
+class Computation {
+ public:
+  Computation(const ExportedProgram& program, size_t& allowed) : program_(program), allowed_(allowed) {}
+
+  std::optional<std::vector<Tensor>> run(const std::vector<Value*>& wanted) {
+    for (const Value* value : wanted) {
+      add(value);
+      ++readers_[value];
+    }
+    if (is_too_much_) return std::nullopt;
+    for (const Node* node : order_)
+      if (!evaluate(*node)) return std::nullopt;
+    std::vector<Tensor> results;
+    for (const Value* value : wanted) results.push_back(value->producer() ? known_.at(value) : *program_.constant(value));
+    return results;
+  }
+
+ private:
+  // The nodes that make it, each after those that it reads.
+  void add(const Value* value) {
+    struct Waiting {
+      const Node* node;
+      std::vector<Value*> inputs;
+      size_t next = 0;
+    };
+    std::vector<Waiting> stack;
+    const auto wait_for = [&](const Node* node) {
+      if (node != nullptr && added_.insert(node).second) stack.push_back({node, node->inputs()});
+    };
+    wait_for(value->producer());
+    while (!stack.empty() && !is_too_much_) {
+      Waiting& top = stack.back();
+      if (top.next < top.inputs.size()) {
+        const Value* input = top.inputs[top.next++];
+        ++readers_[input];
+        wait_for(input->producer());
+        continue;
+      }
+      take(*top.node);
+      order_.push_back(top.node);
+      stack.pop_back();
+    }
+  }
+
+  void take(const Node& node) {
+    constexpr size_t least = 4096;  // what an operator costs however small its result
+    const size_t bytes = std::max(least, result_bytes(node).value_or(0));
+    is_too_much_ = bytes > allowed_;
+    allowed_ -= std::min(bytes, allowed_);
+  }
+
+  bool evaluate(const Node& node) {
+    const std::vector<Value*> inputs = node.inputs();
+    std::vector<Tensor> operands;
+    for (const Value* input : inputs) operands.push_back(input->producer() ? known_.at(input) : *program_.constant(input));
+    const auto results = evaluate_node(node, operands);
+    if (!results || results->size() != node.outputs().size()) return false;
+    for (size_t i = 0; i < results->size(); ++i)
+      if (readers_.contains(node.output(i))) known_.emplace(node.output(i), (*results)[i]);
+    for (const Value* input : inputs)
+      if (--readers_.at(input) == 0) known_.erase(input);
+    return true;
+  }
+
+  const ExportedProgram& program_;
+  size_t& allowed_;
+  bool is_too_much_ = false;
+  std::vector<const Node*> order_;
+  std::unordered_set<const Node*> added_;
+  std::unordered_map<const Value*, size_t> readers_;
+  std::unordered_map<const Value*, Tensor> known_;
+};
 
 using Mutated = std::shared_ptr<const std::unordered_set<const Value*>>;
 
@@ -112,24 +205,21 @@ class ConstantParts {
   std::unordered_map<size_t, Bytes> bytes_;
 };
 
-// How much memory results may take.
+// How much memory results may take, and how much may be computed on the way to them.
 struct Allowance {
-  size_t each, together;
+  size_t each, together, on_the_way;
 };
 
 // Evaluates the node when its operands are constants and the result is small enough; empty otherwise. `passing`: nodes of constants whose
 // results are too large, to which this one may be added.
-std::vector<Tensor> fold(const ExportedProgram& program, const Mutated& mutated, const Node& node, Allowance& allowance,
-                         ConstantParts& parts, std::unordered_set<const Node*>& passing) {
+std::vector<Tensor> fold(const ExportedProgram& program, ConstantValues& constants, const Node& node, Allowance& allowance,
+                         ConstantParts& parts, size_t used_alone, std::unordered_set<const Node*>& passing) {
   if (!is_foldable_op(node) || node.outputs().empty()) return {};
   const auto bytes = result_bytes(node);
   if (!bytes) return {};
-  // Goes with its values: the floats of quantized weights must not stay in memory.
-  ConstantValues constants(program, [&](const Node& taken) { return is_quantization(taken) || passing.contains(&taken); }, mutated);
   const std::vector<Value*> inputs = node.inputs();
   if (!std::ranges::all_of(inputs, [&](const Value* input) { return constants.is_constant(input); })) return {};
-  size_t replaced = 0;
-  for (const Value* input : inputs) replaced += bytes_used_alone(program, input);
+  size_t replaced = used_alone;
   const std::optional<size_t> replaced_together = parts.replaced_with(node);
   const bool is_kept = std::ranges::any_of(node.outputs(), [&](const Value* output) { return parts.is_read_elsewhere(output); });
   if (replaced_together && is_kept) replaced = std::max(replaced, *bytes);
@@ -137,13 +227,9 @@ std::vector<Tensor> fold(const ExportedProgram& program, const Mutated& mutated,
     if (*bytes <= std::max(largest_passing, replaced_together.value_or(0))) passing.insert(&node);
     return {};
   }
-  std::vector<Tensor> operands;
-  for (const Value* input : inputs) {
-    const Tensor* operand = constants.find(input);
-    if (!operand) return {};
-    operands.push_back(*operand);
-  }
-  auto results = evaluate_node(node, operands);
+  const auto operands = Computation(program, allowance.on_the_way).run(inputs);
+  if (!operands) return {};
+  auto results = evaluate_node(node, *operands);
   if (!results || results->size() != node.outputs().size()) return {};
   for (size_t i = 0; i < results->size(); ++i) {
     const TensorMeta& meta = node.output(i)->meta();
@@ -162,14 +248,18 @@ void fold_constants(ExportedProgram& program) {
   std::unordered_set<const Node*> passing;
   const size_t all = bytes_of_constants(program);
   const auto mutated = std::make_shared<const std::unordered_set<const Value*>>(mutated_inputs(program));
-  Allowance allowance{std::max(always_small, all / 32), all / 4};
+  Allowance allowance{std::max(always_small, all / 32), all / 4, always_on_the_way + 16 * all};
   ConstantParts parts(program, mutated);
+  UsedAlone used_alone(program);
+  // Its answers alone are kept: the floats of quantized weights must not stay in memory.
+  ConstantValues constants(program, [&](const Node& taken) { return is_quantization(taken) || passing.contains(&taken); }, mutated);
   for (Node* node : graph.node_list()) {
     const bool used =
         std::any_of(node->outputs().begin(), node->outputs().end(), [](const Value* output) { return !output->users().empty(); });
     // A program output stays computed: a file cannot return a constant.
+    const size_t alone = used_alone.add(*node);
     if (!used || is_returned(*node)) continue;
-    std::vector<Tensor> results = fold(program, mutated, *node, allowance, parts, passing);
+    std::vector<Tensor> results = fold(program, constants, *node, allowance, parts, alone, passing);
     for (size_t i = 0; i < results.size(); ++i) {
       if (node->output(i)->users().empty()) continue;
       Value* constant = program.add_constant(fmt::format("_folded_{}", node->output(i)->name()), results[i].clone());

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <unordered_map>
+#include <unordered_set>
 
 #include <fmt/format.h>
 
 #include "decompose/rewrite.h"
+#include "ir/mutations.h"
 
 namespace intaglio::edge {
 namespace {
@@ -28,8 +30,9 @@ std::string key_of(const Node& node) {
 void merge_constants(ExportedProgram& program) {
   constexpr size_t largest = size_t{1} << 16;  // of weights there are none alike
   std::unordered_map<std::string, Value*> known;
+  const std::unordered_set<const Value*> mutated = mutated_inputs(program);
   for (const InputSpec& spec : program.input_specs) {
-    if (spec.kind != InputSpec::Kind::tensor_constant || spec.value->users().empty() || !program.is_constant(spec.value)) continue;
+    if (spec.kind != InputSpec::Kind::tensor_constant || spec.value->users().empty() || mutated.contains(spec.value)) continue;
     const Tensor* tensor = program.constant(spec.value);
     const bool is_plain = is_floating(tensor->dtype()) || tensor->dtype() == DType::boolean || tensor->dtype() == DType::int64;
     if (!is_plain || tensor->nbytes() > largest || !tensor->is_contiguous()) continue;
