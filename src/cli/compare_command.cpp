@@ -267,9 +267,11 @@ void add_compare(CLI::App& app, CommonOptions& common) {
   reading(command->add_option("REFERENCE", arguments->reference, "a .pt2 or .pte"))->required();
   reading(command->add_option("CANDIDATE", arguments->candidate, "a .pt2 or .pte"))->required();
   reading(command->add_option("--data", arguments->data, "a sample or a folder of samples"));
-  reading(command->add_option("--tokens", arguments->tokens, "of language models: a file of token ids; gives perplexity and KL divergence"));
+  reading(
+      command->add_option("--tokens", arguments->tokens, "of language models: a file of token ids; gives perplexity and KL divergence"));
   reading(command->add_option("--text", arguments->text, "the same with a text"));
-  reading(command->add_option("--tokenizer", arguments->tokenizer, "for --text: tokenizer.json or a .model (default: beside the candidate)"));
+  reading(
+      command->add_option("--tokenizer", arguments->tokenizer, "for --text: tokenizer.json or a .model (default: beside the candidate)"));
   command->add_option("--window", arguments->window, "tokens read at a time (default: what the models look back to)")
       ->check(CLI::Range(2, 1 << 24));
   reading(command->add_option("--labels", arguments->labels, "class numbers (.npy), one for each row of the first output"));

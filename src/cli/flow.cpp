@@ -101,8 +101,10 @@ void add_flow_options(CLI::App& command, FlowArguments& arguments) {
       "gained with --tokens or --text, else dB of SQNR that the outputs keep");
   reading(command.add_option("--labels", arguments.labels, "of --max-loss: class numbers (.npy), one for each row of the first output"))
       ->needs(bound);
-  reading(command.add_option("--evaluate", arguments.evaluate, "of --max-loss: samples to judge by (default: those of --calibrate)"))->needs(bound);
-  reading(command.add_option("--tokens", arguments.tokens, "of --max-loss, for language models: a file of token ids to judge by"))->needs(bound);
+  reading(command.add_option("--evaluate", arguments.evaluate, "of --max-loss: samples to judge by (default: those of --calibrate)"))
+      ->needs(bound);
+  reading(command.add_option("--tokens", arguments.tokens, "of --max-loss, for language models: a file of token ids to judge by"))
+      ->needs(bound);
   reading(command.add_option("--text", arguments.text, "the same with a text"))->needs(bound);
   reading(command.add_option("--tokenizer", arguments.tokenizer, "for --text: tokenizer.json or a .model (default: beside the model)"))
       ->needs(bound);
@@ -374,9 +376,10 @@ std::vector<ConstantMethod> constant_methods(const Methods& methods, const SaveA
 
 void add_save_options(CLI::App& command, SaveArguments& arguments) {
   command.add_option("--dump", arguments.dump, "a folder for the program after each step of lowering, as text");
-  reading(command.add_option("--llm", arguments.llm,
-                     "a language model's folder (config.json, generation_config.json, tokenizer.json): checks the program for ExecuTorch's "
-                     "text runner, and tells that what it asks"));
+  reading(command.add_option(
+      "--llm", arguments.llm,
+      "a language model's folder (config.json, generation_config.json, tokenizer.json): checks the program for ExecuTorch's "
+      "text runner, and tells that what it asks"));
   command
       .add_option("--method-constant", arguments.constants,
                   "NAME=VALUE: a method that returns a number, a boolean, a text or a list of these; before what --llm finds")

@@ -8,8 +8,8 @@
 
 #include "base/mapped_file.h"
 #include "cli/cli.h"
-#include "cli/files.h"
 #include "cli/explanation_text.h"
+#include "cli/files.h"
 #include "cli/flow.h"
 #include "cli/inspect_json.h"
 

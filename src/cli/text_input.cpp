@@ -46,7 +46,8 @@ std::string read_text(const std::string& file) {
   constexpr size_t largest_text = 1 << 28;
   const auto mapped = MappedFile::open(file);
   if (mapped->bytes().empty()) throw_bad_input(fmt::format("{}: is empty; a text is needed", escaped(file)));
-  if (mapped->bytes().size() > largest_text) throw_bad_input(fmt::format("{}: is larger than 256 MiB; give a part of the text", escaped(file)));
+  if (mapped->bytes().size() > largest_text)
+    throw_bad_input(fmt::format("{}: is larger than 256 MiB; give a part of the text", escaped(file)));
   return {reinterpret_cast<const char*>(mapped->bytes().data()), mapped->bytes().size()};
 }
 

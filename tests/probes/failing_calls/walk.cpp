@@ -15,9 +15,9 @@ namespace failing {
 namespace {
 
 constexpr int most_descriptors = 64;
-constexpr rlim_t most_seconds = 30;        // of the processor's time, however busy the machine is with others
-constexpr unsigned longest_wait = 240;     // for a child that waits for what never comes; less than any --timeout
-constexpr int impossible = 99;  // status of a child that could not be made what it has to be
+constexpr rlim_t most_seconds = 30;     // of the processor's time, however busy the machine is with others
+constexpr unsigned longest_wait = 240;  // for a child that waits for what never comes; less than any --timeout
+constexpr int impossible = 99;          // status of a child that could not be made what it has to be
 
 pid_t walking_process = 0;
 bool is_child = false;
