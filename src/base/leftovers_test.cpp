@@ -52,9 +52,11 @@ TEST(Leftover, FoldersGoWhenNoFileCanBeOpened) {
     {
       const Leftover folder = Leftover::folder(prefix);
       path = folder.path();
-      std::ofstream(path + "/inside") << "x";
-      const rlimit none{0, 0};
-      ::setrlimit(RLIMIT_NOFILE, &none);
+      std::filesystem::create_directories(path + "/inner/deeper");
+      std::ofstream(path + "/inner/deeper/inside") << "x";
+      const rlimit few{64, 64};
+      ::setrlimit(RLIMIT_NOFILE, &few);
+      while (::dup(STDERR_FILENO) >= 0) {}
     }
     ::_exit(std::filesystem::exists(path));
   };
