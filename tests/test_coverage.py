@@ -70,7 +70,8 @@ def test_networks_run_and_are_compared(document, intaglio, saved, tmp_path, name
     intaglio("run", path, "--input", data / "000.npy", "-o", tmp_path / "o.npz")
     np.testing.assert_allclose(np.load(tmp_path / "o.npz")["arr_0"], case.expected[0][0], rtol=1e-4, atol=1e-5)
     intaglio("lower", path, "-o", tmp_path / "m.pte", "--backend", "xnnpack")
-    assert document("compare", path, tmp_path / "m.pte", "--data", data)["outputs"][0]["sqnr_db"] > 100
+    (output,) = document("compare", path, tmp_path / "m.pte", "--data", data)["outputs"]
+    assert output["identical"] or output["sqnr_db"] > 100  # on some processors each bit is the same
 
 
 @pytest.mark.parametrize("form", ["training", "inference"])
