@@ -305,7 +305,8 @@ def main() -> int:
         print(failure, fault)
     print(f"{tried} failures tried, {len(found)} bad; {sum(walk.passed_over for walk in walks)} calls were passed over")
     if arguments.json:
-        what = f"one failing call of the system, or it and all later ones of its kind, in {', '.join(arguments.commands)}"
+        some = f" (of allocations, each {arguments.step}th)" if arguments.step > 1 else ""
+        what = f"one failing call of the system{some}, or it and all later ones of its kind, in {', '.join(arguments.commands)}"
         arguments.json.write_text(json.dumps({"stage": "failures", "what": what, "tried": tried, "bad": len(found)}) + "\n")
     return 1 if found else 0
 

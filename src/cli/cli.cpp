@@ -88,15 +88,18 @@ int run(int argc, const char* const* argv) {
   app.add_flag("--quiet", common.quiet, "print nothing but errors");
   for (const auto add : {add_build, add_quantize, add_lower, add_run, add_compare, add_diff, add_generate, add_inspect, add_recipes})
     add(app, common);
+  bool writes = false;
   for (CLI::App* command : app.get_subcommands({})) {
     command->footer("Every command also takes --threads N, --json and --quiet. Documentation: docs/cli.md");
-    command->parse_complete_callback([command] { require_distinct_files(*command); });
+    command->parse_complete_callback([command, &writes] {
+      require_distinct_files(*command);
+      writes = writes_files(*command);
+    });
   }
 
   try {
     app.parse(argc, argv);
-    const std::vector<CLI::App*> commands = app.get_subcommands();
-    if (commands.empty() || !writes_files(*commands.front())) require_mapped_files_unchanged();
+    if (!writes) require_mapped_files_unchanged();
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() != 0) return complain(misspelt(app, argc, argv).value_or(one_line(app, error)), status_command_line_at_fault);
     app.exit(error);  // --help and --version
