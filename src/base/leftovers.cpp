@@ -123,7 +123,7 @@ void Leftovers::unlink(Leftover::Entry& entry) {
 
 Leftover::Leftover() = default;
 
-Leftover::Leftover(std::string path, const std::function<bool(char*)>& make) {
+Leftover::Leftover(std::string path, const std::function<bool(const char*)>& make) {
   auto entry = std::make_unique<Entry>(Entry{std::move(path)});
   const Leftovers::Lock lock;
   if (!make(entry->path.data())) return;
@@ -135,7 +135,7 @@ Leftover Leftover::folder(const std::string& prefix) {
   constexpr int most_tries = 1000;  // a name that is taken, by whatever, is passed over
   remove_abandoned(prefix);
   int opened = -1, spare = -1;
-  const auto make = [&](char* path) {
+  const auto make = [&](const char* path) {
     if (::mkdir(path, 0700) != 0) return false;
     opened = ::open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (opened >= 0) spare = ::fcntl(opened, F_DUPFD_CLOEXEC, 0);

@@ -14,9 +14,9 @@ namespace intaglio {
 class Leftover {
  public:
   Leftover();
-  // `make` makes a file, may write into the path as mkstemp does, and says whether it could; errno is its. It does not throw, and the
-  // process is not ended between that and the entry here.
-  Leftover(std::string path, const std::function<bool(char* path)>& make);
+  // `make` makes a file or folder of that name and says whether it could; errno is its. It does not throw, and the process is not ended
+  // between that and the entry here.
+  Leftover(std::string path, const std::function<bool(const char* path)>& make);
   // A new folder of one of the names that `prefix` begins (temporary_names.h), for this user alone. What killed runs left of them goes. It
   // can be emptied however few files may be open.
   static Leftover folder(const std::string& prefix);

@@ -34,7 +34,7 @@ struct HiddenLayers {
   size_t count;
 };
 std::vector<HiddenLayers> hidden_layers_of(const ExportedProgram& program);
-// "there are 2 linear and embedding layers inside, where quantize_ does not reach; ...".
+// "quantize_ does not reach the 2 linear and embedding layers inside, which stay in float; ...".
 std::string why_unreached(const HiddenLayers& hidden);
 
 // Whether the module that a node is in is a linear layer by its type's name: nn.Linear, and classes made of it.

@@ -96,14 +96,15 @@ struct ConstantBytes {
 // Their digests are computed on all threads: those of scales, too, need whole weights where both are made of these.
 std::vector<ConstantBytes> constant_bytes(const PayloadGraph& graph) {
   std::vector<ConstantBytes> constants(graph.values.size());
-  parallel_for(2 * constants.size(), 0, [&](size_t i) {
-    const PayloadValue& value = graph.values[i / 2];
-    Blob& blob = i % 2 == 0 ? constants[i / 2].data : constants[i / 2].group_scale;
-    const auto* group = std::get_if<PerGroup>(&value.quantization);
-    if (i % 2 == 0 && value.is_constant()) blob = Blob(value.data);
-    if (i % 2 == 1 && group) blob = Blob(group->scale);
-    blob.digest();
-  });
+  std::vector<const Blob*> blobs;
+  for (ValueId id = 0; id < graph.values.size(); ++id) {
+    const PayloadValue& value = graph.values[id];
+    if (value.is_constant()) constants[id].data = Blob(value.data);
+    if (const auto* group = std::get_if<PerGroup>(&value.quantization)) constants[id].group_scale = Blob(group->scale);
+    for (const Blob* blob : {&constants[id].data, &constants[id].group_scale})
+      if (!blob->empty()) blobs.push_back(blob);
+  }
+  parallel_for(blobs.size(), 0, [&](size_t i) { blobs[i]->digest(); });
   return constants;
 }
 
