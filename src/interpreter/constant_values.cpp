@@ -6,6 +6,7 @@
 
 #include "ir/memory.h"
 #include "ir/mutations.h"
+#include "ir/operands_first.h"
 
 namespace intaglio {
 
@@ -70,32 +71,15 @@ bool ConstantValues::is_source(const Value* value) {
          value->meta().is_static() && !written_.contains(value);
 }
 
-// Not recursive: chains may be as long as the graph.
-template <typename Known, typename Visit>
-void ConstantValues::visit_operands_first(const Value* value, const Known& known, const Visit& visit) const {
-  struct Waiting {
-    const Value* value;
-    std::vector<Value*> operands;
-    size_t next = 0;
-  };
-  std::vector<Waiting> stack;
-  const auto wait_for = [&](const Value* v) {
-    if (!known.contains(v)) stack.push_back({v, operands_of(v)});
-  };
-  wait_for(value);
-  while (!stack.empty()) {
-    Waiting& top = stack.back();
-    if (top.next < top.operands.size()) {
-      wait_for(top.operands[top.next++]);
-      continue;
-    }
-    if (!known.contains(top.value)) visit(top.value, top.operands);
-    stack.pop_back();
-  }
+// Those that `answers` does not have yet.
+template <typename Answers, typename Visit>
+void ConstantValues::visit_unanswered(const Value* value, const Answers& answers, const Visit& visit) const {
+  visit_operands_first(
+      value, [&](const Value* v) { return operands_of(v); }, [&](const Value* v) { return answers.contains(v); }, visit);
 }
 
 bool ConstantValues::is_constant(const Value* value) {
-  visit_operands_first(value, constant_, [&](const Value* v, const std::vector<Value*>& operands) {
+  visit_unanswered(value, constant_, [&](const Value* v, const std::vector<Value*>& operands) {
     constant_[v] = operands.empty()
                        ? is_source(v)
                        : !written_.contains(v) && std::ranges::all_of(operands, [&](const Value* o) { return constant_.at(o); });
@@ -105,7 +89,7 @@ bool ConstantValues::is_constant(const Value* value) {
 
 const Tensor* ConstantValues::find(const Value* value) {
   if (!is_constant(value)) return nullptr;
-  visit_operands_first(value, tensors_, [&](const Value* v, const std::vector<Value*>&) { evaluate(v); });
+  visit_unanswered(value, tensors_, [&](const Value* v, const std::vector<Value*>&) { evaluate(v); });
   const auto& tensor = tensors_.at(value);
   return tensor ? &*tensor : nullptr;
 }

@@ -35,8 +35,8 @@ class ConstantValues {
   const Tensor* find(const Value* value);
 
  private:
-  template <typename Known, typename Visit>
-  void visit_operands_first(const Value* value, const Known& known, const Visit& visit) const;
+  template <typename Answers, typename Visit>
+  void visit_unanswered(const Value* value, const Answers& answers, const Visit& visit) const;
   std::vector<Value*> operands_of(const Value* value) const;
   void evaluate(const Value* value);
   bool is_source(const Value* value);

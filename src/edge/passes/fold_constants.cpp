@@ -10,6 +10,7 @@
 #include "decompose/rewrite.h"
 #include "interpreter/constant_values.h"
 #include "ir/mutations.h"
+#include "ir/operands_first.h"
 #include "qdq/op_table.h"
 
 namespace intaglio::edge {
@@ -96,28 +97,15 @@ class Computation {
  private:
   // The nodes that make it, each after those that it reads.
   void add(const Value* value) {
-    struct Waiting {
-      const Node* node;
-      std::vector<Value*> inputs;
-      size_t next = 0;
-    };
-    std::vector<Waiting> stack;
-    const auto wait_for = [&](const Node* node) {
-      if (node != nullptr && added_.insert(node).second) stack.push_back({node, node->inputs()});
-    };
-    wait_for(value->producer());
-    while (!stack.empty() && !is_too_much_) {
-      Waiting& top = stack.back();
-      if (top.next < top.inputs.size()) {
-        const Value* input = top.inputs[top.next++];
-        ++readers_[input];
-        wait_for(input->producer());
-        continue;
-      }
-      take(*top.node);
-      order_.push_back(top.node);
-      stack.pop_back();
-    }
+    const auto operands_of = [](const Value* v) { return v->producer()->inputs(); };
+    const auto is_known = [&](const Value* v) { return is_too_much_ || !v->producer() || added_.contains(v->producer()); };
+    visit_operands_first(value, operands_of, is_known, [&](const Value* v, const std::vector<Value*>& operands) {
+      const Node* node = v->producer();
+      added_.insert(node);
+      for (const Value* operand : operands) ++readers_[operand];
+      take(*node);
+      order_.push_back(node);
+    });
   }
 
   void take(const Node& node) {
