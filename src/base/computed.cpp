@@ -86,7 +86,8 @@ std::vector<Tensor> computed(const Tensor& source, const std::vector<TensorForm>
     for (const Tensor& made : compute(source, 0)) results.push_back(made.contiguous());
     return results;
   }
-  const auto together = std::make_shared<Computation>(source, forms, std::move(compute), is_by_rows);
+  // Braces: clang 14 takes no parentheses for an aggregate.
+  const std::shared_ptr<Computation> together(new Computation{source, forms, std::move(compute), is_by_rows});
   for (size_t i = 0; i < forms.size(); ++i) {
     const size_t bytes = bytes_of(forms[i]);
     const auto result = [together, i] { return together->result(i); };
