@@ -45,14 +45,14 @@ struct Device {
 // What is known of a tensor before it exists.
 struct TensorMeta {
   DType dtype = DType::float32;
-  std::vector<SymInt> sizes;
-  std::vector<SymInt> strides;
+  SymSizes sizes;
+  SymSizes strides;
   SymInt storage_offset = 0;
   bool requires_grad = false;
   Device device;
   Layout layout = Layout::strided;
 
-  static TensorMeta contiguous(DType dtype, std::vector<SymInt> sizes);
+  static TensorMeta contiguous(DType dtype, SymSizes sizes);
   int64_t rank() const { return static_cast<int64_t>(sizes.size()); }
   bool is_static() const;      // no symbolic size
   Sizes static_sizes() const;  // bug error when symbolic
@@ -143,7 +143,7 @@ class Value {
   const TensorMeta& meta() const;
   TensorMeta& meta();
   DType dtype() const { return meta().dtype; }
-  const std::vector<SymInt>& sizes() const { return meta().sizes; }
+  const SymSizes& sizes() const { return meta().sizes; }
 
   // The expression of a sym_int value, where the archive gives one.
   std::optional<SymInt> sym;
@@ -236,10 +236,10 @@ class Node {
   // They throw `unsupported` naming the node, its layer and the argument when the type does not fit.
   Value* tensor(std::string_view argument) const;           // never null
   Value* optional_tensor(std::string_view argument) const;  // null for None
-  std::vector<Value*> tensors(std::string_view argument) const;
+  List<Value*> tensors(std::string_view argument) const;
   int64_t integer(std::string_view argument) const;
   std::optional<int64_t> optional_integer(std::string_view argument) const;
-  std::vector<int64_t> integers(std::string_view argument) const;
+  List<int64_t> integers(std::string_view argument) const;
   double number(std::string_view argument) const;  // int, float or bool
   std::optional<double> optional_number(std::string_view argument) const;
   bool boolean(std::string_view argument) const;

@@ -14,6 +14,9 @@
 #include <string_view>
 #include <vector>
 
+#include <intaglio/error.h>
+#include <intaglio/list.h>
+
 #pragma GCC visibility push(default)
 
 namespace intaglio {
@@ -54,6 +57,12 @@ std::optional<int64_t> evaluate(const SymExpr& expression, const SymBindings& bi
 // whole expressions in canonical infix text, as the archive does for derived dimensions.
 SymRange bounds(const SymExpr& expression, const SymRanges& ranges);
 
+// A bug error: a size is symbolic where a number is needed. Rules of operators make one of the model of it (src/ir/at_node.h).
+class SymbolicSize : public Error {
+ public:
+  explicit SymbolicSize(const std::string& message) : Error(ErrorKind::bug, message) {}
+};
+
 class SymInt {
  public:
   SymInt(int64_t value = 0) : value_(value) {}  // NOLINT: implicit on purpose, static sizes are the common case
@@ -61,7 +70,7 @@ class SymInt {
       : value_(hint.value_or(0)), expression_(std::move(expression)), text_(std::move(text)), has_hint_(hint.has_value()) {}
 
   bool is_static() const { return expression_ == nullptr; }
-  // The static value; a bug error when symbolic.
+  // The static value; SymbolicSize when symbolic.
   int64_t value() const;
   // The static value, or the hint; nullopt without either.
   std::optional<int64_t> hint() const;
@@ -76,6 +85,8 @@ class SymInt {
   std::string text_;
   bool has_hint_ = false;
 };
+
+using SymSizes = List<SymInt>;
 
 std::string to_string(const SymInt& size);
 

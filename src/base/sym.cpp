@@ -112,7 +112,7 @@ std::string to_srepr(const SymExpr& expression) {
 // ---- SymInt
 
 int64_t SymInt::value() const {
-  if (!is_static()) throw_bug("the size " + to_string(*this) + " is symbolic where a number is needed");
+  if (!is_static()) throw SymbolicSize("the size " + to_string(*this) + " is symbolic where a number is needed");
   return value_;
 }
 

@@ -9,7 +9,7 @@
 namespace intaglio::cli {
 namespace {
 
-Json sizes_json(const std::vector<SymInt>& sizes) {
+Json sizes_json(const SymSizes& sizes) {
   Json list = Json::array();
   for (const SymInt& size : sizes) {
     if (size.is_static()) list.push_back(size.value());

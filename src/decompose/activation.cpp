@@ -31,7 +31,7 @@ Values log_sigmoid(GraphBuilder& b, const Node& n) {
 
 Values prelu(GraphBuilder& b, const Node& n) {
   Value* weight = n.tensor("weight");
-  std::vector<SymInt> sizes(self(n)->sizes().size(), 1);
+  SymSizes sizes(self(n)->sizes().size(), 1);
   if (sizes.size() > 1) sizes[1] = weight->meta().sizes.empty() ? SymInt(1) : weight->sizes()[0];
   else if (!sizes.empty() && !weight->sizes().empty()) sizes[0] = weight->sizes()[0];
   Value* negative = b("aten.mul.Tensor", b.view(weight, sizes), self(n));

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <limits>
 
+#include "decompose/limits.h"
 #include "decompose/tables.h"
 #include "ir/infer.h"
 
@@ -18,12 +19,13 @@ constexpr double minus_infinity = -std::numeric_limits<double>::infinity();
 
 // Grouped-query attention: each key and value head serves several query heads.
 Value* repeat_heads(GraphBuilder& b, const Node& n, Value* x, const SymInt& heads) {
-  const std::vector<SymInt>& sizes = x->sizes();
+  const SymSizes& sizes = x->sizes();
   if (sizes.size() < 3 || sizes[sizes.size() - 3] == heads) return x;
-  if (!heads.is_static() || !sizes[sizes.size() - 3].is_static() || heads.value() % sizes[sizes.size() - 3].value() != 0)
+  if (!heads.is_static() || !sizes[sizes.size() - 3].is_static() || sizes[sizes.size() - 3].value() < 1 ||
+      heads.value() % sizes[sizes.size() - 3].value() != 0)
     refuse(n, "the query heads are no multiple of the key heads");
-  std::vector<SymInt> grouped = sizes, merged = sizes;
-  grouped.insert(grouped.end() - 2, heads.value() / sizes[sizes.size() - 3].value());
+  SymSizes grouped = sizes, merged = sizes;
+  grouped.insert_at(grouped.size() - 2, heads.value() / sizes[sizes.size() - 3].value());
   merged[merged.size() - 3] = heads;
   return b.view(b.expand(b.unsqueeze(x, -3), grouped), merged);
 }
@@ -58,9 +60,7 @@ Value* causal_bias(GraphBuilder& b, Value* query, Value* key, DType dtype) {
 
 // Keys at or before the query's own position.
 Value* causal_mask(GraphBuilder& b, const Node& n, const SymInt& queries, const SymInt& keys) {
-  constexpr int64_t largest = int64_t{1} << 26;
-  if (queries.value() > largest / std::max<int64_t>(1, keys.value())) refuse(n, "the causal mask would be too large");
-  Tensor mask = Tensor::empty(DType::boolean, {queries.value(), keys.value()});
+  Tensor mask = bounded_zeros(n, DType::boolean, {queries.value(), keys.value()});
   bool* data = mask.mutable_data<bool>();
   for (int64_t q = 0; q < queries.value(); ++q)
     for (int64_t k = 0; k < keys.value(); ++k) *data++ = k <= q;
@@ -112,7 +112,7 @@ Guarded guarded(GraphBuilder& b, Value* mask, int64_t dim, DType dtype) {
 Values attention(GraphBuilder& b, const Node& n) {
   Value *query = n.tensor("query"), *key = n.tensor("key"), *value = n.tensor("value"), *mask = n.optional_tensor("attn_mask");
   if (n.number("dropout_p") != 0) refuse(n, "attention with dropout; call eval() before the export");
-  const std::vector<SymInt>& sizes = query->sizes();
+  const SymSizes& sizes = query->sizes();
   if (n.op().schema()->find("enable_gqa") && n.boolean("enable_gqa") && sizes.size() > 2) {
     key = repeat_heads(b, n, key, sizes[sizes.size() - 3]);
     value = repeat_heads(b, n, value, sizes[sizes.size() - 3]);

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <intaglio/error.h>
 
+#include "decompose/limits.h"
 #include "ir/infer.h"
 
 namespace intaglio::decompose {
@@ -48,6 +49,7 @@ std::vector<NamedArgument> GraphBuilder::bind(Op op, std::vector<Argument> posit
 }
 
 Node& GraphBuilder::node(std::string_view name, std::vector<Argument> positional, Keywords keywords) {
+  if (++made_ > most_nodes_of_one) refuse_size(origin_, most_nodes_of_one);
   const Op op = Op::get(name);
   std::vector<NamedArgument> arguments = bind(op, std::move(positional), std::move(keywords));
   // Node results cannot be added later: the number in a list return comes from a first node without results.
@@ -76,7 +78,7 @@ Value* GraphBuilder::call(std::string_view op, std::vector<Argument> positional,
   return node(op, std::move(positional), std::move(keywords)).output();
 }
 
-Value* GraphBuilder::view(Value* x, const std::vector<SymInt>& wanted) {
+Value* GraphBuilder::view(Value* x, const SymSizes& wanted) {
   if (x->sizes() == wanted) return x;
   Value* result = call("aten.view.default", {x, sizes(wanted, {x}, true)});
   result->meta() = TensorMeta::contiguous(x->dtype(), wanted);
@@ -88,10 +90,12 @@ Value* GraphBuilder::permute(Value* x, const std::vector<int64_t>& dims) {
   return call("aten.permute.default", {x, dims});
 }
 
-Value* GraphBuilder::expand(Value* x, const std::vector<SymInt>& wanted) {
+Value* GraphBuilder::expand(Value* x, const SymSizes& wanted) {
   if (x->sizes() == wanted) return x;
   // A dimension that stays is written as -1, so that symbolic ones need no node.
-  std::vector<SymInt> written = wanted;
+  SymSizes written = wanted;
+  if (x->sizes().size() > wanted.size())
+    throw_bad_input(fmt::format("{}: a tensor of {} dimensions is expanded to {}", describe(origin_), x->sizes().size(), wanted.size()));
   const size_t added = wanted.size() - x->sizes().size();
   for (size_t i = added; i < wanted.size(); ++i)
     if (is_symbolic(wanted[i]) && x->sizes()[i - added] == wanted[i]) written[i] = -1;
@@ -111,13 +115,13 @@ Value* GraphBuilder::cast(Value* x, DType dtype) {
   return x->dtype() == dtype ? x : call("aten._to_copy.default", {x}, {{"dtype", dtype}});
 }
 
-Value* GraphBuilder::full(const std::vector<SymInt>& wanted, Argument value, DType dtype, Value* sized_like) {
+Value* GraphBuilder::full(const SymSizes& wanted, Argument value, DType dtype, Value* sized_like) {
   std::vector<Value*> sources;
   if (sized_like) sources.push_back(sized_like);
   return call("aten.full.default", {sizes(wanted, sources, false), std::move(value)}, {{"dtype", dtype}});
 }
 
-Value* GraphBuilder::out_dtype(std::string_view op, DType dtype, std::vector<Argument> operands, const std::vector<SymInt>& sizes) {
+Value* GraphBuilder::out_dtype(std::string_view op, DType dtype, std::vector<Argument> operands, const SymSizes& sizes) {
   std::vector<NamedArgument> arguments = {{"", OpName{fmt::format("torch.ops.{}", op)}}, {"", dtype}};
   for (Argument& operand : operands) arguments.push_back({"", std::move(operand)});
   Node& created = graph().insert_before(position_, Op::get("higher_order.out_dtype"), std::move(arguments),
@@ -157,7 +161,7 @@ Argument GraphBuilder::size(Value* of, int64_t dim) {
   return created.output();
 }
 
-Argument GraphBuilder::sizes(const std::vector<SymInt>& wanted, const std::vector<Value*>& sources, bool infer_one) {
+Argument GraphBuilder::sizes(const SymSizes& wanted, const std::vector<Value*>& sources, bool infer_one) {
   const auto symbolic = std::count_if(wanted.begin(), wanted.end(), is_symbolic);
   if (symbolic == 0 || (infer_one && symbolic == 1)) {
     std::vector<int64_t> numbers;

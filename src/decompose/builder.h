@@ -34,27 +34,27 @@ class GraphBuilder {
   }
 
   // ---- common shapes of calls; each returns its operand when there is nothing to do
-  Value* view(Value* x, const std::vector<SymInt>& sizes);
+  Value* view(Value* x, const SymSizes& sizes);
   Value* permute(Value* x, const std::vector<int64_t>& dims);
-  Value* expand(Value* x, const std::vector<SymInt>& sizes);
+  Value* expand(Value* x, const SymSizes& sizes);
   Value* unsqueeze(Value* x, int64_t dim);
   Value* squeeze(Value* x, int64_t dim);
   Value* slice(Value* x, int64_t dim, int64_t start, int64_t end, int64_t step = 1);
   Value* select(Value* x, int64_t dim, int64_t index);
   Value* cast(Value* x, DType dtype);
   // aten.full of one number: sizes may be symbolic.
-  Value* full(const std::vector<SymInt>& sizes, Argument value, DType dtype, Value* sized_like = nullptr);
+  Value* full(const SymSizes& sizes, Argument value, DType dtype, Value* sized_like = nullptr);
 
   // The sum of two integers, of which one may be symbolic.
   Argument sum(const Argument& x, const Argument& y);
   // One size as an argument: a number, or a `sym_size` node of `of`.
   Argument size(Value* of, int64_t dim);
   // `op` on operands and for a result in another type than it works in: `higher_order.out_dtype`.
-  Value* out_dtype(std::string_view op, DType dtype, std::vector<Argument> operands, const std::vector<SymInt>& sizes);
+  Value* out_dtype(std::string_view op, DType dtype, std::vector<Argument> operands, const SymSizes& sizes);
 
   // Sizes as an argument. Symbolic ones are found among the dimensions of `sources`; with `infer_one` a single one is
   // written as -1. An unsupported error when a size cannot be expressed.
-  Argument sizes(const std::vector<SymInt>& sizes, const std::vector<Value*>& sources, bool infer_one);
+  Argument sizes(const SymSizes& sizes, const std::vector<Value*>& sources, bool infer_one);
 
   // A number as a 0-d constant of the given type.
   Value* number(const Argument& value, DType dtype);
@@ -67,6 +67,7 @@ class GraphBuilder {
   ExportedProgram& program_;
   Node* position_;
   const Node& origin_;
+  size_t made_ = 0;  // nodes
 };
 
 // What an exporter recorded about where a node comes from, without its operands: layer, source line.

@@ -1,6 +1,7 @@
 // Functions that PyTorch itself writes with simpler ones.
 #include <algorithm>
 
+#include "decompose/limits.h"
 #include "decompose/permutation.h"
 #include "decompose/tables.h"
 #include "ir/infer.h"
@@ -53,9 +54,9 @@ Values cdist(GraphBuilder& b, const Node& n) {
 // ---- products
 // Contracted dimensions go last on the left and first on the right.
 Values tensordot(GraphBuilder& b, const Node& n) {
-  const auto matrix = [&](Value* x, std::string_view argument, bool contracted_last, std::vector<SymInt>& free) {
+  const auto matrix = [&](Value* x, std::string_view argument, bool contracted_last, SymSizes& free) {
     Ints contracted = n.integers(argument), order;
-    std::vector<SymInt> inner;
+    SymSizes inner;
     for (int64_t& dim : contracted) dim = dim < 0 ? dim + x->meta().rank() : dim;
     for (int64_t dim : contracted) inner.push_back(x->sizes().at(static_cast<size_t>(dim)));
     for (int64_t dim = 0; dim < x->meta().rank(); ++dim)
@@ -68,7 +69,7 @@ Values tensordot(GraphBuilder& b, const Node& n) {
     Value* ordered = b.permute(x, order);
     return contracted_last ? b.view(ordered, {outside, inside}) : b.view(ordered, {inside, outside});
   };
-  std::vector<SymInt> rows, columns;
+  SymSizes rows, columns;
   Value* left = matrix(self(n), "dims_self", true, rows);
   Value* right = matrix(n.tensor("other"), "dims_other", false, columns);
   rows.insert(rows.end(), columns.begin(), columns.end());
@@ -78,9 +79,9 @@ Values tensordot(GraphBuilder& b, const Node& n) {
 // x W_o y for each output o: first x with all of them, then with y.
 Values bilinear(GraphBuilder& b, const Node& n) {
   Value *x = n.tensor("input1"), *y = n.tensor("input2"), *weight = n.tensor("weight"), *bias = n.optional_tensor("bias");
-  const std::vector<SymInt>& sizes = weight->sizes();  // [out, left, right]
+  const SymSizes& sizes = weight->sizes();  // [out, left, right]
   Value* all = b("aten.matmul.default", x, b.view(b.permute(weight, {1, 0, 2}), {sizes[1], size_quotient({sizes[0], sizes[2]}, {})}));
-  std::vector<SymInt> split(x->sizes().begin(), x->sizes().end() - 1);
+  SymSizes split = x->sizes().all_but_last(1);
   split.insert(split.end(), {sizes[0], sizes[2]});
   Value* result = b("aten.sum.dim_IntList", b("aten.mul.Tensor", b.view(all, split), b.unsqueeze(y, -2)), Ints{-1});
   return {bias ? b("aten.add.Tensor", result, bias) : result};
@@ -132,11 +133,11 @@ Values block_diagonal(GraphBuilder& b, const Node& n) {
 Values cartesian_product(GraphBuilder& b, const Node& n) {
   const Values tensors = n.tensors("tensors");
   if (tensors.size() == 1) return {b.view(tensors[0], n.output()->sizes())};
-  std::vector<SymInt> sizes;
+  SymSizes sizes;
   for (const Value* tensor : tensors) sizes.push_back(tensor->sizes().at(0));
   Values columns;
   for (size_t i = 0; i < tensors.size(); ++i) {
-    std::vector<SymInt> own(tensors.size(), 1);
+    SymSizes own(tensors.size(), 1);
     own[i] = sizes[i];
     columns.push_back(b.view(b.expand(b.view(tensors[i], own), sizes), {n.output()->sizes()[0], 1}));
   }
@@ -157,7 +158,7 @@ Value* on_diagonal(GraphBuilder& b, const Node& n, Value* x, int64_t offset) {
   const int64_t shift = std::abs(offset);
   if (!x->sizes().back().is_static()) refuse(n, "the diagonal must have a fixed size");
   const int64_t size = x->sizes().back().value() + shift;
-  Tensor mask = Tensor::zeros(DType::boolean, {size, size});
+  Tensor mask = bounded_zeros(n, DType::boolean, {size, size});
   for (int64_t i = 0; i + shift < size; ++i)
     mask.mutable_data<bool>()[(offset < 0 ? i + shift : i) * size + (offset > 0 ? i + shift : i)] = true;
   if (shift) x = b("aten.constant_pad_nd.default", x, Ints{0, shift});
@@ -180,9 +181,7 @@ Values diagonal_scatter(GraphBuilder& b, const Node& n) {
   Value *whole = b.permute(self(n), order), *column = n.tensor("src");
   const SymInt &rows = whole->sizes()[static_cast<size_t>(rank) - 2], &columns = whole->sizes().back(), &length = column->sizes().back();
   if (!rows.is_static() || !columns.is_static() || !length.is_static()) refuse(n, "the matrix must have a fixed size");
-  constexpr int64_t largest = int64_t{1} << 26;
-  if (rows.value() > largest / std::max<int64_t>(1, columns.value())) refuse(n, "the matrix is too large");
-  Tensor mask = Tensor::zeros(DType::boolean, {rows.value(), columns.value()});
+  Tensor mask = bounded_zeros(n, DType::boolean, {rows.value(), columns.value()});
   const int64_t first = std::max<int64_t>(0, -offset);
   for (int64_t row = first; row < rows.value() && row + offset < columns.value(); ++row)
     mask.mutable_data<bool>()[row * columns.value() + row + offset] = true;
@@ -197,6 +196,8 @@ Values trace(GraphBuilder& b, const Node& n) { return {b("aten.sum.default", b("
 Values difference(GraphBuilder& b, const Node& n) {
   Value* x = self(n);
   const int64_t dim = dim_of(n, "dim", x->meta().rank());
+  constexpr int64_t highest = 64;
+  if (n.integer("n") > highest) refuse(n, "differences of an order above 64");
   Values parts;
   for (Value* part : {n.optional_tensor("prepend"), x, n.optional_tensor("append")})
     if (part) parts.push_back(part);
@@ -210,6 +211,7 @@ Values difference(GraphBuilder& b, const Node& n) {
 Values pairs_distance(GraphBuilder& b, const Node& n) {
   if (!self(n)->sizes()[0].is_static()) refuse(n, "the number of rows must be fixed");
   const int64_t count = self(n)->sizes()[0].value();
+  written_out(n, DType::int64, {count, count});
   std::vector<int64_t> left, right;
   for (int64_t i = 0; i < count; ++i)
     for (int64_t j = i + 1; j < count; ++j) left.push_back(i), right.push_back(j);

@@ -1,4 +1,10 @@
 // Convolutions of every form become aten.convolution with full lists.
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <intaglio/error.h>
+
+#include "decompose/limits.h"
 #include "decompose/tables.h"
 #include "ir/infer.h"
 
@@ -15,7 +21,7 @@ Value* with_batch(GraphBuilder& b, Value* input, int64_t weight_rank, const Body
 // Planes of zeros between the planes [N, D, ..] of a volume.
 Value* spread_out(GraphBuilder& b, Value* x, int64_t step) {
   if (step == 1) return x;
-  std::vector<SymInt> sizes = x->sizes();
+  SymSizes sizes = x->sizes();
   const SymInt depth = sizes[1], plane = size_quotient({sizes[2], sizes[3], sizes[4]}, {});
   const SymInt gap = plane * SymInt(step - 1);
   x = b("aten.constant_pad_nd.default", b.view(x, {sizes[0], depth, plane}), Ints{0, gap.value()});
@@ -42,7 +48,7 @@ Value* convolve_volume(GraphBuilder& b, const Node& n, Value* input, const Ints&
       x = b("aten.constant_pad_nd.default", spread_out(b, x, stride[0]), Ints{0, 0, 0, 0, 0, 0, front, front + extra[0]});
       stride[0] = 1;
     }
-    const std::vector<SymInt> sizes = x->sizes();
+    const SymSizes sizes = x->sizes();
     const int64_t depth = (sizes[1].value() - reach) / stride[0] + 1;
     Value* sum = nullptr;
     for (int64_t tap = 0; tap < taps; ++tap) {
@@ -55,7 +61,7 @@ Value* convolve_volume(GraphBuilder& b, const Node& n, Value* input, const Ints&
                             Ints{extra[1], extra[2]}, n.integer("groups")});
       sum = sum ? b("aten.add.Tensor", sum, part) : part;
     }
-    const std::vector<SymInt> image = sum->sizes();
+    const SymSizes image = sum->sizes();
     return b.permute(b.view(sum, {sizes[0], depth, image[1], image[2], image[3]}), {0, 2, 1, 3, 4});
   });
 }
@@ -110,8 +116,9 @@ Values conv_padding(GraphBuilder& b, const Node& n) {
 // [channels * window, 1, rows, columns]
 Value* window_weights(GraphBuilder& b, const Node& n, Value* x, int64_t channels, const Ints& window) {
   if (!is_floating(x->dtype())) refuse(n, "there is no kernel for windows of integers");
+  written_out(n, DType::float32, {channels, window[0], window[1]});
   const int64_t area = window[0] * window[1];
-  Tensor weights = Tensor::zeros(DType::float32, {channels * area, 1, window[0], window[1]});
+  Tensor weights = bounded_zeros(n, DType::float32, {channels * area, 1, window[0], window[1]});
   for (int64_t i = 0; i < channels * area; ++i) weights.mutable_data<float>()[i * area + i % area] = 1;
   return b.constant(converted(weights, x->dtype()));
 }
@@ -134,9 +141,11 @@ Values col2im(GraphBuilder& b, const Node& n) {
   Value* x = n.tensor("self");
   const Ints size = n.integers("output_size"), window = spread(n.integers("kernel_size"), 2), stride = spread(n.integers("stride"), 2),
              padding = spread(n.integers("padding"), 2), dilation = spread(n.integers("dilation"), 2);
-  const std::vector<SymInt>& sizes = x->sizes();
+  const SymSizes& sizes = x->sizes();
   const SymInt &columns = sizes[sizes.size() - 2], batch = sizes.size() == 3 ? sizes[0] : SymInt(1);
   if (!columns.is_static()) refuse(n, "the number of channels must be fixed");
+  if (std::ranges::min(window) < 1 || std::ranges::min(stride) < 1)
+    throw_bad_input(fmt::format("{}: a window or a stride below 1", describe(n)));
   Ints blocks(2), rest(2);
   for (size_t i = 0; i < 2; ++i) {
     const int64_t room = size[i] + 2 * padding[i] - dilation[i] * (window[i] - 1) - 1;

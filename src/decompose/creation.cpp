@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "decompose/limits.h"
 #include "decompose/tables.h"
 #include "ir/infer.h"
 
@@ -41,6 +42,7 @@ Values evenly_spaced(GraphBuilder& b, const Node& n) {
   const int64_t count = n.integer("steps");
   const double start = n.number("start"), end = n.number("end");
   const double step = count > 1 ? (end - start) / static_cast<double>(count - 1) : 0;
+  written_out(n, DType::float64, {count});
   std::vector<double> numbers;
   for (int64_t i = 0; i < count; ++i)
     numbers.push_back(i < count / 2 || count == 1 ? start + step * static_cast<double>(i)
@@ -49,7 +51,7 @@ Values evenly_spaced(GraphBuilder& b, const Node& n) {
 }
 Values identity_matrix(GraphBuilder& b, const Node& n) {
   const int64_t rows = n.integer("n"), columns = n.op().schema()->find("m") ? n.integer("m") : rows;
-  Tensor matrix = Tensor::zeros(DType::float32, {rows, columns});
+  Tensor matrix = bounded_zeros(n, DType::float32, {rows, columns});
   for (int64_t i = 0; i < std::min(rows, columns); ++i) matrix.mutable_data<float>()[i * columns + i] = 1;
   return {b.constant(converted(matrix, n.output()->dtype()))};
 }
@@ -68,7 +70,7 @@ Values triangle(GraphBuilder& b, const Node& n) {
     Value* ahead = b("aten.sub.Tensor", places(rank - 1), b.unsqueeze(places(rank - 2), 1));
     return {b("aten.where.self", b("aten.ge.Scalar", ahead, diagonal), x, b.number(0, x->dtype()))};
   }
-  Tensor mask = Tensor::empty(DType::boolean, {rows.value(), columns.value()});
+  Tensor mask = bounded_zeros(n, DType::boolean, {rows.value(), columns.value()});
   bool* data = mask.mutable_data<bool>();
   for (int64_t r = 0; r < rows.value(); ++r)
     for (int64_t c = 0; c < columns.value(); ++c) *data++ = lower ? c - r <= diagonal : c - r >= diagonal;
@@ -78,9 +80,8 @@ Values triangle(GraphBuilder& b, const Node& n) {
 Values one_hot(GraphBuilder& b, const Node& n) {
   const int64_t classes = n.integer("num_classes");
   if (classes <= 0) refuse(n, "the number of classes must be given");
-  Tensor numbers = Tensor::empty(DType::int64, {classes});
-  for (int64_t i = 0; i < classes; ++i) numbers.mutable_data<int64_t>()[i] = i;
-  Value* same = b("aten.eq.Tensor", b.unsqueeze(n.tensor("self"), -1), b.constant(std::move(numbers)));
+  Value* numbers = b.constant(Tensor::of<int64_t>(counted_numbers(n, classes), {classes}));
+  Value* same = b("aten.eq.Tensor", b.unsqueeze(n.tensor("self"), -1), numbers);
   return {b.cast(same, DType::int64)};
 }
 
@@ -88,6 +89,7 @@ Values one_hot(GraphBuilder& b, const Node& n) {
 Values triangle_indices(GraphBuilder& b, const Node& n) {
   const int64_t rows = n.integer("row"), columns = n.integer("col"), offset = n.integer("offset");
   const bool lower = n.op().base() == "tril_indices";
+  written_out(n, DType::int64, {rows, columns});
   std::vector<int64_t> row_numbers, column_numbers;
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t c = 0; c < columns; ++c)
@@ -102,7 +104,8 @@ double hann(double x, double alpha, double beta) { return alpha + beta * std::co
 double blackman(double x, double, double) { return 0.42 + 0.5 * std::cos(M_PI * x) + 0.08 * std::cos(2 * M_PI * x); }
 double bartlett(double x, double, double) { return 1 - std::abs(x); }
 double kaiser(double x, double, double beta) {
-  return std::cyl_bessel_i(0, beta * std::sqrt(std::max(0.0, 1 - x * x))) / std::cyl_bessel_i(0, beta);
+  const double height = std::abs(beta);  // the function is even, and the library has its right half
+  return std::cyl_bessel_i(0, height * std::sqrt(std::max(0.0, 1 - x * x))) / std::cyl_bessel_i(0, height);
 }
 
 struct Window {
@@ -120,10 +123,12 @@ Values window(GraphBuilder& b, const Node& n) {
   const auto given = [&](const char* name, double otherwise) { return n.op().schema()->find(name) ? n.number(name) : otherwise; };
   const double alpha = given("alpha", row.alpha), beta = given("beta", row.beta);
   const bool periodic = !n.op().schema()->find("periodic") || n.boolean("periodic");
+  constexpr double largest_beta = 700;  // e^x in double precision
+  constexpr int64_t longest = int64_t{1} << 18;
+  if (!(std::abs(beta) < largest_beta)) refuse(n, "its beta is out of range");
   const int64_t length = n.integer("window_length"), last = periodic ? length : length - 1;
-  constexpr int64_t longest = int64_t{1} << 26;  // a damaged file may say anything
-  if (length < 0 || length > longest) refuse(n, "a window of more than 2^26 elements");
-  Tensor values = Tensor::empty(DType::float64, {length});
+  if (length > longest) refuse(n, "a window of more than 2^18 elements");
+  Tensor values = bounded_zeros(n, DType::float64, {length});
   for (int64_t i = 0; i < length; ++i) {
     const double place = length > 1 ? 2 * static_cast<double>(i) / static_cast<double>(last) - 1 : 0;
     values.mutable_data<double>()[i] = row.function(place, alpha, beta);

@@ -1,14 +1,15 @@
 #include "decompose/decompose.h"
 
 #include <algorithm>
-#include <stdexcept>
 #include <unordered_map>
 
 #include <fmt/format.h>
 #include <intaglio/error.h>
 
+#include "decompose/limits.h"
 #include "decompose/rewrite.h"
 #include "decompose/tables.h"
+#include "ir/at_node.h"
 
 namespace intaglio::decompose {
 namespace {
@@ -38,21 +39,15 @@ Node* first_before(const Graph& graph, Node* node) {
   return node;
 }
 
-// An operator without an inference rule meets its operands here for the first time: a dimension or an element of a list that is not
-// there is the file's fault.
-Values taken_apart(GraphBuilder& build, const Node& node, Decomposition function) {
-  try {
-    return function(build, node);
-  } catch (const std::out_of_range&) {
-    throw_bad_input(fmt::format("{}: its arguments name a dimension or an element that its operands do not have", describe(node)));
-  }
-}
-
 // Replaces the node; false when its decomposition left it alone.
 bool replace(ExportedProgram& program, Node& node, Decomposition function) {
+  check_integers(node);
   GraphBuilder build(program, node);
-  const Values results = taken_apart(build, node, function);
+  const Values results = at_node(node, [&] { return function(build, node); });
   if (results.empty()) return false;
+  if (results.size() != node.outputs().size() && std::ranges::any_of(node.output_groups(), &Node::OutputGroup::is_list))
+    throw_bad_input(
+        fmt::format("{}: the file lists {} results where the operator gives {}", describe(node), node.outputs().size(), results.size()));
   if (results.size() != node.outputs().size())
     throw_bug(fmt::format("the decomposition of {} gives {} results", describe(node), results.size()));
   for (size_t i = 0; i < results.size(); ++i) {
@@ -91,6 +86,13 @@ Value* operand(GraphBuilder& build, const Node& node, std::string_view argument)
 
 void refuse(const Node& node, std::string_view why) { throw_unsupported(fmt::format("{}: {}", describe(node), why)); }
 
+std::vector<std::string_view> decomposed_operators() {
+  std::vector<std::string_view> names;
+  for (const auto& [name, function] : table()) names.push_back(name);
+  std::ranges::sort(names);
+  return names;
+}
+
 bool has_decomposition(const Op& op) { return table().contains(op.name()); }
 
 void decompose(ExportedProgram& program, const std::function<bool(const Node&)>& keep) {
@@ -106,6 +108,7 @@ void decompose(ExportedProgram& program, const std::function<bool(const Node&)>&
     }
     // What was built may itself need decomposing.
     node = previous ? graph.next(previous) : first_before(graph, behind);
+    if (graph.size() > nodes.size() + most_nodes_of_all && node) refuse_size(*node, most_nodes_of_all);
   }
   graph.eliminate_dead_code();
 }

@@ -3,6 +3,8 @@
 
 #include <functional>
 #include <optional>
+#include <string_view>
+#include <vector>
 
 #include <intaglio/program.h>
 
@@ -56,7 +58,8 @@ bool has_complex(const ExportedProgram& program);
 // has no guard against masked-out rows that cannot occur, a linear layer stays one op.
 // Shown by decompose.test.
 void decompose(ExportedProgram& program, const std::function<bool(const Node&)>& keep = {});
-// True when the tables have a row for the op.
+// The operators that the tables have a row for, by name.
+std::vector<std::string_view> decomposed_operators();
 bool has_decomposition(const Op& op);
 
 // Layers that the exporter left as one op become linear layers, attention and norms, which quantizers know. Shown by

@@ -105,8 +105,8 @@ Lettered summed(GraphBuilder& b, const Lettered& x, const std::string& kept) {
   return dims.empty() ? x : Lettered{b("aten.sum.dim_IntList", x.value, dims), rest};
 }
 
-std::vector<SymInt> sizes_of(const Lettered& x, const std::string& letters) {
-  std::vector<SymInt> sizes;
+SymSizes sizes_of(const Lettered& x, const std::string& letters) {
+  SymSizes sizes;
   for (char letter : letters) sizes.push_back(x.value->sizes()[x.letters.find(letter)]);
   return sizes;
 }
@@ -125,7 +125,7 @@ Lettered product(GraphBuilder& b, Lettered left, Lettered right, const std::stri
   const Lettered l = in_order(b, left, batch + rows + inner), r = in_order(b, right, batch + inner + columns);
   Value* a = b.view(l.value, {count(l, batch), count(l, rows), count(l, inner)});
   Value* c = b.view(r.value, {count(r, batch), count(r, inner), count(r, columns)});
-  std::vector<SymInt> sizes = sizes_of(l, batch + rows);
+  SymSizes sizes = sizes_of(l, batch + rows);
   for (const SymInt& size : sizes_of(r, columns)) sizes.push_back(size);
   return {b.view(b("aten.matmul.default", a, c), sizes), batch + rows + columns};
 }
@@ -133,7 +133,7 @@ Lettered product(GraphBuilder& b, Lettered left, Lettered right, const std::stri
 // A dimension of size 1 that is larger elsewhere is left out: the others' elements meet its only one.
 Lettered without_broadcasts(GraphBuilder& b, const Lettered& x, const std::vector<Lettered>& all) {
   Lettered result{x.value, ""};
-  std::vector<SymInt> sizes;
+  SymSizes sizes;
   for (size_t i = 0; i < x.letters.size(); ++i) {
     const SymInt& size = x.value->sizes()[i];
     const bool one = size.is_static() && size.value() == 1;

@@ -1,7 +1,7 @@
 // Bags of embeddings: rows of a table, summed, averaged or maximized bag by bag.
 #include <limits>
-#include <numeric>
 
+#include "decompose/limits.h"
 #include "decompose/tables.h"
 #include "ir/infer.h"
 
@@ -34,9 +34,7 @@ Value* membership(GraphBuilder& b, const Node& n, int64_t indices, bool to_the_e
                 : bags < 2 ? end
                            : b("aten.cat.default", Values{b.slice(starts, 0, 1, bags), end}, 0);
   if (bags < count.value()) starts = b.slice(starts, 0, 0, bags);
-  std::vector<int64_t> numbers(static_cast<size_t>(indices));
-  std::iota(numbers.begin(), numbers.end(), 0);
-  Value* positions = b.constant(converted(Tensor::of<int64_t>(numbers, {indices}), starts->dtype()));
+  Value* positions = b.constant(converted(Tensor::of<int64_t>(counted_numbers(n, indices), {indices}), starts->dtype()));
   Value* after = b("aten.ge.Tensor", positions, b.unsqueeze(starts, 1));
   return b("aten.logical_and.default", after, b("aten.lt.Tensor", positions, b.unsqueeze(ends, 1)));
 }

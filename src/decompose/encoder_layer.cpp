@@ -17,7 +17,7 @@ Argument attention_mask(GraphBuilder& b, const Node& n) {
 Value* self_attention(GraphBuilder& b, const Node& n, Value* x) {
   const int64_t width = n.integer("embed_dim"), heads = n.integer("num_heads");
   if (x->meta().rank() != 3 || heads <= 0 || width <= 0 || width % heads != 0) refuse(n, "an encoder layer of three-dimensional tensors");
-  const std::vector<SymInt> sizes = x->sizes();
+  const SymSizes sizes = x->sizes();
   Value* projected = b("aten.linear.default", x, n.tensor("qkv_weight"), n.tensor("qkv_bias"));
   std::vector<Value*> parts;
   for (int64_t i = 0; i < 3; ++i) {

@@ -1,14 +1,13 @@
 // Layers of experts (Mixtral and its like), as transformers exports them: tokens sorted by expert, counted by a histogram, and each
 // expert's rows times its own matrix.
+#include "decompose/limits.h"
 #include "decompose/tables.h"
 
 namespace intaglio::decompose {
 namespace {
 
-Value* counted(GraphBuilder& b, int64_t count, DType dtype) {
-  Tensor numbers = Tensor::empty(DType::int64, {count});
-  for (int64_t i = 0; i < count; ++i) numbers.mutable_data<int64_t>()[i] = i;
-  return b.constant(converted(numbers, dtype));
+Value* counted(GraphBuilder& b, const Node& n, int64_t count, DType dtype) {
+  return b.constant(converted(Tensor::of<int64_t>(counted_numbers(n, count), {count}), dtype));
 }
 
 // How many values each of the bins between two bounds holds; the last bin has its upper bound.
@@ -21,7 +20,7 @@ Values histogram(GraphBuilder& b, const Node& n) {
   Value* bin = b("aten.clamp.default", b("aten.floor.default", steps), Argument(), bins - 1);
   Value* not_below = b("aten.ge.Scalar", x, low);
   Value* inside = b("aten.logical_and.default", not_below, b("aten.le.Scalar", x, high));
-  Value* own = b("aten.logical_and.default", b("aten.eq.Tensor", bin, counted(b, bins, x->dtype())), inside);
+  Value* own = b("aten.logical_and.default", b("aten.eq.Tensor", bin, counted(b, n, bins, x->dtype())), inside);
   return {b("aten.sum.dim_IntList", b.cast(own, n.output()->dtype()), Ints{0})};
 }
 
@@ -34,13 +33,13 @@ Values grouped_product(GraphBuilder& b, const Node& n) {
   if (ends == nullptr || x->meta().rank() != 2 || y->meta().rank() != 3 || (by_torch && n.optional_tensor("bias")))
     refuse(n,
            "rows of one matrix in groups are what has a form in the runtime's kernels; export with experts_implementation=\"batched_mm\"");
-  const std::vector<SymInt> sizes = y->sizes();
+  const SymSizes sizes = y->sizes();
   if (!sizes[0].is_static() || !sizes[1].is_static()) refuse(n, "the number of experts and their inputs must have fixed sizes");
   const int64_t experts = sizes[0].value(), inner = sizes[1].value();
   Value* row = b.unsqueeze(b.call("aten.arange.default", {b.size(x, 0)}, {{"dtype", DType::int64}}), 1);
   Value* passed = b.cast(b("aten.ge.Tensor", row, b.cast(ends, DType::int64)), DType::int64);
   Value* expert = b("aten.sum.dim_IntList", passed, Ints{1}, true);
-  Value* own = b.unsqueeze(b.cast(b("aten.eq.Tensor", expert, counted(b, experts, DType::int64)), x->dtype()), 2);
+  Value* own = b.unsqueeze(b.cast(b("aten.eq.Tensor", expert, counted(b, n, experts, DType::int64)), x->dtype()), 2);
   Value* spread = b.view(b("aten.mul.Tensor", b.unsqueeze(x, 1), own), {x->sizes()[0], experts * inner});
   return {b.cast(b("aten.mm.default", spread, b.view(y, {experts * inner, sizes[2]})), n.output()->dtype())};
 }

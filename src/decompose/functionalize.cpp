@@ -228,7 +228,7 @@ class Functionalizer {
 
   // Every (columns + 1)th element from the first one, in every block of columns * columns when it wraps.
   Value* diagonal_filled(GraphBuilder& build, const Node& node, Value* operand) {
-    const std::vector<SymInt>& sizes = operand->sizes();
+    const SymSizes& sizes = operand->sizes();
     if (!operand->meta().is_static() || sizes.size() < 2) refuse_form(node);
     int64_t step = 0, elements = 1;
     for (auto size = sizes.rbegin(); size != sizes.rend(); ++size) {

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <intaglio/error.h>
 
+#include "decompose/limits.h"
 #include "decompose/rewrite.h"
 #include "decompose/split.h"
 #include "decompose/tables.h"
@@ -45,8 +46,8 @@ Values narrow(GraphBuilder& b, const Node& n) {
 // One index along a dimension; the dimension disappears.
 Value* picked(GraphBuilder& b, Value* x, int64_t dim, int64_t index) {
   const int64_t end = index == -1 ? to_the_end : index + 1;
-  std::vector<SymInt> sizes = x->sizes();
-  sizes.erase(sizes.begin() + dim);
+  SymSizes sizes = x->sizes();
+  sizes.erase_at(static_cast<size_t>(dim));
   return b.view(b.slice(x, dim, index, end), sizes);
 }
 bool fits_one_symbol(const Value* x) {
@@ -92,7 +93,7 @@ Values roll(GraphBuilder& b, const Node& n) {
   if (shifts.size() != (dims.empty() ? 1 : dims.size()))
     throw_bad_input(fmt::format("{}: {} shifts of {} dimensions", describe(n), shifts.size(), dims.size()));
   Value* x = self(n);
-  const std::vector<SymInt> sizes = x->sizes();
+  const SymSizes sizes = x->sizes();
   if (dims.empty()) x = b.view(x, {size_quotient(sizes, {})});
   for (size_t i = 0; i < shifts.size(); ++i) {
     const int64_t rank = x->meta().rank();
@@ -170,9 +171,7 @@ Values stable_sort(GraphBuilder& b, const Node& n, int64_t dim, int64_t size) {
   Value* before = b(n.boolean("descending") ? "aten.gt.Tensor" : "aten.lt.Tensor", other, own);
   Value* tied = b("aten.logical_and.default", b("aten.eq.Tensor", other, own), b.constant(in_front));
   Value* place = b("aten.sum.dim_IntList", b.cast(b("aten.logical_or.default", before, tied), DType::int64), Ints{-1});
-  std::vector<int64_t> numbers(static_cast<size_t>(size));
-  std::iota(numbers.begin(), numbers.end(), 0);
-  Value* positions = b.expand(b.constant(Tensor::of<int64_t>(numbers, {size})), x->sizes());
+  Value* positions = b.expand(b.constant(Tensor::of<int64_t>(counted_numbers(n, size), {size})), x->sizes());
   Value* indices = b("aten.scatter.src", b.full(x->sizes(), 0, DType::int64, x), rank - 1, place, positions);
   Value* values = b("aten.gather.default", x, rank - 1, indices);
   return {b.permute(values, order), b.permute(indices, order)};
@@ -261,9 +260,7 @@ Values scatter_by(GraphBuilder& b, const Node& n) {
   return {b("aten.scatter_add.default", x, n.integer("dim"), index, source)};
 }
 // The sizes of images as rows of pixels.
-std::vector<SymInt> planes(const std::vector<SymInt>& sizes) {
-  return {size_quotient({sizes.begin(), sizes.end() - 2}, {}), size_quotient({sizes.end() - 2, sizes.end()}, {})};
-}
+SymSizes planes(const SymSizes& sizes) { return {size_quotient(sizes.all_but_last(2), {}), size_quotient(sizes.last(2), {})}; }
 Values max_unpool(GraphBuilder& b, const Node& n) {
   Value *x = self(n), *indices = n.tensor("indices");
   Value* image = b.full(planes(n.output()->sizes()), 0, x->dtype(), x);
@@ -304,7 +301,7 @@ Values take_along_dim(GraphBuilder& b, const Node& n) {
     return {b("aten.gather.default", b.view(x, {size_quotient(x->sizes(), {})}), 0, b.view(index, {size_quotient(index->sizes(), {})}))};
   const int64_t dim = dim_of(n, "dim", x->meta().rank());
   const auto place = static_cast<size_t>(dim);
-  std::vector<SymInt> of_x = n.output()->sizes(), of_index = n.output()->sizes();
+  SymSizes of_x = n.output()->sizes(), of_index = n.output()->sizes();
   of_x[place] = x->sizes()[place];
   return {b("aten.gather.default", b.expand(x, of_x), dim, b.expand(index, of_index))};
 }
@@ -315,7 +312,7 @@ Values take_along_dim(GraphBuilder& b, const Node& n) {
 std::optional<Tensor> repeated_numbers(const ExportedProgram& program, const Node& n, int64_t size) {
   constexpr size_t most_numbers = 1 << 22;
   const Value* repeats = n.tensor("repeats");
-  if (!program.is_constant(repeats)) return std::nullopt;
+  if (!program.is_constant(repeats) || size > static_cast<int64_t>(most_numbers)) return std::nullopt;
   const Tensor counts = converted(*program.constant(repeats), DType::int64).contiguous();
   if (counts.numel() != 1 && counts.numel() != size) refuse(n, "there must be one count, or one for each element");
   std::vector<int64_t> numbers;

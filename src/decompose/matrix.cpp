@@ -6,9 +6,9 @@
 namespace intaglio::decompose {
 namespace {
 
-std::vector<SymInt> batch_of(Value* x) { return {x->sizes().begin(), x->sizes().end() - 2}; }
+SymSizes batch_of(Value* x) { return x->sizes().all_but_last(2); }
 
-std::vector<SymInt> joined(std::vector<SymInt> front, std::initializer_list<SymInt> back) {
+SymSizes joined(SymSizes front, std::initializer_list<SymInt> back) {
   front.insert(front.end(), back);
   return front;
 }
@@ -44,8 +44,8 @@ Values matmul(GraphBuilder& b, const Node& n) {
   if (left == 2 && right == 2) return {b("aten.mm.default", x, y)};
   if (left > 2 && right == 2) {
     const SymInt inner = x->sizes().back();
-    Value* rows = b.view(x, {size_quotient(std::vector<SymInt>(x->sizes().begin(), x->sizes().end() - 1), {}), inner});
-    std::vector<SymInt> sizes = x->sizes();
+    Value* rows = b.view(x, {size_quotient(x->sizes().all_but_last(1), {}), inner});
+    SymSizes sizes = x->sizes();
     sizes.back() = y->sizes().back();
     return {b.view(b("aten.mm.default", rows, y), sizes)};
   }
@@ -115,7 +115,7 @@ Values kronecker(GraphBuilder& b, const Node& n) {
   Value *x = n.tensor("self"), *y = n.tensor("other");
   while (x->meta().rank() < y->meta().rank()) x = b.unsqueeze(x, 0);
   while (y->meta().rank() < x->meta().rank()) y = b.unsqueeze(y, 0);
-  std::vector<SymInt> outer_sizes, inner_sizes;
+  SymSizes outer_sizes, inner_sizes;
   for (size_t i = 0; i < x->sizes().size(); ++i) {
     outer_sizes.insert(outer_sizes.end(), {x->sizes()[i], 1});
     inner_sizes.insert(inner_sizes.end(), {1, y->sizes()[i]});

@@ -15,9 +15,9 @@ Argument optional(const Node& n, std::string_view argument) {
 
 // Statistics of each sample and channel: batch and channels become the channels of one sample.
 Value* instance_statistics(GraphBuilder& b, const Node& n, Value* x) {
-  const std::vector<SymInt> sizes = x->sizes();
+  const SymSizes sizes = x->sizes();
   const bool one_sample = sizes[0].is_static() && sizes[0].value() == 1;
-  std::vector<SymInt> merged = sizes;
+  SymSizes merged = sizes;
   merged[0] = 1;
   merged[1] = size_quotient({sizes[0], sizes[1]}, {});
   Value* flat = b.view(x, merged);
@@ -27,7 +27,7 @@ Value* instance_statistics(GraphBuilder& b, const Node& n, Value* x) {
                                                                     true, n.number("momentum"), n.number("eps")});
   normal = b.view(normal, sizes);
   if (inside) return normal;
-  std::vector<SymInt> per_channel(sizes.size(), 1);
+  SymSizes per_channel(sizes.size(), 1);
   per_channel[1] = sizes[1];
   if (Value* weight = n.optional_tensor("weight")) normal = b("aten.mul.Tensor", normal, b.view(weight, per_channel));
   if (Value* bias = n.optional_tensor("bias")) normal = b("aten.add.Tensor", normal, b.view(bias, per_channel));
@@ -74,9 +74,9 @@ Values layer_norm(GraphBuilder& b, const Node& n) {
 
 Values group_norm(GraphBuilder& b, const Node& n) {
   Value* x = n.tensor("input");
-  const std::vector<SymInt>& sizes = x->sizes();
+  const SymSizes& sizes = x->sizes();
   if (sizes.size() < 2) refuse(n, "the input has no dimension of channels");
-  const SymInt area = size_product(std::span(sizes).subspan(2));
+  const SymInt area = size_product(sizes.all_but_first(2));
   if (!sizes[1].is_static() || !area.is_static()) refuse(n, "channels and image size must be fixed");
   return {b.call("aten.native_group_norm.default", {x, optional(n, "weight"), optional(n, "bias"), b.size(x, 0), sizes[1].value(),
                                                     area.value(), n.integer("num_groups"), n.number("eps")})};

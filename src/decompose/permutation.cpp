@@ -16,10 +16,11 @@ int64_t normalized(const Node& node, int64_t dim, int64_t rank) {
   return result;
 }
 
-std::vector<int64_t> moved(const Node& node, int64_t rank) {
-  std::vector<int64_t> source = node.integers("source"), target = node.integers("destination");
+List<int64_t> moved(const Node& node, int64_t rank) {
+  const List<int64_t> source = node.integers("source"), target = node.integers("destination");
   if (source.size() != target.size()) throw_bad_input(fmt::format("{}: source and destination differ in length", describe(node)));
-  std::vector<int64_t> order(static_cast<size_t>(rank), -1);
+  if (rank == 0) return {};
+  List<int64_t> order(static_cast<size_t>(rank), -1);
   std::vector<bool> taken(static_cast<size_t>(rank));
   for (size_t i = 0; i < source.size(); ++i) {
     const auto from = static_cast<size_t>(normalized(node, source[i], rank));
@@ -42,14 +43,14 @@ std::optional<std::vector<int64_t>> permutation_of(const Node& node) {
   if (base.ends_with("_copy")) base.remove_suffix(5);
   if (node.outputs().size() != 1 || node.op().name_space() != "aten") return std::nullopt;
   const int64_t rank = node.output()->is_tensor() ? node.output()->meta().rank() : 0;
-  std::vector<int64_t> order(static_cast<size_t>(rank));
+  List<int64_t> order(static_cast<size_t>(rank));
   std::iota(order.begin(), order.end(), 0);
   const auto swap_dims = [&](int64_t a, int64_t b) {
     if (rank > 0) std::swap(order[static_cast<size_t>(normalized(node, a, rank))], order[static_cast<size_t>(normalized(node, b, rank))]);
     return order;
   };
   if (base == "permute") {
-    std::vector<int64_t> dims = node.integers("dims");
+    List<int64_t> dims = node.integers("dims");
     for (int64_t& dim : dims) dim = normalized(node, dim, rank);
     return dims;
   }
@@ -65,12 +66,12 @@ std::optional<std::vector<int64_t>> permutation_of(const Node& node) {
 }
 
 std::vector<int64_t> inverse_permutation(const std::vector<int64_t>& order) {
-  std::vector<int64_t> inverse(order.size());
+  List<int64_t> inverse(order.size());
   for (size_t i = 0; i < order.size(); ++i) inverse[static_cast<size_t>(order[i])] = static_cast<int64_t>(i);
   return inverse;
 }
 
-bool keeps_element_order(const std::vector<SymInt>& sizes, const std::vector<int64_t>& order) {
+bool keeps_element_order(const SymSizes& sizes, const std::vector<int64_t>& order) {
   int64_t last = -1;
   for (int64_t dim : order) {
     const SymInt& size = sizes[static_cast<size_t>(dim)];

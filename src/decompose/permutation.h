@@ -13,6 +13,6 @@ namespace intaglio::decompose {
 std::optional<std::vector<int64_t>> permutation_of(const Node& node);
 std::vector<int64_t> inverse_permutation(const std::vector<int64_t>& order);
 // True when the order only moves dimensions of size 1 past others: the elements stay where they are.
-bool keeps_element_order(const std::vector<SymInt>& sizes, const std::vector<int64_t>& order);
+bool keeps_element_order(const SymSizes& sizes, const std::vector<int64_t>& order);
 
 }  // namespace intaglio::decompose

@@ -1,3 +1,4 @@
+#include "decompose/limits.h"
 #include "decompose/tables.h"
 
 namespace intaglio::decompose {
@@ -86,12 +87,14 @@ struct EvenWindows {
   int64_t length;
   Ints places;  // of the stretched dimension's entries in the original
 };
-EvenWindows even_out_windows(GraphBuilder& b, Value*& x, int64_t dim, int64_t wanted) {
+EvenWindows even_out_windows(GraphBuilder& b, const Node& n, Value*& x, int64_t dim, int64_t wanted) {
   const int64_t size = x->sizes()[x->sizes().size() + dim].value();
   const auto begin = [&](int64_t i) { return i * size / wanted; };
   const auto end = [&](int64_t i) { return ((i + 1) * size + wanted - 1) / wanted; };
   EvenWindows even{0, {}};
+  written_out(n, DType::int64, {wanted});
   for (int64_t i = 0; i < wanted; ++i) even.length = std::max(even.length, end(i) - begin(i));
+  written_out(n, DType::int64, {wanted, even.length});
   for (int64_t i = 0; i < wanted; ++i)
     for (int64_t k = 0; k < even.length; ++k) even.places.push_back(std::min(begin(i) + k, end(i) - 1));
   if (size % wanted != 0)
@@ -99,7 +102,8 @@ EvenWindows even_out_windows(GraphBuilder& b, Value*& x, int64_t dim, int64_t wa
   return even;
 }
 // Flat places in a stretched image, as flat places in the original of `width` columns.
-Value* original_places(GraphBuilder& b, Value* indices, const EvenWindows& rows, const EvenWindows& columns, int64_t width) {
+Value* original_places(GraphBuilder& b, const Node& n, Value* indices, const EvenWindows& rows, const EvenWindows& columns, int64_t width) {
+  written_out(n, DType::int64, {std::ssize(rows.places), std::ssize(columns.places)});
   std::vector<int64_t> table;
   for (int64_t row : rows.places)
     for (int64_t column : columns.places) table.push_back(row * width + column);
@@ -113,11 +117,11 @@ Pooled adaptive_maximum(GraphBuilder& b, const Node& n, Value* x, const Ints& wa
     if (!x->sizes()[x->sizes().size() - 2 + i].is_static() || wanted[i] <= 0)
       refuse(n, "adaptive max pooling needs the sizes it pools over to be known, and a positive output size");
   Value* stretched = x;
-  const EvenWindows rows = even_out_windows(b, stretched, -2, wanted[0]), columns = even_out_windows(b, stretched, -1, wanted[1]);
+  const EvenWindows rows = even_out_windows(b, n, stretched, -2, wanted[0]), columns = even_out_windows(b, n, stretched, -1, wanted[1]);
   const Ints kernel = {rows.length, columns.length};
   if (all_ones(kernel) && !wants_indices(n)) return {x};
   Pooled pooled = maximum_pool(b, stretched, {kernel, kernel});
-  if (stretched != x && wants_indices(n)) pooled.indices = original_places(b, pooled.indices, rows, columns, x->sizes().back().value());
+  if (stretched != x && wants_indices(n)) pooled.indices = original_places(b, n, pooled.indices, rows, columns, x->sizes().back().value());
   return pooled;
 }
 Values adaptive_max_pool2d(GraphBuilder& b, const Node& n) {
@@ -135,7 +139,7 @@ Values adaptive_max_pool1d(GraphBuilder& b, const Node& n) {
 template <typename Pool>
 Values pool_volume(GraphBuilder& b, const Node& n, const Pool& pool) {
   Value* x = self(n);
-  const std::vector<SymInt> sizes = x->sizes();
+  const SymSizes sizes = x->sizes();
   const size_t rank = sizes.size();
   if (rank != 4 && rank != 5) refuse(n, "three-dimensional pooling takes four or five dimensions");
   const SymInt &channels = sizes[rank - 4], &depth = sizes[rank - 3], &height = sizes[rank - 2], &width = sizes[rank - 1];
@@ -143,7 +147,7 @@ Values pool_volume(GraphBuilder& b, const Node& n, const Pool& pool) {
   const Pooled planes = pool(b.view(x, {batch, channels * depth, height, width}), true);
   const SymInt rows = planes.values->sizes()[2], columns = planes.values->sizes()[3], pixels = rows * columns;
   const Pooled pooled = pool(b.view(planes.values, {batch, channels, depth, pixels}), false);
-  std::vector<SymInt> result = {channels, pooled.values->sizes()[2], rows, columns};
+  SymSizes result = {channels, pooled.values->sizes()[2], rows, columns};
   if (rank == 5) result.insert(result.begin(), batch);
   Values results = {b.view(pooled.values, result)};
   results.resize(n.outputs().size());

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "decompose/limits.h"
 #include "decompose/tables.h"
 #include "ir/infer.h"
 
@@ -12,12 +13,12 @@ namespace intaglio::decompose {
 namespace {
 
 struct Blocks {
-  std::vector<SymInt> sizes;  // of the view
-  std::vector<SymInt> scale;  // of a scale beside it: 1 inside blocks
-  Ints inside;                // dimensions of the view
+  SymSizes sizes;  // of the view
+  SymSizes scale;  // of a scale beside it: 1 inside blocks
+  Ints inside;     // dimensions of the view
 };
 
-Blocks blocks_of(const Node& n, const std::vector<SymInt>& sizes, const Ints& block) {
+Blocks blocks_of(const Node& n, const SymSizes& sizes, const Ints& block) {
   if (block.size() != sizes.size()) refuse(n, "its block size has another number of dimensions than its operand");
   Blocks blocks;
   for (size_t i = 0; i < sizes.size(); ++i) {
@@ -108,7 +109,7 @@ Values dequantize_groups(GraphBuilder& b, const Node& n) {
 Values look_up_codes(GraphBuilder& b, const Node& n) {
   Value *codes = n.tensor("codes"), *book = n.tensor("codebook");
   const Ints block = n.integers("block_size");
-  const std::vector<SymInt>& sizes = codes->sizes();
+  const SymSizes& sizes = codes->sizes();
   if (sizes.size() != 2 || block.size() != 2 || !codes->meta().is_static())
     refuse(n, "codes are a matrix, cut into blocks of rows and columns");
   const auto blocks_along = [&](size_t dim) { return block[dim] < 1 ? 1 : sizes[dim].value() / block[dim]; };
@@ -119,7 +120,7 @@ Values look_up_codes(GraphBuilder& b, const Node& n) {
   for (const size_t dim : {0, 1}) {
     const int64_t count = blocks_along(dim), step = values * (dim == 0 ? blocks_along(1) : 1);
     if (count == 1) continue;
-    Ints first(static_cast<size_t>(sizes[dim].value()));
+    Ints first(static_cast<size_t>(written_out(n, DType::int64, {sizes[dim].value()})));
     for (size_t i = 0; i < first.size(); ++i) first[i] = static_cast<int64_t>(i) / block[dim] * step;
     const auto length = static_cast<int64_t>(first.size());
     places = b("aten.add.Tensor", places, b.constant(Tensor::of<int64_t>(first, dim == 0 ? Sizes{length, 1} : Sizes{1, length})));

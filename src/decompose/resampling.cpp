@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "decompose/limits.h"
 #include "decompose/resampling.h"
 #include "decompose/rewrite.h"
 #include "decompose/tables.h"
@@ -59,7 +60,7 @@ Values cropped(GraphBuilder& b, const Node& n, Ints pads) {
 
 Values constant_pad(GraphBuilder& b, const Node& n) {
   const Argument pads = n.argument("pad");
-  const auto* amounts = pads.get_if<Ints>();
+  const auto* amounts = pads.get_if<std::vector<int64_t>>();
   const bool nothing = amounts && std::all_of(amounts->begin(), amounts->end(), [](int64_t amount) { return amount == 0; });
   if (amounts && std::any_of(amounts->begin(), amounts->end(), [](int64_t amount) { return amount < 0; })) return cropped(b, n, *amounts);
   const bool returns_input = !n.tensor("self")->producer() && is_program_output(n.output());
@@ -76,7 +77,7 @@ Value* image_of(const Node& n) {
 // Lists of sizes and scales get a leading entry for the added height of 1.
 Values upsample_1d(GraphBuilder& b, const Node& n) {
   Argument sizes = n.argument("output_size"), scales;
-  if (auto* list = sizes.get_if<Ints>()) list->insert(list->begin(), 1);
+  if (auto* list = sizes.get_if<std::vector<int64_t>>()) list->insert(list->begin(), 1);
   if (const auto factor = resize_factor(n, 0)) {
     scales = std::vector<double>{1.0, *factor};
     sizes = Argument();
@@ -114,8 +115,8 @@ double smooth_cubic(double t) { return cubic(t, -0.75); }
 
 // [from, to]: column j holds the weights of the inputs that make output j. Borders repeat.
 template <double (*filter)(double)>
-Tensor nearby_weights(int64_t from, int64_t to, bool align_corners, std::optional<double> scale) {
-  Tensor weights = Tensor::zeros(DType::float32, {from, to});
+Tensor nearby_weights(const Node& n, int64_t from, int64_t to, bool align_corners, std::optional<double> scale) {
+  Tensor weights = bounded_zeros(n, DType::float32, {from, to});
   float* data = weights.mutable_data<float>();
   const double step = align_corners ? (to > 1 ? static_cast<double>(from - 1) / static_cast<double>(to - 1) : 0)
                       : scale       ? 1 / *scale
@@ -130,8 +131,8 @@ Tensor nearby_weights(int64_t from, int64_t to, bool align_corners, std::optiona
 }
 // With antialias: the filter widens as the image shrinks, and what it takes in adds up to one.
 template <double (*filter)(double), int reach>
-Tensor smooth_weights(int64_t from, int64_t to, bool align_corners, std::optional<double> scale) {
-  Tensor weights = Tensor::zeros(DType::float32, {from, to});
+Tensor smooth_weights(const Node& n, int64_t from, int64_t to, bool align_corners, std::optional<double> scale) {
+  Tensor weights = bounded_zeros(n, DType::float32, {from, to});
   float* data = weights.mutable_data<float>();
   const double step = align_corners ? (to > 1 ? static_cast<double>(from - 1) / static_cast<double>(to - 1) : 0)
                       : scale       ? 1 / *scale
@@ -149,13 +150,15 @@ Tensor smooth_weights(int64_t from, int64_t to, bool align_corners, std::optiona
   return weights;
 }
 
-using Weights = Tensor (*)(int64_t from, int64_t to, bool align_corners, std::optional<double> scale);
+using Weights = Tensor (*)(const Node& n, int64_t from, int64_t to, bool align_corners, std::optional<double> scale);
 template <const Weights& weights_of>
 Values resized_by_products(GraphBuilder& b, const Node& n) {
   Value* x = image_of(n);
-  const std::vector<SymInt> from = x->sizes(), to = n.output()->sizes();
+  const SymSizes from = x->sizes(), to = n.output()->sizes();
   const int64_t last = x->meta().rank() - 1;
   bool fixed = x->dtype() == DType::float32;
+  const auto is_empty = [](const SymInt& size) { return size.is_static() && size.value() < 1; };
+  if (std::ranges::any_of(from, is_empty) || std::ranges::any_of(to, is_empty)) refuse(n, "an image without pixels");
   for (size_t axis = 2; axis < from.size(); ++axis) fixed = fixed && from[axis].is_static() && to[axis].is_static();
   if (!fixed) refuse(n, "there is no kernel: resizing by products needs float32 and fixed image sizes");
   const bool corners = n.boolean("align_corners");
@@ -164,7 +167,7 @@ Values resized_by_products(GraphBuilder& b, const Node& n) {
     Ints order(from.size());
     std::iota(order.begin(), order.end(), 0);
     std::swap(order[place], order.back());
-    const Tensor weights = weights_of(from[place].value(), to[place].value(), corners, resize_factor(n, place - 2));
+    const Tensor weights = weights_of(n, from[place].value(), to[place].value(), corners, resize_factor(n, place - 2));
     x = b.permute(b("aten.matmul.default", b.permute(x, order), b.constant(weights)), order);
   }
   return {x};
@@ -182,6 +185,8 @@ Values nearest(GraphBuilder& b, const Node& n) {
   for (size_t axis = 0; axis < axes; ++axis) {
     const SymInt from = x->sizes()[2 + axis], to = n.output()->sizes()[2 + axis];
     if (!from.is_static() || !to.is_static()) refuse(n, "there is no kernel: this resizing needs fixed image sizes");
+    if (from.value() < 1) refuse(n, "an image without pixels");
+    written_out(n, DType::int64, {to.value()});
     const std::vector<int64_t> picked = nearest_places(from.value(), to.value(), resize_factor(n, axis), exact);
     x = b("aten.index_select.default", x, static_cast<int64_t>(2 + axis), b.constant(Tensor::of<int64_t>(picked, {to.value()})));
   }
@@ -197,13 +202,14 @@ Values grid_sampler(GraphBuilder& b, const Node& n) {
 // The places of all elements in [-1, 1], the last dimension first and a 1 behind, times each transformation.
 Values affine_grid(GraphBuilder& b, const Node& n) {
   const Ints size = n.integers("size");
-  const size_t axes = size.size() - 2;
   if (size.size() < 4 || size.size() > 5 || n.tensor("theta")->dtype() != DType::float32)
     refuse(n, "only float32 grids of images and volumes are supported");
   const bool corners = n.boolean("align_corners");
-  const Ints spatial(size.begin() + 2, size.end());
-  const int64_t count = element_count(spatial), width = static_cast<int64_t>(axes) + 1;
-  Tensor base = Tensor::empty(DType::float32, {count, width});
+  const Ints spatial = size.all_but_first(2);
+  const size_t axes = spatial.size();
+  const auto width = static_cast<int64_t>(axes) + 1;
+  const int64_t count = written_out(n, DType::float32, spatial);
+  Tensor base = bounded_zeros(n, DType::float32, {count, width});
   for (int64_t place = 0; place < count; ++place) {
     float* row = base.mutable_data<float>() + place * width;
     int64_t rest = place;

@@ -12,7 +12,8 @@ namespace intaglio::decompose {
 
 // Builds the replacement of a node and returns one value per result (null: a result nobody may use); empty when the
 // node is fine as it is.
-using Decomposition = std::vector<Value*> (*)(GraphBuilder&, const Node&);
+using Values = List<Value*>;
+using Decomposition = Values (*)(GraphBuilder&, const Node&);
 struct DecompositionRow {
   Decomposition function;
   std::initializer_list<std::string_view> ops;
@@ -24,7 +25,7 @@ struct Alias {
   std::string_view op, meant;
 };
 std::span<const Alias> aliases();
-std::vector<Value*> renamed(GraphBuilder& b, const Node& n);
+Values renamed(GraphBuilder& b, const Node& n);
 std::span<const DecompositionRow> arithmetic_decompositions();
 std::span<const DecompositionRow> attention_decompositions();
 std::span<const DecompositionRow> composite_decompositions();
@@ -50,8 +51,7 @@ std::span<const DecompositionRow> symbol_decompositions();
 std::span<const DecompositionRow> view_decompositions();
 
 // ---- shared by families
-using Ints = std::vector<int64_t>;
-using Values = std::vector<Value*>;
+using Ints = List<int64_t>;
 
 inline Value* self(const Node& node) { return node.tensor("self"); }
 // A dimension argument made non-negative.

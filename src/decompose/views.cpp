@@ -14,12 +14,12 @@ bool would_return_input(const Node& n) { return !self(n)->producer() && is_progr
 
 // A view whose sizes are all known from the operand; symbols that it cannot write keep the sizes as they were given.
 Values view(GraphBuilder& b, const Node& n) {
-  const std::vector<SymInt>& sizes = n.output()->sizes();
+  const SymSizes& sizes = n.output()->sizes();
   if (self(n)->sizes() == sizes && !would_return_input(n)) return {self(n)};
   const bool plain = n.is("aten.view.default");
   const auto symbolic = std::count_if(sizes.begin(), sizes.end(), [](const SymInt& size) { return !size.is_static(); });
   const auto* written = n.find("size") ? n.find("size") : n.find("shape");
-  const bool already_plain = plain && n.argument("size").is<Ints>();
+  const bool already_plain = plain && n.argument("size").is<std::vector<int64_t>>();
   if (already_plain || (plain && symbolic > 1)) return {};
   if (symbolic > 1 && written) return {b("aten.view.default", self(n), *written)};
   if (self(n)->sizes() == sizes) return {b("aten.clone.default", self(n))};
@@ -29,7 +29,7 @@ Values view(GraphBuilder& b, const Node& n) {
 // A view of the chain's first operand: what lies between is skipped.
 Values view_chain(GraphBuilder& b, const Node& n) {
   const Node* inner = self(n)->producer();
-  const bool foldable = inner && inner->is("aten.view.default") && n.argument("size").is<Ints>();
+  const bool foldable = inner && inner->is("aten.view.default") && n.argument("size").is<std::vector<int64_t>>();
   const Values simpler = view(b, n);
   if (!simpler.empty() || !foldable) return simpler;
   Value* first = inner->tensor("self");
@@ -55,7 +55,7 @@ Values permute(GraphBuilder& b, const Node& n) {
 }
 
 Values expand(GraphBuilder& b, const Node& n) {
-  const std::vector<SymInt>& sizes = n.output()->sizes();
+  const SymSizes& sizes = n.output()->sizes();
   if (self(n)->sizes() == sizes && !would_return_input(n)) return {self(n)};
   if (n.is("aten.expand.default")) return {};
   if (n.find("size")) return {b("aten.expand.default", self(n), n.argument("size"))};
@@ -68,7 +68,7 @@ Values repeat(GraphBuilder& b, const Node& n) {
   const auto repeats = symbolic_sizes(n.argument(n.op().base() == "tile" ? "dims" : "repeats"));
   if (!repeats) return {};
   const auto is_one = [](const SymInt& size) { return size.is_static() && size.value() == 1; };
-  std::vector<SymInt> counts = *repeats;
+  SymSizes counts = *repeats;
   while (counts.size() < self(n)->sizes().size()) counts.insert(counts.begin(), 1);
   const size_t added = counts.size() - self(n)->sizes().size();
   bool expands = true;
@@ -88,8 +88,8 @@ Values repeat_interleave(GraphBuilder& b, const Node& n) {
   if (dim_argument.is_none()) x = b.view(x, {size_quotient(x->sizes(), {})});
   const int64_t rank = x->meta().rank();
   int64_t dim = dim_argument.is_none() ? 0 : dim_of(n, "dim", rank);
-  std::vector<SymInt> sizes = x->sizes();
-  sizes.insert(sizes.begin() + dim + 1, n.integer("repeats"));
+  SymSizes sizes = x->sizes();
+  sizes.insert_at(static_cast<size_t>(dim) + 1, n.integer("repeats"));
   return {b.view(b.expand(b.unsqueeze(x, dim + 1), sizes), n.output()->sizes())};
 }
 
@@ -123,11 +123,11 @@ Values stack(GraphBuilder& b, const Node& n) {
 }
 
 Values channel_shuffle(GraphBuilder& b, const Node& n) {
-  const std::vector<SymInt>& sizes = self(n)->sizes();
+  const SymSizes& sizes = self(n)->sizes();
   const int64_t groups = n.integer("groups");
-  std::vector<SymInt> split = sizes;
+  SymSizes split = sizes;
   split[1] = groups;
-  split.insert(split.begin() + 2, size_quotient({sizes[1]}, {groups}));
+  split.insert_at(2, size_quotient({sizes[1]}, {groups}));
   Ints order(split.size());
   std::iota(order.begin(), order.end(), 0);
   std::swap(order[1], order[2]);
@@ -136,10 +136,10 @@ Values channel_shuffle(GraphBuilder& b, const Node& n) {
 
 // [.., C*r*r, H, W] -> [.., C, r, r, H, W] -> [.., C, H, r, W, r] -> [.., C, H*r, W*r], and back.
 Values pixel_shuffle(GraphBuilder& b, const Node& n) {
-  const std::vector<SymInt>& sizes = self(n)->sizes();
+  const SymSizes& sizes = self(n)->sizes();
   const int64_t factor = n.integer("upscale_factor");
   const auto lead = static_cast<int64_t>(sizes.size()) - 3;
-  std::vector<SymInt> split(sizes.begin(), sizes.end() - 3);
+  SymSizes split = sizes.all_but_last(3);
   split.insert(split.end(),
                {size_quotient({sizes[sizes.size() - 3]}, {factor * factor}), factor, factor, sizes[sizes.size() - 2], sizes.back()});
   Ints order(static_cast<size_t>(lead));
@@ -148,10 +148,10 @@ Values pixel_shuffle(GraphBuilder& b, const Node& n) {
   return {b.view(b.permute(b.view(self(n), split), order), n.output()->sizes())};
 }
 Values pixel_unshuffle(GraphBuilder& b, const Node& n) {
-  const std::vector<SymInt>& sizes = self(n)->sizes();
+  const SymSizes& sizes = self(n)->sizes();
   const int64_t factor = n.integer("downscale_factor");
   const auto lead = static_cast<int64_t>(sizes.size()) - 3;
-  std::vector<SymInt> split(sizes.begin(), sizes.end() - 2);
+  SymSizes split = sizes.all_but_last(2);
   split.insert(split.end(), {size_quotient({sizes[sizes.size() - 2]}, {factor}), factor, size_quotient({sizes.back()}, {factor}), factor});
   Ints order(static_cast<size_t>(lead));
   std::iota(order.begin(), order.end(), 0);
@@ -164,8 +164,8 @@ Values meshgrid(GraphBuilder& b, const Node& n) {
   const bool swapped = n.op().schema()->find("indexing") && n.string("indexing") == "xy" && tensors.size() >= 2;
   Values grids;
   for (size_t i = 0; i < tensors.size(); ++i) {
-    const std::vector<SymInt>& sizes = n.output(i)->sizes();
-    std::vector<SymInt> own(sizes.size(), 1);
+    const SymSizes& sizes = n.output(i)->sizes();
+    SymSizes own(sizes.size(), 1);
     const size_t place = swapped && i < 2 ? 1 - i : i;
     own[place] = sizes[place];
     grids.push_back(b.expand(b.view(tensors[i], own), sizes));

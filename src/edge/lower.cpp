@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 #include <span>
+#include <stdexcept>
 #include <unordered_map>
 
 #include <fmt/format.h>
@@ -76,7 +77,12 @@ class Lowering {
 
   void run(std::span<const LoweringStep> steps) {
     for (const LoweringStep& step : steps) {
-      step.run(program_);
+      try {
+        step.run(program_);
+      } catch (const std::logic_error&) {  // an operator without an inference rule met a step that reads what its operands do not have
+        throw_bad_input(
+            fmt::format("{}: the arguments of an operator name a dimension or an element that its operands do not have", step.name));
+      }
       done(step.name);
     }
   }

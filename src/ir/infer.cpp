@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <intaglio/error.h>
 
+#include "ir/at_node.h"
 #include "ir/check_arguments.h"
 #include "ir/infer_rules.h"
 
@@ -34,8 +35,8 @@ size_t Inference::dim(int64_t written, size_t rank) const {
   return static_cast<size_t>(written < 0 ? written + count : written);
 }
 
-std::vector<size_t> Inference::dims(const std::vector<int64_t>& written, size_t rank) const {
-  std::vector<size_t> result;
+List<size_t> Inference::dims(const List<int64_t>& written, size_t rank) const {
+  List<size_t> result;
   for (int64_t d : written) {
     const size_t normalized = dim(d, rank);
     if (std::find(result.begin(), result.end(), normalized) != result.end()) fail(fmt::format("dimension {} is named twice", d));
@@ -77,6 +78,17 @@ const RuleMap& rule_map() {
   }();
   return map;
 }
+
+}  // namespace
+
+std::vector<std::string_view> inferred_operators() {
+  std::vector<std::string_view> names;
+  for (const auto& [name, function] : rule_map()) names.push_back(name);
+  std::ranges::sort(names);
+  return names;
+}
+
+namespace {
 
 // In-place ops that change their operand's sizes rather than its elements.
 bool mutates_sizes(Op op) {
@@ -122,9 +134,9 @@ bool is_statistic(const Node& node, size_t output) { return output > 0 && node.o
 
 // Errors of arithmetic on sizes say nothing of the node.
 template <typename Work>
-auto at_node(const Node& node, const Work& work) {
+auto inferred_at(const Node& node, const Work& work) {
   try {
-    return work();
+    return at_node(node, work);
   } catch (const Error& error) {
     const std::string place = describe(node);
     throw std::string_view(error.what()).starts_with(place) ? error : error.with_context(place);
@@ -133,7 +145,7 @@ auto at_node(const Node& node, const Work& work) {
 
 void check_symbol(const Node& node) {
   if (node.outputs().size() != 1 || node.output()->is_tensor()) return;
-  const auto inferred = at_node(node, [&] { return infer_symbol(node); });
+  const auto inferred = inferred_at(node, [&] { return infer_symbol(node); });
   const std::optional<SymInt>& claimed = node.output()->sym;
   if (inferred && claimed && contradict(*claimed, *inferred))
     throw_bad_input(fmt::format("{}: the file says '{}' is {}, but its operands make it {}; the file is damaged", describe(node),
@@ -151,8 +163,9 @@ bool contradict(const TensorMeta& claimed, const TensorMeta& inferred) {
 std::optional<std::vector<TensorMeta>> infer_outputs(const Node& node) {
   const infer::Function rule = infer::find_rule(node.op());
   if (!rule || !infer::all_operands_have_metadata(node)) return std::nullopt;
+  check_integers(node);
   infer::Inference inference(node);
-  infer::at_node(node, [&] { rule(inference); });
+  infer::inferred_at(node, [&] { rule(inference); });
   if (!inference.known) return std::nullopt;
   return std::move(inference.outputs);
 }
@@ -203,10 +216,10 @@ void check_metadata(const Graph& graph) {
   }
 }
 
-std::optional<std::vector<SymInt>> broadcast_sizes(const std::vector<SymInt>& a, const std::vector<SymInt>& b) {
-  const std::vector<SymInt>& longer = a.size() >= b.size() ? a : b;
-  const std::vector<SymInt>& shorter = a.size() >= b.size() ? b : a;
-  std::vector<SymInt> result = longer;
+std::optional<SymSizes> broadcast_sizes(const SymSizes& a, const SymSizes& b) {
+  const SymSizes& longer = a.size() >= b.size() ? a : b;
+  const SymSizes& shorter = a.size() >= b.size() ? b : a;
+  SymSizes result = longer;
   const size_t skipped = longer.size() - shorter.size();
   for (size_t i = 0; i < shorter.size(); ++i) {
     const SymInt& one = longer[skipped + i];
@@ -237,7 +250,7 @@ SymInt size_product(std::span<const SymInt> sizes) {
 namespace {
 
 // `4*s0` is the factors 4 and s0; their hints are not known.
-void append_factors(const SymExprPtr& expression, std::vector<SymInt>& factors) {
+void append_factors(const SymExprPtr& expression, SymSizes& factors) {
   if (expression->kind == SymExpr::Kind::integer) return factors.push_back(expression->integer);
   if (expression->kind == SymExpr::Kind::call && expression->name == "Mul") {
     for (const SymExprPtr& argument : expression->arguments) append_factors(argument, factors);
@@ -248,14 +261,14 @@ void append_factors(const SymExprPtr& expression, std::vector<SymInt>& factors) 
 
 struct Factors {
   int64_t number = 1;
-  std::vector<SymInt> symbolic;
+  SymSizes symbolic;
 };
 
 Factors factors_of(std::span<const SymInt> sizes) {
-  std::vector<SymInt> numbers;
+  SymSizes numbers;
   Factors result;
   for (const SymInt& size : sizes) {
-    std::vector<SymInt> parts;
+    SymSizes parts;
     if (size.is_static()) parts.push_back(size);
     else append_factors(size.expression(), parts);
     for (const SymInt& part : parts) (part.is_static() ? numbers : result.symbolic).push_back(part);
@@ -266,7 +279,7 @@ Factors factors_of(std::span<const SymInt> sizes) {
 
 }  // namespace
 
-SymInt size_quotient(const std::vector<SymInt>& numerator, const std::vector<SymInt>& denominator) {
+SymInt size_quotient(const SymSizes& numerator, const SymSizes& denominator) {
   Factors above = factors_of(numerator), below = factors_of(denominator);
   std::erase_if(below.symbolic, [&](const SymInt& factor) {
     auto same = std::find(above.symbolic.begin(), above.symbolic.end(), factor);
@@ -286,9 +299,9 @@ SymInt size_quotient(const std::vector<SymInt>& numerator, const std::vector<Sym
   return SymInt(result.expression(), result.text(), hint);
 }
 
-std::optional<std::vector<SymInt>> symbolic_sizes(const Argument& argument) {
-  std::vector<SymInt> sizes;
-  if (const auto* number = argument.get_if<int64_t>()) return std::vector<SymInt>{*number};
+std::optional<SymSizes> symbolic_sizes(const Argument& argument) {
+  SymSizes sizes;
+  if (const auto* number = argument.get_if<int64_t>()) return SymSizes{*number};
   if (const auto* list = argument.get_if<std::vector<int64_t>>()) {
     sizes.assign(list->begin(), list->end());
     return sizes;

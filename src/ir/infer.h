@@ -46,12 +46,12 @@ std::optional<PromotionOperand> promotion_operand(const Argument& argument);
 // ---- sizes
 
 // The sizes of two operands broadcast together; nullopt when they do not fit.
-std::optional<std::vector<SymInt>> broadcast_sizes(const std::vector<SymInt>& a, const std::vector<SymInt>& b);
+std::optional<SymSizes> broadcast_sizes(const SymSizes& a, const SymSizes& b);
 // Product of sizes.
 SymInt size_product(std::span<const SymInt> sizes);
 // The product of `numerator` divided by that of `denominator`; equal factors cancel before anything symbolic is divided.
-SymInt size_quotient(const std::vector<SymInt>& numerator, const std::vector<SymInt>& denominator);
+SymInt size_quotient(const SymSizes& numerator, const SymSizes& denominator);
 // A list-of-sizes argument, symbols resolved to their expressions; nullopt when one has none.
-std::optional<std::vector<SymInt>> symbolic_sizes(const Argument& argument);
+std::optional<SymSizes> symbolic_sizes(const Argument& argument);
 
 }  // namespace intaglio

@@ -26,11 +26,11 @@ void view_as_real(Inference& in) {
 void view_as_complex(Inference& in) {
   const TensorMeta& self = in.operand("self");
   in.require(!self.sizes.empty() && !surely_differ(self.sizes.back(), 2), "the last dimension is not two");
-  in.result(complex_of(in, self.dtype), SymSizes(self.sizes.begin(), self.sizes.end() - 1));
+  in.result(complex_of(in, self.dtype), self.sizes.all_but_last(1));
 }
 
 size_t last_dim(Inference& in) {
-  const std::vector<size_t> dims = in.dims(in.node.integers("dim"), in.sizes("self").size());
+  const List<size_t> dims = in.dims(in.node.integers("dim"), in.sizes("self").size());
   in.require(!dims.empty(), "no dimension");
   return dims.back();
 }

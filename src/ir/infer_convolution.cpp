@@ -37,8 +37,8 @@ SymInt transposed(const Inference& in, const SymInt& size, const Window& w) {
 }
 
 // A setting of each spatial dimension, as PyTorch takes it: one for all, or one for each.
-std::vector<int64_t> settings(const Inference& in, std::string_view argument, size_t spatial) {
-  std::vector<int64_t> list = in.node.integers(argument);
+List<int64_t> settings(const Inference& in, std::string_view argument, size_t spatial) {
+  List<int64_t> list = in.node.integers(argument);
   if (list.size() == 1) list.resize(spatial, list[0]);
   in.require(list.size() == spatial, "a list of window settings has the wrong length");
   return list;
@@ -54,12 +54,12 @@ void convolve(Inference& in, bool is_transposed, bool same_padding) {
   in.require(groups > 0, "groups must be positive");
   const SymInt channels = is_transposed ? weight[0] : weight[1] * SymInt(groups);
   in.require(!surely_differ(channels, input[channel]), "the weight's channels do not fit the input's");
-  const std::vector<int64_t> stride = settings(in, "stride", spatial), dilation = settings(in, "dilation", spatial), none(spatial);
-  const std::vector<int64_t> padding = same_padding ? none : settings(in, "padding", spatial);
+  const List<int64_t> stride = settings(in, "stride", spatial), dilation = settings(in, "dilation", spatial), none(spatial);
+  const List<int64_t> padding = same_padding ? none : settings(in, "padding", spatial);
   const bool is_general = in.node.op().schema()->find("output_padding") != nullptr;
-  const std::vector<int64_t> extra = is_general ? settings(in, "output_padding", spatial) : none;
+  const List<int64_t> extra = is_general ? settings(in, "output_padding", spatial) : none;
 
-  SymSizes sizes(input.begin(), input.begin() + static_cast<ptrdiff_t>(channel));
+  SymSizes sizes = input.first(channel);
   sizes.push_back(is_transposed ? weight[1] * SymInt(groups) : weight[0]);
   for (size_t i = 0; i < spatial; ++i) {
     in.require(weight[2 + i].is_static(), "the kernel size is symbolic");
@@ -82,10 +82,10 @@ void conv_transpose(Inference& in) { convolve(in, true, false); }
 SymSizes pooled(Inference& in, size_t spatial) {
   const SymSizes& input = in.sizes("self");
   in.require(input.size() == spatial + 1 || input.size() == spatial + 2, "the input has the wrong number of dimensions");
-  const std::vector<int64_t> kernel = settings(in, "kernel_size", spatial), padding = settings(in, "padding", spatial);
-  const std::vector<int64_t> stride = in.node.integers("stride").empty() ? kernel : settings(in, "stride", spatial);
+  const List<int64_t> kernel = settings(in, "kernel_size", spatial), padding = settings(in, "padding", spatial);
+  const List<int64_t> stride = in.node.integers("stride").empty() ? kernel : settings(in, "stride", spatial);
   const bool dilated = in.node.op().schema()->find("dilation") != nullptr;
-  const std::vector<int64_t> dilation = dilated ? settings(in, "dilation", spatial) : std::vector<int64_t>(spatial, 1);
+  const List<int64_t> dilation = dilated ? settings(in, "dilation", spatial) : List<int64_t>(spatial, 1);
   SymSizes sizes = input;
   for (size_t i = 0; i < spatial; ++i) {
     const Window w{kernel[i], stride[i], padding[i], padding[i], dilation[i], 0};

@@ -58,7 +58,7 @@ void dim_order_copy(Inference& in) {
   const bool writes_dtype = in.node.op().schema()->find("dtype") != nullptr;
   TensorMeta meta = TensorMeta::contiguous(writes_dtype ? written_dtype(in, own) : own, in.sizes("self"));
   if (order && !order->is_none() && meta.is_static()) {
-    const std::vector<int64_t> written = in.node.integers("dim_order");
+    const List<int64_t> written = in.node.integers("dim_order");
     in.require(written.size() == meta.sizes.size(), "dim_order has the wrong length");
     std::vector<uint8_t> dims;
     for (size_t dim : in.dims(written, written.size())) dims.push_back(static_cast<uint8_t>(dim));

@@ -60,7 +60,7 @@ void select(Inference& in) {
   const auto index = in.symbol("index");
   if (index && index->is_static() && sizes[at].is_static())
     in.require(index->value() >= -sizes[at].value() && index->value() < sizes[at].value(), "the index is out of range");
-  sizes.erase(sizes.begin() + static_cast<ptrdiff_t>(at));
+  sizes.erase_at(at);
   in.result(in.operand("self").dtype, std::move(sizes));
 }
 
@@ -72,12 +72,12 @@ void parts(Inference& in, size_t at, const SymSizes& lengths) {
   }
 }
 
-constexpr int64_t max_parts = 1 << 20;
+constexpr int64_t max_parts = int64_t{1} << 16;
 
 void split_evenly(Inference& in, size_t at, int64_t length) {
   const SymInt& size = in.sizes("self")[at];
   if (!size.is_static()) return in.unknown();
-  in.require(length > 0 || size.value() == 0, "the length of a part is not positive");
+  in.require(length > 0 || (length == 0 && size.value() == 0), "the length of a part is not positive");
   in.require(length == 0 || size.value() / length < max_parts, "too many parts");
   SymSizes lengths;
   int64_t rest = size.value();
@@ -125,7 +125,7 @@ void unbind(Inference& in) {
   if (!sizes[at].is_static()) return in.unknown();
   const int64_t count = sizes[at].value();
   in.require(count < max_parts, "too many parts");
-  sizes.erase(sizes.begin() + static_cast<ptrdiff_t>(at));
+  sizes.erase_at(at);
   for (int64_t i = 0; i < count; ++i) in.result(in.operand("self").dtype, sizes);
 }
 
@@ -142,10 +142,10 @@ void gather(Inference& in) { in.result(in.operand("self").dtype, in.sizes("index
 // Indices broadcast together; they stand where the first one is when they are neighbours, else in front.
 void index(Inference& in) {
   const SymSizes& from = in.sizes("self");
-  std::vector<Value*> indices = in.node.tensors("indices");
+  List<Value*> indices = in.node.tensors("indices");
   in.require(indices.size() <= from.size(), "more indices than dimensions");
   SymSizes shape, sizes;
-  std::vector<size_t> places;
+  List<size_t> places;
   for (size_t i = 0; i < indices.size(); ++i) {
     if (!indices[i]) continue;
     if (indices[i]->dtype() == DType::boolean || indices[i]->dtype() == DType::uint8) return in.unknown();  // depends on data

@@ -1,4 +1,6 @@
 // Matrix products, linear layers and attention.
+#include <algorithm>
+
 #include "ir/infer_rules.h"
 
 namespace intaglio::infer {
@@ -62,7 +64,7 @@ void matmul(Inference& in) {
   if (row) a.insert(a.begin(), 1);
   if (column) b.push_back(1);
   require_inner(in, a.back(), b[b.size() - 2]);
-  SymSizes sizes = in.broadcast(SymSizes(a.begin(), a.end() - 2), SymSizes(b.begin(), b.end() - 2));
+  SymSizes sizes = in.broadcast(a.all_but_last(2), b.all_but_last(2));
   if (!row) sizes.push_back(a[a.size() - 2]);
   if (!column) sizes.push_back(b.back());
   in.result(in.operand("self").dtype, std::move(sizes));
@@ -86,6 +88,23 @@ void outer(Inference& in) {
   in.result(promote(in.operand("self").dtype, in.operand(in.node.op().schema()->arguments[1].name).dtype), {a[0], b[0]});
 }
 
+// The dimensions that are not contracted, those of the first operand in front.
+void tensordot(Inference& in) {
+  SymSizes sizes;
+  const auto contracted = in.node.integers("dims_self"), other = in.node.integers("dims_other");
+  in.require(contracted.size() == other.size(), "the lists of contracted dimensions differ in length");
+  const auto append_free = [&](const SymSizes& of, const List<size_t>& gone) {
+    for (size_t i = 0; i < of.size(); ++i)
+      if (std::ranges::find(gone, i) == gone.end()) sizes.push_back(of[i]);
+  };
+  const SymSizes &a = in.sizes("self"), &b = in.sizes("other");
+  const List<size_t> of_a = in.dims(contracted, a.size()), of_b = in.dims(other, b.size());
+  for (size_t i = 0; i < of_a.size(); ++i) require_inner(in, a[of_a[i]], b[of_b[i]]);
+  append_free(a, of_a);
+  append_free(b, of_b);
+  in.result(in.operand("self").dtype, std::move(sizes));
+}
+
 void attention(Inference& in) {
   SymSizes sizes = in.sizes("query");
   const SymSizes &key = in.sizes("key"), &value = in.sizes("value");
@@ -97,11 +116,17 @@ void attention(Inference& in) {
 }
 
 const Rule matrix_table[] = {
-    {mm, {"aten.mm.default"}},         {mv, {"aten.mv.default"}},
-    {dot, {"aten.dot.default"}},       {bmm, {"aten.bmm.default"}},
-    {addmm, {"aten.addmm.default"}},   {baddbmm, {"aten.baddbmm.default"}},
-    {matmul, {"aten.matmul.default"}}, {linear, {"aten.linear.default"}},
-    {outer, {"aten.outer.default"}},   {attention, {"aten.scaled_dot_product_attention.default"}},
+    {mm, {"aten.mm.default"}},
+    {mv, {"aten.mv.default"}},
+    {dot, {"aten.dot.default"}},
+    {bmm, {"aten.bmm.default"}},
+    {addmm, {"aten.addmm.default"}},
+    {baddbmm, {"aten.baddbmm.default"}},
+    {matmul, {"aten.matmul.default"}},
+    {linear, {"aten.linear.default"}},
+    {outer, {"aten.outer.default"}},
+    {tensordot, {"aten.tensordot.default"}},
+    {attention, {"aten.scaled_dot_product_attention.default"}},
 };
 
 }  // namespace

@@ -28,7 +28,7 @@ void require_sizes(Inference& in, std::string_view argument, std::span<const Sym
 void require_channels(Inference& in, std::initializer_list<std::string_view> arguments) {
   const SymSizes& input = in.sizes("input");
   in.require(input.size() >= 2, "the input has no channel dimension");
-  for (const std::string_view argument : arguments) require_sizes(in, argument, std::span(input).subspan(1, 1));
+  for (const std::string_view argument : arguments) require_sizes(in, argument, input.all_but_first(1).first(1));
 }
 void batch_norm(Inference& in) {
   require_channels(in, {"weight", "bias", "running_mean", "running_var"});
@@ -90,7 +90,7 @@ void native_group_norm(Inference& in) {
   require_groups(in, "group");
   const SymSizes& input = in.sizes("input");
   in.require(!surely_differ(input[0], *batch) && !surely_differ(input[1], *channels) &&
-                 !surely_differ(size_product(std::span(input).subspan(2)), *rest),
+                 !surely_differ(size_product(input.all_but_first(2)), *rest),
              "N, C and HxW are not the input's sizes");
   input_like(in);
   for (int i = 0; i < 2; ++i) in.result(in.operand("input").dtype, {*batch, in.node.integer("group")});
@@ -152,7 +152,7 @@ void grid_sample(Inference& in) {
   const SymSizes &input = in.sizes("input"), &grid = in.sizes("grid");
   in.require(input.size() == grid.size() && input.size() >= 4, "input and grid differ in dimensions");
   SymSizes sizes = {input[0], input[1]};
-  sizes.insert(sizes.end(), grid.begin() + 1, grid.end() - 1);
+  for (const SymInt& size : grid.all_but_first(1).all_but_last(1)) sizes.push_back(size);
   in.result(in.operand("input").dtype, std::move(sizes));
 }
 
@@ -168,7 +168,7 @@ void im2col(Inference& in) {
     windows = windows *
               (floor_div(input[input.size() - 2 + i] + SymInt(2 * padding[i] - dilation[i] * (kernel[i] - 1) - 1), stride[i]) + SymInt(1));
   }
-  SymSizes sizes(input.begin(), input.end() - 3);
+  SymSizes sizes = input.all_but_last(3);
   sizes.push_back(input[input.size() - 3] * SymInt(kernel[0] * kernel[1]));
   sizes.push_back(windows);
   in.result(in.operand("self").dtype, std::move(sizes));

@@ -29,8 +29,8 @@ void choose_qparams_per_token(Inference& in) {
 }
 
 // The block of each dimension; entries of -1 are whole ones.
-std::vector<int64_t> block_size(const Inference& in, const SymSizes& sizes) {
-  std::vector<int64_t> block = in.node.integers("block_size");
+List<int64_t> block_size(const Inference& in, const SymSizes& sizes) {
+  List<int64_t> block = in.node.integers("block_size");
   in.require(block.size() == sizes.size(), "block_size and the tensor differ in rank");
   for (size_t dim = 0; dim < block.size(); ++dim) {
     const SymInt& size = sizes[dim];
@@ -44,7 +44,7 @@ std::vector<int64_t> block_size(const Inference& in, const SymSizes& sizes) {
 // Scales of blocks that cover a dimension have no such dimension, unless keepdim says so.
 void choose_qparams_affine(Inference& in) {
   const TensorMeta& input = in.operand("input");
-  const std::vector<int64_t> block = block_size(in, input.sizes);
+  const List<int64_t> block = block_size(in, input.sizes);
   SymSizes sizes;
   for (size_t dim = 0; dim < block.size(); ++dim) {
     const SymInt& size = input.sizes[dim];

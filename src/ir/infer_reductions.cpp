@@ -7,7 +7,7 @@
 namespace intaglio::infer {
 namespace {
 
-SymSizes without(const SymSizes& sizes, const std::vector<size_t>& dims, bool keep) {
+SymSizes without(const SymSizes& sizes, const List<size_t>& dims, bool keep) {
   SymSizes result;
   for (size_t i = 0; i < sizes.size(); ++i) {
     if (std::find(dims.begin(), dims.end(), i) == dims.end()) result.push_back(sizes[i]);
@@ -21,12 +21,12 @@ SymSizes reduced(const Inference& in) {
   const SymSizes& sizes = in.sizes("self");
   const OpSchema& schema = *in.node.op().schema();
   const bool keep = schema.find("keepdim") && in.node.boolean("keepdim");
-  std::vector<int64_t> written;
+  List<int64_t> written;
   if (schema.find("dim") && in.has("dim")) {
     const Argument dim = in.node.argument("dim");
-    written = dim.is<int64_t>() ? std::vector<int64_t>{in.node.integer("dim")} : in.node.integers("dim");
+    written = dim.is<int64_t>() ? List<int64_t>{in.node.integer("dim")} : in.node.integers("dim");
   }
-  std::vector<size_t> dims = in.dims(written, sizes.size());
+  List<size_t> dims = in.dims(written, sizes.size());
   if (dims.empty())
     for (size_t i = 0; i < sizes.size(); ++i) dims.push_back(i);
   return without(sizes, dims, keep);

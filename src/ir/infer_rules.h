@@ -11,8 +11,6 @@
 
 namespace intaglio::infer {
 
-using SymSizes = std::vector<SymInt>;
-
 class Inference {
  public:
   explicit Inference(const Node& node) : node(node) {}
@@ -34,7 +32,7 @@ class Inference {
 
   // A dimension number made non-negative and checked against `rank` (a 0-d tensor counts as 1-d).
   size_t dim(int64_t written, size_t rank) const;
-  std::vector<size_t> dims(const std::vector<int64_t>& written, size_t rank) const;
+  List<size_t> dims(const List<int64_t>& written, size_t rank) const;
   // One size or index argument; nullopt when its symbol has no expression.
   std::optional<SymInt> symbol(std::string_view argument) const;
   // A list-of-sizes argument. Unknown symbols make the whole inference unknown and the list empty.
@@ -59,6 +57,9 @@ std::span<const Rule> matrix_rules();
 std::span<const Rule> convolution_rules();
 std::span<const Rule> neural_rules();
 std::span<const Rule> quantization_rules();
+
+// The operators that have a rule of their own.
+std::vector<std::string_view> inferred_operators();
 
 // The number that a symbolic result of the node is in the exported call, or its expression; nullopt where neither is known. A bad-input
 // error for a dimension that the tensor does not have and for a division by zero.

@@ -10,7 +10,7 @@ namespace {
 // A graph with one node under test; operands by size and type.
 struct Bench {
   Graph graph;
-  Value* tensor(std::vector<SymInt> sizes, DType dtype = DType::float32) {
+  Value* tensor(SymSizes sizes, DType dtype = DType::float32) {
     return graph.add_input(graph.inputs().size(), {TensorMeta::contiguous(dtype, std::move(sizes)), "x"});
   }
   Node& node(const char* op, std::vector<NamedArgument> arguments) {

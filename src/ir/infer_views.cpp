@@ -27,7 +27,7 @@ void view_as_sizes(Inference& in, SymSizes wanted) {
   }
   if (open) {
     SymSizes others = wanted;
-    others.erase(others.begin() + static_cast<ptrdiff_t>(*open));
+    others.erase_at(*open);
     wanted[*open] = size_quotient(from, others);
   }
   const SymInt before = size_product(from), after = size_product(wanted);
@@ -35,6 +35,8 @@ void view_as_sizes(Inference& in, SymSizes wanted) {
     in.fail(fmt::format("{} elements do not fit the new sizes, which hold {}", *before.hint(), *after.hint()));
   keep_type(in, std::move(wanted));
 }
+
+void append(SymSizes& sizes, const SymSizes& more) { sizes.insert(sizes.end(), more.begin(), more.end()); }
 
 void view(Inference& in) { view_as_sizes(in, in.symbols("size")); }
 void reshape(Inference& in) { view_as_sizes(in, in.symbols("shape")); }
@@ -45,10 +47,9 @@ void flatten(Inference& in) {
   if (from.empty()) return keep_type(in, {1});
   const size_t first = in.dim(in.node.integer("start_dim"), from.size()), last = in.dim(in.node.integer("end_dim"), from.size());
   in.require(first <= last, "start_dim comes after end_dim");
-  SymSizes sizes(from.begin(), from.begin() + static_cast<ptrdiff_t>(first));
-  sizes.push_back(
-      size_quotient(SymSizes(from.begin() + static_cast<ptrdiff_t>(first), from.begin() + static_cast<ptrdiff_t>(last) + 1), {}));
-  sizes.insert(sizes.end(), from.begin() + static_cast<ptrdiff_t>(last) + 1, from.end());
+  SymSizes sizes = from.first(first);
+  sizes.push_back(size_quotient(from.first(last + 1).all_but_first(first), {}));
+  append(sizes, from.all_but_first(last + 1));
   keep_type(in, std::move(sizes));
 }
 
@@ -61,8 +62,8 @@ void diagonal(Inference& in) {
   const int64_t offset = in.node.integer("offset");
   const int64_t height = sizes[rows].value() + std::min<int64_t>(offset, 0), width = sizes[columns].value() - std::max<int64_t>(offset, 0);
   const int64_t length = std::max<int64_t>(std::min(height, width), 0);
-  sizes.erase(sizes.begin() + static_cast<ptrdiff_t>(std::max(rows, columns)));
-  sizes.erase(sizes.begin() + static_cast<ptrdiff_t>(std::min(rows, columns)));
+  sizes.erase_at(std::max(rows, columns));
+  sizes.erase_at(std::min(rows, columns));
   sizes.push_back(length);
   keep_type(in, std::move(sizes));
 }
@@ -70,21 +71,21 @@ void diagonal(Inference& in) {
 void unflatten(Inference& in) {
   const SymSizes& from = self(in);
   const size_t at = in.dim(in.node.integer("dim"), from.size());
-  SymSizes wanted(from.begin(), from.begin() + static_cast<ptrdiff_t>(at));
+  SymSizes wanted = from.first(at);
   const SymSizes parts = in.symbols("sizes");
-  wanted.insert(wanted.end(), parts.begin(), parts.end());
-  wanted.insert(wanted.end(), from.begin() + static_cast<ptrdiff_t>(at) + 1, from.end());
+  append(wanted, parts);
+  append(wanted, from.all_but_first(at + 1));
   view_as_sizes(in, std::move(wanted));
 }
 
-void squeeze_dims(Inference& in, const std::vector<size_t>& dims) {
+void squeeze_dims(Inference& in, const List<size_t>& dims) {
   SymSizes sizes;
   for (size_t i = 0; i < self(in).size(); ++i)
     if (!is_unit(self(in)[i]) || std::find(dims.begin(), dims.end(), i) == dims.end()) sizes.push_back(self(in)[i]);
   keep_type(in, std::move(sizes));
 }
 void squeeze(Inference& in) {
-  std::vector<size_t> all(self(in).size());
+  List<size_t> all(self(in).size());
   for (size_t i = 0; i < all.size(); ++i) all[i] = i;
   squeeze_dims(in, all);
 }
@@ -94,13 +95,13 @@ void squeeze_list(Inference& in) { squeeze_dims(in, in.dims(in.node.integers("di
 void unsqueeze(Inference& in) {
   SymSizes sizes = self(in);
   const size_t at = in.dim(in.node.integer("dim"), sizes.size() + 1);
-  sizes.insert(sizes.begin() + static_cast<ptrdiff_t>(at), 1);
+  sizes.insert_at(at, 1);
   keep_type(in, std::move(sizes));
 }
 
 void permute(Inference& in) {
   const SymSizes& from = self(in);
-  const std::vector<size_t> order = in.dims(in.node.integers("dims"), from.size());
+  const List<size_t> order = in.dims(in.node.integers("dims"), from.size());
   in.require(order.size() == from.size(), "the permutation does not name every dimension");
   SymSizes sizes;
   for (size_t dim : order) sizes.push_back(from[dim]);
@@ -128,10 +129,11 @@ void matrix_transpose(Inference& in) {
 }
 void movedim(Inference& in) {
   const SymSizes& from = self(in);
-  const std::vector<size_t> source = in.dims(in.node.integers("source"), from.size());
-  const std::vector<size_t> target = in.dims(in.node.integers("destination"), from.size());
+  if (from.empty()) return keep_type(in, {});
+  const List<size_t> source = in.dims(in.node.integers("source"), from.size());
+  const List<size_t> target = in.dims(in.node.integers("destination"), from.size());
   in.require(source.size() == target.size(), "source and destination differ in length");
-  std::vector<std::optional<size_t>> order(from.size());
+  List<std::optional<size_t>> order(from.size());
   std::vector<bool> taken(from.size());
   for (size_t i = 0; i < source.size(); ++i) {
     order[target[i]] = source[i];
@@ -181,7 +183,7 @@ void repeat(Inference& in) {
 }
 
 void cat(Inference& in) {
-  const std::vector<Value*> tensors = in.node.tensors("tensors");
+  const List<Value*> tensors = in.node.tensors("tensors");
   in.require(!tensors.empty(), "no tensors");
   std::vector<PromotionOperand> types;
   std::optional<SymSizes> sizes;
@@ -203,7 +205,7 @@ void cat(Inference& in) {
 }
 
 void stack(Inference& in) {
-  const std::vector<Value*> tensors = in.node.tensors("tensors");
+  const List<Value*> tensors = in.node.tensors("tensors");
   in.require(!tensors.empty(), "no tensors");
   SymSizes sizes = tensors.front()->sizes();
   std::vector<PromotionOperand> types;
@@ -213,7 +215,7 @@ void stack(Inference& in) {
     for (size_t i = 0; i < sizes.size(); ++i) in.require(!surely_differ(sizes[i], tensor->sizes()[i]), "the tensors differ in size");
   }
   const size_t at = in.dim(in.node.integer("dim"), sizes.size() + 1);
-  sizes.insert(sizes.begin() + static_cast<ptrdiff_t>(at), static_cast<int64_t>(tensors.size()));
+  sizes.insert_at(at, static_cast<int64_t>(tensors.size()));
   in.result(result_type(types), sizes);
 }
 

@@ -20,7 +20,7 @@ constexpr Row rows[] = {
 #include "ir/op_schemas.inc"
 };
 
-TensorMeta f32(std::vector<SymInt> sizes) { return TensorMeta::contiguous(DType::float32, std::move(sizes)); }
+TensorMeta f32(SymSizes sizes) { return TensorMeta::contiguous(DType::float32, std::move(sizes)); }
 
 // relu(x + x) with one input
 struct Small {

@@ -5,7 +5,7 @@
 
 namespace intaglio {
 
-TensorMeta TensorMeta::contiguous(DType dtype, std::vector<SymInt> sizes) {
+TensorMeta TensorMeta::contiguous(DType dtype, SymSizes sizes) {
   TensorMeta meta;
   meta.dtype = dtype;
   meta.strides.resize(sizes.size());

@@ -1,6 +1,7 @@
 // Reading a node: arguments with their defaults, and where it comes from in the user's model.
 #include <algorithm>
 #include <charconv>
+#include <stdexcept>
 #include <unordered_set>
 
 #include <fmt/format.h>
@@ -88,7 +89,7 @@ Value* Node::tensor(std::string_view name) const {
   return value;
 }
 
-std::vector<Value*> Node::tensors(std::string_view name) const {
+List<Value*> Node::tensors(std::string_view name) const {
   const Argument value = argument(name);
   if (const auto* list = value.get_if<std::vector<Value*>>()) return *list;
   // An empty list carries no element type.
@@ -110,13 +111,13 @@ int64_t Node::integer(std::string_view name) const {
   return *value;
 }
 
-std::vector<int64_t> Node::integers(std::string_view name) const {
+List<int64_t> Node::integers(std::string_view name) const {
   const Argument value = argument(name);
   if (value.is_none()) return {};
   const ArgSchema* schema = op_.schema() == nullptr ? nullptr : op_.schema()->find(name);
   const size_t length = schema == nullptr ? 0 : static_cast<size_t>(schema->fixed_length);
-  if (const int64_t* number = value.get_if<int64_t>()) return std::vector<int64_t>(std::max<size_t>(length, 1), *number);
-  std::vector<int64_t> result;
+  if (const int64_t* number = value.get_if<int64_t>()) return List<int64_t>(std::max<size_t>(length, 1), *number);
+  List<int64_t> result;
   if (const auto* list = value.get_if<std::vector<int64_t>>()) {
     result = *list;
   } else if (const auto* symbols = value.get_if<std::vector<SymArg>>()) {
@@ -168,7 +169,7 @@ std::optional<DType> Node::optional_dtype(std::string_view name) const {
 }
 
 Value* Node::output(size_t index) const {
-  if (index >= outputs_.size()) throw_bug(fmt::format("result {} of {}", index, describe(*this)));
+  if (index >= outputs_.size()) throw std::out_of_range(fmt::format("result {} of {}", index, describe(*this)));
   return outputs_[index];
 }
 

@@ -24,8 +24,8 @@ std::optional<DType> take_dtype(TextReader& reader) {
 }
 
 // Dense strides with this dim order. A size of 1 may have any stride: the one that keeps its place in the order.
-std::vector<SymInt> strides_in_order(const std::vector<SymInt>& sizes, const std::vector<uint8_t>& order) {
-  std::vector<SymInt> strides(sizes.size());
+SymSizes strides_in_order(const SymSizes& sizes, const std::vector<uint8_t>& order) {
+  SymSizes strides(sizes.size());
   SymInt stride = 1;
   for (size_t i = order.size(); i-- > 0;) {
     const SymInt& size = sizes[order[i]];
@@ -136,7 +136,7 @@ SymInt parse_size(std::string_view text, const SymBindings& hints) {
 std::optional<TensorMeta> parse_tensor_meta(TextReader& reader, const SymBindings& hints) {
   const std::optional<DType> dtype = take_dtype(reader);
   if (!dtype) return std::nullopt;
-  std::vector<SymInt> sizes;
+  SymSizes sizes;
   reader.expect("[");
   while (!reader.take("]")) {
     constexpr size_t most_dimensions = 64;

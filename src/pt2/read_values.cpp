@@ -8,11 +8,11 @@ namespace {
 
 constexpr size_t max_rank = 64;
 
-std::vector<SymInt> read_sym_ints(const json::Value& value, std::string_view what, Expressions& expressions) {
+SymSizes read_sym_ints(const json::Value& value, std::string_view what, Expressions& expressions) {
   const simdjson::dom::array items = value.array(what);
   if (items.size() > max_rank)
     throw_bad_input(fmt::format("'{}' has {} dimensions, at most {} are possible", what, items.size(), max_rank));
-  std::vector<SymInt> result;
+  SymSizes result;
   result.reserve(items.size());
   for (const json::Value item : items) {
     result.push_back(read_sym_int(item, expressions));

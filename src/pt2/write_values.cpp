@@ -173,9 +173,7 @@ void write_sym_int(Writer& writer, const SymInt& size) {
 }
 
 void write_tensor_meta(Writer& writer, const TensorMeta& meta) {
-  const auto sizes = [&](const std::vector<SymInt>& list) {
-    write_list(writer, list, [&](const SymInt& size) { write_sym_int(writer, size); });
-  };
+  const auto sizes = [&](const SymSizes& list) { write_list(writer, list, [&](const SymInt& size) { write_sym_int(writer, size); }); };
   writer.begin_object().key("dtype").integer(number_of(meta.dtype)).key("sizes");
   sizes(meta.sizes);
   writer.key("requires_grad").boolean(meta.requires_grad).key("device");

@@ -19,7 +19,7 @@ Length sum_of_counts(const Node& node, ConstantValues& constants) {
     if (count < 0 || __builtin_add_overflow(sum, count, &sum)) return std::nullopt;
   if (node.is("aten.repeat_interleave.Tensor") || numbers.numel() != 1) return sum;
   // One count for all.
-  const std::vector<SymInt>& sizes = node.tensor("self")->sizes();
+  const SymSizes& sizes = node.tensor("self")->sizes();
   const auto dim = node.optional_integer("dim");
   const auto rank = static_cast<int64_t>(sizes.size());
   for (int64_t i = 0; i < rank; ++i) {

@@ -23,7 +23,7 @@ struct Steps {
 };
 
 Value* along_axis(GraphBuilder& b, Value* list, int64_t axis, size_t rank) {
-  std::vector<SymInt> sizes(rank, 1);
+  SymSizes sizes(rank, 1);
   sizes.at(static_cast<size_t>(axis < 0 ? axis + static_cast<int64_t>(rank) : axis)) = list->sizes().at(0);
   return b.view(list, sizes);
 }

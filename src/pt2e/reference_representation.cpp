@@ -140,7 +140,7 @@ std::optional<Tensor> integer_bias(const Tensor& bias, const std::vector<double>
   return result;
 }
 
-Value* sums(GraphBuilder& b, const Product& product, Value* x, const Dequantized& weight, const std::vector<SymInt>& sizes) {
+Value* sums(GraphBuilder& b, const Product& product, Value* x, const Dequantized& weight, const SymSizes& sizes) {
   std::vector<Argument> operands = {x, centered(b, weight.source, weight.params.zero_point[0], DType::int16), std::monostate()};
   operands.insert(operands.end(), product.geometry.begin(), product.geometry.end());
   return b.out_dtype(product.op, product.sum, std::move(operands), sizes);
@@ -235,7 +235,7 @@ Value* adaptive_average(Layer& layer) {
   if (!x || !x->source->meta().is_static()) return nullptr;
   const std::vector<int64_t> wanted = layer.op.integers("output_size");
   const Sizes sizes = x->source->meta().static_sizes();
-  std::vector<SymInt> windows(sizes.begin(), sizes.end() - static_cast<std::ptrdiff_t>(wanted.size()));
+  SymSizes windows(sizes.begin(), sizes.end() - static_cast<std::ptrdiff_t>(wanted.size()));
   std::vector<int64_t> dims;
   int64_t count = 1;
   for (size_t i = 0; i < wanted.size(); ++i) {

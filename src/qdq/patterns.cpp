@@ -25,7 +25,7 @@ bool is_bound(const Node& choose, std::string_view name, int64_t bound) {
 
 // Of torchao's many forms the one that has a range for each row, all of int8's.
 bool is_per_token(const Node& choose, const Node& quantize, const Node& dequantize) {
-  const std::vector<SymInt>& sizes = choose.tensor("input")->sizes();
+  const SymSizes& sizes = choose.tensor("input")->sizes();
   if (sizes.empty() || !sizes.back().is_static()) return false;
   std::vector<int64_t> row(sizes.size(), 1);
   row.back() = sizes.back().value();

@@ -23,7 +23,7 @@ std::vector<int64_t> integers(const std::vector<double>& numbers) { return {numb
 
 // nullopt when the node names an axis that its operand has not.
 std::optional<std::vector<int64_t>> block_size_of(const Node& node, const OpRow& row) {
-  const std::vector<SymInt>& sizes = node.tensor(row.places.input)->sizes();
+  const SymSizes& sizes = node.tensor(row.places.input)->sizes();
   const auto rank = static_cast<int64_t>(sizes.size());
   std::vector<int64_t> rows(sizes.empty() ? 0 : sizes.size() - 1, 1);
   switch (row.granularity) {

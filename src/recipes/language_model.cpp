@@ -70,7 +70,7 @@ int64_t vocabulary_of(const ExportedProgram& program) {
   if (!logits || !*logits || !(*logits)->is_tensor())
     refuse(program, fmt::format("reads one output, the logits, and the program has {}: return logits alone", outputs.size()));
   const Value* value = *logits;
-  const std::vector<SymInt>& sizes = value->sizes();
+  const SymSizes& sizes = value->sizes();
   if (!is_floating(value->dtype()) || value->dtype() == DType::float64 || sizes.size() < 2 || sizes.size() > 3 ||
       !(sizes[0] == SymInt(1)) || !sizes.back().is_static())
     refuse(program, fmt::format("reads logits float[1, n, vocabulary] or float[1, vocabulary], not {}", description(value)));

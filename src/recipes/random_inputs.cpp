@@ -54,7 +54,7 @@ class IndexLimits {
       }
       // Positions of a cache, also those that go by a buffer.
       if ((user->op().base() == "index_copy" || user->op().base() == "index_copy_") && user->tensor("index") == &value) {
-        const std::vector<SymInt>& sizes = user->tensor("self")->sizes();
+        const SymSizes& sizes = user->tensor("self")->sizes();
         const int64_t dim = user->integer("dim"), at = dim < 0 ? dim + static_cast<int64_t>(sizes.size()) : dim;
         if (const auto rows = sizes.at(static_cast<size_t>(at)).hint()) fewest = std::min(fewest, *rows);
         continue;

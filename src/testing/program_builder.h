@@ -15,9 +15,9 @@ namespace intaglio::test {
 
 // What a tensor is: `{2, 3}`, `{{2, 3}, DType::int8}`, or any other TensorMeta.
 struct Meta : TensorMeta {
-  Meta(std::initializer_list<SymInt> sizes = {}, DType dtype = DType::float32) : Meta(std::vector<SymInt>(sizes), dtype) {}
-  Meta(std::vector<SymInt> sizes, DType dtype = DType::float32) : Meta(TensorMeta::contiguous(dtype, std::move(sizes))) {}
-  Meta(const Sizes& sizes, DType dtype = DType::float32) : Meta(std::vector<SymInt>(sizes.begin(), sizes.end()), dtype) {}
+  Meta(std::initializer_list<SymInt> sizes = {}, DType dtype = DType::float32) : Meta(SymSizes(sizes), dtype) {}
+  Meta(SymSizes sizes, DType dtype = DType::float32) : Meta(TensorMeta::contiguous(dtype, std::move(sizes))) {}
+  Meta(const Sizes& sizes, DType dtype = DType::float32) : Meta(SymSizes(sizes.begin(), sizes.end()), dtype) {}
   Meta(TensorMeta meta) : TensorMeta(std::move(meta)) {}
 };
 

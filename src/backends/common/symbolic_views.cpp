@@ -15,13 +15,13 @@ void infer_symbolic_view_sizes(ExportedProgram& program) {
   }
 }
 
-std::vector<int64_t> inferred_sizes(const std::vector<SymInt>& sizes) {
+std::vector<int64_t> inferred_sizes(const SymSizes& sizes) {
   std::vector<int64_t> inferred;
   for (const SymInt& size : sizes) inferred.push_back(size.is_static() ? size.value() : -1);
   return inferred;
 }
 
-Value* view_copy(decompose::GraphBuilder& b, Value* value, const std::vector<SymInt>& sizes) {
+Value* view_copy(decompose::GraphBuilder& b, Value* value, const SymSizes& sizes) {
   Value* view = b("aten.view_copy.default", value, inferred_sizes(sizes));
   view->meta() = TensorMeta::contiguous(value->dtype(), sizes);
   return view;

@@ -11,7 +11,7 @@ namespace intaglio::common {
 void infer_symbolic_view_sizes(ExportedProgram& program);
 
 // Sizes as a view takes them: a symbolic one, of which there is at most one, is inferred.
-std::vector<int64_t> inferred_sizes(const std::vector<SymInt>& sizes);
-Value* view_copy(decompose::GraphBuilder& b, Value* value, const std::vector<SymInt>& sizes);
+std::vector<int64_t> inferred_sizes(const SymSizes& sizes);
+Value* view_copy(decompose::GraphBuilder& b, Value* value, const SymSizes& sizes);
 
 }  // namespace intaglio::common

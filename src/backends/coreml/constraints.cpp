@@ -169,9 +169,7 @@ bool multiplies_matrices(Context c) { return c.node.tensor("self")->meta().rank(
 bool chooses_from_known_sizes(Context c) {
   const auto &to = c.node.output()->sizes(), &a = c.node.tensor("self")->sizes(), &b = c.node.tensor("other")->sizes();
   for (size_t i = 0; i < to.size(); ++i) {
-    const auto has = [&](const std::vector<SymInt>& sizes) {
-      return i + sizes.size() >= to.size() && sizes[i + sizes.size() - to.size()] == to[i];
-    };
+    const auto has = [&](const SymSizes& sizes) { return i + sizes.size() >= to.size() && sizes[i + sizes.size() - to.size()] == to[i]; };
     if (!to[i].is_static() && !has(a) && !has(b)) return false;
   }
   return true;

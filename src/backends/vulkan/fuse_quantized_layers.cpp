@@ -19,13 +19,13 @@ constexpr int64_t columns_of_a_word = 8;  // shaders read rows of half bytes by 
 
 int64_t in_words(int64_t columns) { return (columns + columns_of_a_word - 1) / columns_of_a_word * columns_of_a_word; }
 
-std::vector<int64_t> written_sizes(const std::vector<SymInt>& sizes) {
+std::vector<int64_t> written_sizes(const SymSizes& sizes) {
   std::vector<int64_t> written;
   for (const SymInt& size : sizes) written.push_back(size.is_static() ? size.value() : -1);
   return written;
 }
 
-std::vector<SymInt> with_last(std::vector<SymInt> sizes, int64_t last) {
+SymSizes with_last(SymSizes sizes, int64_t last) {
   sizes.back() = last;
   return sizes;
 }
@@ -65,12 +65,12 @@ class Fusion {
     node.metadata = decompose::inherited_metadata(*layer_->node);
     return node;
   }
-  Value* call(std::string_view op, std::vector<Argument> arguments, std::vector<SymInt> sizes) {
+  Value* call(std::string_view op, std::vector<Argument> arguments, SymSizes sizes) {
     return insert(op, std::move(arguments), {TensorMeta::contiguous(layer_->node->output()->dtype(), std::move(sizes))}).output();
   }
 
   // A view has the type of what it is a view of.
-  Value* reshaped(Value* x, const std::vector<SymInt>& sizes) {
+  Value* reshaped(Value* x, const SymSizes& sizes) {
     if (x->sizes() == sizes) return x;
     return insert("aten.view_copy.default", {x, written_sizes(sizes)}, {TensorMeta::contiguous(x->dtype(), sizes)}).output();
   }
@@ -96,7 +96,7 @@ class Fusion {
     return bias && !fused_bias ? call("aten.add.Tensor", {result, bias}, result->sizes()) : result;
   }
 
-  Value* call_kernel(Value* x, Value* bias, std::vector<SymInt> sizes) {
+  Value* call_kernel(Value* x, Value* bias, SymSizes sizes) {
     const int64_t group_size = weight().groups() == 1 ? x->sizes().back().value() : weight().group_size;
     const Argument bias_or_none = bias ? Argument(bias) : Argument();
     switch (layer_->kernel) {
@@ -143,7 +143,7 @@ class Fusion {
     Value* scale = once(scales_, x, 0, [&] {
       std::vector<int64_t> block(x->sizes().size(), 1);
       block.back() = x->sizes().back().value();
-      std::vector<SymInt> rows = x->sizes();
+      SymSizes rows = x->sizes();
       rows.pop_back();
       return insert("torchao.choose_qparams_affine.default",
                     {x, "ASYMMETRIC", block, DType::int8, int64_t{-128}, int64_t{127}, Argument(), Argument(), DType::int8},
@@ -164,13 +164,13 @@ class Fusion {
   // The shader finds the indices in one row.
   Value* looked_up() {
     Value* indices = layer_->input();
-    const std::vector<SymInt>& sizes = indices->sizes();
+    const SymSizes& sizes = indices->sizes();
     const bool is_row = sizes.size() == 1 || (sizes.size() == 2 && sizes[0].is_static() && sizes[0].value() == 1);
     if (!is_row) indices = once(flat_, indices, 0, [&] { return reshaped(indices, {size_product(sizes)}); });
     const int64_t columns = weight().scale.size(1) * weight().group_size;
     Value* table = layer_->kernel == Kernel::packed_table ? constant("packed", with_halves_swapped(weight().integers))
                                                           : packed_weight(quant::packed(weight().integers, 4, quant::First::low_bits));
-    std::vector<SymInt> result = indices->sizes();
+    SymSizes result = indices->sizes();
     result.emplace_back(columns);
     return call("et_vk.embedding_q4gsw.default", {table, table_scale(), weight().group_size, indices, true}, std::move(result));
   }

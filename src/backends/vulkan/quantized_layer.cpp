@@ -122,7 +122,7 @@ std::optional<qdq::Dynamic> dynamic_input(const Value* input, std::vector<const 
 
 // The kernel that ExecuTorch takes for PT2E's rows of 4 bits has a shader for more than one row only, and none that is padded.
 bool takes_qcs4w(const QuantizedLayer& layer) {
-  const std::vector<SymInt>& sizes = layer.input()->sizes();
+  const SymSizes& sizes = layer.input()->sizes();
   const SymInt rows = size_product(std::span(sizes).first(sizes.size() - 1));
   return !layer.weight.is_torchaos && rows.is_static() && rows.value() > 1 && layer.weight.rows() % 4 == 0 &&
          layer.weight.columns() % 4 == 0;
@@ -201,9 +201,7 @@ std::string refusal_of_lookup(const ProgramFacts& facts, const QuantizedLayer& l
 
 }  // namespace
 
-bool is_flat(const std::vector<SymInt>& sizes) {
-  return sizes.size() == 2 || (sizes.size() == 3 && sizes[0].is_static() && sizes[0].value() == 1);
-}
+bool is_flat(const SymSizes& sizes) { return sizes.size() == 2 || (sizes.size() == 3 && sizes[0].is_static() && sizes[0].value() == 1); }
 
 std::optional<QuantizedLayer> quantized_layer(const ProgramFacts& facts, Node& node) {
   if (node.is("aten.linear.default")) return quantized_linear(facts, node);

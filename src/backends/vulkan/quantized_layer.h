@@ -54,6 +54,6 @@ std::optional<QuantizedLayer> quantized_layer(const common::ProgramFacts& facts,
 inline int64_t in_fours(int64_t size) { return (size + 3) / 4 * 4; }
 
 // True for sizes that the runtime's linears take as they are: [rows, columns], and that as one image.
-bool is_flat(const std::vector<SymInt>& sizes);
+bool is_flat(const SymSizes& sizes);
 
 }  // namespace intaglio::vulkan

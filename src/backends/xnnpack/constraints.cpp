@@ -107,10 +107,10 @@ bool prelu_weight(Context c) {
 
 std::vector<int64_t> window(Context c) { return c.node.integers("kernel_size"); }
 std::vector<int64_t> stride(Context c) {
-  const auto stride = c.node.integers("stride");
+  std::vector<int64_t> stride = c.node.integers("stride");
   return stride.empty() ? window(c) : stride;
 }
-size_t symbolic_count(const std::vector<SymInt>& sizes) {
+size_t symbolic_count(const SymSizes& sizes) {
   return static_cast<size_t>(std::ranges::count_if(sizes, [](const SymInt& size) { return !size.is_static(); }));
 }
 bool rank_four(Context c) { return is_rank(c, 4); }

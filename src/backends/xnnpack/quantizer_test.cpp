@@ -421,7 +421,7 @@ TEST(XnnpackQuantizer, NothingQuantizedIsAWarning) {
 
 // The partitioner would leave these outside delegates; what has many dimensions gets fewer in lowering.
 TEST(XnnpackQuantizer, WhatTheRuntimeDoesNotTakeStaysInFloat) {
-  const std::vector<SymInt> rows = {SymInt(parse_sym_expr("s0"), "s0", 2), 3};
+  const SymSizes rows = {SymInt(parse_sym_expr("s0"), "s0", 2), 3};
   Net b;
   const auto sum = [&](const std::string& name, Meta sizes) {
     return b.call("aten.add.Tensor", {{"self", b.input(name + "_x", sizes)}, {"other", b.input(name + "_y", sizes)}}, sizes, name);

@@ -9,7 +9,7 @@ namespace intaglio::decompose::complex_parts {
 namespace {
 
 TensorMeta pairs_like(const Value& z) {
-  std::vector<SymInt> sizes = z.sizes();
+  SymSizes sizes = z.sizes();
   sizes.emplace_back(2);
   return TensorMeta::contiguous(real_type_of(z.dtype()), std::move(sizes));
 }
@@ -68,7 +68,7 @@ void append(Argument& list, const std::vector<Value*>& more) {
   }
   std::vector<SymArg> items;
   if (const auto* symbols = list.get_if<std::vector<SymArg>>()) items = *symbols;
-  if (const auto* numbers = list.get_if<Ints>()) items.assign(numbers->begin(), numbers->end());
+  if (const auto* numbers = list.get_if<std::vector<int64_t>>()) items.assign(numbers->begin(), numbers->end());
   items.insert(items.end(), more.begin(), more.end());
   list = std::move(items);
 }

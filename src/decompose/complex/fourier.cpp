@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "decompose/complex/parts.h"
+#include "decompose/limits.h"
 
 namespace intaglio::decompose::complex_parts {
 
@@ -26,14 +27,11 @@ Value* inverse_of_half(PartsBuilder& b, const Parts& z, const Ints& dims, Scale 
 
 namespace {
 
-// Of what is written out element by element: nobody transforms more, and a damaged file may say anything.
-constexpr int64_t longest = int64_t{1} << 26;
-
 // The size of a dimension; nullopt where it is known when the program runs.
 std::optional<int64_t> fixed_size(const PartsBuilder& b, const Value* x, int64_t dim) {
   const SymInt& size = x->sizes()[static_cast<size_t>(dim)];
   if (!size.is_static()) return std::nullopt;
-  if (size.value() > longest) refuse(b.node, "a transform of more than 2^26 elements");
+  written_out(b.node, DType::int64, {size.value()});
   return size.value();
 }
 
@@ -49,7 +47,7 @@ Argument varying(PartsBuilder& b, std::string_view op, const Argument& operand, 
 }
 
 Value* with_size(Value* x, int64_t dim, const SymInt& size) {
-  std::vector<SymInt> sizes = x->sizes();
+  SymSizes sizes = x->sizes();
   sizes[static_cast<size_t>(dim)] = size;
   x->meta() = TensorMeta::contiguous(x->dtype(), std::move(sizes));
   return x;
@@ -138,7 +136,7 @@ Scale scale_of(const Node& node, bool forward) {
 
 std::vector<Argument> items(const Argument& list) {
   std::vector<Argument> result;
-  if (const auto* numbers = list.get_if<Ints>()) result.assign(numbers->begin(), numbers->end());
+  if (const auto* numbers = list.get_if<std::vector<int64_t>>()) result.assign(numbers->begin(), numbers->end());
   if (const auto* values = list.get_if<std::vector<Value*>>()) result.assign(values->begin(), values->end());
   if (const auto* symbols = list.get_if<std::vector<SymArg>>())
     for (const SymArg& symbol : *symbols) result.push_back(std::visit([](auto item) { return Argument(item); }, symbol));
@@ -192,7 +190,8 @@ Value* zeros_of_length(PartsBuilder& b, Value* x, int64_t dim, const Argument& l
 // Cut, or continued with zeros; where only a run tells which, both.
 Value* resized(PartsBuilder& b, Value* x, int64_t dim, const Argument& wanted) {
   const auto* length = wanted.get_if<int64_t>();
-  if (length && (*length < 1 || *length > longest)) refuse(b.node, "a transform is of 1 to 2^26 elements");
+  if (length && *length < 1) refuse(b.node, "a transform is of one element or more");
+  if (length) written_out(b.node, DType::int64, {*length});
   const auto size = fixed_size(b, x, dim);
   if (!size || !length) {
     const std::vector<Value*> pieces = {x, zeros_of_length(b, x, dim, wanted)};
@@ -226,12 +225,17 @@ Results full(PartsBuilder& b) {
   return {transform(b, resized(b, as_floating(b, b.operand("self")), request), request.dims, request.scale, forward)};
 }
 
+Value* real_signal(PartsBuilder& b, const Parts& x) {
+  if (!x.is_real()) refuse(b.node, "this transform is of real signals, and the operand is complex");
+  return x.real;
+}
+
 // rfft; ihfft is its conjugate, scaled as inverse transforms are
 template <bool forward>
 Results half(PartsBuilder& b) {
   const Request request = request_of(b.node, forward);
   const Parts x = resized(b, as_floating(b, b.operand("self")), request);
-  const Parts spectrum = half_transform(b, x.real, request.dims, request.scale);
+  const Parts spectrum = half_transform(b, real_signal(b, x), request.dims, request.scale);
   return {forward ? spectrum : conjugated(b, spectrum)};
 }
 
@@ -274,7 +278,7 @@ Ints kernel_dims(const Node& node) {
 }
 Results real_to_complex(PartsBuilder& b) {
   const Parts x = b.operand("self");
-  if (b.node.boolean("onesided")) return {half_transform(b, x.real, kernel_dims(b.node), kernel_scale(b.node))};
+  if (b.node.boolean("onesided")) return {half_transform(b, real_signal(b, x), kernel_dims(b.node), kernel_scale(b.node))};
   return {transform(b, x, kernel_dims(b.node), kernel_scale(b.node), true)};
 }
 Results complex_to_complex(PartsBuilder& b) {
@@ -288,7 +292,8 @@ Results complex_to_real(PartsBuilder& b) {
 // ---- frequencies of the bins, and those in the order of rising frequency
 Results frequencies(PartsBuilder& b) {
   const int64_t count = b.node.integer("n");
-  if (count < 1 || count > longest) refuse(b.node, "frequencies are those of 1 to 2^26 elements");
+  if (count < 1) refuse(b.node, "frequencies are those of one element or more");
+  written_out(b.node, DType::float64, {count});
   const double step = 1 / (static_cast<double>(count) * b.node.number("d"));
   const bool half = b.node.op().base() == "fft_rfftfreq";
   std::vector<double> values;

@@ -73,11 +73,14 @@ const LinearRow linear_rows[] = {
 };
 
 const LinearRow& row_of(Op op) {
+  const auto row_named = [](std::string_view name) {
+    return std::ranges::find_if(linear_rows, [&](const LinearRow& row) { return std::ranges::find(row.ops, name) != row.ops.end(); });
+  };
+  if (const auto* own = row_named(op.name()); own != std::end(linear_rows)) return *own;
   // Functional copies of views take the same arguments.
   std::string_view base = op.base();
-  if (base.ends_with("_copy") && base != "lift_fresh_copy") base.remove_suffix(5);
-  const std::string name = fmt::format("{}.{}.{}", op.name_space(), base, op.overload());
-  return *std::ranges::find_if(linear_rows, [&](const LinearRow& row) { return std::ranges::find(row.ops, name) != row.ops.end(); });
+  base.remove_suffix(std::string_view("_copy").size());
+  return *row_named(fmt::format("{}.{}.{}", op.name_space(), base, op.overload()));
 }
 
 bool names_dimensions(std::string_view argument) {
@@ -87,7 +90,7 @@ bool names_dimensions(std::string_view argument) {
 
 Argument from_the_start(const Argument& written, int64_t rank) {
   if (const auto* dim = written.get_if<int64_t>()) return *dim < 0 ? *dim + rank : *dim;
-  const auto* dims = written.get_if<Ints>();
+  const auto* dims = written.get_if<std::vector<int64_t>>();
   if (!dims) return written;
   Ints result = *dims;
   for (int64_t& dim : result) dim += dim < 0 ? rank : 0;
@@ -95,7 +98,7 @@ Argument from_the_start(const Argument& written, int64_t rank) {
 }
 
 Argument with_two(const Argument& written) {
-  if (const auto* numbers = written.get_if<Ints>()) {
+  if (const auto* numbers = written.get_if<std::vector<int64_t>>()) {
     Ints result = *numbers;
     result.push_back(2);
     return result;

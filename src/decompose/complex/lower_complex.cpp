@@ -9,6 +9,7 @@
 #include "decompose/complex/parts.h"
 #include "decompose/regions.h"
 #include "decompose/rewrite.h"
+#include "ir/at_node.h"
 
 namespace intaglio::decompose {
 
@@ -16,8 +17,7 @@ using namespace complex_parts;
 
 namespace {
 
-// Functional copies of views follow the rules of the views.
-Rule find_rule(Op op) {
+const std::unordered_map<std::string, Rule>& rule_map() {
   static const std::unordered_map<std::string, Rule> rules = [] {
     std::unordered_map<std::string, Rule> map;
     const std::vector<RuleRow> arithmetic = arithmetic_rules(), linear = linear_rules();
@@ -27,6 +27,12 @@ Rule find_rule(Op op) {
         for (const std::string_view op : row.ops) map.emplace(op, row.function);
     return map;
   }();
+  return rules;
+}
+
+// Functional copies of views follow the rules of the views.
+Rule find_rule(Op op) {
+  const std::unordered_map<std::string, Rule>& rules = rule_map();
   if (const auto found = rules.find(std::string(op.name())); found != rules.end()) return found->second;
   if (!op.base().ends_with("_copy")) return nullptr;
   const std::string_view view = op.base().substr(0, op.base().size() - std::string_view("_copy").size());
@@ -169,7 +175,7 @@ class ComplexLowering {
     if (const ArgSchema* written = written_operand(node)) return write(build, node, node.tensor(written->name));
     const Rule rule = subgraphs_of(node).empty() ? find_rule(node.op()) : with_lowered_bodies;
     if (!rule) refuse_node(node);
-    const Results results = rule(build);
+    const Results results = at_node(node, [&] { return rule(build); });
     if (results.size() != node.outputs().size()) throw_bug(fmt::format("{} becomes {} results", describe(node), results.size()));
     for (size_t i = 0; i < results.size(); ++i) put(build, node.output(i), results[i]);
   }
@@ -184,7 +190,7 @@ class ComplexLowering {
   }
 
   // Operands that broadcast to the result need not all have both parts. Symbolic sizes may be written in more than one way.
-  static bool is_smaller(const std::vector<SymInt>& given, const std::vector<SymInt>& wanted) {
+  static bool is_smaller(const SymSizes& given, const SymSizes& wanted) {
     if (given.size() != wanted.size()) return true;
     for (size_t i = 0; i < given.size(); ++i)
       if (given[i].is_static() && given[i].value() == 1 && given[i] != wanted[i]) return true;
@@ -192,9 +198,9 @@ class ComplexLowering {
   }
 
   // Sizes of transforms follow from arguments that nothing else looks at; only files that were changed say others.
-  static void check_sizes(const Value& old, const std::vector<SymInt>& declared, const Value* made) {
+  static void check_sizes(const Value& old, const SymSizes& declared, const Value* made) {
     if (!made) return;
-    const auto text = [](const std::vector<SymInt>& sizes) {
+    const auto text = [](const SymSizes& sizes) {
       std::string joined;
       for (const SymInt& size : sizes) joined += (joined.empty() ? "" : ", ") + to_string(size);
       return joined;
@@ -209,10 +215,13 @@ class ComplexLowering {
 
   void put(PartsBuilder& build, Value* old, Parts parts) {
     if (!is_complex_tensor(old)) {
+      if (!parts.real && old->is_tensor())
+        throw_bad_input(
+            fmt::format("{}: the program says that its result is real, and its operands make it complex", describe(*old->producer())));
       if (old->is_tensor()) check_sizes(*old, old->sizes(), parts.real);
       return replace_result(graph_, old, parts.real);
     }
-    std::vector<SymInt> sizes = old->sizes();
+    SymSizes sizes = old->sizes();
     if (parts.packed) sizes.emplace_back(2);
     parts = build.each(parts, [&](Value* x) { return is_smaller(x->sizes(), sizes) ? build.build.expand(x, sizes) : x; });
     for (const Value* part : {parts.packed, parts.real, parts.imag}) check_sizes(*old, sizes, part);
@@ -260,6 +269,13 @@ class ComplexLowering {
 };
 
 }  // namespace
+
+std::vector<std::string_view> complex_parts::complex_operators() {
+  std::vector<std::string_view> names;
+  for (const auto& [name, function] : rule_map()) names.push_back(name);
+  std::ranges::sort(names);
+  return names;
+}
 
 bool has_complex(const ExportedProgram& program) { return has_complex(program.graph()); }
 

@@ -99,7 +99,7 @@ std::vector<Value*> PartsBuilder::again(const std::function<Argument(const Named
   }
   std::vector<OutputSpecification> outputs;
   for (const Value* output : node.outputs()) {
-    std::vector<SymInt> sizes = output->sizes();
+    SymSizes sizes = output->sizes();
     if (packed) sizes.emplace_back(2);
     outputs.push_back({TensorMeta::contiguous(real_type_of(output->dtype()), std::move(sizes)), ""});
   }

@@ -10,8 +10,8 @@
 namespace intaglio::edge {
 namespace {
 
-std::vector<SymInt> sizes_but_ones(const Value* value) {
-  std::vector<SymInt> sizes;
+SymSizes sizes_but_ones(const Value* value) {
+  SymSizes sizes;
   std::ranges::copy_if(value->sizes(), std::back_inserter(sizes), [](const SymInt& size) { return !(size == SymInt(1)); });
   return sizes;
 }
@@ -101,7 +101,7 @@ bool CausalMasks::is_causal(Value* mask, const Start& start, const SymInt& rows,
 }
 
 bool CausalMasks::matches(Value* mask, const Start& start, const SymInt& rows, int64_t columns, int depth) {
-  const std::vector<SymInt>& sizes = mask->sizes();
+  const SymSizes& sizes = mask->sizes();
   if (depth == 0 || sizes.size() < 2 || !(sizes[sizes.size() - 2] == rows) || !(sizes.back() == SymInt(columns))) return false;
   const Node* node = mask->producer();
   if (!node) return false;
@@ -134,7 +134,7 @@ bool CausalMasks::matches(Value* mask, const Start& start, const SymInt& rows, i
   }
   if (is_one_of(node, {"aten.index.Tensor"})) {
     Value* table = node->tensor("self");
-    const std::vector<Value*> indices = node->tensors("indices");
+    const List<Value*> indices = node->tensors("indices");
     const auto row_dim = static_cast<size_t>(table->meta().rank() - 2);
     return indices.size() == row_dim + 1 && std::ranges::count(indices, nullptr) == std::ssize(indices) - 1 && indices.back() &&
            begins(consecutive_from(indices.back())) && is_triangle(table, columns);

@@ -60,7 +60,7 @@ std::optional<Write> find_write(const ExportedProgram& program, const Value* wri
   Value *cache = node->tensor("self"), *rows = nullptr;
   std::optional<Start> start;
   if (node->is("aten.index_put.default")) {
-    const std::vector<Value*> indices = node->tensors("indices");
+    const List<Value*> indices = node->tensors("indices");
     if (indices.size() != 3 || indices[0] || indices[1] || node->boolean("accumulate")) return std::nullopt;
     rows = node->tensor("values");
     if (rows->meta().rank() == 3) rows = with_batch(rows);  // as PyTorch indexes
@@ -86,7 +86,7 @@ Value* behind_repetition(Value* heads) {
   const Node* expand = is_one_of(node, {"aten.view.default", "aten.reshape.default"}) ? node->inputs()[0]->producer() : nullptr;
   if (!is_one_of(expand, {"aten.expand.default"})) return behind_views(heads);
   const Node* unsqueeze = expand->tensor("self")->producer();
-  const std::vector<SymInt>& spread = expand->output()->sizes();
+  const SymSizes& spread = expand->output()->sizes();
   if (!is_one_of(unsqueeze, {"aten.unsqueeze.default"}) || unsqueeze->integer("dim") != 2 || spread.size() != 5 ||
       heads->sizes().size() != 4 || !(spread[3] == heads->sizes()[2]) || !(spread[4] == heads->sizes()[3]))
     return behind_views(heads);

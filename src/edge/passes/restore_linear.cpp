@@ -8,7 +8,7 @@ namespace intaglio::edge {
 namespace {
 
 bool is_plain_row(const Node& addmm) {
-  const std::vector<SymInt>& bias = addmm.tensor("self")->sizes();
+  const SymSizes& bias = addmm.tensor("self")->sizes();
   return bias.size() == 1 && bias[0] == addmm.output()->sizes()[1] && addmm.number("alpha") == 1 && addmm.number("beta") == 1;
 }
 

@@ -25,7 +25,7 @@ Value* split_of(Value* value, size_t rank) {
   const Node* view = made_by(behind_copies(value), "aten.view.default");
   if (!view) return nullptr;
   Value* inner = behind_copies(view->tensor("self"));
-  const std::vector<SymInt>&joined = view->output()->sizes(), &split = inner->sizes();
+  const SymSizes &joined = view->output()->sizes(), &split = inner->sizes();
   const bool same_matrices =
       split.size() == rank && joined.size() >= 3 && split.back() == joined.back() && split[rank - 2] == joined[joined.size() - 2];
   return same_matrices ? inner : nullptr;
@@ -43,7 +43,7 @@ std::optional<Repeated> repeated_of(Value* matrices) {
   const Node* expand = wide ? made_by(wide, "aten.expand.default") : nullptr;
   if (!expand || !wide->meta().is_static()) return std::nullopt;
   found.source = expand->tensor("self");
-  const std::vector<SymInt>&before = found.source->sizes(), &after = wide->sizes();
+  const SymSizes &before = found.source->sizes(), &after = wide->sizes();
   if (before.size() != 5 || heads->sizes()[0] != after[0]) return std::nullopt;
   for (size_t i = 0; i < 5; ++i)
     if (i == 2 ? before[i] != 1 : before[i] != after[i]) return std::nullopt;
@@ -58,11 +58,11 @@ void share_repeated_heads(ExportedProgram& program) {
   for (Node* node : graph.node_list()) {
     if (!node->is("aten.bmm.default")) continue;
     // The number of rows may be symbolic: the text's length.
-    const std::vector<SymInt>& left = node->tensor("self")->sizes();
+    const SymSizes& left = node->tensor("self")->sizes();
     if (!left[0].is_static() || !left[2].is_static()) continue;
     const auto repeated = repeated_of(node->tensor("mat2"));
     if (!repeated) continue;
-    const std::vector<SymInt>& source = repeated->source->sizes();
+    const SymSizes& source = repeated->source->sizes();
     decompose::GraphBuilder b(program, *node);
     const int64_t groups = source[0].value() * source[1].value();
     Value* matrices = b.view(repeated->source, {groups, source[3], source[4]});

@@ -23,8 +23,8 @@ bool takes_types_of(const Node& node) {
 // The kernel in place writes whole slices at the positions of one list. Returns the leading dimensions of 1 that the values lack;
 // nullopt for other forms.
 std::optional<size_t> missing_dimensions(const Node& node) {
-  const std::vector<SymInt>&self = node.tensor("self")->sizes(), &values = node.tensor("values")->sizes();
-  const std::vector<Value*> indices = node.tensors("indices");
+  const SymSizes &self = node.tensor("self")->sizes(), &values = node.tensor("values")->sizes();
+  const List<Value*> indices = node.tensors("indices");
   const auto index = std::ranges::find_if(indices, [](const Value* each) { return each != nullptr; });
   if (index == indices.end() || std::count(index, indices.end(), nullptr) + 1 != indices.end() - index || (*index)->meta().rank() != 1 ||
       values.size() > self.size() || node.boolean("accumulate"))
@@ -51,7 +51,7 @@ bool writes_rows_alone(const ExportedProgram& program, const OutputSpec& spec, c
 void turn_in_place(Graph& graph, Node& node) {
   for (size_t missing = *missing_dimensions(node); missing > 0; --missing) {
     Value* values = node.tensor("values");
-    std::vector<SymInt> sizes = values->sizes();
+    SymSizes sizes = values->sizes();
     sizes.insert(sizes.begin(), SymInt(1));
     Node& widened = graph.insert_before(&node, Op::get("aten.unsqueeze_copy.default"), {{"self", values}, {"dim", 0}},
                                         {{TensorMeta::contiguous(values->dtype(), std::move(sizes))}});

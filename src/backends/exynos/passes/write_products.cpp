@@ -15,8 +15,6 @@ namespace {
 constexpr std::string_view attention_op = "aten.scaled_dot_product_attention.default", matmul_op = "aten.matmul.default",
                            matrices_op = "aten.mm.default", transpose_op = "aten.transpose_copy.int";
 
-using SymSizes = std::vector<SymInt>;
-
 SymSizes joined(SymSizes front, std::initializer_list<SymInt> back) {
   front.insert(front.end(), back);
   return front;

@@ -46,10 +46,10 @@ size_t apart_dim(const Node& node, const FlatRow& row) {
 }
 
 // [all before, the dimension, all behind].
-std::vector<SymInt> three_dims(const std::vector<SymInt>& sizes, size_t dim) {
+SymSizes three_dims(const SymSizes& sizes, size_t dim) {
   const auto product = [](auto first, auto end) { return std::accumulate(first, end, SymInt(1), std::multiplies<>()); };
   const auto apart = sizes.begin() + static_cast<ptrdiff_t>(dim);
-  std::vector<SymInt> flat = {product(sizes.begin(), apart), *apart};
+  SymSizes flat = {product(sizes.begin(), apart), *apart};
   if (dim + 1 < sizes.size()) flat.push_back(product(apart + 1, sizes.end()));
   return flat;
 }
@@ -58,7 +58,7 @@ void flatten(ExportedProgram& program, Node& node, const FlatRow& row) {
   Graph& graph = program.graph();
   Value* result = node.output();
   const size_t dim = apart_dim(node, row);
-  const auto view = [&](Node* position, Value* value, const std::vector<SymInt>& sizes) {
+  const auto view = [&](Node* position, Value* value, const SymSizes& sizes) {
     decompose::GraphBuilder b(program, position, node);
     return common::view_copy(b, value, sizes);
   };
@@ -66,7 +66,7 @@ void flatten(ExportedProgram& program, Node& node, const FlatRow& row) {
     if (operand->is_tensor() && operand->meta().rank() == result->meta().rank())
       graph.replace_uses_in(node, operand, view(&node, operand, three_dims(operand->sizes(), dim)));
   if (row.has_dim) graph.set_argument(node, "dim", int64_t{1});
-  const std::vector<SymInt> original = result->sizes();
+  const SymSizes original = result->sizes();
   result->meta() = TensorMeta::contiguous(result->dtype(), three_dims(original, dim));
   Value* unfolded = view(graph.next(&node), result, original);
   graph.replace_uses_if(result, unfolded, [&](const Node& user) { return &user != unfolded->producer(); });

@@ -21,7 +21,7 @@ constexpr int64_t texel_pair = 8;  // halves of a head fill texels of four eleme
 struct Rotation {
   Node* node;
   Value *x, *cos, *sin;
-  std::vector<SymInt> sizes;
+  SymSizes sizes;
   bool heads_first, neighbours;
 
   size_t row_dim() const { return heads_first ? 2 : 1; }
@@ -55,7 +55,7 @@ Value* behind_swap(const Value* swapped) {
 
 // A table of [rows, columns], spread over heads and, where there is one, the batch.
 bool is_table(const Value* table, const Rotation& rotation) {
-  const std::vector<SymInt>& sizes = table->sizes();
+  const SymSizes& sizes = table->sizes();
   if (sizes.size() < 2 || sizes.size() > 4 || table->dtype() != rotation.node->output()->dtype()) return false;
   const size_t missing = 4 - sizes.size();
   const SymInt columns = rotation.neighbours ? rotation.sizes[3].value() / 2 : rotation.sizes[3];
@@ -68,7 +68,7 @@ bool is_table(const Value* table, const Rotation& rotation) {
 
 // Of the rotation without its order of dimensions.
 std::optional<Rotation> ordered(Rotation rotation) {
-  const std::vector<SymInt>& sizes = rotation.sizes;
+  const SymSizes& sizes = rotation.sizes;
   const DType dtype = rotation.node->output()->dtype();
   if ((dtype != DType::float32 && dtype != DType::float16) || rotation.x->dtype() != dtype) return std::nullopt;
   if (sizes.size() != 4 || !(sizes[0] == SymInt(1)) || !sizes[3].is_static() || sizes[3].value() % texel_pair != 0) return std::nullopt;
@@ -143,7 +143,7 @@ std::optional<Rotation> match_neighbours(Node& node) {
   const Node* minus = made_by(difference, "aten.sub.Tensor");
   const Node* product = minus ? made_by(minus->tensor("self"), "aten.mul.Tensor") : nullptr;
   if (!product || difference->sizes() != sum->sizes() || sum->meta().rank() != 4) return std::nullopt;
-  std::vector<SymInt> sizes = sum->sizes();
+  SymSizes sizes = sum->sizes();
   sizes.back() = sizes.back() * 2;
   for (const auto& [elements, table] : both_ways(*product)) {
     const auto even = alternates(elements);  // tables may be such elements too
@@ -159,7 +159,7 @@ const std::vector<int64_t> turned_dims = {0, 2, 1, 3};
 
 bool turns(const Node& node) { return node.is("aten.permute_copy.default") && node.integers("dims") == turned_dims; }
 
-Value* sized(decompose::GraphBuilder& b, Value* value, const std::vector<SymInt>& sizes) {
+Value* sized(decompose::GraphBuilder& b, Value* value, const SymSizes& sizes) {
   return value->sizes() == sizes ? value : common::view_copy(b, value, sizes);
 }
 

@@ -43,7 +43,7 @@ std::vector<Node*> chain_behind(const Graph& graph, Node& view) {
 }
 
 void merge(Graph& graph, Node& view, const std::vector<Node*>& chain) {
-  const std::vector<SymInt> sizes = chain.back()->output()->sizes();
+  const SymSizes sizes = chain.back()->output()->sizes();
   const auto resize = [&](Value& value) { value.meta() = TensorMeta::contiguous(value.dtype(), sizes); };
   graph.set_argument(view, "size", chain.back()->argument("size"));
   resize(*view.output());

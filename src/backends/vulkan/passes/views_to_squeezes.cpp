@@ -5,8 +5,6 @@
 namespace intaglio::vulkan {
 namespace {
 
-using SymSizes = std::vector<SymInt>;
-
 // The dimensions of size one that `to` lacks; none when that is not all there is between the two.
 std::vector<int64_t> dropped_dims(const SymSizes& from, const SymSizes& to) {
   std::vector<int64_t> dropped;

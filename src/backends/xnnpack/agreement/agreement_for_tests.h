@@ -102,7 +102,7 @@ inline SymInt batch(ProgramBuilder& t) {
   t.program.range_constraints["s0"] = {1, 8};
   return SymInt(parse_sym_expr("s0"), "s0", 3);
 }
-inline Value* half(ProgramBuilder& t, std::vector<SymInt> sizes) { return t.input(std::move(sizes), DType::float16); }
+inline Value* half(ProgramBuilder& t, SymSizes sizes) { return t.input(std::move(sizes), DType::float16); }
 inline Value* relu(ProgramBuilder& t, Value* x) { return t("aten.relu.default", x); }
 inline Value* relu6(ProgramBuilder& t, Value* x) { return t("aten.hardtanh.default", x, 0.0, 6.0); }
 

@@ -24,13 +24,13 @@ Build with_alpha(const char* op, double alpha, bool constant) {
 }
 Value* tanh_gelu(ProgramBuilder& t, Value* x) { return t("aten.gelu.default", x, std::string("tanh")); }
 Results group_norm(ProgramBuilder& t, Value* x, int64_t groups) {
-  const std::vector<SymInt> sizes = x->sizes();
+  const SymSizes sizes = x->sizes();
   const int64_t channels = sizes[1].value(), area = sizes[2].value() * sizes[3].value();
   return {t.node("aten.native_group_norm.default",
                  {x, t.weight("w", {channels}), t.weight("b", {channels}), sizes[0].value(), channels, area, groups, 1e-5})
               .output()};
 }
-Build batch_statistics(std::vector<SymInt> sizes) {
+Build batch_statistics(SymSizes sizes) {
   return [=](ProgramBuilder& t) {
     const int64_t channels = sizes[1].value();
     return Results{t.node("aten._native_batch_norm_legit.no_stats",
@@ -38,7 +38,7 @@ Build batch_statistics(std::vector<SymInt> sizes) {
                        .output()};
   };
 }
-Build nearest(std::vector<SymInt> sizes, double vertical, double horizontal) {
+Build nearest(SymSizes sizes, double vertical, double horizontal) {
   return [=](ProgramBuilder& t) {
     Value* y = t.convolution(t.input(sizes), t.weight("w", {4, 3, 3, 3}), nullptr);
     return Results{t("aten.upsample_nearest2d.vec", y, Argument(), std::vector<double>{vertical, horizontal})};
@@ -64,7 +64,7 @@ Build sparse_maximum(Ints window, Ints stride, DType dtype = DType::float32) {
   return [=](ProgramBuilder& t) { return Results{max_pool(t, t.input({2, 3, 11, 13}, dtype), window, stride)}; };
 }
 
-Build border(const char* op, std::vector<SymInt> sizes, Ints padding, DType dtype = DType::float32) {
+Build border(const char* op, SymSizes sizes, Ints padding, DType dtype = DType::float32) {
   return [=](ProgramBuilder& t) { return Results{t(op, t.input(sizes, dtype), padding)}; };
 }
 Build int8_border(const char* op, Ints padding) {
@@ -78,7 +78,7 @@ Build window_maximum(Ints window, Ints stride, Ints padding, Ints dilation, bool
     return Results{int8 ? t.qdq(y, 0.024, 5) : y};
   };
 }
-Build half_layer_norm(std::vector<SymInt> sizes, Ints normalized) {
+Build half_layer_norm(SymSizes sizes, Ints normalized) {
   return [=](ProgramBuilder& t) {
     return Results{
         t.node("aten.native_layer_norm.default", {t.input(sizes, DType::float16), normalized, Argument(), Argument(), 1e-5}).output()};

@@ -11,7 +11,7 @@ class Blocks : public testing::TestWithParam<Case> {};
 TEST_P(Blocks, AgreeWithPortableKernels) { expect_agreement(GetParam()); }
 
 // mean, sum or amax: of a tensor over dimensions.
-Build reduction(const char* op, std::vector<SymInt> sizes, Ints dims, bool keepdim) {
+Build reduction(const char* op, SymSizes sizes, Ints dims, bool keepdim) {
   return [=](ProgramBuilder& t) { return Results{t(op, t.input(sizes), dims, keepdim)}; };
 }
 Results layer_norm(ProgramBuilder& t, Value* x, const Sizes& normalized, bool affine) {
@@ -20,7 +20,7 @@ Results layer_norm(ProgramBuilder& t, Value* x, const Sizes& normalized, bool af
   return {t.node("aten.native_layer_norm.default", {x, Ints(normalized.begin(), normalized.end()), weight, bias, 1e-5}).output()};
 }
 Value* far_from_zero(ProgramBuilder& t) { return t("aten.add.Scalar", t.input({2, 5, 12}), 1000); }
-Build slices(std::vector<SymInt> sizes, int64_t dim, int64_t start, int64_t end, int64_t step) {
+Build slices(SymSizes sizes, int64_t dim, int64_t start, int64_t end, int64_t step) {
   return
       [=](ProgramBuilder& t) { return Results{t("aten.slice_copy.Tensor", t("aten.sin.default", t.input(sizes)), dim, start, end, step)}; };
 }

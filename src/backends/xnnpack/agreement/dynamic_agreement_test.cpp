@@ -85,7 +85,7 @@ Value* convolution(ProgramBuilder& t, Value* x, const char* name, Sizes weight, 
                        padding, groups);
 }
 Results transposed(ProgramBuilder& t, int64_t rank) {
-  const std::vector<SymInt> sizes = rank == 4 ? std::vector<SymInt>{1, 4, 5, 6} : std::vector<SymInt>{1, 4, 5};
+  const SymSizes sizes = rank == 4 ? SymSizes{1, 4, 5, 6} : SymSizes{1, 4, 5};
   Value* w = t.int8_weight("w", rank == 4 ? Sizes{4, 3, 3, 2} : Sizes{4, 3, 3}, 1);
   const size_t n = rank - 2;
   return {t("aten.convolution.default", t.dynamic_qdq(t.input(sizes)), w, bias(t, "b", 3), Ints(n, 2), Ints(n, 1), Ints(n, 1), true,

@@ -19,7 +19,7 @@ Build unary(const char* op) {
 Build unary_positive(const char* op) {
   return [op](ProgramBuilder& t) { return Results{t(op, t("aten.add.Scalar", t("aten.abs.default", t.input({2, 3, 4})), 0.5))}; };
 }
-Build binary(const char* op, std::vector<SymInt> left, std::vector<SymInt> right) {
+Build binary(const char* op, SymSizes left, SymSizes right) {
   return [=](ProgramBuilder& t) { return Results{t(op, t.input(left), t.input(right))}; };
 }
 Build convolution(Sizes input, Sizes weight, int64_t stride, int64_t padding, int64_t groups, bool bias = true) {

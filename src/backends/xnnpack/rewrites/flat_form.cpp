@@ -12,8 +12,6 @@
 namespace intaglio::xnnpack {
 namespace {
 
-using SymSizes = std::vector<SymInt>;
-
 enum class Family : uint8_t {
   elementwise,
   quantized_rows,

@@ -10,8 +10,8 @@
 namespace intaglio::xnnpack {
 
 struct FlatForm {
-  std::vector<std::pair<Value*, std::vector<SymInt>>> operands;  // those that get other sizes
-  std::vector<SymInt> result;
+  std::vector<std::pair<Value*, SymSizes>> operands;  // those that get other sizes
+  SymSizes result;
   ArgumentMap arguments;  // that name dimensions or sizes, as they are written then
 };
 

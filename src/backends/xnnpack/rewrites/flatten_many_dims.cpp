@@ -10,8 +10,6 @@
 namespace intaglio::xnnpack {
 namespace {
 
-using SymSizes = std::vector<SymInt>;
-
 class Flattening {
  public:
   explicit Flattening(ExportedProgram& program) : graph_(program.graph()) {}

@@ -77,8 +77,7 @@ class Moves {
   }
 
   // The node once more before `position`, on another operand.
-  Node& copy_of(const Node& node, Node* position, Value* from, Value* to, const std::vector<SymInt>& sizes,
-                std::optional<DType> dtype = {}) {
+  Node& copy_of(const Node& node, Node* position, Value* from, Value* to, const SymSizes& sizes, std::optional<DType> dtype = {}) {
     Node& copy = graph_.insert_before(position, node.op(), node.arguments(),
                                       {{.meta = TensorMeta::contiguous(dtype.value_or(to->dtype()), sizes)}}, node.output()->name());
     copy.metadata = node.metadata;

@@ -1,0 +1,29 @@
+// What a rule or a rewrite finds missing, said of the node that it looks at.
+#pragma once
+
+#include <stdexcept>
+
+#include <fmt/format.h>
+#include <intaglio/error.h>
+#include <intaglio/graph.h>
+
+namespace intaglio {
+
+// Refuses integers so far from any size that arithmetic with sizes would overflow: a bad-input error. Ends of slices and of random
+// numbers may be that far.
+void check_integers(const Node& node);
+
+// Runs `work`, which reads the operands and the arguments of the node unchecked. A dimension or an element that is not there, and a list of
+// a length that no memory holds, are the file's fault; a symbolic size where only a number will do is what cannot be taken.
+template <typename Work>
+auto at_node(const Node& node, const Work& work) {
+  try {
+    return work();
+  } catch (const std::logic_error&) {
+    throw_bad_input(fmt::format("{}: its arguments name a dimension or an element that its operands do not have", describe(node)));
+  } catch (const SymbolicSize& error) {
+    throw_unsupported(fmt::format("{}: {}; export with that size fixed", describe(node), error.what()));
+  }
+}
+
+}  // namespace intaglio
