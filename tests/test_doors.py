@@ -123,6 +123,28 @@ def test_every_option_is_here(build):
         assert {name or "-o" for name in named["TARGET"]} == set(WRITTEN.get(command, {})), command
 
 
+def test_nothing_is_no_value(call, folder):
+    """A variable of a script that is not set is no wish for a default."""
+    before = set(os.listdir(folder))
+    for command in READ:
+        text = call([command, "--help"]).stdout
+        options = re.findall(r"^\s+(?:-\w,)?(--[\w-]+) [A-Z]", text, re.M)
+        assert set(WRITTEN.get(command, {})) - {"-o"} <= set(options), command
+        words, first = [command], next(iter(READ[command]), "")
+        if first:
+            words = with_output(words_of(command, first, READ[command][first][1]))
+        without = [["" if word == READ[command][first][1] else word for word in words]] if first else []
+        for given in [[*words, option, ""] for option in options] + without:
+            done = call(given)
+            assert done.returncode == 2 and done.stderr.count("\n") == 1 and done.stderr != "intaglio: \n", (given, done.returncode, done.stderr)
+            assert set(os.listdir(folder)) == before, given
+
+
+def test_a_bound_is_a_number(call):
+    done = call(["quantize", "model.pt2", "-o", "out.pt2", *RECIPE, *SAMPLES, "--max-loss", "nan"])
+    assert done.returncode == 2 and "--max-loss" in done.stderr and done.stderr.count("\n") == 1, done.stderr
+
+
 ODD = "pipe socket device process dangling circle folder empty half zeros sparse missing".split()
 
 
@@ -324,10 +346,37 @@ def test_what_changes_while_it_is_read(build, large, tmp_path, name, change):
     assert found >= 1
 
 
-def test_documents_hold_no_marks_that_reorder(call, folder):
-    odd = folder / "a\u202eb\u2066.pt2"
+HIDDEN = "\u202e\u2066\u061c\u200f\u2028\u200b\ufeff\u0085\x7f\U000e0041"
+
+
+def test_documents_hold_nothing_hidden(call, folder):
+    """Marks that reorder a line or end it, and what takes no place in one."""
+    odd = folder / f"a{HIDDEN}b.pt2"
     shutil.copy(folder / "model.pt2", odd)
     for words in (["inspect", odd.name, "--json"], ["build", odd.name, "-o", "out.pte", *DYNAMIC, "--json"]):
         text = call(words).stdout
-        assert "\u202e" not in text and "\u2066" not in text and "a\\u202eb\\u2066" in text
-        json.loads(text)
+        assert not set(HIDDEN) & set(text) and "a\\u202e\\u2066" in text and f"a{HIDDEN}b" in json.dumps(json.loads(text), ensure_ascii=False)
+    for words in (["inspect", odd.name], ["build", odd.name, "-o", odd.with_suffix(".pte").name, *DYNAMIC], ["inspect", f"no{HIDDEN}"]):
+        done = call(words)
+        text = done.stdout + done.stderr
+        assert text and not set(HIDDEN) & set(text) and (len(words) > 2 or "\\xe2\\x80\\xa8" in text), repr(text)
+
+
+def test_a_name_with_hidden_marks_in_plan_and_page(call, folder):
+    import zipfile
+
+    name = f"relu{HIDDEN}"
+    with zipfile.ZipFile(folder / "model.pt2") as old, zipfile.ZipFile(folder / "odd.pt2", "w") as new:
+        for item in old.infolist():
+            content = old.read(item)
+            if item.filename.endswith("models/model.json"):
+                assert b'"relu"' in content
+                content = content.replace(b'"relu"', json.dumps(name).encode())
+            new.writestr(item, content)
+    done = call(["quantize", "odd.pt2", "-o", "out.pt2", *RECIPE, *SAMPLES, "--save-plan", "out.json", "--report", "out.html"])
+    assert done.returncode == 0, done.stderr
+    plan, page = (folder / "out.json").read_text(), (folder / "out.html").read_text()
+    assert not set(HIDDEN) & set(plan + page) and name in [entry["tensor"] for entry in json.loads(plan)["entries"]]
+    (folder / "again").mkdir()
+    assert call(["quantize", "odd.pt2", "-o", "again/out.pt2", *RECIPE, "--plan", "out.json"]).returncode == 0
+    assert (folder / "again" / "out.pt2").read_bytes() == (folder / "out.pt2").read_bytes()

@@ -66,6 +66,31 @@ def test_little_memory(build, inputs, tmp_path, megabytes):
         assert done.returncode != 1 or done.stderr.count("\n") == 1, (command, done.stderr)
 
 
+@pytest.mark.parametrize("kilobytes", [24, 64])
+def test_a_small_stack(build, inputs, tmp_path, kilobytes):
+    """`ulimit -s`; what the loader itself needs apart."""
+    for command in COMMANDS.values():
+        arguments = [str(tmp_path / word) if word.startswith("out.") else word for word in command]
+        done = limited([build / "intaglio", *arguments], inputs, {resource.RLIMIT_STACK: kilobytes << 10})
+        assert done.returncode == 0, (command, done.returncode, done.stderr)
+    assert (tmp_path / "out.pte").is_file()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="another user is needed")
+def test_a_small_stack_and_no_thread(build, inputs):
+    shutil.copy(build / "intaglio", inputs / "copy")
+
+    def limit():
+        for which, value in {resource.RLIMIT_STACK: 64 << 10, resource.RLIMIT_NPROC: 0}.items():
+            resource.setrlimit(which, (value, value))
+        os.setgid(65534)
+        os.setuid(65534)
+
+    with open(inputs / "copy", "rb") as copy:  # no folder on the way is another user's to enter
+        done = subprocess.run([f"/proc/self/fd/{copy.fileno()}", "recipes"], cwd="/", capture_output=True, text=True, preexec_fn=limit, pass_fds=[copy.fileno()])
+    assert done.returncode == 1 and "ulimit -s" in done.stderr and done.stderr.count("\n") == 1, (done.returncode, done.stderr)
+
+
 def test_no_thread_to_be_had(build, inputs, tmp_path):
     environment = {**os.environ, "LD_PRELOAD": str(build / "tests" / "probes" / "libfailing_calls.so"), "FAILING_IN": "intaglio"}
     command = [build / "intaglio", "build", "model.pt2", "-o", tmp_path / "out.pte", *STATIC, "--threads", "8"]

@@ -13,6 +13,7 @@
 
 #include "base/atomic_file.h"
 #include "base/byte_reader.h"
+#include "base/characters.h"
 #include "base/crc32.h"
 #include "base/mapped_file.h"
 #include "base/sha256.h"
@@ -36,6 +37,10 @@ TEST(Escaped, ControlCharactersAndBrokenUtf8AreShownAsHex) {
   EXPECT_EQ(escaped("a\nb\x1b[31m"), "a\\x0ab\\x1b[31m");
   EXPECT_EQ(escaped("\xff\xc3"), "\\xff\\xc3");
   EXPECT_EQ(escaped("\xe2\x80\xae"), "\\xe2\\x80\\xae");  // right-to-left override
+  for (const char* hidden : {"\u2028", "\u2029", "\u061c", "\u200b", "\u200f", "\u2066", "\ufeff", "\u0085", "\u00ad", "\U000e0041"})
+    EXPECT_TRUE(escaped(hidden).starts_with("\\x")) << escaped(hidden);
+  EXPECT_EQ(escaped("नि\u200dष \u200c ü 漢 🙂"), "नि\u200dष \u200c ü 漢 🙂");
+  EXPECT_EQ(with_hidden_escaped("{\n\"\x7f\u2028a\U000e0041\u00e9\xff\"}"), "{\n\"\\u007f\\u2028a\\udb40\\udc41\u00e9\xff\"}");
   EXPECT_EQ(escaped(std::string(300, 'x'), 10), "xxxxxxxxxx...");
 }
 

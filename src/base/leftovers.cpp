@@ -28,13 +28,12 @@ struct Leftover::Entry {
 // All that there are.
 class Leftovers {
  public:
-  // A signal handler takes the lock too, so no signal comes while it is held.
+  // A signal handler takes the lock too, so no signal comes to this thread while it is held.
   class Lock {
    public:
     Lock() {
       sigset_t coming;
       sigfillset(&coming);
-      for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL}) sigdelset(&coming, fault);
       ::pthread_sigmask(SIG_BLOCK, &coming, &before_);
       take();
     }
@@ -69,12 +68,12 @@ class Leftovers {
 
 namespace {
 
-// Calls `remove(name)`, which says whether that has gone, for what is in the folder, until none goes.
+// Calls `remove(name)`, which says whether that has gone, for what is in the folder, from the start and until none goes.
 template <typename Remove>
 void for_all(int folder, const Remove& remove) {
   alignas(dirent64) char entries[4096];
-  bool removed;
-  do {
+  bool removed = true;
+  while (removed && ::lseek(folder, 0, SEEK_SET) == 0) {
     removed = false;
     for (ssize_t got; (got = ::getdents64(folder, entries, sizeof entries)) > 0;)
       for (ssize_t at = 0; at < got;) {
@@ -83,7 +82,7 @@ void for_all(int folder, const Remove& remove) {
         removed = (name != "." && name != ".." && remove(entry->d_name)) || removed;
         at += entry->d_reclen;
       }
-  } while (removed && ::lseek(folder, 0, SEEK_SET) == 0);
+  }
 }
 
 // Folders inside this one go up to `above`, where they are found next: however deep they stand, no more than two are open.
@@ -117,16 +116,23 @@ void Leftovers::unlink(Leftover::Entry& entry) {
     return;
   }
   if (entry.spare >= 0) ::close(std::exchange(entry.spare, -1));
-  empty_folder(entry.folder);
-  ::rmdir(entry.path.c_str());
+  // Another thread may be about to write into it.
+  constexpr int most_tries = 1000;
+  for (int tries = 0; tries < most_tries; ++tries) {
+    empty_folder(entry.folder);
+    if (::rmdir(entry.path.c_str()) == 0 || (errno != ENOTEMPTY && errno != EEXIST)) return;
+  }
 }
 
 Leftover::Leftover() = default;
 
-Leftover::Leftover(std::string path, const std::function<bool(const char*)>& make) {
+Leftover::Leftover(std::string path, const std::function<bool(const char*)>& make)
+    : Leftover(std::move(path), OfEntry([&](Entry& entry) { return make(entry.path.c_str()); })) {}
+
+Leftover::Leftover(std::string path, const OfEntry& make) {
   auto entry = std::make_unique<Entry>(Entry{std::move(path)});
   const Leftovers::Lock lock;
-  if (!make(entry->path.data())) return;
+  if (!make(*entry)) return;
   entry_ = std::move(entry);
   Leftovers::add(*entry_);
 }
@@ -134,18 +140,17 @@ Leftover::Leftover(std::string path, const std::function<bool(const char*)>& mak
 Leftover Leftover::folder(const std::string& prefix) {
   constexpr int most_tries = 1000;  // a name that is taken, by whatever, is passed over
   remove_abandoned(prefix);
-  int opened = -1, spare = -1;
-  const auto make = [&](const char* path) {
-    if (::mkdir(path, 0700) != 0) return false;
-    opened = ::open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (opened >= 0) spare = ::fcntl(opened, F_DUPFD_CLOEXEC, 0);
-    if (spare >= 0) {
-      hold_temporary(opened);
+  const OfEntry make = [](Entry& entry) {
+    if (::mkdir(entry.path.c_str(), 0700) != 0) return false;
+    entry.folder = ::open(entry.path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (entry.folder >= 0) entry.spare = ::fcntl(entry.folder, F_DUPFD_CLOEXEC, 0);
+    if (entry.spare >= 0) {
+      hold_temporary(entry.folder);
       return true;
     }
     const int cause = errno;
-    if (opened >= 0) ::close(opened);
-    ::rmdir(path);
+    if (entry.folder >= 0) ::close(entry.folder);
+    ::rmdir(entry.path.c_str());
     errno = cause;
     return false;
   };
@@ -153,10 +158,6 @@ Leftover Leftover::folder(const std::string& prefix) {
   for (int tries = 0; tries < most_tries && !made.exists(); ++tries) {
     made = Leftover(next_temporary(prefix), make);
     if (!made.exists() && errno != EEXIST) break;
-  }
-  if (made.exists()) {
-    made.entry_->folder = opened;
-    made.entry_->spare = spare;
   }
   return made;
 }
@@ -170,8 +171,12 @@ Leftover& Leftover::operator=(Leftover&& other) noexcept {
 
 Leftover::~Leftover() {
   if (!entry_) return;
-  Leftovers::unlink(*entry_);
-  keep();
+  {
+    const Leftovers::Lock lock;
+    Leftovers::unlink(*entry_);
+    Leftovers::remove(*entry_);
+  }
+  close();
 }
 
 const std::string& Leftover::path() const { return entry_->path; }
@@ -181,6 +186,10 @@ void Leftover::keep() {
     const Leftovers::Lock lock;
     Leftovers::remove(*entry_);
   }
+  close();
+}
+
+void Leftover::close() {
   for (const int file : {entry_->folder, entry_->spare})
     if (file >= 0) ::close(file);
   entry_.reset();

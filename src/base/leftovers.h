@@ -31,6 +31,10 @@ class Leftover {
  private:
   friend class Leftovers;
   struct Entry;
+  using OfEntry = std::function<bool(Entry&)>;
+  Leftover(std::string path, const OfEntry& make);
+  void close();
+
   std::unique_ptr<Entry> entry_;
 };
 

@@ -3,8 +3,11 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 
@@ -74,6 +77,36 @@ TEST(Leftover, AllGoAtTheEnd) {
     ::_exit(std::filesystem::exists(first) || std::filesystem::exists(second) || std::filesystem::exists(folder.path()));
   };
   EXPECT_EXIT(leave_all(), testing::ExitedWithCode(0), "");
+}
+
+// A process that is told to end at any moment of a folder's life.
+TEST(Leftover, FoldersGoWheneverTheEndComes) {
+  const std::filesystem::path around = place("ended");
+  std::filesystem::create_directory(around);
+  const std::string prefix = (around / "folder-").string();
+  const auto live = [&](int microseconds) {
+    std::signal(SIGALRM, [](int) {
+      remove_leftovers();
+      ::_exit(0);
+    });
+    const itimerval soon{{}, {0, microseconds}};
+    ::setitimer(ITIMER_REAL, &soon, nullptr);
+    for (;;) {
+      const Leftover folder = Leftover::folder(prefix);
+      std::error_code gone;
+      for (const char* name : {"/a", "/b", "/b/c", "/b/d"}) std::filesystem::create_directory(folder.path() + name, gone);
+      std::ofstream(folder.path() + "/b/file") << "x";
+    }
+  };
+  for (int i = 0; i < 400; ++i) {
+    const pid_t child = ::fork();
+    if (child == 0) live(50 + 3 * i);
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    ASSERT_EQ(status, 0);
+    ASSERT_TRUE(std::filesystem::is_empty(around)) << "after " << i;
+  }
+  std::filesystem::remove(around);
 }
 
 }  // namespace

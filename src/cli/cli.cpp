@@ -92,6 +92,7 @@ int run(int argc, const char* const* argv) {
   for (CLI::App* command : app.get_subcommands({})) {
     command->footer("Every command also takes --threads N, --json and --quiet. Documentation: docs/cli.md");
     command->parse_complete_callback([command, &writes] {
+      require_values(*command);
       require_distinct_files(*command);
       writes = writes_files(*command);
     });
@@ -121,10 +122,19 @@ int run_and_report(int argc, const char* const* argv) {
 
 }  // namespace
 
+CLI::Validator a_number() {
+  return CLI::Validator(
+      [](const std::string& text) {
+        return std::isnan(std::strtod(text.c_str(), nullptr)) ? fmt::format("Value {} is no number", text) : "";
+      },
+      "");
+}
+
 CLI::Validator number_within(double least, double most) {
-  CLI::Validator range = CLI::Range(least, most);
-  return CLI::Validator(range).operation([range](std::string& text) {
-    return std::isnan(std::strtod(text.c_str(), nullptr)) ? fmt::format("Value {} is no number", text) : range(text);
+  const CLI::Validator range = CLI::Range(least, most), number = a_number();
+  return CLI::Validator(range).operation([range, number](std::string& text) {
+    const std::string fault = number(text);
+    return fault.empty() ? range(text) : fault;
   });
 }
 

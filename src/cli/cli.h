@@ -20,7 +20,8 @@ struct CommonOptions {
   bool quiet = false;
 };
 
-// CLI::Range lets NaN pass.
+// CLI::Range lets NaN pass, which is less than nothing and more than nothing.
+CLI::Validator a_number();
 CLI::Validator number_within(double least, double most);
 
 // What the runtime may take; of commands that run a file on it.

@@ -83,6 +83,12 @@ CLI::Option* writing(CLI::Option* option) { return option->type_name(written_fil
 
 bool writes_files(const CLI::App& command) { return !given_to(command, {written_file}).empty(); }
 
+void require_values(const CLI::App& command) {
+  for (const CLI::Option* option : command.get_options())
+    if (option->get_items_expected_max() > 0 && std::ranges::any_of(option->results(), &std::string::empty))
+      throw_usage(fmt::format("{}: nothing is given; give a value or leave the option out", option->get_name()));
+}
+
 void require_distinct_files(const CLI::App& command) try {
   const std::vector<std::string> inputs = inputs_of(command), outputs = given_to(command, {written_file});
   for (size_t i = 0; i < outputs.size(); ++i) {

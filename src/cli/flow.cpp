@@ -99,6 +99,7 @@ void add_flow_options(CLI::App& command, FlowArguments& arguments) {
       "--max-loss", arguments.max_loss,
       "leave the fewest layers in float, or per channel, that it takes: points of top-1 accuracy lost with --labels, percent of perplexity "
       "gained with --tokens or --text, else dB of SQNR that the outputs keep");
+  bound->check(a_number());
   reading(command.add_option("--labels", arguments.labels, "of --max-loss: class numbers (.npy), one for each row of the first output"))
       ->needs(bound);
   reading(command.add_option("--evaluate", arguments.evaluate, "of --max-loss: samples to judge by (default: those of --calibrate)"))

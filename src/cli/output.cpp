@@ -7,6 +7,8 @@
 #include <fmt/format.h>
 #include <intaglio/error.h>
 
+#include "base/characters.h"
+
 namespace intaglio::cli {
 namespace {
 
@@ -14,14 +16,6 @@ namespace {
 size_t width(const std::string& text) {
   return static_cast<size_t>(
       std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
-}
-
-// U+202A to U+202E and U+2066 to U+2069, at the start of a text; 0 for others.
-unsigned direction_mark(std::string_view text) {
-  if (!text.starts_with("\xE2\x80") && !text.starts_with("\xE2\x81")) return 0;
-  if (text.size() < 3) return 0;
-  const unsigned code = 0x2000u | (static_cast<unsigned char>(text[1]) & 0x3Fu) << 6 | (static_cast<unsigned char>(text[2]) & 0x3Fu);
-  return (code >= 0x202A && code <= 0x202E) || (code >= 0x2066 && code <= 0x2069) ? code : 0;
 }
 
 // What failed is known of a stream when the command ends.
@@ -38,17 +32,7 @@ Json document(const char* schema) { return Json{{"schema", schema}}; }
 
 std::string to_text(const Json& document) {
   // Strings from files may hold bytes that are not UTF-8: they are replaced, the document stays valid.
-  // DEL, the C1 controls and the marks that reorder a line (`escaped`) are what JSON lets through.
-  std::string text = document.dump(2, ' ', false, Json::error_handler_t::replace), printable;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const auto byte = static_cast<unsigned char>(text[i]);
-    const unsigned char next = i + 1 < text.size() ? static_cast<unsigned char>(text[i + 1]) : 0;
-    if (byte == 0x7F) printable += "\\u007f";
-    else if (byte == 0xC2 && next >= 0x80 && next < 0xA0) printable += fmt::format("\\u{:04x}", next), ++i;
-    else if (const unsigned mark = direction_mark(std::string_view(text).substr(i))) printable += fmt::format("\\u{:04x}", mark), i += 2;
-    else printable += text[i];
-  }
-  return printable + '\n';
+  return with_hidden_escaped(document.dump(2, ' ', false, Json::error_handler_t::replace)) + '\n';
 }
 
 void print(const Json& document) { write(stdout, to_text(document)); }

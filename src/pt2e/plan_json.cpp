@@ -8,6 +8,7 @@
 #include <intaglio/pt2e.h>
 
 #include "base/atomic_file.h"
+#include "base/characters.h"
 #include "base/mapped_file.h"
 #include "quant/affine.h"
 
@@ -226,7 +227,7 @@ std::string to_json(const Plan& plan) {
   for (const auto& [key, names] : {std::pair{"in_float", &plan.in_float}, std::pair{"per_channel", &plan.per_channel}})
     if (!names->empty()) text += fmt::format("\"{}\": {}, ", key, Json(*names).dump(-1, ' ', false, Json::error_handler_t::replace));
   if (!plan.layers.empty()) text += "\"layers\": [" + lines_of(plan.layers) + "\n], ";
-  return text + "\"entries\": [" + lines_of(plan.entries) + "\n]}\n";
+  return with_hidden_escaped(text + "\"entries\": [" + lines_of(plan.entries) + "\n]}\n");
 }
 
 Plan parse_plan(std::string_view json, const std::string& source) {

@@ -14,6 +14,8 @@
 
 #include <intaglio/error.h>
 
+#include "base/stack.h"
+
 namespace intaglio::runtime {
 namespace {
 
@@ -76,15 +78,8 @@ std::vector<std::byte> guarded(const Answer& answer, MessageKind kind, std::span
   } catch (const Error& error) { return failure_message(0x01, "running", error.what()); }
 }
 
-}  // namespace
-
-int serve(int argc, char** argv, const std::function<std::vector<std::byte>(MessageKind, MessageReader&)>& answer) {
-  pollfd polled{socket_descriptor, POLLIN, 0};
-  if (argc != 2 || ::poll(&polled, 1, 0) < 0 || (polled.revents & POLLNVAL) != 0) {
-    std::fprintf(stderr, "this program is started by intaglio, not by hand\n");
-    return 2;
-  }
-  limit_resources(argv[1]);
+int answer_all(const char* address_space, const Answer& answer) {
+  limit_resources(address_space);
   end_with_parent();
   std::byte header_bytes[message_header_size];
   std::vector<std::byte> payload;
@@ -95,6 +90,20 @@ int serve(int argc, char** argv, const std::function<std::vector<std::byte>(Mess
     if (!write_all(guarded(answer, header.kind, payload))) break;
   }
   _exit(0);  // what is loaded has nothing to save
+}
+
+}  // namespace
+
+int serve(int argc, char** argv, const std::function<std::vector<std::byte>(MessageKind, MessageReader&)>& answer) try {
+  pollfd polled{socket_descriptor, POLLIN, 0};
+  if (argc != 2 || ::poll(&polled, 1, 0) < 0 || (polled.revents & POLLNVAL) != 0) {
+    std::fprintf(stderr, "this program is started by intaglio, not by hand\n");
+    return 2;
+  }
+  return with_enough_stack([&] { return answer_all(argv[1], answer); });
+} catch (const Error& no_thread) {
+  std::fprintf(stderr, "%s\n", no_thread.what());
+  return 1;
 }
 
 std::vector<std::byte> failure_message(uint32_t code, const std::string& stage, const std::string& detail) {
