@@ -74,6 +74,12 @@ TEST(Decompose, WhatIsExpandedHasNoMoreDimensionsThanItsResult) {
   EXPECT_NE(test::refusal_of(ErrorKind::bad_input, [&] { decompose(program); }).find("2 dimensions"), std::string::npos);
 }
 
+TEST(Decompose, RepeatedElementsKeepTheOtherDimensions) {
+  ExportedProgram program = parse_program(
+      "user %x: f32[3, 8]\nuser %n: i64[3]\n%y: f32[8, u0] = aten.repeat_interleave.self_Tensor(%x, %n, 0)\noutput user %y\n");
+  EXPECT_NE(test::refusal_of(ErrorKind::bad_input, [&] { decompose(program); }).find("another dimension"), std::string::npos);
+}
+
 TEST(Decompose, WhatOperandsDoNotHaveIsTheFilesFault) {
   ExportedProgram program = parse_program("user %x: f32[2, 3]\n%y: f32[2, 3] = aten.rot90.default(%x, 1, [1])\noutput user %y\n");
   EXPECT_NE(test::refusal_of(ErrorKind::bad_input, [&] { decompose(program); }).find("aten.rot90"), std::string::npos);
