@@ -48,6 +48,38 @@ TEST(Decompose, PartsWhoseSizesASymbolDecidesAreNoBug) {
   EXPECT_NE(refusal.find("export with that size fixed"), std::string::npos) << refusal;
 }
 
+// 30 transforms, each of what the one before it gives.
+std::string chain_of(std::string_view transform) {
+  std::string text = "user %x0: complex64[4, 16]\n";
+  for (int i = 0; i < 30; ++i) text += fmt::format("%x{}: complex64[4, 16] = aten.{}.default(%x{})\n", i + 1, transform, i);
+  return text + "%y: f32[4, 16, 2] = aten.view_as_real.default(%x30)\noutput user %y\n";
+}
+
+TEST(Decompose, ChainsOfTransformsGrowByTheirLength) {
+  ExportedProgram program = parse_program(chain_of("fft_fft"));
+  lower_complex(program);
+  decompose(program);
+  EXPECT_LT(program.graph().size(), 30u * 40u);
+}
+
+TEST(Decompose, ATransformOfRealSignalsTakesNoComplexOnes) {
+  ExportedProgram program = parse_program(
+      "user %x: complex64[4, 16]\n%z: complex64[4, 9] = aten.fft_rfft.default(%x)\n%y: f32[4, 9, 2] = aten.view_as_real.default(%z)\n"
+      "output user %y\n");
+  EXPECT_NE(test::refusal_of(ErrorKind::unsupported, [&] { lower_complex(program); }).find("aten.fft_rfft"), std::string::npos);
+}
+
+TEST(Decompose, WhatIsExpandedHasNoMoreDimensionsThanItsResult) {
+  ExportedProgram program = parse_program("user %x: f32[2, 3]\n%y: f32[3] = aten.fill.Tensor(%x, %x)\noutput user %y\n");
+  EXPECT_NE(test::refusal_of(ErrorKind::bad_input, [&] { decompose(program); }).find("2 dimensions"), std::string::npos);
+}
+
+TEST(Decompose, RepeatedElementsKeepTheOtherDimensions) {
+  ExportedProgram program = parse_program(
+      "user %x: f32[3, 8]\nuser %n: i64[3]\n%y: f32[8, u0] = aten.repeat_interleave.self_Tensor(%x, %n, 0)\noutput user %y\n");
+  EXPECT_NE(test::refusal_of(ErrorKind::bad_input, [&] { decompose(program); }).find("another dimension"), std::string::npos);
+}
+
 TEST(Decompose, WhatOperandsDoNotHaveIsTheFilesFault) {
   ExportedProgram program = parse_program("user %x: f32[2, 3]\n%y: f32[2, 3] = aten.rot90.default(%x, 1, [1])\noutput user %y\n");
   EXPECT_NE(test::refusal_of(ErrorKind::bad_input, [&] { decompose(program); }).find("aten.rot90"), std::string::npos);

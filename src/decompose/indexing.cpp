@@ -330,6 +330,13 @@ Values repeat_by_counts(GraphBuilder& b, const Node& n) {
   if (n.argument("dim").is_none()) x = b.view(x, {size_quotient(x->sizes(), {})});
   const int64_t dim = n.argument("dim").is_none() ? 0 : dim_of(n, "dim", x->meta().rank());
   const SymInt &size = x->sizes()[static_cast<size_t>(dim)], &length = n.output()->sizes()[static_cast<size_t>(dim)];
+  // No rule of inference says what the file may: that the other dimensions stay as they are.
+  bool keeps_others = x->meta().rank() == n.output()->meta().rank();
+  for (size_t i = 0; keeps_others && i < x->sizes().size(); ++i) {
+    const SymInt &before = x->sizes()[i], &after = n.output()->sizes()[i];
+    keeps_others = i == static_cast<size_t>(dim) || (before.is_static() == after.is_static() && (!before.is_static() || before == after));
+  }
+  if (!keeps_others) throw_bad_input(fmt::format("{}: its result differs from its operand in another dimension", describe(n)));
   Value* index = nullptr;
   if (auto known = size.is_static() ? repeated_numbers(b.program(), n, size.value()) : std::nullopt) {
     index = b.constant(*std::move(known));

@@ -176,6 +176,16 @@ void check_results(const OpSchema& schema, const ResultKinds& results) {
 
 // ---- Python's functions on sizes and numbers
 
+// The runtime compares to a truth value and adds to a number, whatever the file calls the result.
+bool gives(std::string_view op, ValueKind kind) {
+  constexpr std::string_view truths[] = {"_operator.eq", "_operator.ne", "_operator.lt",   "_operator.le",
+                                         "_operator.gt", "_operator.ge", "_operator.not_", "torch.sym_not"};
+  constexpr std::string_view either[] = {"_operator.and_", "_operator.or_", "_operator.xor", "torch.sym_ite"};
+  if (std::ranges::find(either, op) != std::end(either)) return is_number(kind);
+  const bool is_truth = std::ranges::find(truths, op) != std::end(truths);
+  return is_truth ? kind == ValueKind::sym_bool : kind == ValueKind::sym_int || kind == ValueKind::sym_float;
+}
+
 struct PythonRow {
   std::string_view op;
   size_t least, most;
@@ -245,6 +255,7 @@ void check_python(Op op, std::span<const NamedArgument> arguments, const ResultK
   if (row->divides && is_zero(arguments[1].value)) throw_bad_input("it divides by zero");
   if (results.groups.size() != 1 || results.groups[0].is_list || !is_number(results.values[0]))
     throw_bad_input("its result is not one number");
+  if (!gives(op.name(), results.values[0])) throw_bad_input("its result is of another kind than it gives");
 }
 
 }  // namespace
