@@ -48,4 +48,14 @@ std::unordered_set<const Value*> mutated_inputs(const ExportedProgram& program) 
   return mutated;
 }
 
+const Tensor* LastingConstants::find(const Value* value) const {
+  const Tensor* tensor = program_.constant(value);
+  return tensor != nullptr && !mutated()->contains(value) ? tensor : nullptr;
+}
+
+const std::shared_ptr<const std::unordered_set<const Value*>>& LastingConstants::mutated() const {
+  if (!mutated_) mutated_ = std::make_shared<const std::unordered_set<const Value*>>(mutated_inputs(program_));
+  return mutated_;
+}
+
 }  // namespace intaglio
