@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-
 namespace intaglio::common {
 namespace {
 
@@ -22,7 +21,8 @@ std::function<bool(const Node&)> makes_constants(const ExportedProgram& program)
 
 }  // namespace
 
-ProgramFacts::ProgramFacts(const ExportedProgram& program) : program_(program), stored_(program), constants_(program, makes_constants(program)) {}
+ProgramFacts::ProgramFacts(const ExportedProgram& program)
+    : program_(program), stored_(program), constants_(program, makes_constants(program)) {}
 
 std::optional<Tensor> ProgramFacts::constant_value(const Value* value) const {
   if (!is_constant(value)) return std::nullopt;
