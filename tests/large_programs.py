@@ -448,6 +448,18 @@ def separate_states(w: Writer, count: int):
     return [y]
 
 
+def layers_beside_states(w: Writer, count: int):
+    """Weights of every kind beside as many buffers that are written: a product with what is turned, a layer, a norm's scale."""
+    x = w.input(1, WIDTH)
+    y = x
+    for i in range(count // 8):
+        w.mutated[f"state{i}"] = w.call("add.Tensor", y, w.buffer(f"state{i}", 1, WIDTH))
+        turned = unary(w, "t.default", w.parameter(f"product{i}.weight", WIDTH, WIDTH), (WIDTH, WIDTH))
+        y = w.node("matmul.default", {"self": {"as_tensor": {"name": y}}, "other": {"as_tensor": {"name": turned}}}, (1, WIDTH))
+        y = w.call("mul.Tensor", w.call("mul.Tensor", linear(w, y, f"layers.{i}"), x), w.parameter(f"scale{i}", WIDTH))
+    return [y]
+
+
 def sizes_split(w: Writer, count: int):
     """A list of as many numbers in one argument, and the parts put together again in another order."""
     x = w.input(count, WIDTH)
@@ -521,7 +533,7 @@ SHAPES = [
     chain, fan_out, fan_in, many_inputs, many_outputs, many_parameters, linears, heads, residual, delegates, portable,
     long_cat, same_cat, long_split, views, permutes, in_place, nested_modules, regions,
     diamonds, symbols, states, shared_layer, loops,
-    constant_chain, shared_constant, returned_states, separate_states, sizes_split, long_stack,
+    constant_chain, shared_constant, returned_states, separate_states, layers_beside_states, sizes_split, long_stack,
     module_calls, wide_loop, lengths_in_branches,
 ]  # fmt: skip
 

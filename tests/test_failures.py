@@ -48,6 +48,13 @@ def test_the_calls_do_fail(sweep):
         assert refused.returncode == 1 and "cannot be replaced" in refused.stderr
 
 
+def test_what_is_to_be_raised_is_named(sweep):
+    """And nobody is told to install anew what lacks a process or a file to be opened."""
+    for command, call, limit in (("run .pte", "spawn", "ulimit -u"), ("run .pte", "socket", "ulimit -n")):
+        done = sweep.run(command, sweep.folder(), Failure(command, call, 1).environment(), 1)
+        assert done.returncode == 1 and limit in done.stderr and "reinstall" not in done.stderr, (command, call, done.stderr)
+
+
 def limited(command, folder, limits, **options):
     def limit():
         for which, value in limits.items():

@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 #include <intaglio/error.h>
 
+#include "base/causes.h"
 #include "base/inputs.h"
 #include "base/mapped_file.h"
 #include "base/temporary_names.h"
@@ -37,9 +38,11 @@ void require_regular(const std::filesystem::path& target) {
     throw_bad_input(fmt::format("{}: cannot be written: is a device or a pipe, name a file", escaped(target.string())));
 }
 
-// One that its owner protects stays, though its folder would let it be replaced.
+// One that its owner protects stays, though its folder would let it be replaced. A name that no file can have is found before the work.
 void require_writable(const std::filesystem::path& target) {
-  if (::faccessat(AT_FDCWD, target.c_str(), W_OK, AT_EACCESS) != 0 && errno == EACCES)
+  if (::faccessat(AT_FDCWD, target.c_str(), W_OK, AT_EACCESS) == 0) return;
+  if (errno == ENAMETOOLONG) throw_bad_input(fmt::format("{}: cannot be written: {}", escaped(target.string()), cause_text(errno)));
+  if (errno == EACCES)
     throw_bad_input(fmt::format("{}: cannot be written: Permission denied; it is protected, name another file", escaped(target.string())));
 }
 
@@ -103,11 +106,8 @@ std::filesystem::path AtomicFile::temporary_path() const {
 
 void AtomicFile::fail(const char* what) {
   const int cause = errno;
-  const char* remedy = cause == ENOSPC || cause == EDQUOT ? "; free some space or choose another place"
-                       : cause == ENOENT                  ? "; the folder must exist"
-                       : cause == EFBIG                   ? "; the file size limit is reached"
-                                                          : "";
-  throw_bad_input(fmt::format("{}: {}: {}{}", escaped(target_.string()), what, std::strerror(cause), remedy));
+  const char* where = cause == ENOENT ? "; the folder must exist" : "";
+  throw_bad_input(fmt::format("{}: {}: {}{}", escaped(target_.string()), what, cause_text(cause), where));
 }
 
 void AtomicFile::drain(std::span<const std::byte> bytes) {

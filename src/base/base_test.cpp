@@ -100,6 +100,14 @@ TEST(Tensor, HostileViewsAreRefused) {
   EXPECT_NO_THROW(Tensor(DType::float32, {int64_t{1} << 40}, {0}, 3, storage));  // an expanded view
 }
 
+TEST(Tensor, NoElementsTakeNoMemory) {
+  for (const int64_t wide : {int64_t{1} << 33, int64_t{1} << 60}) {
+    const Tensor nothing = Tensor::zeros(DType::uint8, {0, wide, 1});
+    EXPECT_EQ(nothing.sizes(), (Sizes{0, wide, 1}));
+    EXPECT_EQ(nothing.storage()->size(), 0u);
+  }
+}
+
 TEST(Tensor, ConversionTruncatesAndSaturatesNothing) {
   const Tensor x = Tensor::of<float>({-1.7f, 0.0f, 2.9f, 300.0f}, {4});
   const Tensor as_int = converted(x, DType::int32);
@@ -213,6 +221,7 @@ TEST(AtomicFile, LeavesTheTargetAloneUntilCommit) {
   EXPECT_EQ(std::filesystem::file_size(path), 1000u);
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(path.parent_path()), {}), 1);
   EXPECT_NE(message_of([] { AtomicFile("/nowhere/x"); }).find("the folder must exist"), std::string::npos);
+  EXPECT_NE(message_of([&] { AtomicFile(path.parent_path() / std::string(300, 'x')); }).find("choose a shorter name"), std::string::npos);
   std::filesystem::remove_all(path.parent_path());
 }
 

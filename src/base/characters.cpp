@@ -30,19 +30,18 @@ Character first_character(std::string_view text) {
 bool is_hidden(char32_t code) {
   static constexpr struct {
     char32_t first, last;
-  } ranges[] = {
-      {0x00, 0x1F},         // controls
-      {0x7F, 0x9F},         // DEL and more controls
-      {0xAD, 0xAD},         // soft hyphen
-      {0x61C, 0x61C},       // direction: Arabic letter mark
-      {0x180E, 0x180E},     // no width: Mongolian vowel separator
-      {0x200B, 0x200B},     // no width: space
-      {0x200E, 0x200F},     // direction: marks
-      {0x2028, 0x202E},     // ends of lines and paragraphs; direction: embeddings and overrides
-      {0x2060, 0x206F},     // no width; direction: isolates
-      {0xFEFF, 0xFEFF},     // no width: byte order mark
-      {0xFFF9, 0xFFFB},     // annotations
-      {0xE0000, 0xE007F}};  // tags
+  } ranges[] = {{0x00, 0x1F},         // controls
+                {0x7F, 0x9F},         // DEL and more controls
+                {0xAD, 0xAD},         // soft hyphen
+                {0x61C, 0x61C},       // direction: Arabic letter mark
+                {0x180E, 0x180E},     // no width: Mongolian vowel separator
+                {0x200B, 0x200B},     // no width: space
+                {0x200E, 0x200F},     // direction: marks
+                {0x2028, 0x202E},     // ends of lines and paragraphs; direction: embeddings and overrides
+                {0x2060, 0x206F},     // no width; direction: isolates
+                {0xFEFF, 0xFEFF},     // no width: byte order mark
+                {0xFFF9, 0xFFFB},     // annotations
+                {0xE0000, 0xE007F}};  // tags
   return std::ranges::any_of(ranges, [code](const auto& range) { return code >= range.first && code <= range.last; });
 }
 

@@ -72,8 +72,9 @@ namespace {
 template <typename Remove>
 void for_all(int folder, const Remove& remove) {
   alignas(dirent64) char entries[4096];
-  bool removed = true;
-  while (removed && ::lseek(folder, 0, SEEK_SET) == 0) {
+  bool removed;
+  ::lseek(folder, 0, SEEK_SET);  // where it is already, unless reading it was begun
+  do {
     removed = false;
     for (ssize_t got; (got = ::getdents64(folder, entries, sizeof entries)) > 0;)
       for (ssize_t at = 0; at < got;) {
@@ -82,7 +83,7 @@ void for_all(int folder, const Remove& remove) {
         removed = (name != "." && name != ".." && remove(entry->d_name)) || removed;
         at += entry->d_reclen;
       }
-  }
+  } while (removed && ::lseek(folder, 0, SEEK_SET) == 0);
 }
 
 // Folders inside this one go up to `above`, where they are found next: however deep they stand, no more than two are open.

@@ -13,6 +13,7 @@
 #include <fmt/format.h>
 #include <intaglio/error.h>
 
+#include "base/causes.h"
 #include "base/inputs.h"
 
 namespace intaglio {
@@ -65,7 +66,7 @@ MappedFile::MappedFile(const std::filesystem::path& path) : shown_(escaped(path.
   fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd_ < 0) {
     if (errno == ENOENT) throw_bad_input(fmt::format("{}: no such file; check the path", shown_));
-    throw_bad_input(fmt::format("{}: cannot be opened: {}", shown_, std::strerror(errno)));
+    throw_bad_input(fmt::format("{}: cannot be opened: {}", shown_, cause_text(errno)));
   }
   try {
     if (::fstat(fd_, &opened_) != 0) throw_bad_input(fmt::format("{}: {}", shown_, std::strerror(errno)));
@@ -74,7 +75,7 @@ MappedFile::MappedFile(const std::filesystem::path& path) : shown_(escaped(path.
     add_input(path, opened_);
     if (opened_.st_size > 0) {
       void* data = ::mmap(nullptr, static_cast<size_t>(opened_.st_size), PROT_READ, MAP_PRIVATE, fd_, 0);
-      if (data == MAP_FAILED) throw_bad_input(fmt::format("{}: cannot be mapped: {}", shown_, std::strerror(errno)));
+      if (data == MAP_FAILED) throw_bad_input(fmt::format("{}: cannot be mapped: {}", shown_, cause_text(errno)));
       data_ = static_cast<const std::byte*>(data);
       size_ = static_cast<size_t>(opened_.st_size);
     }

@@ -205,13 +205,13 @@ Tensor::Tensor(DType dtype, Sizes sizes, Sizes strides, int64_t storage_offset, 
 }
 
 Tensor Tensor::empty_strided(DType dtype, Sizes sizes, Sizes strides) {
-  // Of no elements nothing is held, however far the others would reach.
-  int64_t elements = element_count(sizes) == 0 ? 0 : 1;
+  // One without elements has no memory, however far apart they would be.
+  if (element_count(sizes) == 0) return Tensor(dtype, std::move(sizes), std::move(strides), 0, Storage::allocate(0));
+  int64_t elements = 1;
   bool overflow = false;
-  for (size_t i = 0; elements > 0 && i < sizes.size(); ++i) {
+  for (size_t i = 0; i < sizes.size(); ++i) {
     int64_t reach = 0;
-    overflow |= __builtin_mul_overflow(std::max<int64_t>(sizes[i] - 1, 0), strides[i], &reach) ||
-                __builtin_add_overflow(elements, reach, &elements);
+    overflow |= __builtin_mul_overflow(sizes[i] - 1, strides[i], &reach) || __builtin_add_overflow(elements, reach, &elements);
   }
   int64_t bytes = 0;
   if (overflow || __builtin_mul_overflow(elements, static_cast<int64_t>(item_size(dtype)), &bytes))

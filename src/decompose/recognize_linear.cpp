@@ -3,6 +3,7 @@
 #include "decompose/builder.h"
 #include "decompose/permutation.h"
 #include "decompose/rewrite.h"
+#include "ir/mutations.h"
 
 namespace intaglio::decompose {
 
@@ -17,10 +18,11 @@ bool has_linear_kernel(DType dtype) { return dtype == DType::float32 || dtype ==
 
 void recognize_linear(ExportedProgram& program, const std::function<bool(const Node&)>& take) {
   Graph& graph = program.graph();
+  const LastingConstants constants(program);
   for (Node* node : graph.node_list()) {
     if (!node->is("aten.matmul.default") || node->tensor("self")->meta().rank() < 2 || (take && !take(*node))) continue;
     Value* weight = transposed_matrix(node->tensor("other"));
-    if (!weight || !program.is_constant(weight) || !has_linear_kernel(node->output()->dtype())) continue;
+    if (!weight || !constants.find(weight) || !has_linear_kernel(node->output()->dtype())) continue;
     GraphBuilder build(program, *node);
     replace_result(graph, node->output(), build("aten.linear.default", node->tensor("self"), weight));
     graph.erase(node);

@@ -5,7 +5,6 @@
 #include <intaglio/interpreter.h>
 
 #include "ir/memory.h"
-#include "ir/mutations.h"
 #include "ir/operands_first.h"
 
 namespace intaglio {
@@ -40,7 +39,7 @@ static std::vector<const Value*> written_by(const Node& node) {
 }
 
 ConstantValues::ConstantValues(const ExportedProgram& program, std::function<bool(const Node&)> takes, Creations creations)
-    : program_(program), takes_(std::move(takes)), creations_(creations) {
+    : program_(program), takes_(std::move(takes)), creations_(creations), lasting_(program) {
   if (creations == Creations::unknown) return;
   for (const Node* node : program.graph().node_list())
     for (const Value* value : written_by(*node))
@@ -49,7 +48,7 @@ ConstantValues::ConstantValues(const ExportedProgram& program, std::function<boo
 
 ConstantValues::ConstantValues(const ExportedProgram& program, std::function<bool(const Node&)> takes,
                                std::shared_ptr<const std::unordered_set<const Value*>> mutated)
-    : program_(program), takes_(std::move(takes)), creations_(Creations::unknown), mutated_(std::move(mutated)) {}
+    : program_(program), takes_(std::move(takes)), creations_(Creations::unknown), lasting_(program, std::move(mutated)) {}
 
 // What makes the value constant when all of it is: nothing for inputs and for results of ops that are not taken.
 std::vector<Value*> ConstantValues::operands_of(const Value* value) const {
@@ -57,16 +56,9 @@ std::vector<Value*> ConstantValues::operands_of(const Value* value) const {
   return producer != nullptr && takes_(*producer) ? producer->inputs() : std::vector<Value*>();
 }
 
-// One answer costs less than all of them, many do not.
-bool ConstantValues::is_mutated(const Value* input) {
-  constexpr size_t few = 16;
-  if (!mutated_ && ++asked_ > few) mutated_ = std::make_shared<const std::unordered_set<const Value*>>(mutated_inputs(program_));
-  return mutated_ ? mutated_->contains(input) : program_.is_mutated(input);
-}
-
 bool ConstantValues::is_source(const Value* value) {
   const Node* producer = value->producer();
-  if (producer == nullptr) return program_.constant(value) != nullptr && !is_mutated(value) && !written_.contains(value);
+  if (producer == nullptr) return lasting_.find(value) != nullptr && !written_.contains(value);
   return creations_ == Creations::constant && producer->inputs().empty() && takes_(*producer) && value->is_tensor() &&
          value->meta().is_static() && !written_.contains(value);
 }
@@ -74,8 +66,7 @@ bool ConstantValues::is_source(const Value* value) {
 // Those that `answers` does not have yet.
 template <typename Answers, typename Visit>
 void ConstantValues::visit_unanswered(const Value* value, const Answers& answers, const Visit& visit) const {
-  visit_operands_first(
-      value, [&](const Value* v) { return operands_of(v); }, [&](const Value* v) { return answers.contains(v); }, visit);
+  visit_operands_first(value, [&](const Value* v) { return operands_of(v); }, [&](const Value* v) { return answers.contains(v); }, visit);
 }
 
 bool ConstantValues::is_constant(const Value* value) {

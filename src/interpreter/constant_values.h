@@ -9,6 +9,8 @@
 
 #include <intaglio/program.h>
 
+#include "ir/mutations.h"
+
 namespace intaglio {
 
 bool draws_random_numbers(const Node& node);
@@ -40,13 +42,11 @@ class ConstantValues {
   std::vector<Value*> operands_of(const Value* value) const;
   void evaluate(const Value* value);
   bool is_source(const Value* value);
-  bool is_mutated(const Value* input);
 
   const ExportedProgram& program_;
   std::function<bool(const Node&)> takes_;
   Creations creations_;
-  std::shared_ptr<const std::unordered_set<const Value*>> mutated_;  // once many were asked about
-  size_t asked_ = 0;
+  LastingConstants lasting_;
   std::unordered_set<const Value*> written_;  // before the end of the program, with Creations::constant
   std::unordered_map<const Value*, bool> constant_;
   std::unordered_map<const Value*, std::optional<Tensor>> tensors_;

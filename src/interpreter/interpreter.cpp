@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 
 #include <fmt/format.h>
 #include <intaglio/error.h>
@@ -13,6 +14,7 @@
 #include "interpreter/fallbacks.h"
 #include "interpreter/graph_runner.h"
 #include "interpreter/inputs.h"
+#include "ir/mutations.h"
 
 namespace intaglio {
 
@@ -99,6 +101,7 @@ struct Interpreter::Impl {
 
   // Weights stay mapped; what the program writes to becomes the interpreter's own, kept from run to run.
   void place_state() {
+    const std::unordered_set<const Value*> mutated = mutated_inputs(program);
     for (const InputSpec& spec : program.input_specs) {
       if (spec.kind == InputSpec::Kind::custom_object)
         throw_unsupported(fmt::format("input '{}' is a custom object", escaped(spec.value->name())));
@@ -107,7 +110,7 @@ struct Interpreter::Impl {
       const Tensor* tensor = program.constant(spec.value);
       if (tensor == nullptr) throw_bad_input(fmt::format("the program has no tensor '{}'", escaped(spec.target)));
       if (runner.aliasing().written.contains(spec.value)) runner.keep(spec.value, tensor->clone());
-      else if (program.is_mutated(spec.value)) runner.keep(spec.value, *tensor);
+      else if (mutated.contains(spec.value)) runner.keep(spec.value, *tensor);
       else runner.set_constant(spec.value, *tensor);
     }
   }

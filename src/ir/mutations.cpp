@@ -48,4 +48,20 @@ std::unordered_set<const Value*> mutated_inputs(const ExportedProgram& program) 
   return mutated;
 }
 
+const Tensor* LastingConstants::find(const Value* value) const {
+  const Tensor* tensor = program_.constant(value);
+  return tensor != nullptr && !is_mutated(value) ? tensor : nullptr;
+}
+
+// One answer costs less than all of them, many do not.
+bool LastingConstants::is_mutated(const Value* input) const {
+  constexpr size_t few = 16;
+  return mutated_ == nullptr && ++asked_ <= few ? program_.is_mutated(input) : mutated()->contains(input);
+}
+
+const LastingConstants::Inputs& LastingConstants::mutated() const {
+  if (!mutated_) mutated_ = std::make_shared<const std::unordered_set<const Value*>>(mutated_inputs(program_));
+  return mutated_;
+}
+
 }  // namespace intaglio

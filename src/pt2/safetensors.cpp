@@ -27,24 +27,28 @@ std::vector<int64_t> integers(const json::Value& list, std::string_view what) {
   return result;
 }
 
-Tensor tensor_of(const std::string& name, const json::Value& entry, const std::shared_ptr<MappedFile>& file,
-                 std::span<const std::byte> data) {
+Tensor tensor_of(const json::Value& entry, const std::shared_ptr<MappedFile>& file, std::span<const std::byte> data) {
   const std::string_view type = entry.at("dtype").string("dtype");
   const auto row = std::ranges::find(types, type, &TypeRow::name);
-  if (row == std::end(types)) throw_bad_input(fmt::format("'{}': the element type {} is not known", escaped(name), escaped(type)));
+  if (row == std::end(types)) throw_bad_input(fmt::format("the element type {} is not known", escaped(type)));
   const Sizes sizes = integers(entry.at("shape"), "shape");
   const std::vector<int64_t> ends = integers(entry.at("data_offsets"), "data_offsets");
   const auto size = static_cast<int64_t>(data.size());
   const int64_t count = element_count(sizes), item = static_cast<int64_t>(item_size(row->dtype));
   if (ends.size() != 2 || ends[0] < 0 || ends[0] > ends[1] || ends[1] > size || count != (ends[1] - ends[0]) / item ||
       (ends[1] - ends[0]) % item != 0)
-    throw_bad_input(fmt::format("'{}': its shape and its bytes do not fit together, or lie outside the file", escaped(name)));
+    throw_bad_input("its shape and its bytes do not fit together, or lie outside the file");
   const auto bytes = data.subspan(static_cast<size_t>(ends[0]), static_cast<size_t>(ends[1] - ends[0]));
   auto storage = Storage::mapped(file, bytes, {}, Storage::Backing::file);
   // The format promises no alignment.
   if (reinterpret_cast<uintptr_t>(bytes.data()) % static_cast<uintptr_t>(item) != 0) storage = Storage::unaligned(std::move(storage));
   return Tensor(row->dtype, sizes, contiguous_strides(sizes), 0, std::move(storage));
 }
+
+Tensor named_tensor(const std::string& name, const json::Value& entry, const std::shared_ptr<MappedFile>& file,
+                    std::span<const std::byte> data) try {
+  return tensor_of(entry, file, data);
+} catch (const Error& error) { throw error.with_context(fmt::format("'{}'", escaped(name))); }
 
 }  // namespace
 
@@ -61,7 +65,7 @@ std::map<std::string, Tensor> read_safetensors(const std::filesystem::path& path
     const json::Document header(reader.take_text(length));
     const auto data = file->bytes().subspan(reader.position());
     for (const auto& [key, value] : header.root().object("the header"))
-      if (key != "__metadata__") tensors.emplace(key, tensor_of(std::string(key), json::Value(value), file, data));
+      if (key != "__metadata__") tensors.emplace(key, named_tensor(std::string(key), json::Value(value), file, data));
   } catch (const Error& error) { throw error.with_context(escaped(path.string())); }
   return tensors;
 }

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <intaglio/weights.h>
 
@@ -51,7 +52,11 @@ TEST(Safetensors, WhatDoesNotFitIsNamed) {
             std::string::npos);
   EXPECT_NE(refusal(R"({"w": {"dtype": "F16", "shape": [2], "data_offsets": [0, 4]}})").find("'w' is float16 [2]"), std::string::npos);
   EXPECT_NE(refusal(R"({"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 12]}})").find("do not fit together"), std::string::npos);
-  EXPECT_NE(refusal(R"({"w": {"dtype": "F9", "shape": [2], "data_offsets": [0, 8]}})").find("F9"), std::string::npos);
+  EXPECT_NE(refusal(R"({"w": {"dtype": "F9", "shape": [2], "data_offsets": [0, 8]}})").find("'w': the element type F9"), std::string::npos);
+  for (const char* shape : {"-2, 1", "1099511627776, 1099511627776", "0.5", "\"2\""})
+    EXPECT_NE(refusal(fmt::format(R"({{"w": {{"dtype": "F32", "shape": [{}], "data_offsets": [0, 8]}}}})", shape)).find(": 'w': "),
+              std::string::npos)
+        << shape;
   EXPECT_NE(
       refusal(
           R"({"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}, "more": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}})")

@@ -1,7 +1,10 @@
 #include "pt2e/insertions.h"
 
 #include <algorithm>
+#include <map>
+#include <optional>
 #include <set>
+#include <tuple>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
@@ -176,14 +179,9 @@ class Planner {
     if (parent && result_.items[*parent].group == entry->group) return;  // observed where it is produced
 
     if (parent) with_their_own_[*parent].insert(&user);
-    for (const size_t other : by_value_[value]) {
-      Insertion& candidate = result_.items[other];
-      if (candidate.of_output || candidate.parent != parent || candidate.group != entry->group) continue;
-      candidate.users.push_back(&user);
-      return;
-    }
-    const size_t index = add(value, parent, *entry, false);
-    result_.items[index].users.push_back(&user);
+    const auto [of_group, is_new] = of_readers_.try_emplace({value, parent, entry->group});
+    if (is_new) of_group->second = add(value, parent, *entry, false);
+    result_.items[of_group->second].users.push_back(&user);
   }
 
   // A new observer is put right behind what it reads, so later ones of the same tensor stand before earlier ones.
@@ -205,6 +203,7 @@ class Planner {
   Insertions result_;
   std::unordered_map<const Value*, std::vector<size_t>> by_value_;
   std::unordered_map<const Value*, size_t> output_;
+  std::map<std::tuple<const Value*, std::optional<size_t>, size_t>, size_t> of_readers_;  // by the insertion in front of it, and group
   std::unordered_map<size_t, std::unordered_set<const Node*>> with_their_own_;  // users of an output that do not read its insertion
 };
 

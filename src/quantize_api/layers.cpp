@@ -9,6 +9,7 @@
 #include <intaglio/error.h>
 
 #include "decompose/regions.h"
+#include "ir/mutations.h"
 #include "qdq/op_table.h"
 
 namespace intaglio {
@@ -64,12 +65,13 @@ std::string describe(const Layer& layer) {
 
 std::vector<Layer> layers_of(const ExportedProgram& program) {
   std::vector<Layer> layers;
+  const LastingConstants constants(program);
   std::map<std::tuple<const Value*, std::string, size_t>, size_t> known;
   for (Node* node : program.graph().node_list())
     for (size_t kind = 0; kind < layer_ops.size(); ++kind) {
       if (!node->is(layer_ops[kind].op)) continue;
       Value* weight = node->tensor(layer_ops[kind].weight);
-      if (!program.is_constant(weight) || !is_floating(weight->dtype()) || weight->meta().rank() != 2) continue;
+      if (!constants.find(weight) || !is_floating(weight->dtype()) || weight->meta().rank() != 2) continue;
       const std::vector<ModuleScope> stack = module_stack(*node);
       const std::string fqn = stack.empty() ? module_of_weight(program, weight) : stack.back().path;
       const auto [place, is_new] = known.try_emplace({weight, fqn, kind}, layers.size());

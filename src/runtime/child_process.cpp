@@ -16,6 +16,8 @@
 
 #include <intaglio/error.h>
 
+#include "base/causes.h"
+
 extern char** environ;
 
 namespace intaglio::runtime {
@@ -90,7 +92,7 @@ ChildProcess::ChildProcess(const std::filesystem::path& program, const std::vect
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) != 0 || pipe2(errors, O_CLOEXEC) != 0) {
     const int cause = errno;
     for (int descriptor : {sockets[0], sockets[1]}) close_if_open(descriptor);
-    throw_bad_input(fmt::format("no pipe to {}: {}", escaped(program.filename().string()), std::strerror(cause)));
+    throw_machine(fmt::format("no pipe to {}: {}", escaped(program.filename().string()), cause_text(cause)));
   }
   socket_ = sockets[0];
   stderr_ = errors[0];
@@ -117,8 +119,9 @@ ChildProcess::ChildProcess(const std::filesystem::path& program, const std::vect
   if (failure != 0) {
     pid_ = -1;
     close_all();
-    throw_bad_input(
-        fmt::format("{}: cannot be started: {}; reinstall Intaglio or set INTAGLIO_RUNTIME_DIR", escaped(name), std::strerror(failure)));
+    const bool is_missing = failure == ENOENT || failure == ENOEXEC || failure == ENOTDIR;
+    throw_machine(fmt::format("{}: cannot be started: {}{}", escaped(name), cause_text(failure),
+                              is_missing ? "; reinstall Intaglio or set INTAGLIO_RUNTIME_DIR" : ""));
   }
 }
 

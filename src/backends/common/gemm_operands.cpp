@@ -18,7 +18,7 @@ std::optional<Permutation> permutation_of(const Node& node) {
 
 // What the permutations in front of the op start from.
 std::optional<GemmWeight> stored_weight(const ProgramFacts& facts, const Value* value) {
-  if (facts.program().is_constant(value)) return GemmWeight{*facts.program().constant(value), std::nullopt};
+  if (const Tensor* stored = facts.stored(value)) return GemmWeight{*stored, std::nullopt};
   if (const Node* dequantize = qdq::dequantize_of(value)) {
     const QuantParams* params = facts.params_of(*dequantize);
     const Tensor* data = params ? facts.program().constant(dequantize->tensor("input")) : nullptr;

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "ir/mutations.h"
-
 namespace intaglio::common {
 namespace {
 
@@ -23,12 +21,12 @@ std::function<bool(const Node&)> makes_constants(const ExportedProgram& program)
 
 }  // namespace
 
-ProgramFacts::ProgramFacts(const ExportedProgram& program) : program_(program), constants_(program, makes_constants(program)) {}
+ProgramFacts::ProgramFacts(const ExportedProgram& program)
+    : program_(program), stored_(program), constants_(program, makes_constants(program)) {}
 
 std::optional<Tensor> ProgramFacts::constant_value(const Value* value) const {
   if (!is_constant(value)) return std::nullopt;
-  if (!mutated_) mutated_ = std::make_shared<const std::unordered_set<const Value*>>(mutated_inputs(program_));
-  ConstantValues values(program_, makes_constants(program_), mutated_);
+  ConstantValues values(program_, makes_constants(program_), stored_.mutated());
   const Tensor* tensor = values.find(value);
   return tensor ? std::optional(*tensor) : std::nullopt;
 }

@@ -7,6 +7,7 @@
 #include <intaglio/program.h>
 
 #include "interpreter/constant_values.h"
+#include "ir/mutations.h"
 #include "qdq/patterns.h"
 
 namespace intaglio::common {
@@ -21,6 +22,8 @@ class ProgramFacts {
   bool is_constant(const Value* value) const { return value->is_tensor() && constants_.is_constant(value); }
   // True if the node's single result is such a value.
   bool makes_constant(const Node& node) const { return node.outputs().size() == 1 && is_constant(node.output()); }
+  // The tensor of one that the program itself holds; null for what is made by a node or written to.
+  const Tensor* stored(const Value* value) const { return stored_.find(value); }
   // The tensor of such a value, computed at each call and not kept; nullopt for any other.
   std::optional<Tensor> constant_value(const Value* value) const;
   // The static parameters of a quantize or dequantize node, else null.
@@ -28,7 +31,7 @@ class ProgramFacts {
 
  private:
   const ExportedProgram& program_;
-  mutable std::shared_ptr<const std::unordered_set<const Value*>> mutated_;  // of those who ask for many values
+  LastingConstants stored_;
   mutable ConstantValues constants_;
   mutable std::unordered_map<const Node*, std::optional<QuantParams>> params_;
 };

@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "ir/match.h"
+#include "ir/mutations.h"
 
 namespace intaglio::common {
 namespace {
@@ -16,28 +17,28 @@ bool is_mean_of_squares(const Value* value, const Value* x) {
   return square_root_of(mean->tensor("self")) == x;
 }
 
-std::optional<double> eps_beside_mean(const ExportedProgram& program, const Value* sum, const Value* x) {
+std::optional<double> eps_beside_mean(const LastingConstants& constants, const Value* sum, const Value* x) {
   if (const Node* add = made_by(sum, "aten.add.Scalar"))
     return is_mean_of_squares(add->tensor("self"), x) && add->number("alpha") == 1 ? std::optional(add->number("other")) : std::nullopt;
   const Node* add = made_by(sum, "aten.add.Tensor");
   if (!add || add->number("alpha") != 1) return std::nullopt;
   for (const auto& [mean, eps] : both_ways(*add)) {
-    const Tensor* number = program.is_constant(eps) ? program.constant(eps) : nullptr;
+    const Tensor* number = constants.find(eps);
     if (number && number->numel() == 1 && is_mean_of_squares(mean, x)) return number->item_as_double();
   }
   return std::nullopt;
 }
 
 // Of the product with the weight, in the edge dialect.
-std::optional<RmsNorm> match_rms_norm(const ExportedProgram& program, const Node& node) {
+std::optional<RmsNorm> match_rms_norm(const LastingConstants& constants, const Node& node) {
   if (!node.is("aten.mul.Tensor")) return std::nullopt;
   for (const auto& [normed, weight] : both_ways(node)) {
     const Node* scale = made_by(normed, "aten.mul.Tensor");
-    if (!scale || !program.is_constant(weight) || weight->meta().rank() != 1 || weight->dtype() != normed->dtype()) continue;
+    if (!scale || !constants.find(weight) || weight->meta().rank() != 1 || weight->dtype() != normed->dtype()) continue;
     for (const auto& [x, root] : both_ways(*scale)) {
       const Node* rsqrt = made_by(root, "aten.rsqrt.default");
       if (!rsqrt || x->sizes() != node.output()->sizes() || !(weight->sizes()[0] == x->sizes().back())) continue;
-      if (const auto eps = eps_beside_mean(program, rsqrt->tensor("self"), x)) return RmsNorm{x, weight, *eps};
+      if (const auto eps = eps_beside_mean(constants, rsqrt->tensor("self"), x)) return RmsNorm{x, weight, *eps};
     }
   }
   return std::nullopt;
@@ -47,8 +48,9 @@ std::optional<RmsNorm> match_rms_norm(const ExportedProgram& program, const Node
 
 void write_rms_norms(ExportedProgram& program, std::string_view op, std::vector<NamedArgument> (*arguments)(const RmsNorm&)) {
   Graph& graph = program.graph();
+  const LastingConstants constants(program);
   for (Node* node : graph.node_list()) {
-    const auto norm = match_rms_norm(program, *node);
+    const auto norm = match_rms_norm(constants, *node);
     if (!norm) continue;
     graph.set_arguments(*node, {});
     graph.set_op(*node, Op::get(op));

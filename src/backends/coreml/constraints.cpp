@@ -39,7 +39,7 @@ bool knows(Context c, std::string_view argument) {
 }
 bool holds_tensor(Context c, std::string_view argument) {
   const Value* value = c.node.optional_tensor(argument);
-  return !value || c.facts.program().is_constant(value);
+  return !value || c.facts.stored(value) != nullptr;
 }
 bool knows_weight(Context c) { return knows(c, "weight"); }
 bool holds_weight(Context c) { return holds_tensor(c, "weight"); }

@@ -132,7 +132,7 @@ class Verdicts {
     spread();
   }
 
-  bool is_held(const Value* value) const { return !passes_boundary(value) && !facts_.program().is_constant(value); }
+  bool is_held(const Value* value) const { return !passes_boundary(value) && !facts_.stored(value); }
 
   void refuse(const Node& node, std::string why) {
     if (reasons_.try_emplace(&node, std::move(why)).second) waiting_.push_back(&node);

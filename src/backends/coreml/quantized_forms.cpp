@@ -78,7 +78,7 @@ std::optional<QuantizedForm> quantized_form(const common::ProgramFacts& facts, c
   const QuantParams* params = facts.params_of(node);
   if (!params || !is_byte(params->dtype) || !(params->is_per_tensor() || params->is_per_channel()) || !has_own_zero_points(*params))
     return std::nullopt;
-  if (row->role == qdq::Role::dequantize && program.is_constant(node.tensor(row->places.input))) return QuantizedForm::channels;
+  if (row->role == qdq::Role::dequantize && facts.stored(node.tensor(row->places.input))) return QuantizedForm::channels;
   return is_activation(*params) ? std::optional(QuantizedForm::activation) : std::nullopt;
 }
 
@@ -103,7 +103,7 @@ Version version_for(const common::ProgramFacts& facts, const Node& node) {
 }
 
 bool is_known(const common::ProgramFacts& facts, const Value* value) {
-  if (facts.program().is_constant(value)) return true;
+  if (facts.stored(value)) return true;
   const Node* producer = value->producer();
   const auto form = producer ? quantized_form(facts, *producer) : std::nullopt;
   return form && *form != QuantizedForm::activation && *form != QuantizedForm::dynamic;

@@ -36,7 +36,7 @@ const TensorMeta& first_meta(Context c) { return c.node.inputs().front()->meta()
 // A tensor of the model, whose bytes the runtime reads; not one that is computed, be it of constants alone.
 bool is_known(Context c, std::string_view argument) {
   const Value* value = c.node.optional_tensor(argument);
-  return value == nullptr || c.facts.program().is_constant(value);
+  return value == nullptr || c.facts.stored(value) != nullptr;
 }
 bool all_tensors(Context c, bool (*holds)(Context, const Value&)) {
   const auto each = [&](const Value* value) { return !value->is_tensor() || holds(c, *value); };

@@ -37,8 +37,9 @@ std::vector<SizeRange> ranges_of(const Value& value, const SymRanges& known) {
 // frequencies, where float16 has errors of whole radians. What tokens look up in an embedding is none.
 std::unordered_set<const Value*> angles_of(const ExportedProgram& program) {
   std::unordered_set<const Value*> counted, angles;
+  const LastingConstants constants(program);
   const auto is_counted = [&](const Value* value) {
-    return !value->is_tensor() || !is_floating(value->dtype()) || program.is_constant(value) || counted.contains(value);
+    return !value->is_tensor() || !is_floating(value->dtype()) || constants.find(value) || counted.contains(value);
   };
   const std::vector<Node*> nodes = program.graph().node_list();
   for (const Node* node : nodes)
@@ -194,8 +195,9 @@ void Lowering::set(const Value* value, NamedType is) {
 void Lowering::add_inputs() {
   for (const Value* input : program_.graph().inputs())
     if (program_.spec_of(input)->kind == InputSpec::Kind::user_input) add_input(*input);
+  const std::unordered_set<const Value*> mutated = mutated_inputs(program_);
   for (const Value* input : program_.graph().inputs()) {
-    if (!program_.is_mutated(input)) continue;
+    if (!mutated.contains(input)) continue;
     const ValueType type = type_of(input);
     NamedType state = builder_.input(input->name(), {type.type, type.dims, true});
     values_[input] = builder_.op("read_state", fmt::format("read_{}", input->name()), {{"input", state}}, type);
