@@ -119,9 +119,10 @@ ChildProcess::ChildProcess(const std::filesystem::path& program, const std::vect
   if (failure != 0) {
     pid_ = -1;
     close_all();
-    const bool is_missing = failure == ENOENT || failure == ENOEXEC || failure == ENOTDIR;
-    throw_machine(fmt::format("{}: cannot be started: {}{}", escaped(name), cause_text(failure),
-                              is_missing ? "; reinstall Intaglio or set INTAGLIO_RUNTIME_DIR" : ""));
+    const std::string fault = fmt::format("{}: cannot be started: {}", escaped(name), cause_text(failure));
+    if (failure == ENOENT || failure == ENOEXEC || failure == ENOTDIR)
+      throw_bad_input(fault + "; reinstall Intaglio or set INTAGLIO_RUNTIME_DIR");
+    throw_machine(fault);
   }
 }
 
