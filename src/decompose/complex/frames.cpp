@@ -105,6 +105,8 @@ Results istft(PartsBuilder& b) {
   });
   const SymInt& bins = node.tensor("self")->sizes()[one_signal ? 0 : 1];
   const bool half = node.argument("onesided").is_none() ? !(bins.is_static() && bins.value() == frames.length) : node.boolean("onesided");
+  if (!bins.is_static() || bins.value() != (half ? frames.length / 2 + 1 : frames.length))
+    refuse(node, "the spectrum has not the frequencies of its n_fft");
   Parts signal =
       half ? Parts::of(inverse_of_half(b, spectrum, {2}, scale, frames.length), nullptr) : transform(b, spectrum, {2}, scale, false);
   if (!returns_complex) signal.imag = nullptr;
