@@ -57,6 +57,7 @@ bool is_input(const std::string& input, const std::string& output) try {
 constexpr const char* read_file = "FILE";
 constexpr const char* setting = "KEY=VALUE";
 constexpr const char* written_file = "TARGET";
+constexpr const char* text_to_read = "WORDS";
 
 std::vector<std::string> given_to(const CLI::App& command, std::initializer_list<std::string_view> kinds) {
   std::vector<std::string> all;
@@ -80,12 +81,13 @@ std::vector<std::string> inputs_of(const CLI::App& command) {
 CLI::Option* reading(CLI::Option* option) { return option->type_name(read_file); }
 CLI::Option* key_and_value(CLI::Option* option) { return option->type_name(setting); }
 CLI::Option* writing(CLI::Option* option) { return option->type_name(written_file); }
+CLI::Option* any_text(CLI::Option* option) { return option->type_name(text_to_read); }
 
 bool writes_files(const CLI::App& command) { return !given_to(command, {written_file}).empty(); }
 
 void require_values(const CLI::App& command) {
   for (const CLI::Option* option : command.get_options())
-    if (option->get_items_expected_max() > 0 && std::ranges::any_of(option->results(), &std::string::empty))
+    if (option->get_items_expected_max() > 0 && option->get_type_name() != text_to_read && std::ranges::any_of(option->results(), &std::string::empty))
       throw_usage(fmt::format("{}: nothing is given; give a value or leave the option out", option->get_name()));
 }
 

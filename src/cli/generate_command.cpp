@@ -117,7 +117,7 @@ void add_generate(CLI::App& app, CommonOptions& common) {
   CLI::App* command = app.add_subcommand("generate", "text from a causal language model, on the ExecuTorch runtime");
   const auto arguments = std::make_shared<GenerateArguments>();
   reading(command->add_option("MODEL", arguments->model, "a .pte (or a .pt2, on the interpreter)"))->required();
-  arguments->prompt_option = command->add_option("--prompt", arguments->prompt, "the text to go on with");
+  arguments->prompt_option = any_text(command->add_option("--prompt", arguments->prompt, "the text to go on with"));
   reading(command->add_option("--tokens", arguments->tokens, "the same as token ids: `1,15043`, or a file of them"));
   reading(command->add_option("--tokenizer", arguments->tokenizer, "tokenizer.json or a SentencePiece .model (default: beside the model)"));
   command->add_option("--max-new-tokens", arguments->options.max_new_tokens, "tokens at most (default 128)")->check(CLI::Range(1, 1 << 24));
