@@ -86,9 +86,11 @@ CLI::Option* any_text(CLI::Option* option) { return option->type_name(text_to_re
 bool writes_files(const CLI::App& command) { return !given_to(command, {written_file}).empty(); }
 
 void require_values(const CLI::App& command) {
-  for (const CLI::Option* option : command.get_options())
-    if (option->get_items_expected_max() > 0 && option->get_type_name() != text_to_read && std::ranges::any_of(option->results(), &std::string::empty))
+  for (const CLI::Option* option : command.get_options()) {
+    const bool takes_values = option->get_items_expected_max() > 0 && option->get_type_name() != text_to_read;
+    if (takes_values && std::ranges::any_of(option->results(), &std::string::empty))
       throw_usage(fmt::format("{}: nothing is given; give a value or leave the option out", option->get_name()));
+  }
 }
 
 void require_distinct_files(const CLI::App& command) try {

@@ -12,7 +12,8 @@ CLI::Option* writing(CLI::Option* option);
 // One whose value is a text of any kind, an empty one too.
 CLI::Option* any_text(CLI::Option* option);
 
-// Usage error when an option was given nothing, as by a variable of a script that is not set: a default would be taken for what was meant. `any_text` is exempt.
+// Usage error when an option was given nothing, as by a variable of a script that is not set: a default would be taken for what was meant.
+// `any_text` is exempt.
 void require_values(const CLI::App& command);
 
 // Usage error when a file that the command is to write is one that it reads, one that is read of a folder it reads, or another one that it
