@@ -6,7 +6,7 @@ import torch
 
 from cases import networks
 from oracle import executorch
-from oracle.compare import SQNR_MARGIN_DB, agreement, outputs_of, sqnr
+from oracle.compare import IS_LIKE_THE_RECORDS, SQNR_MARGIN_DB, agreement, outputs_of, sqnr
 from oracle.build import record
 from oracle.subject import Subject
 from oracle.torchao import quantize
@@ -57,9 +57,10 @@ def test_static_int8_is_as_good_as_the_oracles(subject, recipe, document):
     assert built["calibration_samples"] == RECORD["calibration"]
     assert len(np.unique(outputs)) > 50
     assert sqnr(subject.reference, outputs) >= recorded["pte_sqnr_db"] - SQNR_MARGIN_DB
-    # The records are of another processor: its kernels and a calibration's last bits move near ties, on this one by up to three
-    # of 64 inputs, in ExecuTorch's programs as in ours. test_agreement.py has thousands of inputs and both programs on one machine.
-    assert agreement(subject.reference, outputs) >= recorded["pte_top1_agreement"] - 4.5 / len(subject.test)
+    # One disagreement of the test inputs more is within what the last bits of a calibration move, three more were seen where kernels
+    # differ from the record's; test_agreement.py has thousands of inputs.
+    more = 1.5 if IS_LIKE_THE_RECORDS else 4.5
+    assert agreement(subject.reference, outputs) >= recorded["pte_top1_agreement"] - more / len(subject.test)
     check_lowering(built, recorded)
 
 
@@ -88,7 +89,7 @@ def test_a_program_that_torchao_quantized_lowers_to_the_same_numbers(subject, do
     assert len(lowered["methods"][0]["delegates"]) <= recorded_of(subject, STATIC[0])["delegates"]
     outputs = executorch.run(pte, subject.test[:8])
     # XNNPACK rounds biases too, in ExecuTorch's program as in ours: the two are bit-equal (test_agreement.py).
-    assert sqnr(expected, outputs) >= closeness(converted, subject, expected, margin=6)
+    assert sqnr(expected, outputs) >= closeness(converted, subject, expected, margin=4 if IS_LIKE_THE_RECORDS else 6)
 
     if subject.name == "small_encoder":  # the one that ExecuTorch lowers in seconds
         theirs = subject.folder / "theirs.pte"

@@ -9,6 +9,7 @@ import torch.ao.quantization.fx._decomposed  # noqa: F401  the operators of Q/DQ
 from torch import nn
 
 from oracle.build import ROOT
+from oracle.compare import IS_LIKE_THE_RECORDS
 
 DIGITS = ROOT / "examples" / "digits"
 RECIPE = "xnnpack_pt2e_int8_static_per_channel"
@@ -153,7 +154,7 @@ def test_threads_do_not_matter(intaglio, document, tmp_path):
     found = document(*compare, "--threads", 1)
     assert found == document(*compare, "--threads", 3)
     assert len(found["layers"]) == 13 and found["layers"][0]["layer"].startswith("block1")
-    assert abs(found["layers"][0]["gained_db"] - 1.11) < 0.15  # the last bits differ between processors
+    assert abs(found["layers"][0]["gained_db"] - 1.11) < (0.05 if IS_LIKE_THE_RECORDS else 0.15)
 
 
 def test_programs_that_do_not_belong_together_are_one_line(intaglio, network, tmp_path):

@@ -2,12 +2,16 @@
 
 import base64
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import torch
 
 # The float engines differ in their last bits, so calibrated ranges do.
 SQNR_MARGIN_DB = 0.5
+# The strict bars are those of processors with dot products of bytes. On one without, the runtime was seen to round single values to the
+# other side, in ExecuTorch's programs as in ours (test_agreement.py has both on one machine), and near ties follow.
+IS_LIKE_THE_RECORDS = "vnni" in Path("/proc/cpuinfo").read_text()
 
 
 def sqnr(reference: np.ndarray, candidate: np.ndarray) -> float:
