@@ -5,6 +5,7 @@
 #include "base/characters.h"
 
 namespace intaglio {
+
 Error Error::with_context(std::string_view context) const {
   const std::string place = std::string(context) + ": ";
   const std::string_view message = what();

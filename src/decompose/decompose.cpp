@@ -10,6 +10,7 @@
 #include "decompose/rewrite.h"
 #include "decompose/tables.h"
 #include "ir/at_node.h"
+#include "ir/operator_names.h"
 
 namespace intaglio::decompose {
 namespace {
@@ -86,12 +87,7 @@ Value* operand(GraphBuilder& build, const Node& node, std::string_view argument)
 
 void refuse(const Node& node, std::string_view why) { throw_unsupported(fmt::format("{}: {}", describe(node), why)); }
 
-std::vector<std::string_view> decomposed_operators() {
-  std::vector<std::string_view> names;
-  for (const auto& [name, function] : table()) names.push_back(name);
-  std::ranges::sort(names);
-  return names;
-}
+std::vector<std::string_view> decomposed_operators() { return operator_names(table()); }
 
 bool has_decomposition(const Op& op) { return table().contains(op.name()); }
 

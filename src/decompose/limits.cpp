@@ -7,6 +7,7 @@
 #include <intaglio/error.h>
 
 namespace intaglio::decompose {
+
 int64_t written_out(const Node& node, DType dtype, const Sizes& sizes) {
   constexpr int64_t most_bytes = int64_t{1} << 26;
   int64_t bytes = static_cast<int64_t>(item_size(dtype));

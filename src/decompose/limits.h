@@ -1,8 +1,6 @@
 // What a decomposition writes out, element by element or node by node, is as large as numbers of the file say: it is bounded.
 #pragma once
 
-#include <initializer_list>
-
 #include <intaglio/program.h>
 
 #include "decompose/tables.h"

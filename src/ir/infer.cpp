@@ -10,6 +10,7 @@
 #include "ir/at_node.h"
 #include "ir/check_arguments.h"
 #include "ir/infer_rules.h"
+#include "ir/operator_names.h"
 
 namespace intaglio {
 namespace infer {
@@ -81,12 +82,7 @@ const RuleMap& rule_map() {
 
 }  // namespace
 
-std::vector<std::string_view> inferred_operators() {
-  std::vector<std::string_view> names;
-  for (const auto& [name, function] : rule_map()) names.push_back(name);
-  std::ranges::sort(names);
-  return names;
-}
+std::vector<std::string_view> inferred_operators() { return operator_names(rule_map()); }
 
 namespace {
 

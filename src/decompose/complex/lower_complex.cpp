@@ -10,6 +10,7 @@
 #include "decompose/regions.h"
 #include "decompose/rewrite.h"
 #include "ir/at_node.h"
+#include "ir/operator_names.h"
 
 namespace intaglio::decompose {
 
@@ -270,12 +271,7 @@ class ComplexLowering {
 
 }  // namespace
 
-std::vector<std::string_view> complex_parts::complex_operators() {
-  std::vector<std::string_view> names;
-  for (const auto& [name, function] : rule_map()) names.push_back(name);
-  std::ranges::sort(names);
-  return names;
-}
+std::vector<std::string_view> complex_parts::complex_operators() { return operator_names(rule_map()); }
 
 bool has_complex(const ExportedProgram& program) { return has_complex(program.graph()); }
 
