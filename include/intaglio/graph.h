@@ -129,6 +129,12 @@ class UserList {
   std::unique_ptr<std::unordered_map<const Node*, size_t>> places_;  // of long lists
 };
 
+// A bug error: a number stands where a tensor is needed. Rules of operators make one of the model of it (src/ir/at_node.h).
+class NotATensor : public Error {
+ public:
+  explicit NotATensor(const std::string& message) : Error(ErrorKind::bug, message) {}
+};
+
 class Value {
  public:
   const std::string& name() const { return name_; }
@@ -139,7 +145,7 @@ class Value {
   Node* producer() const { return producer_; }
   size_t output_index() const { return output_index_; }
 
-  // Tensor values only (bug error otherwise).
+  // Tensor values only (NotATensor otherwise).
   const TensorMeta& meta() const;
   TensorMeta& meta();
   DType dtype() const { return meta().dtype; }

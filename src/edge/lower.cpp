@@ -35,7 +35,7 @@ struct LoweringStep {
 constexpr LoweringStep checking[] = {
     {"check_metadata", "the file's claims about its tensors are checked before anything relies on them",
      [](ExportedProgram& program) {
-       check_metadata(program.graph());
+       settle_metadata(program.graph());
        check_control_flow(program.graph());
      }},
     {"remove_unused_constants", "a quantized program still carries its float weights",

@@ -21,6 +21,8 @@ auto at_node(const Node& node, const Work& work) {
     return work();
   } catch (const std::logic_error&) {
     throw_bad_input(fmt::format("{}: its arguments name a dimension or an element that its operands do not have", describe(node)));
+  } catch (const NotATensor&) {
+    throw_unsupported(fmt::format("{}: an operand is a number where only a tensor can be taken", describe(node)));
   } catch (const SymbolicSize& error) {
     throw_unsupported(fmt::format("{}: {}; export with that size fixed", describe(node), error.what()));
   }

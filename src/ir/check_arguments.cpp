@@ -191,6 +191,7 @@ struct PythonRow {
   size_t least, most;
   bool divides = false;  // by its second number
   bool decides = false;  // by its first, which is true or false
+  bool takes_truths = false;
 };
 constexpr PythonRow python_rows[] = {
     {"_operator.add", 2, 2},
@@ -200,9 +201,9 @@ constexpr PythonRow python_rows[] = {
     {"_operator.mod", 2, 2, true},
     {"_operator.truediv", 2, 2, true},
     {"_operator.pow", 2, 2},
-    {"_operator.and_", 2, 2},
-    {"_operator.or_", 2, 2},
-    {"_operator.xor", 2, 2},
+    {"_operator.and_", 2, 2, false, false, true},
+    {"_operator.or_", 2, 2, false, false, true},
+    {"_operator.xor", 2, 2, false, false, true},
     {"_operator.lshift", 2, 2},
     {"_operator.rshift", 2, 2},
     {"_operator.eq", 2, 2},
@@ -213,7 +214,7 @@ constexpr PythonRow python_rows[] = {
     {"_operator.ge", 2, 2},
     {"_operator.neg", 1, 1},
     {"_operator.pos", 1, 1},
-    {"_operator.not_", 1, 1},
+    {"_operator.not_", 1, 1, false, false, true},
     {"_operator.abs", 1, 1},
     {"_operator.trunc", 1, 1},
     {"_operator.round", 1, 2},
@@ -224,8 +225,8 @@ constexpr PythonRow python_rows[] = {
     {"_builtins.round", 1, 2},
     {"torch.sym_max", 2, 2},
     {"torch.sym_min", 2, 2},
-    {"torch.sym_ite", 3, 3, false, true},
-    {"torch.sym_not", 1, 1, false, true},
+    {"torch.sym_ite", 3, 3, false, true, true},
+    {"torch.sym_not", 1, 1, false, true, true},
     {"torch.sym_float", 1, 1},
     {"torch.sym_int", 1, 1},
     {"torch.sym_sqrt", 1, 1},
@@ -248,6 +249,10 @@ void check_python(Op op, std::span<const NamedArgument> arguments, const ResultK
     Value* const* symbol = value.get_if<Value*>();
     if (!(symbol && is_symbol(*symbol)) && !value.is<int64_t>() && !value.is<double>() && !value.is<bool>())
       throw_bad_input(fmt::format("argument {} is {}, a number is needed", i, escaped(to_string(value), 60)));
+    // The runtime computes with integers and reals alone.
+    const bool is_truth = value.is<bool>() || (symbol && (*symbol)->kind() == ValueKind::sym_bool);
+    if (is_truth && !row->takes_truths)
+      throw_bad_input(fmt::format("argument {} is {}, which is true or false where a number is needed", i, escaped(to_string(value), 60)));
   }
   Value* const* first = arguments[0].value.get_if<Value*>();
   if (row->decides && !arguments[0].value.is<bool>() && !(first && (*first)->kind() == ValueKind::sym_bool))

@@ -80,11 +80,11 @@ void UserList::close_gaps() {
 }
 
 const TensorMeta& Value::meta() const {
-  if (!is_tensor()) throw_bug(fmt::format("value '{}' is not a tensor", name_));
+  if (!is_tensor()) throw NotATensor(fmt::format("value '{}' is not a tensor", name_));
   return meta_;
 }
 TensorMeta& Value::meta() {
-  if (!is_tensor()) throw_bug(fmt::format("value '{}' is not a tensor", name_));
+  if (!is_tensor()) throw NotATensor(fmt::format("value '{}' is not a tensor", name_));
   return meta_;
 }
 

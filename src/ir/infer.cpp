@@ -23,6 +23,11 @@ DType written_dtype(const Inference& in, DType otherwise) {
 
 DType float_result(DType dtype) { return is_floating(dtype) || is_complex(dtype) ? dtype : DType::float32; }
 
+void require_image(const Inference& in, const SymSizes& sizes, size_t spatial) {
+  in.require(sizes.size() == spatial + 1 || sizes.size() == spatial + 2, "the input has the wrong number of dimensions");
+  for (const SymInt& size : sizes.last(spatial + 1)) in.require(!size.is_static() || size.value() > 0, "the input has a size of 0");
+}
+
 void Inference::fail(const std::string& what) const {
   std::string operands;
   for (const Value* input : node.inputs())
@@ -120,14 +125,6 @@ bool all_operands_have_metadata(const Node& node) {
   return true;
 }
 
-bool contradict(const SymInt& claimed, const SymInt& inferred) {
-  const auto a = claimed.hint(), b = inferred.hint();
-  return a && b && *a != *b;
-}
-
-// Of a norm. What type it has in half precision depends on the device that the program was exported for.
-bool is_statistic(const Node& node, size_t output) { return output > 0 && node.op().name().find("_norm") != std::string_view::npos; }
-
 // Errors of arithmetic on sizes say nothing of the node.
 template <typename Work>
 auto inferred_at(const Node& node, const Work& work) {
@@ -139,22 +136,13 @@ auto inferred_at(const Node& node, const Work& work) {
   }
 }
 
-void check_symbol(const Node& node) {
-  if (node.outputs().size() != 1 || node.output()->is_tensor()) return;
-  const auto inferred = inferred_at(node, [&] { return infer_symbol(node); });
-  const std::optional<SymInt>& claimed = node.output()->sym;
-  if (inferred && claimed && contradict(*claimed, *inferred))
-    throw_bad_input(fmt::format("{}: the file says '{}' is {}, but its operands make it {}; the file is damaged", describe(node),
-                                escaped(node.output()->name()), *claimed->hint(), *inferred->hint()));
-}
-
 }  // namespace
-}  // namespace infer
 
-bool contradict(const TensorMeta& claimed, const TensorMeta& inferred) {
-  return claimed.dtype != inferred.dtype ||
-         !std::ranges::equal(claimed.sizes, inferred.sizes, [](const SymInt& a, const SymInt& b) { return !infer::contradict(a, b); });
+std::optional<SymInt> infer_symbol_at(const Node& node) {
+  return inferred_at(node, [&] { return infer_symbol(node); });
 }
+
+}  // namespace infer
 
 std::optional<std::vector<TensorMeta>> infer_outputs(const Node& node) {
   const infer::Function rule = infer::find_rule(node.op());
@@ -191,25 +179,6 @@ bool refresh_metadata(Node& node) {
 
 void refresh_metadata(Graph& graph) {
   for (Node* node : graph.node_list()) refresh_metadata(*node);
-}
-
-void check_metadata(const Graph& graph) {
-  for (const Node* node : graph.node_list()) {
-    infer::check_symbol(*node);
-    auto inferred = infer_outputs(*node);
-    if (!inferred) continue;
-    if (inferred->size() != node->outputs().size())
-      throw_bad_input(
-          fmt::format("{}: the file lists {} results where the op gives {}", describe(*node), node->outputs().size(), inferred->size()));
-    for (size_t i = 0; i < inferred->size(); ++i) {
-      const Value* output = node->output(i);
-      if (!output->is_tensor()) continue;
-      if (infer::is_statistic(*node, i) && is_floating(output->dtype())) (*inferred)[i].dtype = output->dtype();
-      if (!contradict(output->meta(), (*inferred)[i])) continue;
-      throw_bad_input(fmt::format("{}: the file says '{}' is {}, but its operands make it {}; the file is damaged", describe(*node),
-                                  escaped(output->name()), escaped(to_string(output->meta())), escaped(to_string((*inferred)[i]))));
-    }
-  }
 }
 
 std::optional<SymSizes> broadcast_sizes(const SymSizes& a, const SymSizes& b) {

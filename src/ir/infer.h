@@ -29,6 +29,9 @@ void refresh_metadata(Graph& graph);
 // Compares what the graph says of every node's results with what its operands imply: a bad-input error naming the node
 // and both shapes. Strides are not compared; a symbolic size is compared by its hint.
 void check_metadata(const Graph& graph);
+// Checks the same, and where both name one size of the exported call but a claim has a number for a symbol or another symbol, the operands
+// decide: memory is planned for the largest sizes, and a view is as large as what it is a view of.
+void settle_metadata(Graph& graph);
 
 // ---- element types
 

@@ -81,7 +81,7 @@ void conv_transpose(Inference& in) { convolve(in, true, false); }
 
 SymSizes pooled(Inference& in, size_t spatial) {
   const SymSizes& input = in.sizes("self");
-  in.require(input.size() == spatial + 1 || input.size() == spatial + 2, "the input has the wrong number of dimensions");
+  require_image(in, input, spatial);
   const List<int64_t> kernel = settings(in, "kernel_size", spatial), padding = settings(in, "padding", spatial);
   const List<int64_t> stride = in.node.integers("stride").empty() ? kernel : settings(in, "stride", spatial);
   const bool dilated = in.node.op().schema()->find("dilation") != nullptr;
@@ -105,7 +105,7 @@ void pool(Inference& in) {
 template <size_t spatial, bool with_indices = false>
 void adaptive(Inference& in) {
   SymSizes sizes = in.sizes("self");
-  in.require(sizes.size() == spatial + 1 || sizes.size() == spatial + 2, "the input has the wrong number of dimensions");
+  require_image(in, sizes, spatial);
   const SymSizes wanted = in.symbols("output_size");
   if (!in.known) return;
   in.require(wanted.size() == spatial || wanted.size() == 1, "output_size has the wrong length");

@@ -120,6 +120,7 @@ void upsample_vec(Inference& in) {
   SymSizes sizes = in.sizes("input");
   in.require(sizes.size() >= 3, "the input has no spatial dimension");
   const size_t spatial = sizes.size() - 2;
+  require_image(in, sizes, spatial);
   if (in.has("output_size")) {
     const SymSizes wanted = in.symbols("output_size");
     if (!in.known) return;
@@ -144,6 +145,7 @@ void upsample_size(Inference& in) {
   const SymSizes wanted = in.symbols("output_size");
   if (!in.known) return;
   in.require(sizes.size() == wanted.size() + 2, "output_size has the wrong length");
+  require_image(in, sizes, wanted.size());
   std::copy(wanted.begin(), wanted.end(), sizes.begin() + 2);
   in.result(in.operand("self").dtype, std::move(sizes));
 }
@@ -151,6 +153,7 @@ void upsample_size(Inference& in) {
 void grid_sample(Inference& in) {
   const SymSizes &input = in.sizes("input"), &grid = in.sizes("grid");
   in.require(input.size() == grid.size() && input.size() >= 4, "input and grid differ in dimensions");
+  require_image(in, input, input.size() - 2);
   SymSizes sizes = {input[0], input[1]};
   for (const SymInt& size : grid.all_but_first(1).all_but_last(1)) sizes.push_back(size);
   in.result(in.operand("input").dtype, std::move(sizes));

@@ -1,4 +1,6 @@
 // Quantization: PyTorch's quantized_decomposed and torchao's affine and code book ops.
+#include <cstdint>
+
 #include <fmt/format.h>
 
 #include "ir/infer_rules.h"
@@ -6,17 +8,77 @@
 namespace intaglio::infer {
 namespace {
 
-void quantize(Inference& in) { in.result(written_dtype(in, DType::int8), in.sizes("input")); }
+// The least and greatest quantized value. Those of 4 bits and less are kept in bytes.
+struct QuantRange {
+  int64_t min, max;
+};
+std::optional<QuantRange> range_of(DType dtype) {
+  switch (dtype) {
+    case DType::uint8: return QuantRange{0, 255};
+    case DType::int8: return QuantRange{-128, 127};
+    case DType::uint16: return QuantRange{0, 65535};
+    case DType::int16: return QuantRange{-32768, 32767};
+    case DType::int32: return QuantRange{INT32_MIN, INT32_MAX};
+    default: return std::nullopt;
+  }
+}
+
+// What PyTorch asserts of them, and the runtime's kernels too: values below each other, and within the element type.
+void check_range(const Inference& in, DType dtype, const char* least = "quant_min", const char* greatest = "quant_max") {
+  const Argument min_argument = in.node.argument(least), max_argument = in.node.argument(greatest);
+  const auto *min = min_argument.get_if<int64_t>(), *max = max_argument.get_if<int64_t>();
+  if (min && max && *min >= *max) in.fail(fmt::format("{} {} is not below {} {}", least, *min, greatest, *max));
+  const auto limits = range_of(dtype);
+  if (!limits) return;
+  for (const auto* value : {min, max})
+    if (value && (*value < limits->min || *value > limits->max))
+      in.fail(fmt::format("the quantized value {} does not fit {}", *value, to_string(dtype)));
+}
+
+bool is_quantized_storage(DType dtype) { return range_of(dtype) || is_floating(dtype); }
+
+// One scale and zero point for each index of `axis`, or of each row, or of each group of a row.
+void check_parameters(const Inference& in) {
+  const OpSchema& schema = *in.node.op().schema();
+  if (!schema.find("scales") || !schema.find("axis")) return;
+  const SymSizes& sizes = in.sizes("input");
+  in.require(!sizes.empty(), "a scalar has no channels");
+  const SymInt& channels = sizes[in.dim(in.node.integer("axis"), sizes.size())];
+  for (const char* parameter : {"scales", "zero_points"})
+    if (in.has(parameter) && surely_differ(size_product(in.sizes(parameter)), channels))
+      in.fail(fmt::format("{} of {} channels are given to a dimension of {}", to_string(size_product(in.sizes(parameter))), parameter,
+                          to_string(channels)));
+}
+
+void quantize(Inference& in) {
+  const DType dtype = written_dtype(in, DType::int8);
+  in.require(is_floating(in.operand("input").dtype), "what is quantized is not of a floating type");
+  in.require(is_quantized_storage(dtype), "quantized values are not of that element type");
+  check_range(in, dtype);
+  check_parameters(in);
+  in.result(dtype, in.sizes("input"));
+}
 
 DType output_dtype(const Inference& in) {
   const OpSchema& schema = *in.node.op().schema();
   const char* argument = schema.find("out_dtype") ? "out_dtype" : schema.find("output_dtype") ? "output_dtype" : nullptr;
-  return (argument ? in.node.optional_dtype(argument) : std::nullopt).value_or(DType::float32);
+  const DType dtype = (argument ? in.node.optional_dtype(argument) : std::nullopt).value_or(DType::float32);
+  in.require(is_floating(dtype), "what is dequantized is not of a floating type");
+  return dtype;
 }
-void dequantize(Inference& in) { in.result(output_dtype(in), in.sizes("input")); }
+
+void dequantize(Inference& in) {
+  const DType stored = in.operand("input").dtype, written = written_dtype(in, stored);
+  if (stored != written) in.fail(fmt::format("the quantized values are {}, 'dtype' says {}", to_string(stored), to_string(written)));
+  in.require(is_quantized_storage(stored), "quantized values are not of that element type");
+  check_range(in, stored);
+  check_parameters(in);
+  in.result(output_dtype(in), in.sizes("input"));
+}
 
 // A scale and a zero point: of the tensor, or of each row of the last dimension.
 void choose_qparams(Inference& in) {
+  check_range(in, written_dtype(in, DType::int8));
   in.result(DType::float64, {1});
   in.result(DType::int64, {1});
 }
@@ -26,6 +88,30 @@ void choose_qparams_per_token(Inference& in) {
   sizes.back() = 1;
   in.result(DType::float64, sizes);
   in.result(DType::int64, sizes);
+}
+
+// Rows of a table of bytes, each byte one value of 8 bits or several of fewer; scales of each row or of each group in it.
+void quantized_embedding(Inference& in) {
+  const TensorMeta &weight = in.operand("weight"), &scales = in.operand("weight_scales"), &indices = in.operand("indices");
+  in.require(weight.dtype == DType::int8 || weight.dtype == DType::uint8, "the table is not of bytes");
+  in.require(weight.sizes.size() == 2, "the table is not a matrix");
+  in.require(is_floating(scales.dtype), "the scales are not of a floating type");
+  in.require(indices.dtype == DType::int64 || indices.dtype == DType::int32, "the indices are not integers");
+  const std::string_view name = in.node.op().base();
+  const int64_t values_a_byte = name.ends_with("2bit") ? 4 : name.ends_with("4bit") ? 2 : 1;
+  check_range(in, DType::int8, "weight_quant_min", "weight_quant_max");
+  const SymInt width = weight.sizes[1] * SymInt(values_a_byte);
+  for (const char* parameter : {"weight_scales", "weight_zero_points"}) {
+    if (!in.has(parameter)) continue;
+    const SymSizes& sizes = in.sizes(parameter);
+    if (sizes.empty() || sizes.size() > 2 || surely_differ(sizes[0], weight.sizes[0]))
+      in.fail(fmt::format("{} do not fit the table's rows", parameter));
+    if (sizes.size() == 2 && width.is_static() && sizes[1].is_static() && (sizes[1].value() <= 0 || width.value() % sizes[1].value() != 0))
+      in.fail(fmt::format("{} of {} groups do not divide a row of {}", parameter, sizes[1].value(), width.value()));
+  }
+  SymSizes sizes = indices.sizes;
+  sizes.push_back(width);
+  in.result(written_dtype(in, scales.dtype), std::move(sizes));
 }
 
 // The block of each dimension; entries of -1 are whole ones.
@@ -58,11 +144,11 @@ void choose_qparams_affine(Inference& in) {
 
 void quantize_affine(Inference& in) {
   block_size(in, in.sizes("input"));
-  in.result(output_dtype(in), in.sizes("input"));
+  in.result(in.node.optional_dtype("output_dtype").value_or(DType::int8), in.sizes("input"));
 }
 void dequantize_affine(Inference& in) {
   block_size(in, in.sizes("input"));
-  dequantize(in);
+  in.result(output_dtype(in), in.sizes("input"));
 }
 void dequantize_codebook(Inference& in) {
   block_size(in, in.sizes("codes"));
@@ -81,6 +167,10 @@ const Rule quantization_table[] = {
      {"quantized_decomposed.dequantize_per_token.default", "quantized_decomposed.dequantize_per_tensor.default",
       "quantized_decomposed.dequantize_per_tensor.tensor", "quantized_decomposed.dequantize_per_channel.default",
       "quantized_decomposed.dequantize_per_channel_group.default"}},
+    {quantized_embedding,
+     {"quantized_decomposed.embedding_byte.default", "quantized_decomposed.embedding_byte.dtype",
+      "quantized_decomposed.embedding_4bit.default", "quantized_decomposed.embedding_4bit.dtype",
+      "quantized_decomposed.embedding_2bit.default", "quantized_decomposed.embedding_2bit.dtype"}},
     {choose_qparams_affine, {"torchao.choose_qparams_affine.default"}},
     {quantize_affine, {"torchao.quantize_affine.default"}},
     {dequantize_affine, {"torchao.dequantize_affine.default"}},

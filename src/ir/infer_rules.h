@@ -64,7 +64,11 @@ std::vector<std::string_view> inferred_operators();
 // The number that a symbolic result of the node is in the exported call, or its expression; nullopt where neither is known. A bad-input
 // error for a dimension that the tensor does not have and for a division by zero.
 std::optional<SymInt> infer_symbol(const Node& node);
+// The same; what is wrong names the node.
+std::optional<SymInt> infer_symbol_at(const Node& node);
 
+// Refuses what is no image of so many dimensions, with or without a batch, and one without elements but for the batch.
+void require_image(const Inference& in, const SymSizes& sizes, size_t spatial);
 // What the argument `dtype` says, if the schema has one and it is written.
 DType written_dtype(const Inference& in, DType otherwise);
 // True when both are static and differ: symbolic sizes are taken on trust.

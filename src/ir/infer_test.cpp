@@ -1,5 +1,6 @@
 #include "ir/infer.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <intaglio/error.h>
@@ -110,6 +111,56 @@ TEST(Infer, SymbolsCancel) {
   EXPECT_EQ(b.infer("aten.flatten.using_ints", {{"self", x}, {"start_dim", 1}}), "f32[s0, 12*s1]");
   EXPECT_EQ(b.infer("aten.conv2d.default", {{"input", b.tensor({symbol("s0", 2), 3, 8, 8})}, {"weight", b.tensor({6, 3, 1, 1})}}),
             "f32[s0, 6, 8, 8]");
+}
+
+TEST(Infer, ImagesWithoutElements) {
+  Bench b;
+  for (const char* op : {"aten.adaptive_avg_pool2d.default", "aten.adaptive_max_pool2d.default"}) {
+    EXPECT_EQ(b.infer(op, {{"self", b.tensor({0, 3, 8, 8})}, {"output_size", Ints{2, 2}}}).substr(0, 15), "f32[0, 3, 2, 2]");
+    EXPECT_NE(b.refusal(op, {{"self", b.tensor({2, 3, 0, 8})}, {"output_size", Ints{2, 2}}}).find("a size of 0"), std::string::npos);
+  }
+  EXPECT_NE(b.refusal("aten.avg_pool2d.default", {{"self", b.tensor({3, 8, 0})}, {"kernel_size", Ints{1, 1}}}).find("a size of 0"),
+            std::string::npos);
+}
+
+TEST(Infer, QuantizedValues) {
+  Bench b;
+  Value* real = b.tensor({2, 3});
+  Value* bytes = b.tensor({2, 3}, DType::int8);
+  const auto quantize = [&](int64_t least, int64_t greatest, DType dtype) -> std::vector<NamedArgument> {
+    return {{"input", real}, {"scale", 0.5}, {"zero_point", 0}, {"quant_min", least}, {"quant_max", greatest}, {"dtype", dtype}};
+  };
+  constexpr const char* op = "quantized_decomposed.quantize_per_tensor.default";
+  EXPECT_EQ(b.infer(op, quantize(-128, 127, DType::int8)), "i8[2, 3]");
+  EXPECT_NE(b.refusal(op, quantize(1000, 127, DType::int8)).find("quant_min 1000 is not below quant_max 127"), std::string::npos);
+  EXPECT_NE(b.refusal(op, quantize(0, 255, DType::int8)).find("value 255 does not fit int8"), std::string::npos);
+  std::vector<NamedArgument> arguments = quantize(-128, 127, DType::uint8);
+  arguments[0].value = bytes;
+  EXPECT_NE(b.refusal("quantized_decomposed.dequantize_per_tensor.default", arguments).find("are int8, 'dtype' says uint8"), std::string::npos);
+  const auto rows = [&](const char* name, SymSizes scales) -> std::string {
+    const std::vector<NamedArgument> table = {{"weight", b.tensor({8, 4}, std::string_view(name) == "embedding_byte" ? DType::int8 : DType::uint8)},
+                                              {"weight_scales", b.tensor(std::move(scales))},
+                                              {"weight_zero_points", {}},
+                                              {"weight_quant_min", -2},
+                                              {"weight_quant_max", 1},
+                                              {"indices", b.tensor({5, 6}, DType::int64)}};
+    return b.infer(fmt::format("quantized_decomposed.{}.default", name).c_str(), table);
+  };
+  EXPECT_EQ(rows("embedding_byte", {8}), "f32[5, 6, 4]");
+  EXPECT_EQ(rows("embedding_4bit", {8, 2}), "f32[5, 6, 8]");
+  EXPECT_EQ(rows("embedding_2bit", {8, 2}), "f32[5, 6, 16]");
+  EXPECT_THROW(rows("embedding_byte", {7}), Error);
+  EXPECT_THROW(rows("embedding_4bit", {8, 3}), Error);
+}
+
+TEST(Infer, SymbolsThatOnlyAgreeInTheExportedCall) {
+  Graph graph;
+  Value* x = graph.add_input(0, {TensorMeta::contiguous(DType::float32, {symbol("s0", 2), symbol("s1", 2), 2}), "x"});
+  Node& relu = graph.insert_before(nullptr, Op::get("aten.relu.default"), {{"self", x}},
+                                   {{TensorMeta::contiguous(DType::float32, {symbol("s1", 2), 2, symbol("s0", 2)})}});
+  check_metadata(graph);  // nothing in the exported call says otherwise
+  settle_metadata(graph);
+  EXPECT_EQ(to_string(relu.output()->meta()), "f32[s0, s1, 2]");
 }
 
 TEST(Infer, ArchiveThatLies) {

@@ -85,6 +85,17 @@ TEST(CheckArguments, ListsAreAsLongAsTheOperatorTakes) {
   }
 }
 
+TEST(CheckArguments, TruthsAreNoNumbers) {
+  const auto check = [](const char* op, std::vector<Argument> operands) {
+    std::vector<NamedArgument> arguments;
+    for (Argument& operand : operands) arguments.push_back({"", std::move(operand), ArgKind::positional});
+    check_arguments(Op::get(op), arguments, {{ValueKind::sym_int}, {{}}});
+  };
+  check("_operator.floordiv", {6, 2});
+  check("_operator.and_", {true, 2});
+  EXPECT_NE(message_of([&] { check("_operator.floordiv", {6, true}); }).find("argument 1 is True"), std::string::npos);
+}
+
 TEST(Node, DefaultsComeFromTheSchema) {
   Graph graph;
   Value* x = graph.add_input(0, {f32({1, 3, 8, 8}), "x"});

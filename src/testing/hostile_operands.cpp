@@ -103,6 +103,21 @@ class Draw {
     program_.input_specs.push_back({InputSpec::Kind::user_input, input, "", true});
     return input;
   }
+  // A number that the program is given.
+  Value* symbol(ValueKind kind) {
+    std::optional<SymInt> expression;
+    if (kind == ValueKind::sym_int) {
+      program_.range_constraints["s1"] = {1, 8};
+      expression = SymInt(parse_sym_expr("Symbol('s1', positive=True, integer=True)"), "Symbol('s1', positive=True, integer=True)", 2);
+    }
+    Value* input = program_.graph().add_input(program_.graph().inputs().size(), {{}, fmt::format("x{}", operands_++), kind, expression});
+    program_.input_specs.push_back({InputSpec::Kind::user_input, input, "", true});
+    return input;
+  }
+  Value* some_number() { return symbol(below(2) ? ValueKind::sym_int : ValueKind::sym_float); }
+  std::vector<SymArg> symbols(const ArgSchema& formal) {
+    return list<SymArg>(formal, [&] { return below(2) ? SymArg(symbol(ValueKind::sym_int)) : SymArg(integer()); });
+  }
   static bool is_small(const TensorMeta& meta) {
     double count = 1;
     for (const SymInt& size : meta.sizes) count *= static_cast<double>(size.value());
@@ -145,16 +160,22 @@ class Draw {
     if (may_be_none && below(3) == 0) return {};
     switch (formal.type) {
       case ArgType::tensor:
-      case ArgType::optional_tensor: return below(24) == 0 ? Argument(real()) : Argument(tensor());
+      case ArgType::optional_tensor:
+        if (below(24) == 0) return below(2) ? Argument(real()) : Argument(some_number());
+        return tensor();
       case ArgType::tensor_list: return list<Value*>({.fixed_length = static_cast<int>(1 + below(3))}, [&] { return tensor(); });
       case ArgType::optional_tensor_list: return list<Value*>(formal, [&] { return below(3) == 0 ? nullptr : tensor(); });
-      case ArgType::integer: return integer();
-      case ArgType::integer_list: return list<int64_t>(formal, [&] { return integer(); });
-      case ArgType::floating: return real();
+      case ArgType::integer: return below(16) == 0 ? Argument(symbol(ValueKind::sym_int)) : Argument(integer());
+      case ArgType::integer_list:
+        if (below(8) == 0) return symbols(formal);
+        return list<int64_t>(formal, [&] { return integer(); });
+      case ArgType::floating: return below(16) == 0 ? Argument(some_number()) : Argument(real());
       case ArgType::floating_list: return list<double>(formal, [&] { return real(); });
       case ArgType::boolean: return below(2) == 0;
       case ArgType::boolean_list: return list<bool>(formal, [&] { return below(2) == 0; });
-      case ArgType::scalar: return below(2) ? Argument(integer()) : Argument(real());
+      case ArgType::scalar:
+        if (below(16) == 0) return some_number();
+        return below(2) ? Argument(integer()) : Argument(real());
       case ArgType::scalar_list: return list<double>(formal, [&] { return real(); });
       case ArgType::string: return text();
       case ArgType::string_list: return list<std::string>(formal, [&] { return text(); });

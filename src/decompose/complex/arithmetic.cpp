@@ -154,7 +154,7 @@ bool is_real(PartsBuilder& b, const Argument& argument) {
 Argument beside_pairs(PartsBuilder& b, const Argument& argument) {
   const Argument real = *b.part(argument, Part::real);
   Value* const* value = real.get_if<Value*>();
-  return value && (*value)->meta().rank() > 0 ? Argument(b.build.unsqueeze(*value, -1)) : real;
+  return value && (*value)->is_tensor() && (*value)->meta().rank() > 0 ? Argument(b.build.unsqueeze(*value, -1)) : real;
 }
 
 Results multiply(PartsBuilder& b) {
