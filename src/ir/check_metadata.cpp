@@ -45,8 +45,7 @@ void visit_inferred(const Node& node, const Visit& visit) {
     Value* output = node.output(i);
     if (!output->is_tensor()) continue;
     if (is_statistic(node, i) && is_floating(output->dtype())) (*inferred)[i].dtype = output->dtype();
-    if (contradict(output->meta(), (*inferred)[i]))
-      throw_lie(node, *output, to_string(output->meta()), to_string((*inferred)[i]));
+    if (contradict(output->meta(), (*inferred)[i])) throw_lie(node, *output, to_string(output->meta()), to_string((*inferred)[i]));
     visit(*output, (*inferred)[i]);
   }
 }

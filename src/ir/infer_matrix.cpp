@@ -40,6 +40,35 @@ void bmm(Inference& in) {
   in.result(in.operand("self").dtype, {a[0], a[1], b[2]});
 }
 
+// A matrix of bytes with a scale for each row of it; only half and single precision are computed.
+void mixed_mm(Inference& in) {
+  const bool is_linear = in.node.op().base() == "mixed_linear";
+  const SymSizes &a = in.sizes("input"), &weight = in.sizes("weight"), &scales = in.sizes("weight_scales");
+  in.require(is_linear ? !a.empty() : a.size() == 2, "an operand has the wrong number of dimensions");
+  require_rank(in, weight, 2);
+  require_inner(in, a.back(), weight[is_linear ? 1 : 0]);
+  in.require(!scales.empty() && !surely_differ(scales[0], weight[0]), "the scales do not fit the weight's rows");
+  SymSizes sizes = a;
+  sizes.back() = weight[is_linear ? 0 : 1];
+  in.result(is_linear ? written_dtype(in, in.operand("input").dtype) : in.operand("input").dtype, std::move(sizes));
+}
+
+// Distances between the rows of two matrices, and between those of one.
+void distances(Inference& in) {
+  const SymSizes &a = in.sizes("x1"), &b = in.sizes("x2");
+  in.require(a.size() >= 2 && b.size() >= 2, "an operand is not a matrix");
+  require_inner(in, a.back(), b.back());
+  SymSizes sizes = in.broadcast(a.all_but_last(2), b.all_but_last(2));
+  sizes.push_back(a[a.size() - 2]);
+  sizes.push_back(b[b.size() - 2]);
+  in.result(in.operand("x1").dtype, std::move(sizes));
+}
+void distances_within(Inference& in) {
+  const SymSizes& rows = in.sizes("self");
+  require_rank(in, rows, 2);
+  in.result(in.operand("self").dtype, {floor_div(rows[0] * (rows[0] - SymInt(1)), 2)});
+}
+
 void addmm(Inference& in) {
   const SymSizes &a = in.sizes("mat1"), &b = in.sizes("mat2");
   require_rank(in, a, 2);
@@ -117,6 +146,9 @@ void attention(Inference& in) {
 
 const Rule matrix_table[] = {
     {mm, {"aten.mm.default"}},
+    {mixed_mm, {"quantized_decomposed.mixed_mm.default", "quantized_decomposed.mixed_linear.default"}},
+    {distances, {"aten._cdist_forward.default", "aten.cdist.default"}},
+    {distances_within, {"aten._pdist_forward.default", "aten.pdist.default"}},
     {mv, {"aten.mv.default"}},
     {dot, {"aten.dot.default"}},
     {bmm, {"aten.bmm.default"}},

@@ -177,7 +177,14 @@ void im2col(Inference& in) {
   in.result(in.operand("self").dtype, std::move(sizes));
 }
 
+// With the mask of what stayed.
+void native_dropout(Inference& in) {
+  input_like(in);
+  in.result(DType::boolean, in.sizes("input"));
+}
+
 const Rule neural_table[] = {
+    {native_dropout, {"aten.native_dropout.default"}},
     {batch_norm, {"aten.batch_norm.default", "aten.instance_norm.default"}},
     {layer_norm, {"aten.layer_norm.default"}},
     {group_norm, {"aten.group_norm.default"}},
@@ -193,7 +200,7 @@ const Rule neural_table[] = {
     {upsample_vec,
      {"aten.upsample_nearest1d.vec", "aten.upsample_nearest2d.vec", "aten.upsample_bilinear2d.vec", "aten.upsample_bicubic2d.vec",
       "aten.upsample_linear1d.vec", "aten._upsample_bilinear2d_aa.vec"}},
-    {upsample_size, {"aten.upsample_nearest2d.default", "aten.upsample_bilinear2d.default"}},
+    {upsample_size, {"aten.upsample_nearest2d.default", "aten.upsample_bilinear2d.default", "aten._upsample_bilinear2d_aa.default"}},
     {grid_sample, {"aten.grid_sampler.default", "aten.grid_sampler_2d.default"}},
     {im2col, {"aten.im2col.default"}},
 };

@@ -136,14 +136,16 @@ TEST(Infer, QuantizedValues) {
   EXPECT_NE(b.refusal(op, quantize(0, 255, DType::int8)).find("value 255 does not fit int8"), std::string::npos);
   std::vector<NamedArgument> arguments = quantize(-128, 127, DType::uint8);
   arguments[0].value = bytes;
-  EXPECT_NE(b.refusal("quantized_decomposed.dequantize_per_tensor.default", arguments).find("are int8, 'dtype' says uint8"), std::string::npos);
+  EXPECT_NE(b.refusal("quantized_decomposed.dequantize_per_tensor.default", arguments).find("are int8, 'dtype' says uint8"),
+            std::string::npos);
   const auto rows = [&](const char* name, SymSizes scales) -> std::string {
-    const std::vector<NamedArgument> table = {{"weight", b.tensor({8, 4}, std::string_view(name) == "embedding_byte" ? DType::int8 : DType::uint8)},
-                                              {"weight_scales", b.tensor(std::move(scales))},
-                                              {"weight_zero_points", {}},
-                                              {"weight_quant_min", -2},
-                                              {"weight_quant_max", 1},
-                                              {"indices", b.tensor({5, 6}, DType::int64)}};
+    const std::vector<NamedArgument> table = {
+        {"weight", b.tensor({8, 4}, std::string_view(name) == "embedding_byte" ? DType::int8 : DType::uint8)},
+        {"weight_scales", b.tensor(std::move(scales))},
+        {"weight_zero_points", {}},
+        {"weight_quant_min", -2},
+        {"weight_quant_max", 1},
+        {"indices", b.tensor({5, 6}, DType::int64)}};
     return b.infer(fmt::format("quantized_decomposed.{}.default", name).c_str(), table);
   };
   EXPECT_EQ(rows("embedding_byte", {8}), "f32[5, 6, 4]");

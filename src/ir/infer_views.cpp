@@ -243,7 +243,30 @@ void pixel_unshuffle(Inference& in) {
   keep_type(in, std::move(sizes));
 }
 
+// Elements of the operand's memory under other sizes. How long that memory is, is known of contiguous operands.
+void as_strided(Inference& in) {
+  const TensorMeta& operand = in.operand("self");
+  const SymSizes sizes = in.symbols("size"), strides = in.symbols("stride");
+  if (!in.known) return;
+  in.require(sizes.size() == strides.size(), "size and stride differ in length");
+  const std::optional<SymInt> offset = in.has("storage_offset") ? in.symbol("storage_offset") : operand.storage_offset;
+  bool is_static = offset && offset->is_static() && operand.is_static(), is_empty = false;
+  for (size_t dim = 0; dim < sizes.size(); ++dim) {
+    for (const SymInt* number : {&sizes[dim], &strides[dim]})
+      in.require(!number->is_static() || number->value() >= 0, "a size or a stride is negative");
+    is_static = is_static && sizes[dim].is_static() && strides[dim].is_static();
+    is_empty = is_empty || (sizes[dim].is_static() && sizes[dim].value() == 0);
+  }
+  if (is_static && !is_empty && operand.strides == TensorMeta::contiguous(operand.dtype, operand.sizes).strides) {
+    SymInt last = *offset;
+    for (size_t dim = 0; dim < sizes.size(); ++dim) last = last + strides[dim] * (sizes[dim] - SymInt(1));
+    in.require(offset->value() >= 0 && last.value() < size_product(operand.sizes).value(), "elements beyond the operand's are named");
+  }
+  keep_type(in, sizes);
+}
+
 const Rule view_table[] = {
+    {as_strided, {"aten.as_strided.default"}},
     {view, {"aten.view.default", "aten._unsafe_view.default", "aten._reshape_copy.default"}},
     {reshape, {"aten.reshape.default"}},
     {view_as, {"aten.view_as.default", "aten.reshape_as.default"}},
