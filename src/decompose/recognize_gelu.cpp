@@ -93,6 +93,7 @@ class Search {
   Search(ExportedProgram& program, const Bend& bend, Node& node) : program_(program), bend_(bend), node_(node) {}
 
   bool run() {
+    if (node_.inputs().empty()) return false;  // of a number
     const Value* argument = node_.inputs().front();
     std::vector<Value*> candidates = {node_.inputs().front()};
     for (size_t i = 0; i < candidates.size() && candidates.size() < most_values; ++i) {

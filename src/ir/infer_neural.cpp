@@ -111,9 +111,20 @@ void pad(Inference& in) {
   const SymSizes pads = in.symbols("pad");
   if (in.known) pad_by(in, pads);
 }
+// Of images, from what they hold: a reflection ends before the border that it starts from.
+template <size_t spatial>
 void border_pad(Inference& in) {
-  const SymSizes pads = in.symbols("padding");
-  if (in.known) pad_by(in, pads);
+  const SymSizes &sizes = in.sizes("self"), pads = in.symbols("padding");
+  if (!in.known) return;
+  require_image(in, sizes, spatial);
+  in.require(pads.size() == 2 * spatial, "the padding list does not fit the dimensions");
+  const int64_t least_left = in.node.op().base().starts_with("reflection") ? 1 : 0;
+  for (size_t i = 0; i < pads.size(); ++i) {
+    const SymInt& size = sizes[sizes.size() - 1 - i / 2];
+    const bool is_reached = !pads[i].is_static() || !size.is_static() || least_left == 0 || pads[i].value() + least_left <= size.value();
+    if (!is_reached) in.fail(fmt::format("a reflection of {} elements in a dimension of {}", pads[i].value(), size.value()));
+  }
+  pad_by(in, pads);
 }
 
 void upsample_vec(Inference& in) {
@@ -194,9 +205,9 @@ const Rule neural_table[] = {
     {native_layer_norm, {"aten.native_layer_norm.default"}},
     {native_group_norm, {"aten.native_group_norm.default"}},
     {pad, {"aten.constant_pad_nd.default", "aten.pad.default"}},
-    {border_pad,
-     {"aten.reflection_pad1d.default", "aten.reflection_pad2d.default", "aten.reflection_pad3d.default", "aten.replication_pad1d.default",
-      "aten.replication_pad2d.default", "aten.replication_pad3d.default"}},
+    {border_pad<1>, {"aten.reflection_pad1d.default", "aten.replication_pad1d.default"}},
+    {border_pad<2>, {"aten.reflection_pad2d.default", "aten.replication_pad2d.default"}},
+    {border_pad<3>, {"aten.reflection_pad3d.default", "aten.replication_pad3d.default"}},
     {upsample_vec,
      {"aten.upsample_nearest1d.vec", "aten.upsample_nearest2d.vec", "aten.upsample_bilinear2d.vec", "aten.upsample_bicubic2d.vec",
       "aten.upsample_linear1d.vec", "aten._upsample_bilinear2d_aa.vec"}},

@@ -3,6 +3,10 @@
 #include <algorithm>
 #include <bit>
 
+#include <intaglio/error.h>
+
+#include "edge/emit/tensor_values.h"
+
 namespace intaglio::edge {
 
 int32_t PlanBuilder::add(pte::EValue value) {
@@ -62,8 +66,13 @@ void PlanBuilder::keep_from_start(size_t storage) { storages_[storage].first = 0
 void PlanBuilder::keep_to_end(size_t storage) { to_end_[storage] = true; }
 
 int32_t PlanBuilder::tensor(pte::TensorValue tensor, size_t storage) {
+  const uint64_t needed = planned_bytes(tensor);
   const int32_t id = add(std::move(tensor));
-  if (storage != no_storage) storages_of_value_[id].push_back(storage);
+  if (storage == no_storage) return id;
+  storages_of_value_[id].push_back(storage);
+  // Views whose sizes depend on numbers that are inputs may have higher bounds than what they are views of.
+  uint64_t& bytes = storages_[storage].bytes;
+  bytes = std::max(bytes, needed);
   return id;
 }
 
@@ -159,6 +168,7 @@ void PlanBuilder::plan_memory_of_values(uint64_t slack) {
   std::vector<Lifetime> phantoms;
   for (const uint64_t bytes : phantoms_) phantoms.push_back({bytes, step(), step()});
   const MemoryPlan plan = plan_memory(storages_, phantoms);
+  if (plan.total + slack > most_bytes) throw_unsupported("the program's tensors would need more than 2^40 bytes of memory at once");
   for (size_t id = 0; id < plan_.values.size(); ++id)
     if (auto* tensor = std::get_if<pte::TensorValue>(&plan_.values[id]); tensor && !storages_of_value_[id].empty())
       tensor->allocation = pte::Allocation{1, plan.offsets[storages_of_value_[id][0]]};

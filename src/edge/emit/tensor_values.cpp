@@ -9,8 +9,6 @@
 namespace intaglio::edge {
 namespace {
 
-constexpr uint64_t most_bytes = uint64_t{1} << 40;
-
 int64_t upper_bound(const SymInt& size, const SymRanges& ranges, std::string_view name, size_t dimension) {
   if (size.is_static()) return size.value();
   const SymRange range = bounds(*size.expression(), ranges);

@@ -19,6 +19,9 @@ pte::TensorValue tensor_value(const TensorMeta& meta, const SymRanges& ranges, s
 // anything that is neither (strides of views, which no result has).
 std::vector<uint8_t> stored_dim_order(const TensorMeta& meta);
 
+// Of one tensor, and of all that live at once.
+constexpr uint64_t most_bytes = uint64_t{1} << 40;
+
 // Bytes of a tensor at its largest.
 uint64_t planned_bytes(const pte::TensorValue& tensor);
 
