@@ -1,6 +1,7 @@
 // Parts of a tensor: slices, splits, gathers, and writes into parts.
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "ir/infer_rules.h"
 
@@ -182,7 +183,22 @@ void unfold(Inference& in) {
   in.result(in.operand("self").dtype, std::move(sizes));
 }
 
+// What is written into a part is as large as the part.
+template <void (*part)(Inference&)>
+void write_into(Inference& in) {
+  part(in);
+  const bool is_known = std::exchange(in.known, true);
+  const std::vector<TensorMeta> parts = std::exchange(in.outputs, {});
+  const SymSizes& source = in.sizes("src");
+  const auto fits = [](const SymInt& a, const SymInt& b) { return !surely_differ(a, b); };
+  if (is_known && !parts.empty())
+    in.require(std::ranges::equal(parts.front().sizes, source, fits), "'src' and the part that it is written into differ in size");
+  keep_self(in);
+}
+
 const Rule indexing_table[] = {
+    {write_into<slice>, {"aten.slice_scatter.default"}},
+    {write_into<select>, {"aten.select_scatter.default"}},
     {slice, {"aten.slice.Tensor"}},
     {narrow, {"aten.narrow.default"}},
     {select, {"aten.select.int"}},
@@ -198,8 +214,7 @@ const Rule indexing_table[] = {
     {keep_self,
      {"aten.index_put.default", "aten._unsafe_index_put.default", "aten.scatter.src", "aten.scatter.value", "aten.scatter_add.default",
       "aten.index_add.default", "aten.index_copy.default", "aten.index_fill.int_Scalar", "aten.masked_scatter.default",
-      "aten.slice_scatter.default", "aten.diagonal_scatter.default", "aten.put.default", "aten.renorm.default",
-      "aten.select_scatter.default"}},
+      "aten.diagonal_scatter.default", "aten.put.default", "aten.renorm.default"}},
 };
 
 }  // namespace

@@ -53,6 +53,16 @@ void mixed_mm(Inference& in) {
   in.result(is_linear ? written_dtype(in, in.operand("input").dtype) : in.operand("input").dtype, std::move(sizes));
 }
 
+// Of the last dimensions; with a scalar, a product of elements.
+void inner(Inference& in) {
+  const SymSizes &a = in.sizes("self"), &b = in.sizes("other");
+  if (a.empty() || b.empty()) return in.result(in.operand("self").dtype, a.empty() ? b : a);
+  require_inner(in, a.back(), b.back());
+  SymSizes sizes = a.all_but_last(1);
+  for (const SymInt& size : b.all_but_last(1)) sizes.push_back(size);
+  in.result(in.operand("self").dtype, std::move(sizes));
+}
+
 // Distances between the rows of two matrices, and between those of one.
 void distances(Inference& in) {
   const SymSizes &a = in.sizes("x1"), &b = in.sizes("x2");
@@ -150,6 +160,7 @@ const Rule matrix_table[] = {
     {distances, {"aten._cdist_forward.default", "aten.cdist.default"}},
     {distances_within, {"aten._pdist_forward.default", "aten.pdist.default"}},
     {mv, {"aten.mv.default"}},
+    {inner, {"aten.inner.default"}},
     {dot, {"aten.dot.default"}},
     {bmm, {"aten.bmm.default"}},
     {addmm, {"aten.addmm.default"}},

@@ -127,11 +127,18 @@ void border_pad(Inference& in) {
   pad_by(in, pads);
 }
 
+// `upsample_bilinear2d` is of two dimensions.
+size_t spatial_of(const Inference& in) {
+  const std::string_view name = in.node.op().base();
+  return name.find("1d") != name.npos ? 1 : name.find("2d") != name.npos ? 2 : 3;
+}
+
 void upsample_vec(Inference& in) {
   SymSizes sizes = in.sizes("input");
   in.require(sizes.size() >= 3, "the input has no spatial dimension");
   const size_t spatial = sizes.size() - 2;
-  require_image(in, sizes, spatial);
+  require_image(in, sizes, spatial_of(in));
+  in.require(spatial == spatial_of(in), "the input has the wrong number of dimensions");
   if (in.has("output_size")) {
     const SymSizes wanted = in.symbols("output_size");
     if (!in.known) return;
@@ -155,7 +162,7 @@ void upsample_size(Inference& in) {
   SymSizes sizes = in.sizes("self");
   const SymSizes wanted = in.symbols("output_size");
   if (!in.known) return;
-  in.require(sizes.size() == wanted.size() + 2, "output_size has the wrong length");
+  in.require(wanted.size() == spatial_of(in) && sizes.size() == wanted.size() + 2, "output_size or the input has the wrong length");
   require_image(in, sizes, wanted.size());
   std::copy(wanted.begin(), wanted.end(), sizes.begin() + 2);
   in.result(in.operand("self").dtype, std::move(sizes));

@@ -23,12 +23,14 @@ template <typename... Args>
 uint64_t bytes_of(const TensorValue& tensor, size_t index) {
   const std::optional<DType> dtype = dtype_of_scalar_type(tensor.scalar_type);
   uint64_t bytes = dtype ? item_size(*dtype) : 4;  // quantized types: at most 4
+  const bool is_empty = std::ranges::find(tensor.sizes, 0) != tensor.sizes.end();
   for (const int32_t size : tensor.sizes) {
     if (size < 0) bad("value {} is a tensor with the negative size {}", index, size);
+    if (is_empty) continue;
     if (__builtin_mul_overflow(bytes, static_cast<uint64_t>(size), &bytes) || bytes > largest_block)
       bad("value {} is a tensor of more than 2^40 bytes", index);
   }
-  return bytes;
+  return is_empty ? 0 : bytes;
 }
 
 class ContainerCheck {

@@ -241,9 +241,12 @@ double processor_seconds() {
 constexpr double most_seconds = is_sanitized ? 20 : 2;
 
 std::string text_of(std::string_view op, uint64_t draw) {
-  try {
-    return to_string(Draw(op, draw).program(false));
-  } catch (const std::exception& error) { return fmt::format("no program: {}", error.what()); }
+  for (const bool infers : {true, false}) {
+    try {
+      return to_string(Draw(op, draw).program(infers));
+    } catch (const std::exception&) {}
+  }
+  return "no program";
 }
 
 // Empty when all is well.

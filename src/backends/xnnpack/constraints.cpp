@@ -31,7 +31,7 @@ bool float_tensors(Context c) {
   return every_tensor(c.node, [&](const Value& v) {
     if (v.dtype() == dtype || (is_cast && is_delegated_float(v.dtype()))) return true;
     // Constant masks and places are no operands: they decide how the op is lowered.
-    const bool decides = v.dtype() == DType::boolean || (picks && !is_floating(v.dtype()));
+    const bool decides = (v.dtype() == DType::boolean && c.node.is("aten.where.self")) || (picks && !is_floating(v.dtype()));
     return decides && c.facts.is_constant(&v);
   });
 }

@@ -19,6 +19,13 @@ bool has_upper_bounds(const ExportedProgram& program, const TensorMeta& tensor, 
 bool has_small_sizes(const ExportedProgram& program, const TensorMeta& tensor, bool) {
   return std::ranges::all_of(tensor.sizes, [&](const SymInt& size) { return common::upper_bound(program, size).value_or(0) <= max_size; });
 }
+// Dimensions of fixed sizes are joined to fit the runtime's operators.
+bool has_few_elements(const ExportedProgram&, const TensorMeta& tensor, bool) {
+  int64_t count = 1;
+  return std::ranges::all_of(tensor.sizes, [&](const SymInt& size) {
+    return !size.is_static() || (!__builtin_mul_overflow(count, size.value(), &count) && count <= max_size);
+  });
+}
 bool has_elements(const ExportedProgram& program, const TensorMeta& tensor, bool) {
   return std::ranges::all_of(tensor.sizes, [&](const SymInt& size) { return common::upper_bound(program, size).value_or(1) >= 1; });
 }
@@ -29,6 +36,7 @@ constexpr Limit rows[] = {
     {"every size has an upper bound (give the dynamic dimension a max)", has_upper_bounds},
     {"sizes end at 2^31 - 1 (give the dynamic dimension a smaller max)", has_small_sizes},
     {"no empty tensor", has_elements},
+    {"at most 2^31 - 1 elements", has_few_elements},
 };
 
 using IsConstant = std::function<bool(const Value*)>;

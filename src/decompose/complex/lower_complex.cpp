@@ -10,6 +10,7 @@
 #include "decompose/regions.h"
 #include "decompose/rewrite.h"
 #include "ir/at_node.h"
+#include "ir/infer.h"
 #include "ir/operator_names.h"
 
 namespace intaglio::decompose {
@@ -199,19 +200,25 @@ class ComplexLowering {
   }
 
   // Sizes of transforms follow from arguments that nothing else looks at; only files that were changed say others.
-  static void check_sizes(const Value& old, const SymSizes& declared, const Value* made) {
-    if (!made) return;
+  static void check_sizes(const Value& old, const SymSizes& declared, const SymSizes& made) {
     const auto text = [](const SymSizes& sizes) {
       std::string joined;
       for (const SymInt& size : sizes) joined += (joined.empty() ? "" : ", ") + to_string(size);
       return joined;
     };
     const auto differ = [](const SymInt& a, const SymInt& b) { return a.is_static() && b.is_static() && a != b; };
-    bool fits = made->sizes().size() == declared.size();
-    for (size_t i = 0; fits && i < declared.size(); ++i) fits = !differ(made->sizes()[i], declared[i]);
+    bool fits = made.size() == declared.size();
+    for (size_t i = 0; fits && i < declared.size(); ++i) fits = !differ(made[i], declared[i]);
     if (!fits)
       throw_bad_input(fmt::format("{}: its result is [{}] by its arguments, and the program says [{}]; export the model again",
-                                  describe(*old.producer()), text(made->sizes()), text(declared)));
+                                  describe(*old.producer()), text(made), text(declared)));
+  }
+  static SymSizes together(const Value& old, const Parts& parts) {
+    if (parts.packed) return parts.packed->sizes();
+    if (!parts.real || !parts.imag) return parts.real ? parts.real->sizes() : parts.imag ? parts.imag->sizes() : old.sizes();
+    const auto sizes = broadcast_sizes(parts.real->sizes(), parts.imag->sizes());
+    if (!sizes) throw_bug(fmt::format("the parts of {} do not broadcast", describe(*old.producer())));
+    return *sizes;
   }
 
   void put(PartsBuilder& build, Value* old, Parts parts) {
@@ -219,13 +226,13 @@ class ComplexLowering {
       if (!parts.real && old->is_tensor())
         throw_bad_input(
             fmt::format("{}: the program says that its result is real, and its operands make it complex", describe(*old->producer())));
-      if (old->is_tensor()) check_sizes(*old, old->sizes(), parts.real);
+      if (old->is_tensor()) check_sizes(*old, old->sizes(), parts.real->sizes());
       return replace_result(graph_, old, parts.real);
     }
     SymSizes sizes = old->sizes();
     if (parts.packed) sizes.emplace_back(2);
+    check_sizes(*old, sizes, together(*old, parts));
     parts = build.each(parts, [&](Value* x) { return is_smaller(x->sizes(), sizes) ? build.build.expand(x, sizes) : x; });
-    for (const Value* part : {parts.packed, parts.real, parts.imag}) check_sizes(*old, sizes, part);
     if (!parts.packed && !parts.real) parts.real = build.real_or_zeros(parts);
     if (known_.is_written && parts.is_real()) parts.imag = build.imag_or_zeros(parts);
     known_.parts[old] = parts;

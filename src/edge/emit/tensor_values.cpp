@@ -1,5 +1,6 @@
 #include "edge/emit/tensor_values.h"
 
+#include <algorithm>
 #include <limits>
 #include <numeric>
 
@@ -64,6 +65,7 @@ pte::TensorValue tensor_value(const TensorMeta& meta, const SymRanges& ranges, s
 uint64_t planned_bytes(const pte::TensorValue& tensor) {
   const std::optional<DType> dtype = pte::dtype_of_scalar_type(tensor.scalar_type);
   uint64_t bytes = dtype ? item_size(*dtype) : 4;
+  if (std::ranges::find(tensor.sizes, 0) != tensor.sizes.end()) return 0;
   for (const int32_t size : tensor.sizes)
     if (__builtin_mul_overflow(bytes, static_cast<uint64_t>(size), &bytes) || bytes > (uint64_t{1} << 50)) return uint64_t{1} << 50;
   return bytes;

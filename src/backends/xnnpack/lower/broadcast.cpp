@@ -56,8 +56,10 @@ void where(Lowering& lowering, const Node& node, NodeKind) {
   const ValueId input = lowering.operand(takes_self ? "self" : "other");
   const float fill = converted(*facts.constant_value(node.tensor(takes_self ? "other" : "self")), DType::float32).data<float>()[0];
   Tensor low = filled(mask.sizes(), -infinity), high = filled(mask.sizes(), infinity);
+  const bool* taken = mask.data<bool>();
+  float *lows = low.mutable_data<float>(), *highs = high.mutable_data<float>();
   for (int64_t i = 0; i < mask.numel(); ++i)
-    if (mask.data<bool>()[i] != takes_self) low.mutable_data<float>()[i] = high.mutable_data<float>()[i] = fill;
+    if (taken[i] != takes_self) lows[i] = highs[i] = fill;
   const bool fills_nothing =
       std::ranges::none_of(std::span(low.data<float>(), static_cast<size_t>(low.numel())), [](float bound) { return bound != -infinity; });
   if (fills_nothing && fill != -infinity && lowering.value(input).dims == lowering.dims_of(node.output())) return lowering.alias(input);

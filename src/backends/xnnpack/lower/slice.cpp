@@ -11,7 +11,8 @@ void slice(Lowering& lowering, const Node& node, NodeKind kind) {
   const auto& sizes = node.output()->sizes();
   const size_t dim = normalized(node.integer("dim"), dims.size());
   const int64_t start = slice_start(node, dims[dim]);
-  const int64_t count = lowering.dims_of(node.output())[dim], step = node.integer("step");
+  // A step beyond the dimension takes one element, as a step of its length does.
+  const int64_t count = lowering.dims_of(node.output())[dim], step = std::min(node.integer("step"), std::max<int64_t>(1, dims[dim]));
   if (step != 1) {
     const auto symbolic = std::ranges::find_if(sizes, [](const SymInt& size) { return !size.is_static(); });
     std::optional<size_t> inferred;
