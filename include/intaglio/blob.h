@@ -46,6 +46,10 @@ class Blob {
   void write_in_place(const PlacedSink& sink, int threads = 0) const;
   std::vector<std::byte> bytes() const;
   const Sha256& digest() const;
+  // Whether the first bytes cost much less than all of them, and the SHA-256 of these, 4096 at most: blobs that differ there
+  // need no look at the rest.
+  bool has_start() const;
+  const Sha256& start_digest() const;
 
  private:
   struct Content;

@@ -35,6 +35,9 @@ class Storage {
   using Sink = std::function<void(std::span<const std::byte>)>;
   static std::shared_ptr<Storage> streamed(size_t bytes, std::function<std::shared_ptr<Storage>()> compute, size_t unit,
                                            std::function<void(const Sink&)> stream);
+  // For a computed one whose first bytes cost less than all: `start` makes that many or more.
+  using Start = std::function<std::shared_ptr<Storage>(size_t bytes)>;
+  void starts_with(Start start);
   // Bytes of a file that stand at any address. Who reads elements gets a copy at an aligned one, as of `computed`; who reads bytes
   // alone takes them `as_they_lie`.
   static std::shared_ptr<Storage> unaligned(std::shared_ptr<Storage> mapped);
@@ -53,6 +56,9 @@ class Storage {
   bool is_computed() const { return computation_ != nullptr; }
   size_t stream_unit() const;  // 0 where the bytes are not streamed
   void stream(const Sink& sink) const;
+  // The first `bytes`, or more, unchecked, of one where they cost less than all of it.
+  bool has_start() const;
+  std::shared_ptr<Storage> start(size_t bytes) const;
   std::byte* writable() { return owned_; }  // null unless owned
 
  private:

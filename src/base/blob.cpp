@@ -23,6 +23,9 @@ void write_zeros(uint64_t count, const Blob::Sink& sink) {
   }
 }
 
+constexpr size_t start_bytes = 4096;
+constexpr size_t large_blob = 1 << 20;  // below that, all of what is there costs little more than its start
+
 // Computed tensors that are written at the same time, together: two layers of 4096 x 4096 int8. More threads than that would
 // only multiply what stands in memory. One that is larger alone is let in alone.
 class ComputedMemory {
@@ -65,6 +68,10 @@ struct Blob::Content {
   std::vector<Piece> pieces = {};
   std::once_flag hashed = {};
   Sha256 digest = {};
+  std::shared_ptr<Storage> starts_in = {};  // where there are cheap first bytes, and behind how many others
+  size_t starts_at = 0;
+  std::once_flag start_hashed = {};
+  Sha256 start_digest = {};
 };
 
 Blob::Blob(uint64_t size, std::function<void(const Sink&)> produce) {
@@ -84,12 +91,18 @@ Blob::Blob(std::string_view text) {
 Blob::Blob(Tensor tensor) {
   if (!tensor.is_contiguous()) throw_bug("a tensor whose bytes are written is not contiguous");
   const size_t size = tensor.nbytes();
+  const std::shared_ptr<Storage> storage = tensor.storage();
+  const size_t offset = static_cast<size_t>(tensor.storage_offset()) * item_size(tensor.dtype());
   *this = Blob(size, [tensor = std::move(tensor), size](const Sink& sink) {
     if (is_streamed(tensor)) return tensor.storage()->stream(sink);
     const ComputedMemory memory(tensor);
     const Tensor once = tensor.as_it_lies();
     sink({static_cast<const std::byte*>(once.raw()), size});
   });
+  if (content_ && storage->has_start() && (size >= large_blob || storage->is_computed())) {
+    content_->starts_in = storage;
+    content_->starts_at = offset;
+  }
 }
 
 Blob::Blob(std::shared_ptr<Storage> storage) : Blob(Tensor(DType::uint8, {static_cast<int64_t>(storage->size())}, {1}, 0, storage)) {}
@@ -138,10 +151,9 @@ void Blob::write_in_place(const PlacedSink& sink, int threads) const {
   const std::vector<Piece>& pieces = content_->pieces;
   if (pieces.empty()) return put(*this, 0);
   // A large piece and the small ones behind it, which may be computed with it, are one thread's.
-  constexpr uint64_t large = 1 << 20;
   std::vector<size_t> starts = {0};
   for (size_t i = 1; i < pieces.size(); ++i)
-    if (pieces[i].blob.size() >= large) starts.push_back(i);
+    if (pieces[i].blob.size() >= large_blob) starts.push_back(i);
   starts.push_back(pieces.size());
   parallel_for(starts.size() - 1, threads, [&](size_t run) {
     for (size_t i = starts[run]; i < starts[run + 1]; ++i) put(pieces[i].blob, pieces[i].offset);
@@ -164,6 +176,26 @@ const Sha256& Blob::digest() const {
     content_->digest = hasher.digest();
   });
   return content_->digest;
+}
+
+bool Blob::has_start() const { return content_ && content_->starts_in; }
+
+const Sha256& Blob::start_digest() const {
+  if (!content_ || content_->size <= start_bytes) return digest();
+  std::call_once(content_->start_hashed, [&] {
+    if (content_->starts_in) {
+      const std::shared_ptr<Storage> start = content_->starts_in->start(content_->starts_at + start_bytes);
+      content_->start_digest = sha256(start->bytes().subspan(content_->starts_at, start_bytes));
+      return;
+    }
+    std::vector<std::byte> start;
+    write([&](std::span<const std::byte> piece) {
+      const size_t missing = std::min(start_bytes - start.size(), piece.size());
+      start.insert(start.end(), piece.begin(), piece.begin() + static_cast<std::ptrdiff_t>(missing));
+    });
+    content_->start_digest = sha256(start);
+  });
+  return content_->start_digest;
 }
 
 }  // namespace intaglio

@@ -1,5 +1,6 @@
 #include "base/computed.h"
 
+#include <algorithm>
 #include <cstring>
 #include <mutex>
 
@@ -30,6 +31,14 @@ Tensor over(std::shared_ptr<Storage> storage, const TensorForm& form) {
   return Tensor(form.dtype, form.sizes, contiguous_strides(form.sizes), 0, std::move(storage));
 }
 
+Tensor first_rows(const Tensor& source, int64_t count) {
+  Sizes sizes = source.sizes();
+  sizes[0] = std::min(sizes[0], count);
+  const auto end = static_cast<size_t>(source.storage_offset() + element_count(sizes)) * item_size(source.dtype());
+  const Tensor rows(source.dtype(), sizes, source.strides(), source.storage_offset(), source.storage()->start(end));
+  return reinterpret_cast<uintptr_t>(rows.raw()) % item_size(rows.dtype()) == 0 ? rows : rows.clone();
+}
+
 using Results = std::vector<std::shared_ptr<Storage>>;
 
 // Several results of one computation. Those but for the first are kept until they are read.
@@ -37,7 +46,7 @@ struct Computation {
   Tensor source;
   std::vector<TensorForm> forms;
   RowComputation compute;
-  bool is_by_rows = false;
+  bool is_by_rows = false;  // over the source in parts
   std::mutex mutex = {};
   Results kept = {};
 
@@ -52,6 +61,11 @@ struct Computation {
   void stream(const Storage::Sink& sink) {
     const std::lock_guard lock(mutex);
     kept = over_rows(sink);
+  }
+  // Of the first rows alone.
+  std::shared_ptr<Storage> start(size_t index, size_t bytes) const {
+    const size_t row = std::max<size_t>(1, bytes_of(forms[index]) / static_cast<size_t>(source.size(0)));
+    return storage_of(compute(first_rows(source, static_cast<int64_t>(bytes / row) + 1), 0)[index].contiguous());
   }
 
  private:
@@ -81,6 +95,7 @@ struct Computation {
 
 std::vector<Tensor> computed(const Tensor& source, const std::vector<TensorForm>& forms, RowComputation compute, bool is_by_rows) {
   std::vector<Tensor> results;
+  const bool has_start = is_by_rows && source.rank() > 0 && source.numel() > 0 && source.is_contiguous() && source.storage()->has_start();
   is_by_rows = is_by_rows && is_read_in_parts(source);
   if (!is_worth_waiting(source, forms.at(0), is_by_rows)) {
     for (const Tensor& made : compute(source, 0)) results.push_back(made.contiguous());
@@ -96,6 +111,7 @@ std::vector<Tensor> computed(const Tensor& source, const std::vector<TensorForm>
                                                            [together](const Storage::Sink& sink) { together->stream(sink); })
                                        : Storage::computed(bytes, result),
                            forms[i]));
+    if (has_start && bytes > 0) results.back().storage()->starts_with([together, i](size_t start) { return together->start(i, start); });
   }
   return results;
 }

@@ -28,6 +28,7 @@ struct Storage::Computation {
   std::shared_ptr<Storage> unaligned;  // of which a copy is made
   size_t unit = 0;
   std::function<void(const Sink&)> stream;
+  Start start;
 };
 
 std::shared_ptr<Storage> Storage::mapped(std::shared_ptr<const void> keep_alive, std::span<const std::byte> bytes,
@@ -79,6 +80,16 @@ std::shared_ptr<Storage> Storage::streamed(size_t bytes, std::function<std::shar
   result->computation_->stream = std::move(stream);
   return result;
 }
+
+void Storage::starts_with(Start start) { computation_->start = std::move(start); }
+
+std::shared_ptr<Storage> Storage::start(size_t bytes) const {
+  if (!computation_) return mapped(nullptr, {data_, std::min(bytes, size_)});
+  if (computation_->unaligned) return computation_->unaligned->start(bytes);
+  return computation_->start(bytes);
+}
+
+bool Storage::has_start() const { return !computation_ || computation_->unaligned || computation_->start; }
 
 size_t Storage::stream_unit() const { return computation_ ? computation_->unit : 0; }
 void Storage::stream(const Sink& sink) const { computation_->stream(sink); }

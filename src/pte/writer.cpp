@@ -4,12 +4,11 @@
 #include <cstring>
 #include <map>
 #include <numeric>
-#include <unordered_map>
 
 #include <fmt/format.h>
 #include <intaglio/error.h>
 
-#include "base/threads.h"
+#include "base/equal_blobs.h"
 #include "pte/flatbuffer.h"
 
 namespace intaglio::pte {
@@ -147,22 +146,6 @@ std::vector<std::byte> with_header(const std::vector<std::byte>& flatbuffer, Fil
 }
 
 }  // namespace
-
-std::vector<size_t> first_equal(const std::vector<Blob>& entries) {
-  std::unordered_map<size_t, std::vector<size_t>> by_size;
-  for (size_t i = 0; i < entries.size(); ++i) by_size[entries[i].size()].push_back(i);
-  std::vector<size_t> candidates;
-  for (const auto& [size, indices] : by_size)
-    if (indices.size() > 1) candidates.insert(candidates.end(), indices.begin(), indices.end());
-  std::sort(candidates.begin(), candidates.end());
-
-  parallel_for(candidates.size(), 0, [&](size_t i) { entries[candidates[i]].digest(); });
-  std::vector<size_t> result(entries.size());
-  for (size_t i = 0; i < entries.size(); ++i) result[i] = i;
-  std::map<Sha256, size_t> first;
-  for (const size_t i : candidates) result[i] = first.emplace(entries[i].digest(), i).first->second;
-  return result;
-}
 
 Blob assemble(Program& program, const SegmentData& data) {
   program.segments.clear();

@@ -25,8 +25,4 @@ struct SegmentData {
 // Unsupported error when the flatbuffer would be larger than the runtime reads.
 Blob assemble(Program& program, const SegmentData& data);
 
-// For each entry the index of the first one with the same bytes (itself when there is none). Entries of unique size
-// are not looked at; others are compared by SHA-256.
-std::vector<size_t> first_equal(const std::vector<Blob>& entries);
-
 }  // namespace intaglio::pte

@@ -82,12 +82,5 @@ TEST(Writer, AKeyHasOneContent) {
   } catch (const Error& error) { EXPECT_STREQ(error.what(), "delegates hold different data under the key 'a'"); }
 }
 
-TEST(Writer, FirstEqualLooksAtEntriesOfOneSizeOnly) {
-  int unique = 0;
-  const std::vector<Blob> entries = {Blob("ab"), counted("abc", unique), Blob("xy"), Blob("ab"), Blob(), Blob()};
-  EXPECT_EQ(first_equal(entries), (std::vector<size_t>{0, 1, 2, 0, 4, 4}));
-  EXPECT_EQ(unique, 0);
-}
-
 }  // namespace
 }  // namespace intaglio::pte

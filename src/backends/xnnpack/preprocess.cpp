@@ -50,11 +50,14 @@ PayloadGraph lower_partition(const ExportedProgram& partition, const Features& f
 
 void XnnpackPartitioner::check(std::span<const std::byte> payload) const { check_payload_header(payload); }
 
-static Delegate delegate_of(ExportedProgram partition, const Features& features) {
-  const PayloadGraph graph = lower_partition(partition, features);
-  // Older runtimes free a payload and its named data once it is compiled, and read its constants afterwards.
-  const bool keep_constants = features.runtime < keeps_constants_since && std::ranges::count(lasting_constants(graph), true) > 0;
-  WrittenPayload payload = write_payload(graph, keep_constants);
+namespace {
+
+// Older runtimes free a payload and its named data once it is compiled, and read its constants afterwards.
+bool keeps_constants(const PayloadGraph& graph, const Features& features) {
+  return features.runtime < keeps_constants_since && std::ranges::count(lasting_constants(graph), true) > 0;
+}
+
+Delegate delegate_of(ExportedProgram partition, const PayloadGraph& graph, WrittenPayload payload, bool keep_constants) {
   // Read back as the runtime would: the container's own check does not look inside payloads.
   if (read_payload(payload.bytes).nodes.size() != graph.nodes.size()) throw_bug("an XNNPACK payload does not read back as it was written");
   Delegate delegate;
@@ -69,10 +72,21 @@ static Delegate delegate_of(ExportedProgram partition, const Features& features)
   return delegate;
 }
 
-// Delegates share weights by the digest of their bytes, so that each can be made without the others.
+}  // namespace
+
+// Delegates share weights by the keys that equal bytes have in all of them.
 std::vector<Delegate> XnnpackPartitioner::preprocess(std::vector<MethodPartition> partitions) const {
+  const Features features = Features::of(options_);
+  std::vector<PayloadGraph> graphs;
+  std::vector<bool> keep_constants;
+  for (const MethodPartition& partition : partitions) {
+    graphs.push_back(lower_partition(partition.program, features));
+    keep_constants.push_back(keeps_constants(graphs.back(), features));
+  }
+  std::vector<WrittenPayload> payloads = write_payloads(graphs, keep_constants);
   std::vector<Delegate> delegates;
-  for (MethodPartition& partition : partitions) delegates.push_back(delegate_of(std::move(partition.program), Features::of(options_)));
+  for (size_t i = 0; i < partitions.size(); ++i)
+    delegates.push_back(delegate_of(std::move(partitions[i].program), graphs[i], std::move(payloads[i]), keep_constants[i]));
   return delegates;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <span>
 
 #include <fmt/format.h>
 
@@ -13,10 +14,22 @@ namespace {
 
 constexpr int64_t group_multiple = 32;
 
-template <typename Holds>
-bool every_number(const Tensor& tensor, Holds holds) {
-  const Tensor numbers = converted(tensor.for_one_use(), DType::float32).contiguous();
-  return std::ranges::all_of(numbers.span<float>(), holds);
+// There is a scale for every few weights: these loops look at all of them, so that the compiler makes vectors of them.
+bool are_usable(const Tensor& scale) {
+  const Tensor numbers = converted(scale.for_one_use(), DType::float32).contiguous();
+  bool good = true;
+  for (const float number : numbers.span<float>()) good &= number >= std::numeric_limits<float>::min() && std::isfinite(number);
+  return good;
+}
+
+bool are_zero(const Tensor& zero_point) {
+  const Tensor once = zero_point.for_one_use().contiguous();
+  const std::span bytes(static_cast<const std::byte*>(once.raw()), once.nbytes());
+  std::byte any{0};
+  for (const std::byte byte : bytes) any |= byte;
+  if (any == std::byte{0}) return true;
+  const Tensor numbers = converted(once, DType::float32).contiguous();  // -0 is zero too
+  return std::ranges::all_of(numbers.span<float>(), [](float zero) { return zero == 0; });
 }
 
 bool sums_fit(const qdq::GroupedRows& rows) {
@@ -32,9 +45,8 @@ bool is_usable_scale(double scale) {
 }
 
 std::string refused_numbers(const Tensor& scale, const Tensor* zero_point) {
-  if (!every_number(scale, is_usable_scale)) return "a scale of the weight is not a normal positive number";
-  if (zero_point && !every_number(*zero_point, [](float zero) { return zero == 0; }))
-    return "XNNPACK takes weights without zero points: choose a symmetric mapping type";
+  if (!are_usable(scale)) return "a scale of the weight is not a normal positive number";
+  if (zero_point && !are_zero(*zero_point)) return "XNNPACK takes weights without zero points: choose a symmetric mapping type";
   return "";
 }
 

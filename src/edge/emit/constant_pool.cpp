@@ -2,7 +2,7 @@
 
 #include <numeric>
 
-#include "pte/writer.h"
+#include "base/equal_blobs.h"
 
 namespace intaglio::edge {
 namespace {
@@ -32,7 +32,7 @@ ConstantPool::Entry ConstantPool::add(const Tensor& tensor) {
 }
 
 void ConstantPool::settle() {
-  const std::vector<size_t> first = pte::first_equal(blobs_);
+  const std::vector<size_t> first = first_equal(blobs_);
   final_.assign(blobs_.size(), 0);
   contents_.clear();
   for (size_t i = 0; i < blobs_.size(); ++i) {

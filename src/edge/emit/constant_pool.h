@@ -22,7 +22,7 @@ class ConstantPool {
   };
   Entry add(const Tensor& tensor);
 
-  // Finds equal contents (SHA-256 where sizes are equal) and numbers what is left from 1, in order of first use.
+  // Finds equal contents (first_equal) and numbers what is left from 1, in order of first use.
   void settle();
   uint32_t final_index(uint32_t provisional) const { return final_[provisional]; }
   const std::vector<Blob>& contents() const { return contents_; }

@@ -148,8 +148,8 @@ Quantization row_quantization(const RowWeight& weight, const Tensor& scale, cons
   }
   const int64_t rows = weight.rows.integers->sizes()[0].value();
   const Sizes sizes = {rows, scale.numel() / rows};
-  const auto rounded = [=](const Tensor& source) { return converted(checked(source), DType::bfloat16).contiguous().reshaped(sizes); };
-  return PerGroup{computed_from(scale, DType::bfloat16, sizes, rounded), 0, static_cast<int32_t>(weight.rows.group_size)};
+  const auto rounded = [=](const Tensor& source) { return converted(checked(source), DType::bfloat16).contiguous(); };
+  return PerGroup{computed_by_rows(scale, DType::bfloat16, sizes, rounded), 0, static_cast<int32_t>(weight.rows.group_size)};
 }
 
 // Weights that torchao wrote, beside an input that is quantized row by row.

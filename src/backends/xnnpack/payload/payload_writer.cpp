@@ -5,8 +5,8 @@
 #include <fmt/format.h>
 #include <xnnpack_schema/schema_generated.h>
 
+#include "base/equal_blobs.h"
 #include "base/sha256.h"
-#include "base/threads.h"
 
 namespace intaglio::xnnpack {
 namespace {
@@ -22,12 +22,12 @@ class Constants {
     entries_.push_back(fb::CreateConstantDataOffset(builder_, 0, 0, builder_.CreateString("")));
   }
 
-  uint32_t index_of(const Blob& data) {
-    std::string key = lowercase_hex(data.digest());
+  uint32_t index_of(const NamedData& constant) {
+    const auto& [key, data] = constant;
     const auto [known, is_new] = indices_.try_emplace(key, static_cast<uint32_t>(entries_.size()));
     if (is_new) {
       entries_.push_back(fb::CreateConstantDataOffset(builder_, ~uint64_t{0}, data.size(), builder_.CreateString(key)));
-      named_data_.push_back({std::move(key), data});
+      named_data_.push_back(constant);
     }
     return known->second;
   }
@@ -89,22 +89,30 @@ std::vector<uint32_t> unsigned_dims(const std::vector<int64_t>& dims) { return {
 
 // What a value that is constant is written as.
 struct ConstantBytes {
-  Blob data;
-  Blob group_scale;  // of weights in groups
+  NamedData data;
+  NamedData group_scale;  // of weights in groups
 };
 
-// Their digests are computed on all threads: those of scales, too, need whole weights where both are made of these.
-std::vector<ConstantBytes> constant_bytes(const PayloadGraph& graph) {
-  std::vector<ConstantBytes> constants(graph.values.size());
-  std::vector<const Blob*> blobs;
-  for (ValueId id = 0; id < graph.values.size(); ++id) {
-    const PayloadValue& value = graph.values[id];
-    if (value.is_constant()) constants[id].data = Blob(value.data);
-    if (const auto* group = std::get_if<PerGroup>(&value.quantization)) constants[id].group_scale = Blob(group->scale);
-    for (const Blob* blob : {&constants[id].data, &constants[id].group_scale})
-      if (!blob->empty()) blobs.push_back(blob);
+// By graph and value. Weights are named together, so that few of them need be computed for it.
+std::vector<std::vector<ConstantBytes>> constants_of(const std::vector<PayloadGraph>& graphs) {
+  std::vector<std::vector<ConstantBytes>> constants;
+  std::vector<NamedData*> all;
+  for (const PayloadGraph& graph : graphs) {
+    std::vector<ConstantBytes>& own = constants.emplace_back(graph.values.size());
+    for (ValueId id = 0; id < graph.values.size(); ++id) {
+      const PayloadValue& value = graph.values[id];
+      const auto take = [&](NamedData& constant, const Tensor& tensor) {
+        constant.data = Blob(tensor);
+        all.push_back(&constant);
+      };
+      if (value.is_constant()) take(own[id].data, value.data);
+      if (const auto* group = std::get_if<PerGroup>(&value.quantization)) take(own[id].group_scale, group->scale);
+    }
   }
-  parallel_for(blobs.size(), 0, [&](size_t i) { blobs[i]->digest(); });
+  std::vector<Blob> blobs;
+  for (const NamedData* constant : all) blobs.push_back(constant->data);
+  const std::vector<Sha256> names = names_of(blobs);
+  for (size_t i = 0; i < all.size(); ++i) all[i]->key = lowercase_hex(names[i]);
   return constants;
 }
 
@@ -116,7 +124,7 @@ flatbuffers::Offset<fb::XValue> write_value(Builder& builder, Constants& constan
   if (value.role == PayloadValue::Role::output) value_flags = external_output;
   // XNNPACK has no rank 0.
   const std::vector<uint32_t> dims = value.dims.empty() ? std::vector<uint32_t>{1} : unsigned_dims(value.dims);
-  const uint32_t buffer = !value.is_constant() ? 0 : inside ? constants.inside(bytes.data) : constants.index_of(bytes.data);
+  const uint32_t buffer = !value.is_constant() ? 0 : inside ? constants.inside(bytes.data.data) : constants.index_of(bytes.data);
   const auto dims_offset = builder.CreateVector(dims);
   const auto tensor = fb::CreateXNNTensorValue(builder, static_cast<fb::XNNDatatype>(value.type), static_cast<uint32_t>(dims.size()),
                                                dims_offset, buffer, value.is_external() ? value.external_id : invalid_id, value_flags, id);
@@ -209,13 +217,10 @@ flatbuffers::Offset<fb::XNode> write_node(Builder& builder, const PayloadNode& n
   return fb::CreateXNode(builder, static_cast<fb::XNodeUnion>(node.kind), table, node.debug_handle, bounds);
 }
 
-}  // namespace
-
-WrittenPayload write_payload(const PayloadGraph& graph, bool constants_inside) {
+WrittenPayload write_one(const PayloadGraph& graph, const std::vector<ConstantBytes>& bytes, bool constants_inside) {
   Builder builder(64 * 1024);
   Constants constants(builder);
   std::vector<flatbuffers::Offset<fb::XValue>> values;
-  const std::vector<ConstantBytes> bytes = constant_bytes(graph);
   const std::vector<bool> lasting = lasting_constants(graph);
   for (ValueId id = 0; id < graph.values.size(); ++id)
     values.push_back(write_value(builder, constants, graph.values[id], bytes[id], id, constants_inside && lasting[id]));
@@ -237,6 +242,19 @@ WrittenPayload write_payload(const PayloadGraph& graph, bool constants_inside) {
                                              constants.inside_bytes());
   result.named_data = constants.take_named_data();
   return result;
+}
+
+}  // namespace
+
+std::vector<WrittenPayload> write_payloads(const std::vector<PayloadGraph>& graphs, const std::vector<bool>& constants_inside) {
+  const std::vector<std::vector<ConstantBytes>> constants = constants_of(graphs);
+  std::vector<WrittenPayload> payloads;
+  for (size_t i = 0; i < graphs.size(); ++i) payloads.push_back(write_one(graphs[i], constants[i], constants_inside[i]));
+  return payloads;
+}
+
+WrittenPayload write_payload(const PayloadGraph& graph, bool constants_inside) {
+  return std::move(write_payloads({graph}, {constants_inside}).front());
 }
 
 }  // namespace intaglio::xnnpack
