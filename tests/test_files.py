@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.ao.quantization.fx._decomposed  # noqa: F401: registers the operators
 
 DYNAMIC = ["--recipe", "xnnpack_pt2e_int8_dynamic_per_channel"]
 
@@ -257,8 +258,6 @@ def test_pickles_do_not_travel(intaglio, model, tmp_path):
         assert [name for name in names if name.startswith("extra/")] == ["extra/note.txt"]
         assert "data/more.pkl" not in names and not any("aotinductor" in name for name in names)
         assert not any(b"touch planted" in archive.read(name) for name in archive.namelist())
-    import torch.ao.quantization.fx._decomposed  # noqa: F401: registers the operators
-
     torch.export.load(out)
     assert not Path("planted").exists()
 
