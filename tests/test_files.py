@@ -1,5 +1,6 @@
 """Files as users have them: pipes, links, devices, files that change; nothing foreign runs, nothing is lost."""
 
+import io
 import os
 import pickle
 import shutil
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.ao.quantization.fx._decomposed  # noqa: F401: registers the operators
 
 DYNAMIC = ["--recipe", "xnnpack_pt2e_int8_dynamic_per_channel"]
 
@@ -245,14 +247,17 @@ def test_pickles_do_not_travel(intaglio, model, tmp_path):
         new.writestr(f"{root}/data/aotinductor/model/code.so", b"\x7fELF")
         new.writestr(f"{root}/data/more.pkl", pickle.dumps(Planted()))
         new.writestr(f"{root}/extra/note.txt", "kept")
+        for protocol in (0, 4):
+            new.writestr(f"{root}/extra/more{protocol}", pickle.dumps(Planted(), protocol))
+        torch.save(Planted(), saved := io.BytesIO())
+        new.writestr(f"{root}/extra/saved.pt", saved.getvalue())
     done = intaglio("quantize", source, "-o", out, *DYNAMIC)
     assert "left out" in done.stdout and "more.pkl" in done.stdout
     with zipfile.ZipFile(out) as archive:
         names = [name.split("/", 1)[1] for name in archive.namelist()]
-        assert "extra/note.txt" in names and "data/more.pkl" not in names and not any("aotinductor" in name for name in names)
+        assert [name for name in names if name.startswith("extra/")] == ["extra/note.txt"]
+        assert "data/more.pkl" not in names and not any("aotinductor" in name for name in names)
         assert not any(b"touch planted" in archive.read(name) for name in archive.namelist())
-    import torch.ao.quantization.fx._decomposed  # noqa: F401: registers the operators
-
     torch.export.load(out)
     assert not Path("planted").exists()
 

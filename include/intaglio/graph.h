@@ -279,6 +279,7 @@ class Node {
   std::vector<Value*> outputs_;
   std::vector<OutputGroup> output_groups_;
   size_t named_values_ = 0;  // in the arguments, each as often as it is named
+  size_t maps_ = 0;          // among the arguments
   // Of a node that names many: where each value stands in the arguments. Made when it is first asked for.
   std::unique_ptr<std::unordered_map<const Value*, std::vector<Value**>>> slots_;
   std::list<std::unique_ptr<Node>>::iterator position_;

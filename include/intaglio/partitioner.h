@@ -78,6 +78,11 @@ class Partitioner {
 
   // True for ops that must reach `partition` undecomposed.
   virtual bool keeps(const ExportedProgram&, const Node&) const { return false; }
+  // The same for many nodes, which come and go meanwhile: what is asked of the whole program is found once. What the program writes to
+  // must stay as it is.
+  virtual std::function<bool(const Node&)> keeper(const ExportedProgram& program) const {
+    return [this, &program](const Node& node) { return keeps(program, node); };
+  }
   // Graph rewrites in the edge dialect before partitioning (sees the whole program).
   virtual void transform(ExportedProgram&) const {}
   virtual PartitionResult partition(const ExportedProgram& program) const = 0;

@@ -41,6 +41,7 @@ class XnnpackPartitioner : public Partitioner {
   std::unique_ptr<Partitioner> clone() const override { return std::make_unique<XnnpackPartitioner>(*this); }
   std::string_view backend_id() const override { return delegate_id; }
   bool keeps(const ExportedProgram& program, const Node& node) const override;
+  std::function<bool(const Node&)> keeper(const ExportedProgram& program) const override;
   void transform(ExportedProgram& program) const override;
   PartitionResult partition(const ExportedProgram& program) const override;
   std::vector<Delegate> preprocess(std::vector<MethodPartition> partitions) const override;

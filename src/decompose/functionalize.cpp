@@ -1,6 +1,8 @@
 #include "decompose/decompose.h"
 
 #include <algorithm>
+#include <iterator>
+#include <span>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -8,6 +10,7 @@
 #include <intaglio/error.h>
 
 #include "decompose/builder.h"
+#include "decompose/limits.h"
 #include "decompose/permutation.h"
 #include "decompose/rewrite.h"
 #include "decompose/split.h"
@@ -18,11 +21,16 @@ namespace {
 
 // Where a view's elements live.
 struct View {
-  Value* parent = nullptr;
-  Value* base = nullptr;  // at the end of the chain
+  Value* parent = nullptr;  // of reshapes of reshapes the tensor before all of them
+  Value* base = nullptr;    // at the end of the chain
   Node* node = nullptr;
   size_t output = 0;
 };
+
+constexpr std::string_view reshapes[] = {"view",    "reshape",   "_unsafe_view", "flatten",    "ravel",      "unflatten",
+                                         "squeeze", "unsqueeze", "view_as",      "reshape_as", "contiguous", "alias",
+                                         "detach",  "to",        "type_as",      "lift_fresh"};
+constexpr std::string_view splits[] = {"split", "chunk", "split_with_sizes", "tensor_split", "hsplit", "vsplit", "dsplit"};
 
 const ArgSchema* mutated_argument(const Node& node) {
   const OpSchema* schema = node.op().schema();
@@ -42,9 +50,8 @@ const ArgSchema* viewed_argument(const Node& node) {
   return nullptr;
 }
 
-bool is_one_of(Op op, std::initializer_list<std::string_view> bases) {
-  return std::find(bases.begin(), bases.end(), op.base()) != bases.end();
-}
+bool is_one_of(Op op, std::span<const std::string_view> bases) { return std::ranges::find(bases, op.base()) != bases.end(); }
+bool is_one_of(Op op, std::initializer_list<std::string_view> bases) { return is_one_of(op, std::span(bases.begin(), bases.size())); }
 
 // Casts and re-layouts share elements only when they have nothing to do.
 bool makes_a_copy(const Node& node, const Value* operand) {
@@ -131,7 +138,9 @@ class Functionalizer {
       : program_(program), graph_(program.graph()), only_(only) {}
 
   void run() {
-    for (Node* node : graph_.node_list()) visit(*node);
+    const std::vector<Node*> nodes = graph_.node_list();
+    most_nodes_ = most_nodes_of_one + 16 * nodes.size();
+    for (Node* node : nodes) visit(*node);
     finish_outputs();
     for (auto node = replaced_.rbegin(); node != replaced_.rend(); ++node) graph_.erase(*node);
   }
@@ -153,25 +162,46 @@ class Functionalizer {
 
   // The value that holds this tensor's elements now; views that a write made stale are taken again before `at`.
   Value* current(Value* value, Node* at, const Node& origin) {
-    value = identity(value);
-    auto view = views_.find(value);
-    auto known = current_.find(value);
+    // Views of views may be as many as the program has nodes.
+    std::vector<Value*> stale;
+    for (value = identity(value); is_stale(value); value = identity(views_.at(value).parent)) stale.push_back(value);
+    const auto known = current_.find(value);
     Value* latest = known == current_.end() ? value : known->second;
-    if (view == views_.end() || seen_[value] >= writes_to(base(value))) return latest;
-    Value* parent = current(view->second.parent, at, origin);
-    const ArgSchema* operand = viewed_argument(*view->second.node);
-    std::vector<NamedArgument> arguments = view->second.node->arguments();
+    for (; !stale.empty(); stale.pop_back()) {
+      value = stale.back();
+      latest = taken_again(views_.at(value), value, latest, at, origin);
+      current_[value] = latest;
+      seen_[value] = writes_to(base(value));
+    }
+    return latest;
+  }
+  bool is_stale(Value* value) { return views_.contains(value) && seen_[value] < writes_to(base(value)); }
+
+  Value* taken_again(const View& view, const Value* value, Value* parent, Node* at, const Node& origin) {
+    check_size(origin);
+    const Node& node = *view.node;
+    const ArgSchema* operand = viewed_argument(node);
+    if (view.parent != identity(node.tensor(operand->name))) return GraphBuilder(program_, at, origin).view(parent, value->sizes());
+    if (const auto part = node.outputs().size() > 1 && is_one_of(node.op(), splits) ? part_of_split(view) : std::nullopt)
+      return GraphBuilder(program_, at, origin).call("aten.slice.Tensor", {parent, part->dim, part->start, part->end, 1});
+    if (node.outputs().size() > 1 && is_one_of(node.op(), {"unbind"}))
+      return GraphBuilder(program_, at, origin).call("aten.select.int", {parent, node.integer("dim"), static_cast<int64_t>(view.output)});
+    std::vector<NamedArgument> arguments = node.arguments();
     for (NamedArgument& argument : arguments)
       if (argument.name == operand->name) argument.value = parent;
     std::vector<OutputSpecification> outputs;
-    for (const Value* output : view->second.node->outputs()) outputs.push_back({output->meta()});
-    Node& again =
-        graph_.insert_before(at, view->second.node->op(), std::move(arguments), std::move(outputs), "", view->second.node->output_groups());
+    for (const Value* output : node.outputs()) outputs.push_back({output->meta()});
+    Node& again = graph_.insert_before(at, node.op(), std::move(arguments), std::move(outputs), "", node.output_groups());
     again.metadata = inherited_metadata(origin);
-    latest = again.output(view->second.output);
-    current_[value] = latest;
-    seen_[value] = writes_to(base(value));
-    return latest;
+    return again.output(view.output);
+  }
+
+  // Each write goes through all views between the tensor and its memory.
+  void check_size(const Node& node) const {
+    if (graph_.size() > most_nodes_)
+      decompose::refuse(
+          node,
+          fmt::format("its writes in place, through views of views, would become more than {} operators; write to a copy", most_nodes_));
   }
 
   void visit(Node& node) {
@@ -185,10 +215,20 @@ class Functionalizer {
     }
     if (target) return write(node, *written, identity(target));
     if (!parent || makes_a_copy(node, parent)) return;
+    parent = before_reshapes(node, parent);
     for (size_t i = 0; i < node.outputs().size(); ++i) {
       views_[node.output(i)] = {parent, base(parent), &node, i};
       seen_[node.output(i)] = writes_to(base(parent));
     }
+  }
+
+  // Reshapes in a row are one.
+  Value* before_reshapes(const Node& node, Value* parent) const {
+    const auto before = views_.find(parent);
+    const auto is_plain = [](const Node& each) {
+      return is_one_of(each.op(), reshapes) && each.op().overload() != "dtype_view" && each.output()->meta().is_static();
+    };
+    return before != views_.end() && is_plain(node) && is_plain(*before->second.node) ? before->second.parent : parent;
   }
 
   Value* single(const Node& node, const ArgSchema& written) const {
@@ -248,6 +288,7 @@ class Functionalizer {
     std::vector<Value*> chain = {target};
     std::vector<Value*> contents = {fresh};
     while (views_.contains(chain.back())) {
+      check_size(node);
       const View& view = views_.at(chain.back());
       Value* whole = current(view.parent, &node, node);
       contents.push_back(scatter(build, view, whole, contents.back()));
@@ -270,12 +311,9 @@ class Functionalizer {
       return build.call("aten.select_scatter.default", {whole, part, node.integer("dim"), static_cast<int64_t>(view.output)});
     if (is_one_of(node.op(), {"diagonal"}) && node.op().overload() == "default")
       return build.call("aten.diagonal_scatter.default", {whole, part, node.integer("offset"), node.integer("dim1"), node.integer("dim2")});
-    if (is_one_of(node.op(), {"split", "chunk", "split_with_sizes", "tensor_split", "hsplit", "vsplit", "dsplit"}))
-      return scatter_split(build, view, whole, part);
+    if (is_one_of(node.op(), splits)) return scatter_split(build, view, whole, part);
     if (auto order = permutation_of(node)) return build.permute(part, inverse_permutation(*order));
-    const bool reshapes = is_one_of(node.op(), {"view", "reshape", "_unsafe_view", "flatten", "ravel", "unflatten", "squeeze", "unsqueeze",
-                                                "view_as", "reshape_as", "contiguous", "alias", "detach", "to", "type_as", "lift_fresh"});
-    if (!reshapes || node.op().overload() == "dtype_view") refuse(node);
+    if (!is_one_of(node.op(), reshapes) || node.op().overload() == "dtype_view") refuse(node);
     return build.view(part, whole->sizes());
   }
 
@@ -290,16 +328,25 @@ class Functionalizer {
   }
 
   Value* scatter_split(GraphBuilder& build, const View& view, Value* whole, Value* part) {
-    const int64_t dim = split_dim(*view.node, whole->meta().rank());
-    int64_t start = 0;
-    for (size_t i = 0; i < view.output; ++i) {
-      const SymInt& size = view.node->output(i)->sizes()[static_cast<size_t>(dim)];
-      if (!size.is_static()) refuse(*view.node);
-      start += size.value();
+    const std::optional<Part> place = part_of_split(view);
+    if (!place) refuse(*view.node);
+    return build.call("aten.slice_scatter.default", {whole, part, place->dim, place->start, place->end});
+  }
+
+  // Which part of the tensor before it an output of a split is; nullopt where that depends on symbols.
+  struct Part {
+    int64_t dim, start, end;
+  };
+  std::optional<Part> part_of_split(const View& view) {
+    const Node& node = *view.node;
+    const auto dim = static_cast<size_t>(split_dim(node, node.output(view.output)->meta().rank()));
+    std::vector<int64_t>& ends = ends_[&node];
+    for (size_t i = ends.size(); i <= view.output; ++i) {
+      const SymInt& size = node.output(i)->sizes()[dim];
+      if (!size.is_static()) return std::nullopt;
+      ends.push_back((i == 0 ? 0 : ends.back()) + size.value());
     }
-    const SymInt& length = part->sizes()[static_cast<size_t>(dim)];
-    if (!length.is_static()) refuse(*view.node);
-    return build.call("aten.slice_scatter.default", {whole, part, dim, start, start + length.value()});
+    return Part{static_cast<int64_t>(dim), view.output == 0 ? 0 : ends[view.output - 1], ends[view.output]};
   }
 
   [[noreturn]] void refuse_form(const Node& node) const {
@@ -317,15 +364,15 @@ class Functionalizer {
       Value* latest = current(input, nullptr, end);
       if (latest != input) graph_.replace_uses_in(end, input, latest);
     }
-    std::vector<Argument> outputs = graph_.outputs();
-    std::vector<OutputSpec> specs = program_.output_specs;
-    size_t place = 0;
+    std::vector<Argument> outputs;
+    std::vector<OutputSpec> specs;
     for (const InputSpec& spec : program_.input_specs) {
       if (!writes_.contains(spec.value)) continue;
-      outputs.insert(outputs.begin() + static_cast<ptrdiff_t>(place), Argument(current_.at(spec.value)));
-      specs.insert(specs.begin() + static_cast<ptrdiff_t>(place), mutation_of(spec));
-      ++place;
+      outputs.emplace_back(current_.at(spec.value));
+      specs.push_back(mutation_of(spec));
     }
+    std::ranges::copy(graph_.outputs(), std::back_inserter(outputs));
+    std::ranges::copy(program_.output_specs, std::back_inserter(specs));
     graph_.set_outputs(std::move(outputs));
     program_.output_specs = std::move(specs);
   }
@@ -344,8 +391,10 @@ class Functionalizer {
   const std::unordered_set<const Node*>* only_;
   std::unordered_map<Value*, Value*> identity_, current_;
   std::unordered_map<Value*, View> views_;
-  std::unordered_map<Value*, size_t> writes_, seen_;  // writes by base; how many of them a view has seen
+  std::unordered_map<Value*, size_t> writes_, seen_;            // writes by base; how many of them a view has seen
+  std::unordered_map<const Node*, std::vector<int64_t>> ends_;  // of the parts of splits, as far as they were asked for
   std::vector<Node*> replaced_;
+  size_t most_nodes_ = 0;
 };
 
 }  // namespace

@@ -200,6 +200,7 @@ class Delegation {
 
   // In the order of `partition`.
   void cut(Body& body) {
+    drop_owned_results(body.program(), partitions_[next_body_]);
     const WholeProgram whole(body.program());
     for (const Partition& partition : partitions_[next_body_]) {
       cut_partition(body.program(), whole, partition, body.delegates.size());
@@ -238,16 +239,23 @@ class ProgramLowering {
   }
 
  private:
+  // For as long as the program writes to the same inputs.
+  std::function<bool(const Node&)> keeper_of(const ExportedProgram& program) const {
+    std::vector<std::function<bool(const Node&)>> keepers;
+    for (const auto& partitioner : partitioners_) keepers.push_back(partitioner->keeper(program));
+    return [keepers = std::move(keepers)](const Node& node) {
+      return std::ranges::any_of(keepers, [&](const auto& keeps) { return keeps(node); });
+    };
+  }
+
   void to_edge_dialect(Body& body) {
     Lowering lowering(body.program(), options_);
-    const auto keeps = [&](const Node& node) {
-      return std::ranges::any_of(partitioners_, [&](const auto& partitioner) { return partitioner->keeps(body.program(), node); });
-    };
     lowering.run(checking);
     // What they write is seen by everything after.
-    expand_llama_ops(body.program(), keeps);
+    expand_llama_ops(body.program(), keeper_of(body.program()));
     lowering.done("expand_llama_ops");
     lowering.run(normalizing);
+    const auto keeps = keeper_of(body.program());
     recognize_caches(body.program(), keeps);  // while attention is one operator
     lowering.done("recognize_caches");
     warn_of_code_books(body.program(), keeps, options_.warn);

@@ -11,7 +11,7 @@
 namespace intaglio {
 namespace {
 
-bool is_map(const NamedArgument& argument) { return argument.value.is<std::shared_ptr<ArgumentMap>>(); }
+bool is_map(const Argument& argument) { return argument.is<std::shared_ptr<ArgumentMap>>(); }
 
 bool is_in_place(Op op) { return op.schema() != nullptr && op.schema()->is_inplace(); }
 
@@ -190,6 +190,7 @@ void Graph::link(Node& node, const Argument& argument) {
     value->users_.add(&node, 1);
     ++node.named_values_;
   });
+  node.maps_ += is_map(argument);
   node.slots_.reset();
 }
 
@@ -198,6 +199,7 @@ void Graph::unlink(Node& node, const Argument& argument) {
     value->users_.remove(&node, 1);
     --node.named_values_;
   });
+  node.maps_ -= is_map(argument);
   node.slots_.reset();
 }
 
@@ -284,7 +286,7 @@ void Graph::set_outputs(std::vector<Argument> outputs) {
 void Graph::replace_uses_in(Node& user, Value* from, Value* to) {
   if (from == to) return;
   if (!values_.contains(to)) throw_bug(fmt::format("node '{}' refers to a value that is not of its graph", user.name_));
-  if (std::ranges::any_of(user.arguments_, is_map)) {
+  if (user.maps_ > 0) {
     std::vector<NamedArgument> arguments = user.arguments_;
     for (NamedArgument& argument : arguments)
       argument.value = map_values(argument.value, [&](Value* value) { return value == from ? to : value; });

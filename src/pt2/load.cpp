@@ -9,6 +9,7 @@
 #include "base/mapped_file.h"
 #include "pt2/archive.h"
 #include "pt2/model_json.h"
+#include "pt2/pickles.h"
 #include "pt2/read_state.h"
 
 namespace intaglio {
@@ -137,14 +138,18 @@ void read_state(Archive& archive, ExportedProgram& program) {
   read_tensors(constants, constants_place(), from_constants, program.constants);
 }
 
-// PyTorch hands extra files on as bytes. Anything else that is not rebuilt it may unpickle or load as code: left out.
+// PyTorch hands extra files on as bytes: those that whoever takes them could run as a pickle are left out. So is anything else that is not
+// rebuilt, which PyTorch may unpickle or load as code.
 void read_carried_files(Archive& archive, ExportedProgram& program) {
   for (const std::string_view name : archive.names()) {
     const bool rebuilt = name.starts_with("models/") || name.starts_with("data/weights/") || name.starts_with("data/constants/") ||
                          name.starts_with(".data/") || name == "version" || name == "archive_format" || name == "archive_version" ||
                          name == "byteorder";
-    if (name.starts_with("extra/")) program.carried_files.emplace(name, archive.record(name));
-    else if (!rebuilt) program.left_out_files.emplace_back(name);
+    if (rebuilt) continue;
+    const auto storage = name.starts_with("extra/") ? archive.record(name) : nullptr;
+    if (storage && !holds_pickle({reinterpret_cast<const char*>(storage->bytes().data()), storage->size()}))
+      program.carried_files.emplace(name, storage);
+    else program.left_out_files.emplace_back(name);
   }
 }
 

@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <iterator>
 #include <string_view>
+#include <unordered_set>
 
 #include <fmt/format.h>
 #include <intaglio/error.h>
 
 #include "base/computed.h"
+#include "ir/mutations.h"
 
 namespace intaglio::pt2e {
 namespace {
@@ -23,7 +25,11 @@ bool writes_in_place(const Node& node) {
 
 class Widening {
  public:
-  Widening(ExportedProgram& program, const std::vector<DType>& types) : program_(program), graph_(program.graph()), types_(types) {}
+  Widening(ExportedProgram& program, const std::vector<DType>& types)
+      : program_(program), graph_(program.graph()), types_(types), mutated_(mutated_inputs(program)) {
+    for (const OutputSpec& output : program.output_specs)
+      if (output.kind == OutputSpec::Kind::user_input_mutation) written_at_end_.insert(output.target);
+  }
 
   bool run() {
     if (!has_narrow(graph_)) return false;
@@ -129,7 +135,7 @@ class Widening {
     const bool is_constant = program_.constant(input) != nullptr;
     const auto keeps = [&](const Node& reader) {
       if (&reader == &graph_.output_node()) return !is_constant;
-      return is_constant && !program_.is_mutated(input) && is_embedding_table(reader, input);
+      return is_constant && !mutated_.contains(input) && is_embedding_table(reader, input);
     };
     if (is_constant && std::ranges::none_of(readers, [&](const Node* reader) { return keeps(*reader); })) return widen_constant(input);
     if (std::ranges::all_of(readers, [&](const Node* reader) { return keeps(*reader); })) return;
@@ -138,11 +144,7 @@ class Widening {
   }
 
   // By a node; what an output of the program writes to it is cast like other outputs.
-  bool is_written_in_place(const Value* input) const {
-    return program_.is_mutated(input) && std::ranges::none_of(program_.output_specs, [&](const OutputSpec& output) {
-             return output.kind == OutputSpec::Kind::user_input_mutation && output.target == input->name();
-           });
-  }
+  bool is_written_in_place(const Value* input) const { return mutated_.contains(input) && !written_at_end_.contains(input->name()); }
 
   void widen_constant(Value* input) {
     const Tensor tensor = *program_.constant(input);
@@ -190,6 +192,8 @@ class Widening {
   ExportedProgram& program_;
   Graph& graph_;
   const std::vector<DType>& types_;
+  std::unordered_set<const Value*> mutated_;
+  std::unordered_set<std::string_view> written_at_end_;  // inputs by name
   std::vector<Node*> empty_casts_;
   Node* first_ = nullptr;
   bool in_place_ = false;

@@ -12,6 +12,7 @@
 #include "base/leftovers.h"
 #include "base/temporary_names.h"
 #include "edge/stranded.h"
+#include "ir/mutations.h"
 #include "recipes/agreement.h"
 #include "recipes/breaches.h"
 #include "runtime/delegates.h"
@@ -31,11 +32,14 @@ std::string delegate_of_elsewhere(const EdgeProgram& edge) {
 
 // On the runtime each method has memory of its own, also for a buffer that another one calls the same.
 void warn_of_parted_state(const std::vector<std::pair<std::string, ExportedProgram>>& methods, const WarningSink& warn) {
+  if (methods.size() < 2) return;
   std::map<std::string_view, std::vector<std::string>> writers;
-  for (const auto& [name, program] : methods)
+  for (const auto& [name, program] : methods) {
+    const std::unordered_set<const Value*> mutated = mutated_inputs(program);
     for (const InputSpec& input : program.input_specs)
-      if (input.kind == InputSpec::Kind::buffer && program.is_mutated(input.value))
+      if (input.kind == InputSpec::Kind::buffer && mutated.contains(input.value))
         writers[input.target].push_back(fmt::format("'{}'", escaped(name)));
+  }
   std::erase_if(writers, [](const auto& entry) { return entry.second.size() < 2; });
   if (writers.empty()) return;
   const auto& [buffer, names] = *writers.begin();

@@ -21,8 +21,8 @@ std::function<bool(const Node&)> makes_constants(const ExportedProgram& program)
 
 }  // namespace
 
-ProgramFacts::ProgramFacts(const ExportedProgram& program)
-    : program_(program), stored_(program), constants_(program, makes_constants(program)) {}
+ProgramFacts::ProgramFacts(const ExportedProgram& program, LastingConstants::Inputs mutated)
+    : program_(program), stored_(program, mutated), constants_(program, makes_constants(program), mutated) {}
 
 std::optional<Tensor> ProgramFacts::constant_value(const Value* value) const {
   if (!is_constant(value)) return std::nullopt;

@@ -15,7 +15,8 @@ namespace intaglio::common {
 // Found at the first question and remembered. The program must not change meanwhile.
 class ProgramFacts {
  public:
-  explicit ProgramFacts(const ExportedProgram& program);
+  // `mutated`: the program's mutated_inputs, of one who makes many of these.
+  explicit ProgramFacts(const ExportedProgram& program, LastingConstants::Inputs mutated = nullptr);
 
   const ExportedProgram& program() const { return program_; }
   // A constant, or what dequantizing, permuting and reshaping make of one: a delegate knows it before it runs.

@@ -202,9 +202,13 @@ CoreMLPartitioner::CoreMLPartitioner(CoreMLPartitionerOptions options) : options
     throw_usage("enumerated_shapes are those of the whole program's inputs: give lower_full_graph=true with them");
 }
 
-bool CoreMLPartitioner::keeps(const ExportedProgram& program, const Node& node) const {
-  const OpRow* row = find_row(node.op().name());
-  return row && row->is_kept && refusal_alone(ProgramFacts(program), node, options_).empty();
+bool CoreMLPartitioner::keeps(const ExportedProgram& program, const Node& node) const { return keeper(program)(node); }
+
+std::function<bool(const Node&)> CoreMLPartitioner::keeper(const ExportedProgram& program) const {
+  return [this, &program, mutated = LastingConstants(program).mutated()](const Node& node) {
+    const OpRow* row = find_row(node.op().name());
+    return row && row->is_kept && refusal_alone(ProgramFacts(program, mutated), node, options_).empty();
+  };
 }
 
 void CoreMLPartitioner::transform(ExportedProgram& program) const {
@@ -229,6 +233,7 @@ PartitionResult CoreMLPartitioner::partition(const ExportedProgram& program) con
   require_target_of_layers(facts, candidates, options_);
   if (options_.lower_full_graph && !candidates.refusals.empty())
     throw_unsupported(fmt::format("lower_full_graph: {}: {}", describe(*candidates.refusals[0].node), candidates.refusals[0].rule));
+  const States states(program);
   PartitionResult result{.refusals = std::move(candidates.refusals)};
   if (auto warning = verdicts.float_readers()) result.warnings.push_back(*std::move(warning));
   for (Partition& partition : partitions) {
@@ -238,7 +243,7 @@ PartitionResult CoreMLPartitioner::partition(const ExportedProgram& program) con
       continue;
     }
     std::ranges::move(padded_tables(partition), std::back_inserter(result.warnings));
-    if (options_.take_over_mutable_buffer && version_of(options_) >= Version::ios18) own_states(program, partition);
+    if (options_.take_over_mutable_buffer && version_of(options_) >= Version::ios18) states.own(partition);
     result.partitions.push_back(std::move(partition));
   }
   return result;

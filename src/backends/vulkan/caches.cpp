@@ -53,25 +53,16 @@ bool attends_causally(const Node& node) {
          node.find("is_causal") && node.boolean("is_causal") && is_default_scale(node) && is_symbol_argument(node, "start_pos");
 }
 
-Value* cache_of(const ExportedProgram& program, const Node& write) {
+Value* cache_of(const ExportedProgram& program, const ResultPlaces& results, const Node& write) {
   Value* cache = write.tensor("cache");
   const InputSpec* spec = program.spec_of(cache);
-  if (!spec || spec->kind != InputSpec::Kind::buffer || !cache->has_one_user()) return nullptr;
-  const std::vector<Argument> outputs = program.graph().outputs();
-  bool is_put_back = false;
-  for (size_t i = 0; i < outputs.size(); ++i) {
-    Value* const* output = outputs[i].get_if<Value*>();
-    if (!output || *output != write.output()) continue;
-    const OutputSpec& change = program.output_specs[i];
-    if (change.kind != OutputSpec::Kind::buffer_mutation || change.target != spec->target) return nullptr;
-    is_put_back = true;
-  }
-  return is_put_back ? cache : nullptr;
+  const bool is_kept = spec && spec->kind == InputSpec::Kind::buffer && results.only_keeps(write.output(), spec->target);
+  return is_kept && cache->has_one_user() ? cache : nullptr;
 }
 
-void own_caches(const ExportedProgram& program, Partition& partition) {
+void own_caches(Partition& partition) {
   for (const Node* node : partition.nodes)
-    if (node->is(updated_cache_op)) partition.owned_buffers.push_back(cache_of(program, *node));
+    if (node->is(updated_cache_op)) partition.owned_buffers.push_back(node->tensor("cache"));
 }
 
 }  // namespace intaglio::vulkan

@@ -5,6 +5,8 @@
 
 #include <intaglio/partitioner.h>
 
+#include "ir/result_places.h"
+
 namespace intaglio::vulkan {
 
 inline constexpr std::string_view updated_cache_op = "llama.updated_cache.default";
@@ -19,9 +21,9 @@ bool writes_rows(const Node& node);
 bool attends_causally(const Node& node);
 
 // The buffer that the write changes, whose every reader comes after the write; null for any other.
-Value* cache_of(const ExportedProgram& program, const Node& write);
+Value* cache_of(const ExportedProgram& program, const ResultPlaces& results, const Node& write);
 
 // The caches that the partition's nodes write become its own.
-void own_caches(const ExportedProgram& program, Partition& partition);
+void own_caches(Partition& partition);
 
 }  // namespace intaglio::vulkan

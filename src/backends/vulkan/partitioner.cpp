@@ -45,7 +45,7 @@ std::string no_image_within(const TextureLimits& limits) {
 class Verdicts {
  public:
   Verdicts(const ProgramFacts& facts, const VulkanPartitionerOptions& options)
-      : facts_(facts), options_(options), limits_(texture_limits(options)), patterns_(facts) {}
+      : facts_(facts), options_(options), limits_(texture_limits(options)), patterns_(facts), results_(facts.program()) {}
 
   std::optional<std::string> refusal(const Node& node) const {
     const std::string& why = reason(node);
@@ -97,7 +97,7 @@ class Verdicts {
     if (patterns_.contains(node)) return "";
     if (const std::string* why = patterns_.refusal(node)) return *why;
     if (node.is(updated_cache_op)) {
-      if (!cache_of(facts_.program(), node)) return "a cache is a buffer of the model that is read after it is written";
+      if (!cache_of(facts_.program(), results_, node)) return "a cache is a buffer of the model that is read after it is written";
       for (const Node* reader : cache_readers(node))
         if (const std::string& why = reason(*reader); !why.empty()) return fmt::format("{} reads the cache outside", reader->op().base());
     }
@@ -158,6 +158,7 @@ class Verdicts {
   const VulkanPartitionerOptions& options_;
   TextureLimits limits_;
   QuantizedPatterns patterns_;
+  ResultPlaces results_;
   mutable std::unordered_map<const Node*, std::string> reasons_;
 };
 
@@ -216,7 +217,7 @@ PartitionResult VulkanPartitioner::partition(const ExportedProgram& program) con
   if (auto warning = verdicts.warning()) result.warnings.push_back(*std::move(warning));
   for (Partition& partition : common::partition_candidates(facts, candidates)) {
     if (!std::ranges::all_of(partition.nodes, only_moves)) {
-      own_caches(program, partition);
+      own_caches(partition);
       result.partitions.push_back(std::move(partition));
       continue;
     }

@@ -117,14 +117,17 @@ std::vector<Refusal> warnings_of_row_weights(const ExportedProgram& program, con
 
 }  // namespace
 
-bool XnnpackPartitioner::keeps(const ExportedProgram& program, const Node& node) const {
-  const qdq::OpRow* row = qdq::find(node);
-  if (row && (row->granularity == qdq::Granularity::block || row->granularity == qdq::Granularity::group)) return true;
-  if (std::ranges::find(kept_ops, node.op().name()) == std::end(kept_ops)) return false;
-  const Features features = Features::of(options_);
-  const OpRule& rule = *find_rule(node);
-  if (rule.beyond == Beyond::op && !features.more_ops) return false;
-  return !common::first_broken(rule.constraints, RuleContext{ProgramFacts(program), node, features});
+bool XnnpackPartitioner::keeps(const ExportedProgram& program, const Node& node) const { return keeper(program)(node); }
+
+std::function<bool(const Node&)> XnnpackPartitioner::keeper(const ExportedProgram& program) const {
+  return [&program, features = Features::of(options_), mutated = LastingConstants(program).mutated()](const Node& node) {
+    const qdq::OpRow* row = qdq::find(node);
+    if (row && (row->granularity == qdq::Granularity::block || row->granularity == qdq::Granularity::group)) return true;
+    if (std::ranges::find(kept_ops, node.op().name()) == std::end(kept_ops)) return false;
+    const OpRule& rule = *find_rule(node);
+    if (rule.beyond == Beyond::op && !features.more_ops) return false;
+    return !common::first_broken(rule.constraints, RuleContext{ProgramFacts(program, mutated), node, features});
+  };
 }
 
 void XnnpackPartitioner::transform(ExportedProgram& program) const {

@@ -11,6 +11,7 @@
 #include "decompose/rewrite.h"
 #include "ir/at_node.h"
 #include "ir/infer.h"
+#include "ir/mutations.h"
 #include "ir/operator_names.h"
 
 namespace intaglio::decompose {
@@ -79,7 +80,13 @@ bool has_complex_body(const Node& node) {
 
 class ComplexLowering {
  public:
-  explicit ComplexLowering(ExportedProgram& program) : program_(program), graph_(program.graph()) {}
+  explicit ComplexLowering(ExportedProgram& program) : program_(program), graph_(program.graph()), mutated_(mutated_inputs(program)) {
+    for (size_t i = 0; i < program_.output_specs.size(); ++i) {
+      const OutputSpec& output = program_.output_specs[i];
+      if (output.kind == OutputSpec::Kind::buffer_mutation || output.kind == OutputSpec::Kind::parameter_mutation)
+        mutations_[output.target].push_back(i);
+    }
+  }
 
   void run() {
     const std::vector<Node*> nodes = graph_.node_list();
@@ -99,7 +106,7 @@ class ComplexLowering {
     const std::vector<InputSpec> specs = program_.input_specs;
     for (const InputSpec& spec : specs) {
       if (!is_complex_tensor(spec.value)) continue;
-      const bool is_written = spec.kind != InputSpec::Kind::user_input && program_.is_mutated(spec.value);
+      const bool is_written = spec.kind != InputSpec::Kind::user_input && mutated_.contains(spec.value);
       if (spec.value->users().empty() && !is_written) continue;
       if (spec.kind == InputSpec::Kind::user_input) {
         if (first) take_user_input(*spec.value, *first);
@@ -120,16 +127,12 @@ class ComplexLowering {
     Value* pairs = program_.add_buffer(spec.target + "_parts", as_pairs(tensor).contiguous());
     known_.buffers.insert(pairs);
     known_.parts[spec.value] = Parts::pair(pairs);
-    for (OutputSpec& output : program_.output_specs) {
-      const bool is_mutation = output.kind == OutputSpec::Kind::buffer_mutation || output.kind == OutputSpec::Kind::parameter_mutation;
-      if (!is_mutation || output.target != spec.target) continue;
-      output.kind = OutputSpec::Kind::buffer_mutation;
-      output.target = *program_.target_of(pairs);
-    }
+    for (const size_t place : mutations_[spec.target])
+      program_.output_specs[place] = {OutputSpec::Kind::buffer_mutation, *program_.target_of(pairs)};
   }
 
   void take_user_input(Value& input, Node& first) {
-    const bool is_written = known_.is_written && program_.is_mutated(&input);
+    const bool is_written = known_.is_written && mutated_.contains(&input);
     GraphBuilder build(program_, first);
     Value* pairs = build("aten.view_as_real.default", &input);
     if (known_.is_written) pairs = build("aten.clone.default", pairs);
@@ -271,6 +274,8 @@ class ComplexLowering {
 
   ExportedProgram& program_;
   Graph& graph_;
+  std::unordered_set<const Value*> mutated_;                        // as the program comes in
+  std::unordered_map<std::string, std::vector<size_t>> mutations_;  // of states by their names: which results
   Known known_;
   std::vector<Value*> written_inputs_;  // in place: their pairs were, and they are at the end
   std::vector<Node*> replaced_;

@@ -1,6 +1,7 @@
 #include "edge/partition/cut.h"
 
 #include <algorithm>
+#include <set>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -23,46 +24,38 @@ struct Boundary {
 
 std::unordered_set<const Node*> node_set(const Partition& partition) { return {partition.nodes.begin(), partition.nodes.end()}; }
 
-bool owns(const Partition& partition, const Value* value) {
-  return std::find(partition.owned_buffers.begin(), partition.owned_buffers.end(), value) != partition.owned_buffers.end();
-}
-
-// Which results of the graph are the new values of owned buffers: empty names for the others.
-std::vector<std::string> owned_results(const ExportedProgram& program, const Partition& partition) {
-  std::vector<std::string> targets(program.output_specs.size());
+// Which results of the graph are the new values of owned buffers, in their order.
+std::set<size_t> owned_results(const ExportedProgram& program, const ResultPlaces& results, const Partition& partition) {
+  std::set<size_t> owned;
   for (const Value* buffer : partition.owned_buffers)
-    for (size_t i = 0; i < targets.size(); ++i) {
-      const OutputSpec& result = program.output_specs[i];
-      const std::string* name = program.target_of(buffer);
-      if (result.kind == OutputSpec::Kind::buffer_mutation && name != nullptr && result.target == *name) targets[i] = *name;
+    if (const std::string* name = program.target_of(buffer)) {
+      const std::span<const size_t> places = results.of_buffer(*name);
+      owned.insert(places.begin(), places.end());
     }
-  return targets;
+  return owned;
 }
 
 Boundary boundary_of(const ExportedProgram& program, const WholeProgram& whole, const Partition& partition) {
   const std::unordered_set<const Node*> inside = node_set(partition);
+  const std::unordered_set<const Value*> own(partition.owned_buffers.begin(), partition.owned_buffers.end());
+  const std::set<size_t> own_results = owned_results(program, whole.results(), partition);
   Boundary boundary;
-  std::unordered_set<const Value*> returned;  // looked for where some results are the partition's own business
-  const bool owns_some = !partition.owned_buffers.empty();
-  if (owns_some) {
-    const std::vector<std::string> owned = owned_results(program, partition);
-    const std::vector<Argument> results = program.graph().outputs();
-    for (size_t i = 0; i < results.size(); ++i)
-      for (Value* value : values_in(results[i])) {
-        if (i < owned.size() && !owned[i].empty()) boundary.states.emplace_back(owned[i], value);
-        else returned.insert(value);
-      }
-  }
+  for (const size_t place : own_results)
+    for (Value* value : values_in(program.graph().output_node().arguments()[place].value))
+      boundary.states.emplace_back(program.output_specs[place].target, value);
+  const auto is_returned = [&](const Value* value) {
+    return std::ranges::any_of(whole.results().of(value), [&](size_t place) { return !own_results.contains(place); });
+  };
   const auto is_read_outside = [&](const Value* value) {
     return std::ranges::any_of(value->users(), [&](const Node* user) {
-      return user == &program.graph().output_node() ? !owns_some || returned.contains(value) : !inside.contains(user);
+      return user == &program.graph().output_node() ? own_results.empty() || is_returned(value) : !inside.contains(user);
     });
   };
   std::unordered_set<const Value*> seen;
   for (const Node* node : partition.nodes) {
     for (Value* input : node->inputs()) {
       if ((input->producer() && inside.contains(input->producer())) || !seen.insert(input).second) continue;
-      (whole.is_constant(input) || owns(partition, input) ? boundary.constants : boundary.inputs).push_back(input);
+      (whole.is_constant(input) || own.contains(input) ? boundary.constants : boundary.inputs).push_back(input);
     }
     for (Value* output : node->outputs())
       if (is_read_outside(output)) boundary.outputs.push_back(output);
@@ -138,26 +131,10 @@ void reorder(ExportedProgram& program, const std::vector<Partition>& partitions)
     for (size_t index : order.nodes[unit]) program.graph().move_before(nodes[index], nullptr);
 }
 
-// The mutations of what the partition owns are the delegate's business from here on.
-void drop_owned_results(ExportedProgram& program, const Partition& partition) {
-  if (partition.owned_buffers.empty()) return;
-  const std::vector<std::string> owned = owned_results(program, partition);
-  const std::vector<Argument> results = program.graph().outputs();
-  const std::vector<OutputSpec> specs = std::move(program.output_specs);
-  std::vector<Argument> kept;
-  program.output_specs.clear();
-  for (size_t i = 0; i < results.size(); ++i) {
-    if (!owned[i].empty()) continue;
-    kept.push_back(results[i]);
-    program.output_specs.push_back(specs[i]);
-  }
-  program.graph().set_outputs(std::move(kept));
-}
-
 }  // namespace
 
 WholeProgram::WholeProgram(const ExportedProgram& program)
-    : program_(program), mutated_(mutated_inputs(program)), ranges_(program.range_constraints) {
+    : program_(program), mutated_(mutated_inputs(program)), results_(program), ranges_(program.range_constraints) {
   for (const Value* input : program.graph().inputs()) places_.emplace(input, places_.size());
 }
 
@@ -177,9 +154,27 @@ ExportedProgram extract_partition(const ExportedProgram& program, const WholePro
   return extract(program, whole, partition, boundary_of(program, whole, partition));
 }
 
+void drop_owned_results(ExportedProgram& program, const std::vector<Partition>& partitions) {
+  if (std::ranges::all_of(partitions, [](const Partition& partition) { return partition.owned_buffers.empty(); })) return;
+  std::set<size_t> owned;
+  {
+    const ResultPlaces places(program);
+    for (const Partition& partition : partitions) owned.merge(owned_results(program, places, partition));
+  }
+  const std::vector<Argument> results = program.graph().outputs();
+  const std::vector<OutputSpec> specs = std::move(program.output_specs);
+  std::vector<Argument> kept;
+  program.output_specs.clear();
+  for (size_t i = 0; i < results.size(); ++i) {
+    if (owned.contains(i)) continue;
+    kept.push_back(results[i]);
+    program.output_specs.push_back(specs[i]);
+  }
+  program.graph().set_outputs(std::move(kept));
+}
+
 void cut_partition(ExportedProgram& program, const WholeProgram& whole, const Partition& partition, size_t delegate) {
   const Boundary boundary = boundary_of(program, whole, partition);
-  drop_owned_results(program, partition);
   Graph& graph = program.graph();
   std::vector<NamedArgument> arguments = {{"delegate", static_cast<int64_t>(delegate), ArgKind::positional}};
   for (Value* input : boundary.inputs) arguments.push_back({"", input, ArgKind::positional});

@@ -9,6 +9,7 @@
 #include <intaglio/partitioner.h>
 
 #include "edge/symbol_ranges.h"
+#include "ir/result_places.h"
 
 namespace intaglio::edge {
 
@@ -21,12 +22,15 @@ class WholeProgram {
   bool is_constant(const Value* value) const { return program_.constant(value) != nullptr && !mutated_.contains(value); }
   // Its place in the signature.
   size_t place_of(const Value* input) const { return places_.at(input); }
+  // What the program gives back, before anything is cut out of it.
+  const ResultPlaces& results() const { return results_; }
   // Of the symbols in the nodes' sizes, alone and in expressions.
   SymRanges ranges_of(const std::vector<Node*>& nodes) const { return ranges_.of(nodes); }
 
  private:
   const ExportedProgram& program_;
   std::unordered_set<const Value*> mutated_;
+  ResultPlaces results_;
   std::unordered_map<const Value*, size_t> places_;
   SymbolRanges ranges_;
 };
@@ -40,8 +44,11 @@ void arrange_partitions(ExportedProgram& program, std::vector<Partition>& partit
 // outputs in the order they are computed. The program it comes from is not changed.
 ExportedProgram extract_partition(const ExportedProgram& program, const WholeProgram& whole, const Partition& partition);
 
+// Mutations of the buffers that the partitions own leave the program: they are the delegates' business from here on.
+void drop_owned_results(ExportedProgram& program, const std::vector<Partition>& partitions);
+
 // Puts one call node in the place of an arranged partition: op `executorch_call_delegate`, first argument "delegate" the
-// given index, then the inputs. Mutations of owned buffers leave the program.
+// given index, then the inputs. Mutations of owned buffers have left the program by then.
 void cut_partition(ExportedProgram& program, const WholeProgram& whole, const Partition& partition, size_t delegate);
 
 }  // namespace intaglio::edge

@@ -93,10 +93,11 @@ std::optional<Start> consecutive_from(Value* positions) {
 }
 
 bool CausalMasks::is_causal(Value* mask, const Start& start, const SymInt& rows, int64_t columns) {
-  if (std::ranges::find(causal_, std::pair(mask, start)) != causal_.end()) return true;
+  const std::tuple key(mask, start.source, start.index.value_or(-1));
+  if (causal_.contains(key)) return true;
   constexpr int deepest = 16;
   if (!matches(mask, start, rows, columns, deepest)) return false;
-  causal_.emplace_back(mask, start);
+  causal_.insert(key);
   return true;
 }
 

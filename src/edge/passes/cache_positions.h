@@ -3,7 +3,9 @@
 
 #include <initializer_list>
 #include <optional>
+#include <set>
 #include <string_view>
+#include <tuple>
 
 #include <intaglio/program.h>
 
@@ -45,7 +47,7 @@ class CausalMasks {
   bool is_all(Value* value, bool (*holds)(double));
 
   ConstantValues constants_;
-  std::vector<std::pair<Value*, Start>> causal_;
+  std::set<std::tuple<const Value*, const Value*, int64_t>> causal_;  // masks, with the source and the element of a start
 };
 
 }  // namespace intaglio::edge

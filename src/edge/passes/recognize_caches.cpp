@@ -1,6 +1,7 @@
 #include "edge/passes/passes.h"
 
 #include <algorithm>
+#include <map>
 #include <optional>
 #include <ranges>
 #include <unordered_map>
@@ -9,6 +10,7 @@
 
 #include "decompose/builder.h"
 #include "edge/passes/cache_positions.h"
+#include "ir/result_places.h"
 
 namespace intaglio::edge {
 namespace {
@@ -28,19 +30,20 @@ struct Attention {
   Write key, value;
 };
 
+// What is asked of the program for each attention, found once.
+struct Surroundings {
+  explicit Surroundings(const ExportedProgram& of) : program(of), results(of), masks(of) {}
+
+  const ExportedProgram& program;
+  ResultPlaces results;
+  CausalMasks masks;
+};
+
 // A buffer that the program keeps as `written` has it.
-bool is_kept_in(const ExportedProgram& program, const Value* cache, const Value* written) {
-  const InputSpec* spec = program.spec_of(cache);
-  if (!spec || spec->kind != InputSpec::Kind::buffer || !cache->has_one_user() || !cache->meta().is_static()) return false;
-  const std::vector<Argument> outputs = program.graph().outputs();
-  size_t kept = 0, leaving = 0;
-  for (size_t i = 0; i < outputs.size(); ++i) {
-    Value* const* output = outputs[i].get_if<Value*>();
-    if (!output || *output != written) continue;
-    ++leaving;
-    kept += program.output_specs[i].kind == OutputSpec::Kind::buffer_mutation && program.output_specs[i].target == spec->target;
-  }
-  return kept == 1 && leaving == 1;
+bool is_kept_in(const Surroundings& around, const Value* cache, const Value* written) {
+  const InputSpec* spec = around.program.spec_of(cache);
+  return spec && spec->kind == InputSpec::Kind::buffer && cache->has_one_user() && cache->meta().is_static() &&
+         around.results.only_keeps(written, spec->target);
 }
 
 // The tensor of which the batch of one was dropped; null where there is none.
@@ -53,7 +56,7 @@ Value* with_batch(Value* rows) {
   return drops ? whole : nullptr;
 }
 
-std::optional<Write> find_write(const ExportedProgram& program, const Value* written) {
+std::optional<Write> find_write(const Surroundings& around, const Value* written) {
   Node* node = written->producer();
   if (!is_one_of(node, {"aten.index_copy.default", "aten.index_put.default", "aten.slice_scatter.default"})) return std::nullopt;
   constexpr int64_t row_dim = 2;
@@ -74,7 +77,7 @@ std::optional<Write> find_write(const ExportedProgram& program, const Value* wri
     const Argument from = node->argument("start");
     if (node->integer("dim") == row_dim && node->integer("step") == 1 && from.is<Value*>()) start = start_at(*from.get_if<Value*>());
   }
-  if (!start || cache->meta().rank() != 4 || !rows || rows->meta().rank() != 4 || !is_kept_in(program, cache, written)) return std::nullopt;
+  if (!start || cache->meta().rank() != 4 || !rows || rows->meta().rank() != 4 || !is_kept_in(around, cache, written)) return std::nullopt;
   return Write{node, cache, rows, *start};
 }
 
@@ -93,16 +96,16 @@ Value* behind_repetition(Value* heads) {
   return behind_views(unsqueeze->tensor("self"));
 }
 
-std::optional<Attention> match_attention(const ExportedProgram& program, CausalMasks& masks, Node& node) {
+std::optional<Attention> match_attention(Surroundings& around, Node& node) {
   if (!node.is("aten.scaled_dot_product_attention.default")) return std::nullopt;
   Value *query = node.tensor("query"), *mask = node.optional_tensor("attn_mask");
   if (!mask || node.boolean("is_causal") || node.number("dropout_p") != 0 || query->meta().rank() != 4) return std::nullopt;
-  const auto key = find_write(program, behind_repetition(node.tensor("key")));
-  const auto value = find_write(program, behind_repetition(node.tensor("value")));
+  const auto key = find_write(around, behind_repetition(node.tensor("key")));
+  const auto value = find_write(around, behind_repetition(node.tensor("value")));
   if (!key || !value || key->node == value->node || !(key->start == value->start) || key->cache->sizes() != value->cache->sizes() ||
       !(key->rows->sizes()[2] == query->sizes()[2]))
     return std::nullopt;
-  if (!masks.is_causal(mask, key->start, query->sizes()[2], key->cache->sizes()[2].value())) return std::nullopt;
+  if (!around.masks.is_causal(mask, key->start, query->sizes()[2], key->cache->sizes()[2].value())) return std::nullopt;
   return Attention{&node, *key, *value};
 }
 
@@ -148,7 +151,7 @@ class Rewriter {
 
   // What was made for attention that is not kept goes.
   void finish() {
-    for (const auto& [start, number] : numbers_)
+    for (const auto& [element, number] : numbers_)
       if (number->users().empty()) program_.range_constraints.erase(number->sym->text());
     program_.graph().eliminate_dead_code();
   }
@@ -163,8 +166,8 @@ class Rewriter {
   // A number that is an element of a tensor, looked at once.
   Value* number_at(const Start& start, int64_t end, const Node& origin) {
     if (!start.index) return start.source;
-    for (const auto& [known, number] : numbers_)
-      if (known == start) return number;
+    Value*& number = numbers_[{start.source, *start.index}];
+    if (number) return number;
     Graph& graph = program_.graph();
     const Node* producer = start.source->producer();
     GraphBuilder b(program_, producer ? graph.next(producer) : graph.node_list().front(), origin);
@@ -176,14 +179,12 @@ class Rewriter {
     Node& item =
         graph.insert_before(graph.next(element->producer()), Op::get("aten.item.default"), {{"self", element}}, {std::move(output)});
     item.metadata = decompose::inherited_metadata(origin);
-    numbers_.emplace_back(start, item.output());
-    return item.output();
+    return number = item.output();
   }
 
-  std::string free_symbol() const {
-    size_t number = 0;
-    while (program_.range_constraints.contains(fmt::format("u{}", number))) ++number;
-    return fmt::format("u{}", number);
+  std::string free_symbol() {
+    while (program_.range_constraints.contains(fmt::format("u{}", next_symbol_))) ++next_symbol_;
+    return fmt::format("u{}", next_symbol_);
   }
 
   // As attention reads it; layers may share a cache.
@@ -219,7 +220,8 @@ class Rewriter {
 
   ExportedProgram& program_;
   const std::function<bool(const Node&)>& keeps_;
-  std::vector<std::pair<Start, Value*>> numbers_;
+  std::map<std::pair<const Value*, int64_t>, Value*> numbers_;  // by tensor and element
+  size_t next_symbol_ = 0;
   std::unordered_map<const Node*, Value*> written_;  // by the node that wrote before
 };
 
@@ -228,9 +230,9 @@ class Rewriter {
 void recognize_caches(ExportedProgram& program, const std::function<bool(const Node&)>& keeps) {
   std::vector<Attention> found;
   {
-    CausalMasks masks(program);
+    Surroundings around(program);
     for (Node* node : program.graph().node_list())
-      if (auto attention = match_attention(program, masks, *node)) found.push_back(*attention);
+      if (auto attention = match_attention(around, *node)) found.push_back(*attention);
   }
   Rewriter rewriter(program, keeps);
   for (const Attention& attention : found) rewriter.rewrite(attention);

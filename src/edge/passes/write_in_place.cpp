@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "ir/result_places.h"
 #include "pte/kernel_dtypes.h"
 #include "pte/kernel_table.h"
 
@@ -38,14 +39,14 @@ std::optional<size_t> missing_dimensions(const Node& node) {
   return missing;
 }
 
-// True when the output is the buffer with rows written, and nothing else reads what it was.
-bool writes_rows_alone(const ExportedProgram& program, const OutputSpec& spec, const Value& value) {
-  const Node* node = value.producer();
-  if (spec.kind != OutputSpec::Kind::buffer_mutation || !node || !node->is("aten.index_put.default")) return false;
-  const Value* buffer = node->tensor("self");
+// True when the node's result is a buffer with rows written, which the program keeps and gives to no one (a user's output must not be a
+// buffer's memory), and nothing else reads what it was.
+bool writes_rows_alone(const ExportedProgram& program, const ResultPlaces& results, const Node& node) {
+  if (!node.is("aten.index_put.default")) return false;
+  const Value* buffer = node.tensor("self");
   const InputSpec* input = program.spec_of(buffer);
-  return input && input->kind == InputSpec::Kind::buffer && input->target == spec.target && buffer->has_one_user() &&
-         takes_types_of(*node) && missing_dimensions(*node);
+  return input && input->kind == InputSpec::Kind::buffer && results.only_keeps(node.output(), input->target) && buffer->has_one_user() &&
+         takes_types_of(node) && missing_dimensions(node);
 }
 
 void turn_in_place(Graph& graph, Node& node) {
@@ -64,18 +65,9 @@ void turn_in_place(Graph& graph, Node& node) {
 }  // namespace
 
 void write_in_place(ExportedProgram& program) {
-  const std::vector<Argument> outputs = program.graph().outputs();
-  const auto value_of = [&](size_t i) {
-    Value* const* value = outputs[i].get_if<Value*>();
-    return value ? *value : nullptr;
-  };
-  for (size_t i = 0; i < outputs.size(); ++i) {
-    Value* value = value_of(i);
-    if (!value || !writes_rows_alone(program, program.output_specs[i], *value)) continue;
-    size_t leaves = 0;  // a user's output must not be a buffer's memory
-    for (size_t j = 0; j < outputs.size(); ++j) leaves += value_of(j) == value;
-    if (leaves == 1) turn_in_place(program.graph(), *value->producer());
-  }
+  const ResultPlaces results(program);
+  for (Node* node : program.graph().node_list())
+    if (writes_rows_alone(program, results, *node)) turn_in_place(program.graph(), *node);
 }
 
 }  // namespace intaglio::edge

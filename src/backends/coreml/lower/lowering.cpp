@@ -244,26 +244,26 @@ void Lowering::lower(const Node& node) {
 
 std::vector<NamedType> Lowering::outputs() {
   std::vector<NamedType> results;
-  std::vector<const Value*> taken;
+  std::unordered_set<const Value*> taken;
+  std::unordered_set<std::string> names(inputs_.begin(), inputs_.end());
   for (const Argument& argument : program_.user_outputs())
     for (const Value* value : values_in(argument)) {
-      if (std::ranges::find(taken, value) != taken.end()) continue;
-      taken.push_back(value);
-      results.push_back(output(*value, results));
+      if (!taken.insert(value).second) continue;
+      results.push_back(output(*value, names));
+      names.insert(results.back().name);
     }
   return results;
 }
 
 // Under a name of its own, in a type that models give.
-NamedType Lowering::output(const Value& value, const std::vector<NamedType>& others) {
+NamedType Lowering::output(const Value& value, const std::unordered_set<std::string>& taken) {
   NamedType result = operand(&value);
   const std::string inside = result.name;
   if (result.type.dims.empty())
     result = builder_.op("expand_dims", fmt::format("{}_tensor", inside), {{"x", result}, {"axes", int32_literal({0})}},
                          without_scalars(result.type));
   if (version() < Version::ios16 && is_float(result.type.type)) result = cast(result, DataType::float32);
-  const bool is_free = std::ranges::find(others, result.name, &NamedType::name) == others.end() && !inputs_.contains(result.name);
-  if (value.producer() && is_free) return result;
+  if (value.producer() && !taken.contains(result.name)) return result;
   return builder_.op("identity", fmt::format("{}_result", inside), {{"x", result}}, result.type);
 }
 

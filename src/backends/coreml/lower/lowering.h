@@ -62,7 +62,7 @@ class Lowering {
   void add_input(const Value& value);
   void lower(const Node& node);
   std::vector<NamedType> outputs();
-  NamedType output(const Value& value, const std::vector<NamedType>& others);
+  NamedType output(const Value& value, const std::unordered_set<std::string>& taken);
   void write_states();
   NamedType constant(const Value* value);
   bool needs_float32(const Node& node) const;

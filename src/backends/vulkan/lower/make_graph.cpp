@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <unordered_set>
 
 #include <fmt/format.h>
 #include <intaglio/error.h>
@@ -195,9 +196,10 @@ class GraphMaker {
 
   std::vector<const Value*> results() const {
     std::vector<const Value*> values;
+    std::unordered_set<const Value*> taken;
     for (const Argument& output : program_.user_outputs())
       for (const Value* value : values_in(output))
-        if (std::ranges::find(values, value) == values.end()) values.push_back(value);
+        if (taken.insert(value).second) values.push_back(value);
     return values;
   }
 
