@@ -25,6 +25,18 @@ namespace intaglio {
 using namespace edge;
 namespace {
 
+// Steps read what operators' operands have: of operators without a rule of inference nothing has looked at that before.
+template <typename Work>
+void reading_operands(std::string_view step, const Work& work) {
+  try {
+    work();
+  } catch (const std::logic_error&) {
+    throw_bad_input(fmt::format("{}: the arguments of an operator name a dimension or an element that its operands do not have", step));
+  } catch (const NotATensor& error) {
+    throw_unsupported(fmt::format("{}: {}, where only a tensor can be taken", step, error.what()));
+  } catch (const SymbolicSize& error) { throw_unsupported(fmt::format("{}: {}; export with that size fixed", step, error.what())); }
+}
+
 struct LoweringStep {
   std::string_view name;
   std::string_view why;
@@ -77,12 +89,7 @@ class Lowering {
 
   void run(std::span<const LoweringStep> steps) {
     for (const LoweringStep& step : steps) {
-      try {
-        step.run(program_);
-      } catch (const std::logic_error&) {  // an operator without an inference rule met a step that reads what its operands do not have
-        throw_bad_input(
-            fmt::format("{}: the arguments of an operator name a dimension or an element that its operands do not have", step.name));
-      }
+      reading_operands(step.name, [&] { step.run(program_); });
       done(step.name);
     }
   }
@@ -273,9 +280,9 @@ class ProgramLowering {
 
   void delegate_to(const Partitioner& partitioner) {
     Delegation delegation(partitioner, options_);
-    for (Body& body : bodies_) for_each_body(body, [&](Body& each) { delegation.partition(each); });
-    within_file(bodies_.size() == 1 ? bodies_[0].program().source : "", [&] { delegation.preprocess(); });
     const std::string step = fmt::format("delegate to {}", partitioner.backend_id());
+    for (Body& body : bodies_) for_each_body(body, [&](Body& each) { reading_operands(step, [&] { delegation.partition(each); }); });
+    within_file(bodies_.size() == 1 ? bodies_[0].program().source : "", [&] { reading_operands(step, [&] { delegation.preprocess(); }); });
     for (Body& body : bodies_)
       for_each_body(body, [&](Body& each) {
         delegation.cut(each);

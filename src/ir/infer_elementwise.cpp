@@ -73,7 +73,14 @@ void three_operands(Inference& in) {
   in.result(result_type(operands.types), operands.sizes);
 }
 
-void prelu(Inference& in) { in.result(in.operand("self").dtype, in.sizes("self")); }
+// One slope, or one for each channel; of the kernel's form, already in the dimension that they are for.
+void prelu(Inference& in) {
+  const SymSizes &sizes = in.sizes("self"), &weight = in.sizes("weight");
+  const SymInt slopes = size_product(weight), channels = sizes.size() < 2 ? SymInt(1) : sizes[1];
+  in.require(!surely_differ(slopes, 1) || !surely_differ(slopes, channels), "the weight is not one slope for each channel");
+  in.require(weight.size() <= 1 || in.node.op().base() != "prelu", "the weight has more than one dimension");
+  in.result(in.operand("self").dtype, sizes);
+}
 
 const Rule elementwise_table[] = {
     {same,

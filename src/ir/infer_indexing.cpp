@@ -183,6 +183,17 @@ void unfold(Inference& in) {
   in.result(in.operand("self").dtype, std::move(sizes));
 }
 
+// A mask stands for as many dimensions as it has.
+void index_put(Inference& in) {
+  size_t indexed = 0;
+  for (const Value* index : in.node.tensors("indices")) {
+    const bool is_mask = index && (index->dtype() == DType::boolean || index->dtype() == DType::uint8);
+    indexed += is_mask ? index->sizes().size() : 1;
+  }
+  in.require(indexed <= in.sizes("self").size(), "more indices than dimensions");
+  keep_self(in);
+}
+
 // What is written into a part is as large as the part.
 template <void (*part)(Inference&)>
 void write_into(Inference& in) {
@@ -197,6 +208,7 @@ void write_into(Inference& in) {
 }
 
 const Rule indexing_table[] = {
+    {index_put, {"aten.index_put.default", "aten._unsafe_index_put.default"}},
     {write_into<slice>, {"aten.slice_scatter.default"}},
     {write_into<select>, {"aten.select_scatter.default"}},
     {slice, {"aten.slice.Tensor"}},
@@ -212,9 +224,9 @@ const Rule indexing_table[] = {
     {embedding, {"aten.embedding.default"}},
     {unfold, {"aten.unfold.default"}},
     {keep_self,
-     {"aten.index_put.default", "aten._unsafe_index_put.default", "aten.scatter.src", "aten.scatter.value", "aten.scatter_add.default",
-      "aten.index_add.default", "aten.index_copy.default", "aten.index_fill.int_Scalar", "aten.masked_scatter.default",
-      "aten.diagonal_scatter.default", "aten.put.default", "aten.renorm.default"}},
+     {"aten.scatter.src", "aten.scatter.value", "aten.scatter_add.default", "aten.index_add.default", "aten.index_copy.default",
+      "aten.index_fill.int_Scalar", "aten.masked_scatter.default", "aten.diagonal_scatter.default", "aten.put.default",
+      "aten.renorm.default"}},
 };
 
 }  // namespace

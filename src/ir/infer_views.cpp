@@ -201,6 +201,7 @@ void cat(Inference& in) {
       if (i == at) (*sizes)[i] = (*sizes)[i] + tensor->sizes()[i];
       else in.require(!surely_differ((*sizes)[i], tensor->sizes()[i]), "the tensors differ in another dimension than the joined one");
   }
+  if (sizes) in.dim(in.node.integer("dim"), sizes->size());
   in.result(result_type(types), sizes.value_or(SymSizes{0}));
 }
 

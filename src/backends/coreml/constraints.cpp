@@ -149,7 +149,7 @@ bool has_integer_index(Context c) { return is_integral(index_of(c).dtype()); }
 bool indexes_static_dim(Context c) {
   const std::vector<Value*> indices = c.node.tensors("indices");
   const auto axis = static_cast<size_t>(std::ranges::find_if(indices, [](const Value* v) { return v != nullptr; }) - indices.begin());
-  return first(c)->sizes()[axis].is_static();
+  return axis < first(c)->sizes().size() && first(c)->sizes()[axis].is_static();
 }
 bool puts_whole_rows(Context c) {
   const std::vector<Value*> indices = c.node.tensors("indices");
@@ -171,6 +171,10 @@ bool chooses_from_known_sizes(Context c) {
   for (size_t i = 0; i < to.size(); ++i) {
     const auto has = [&](const SymSizes& sizes) { return i + sizes.size() >= to.size() && sizes[i + sizes.size() - to.size()] == to[i]; };
     if (!to[i].is_static() && !has(a) && !has(b)) return false;
+    const auto varies = [&](const SymSizes& sizes) {
+      return i + sizes.size() >= to.size() && !sizes[i + sizes.size() - to.size()].is_static();
+    };
+    if (to[i].is_static() && (varies(a) || varies(b))) return false;  // how often to repeat is not known
   }
   return true;
 }
