@@ -595,13 +595,22 @@ def parts_written(w: Writer, count: int):
     return [w.call("relu.default", x, sizes=(parts, WIDTH))]
 
 
+def sizes_of_one(w: Writer, count: int):
+    """Tensors as long as one, which has as many readers."""
+    x = w.input("s0", WIDTH)
+    y = x
+    for _ in range(count // 2):
+        y = w.call("add.Tensor", y, unary(w, "zeros_like.default", x, ("s0", WIDTH)), sizes=("s0", WIDTH))
+    return [y]
+
+
 SHAPES = [
     chain, fan_out, fan_in, many_inputs, many_outputs, many_parameters, linears, heads, residual, delegates, portable,
     long_cat, same_cat, long_split, views, permutes, in_place, nested_modules, regions,
     diamonds, symbols, states, shared_layer, loops,
     constant_chain, shared_constant, returned_states, separate_states, layers_beside_states, sizes_split, long_stack,
     module_calls, wide_loop, lengths_in_branches,
-    rows_written, returned_layers, written_beside_outputs, view_of_written, writes_through_views, parts_written,
+    rows_written, returned_layers, written_beside_outputs, view_of_written, writes_through_views, parts_written, sizes_of_one,
 ]  # fmt: skip
 
 
