@@ -408,8 +408,8 @@ def loops(w: Writer, count: int):
     return [y]
 
 
-def unary(w: Writer, target: str, x: str, sizes: tuple, **arguments) -> str:
-    return w.node(target, {"self": {"as_tensor": {"name": x}}, **arguments}, sizes)
+def unary(w: Writer, target: str, x: str, sizes: tuple | list, **arguments) -> str:
+    return w.node(target, {"self": {"as_tensor": {"name": x}}, **arguments}, *(sizes if isinstance(sizes, list) else [sizes]))
 
 
 def constant_chain(w: Writer, count: int, long: int = 20_000):
@@ -529,12 +529,88 @@ def lengths_in_branches(w: Writer, count: int):
     return outputs
 
 
+def number(w: Writer, target: str, x: str, other: float, sizes=(1, WIDTH)) -> str:
+    return unary(w, target, x, sizes, other={"as_float": other})
+
+
+def rows_written(w: Writer, count: int):
+    """Buffers with rows written by index."""
+    x = w.input(1, WIDTH)
+    for i in range(count // 4):
+        row = w.node("arange.default", {"end": {"as_int": 1}, "dtype": {"as_scalar_type": INT64}}, (1,))
+        w.dtypes[row] = INT64
+        indices = {"as_optional_tensors": [{"as_tensor": {"name": row}}]}
+        buffer = w.buffer(f"rows{i}", 8, WIDTH)
+        w.mutated[f"rows{i}"] = unary(w, "index_put.default", buffer, (8, WIDTH), indices=indices, values={"as_tensor": {"name": x}})
+    return [w.call("relu.default", x)]
+
+
+def returned_layers(w: Writer, count: int):
+    """Linear layers, each a result of the program."""
+    x = w.input(1, WIDTH)
+    return [linear(w, x, f"layers.{i}") for i in range(count // 2)]
+
+
+def written_beside_outputs(w: Writer, count: int):
+    """Buffers that are written in place, and as many results."""
+    x, outputs = w.input(1, WIDTH), []
+    for i in range(count // 3):
+        w.call("add_.Tensor", w.buffer(f"state{i}", 1, WIDTH), x)
+        outputs.append(w.call("relu.default", x))
+    return outputs
+
+
+def turned(w: Writer, x: str, count: int) -> str:
+    """A chain of views."""
+    for i in range(count):
+        sizes = (WIDTH, 1) if i % 2 == 0 else (1, WIDTH)
+        x = unary(w, "view.default", x, sizes, size={"as_ints": list(sizes)})
+    return x
+
+
+def view_of_written(w: Writer, count: int):
+    """A view of views, read after a write to what they are views of."""
+    x = w.call("relu.default", w.input(1, WIDTH))
+    y = turned(w, x, count)
+    number(w, "mul_.Tensor", x, 0.5)
+    return [w.call("relu.default", y, sizes=w.sizes[y])]
+
+
+def writes_through_views(w: Writer, count: int):
+    """As many writes to a view of views."""
+    x = w.call("relu.default", w.input(1, WIDTH))
+    y = turned(w, x, count // 2)
+    for _ in range(count // 2):
+        number(w, "mul_.Tensor", y, 0.5, w.sizes[y])
+    return [w.call("relu.default", x)]
+
+
+def parts_written(w: Writer, count: int):
+    """Parts of a tensor, each written in place."""
+    parts = count // 8
+    x = w.call("relu.default", w.input(parts, WIDTH), sizes=(parts, WIDTH))
+    stem = unary(w, "split.Tensor", x, [(1, WIDTH)] * parts, split_size={"as_int": 1}).removesuffix("_0")
+    for i in range(parts):
+        number(w, "mul_.Tensor", f"{stem}_{i}", 0.5)
+    return [w.call("relu.default", x, sizes=(parts, WIDTH))]
+
+
+def sizes_of_one(w: Writer, count: int):
+    """Tensors as long as one, which has as many readers."""
+    x = w.input("s0", WIDTH)
+    y = x
+    for _ in range(count // 2):
+        y = w.call("add.Tensor", y, unary(w, "zeros_like.default", x, ("s0", WIDTH)), sizes=("s0", WIDTH))
+    return [y]
+
+
 SHAPES = [
     chain, fan_out, fan_in, many_inputs, many_outputs, many_parameters, linears, heads, residual, delegates, portable,
     long_cat, same_cat, long_split, views, permutes, in_place, nested_modules, regions,
     diamonds, symbols, states, shared_layer, loops,
     constant_chain, shared_constant, returned_states, separate_states, layers_beside_states, sizes_split, long_stack,
     module_calls, wide_loop, lengths_in_branches,
+    rows_written, returned_layers, written_beside_outputs, view_of_written, writes_through_views, parts_written, sizes_of_one,
 ]  # fmt: skip
 
 
@@ -555,6 +631,8 @@ def commands(model: Path, out: Path) -> dict[str, list]:
         "fp32": [*build, "--recipe", "xnnpack_fp32"],
         "dynamic": [*build, "--recipe", "xnnpack_pt2e_int8_dynamic_per_channel"],
         "static": [*build, *static],
+        "vulkan": [*build, "--recipe", "vulkan_fp32"],
+        "coreml": [*build, "--recipe", "coreml_fp32"],
         "quantize": ["quantize", model, "-o", out.with_suffix(".pt2"), *static],
     }
 

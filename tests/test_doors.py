@@ -346,6 +346,16 @@ def test_what_changes_while_it_is_read(build, large, tmp_path, name, change):
     assert found >= 1
 
 
+@pytest.mark.parametrize("command, output", [(command, output) for command, outputs in WRITTEN.items() for output in outputs])
+def test_an_error_names_one_place(call, folder, command, output):
+    words = words_of(command, next(iter(READ[command])), READ[command][next(iter(READ[command]))][1])
+    if output == "--report" and command == "compare":
+        words = ["compare", "model.pt2", "quantized.pt2", "--data", "sample.npy"]
+    done = call(with_output(words, output, f"nowhere/out{WRITTEN[command][output]}"))
+    assert done.returncode == 1 and done.stderr.startswith("intaglio: nowhere/out") and done.stderr.count("\n") == 1, done.stderr
+    assert "the folder must exist" in done.stderr and not list(folder.glob("never*"))
+
+
 HIDDEN = "\u202e\u2066\u061c\u200f\u2028\u200b\ufeff\u0085\x7f\U000e0041"
 
 

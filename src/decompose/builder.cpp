@@ -13,13 +13,27 @@ namespace {
 
 bool is_symbolic(const SymInt& size) { return !size.is_static(); }
 
-// A value that already holds this size, defined before `position`: the `sym_size` of the same tensor and dimension.
+bool is_within(size_t steps, const Graph& graph, const Node* from, const Node* to) {
+  for (; from && steps > 0 && from != to; --steps) from = graph.next(from);
+  return from == to && to;
+}
+
+// A value that already holds this size, defined before `position`: the `sym_size` of the same tensor and dimension. Among the first readers
+// of the tensor, and not far off: it may have as many as the program has nodes, and each of them asks. One more goes with its likes later.
 Value* existing_size(Value* of, int64_t dim, const Graph& graph, const Node* position) {
-  for (Node* user : of->users())
-    if (user->is("aten.sym_size.int") && user->integer("dim") == dim) {
-      for (const Node* at = user; at; at = graph.next(at))
-        if (at == position) return user->output();
-    }
+  constexpr size_t most_readers = 64, most_nodes = 2048;
+  const auto holds_it = [&](const Node& node) {
+    return node.is("aten.sym_size.int") && node.tensor("self") == of && node.integer("dim") == dim;
+  };
+  size_t readers = 0;
+  for (Node* user : of->users()) {
+    if (++readers > most_readers) break;
+    if (holds_it(*user) && is_within(most_nodes, graph, user, position)) return user->output();
+  }
+  if (readers <= most_readers || !position) return nullptr;
+  size_t steps = most_nodes;
+  for (const Node* at = graph.previous(position); at && steps > 0; at = graph.previous(at), --steps)
+    if (holds_it(*at)) return at->output();
   return nullptr;
 }
 

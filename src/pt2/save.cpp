@@ -1,5 +1,6 @@
 // ExportedProgram to `.pt2`.
 #include <algorithm>
+#include <optional>
 #include <unordered_set>
 
 #include <fmt/format.h>
@@ -218,34 +219,43 @@ std::string root_name(const std::filesystem::path& path) {
   return plain ? stem : "model";
 }
 
+void write_archive(const ExportedProgram& program, const std::string& root, AtomicFile& file) {
+  const std::vector<const InputSpec*> specs = live_inputs(program);
+  std::vector<const Value*> inputs;
+  for (const InputSpec* spec : specs) inputs.push_back(spec->value);
+  ZipWriter zip(file, root);
+  zip.add("archive_format", "pt2");
+  zip.add("archive_version", "0");
+  zip.add("byteorder", "little");
+  zip.add("models/model.json", model_text(program, inputs));
+  write_state(zip, program, specs, true);
+  write_state(zip, program, specs, false);
+  zip.add(sample_inputs, "");
+  for (const auto& [name, contents] : program.carried_files)
+    if (!name.starts_with(constants_place().folder)) zip.add(name, Blob(contents));
+  zip.add(".data/version", "6\n");
+  zip.finish();
+}
+
 }  // namespace
 
 }  // namespace pt2
 
 void save_exported_program(const ExportedProgram& program, const std::filesystem::path& path,
                            const std::function<void(uint64_t bytes)>& inspect) {
-  try {
+  const auto within_file = [&](const auto& work) {
+    try {
+      work();
+    } catch (const Error& error) { throw error.with_context(escaped(path.string())); }
+  };
+  std::optional<AtomicFile> file;
+  within_file([&] {
     verify(program);
-    const std::vector<const InputSpec*> specs = pt2::live_inputs(program);
-    std::vector<const Value*> inputs;
-    for (const InputSpec* spec : specs) inputs.push_back(spec->value);
-
-    AtomicFile file(path);
-    ZipWriter zip(file, pt2::root_name(path));
-    zip.add("archive_format", "pt2");
-    zip.add("archive_version", "0");
-    zip.add("byteorder", "little");
-    zip.add("models/model.json", pt2::model_text(program, inputs));
-    pt2::write_state(zip, program, specs, true);
-    pt2::write_state(zip, program, specs, false);
-    zip.add(pt2::sample_inputs, "");
-    for (const auto& [name, contents] : program.carried_files)
-      if (!name.starts_with(pt2::constants_place().folder)) zip.add(name, Blob(contents));
-    zip.add(".data/version", "6\n");
-    zip.finish();
-    if (inspect) inspect(file.position());
-    file.commit();
-  } catch (const Error& error) { throw error.with_context(escaped(path.string())); }
+    file.emplace(path);
+    pt2::write_archive(program, pt2::root_name(path), *file);
+  });
+  if (inspect) inspect(file->position());  // whose errors name other files
+  within_file([&] { file->commit(); });
 }
 
 }  // namespace intaglio
