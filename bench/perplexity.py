@@ -4,7 +4,8 @@
 
 FOLDER is what `examples/smollm2/demo.sh` fills; the text is Python's own language reference (pydoc_data). PyTorch and the runtime sum in another
 order, which turns some steps of the inputs that both quantize, and with them the losses of single tokens, either way. What that leaves of the
-mean gets smaller with the number of tokens: the last line says how far the means are apart, and to what that number of tokens tells.
+mean gets smaller with the number of tokens: a line says how far the means are apart, and to what that number of tokens tells. The line below it
+is the control: PyTorch beside itself, where each linear's sums go over its inputs from the last to the first.
 """
 
 import argparse
@@ -44,6 +45,18 @@ def with_weights_dequantized(module: torch.fx.GraphModule) -> torch.fx.GraphModu
     return module
 
 
+def summed_backwards(module: torch.fx.GraphModule) -> torch.fx.GraphModule:
+    """The same numbers in exact arithmetic: what differs is how each linear's sums are rounded."""
+    for node in module.graph.find_nodes(op="call_function", target=torch.ops.aten.linear.default):
+        inputs, weight = node.args[:2]
+        module.register_buffer(f"backwards_{node.name}", operator.attrgetter(weight.target)(module).flip(-1))
+        with module.graph.inserting_before(node):
+            turned = module.graph.call_function(torch.ops.aten.flip.default, (inputs, [-1]))
+            node.args = (turned, module.graph.get_attr(f"backwards_{node.name}"), *node.args[2:])
+    module.recompile()
+    return module
+
+
 def losses(step, ids: list[int]):
     with torch.no_grad():
         for start in range(0, len(ids) - 1, WINDOW):
@@ -63,25 +76,31 @@ def compared(build: Path, folder: Path, tokens: int, scratch: Path) -> str:
     for command, out in (("quantize", scratch / "quantized.pt2"), ("build", scratch / "quantized.pte")):
         check = ["--no-check"] if command == "build" else []
         subprocess.run([build / "intaglio", command, folder / "smollm2.pt2", "-o", out, *RECIPE, *check, "--quiet"], check=True)
-    module = with_weights_dequantized(torch.export.load(scratch / "quantized.pt2").module())
+    def in_pytorch(change):
+        module = change(with_weights_dequantized(torch.export.load(scratch / "quantized.pt2").module()))
+        return losses(lambda tokens, positions: module(input_ids=tokens, cache_position=positions), ids)
+
     method = executorch.method_of(scratch / "quantized.pte")
-    pytorch = losses(lambda tokens, positions: module(input_ids=tokens, cache_position=positions), ids)
     deployed = losses(lambda tokens, positions: executorch.execute(method, (tokens, positions))[0], ids)
-    theirs, ours = [], []
-    for window in zip(pytorch, deployed):
-        for side, found in zip((theirs, ours), window):
-            side.append(found)
-        if len(ours) % 50 == 0:
-            print(summary(theirs, ours), flush=True)
-    return summary(theirs, ours)
+    windows = []
+    for window in zip(in_pytorch(lambda module: module), deployed, in_pytorch(summed_backwards)):
+        windows.append(window)
+        if len(windows) % 50 == 0:
+            print(summary(windows), flush=True)
+    return summary(windows)
 
 
-def summary(theirs: list[torch.Tensor], ours: list[torch.Tensor]) -> str:
+def summary(windows: list[tuple[torch.Tensor, ...]]) -> str:
+    pytorch, deployed, backwards = map(list, zip(*windows))
+    return f"{apart(pytorch, deployed, 'of the file')}\n{apart(pytorch, backwards, 'in PyTorch summed backwards')}"
+
+
+def apart(theirs: list[torch.Tensor], ours: list[torch.Tensor], name: str) -> str:
     """The error is that of the windows' means: what turns in a window goes with it to its end."""
     of_windows = torch.stack([(b - a).mean() for a, b in zip(theirs, ours)])
     error = of_windows.std().item() / len(of_windows) ** 0.5
     theirs, ours = torch.cat(theirs), torch.cat(ours)
-    means = f"perplexity {theirs.mean().exp():.3f} in PyTorch, {ours.mean().exp():.3f} of the file"
+    means = f"perplexity {theirs.mean().exp():.3f} in PyTorch, {ours.mean().exp():.3f} {name}"
     return f"{len(ours)} tokens: {means}; apart {100 * (ours - theirs).mean():+.3f} % +- {100 * error:.3f} %"
 
 

@@ -393,21 +393,22 @@ def test_methods_are_built_together(decoder, document, intaglio, tmp_path):
 def safetensors(path, tensors):
     header, data = {}, b""
     for name, tensor in tensors.items():
-        piece = tensor.detach().contiguous().numpy().tobytes()
-        header[name] = {"dtype": "F32", "shape": list(tensor.shape), "data_offsets": [len(data), len(data) + len(piece)]}
+        piece = tensor.detach().contiguous().view(torch.uint8).numpy().tobytes()
+        header[name] = {"dtype": {torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16"}[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [len(data), len(data) + len(piece)]}
         data += piece
     text = json.dumps(header).encode()
     path.write_bytes(struct.pack("<Q", len(text)) + text + data)
 
 
-def test_weights_of_a_fine_tune(decoder, document, tmp_path):
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
+def test_weights_of_a_fine_tune(dtype, decoder, document, tmp_path):
     _, program = decoder
     with seeded(7):
         tuned = decoders.decoder()
         with torch.no_grad():
             for parameter in tuned.parameters():
-                parameter.add_(0.05 * torch.randn_like(parameter))
-    named = dict(tuned.named_parameters())
+                parameter.copy_((parameter + 0.05 * torch.randn_like(parameter)).to(dtype))
+    named = {name: parameter.to(dtype) for name, parameter in tuned.named_parameters()}
     safetensors(tmp_path / "one.safetensors", {name: named[name] for name in list(named)[::2]})
     safetensors(tmp_path / "two.safetensors", {name: named[name] for name in list(named)[1::2]})
     shards = {name: ("one", "two")[i % 2] + ".safetensors" for i, name in enumerate(named)}

@@ -9,6 +9,7 @@
 #include <intaglio/error.h>
 #include <intaglio/weights.h>
 
+#include "base/computed.h"
 #include "base/is_there.h"
 #include "base/mapped_file.h"
 #include "ir/json.h"
@@ -20,8 +21,7 @@ namespace {
 using Tensors = std::map<std::string, Tensor>;
 constexpr std::string_view shard_index = "model.safetensors.index.json";
 
-Tensors read_shards(const std::filesystem::path& folder) {
-  const std::filesystem::path index = folder / shard_index;
+Tensors read_shards(const std::filesystem::path& index) {
   std::set<std::string> shards;
   const auto file = MappedFile::open(index);
   const auto bytes = file->bytes();
@@ -34,17 +34,17 @@ Tensors read_shards(const std::filesystem::path& folder) {
     }
   } catch (const Error& error) { throw error.with_context(escaped(index.string())); }
   Tensors tensors;
-  for (const std::string& shard : shards) tensors.merge(read_safetensors(folder / shard));
+  for (const std::string& shard : shards) tensors.merge(read_safetensors(index.parent_path() / shard));
   return tensors;
 }
 
 Tensors read_weights(const std::filesystem::path& path) {
-  if (!std::filesystem::is_directory(path)) return read_safetensors(path);
+  if (!std::filesystem::is_directory(path)) return path.string().ends_with(".index.json") ? read_shards(path) : read_safetensors(path);
   const std::filesystem::path whole = path / "model.safetensors";
   if (is_there(whole)) return read_safetensors(whole);
   if (!is_there(path / shard_index))
     throw_bad_input(fmt::format("{}: the folder has neither model.safetensors nor {}; name the file", escaped(path.string()), shard_index));
-  return read_shards(path);
+  return read_shards(path / shard_index);
 }
 
 // The tensor of this name, or of what is left of it without outer modules.
@@ -59,10 +59,19 @@ const Tensors::value_type* find(const Tensors& tensors, const std::string& targe
 
 std::string form(const Tensor& tensor) { return fmt::format("{} [{}]", name(tensor.dtype()), fmt::join(tensor.sizes(), ", ")); }
 
-void check_form(const std::string& target, const Tensor& wanted, const Tensor& found) {
-  if (wanted.dtype() == found.dtype() && wanted.sizes() == found.sizes()) return;
-  throw_bad_input(fmt::format("'{}' is {}, and the program's is {}: it is another model's, or was exported in another type",
-                              escaped(target), form(found), form(wanted)));
+bool is_half(DType dtype) { return dtype == DType::float16 || dtype == DType::bfloat16; }
+
+// Checkpoints are published in 16 bits and exported in float32, which holds each of their numbers.
+Tensor in_form_of(const Tensor& wanted, const std::string& target, const Tensor& found) {
+  const bool is_widened = is_half(found.dtype()) && wanted.dtype() == DType::float32;
+  if (wanted.sizes() != found.sizes() || (wanted.dtype() != found.dtype() && !is_widened))
+    throw_bad_input(fmt::format("'{}' is {}, and the program's is {}: {}", escaped(target), form(found), form(wanted),
+                                wanted.sizes() != found.sizes() ? "it is another model's"
+                                                                : fmt::format("export the model in {0}, or save the weights in {1}",
+                                                                              name(found.dtype()), name(wanted.dtype()))));
+  if (!is_widened) return found;
+  return computed_by_rows(found, wanted.dtype(), found.sizes(),
+                          [](const Tensor& narrow) { return converted(narrow, DType::float32).contiguous(); });
 }
 
 // Elements of the program's memory: what is tied has the same. Others may lie in one storage as well: parts of a larger tensor, or a
@@ -89,20 +98,20 @@ class Replacement {
     const auto* found = find(tensors_, target);
     if (!found) return;
     const auto& [name, tensor] = *found;
-    check_form(name, wanted, tensor);
-    const auto [taken, is_new_place] = by_place_.emplace(place_of(wanted), found);
+    const auto [taken, is_new_place] = by_place_.emplace(place_of(wanted), Taken{found, in_form_of(wanted, name, tensor)});
     if (!used_.insert(name).second && is_new_place)
       throw_bad_input(
           fmt::format("'{}' could be '{}' and another tensor of the program; name it as the program does", escaped(name), escaped(target)));
-    if (taken->second != found && !are_same_bytes(tensor, taken->second->second))
+    const auto& [other_name, other] = *taken->second.found;
+    if (other_name != name && !(tensor.dtype() == other.dtype() && are_same_bytes(tensor, other)))
       throw_bad_input(fmt::format("'{}' and '{}' differ, and the program has one tensor for both (tied weights): export the model untied",
-                                  escaped(taken->second->first), escaped(name)));
+                                  escaped(other_name), escaped(name)));
   }
 
   // Absent: the file has none.
   const Tensor* of(const Tensor& wanted) const {
     const auto taken = by_place_.find(place_of(wanted));
-    return taken == by_place_.end() ? nullptr : &taken->second->second;
+    return taken == by_place_.end() ? nullptr : &taken->second.tensor;
   }
 
   void check_all_used() const {
@@ -111,9 +120,13 @@ class Replacement {
   }
 
  private:
+  struct Taken {
+    const Tensors::value_type* found;
+    Tensor tensor;
+  };
   const Tensors& tensors_;
   std::set<std::string> used_;
-  std::map<Place, const Tensors::value_type*> by_place_;
+  std::map<Place, Taken> by_place_;
 };
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "pt2/safetensors.h"
 
+#include <bit>
 #include <filesystem>
 #include <fstream>
 
@@ -50,7 +51,9 @@ TEST(Safetensors, WhatDoesNotFitIsNamed) {
       std::string::npos);
   EXPECT_NE(refusal(R"({"w": {"dtype": "F32", "shape": [1, 2], "data_offsets": [0, 8]}})").find("'w' is float32 [1, 2]"),
             std::string::npos);
-  EXPECT_NE(refusal(R"({"w": {"dtype": "F16", "shape": [2], "data_offsets": [0, 4]}})").find("'w' is float16 [2]"), std::string::npos);
+  EXPECT_NE(refusal(R"({"w": {"dtype": "I32", "shape": [2], "data_offsets": [0, 8]}})")
+                .find("'w' is int32 [2], and the program's is float32 [2]: export the model in int32, or save the weights in float32"),
+            std::string::npos);
   EXPECT_NE(refusal(R"({"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 12]}})").find("do not fit together"), std::string::npos);
   EXPECT_NE(refusal(R"({"w": {"dtype": "F9", "shape": [2], "data_offsets": [0, 8]}})").find("'w': the element type F9"), std::string::npos);
   for (const char* shape : {"-2, 1", "1099511627776, 1099511627776", "0.5", "\"2\""})
@@ -62,6 +65,27 @@ TEST(Safetensors, WhatDoesNotFitIsNamed) {
           R"({"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}, "more": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}})")
           .find("'more' is no tensor of the program"),
       std::string::npos);
+}
+
+// 0x3fc0 is 1.5 in bfloat16 and 1.9375 in float16.
+TEST(Safetensors, SixteenBitsAreWidenedWhereTheProgramIsInFloat32) {
+  const float word = std::bit_cast<float>(0x3fc03fc0);
+  for (const auto& [type, value] : {std::pair("BF16", 1.5f), std::pair("F16", 1.9375f)}) {
+    Program p;
+    replace_weights(p.program, written(fmt::format(R"({{"w": {{"dtype": "{}", "shape": [2], "data_offsets": [0, 4]}}}})", type), {word}));
+    const Tensor& w = p.program.state.find("outer.w")->tensor;
+    EXPECT_EQ(w.span<float>()[0], value) << type;
+    EXPECT_EQ(w.span<float>()[1], value) << type;
+  }
+}
+
+TEST(Safetensors, AnIndexStandsForItsFolder) {
+  const auto shard = written(R"({"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}})", {3, 4});
+  const auto index = shard.parent_path() / "sharded.safetensors.index.json";
+  std::ofstream(index) << fmt::format(R"({{"weight_map": {{"w": "{}"}}}})", shard.filename().string());
+  Program p;
+  replace_weights(p.program, index);
+  EXPECT_EQ(p.program.state.find("outer.w")->tensor.span<float>()[1], 4);
 }
 
 // Parameters over one storage, as the archive keeps what is tied and what is a part of something larger.
@@ -91,6 +115,15 @@ TEST(Safetensors, OneNameIsEnoughForTiedParametersAlone) {
           [&] { replace_weights(lacking.program, written(R"({"tied": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}})", {5, 6})); })
           .find("no tensor for the program's parameter 'behind'"),
       std::string::npos);
+}
+
+TEST(Safetensors, TiedParametersStayTiedWhenTheyAreWidened) {
+  Shared p;
+  replace_weights(p.program, written(R"({"tied": {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]},
+                                         "behind": {"dtype": "F32", "shape": [2], "data_offsets": [4, 12]}})",
+                                     {std::bit_cast<float>(0x3fc03fc0), 7, 8}));
+  EXPECT_EQ(p.first("again"), 1.5f);
+  EXPECT_EQ(p.program.state.find("tied")->tensor.storage(), p.program.state.find("again")->tensor.storage());
 }
 
 TEST(Safetensors, TiedParametersThatDifferAreRefused) {

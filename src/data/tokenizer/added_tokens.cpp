@@ -50,6 +50,7 @@ std::vector<Stretch> AddedTokens::split(std::string_view text) const {
     if (token->single_word && (word_ends_at(text, begin) || word_begins_at(text, end))) continue;
     if (token->lstrip) begin = std::max(done, before_space(text, begin, done));
     if (token->rstrip) end = behind_space(text, std::max(end, done));
+    if (begin >= end) continue;  // blanks that the token before it took
     if (begin > done) stretches.push_back({{done, begin}, -1});
     stretches.push_back({{begin, end}, token->id});
     done = end;

@@ -109,6 +109,15 @@ TEST(AddedTokens, TakesTheLongestAndKeepsWordsWhole) {
   EXPECT_EQ(found, (std::vector<std::array<int64_t, 3>>{{0, 3, 2}, {3, 5, 1}, {5, 8, 3}, {8, 11, -1}}));
 }
 
+TEST(AddedTokens, BlanksAreTakenOnce) {
+  AddedTokens tokens;
+  tokens.add({.content = "  ", .id = 1, .lstrip = true, .rstrip = true});
+  std::vector<std::array<int64_t, 3>> found;
+  for (const Stretch& stretch : tokens.split("a    b  \n    "))
+    found.push_back({static_cast<int64_t>(stretch.span.begin), static_cast<int64_t>(stretch.span.end), stretch.id});
+  EXPECT_EQ(found, (std::vector<std::array<int64_t, 3>>{{0, 1, -1}, {1, 5, 1}, {5, 6, -1}, {6, 13, 1}}));
+}
+
 TEST(Utf8, ReplacesEachMaximalPart) { EXPECT_EQ(utf8::replaced_faults("a\xe2\x82z\xff\xf0\x9f\x98\x80"), "a\uFFFDz\uFFFD\U0001F600"); }
 
 }  // namespace
