@@ -22,7 +22,10 @@ from oracle.build import BUILD
 
 def examined(seed, number: int, drawn_from: str, folder: Path) -> tuple[str, list[Finding]]:
     change = seed.mutant(random.Random(f"{drawn_from}/{seed.name}/{number}"), folder)
-    return change, seed.examine(folder, number)
+    findings = seed.examine(folder, number)
+    if change.startswith("bounds:"):  # the sample has more than the file now says that there can be
+        findings = [finding for finding in findings if "resize a bounded tensor" not in finding.message]
+    return change, findings
 
 
 def in_scratch(seed, number: int, drawn_from: str) -> tuple[str, list[Finding]]:
