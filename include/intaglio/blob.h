@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -49,6 +50,13 @@ class Blob {
   // Whether the first bytes cost much less than all of them, and the SHA-256 of these, 4096 at most: blobs that differ there
   // need no look at the rest.
   bool has_start() const;
+  // Where there is such a start, what says what the rest is: the CRC-32 that its file has of all it comes from, and where in that it
+  // starts.
+  struct Source {
+    uint32_t checksum = 0;
+    uint64_t offset = 0;
+  };
+  std::optional<Source> source() const;
   const Sha256& start_digest() const;
 
  private:

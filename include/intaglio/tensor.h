@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -59,6 +60,9 @@ class Storage {
   // The first `bytes`, or more, unchecked, of one where they cost less than all of it.
   bool has_start() const;
   std::shared_ptr<Storage> start(size_t bytes) const;
+  // What a file says of all its bytes, or of those that it is computed from: their CRC-32, which reading them checks.
+  std::optional<uint32_t> source_checksum() const;
+  void came_with(uint32_t source_checksum) { source_checksum_ = source_checksum; }
   std::byte* writable() { return owned_; }  // null unless owned
 
  private:
@@ -69,6 +73,7 @@ class Storage {
   std::byte* owned_ = nullptr;
   size_t size_ = 0;
   Backing backing_ = Backing::memory;
+  std::optional<uint32_t> source_checksum_;
   struct Check;
   mutable std::unique_ptr<Check> check_;
   struct Computation;

@@ -180,6 +180,11 @@ const Sha256& Blob::digest() const {
 
 bool Blob::has_start() const { return content_ && content_->starts_in; }
 
+std::optional<Blob::Source> Blob::source() const {
+  if (!has_start() || !content_->starts_in->source_checksum()) return std::nullopt;
+  return Source{*content_->starts_in->source_checksum(), content_->starts_at};
+}
+
 const Sha256& Blob::start_digest() const {
   if (!content_ || content_->size <= start_bytes) return digest();
   std::call_once(content_->start_hashed, [&] {

@@ -111,7 +111,9 @@ std::vector<Tensor> computed(const Tensor& source, const std::vector<TensorForm>
                                                            [together](const Storage::Sink& sink) { together->stream(sink); })
                                        : Storage::computed(bytes, result),
                            forms[i]));
-    if (has_start && bytes > 0) results.back().storage()->starts_with([together, i](size_t start) { return together->start(i, start); });
+    if (!has_start || bytes == 0) continue;
+    results.back().storage()->starts_with([together, i](size_t start) { return together->start(i, start); });
+    if (const auto checksum = together->source.storage()->source_checksum()) results.back().storage()->came_with(*checksum);
   }
   return results;
 }

@@ -11,8 +11,9 @@ namespace intaglio {
 // others are compared as `names_of` does.
 std::vector<size_t> first_equal(const std::vector<Blob>& entries);
 
-// For each entry a name that others have where their bytes are the same, and only there. It is the SHA-256 of the bytes, or, of those
-// whose start is cheap (Blob::has_start) and that no other entry of their size starts like, made of size and start.
+// For each entry a name that others have where their bytes are the same, and only there: runtimes share what has one name between
+// programs too. It is the SHA-256 of the bytes, or, of those whose start is cheap (Blob::has_start), whose file has a checksum of them
+// (Blob::source) and that no other entry of their size starts like, made of size, start and checksum.
 std::vector<Sha256> names_of(const std::vector<Blob>& entries);
 
 }  // namespace intaglio

@@ -32,11 +32,13 @@ class Weights {
  public:
   static constexpr int64_t rows = 3000, columns = 1024;
 
-  explicit Weights(uint8_t first, uint8_t last) {
+  explicit Weights(uint8_t first, uint8_t last, std::optional<uint32_t> checksum = {}) {
     Tensor owned = Tensor::zeros(DType::uint8, {rows, columns});
     owned.mutable_data<uint8_t>()[0] = first;
     owned.mutable_data<uint8_t>()[rows * columns - 1] = last;
-    const Tensor mapped(DType::uint8, {rows, columns}, {columns, 1}, 0, Storage::mapped(owned.storage(), owned.storage()->bytes()));
+    const auto file = Storage::mapped(owned.storage(), owned.storage()->bytes());
+    if (checksum) file->came_with(*checksum);
+    const Tensor mapped(DType::uint8, {rows, columns}, {columns, 1}, 0, file);
     results_ = computed_by_rows(mapped, {{DType::uint8, {rows, columns}}, {DType::int32, {rows, 1}}}, [this](const Tensor& part, int64_t) {
       Tensor next = part.clone(), firsts = Tensor::empty(DType::int32, {part.size(0), 1});
       for (int64_t i = 0; i < next.numel(); ++i) ++next.mutable_data<uint8_t>()[i];
@@ -63,7 +65,7 @@ class Weights {
 };
 
 TEST(EqualBlobs, ComputedOnesThatStartOtherwiseAreNotComputed) {
-  Weights one(1, 0), other(5, 0);
+  Weights one(1, 0, 7), other(5, 0, 8);
   const std::vector<Blob> blobs = {one.next(), other.next(), one.firsts(), other.firsts(), one.doubled(), other.doubled()};
   const std::vector<Sha256> names = names_of(blobs);
   for (size_t i = 0; i < names.size(); ++i)
@@ -80,7 +82,15 @@ TEST(EqualBlobs, ComputedOnesThatStartAlikeAreComparedToTheEnd) {
   EXPECT_EQ(names[3], names[4]);
   EXPECT_EQ(names[3], names[5]);
   EXPECT_EQ(names[0], one.next().digest());
-  EXPECT_NE(names_of({one.next()})[0], one.next().digest());
+  EXPECT_EQ(names_of({one.next()})[0], one.next().digest());
+}
+
+// A runtime that holds two programs shares what has one name.
+TEST(EqualBlobs, NamesAreOfAllThatTheFileHas) {
+  const auto name = [](const Weights& weights) { return names_of({weights.next()})[0]; };
+  EXPECT_EQ(name({1, 2, 7}), name({1, 2, 7}));
+  EXPECT_NE(name({1, 2, 7}), name({1, 3, 8}));
+  EXPECT_NE(name({1, 2, 7}), Weights(1, 2, 7).next().digest());
 }
 
 TEST(EqualBlobs, OneThatIsThereEqualsOneThatIsComputed) {

@@ -91,6 +91,10 @@ std::shared_ptr<Storage> Storage::start(size_t bytes) const {
 
 bool Storage::has_start() const { return !computation_ || computation_->unaligned || computation_->start; }
 
+std::optional<uint32_t> Storage::source_checksum() const {
+  return computation_ && computation_->unaligned ? computation_->unaligned->source_checksum() : source_checksum_;
+}
+
 size_t Storage::stream_unit() const { return computation_ ? computation_->unit : 0; }
 void Storage::stream(const Sink& sink) const { computation_->stream(sink); }
 

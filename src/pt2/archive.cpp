@@ -123,6 +123,7 @@ std::shared_ptr<Storage> Archive::record(std::string_view name) {
           } catch (const Error& error) { throw error.with_context(escaped(source)); }
         },
         backing_);
+    storage->came_with(entry.crc);
     if (reinterpret_cast<uintptr_t>(bytes.data()) % alignment != 0) storage = Storage::unaligned(std::move(storage));
   }
   records_.emplace(name, storage);
