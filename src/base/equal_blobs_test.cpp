@@ -32,7 +32,7 @@ class Weights {
  public:
   static constexpr int64_t rows = 3000, columns = 1024;
 
-  explicit Weights(uint8_t first, uint8_t last, std::optional<uint32_t> checksum = {}) {
+  Weights(uint8_t first, uint8_t last, std::optional<uint32_t> checksum = {}) {
     Tensor owned = Tensor::zeros(DType::uint8, {rows, columns});
     owned.mutable_data<uint8_t>()[0] = first;
     owned.mutable_data<uint8_t>()[rows * columns - 1] = last;
