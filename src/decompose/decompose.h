@@ -57,7 +57,9 @@ bool has_complex(const ExportedProgram& program);
 // with fewer or faster kernels is taken, and the one that delegates accept: selects and splits become slices, attention
 // has no guard against masked-out rows that cannot occur, a linear layer stays one op.
 // Shown by decompose.test.
-void decompose(ExportedProgram& program, const std::function<bool(const Node&)>& keep = {});
+// `Claims::checked`: what the program says of results that no rule infers is compared with what they are made of: a bad-input error.
+enum class Claims : uint8_t { taken, checked };
+void decompose(ExportedProgram& program, const std::function<bool(const Node&)>& keep = {}, Claims claims = Claims::taken);
 // The operators that the tables have a row for, by name.
 std::vector<std::string_view> decomposed_operators();
 bool has_decomposition(const Op& op);

@@ -15,7 +15,7 @@ namespace {
 
 void take_apart(ExportedProgram& program) {
   lower_complex(program);
-  decompose(program);
+  decompose(program, {}, Claims::checked);
   verify(program);
 }
 

@@ -266,7 +266,9 @@ class ProgramLowering {
     recognize_caches(body.program(), keeps);  // while attention is one operator
     lowering.done("recognize_caches");
     warn_of_code_books(body.program(), keeps, options_.warn);
-    decompose::decompose(body.program(), [&](const Node& node) { return is_quantized_table(body.program(), node) || keeps(node); });
+    decompose::decompose(
+        body.program(), [&](const Node& node) { return is_quantized_table(body.program(), node) || keeps(node); },
+        decompose::Claims::checked);
     lowering.done("decompose");
     lowering.run(edge);
     constexpr int deepest = 32;
