@@ -12,6 +12,7 @@
 #include "decompose/decompose.h"
 #include "decompose/rewrite.h"
 #include "ir/memory.h"
+#include "ir/mutations.h"
 
 namespace intaglio::decompose {
 namespace {
@@ -90,7 +91,8 @@ bool is_near(double value, double wanted, double scale) { return std::abs(value 
 
 class Search {
  public:
-  Search(ExportedProgram& program, const Bend& bend, Node& node) : program_(program), bend_(bend), node_(node) {}
+  Search(ExportedProgram& program, const LastingConstants& constants, const Bend& bend, Node& node)
+      : program_(program), constants_(constants), bend_(bend), node_(node) {}
 
   bool run() {
     if (node_.inputs().empty()) return false;  // of a number
@@ -126,7 +128,7 @@ class Search {
     if (value == x_) return Polynomial{{0, 1}, {}};
     if (value == node_.output()) return Polynomial{{bend_.at_zero}, {sign_ * bend_.slope}};
     if (value->producer() != nullptr) return of(*value->producer(), steps);
-    const Tensor* tensor = program_.is_constant(value) ? program_.constant(value) : nullptr;
+    const Tensor* tensor = constants_.find(value);
     if (tensor == nullptr || tensor->numel() != 1 || tensor->rank() > 1) return std::nullopt;
     return Polynomial{{tensor->item_as_double()}, {}};
   }
@@ -202,6 +204,7 @@ class Search {
   }
 
   ExportedProgram& program_;
+  const LastingConstants& constants_;
   const Bend& bend_;
   Node& node_;
   Value* x_ = nullptr;
@@ -212,9 +215,10 @@ class Search {
 
 void recognize_gelu(ExportedProgram& program) {
   bool changed = false;
+  const LastingConstants constants(program);
   for (Node* node : program.graph().node_list())
     for (const Bend& bend : bends)
-      if (node->is(bend.op)) changed = Search(program, bend, *node).run() || changed;
+      if (node->is(bend.op)) changed = Search(program, constants, bend, *node).run() || changed;
   if (changed) program.graph().eliminate_dead_code();
 }
 

@@ -3,6 +3,7 @@
 #include "decompose/builder.h"
 #include "decompose/rewrite.h"
 #include "ir/match.h"
+#include "ir/mutations.h"
 
 namespace intaglio::xnnpack {
 namespace {
@@ -56,9 +57,10 @@ Value* replacement(GraphBuilder& b, const Node& node) {
 
 void compute_logs_of_one_plus(ExportedProgram& program) {
   bool changed = false;
+  const LastingConstants constants(program);
   for (Node* node : program.graph().node_list()) {
     if (node->outputs().size() != 1 || !node->output()->is_tensor() || node->output()->dtype() != DType::float32) continue;
-    if (first_broken_limit(program, *node, [&](const Value* value) { return program.is_constant(value); })) continue;
+    if (first_broken_limit(program, *node, [&](const Value* value) { return constants.find(value) != nullptr; })) continue;
     GraphBuilder build(program, *node);
     Value* result = replacement(build, *node);
     if (result == nullptr) continue;
