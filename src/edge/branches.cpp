@@ -228,6 +228,14 @@ void check_flow(const Node& node) {
   }
 }
 
+void check_predicate(const Node& node, const Argument& predicate) {
+  Value* const* value = predicate.get_if<Value*>();
+  const bool decides = value ? *value && ((*value)->is_tensor() || (*value)->kind() == ValueKind::sym_bool) : predicate.is<bool>();
+  if (!decides)
+    throw_bad_input(
+        fmt::format("{}: what decides is {}, neither a truth value nor a tensor", describe(node), escaped(to_string(predicate), 60)));
+}
+
 }  // namespace
 
 void check_control_flow(const Graph& graph) {
@@ -256,7 +264,10 @@ ControlFlow control_flow_of(const Node& node) {
     const auto* subgraph = argument.get_if<std::shared_ptr<Subgraph>>();
     if ((part == 'b') != (subgraph != nullptr))
       throw_bad_input(fmt::format("{}: argument {} is {}sub-graph", describe(node), i, part == 'b' ? "no " : "a "));
-    if (part == 'p') flow.predicate = argument;
+    if (part == 'p') {
+      check_predicate(node, argument);
+      flow.predicate = argument;
+    }
     if (part == 'b') flow.bodies.push_back((*subgraph)->graph.get());
     if (part == 'c') append(flow.carried, node, argument);
     if (part == 's') append(flow.sliced, node, argument);

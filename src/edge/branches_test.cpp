@@ -100,6 +100,18 @@ TEST(Branches, OneBranchIsDamage) {
   EXPECT_NE(test::refusal_of(ErrorKind::bad_input, [&] { control_flow_of(cond); }).find("argument 2 is no sub-graph"), std::string::npos);
 }
 
+TEST(Branches, WhatDecidesIsATruthOrATensor) {
+  const auto refusal = [](const Argument& predicate) {
+    ProgramBuilder t;
+    Value* x = t.input("x", {2});
+    Node& cond =
+        t.raw("higher_order.cond", {{"", predicate}, {"", branch("aten.relu.default")}, {"", branch("aten.neg.default")}, {"", x}}, {two});
+    return test::refusal_of(ErrorKind::bad_input, [&] { control_flow_of(cond); });
+  };
+  for (const Argument& predicate : {Argument(DType::boolean), Argument(int64_t{1}), Argument()})
+    EXPECT_NE(refusal(predicate).find("what decides is"), std::string::npos);
+}
+
 // state, row, c -> state * row, neg(row): a scan over the rows of x.
 Node& scan(ProgramBuilder& t, Value* state, Value* x, Value* shared) {
   auto graph = std::make_unique<Graph>();
