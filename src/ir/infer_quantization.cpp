@@ -35,6 +35,16 @@ void check_range(const Inference& in, DType dtype, const char* least = "quant_mi
       in.fail(fmt::format("the quantized value {} does not fit {}", *value, to_string(dtype)));
 }
 
+// Kernels assert it of one for the whole tensor.
+void check_zero_point(const Inference& in, DType dtype) {
+  if (!in.node.op().schema()->find("zero_point")) return;
+  const Argument written = in.node.argument("zero_point");
+  const auto* zero_point = written.get_if<int64_t>();
+  const auto limits = range_of(dtype);
+  if (zero_point && limits && (*zero_point < limits->min || *zero_point > limits->max))
+    in.fail(fmt::format("the zero point {} does not fit {}", *zero_point, to_string(dtype)));
+}
+
 bool is_quantized_storage(DType dtype) { return range_of(dtype) || is_floating(dtype); }
 
 // One scale and zero point for each index of `axis`, or of each row, or of each group of a row.
@@ -55,6 +65,7 @@ void quantize(Inference& in) {
   in.require(is_floating(in.operand("input").dtype), "what is quantized is not of a floating type");
   in.require(is_quantized_storage(dtype), "quantized values are not of that element type");
   check_range(in, dtype);
+  check_zero_point(in, dtype);
   check_parameters(in);
   in.result(dtype, in.sizes("input"));
 }
@@ -72,6 +83,7 @@ void dequantize(Inference& in) {
   if (stored != written) in.fail(fmt::format("the quantized values are {}, 'dtype' says {}", to_string(stored), to_string(written)));
   in.require(is_quantized_storage(stored), "quantized values are not of that element type");
   check_range(in, stored);
+  check_zero_point(in, stored);
   check_parameters(in);
   in.result(output_dtype(in), in.sizes("input"));
 }

@@ -134,6 +134,9 @@ TEST(Infer, QuantizedValues) {
   EXPECT_EQ(b.infer(op, quantize(-128, 127, DType::int8)), "i8[2, 3]");
   EXPECT_NE(b.refusal(op, quantize(1000, 127, DType::int8)).find("quant_min 1000 is not below quant_max 127"), std::string::npos);
   EXPECT_NE(b.refusal(op, quantize(0, 255, DType::int8)).find("value 255 does not fit int8"), std::string::npos);
+  std::vector<NamedArgument> far = quantize(-128, 127, DType::int8);
+  far[2].value = int64_t{1000};
+  EXPECT_NE(b.refusal(op, far).find("the zero point 1000 does not fit int8"), std::string::npos);
   std::vector<NamedArgument> arguments = quantize(-128, 127, DType::uint8);
   arguments[0].value = bytes;
   EXPECT_NE(b.refusal("quantized_decomposed.dequantize_per_tensor.default", arguments).find("are int8, 'dtype' says uint8"),
