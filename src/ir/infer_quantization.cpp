@@ -26,6 +26,7 @@ std::optional<QuantRange> range_of(DType dtype) {
 // What PyTorch asserts of them, and the runtime's kernels too: values below each other, and within the element type.
 void check_range(const Inference& in, DType dtype, const char* least = "quant_min", const char* greatest = "quant_max") {
   const Argument min_argument = in.node.argument(least), max_argument = in.node.argument(greatest);
+  in.require(!min_argument.is<bool>() && !max_argument.is<bool>(), "a quantized value is true or false where an integer is needed");
   const auto *min = min_argument.get_if<int64_t>(), *max = max_argument.get_if<int64_t>();
   if (min && max && *min >= *max) in.fail(fmt::format("{} {} is not below {} {}", least, *min, greatest, *max));
   const auto limits = range_of(dtype);
