@@ -1,27 +1,11 @@
 // Quantization: PyTorch's quantized_decomposed and torchao's affine and code book ops.
-#include <cstdint>
-
 #include <fmt/format.h>
 
+#include "base/integer_range.h"
 #include "ir/infer_rules.h"
 
 namespace intaglio::infer {
 namespace {
-
-// The least and greatest quantized value. Those of 4 bits and less are kept in bytes.
-struct QuantRange {
-  int64_t min, max;
-};
-std::optional<QuantRange> range_of(DType dtype) {
-  switch (dtype) {
-    case DType::uint8: return QuantRange{0, 255};
-    case DType::int8: return QuantRange{-128, 127};
-    case DType::uint16: return QuantRange{0, 65535};
-    case DType::int16: return QuantRange{-32768, 32767};
-    case DType::int32: return QuantRange{INT32_MIN, INT32_MAX};
-    default: return std::nullopt;
-  }
-}
 
 // What PyTorch asserts of them, and the runtime's kernels too: values below each other, and within the element type.
 void check_range(const Inference& in, DType dtype, const char* least = "quant_min", const char* greatest = "quant_max") {
@@ -29,7 +13,7 @@ void check_range(const Inference& in, DType dtype, const char* least = "quant_mi
   in.require(!min_argument.is<bool>() && !max_argument.is<bool>(), "a quantized value is true or false where an integer is needed");
   const auto *min = min_argument.get_if<int64_t>(), *max = max_argument.get_if<int64_t>();
   if (min && max && *min >= *max) in.fail(fmt::format("{} {} is not below {} {}", least, *min, greatest, *max));
-  const auto limits = range_of(dtype);
+  const auto limits = integer_range(dtype);
   if (!limits) return;
   for (const auto* value : {min, max})
     if (value && (*value < limits->min || *value > limits->max))
@@ -41,12 +25,12 @@ void check_zero_point(const Inference& in, DType dtype) {
   if (!in.node.op().schema()->find("zero_point")) return;
   const Argument written = in.node.argument("zero_point");
   const auto* zero_point = written.get_if<int64_t>();
-  const auto limits = range_of(dtype);
+  const auto limits = integer_range(dtype);
   if (zero_point && limits && (*zero_point < limits->min || *zero_point > limits->max))
     in.fail(fmt::format("the zero point {} does not fit {}", *zero_point, to_string(dtype)));
 }
 
-bool is_quantized_storage(DType dtype) { return range_of(dtype) || is_floating(dtype); }
+bool is_quantized_storage(DType dtype) { return integer_range(dtype) || is_floating(dtype); }
 
 // One scale and zero point for each index of `axis`, or of each row, or of each group of a row.
 void check_parameters(const Inference& in) {
@@ -112,7 +96,7 @@ void quantized_embedding(Inference& in) {
   in.require(indices.dtype == DType::int64 || indices.dtype == DType::int32, "the indices are not integers");
   const std::string_view name = in.node.op().base();
   const int64_t values_a_byte = name.ends_with("2bit") ? 4 : name.ends_with("4bit") ? 2 : 1;
-  check_range(in, DType::int8, "weight_quant_min", "weight_quant_max");
+  check_range(in, values_a_byte == 1 ? weight.dtype : DType::int8, "weight_quant_min", "weight_quant_max");
   const SymInt width = weight.sizes[1] * SymInt(values_a_byte);
   for (const char* parameter : {"weight_scales", "weight_zero_points"}) {
     if (!in.has(parameter)) continue;

@@ -134,6 +134,9 @@ TEST(Infer, QuantizedValues) {
   EXPECT_EQ(b.infer(op, quantize(-128, 127, DType::int8)), "i8[2, 3]");
   EXPECT_NE(b.refusal(op, quantize(1000, 127, DType::int8)).find("quant_min 1000 is not below quant_max 127"), std::string::npos);
   EXPECT_NE(b.refusal(op, quantize(0, 255, DType::int8)).find("value 255 does not fit int8"), std::string::npos);
+  std::vector<NamedArgument> truth = quantize(-128, 127, DType::int8);
+  truth[3].value = true;
+  EXPECT_NE(b.refusal(op, truth).find("true or false"), std::string::npos);
   std::vector<NamedArgument> far = quantize(-128, 127, DType::int8);
   far[2].value = int64_t{1000};
   EXPECT_NE(b.refusal(op, far).find("the zero point 1000 does not fit int8"), std::string::npos);
@@ -151,6 +154,13 @@ TEST(Infer, QuantizedValues) {
         {"indices", b.tensor({5, 6}, DType::int64)}};
     return b.infer(fmt::format("quantized_decomposed.{}.default", name).c_str(), table);
   };
+  EXPECT_EQ(b.infer("quantized_decomposed.embedding_byte.default", {{"weight", b.tensor({8, 4}, DType::uint8)},
+                                                                    {"weight_scales", b.tensor({8})},
+                                                                    {"weight_zero_points", {}},
+                                                                    {"weight_quant_min", 0},
+                                                                    {"weight_quant_max", 255},
+                                                                    {"indices", b.tensor({3}, DType::int64)}}),
+            "f32[3, 4]");
   EXPECT_EQ(rows("embedding_byte", {8}), "f32[5, 6, 4]");
   EXPECT_EQ(rows("embedding_4bit", {8, 2}), "f32[5, 6, 8]");
   EXPECT_EQ(rows("embedding_2bit", {8, 2}), "f32[5, 6, 16]");

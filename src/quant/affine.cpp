@@ -1,34 +1,19 @@
 #include "quant/affine.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <limits>
 
 #include <fmt/format.h>
 #include <intaglio/error.h>
 
+#include "base/integer_range.h"
 #include "quant/kernels/kernels.h"
 
 namespace intaglio::quant {
 namespace {
 
-struct IntegerType {
-  DType dtype;
-  QuantRange range;
-};
-constexpr std::array<IntegerType, 5> integer_types = {{
-    {DType::int8, {-128, 127}},
-    {DType::uint8, {0, 255}},
-    {DType::int16, {-32768, 32767}},
-    {DType::uint16, {0, 65535}},
-    {DType::int32, {-2147483648LL, 2147483647LL}},
-}};
-
-const IntegerType& integer_type(DType dtype) {
-  for (const IntegerType& type : integer_types) {
-    if (type.dtype == dtype) return type;
-  }
+[[noreturn]] void refuse_type(DType dtype) {
   throw_unsupported(fmt::format("quantizing to {}: expected int8, uint8, int16, uint16 or int32", name(dtype)));
 }
 
@@ -79,7 +64,7 @@ void quantize_with_inverse(std::span<const float> x, float inverse, int64_t zero
     case DType::int16: return run(static_cast<int16_t*>(q), k.quantize_int16);
     case DType::uint16: return run(static_cast<uint16_t*>(q), k.quantize_uint16);
     case DType::int32: return run(static_cast<int32_t*>(q), QuantizeKernel<int32_t>{nullptr});
-    default: integer_type(dtype);
+    default: refuse_type(dtype);
   }
 }
 
@@ -94,12 +79,12 @@ void dequantize_row(const void* q, DType dtype, size_t offset, float scale, floa
     case DType::int16: return run(static_cast<const int16_t*>(q), k.dequantize_int16);
     case DType::uint16: return run(static_cast<const uint16_t*>(q), k.dequantize_uint16);
     case DType::int32: return run(static_cast<const int32_t*>(q), k.dequantize_int32);
-    default: integer_type(dtype);
+    default: refuse_type(dtype);
   }
 }
 
 void check_range(QuantRange range, DType dtype) {
-  const QuantRange held = integer_type(dtype).range;
+  const QuantRange held = range_of(dtype);
   if (range.min > range.max || range.min < held.min || range.max > held.max) {
     throw_bad_input(
         fmt::format("quantization range [{}, {}] is not inside {}'s [{}, {}]", range.min, range.max, name(dtype), held.min, held.max));
@@ -113,7 +98,11 @@ T of_channel(std::span<const T> values, int64_t channel) {
 
 }  // namespace
 
-QuantRange range_of(DType dtype) { return integer_type(dtype).range; }
+QuantRange range_of(DType dtype) {
+  const auto range = integer_range(dtype);
+  if (!range) refuse_type(dtype);
+  return {range->min, range->max};
+}
 
 QuantRange range_of(const ObserverSettings& settings) {
   const QuantRange held = range_of(settings.dtype);
