@@ -10,7 +10,7 @@
 #include "decompose/rewrite.h"
 #include "decompose/tables.h"
 #include "ir/at_node.h"
-#include "ir/check_arguments.h"
+#include "ir/infer.h"
 #include "ir/operator_names.h"
 
 namespace intaglio::decompose {
@@ -41,13 +41,6 @@ Node* first_before(const Graph& graph, Node* node) {
   return node;
 }
 
-// Of operators without a rule of inference nothing else has looked at what the file says of their results.
-void check_claim(const Node& node, const Value& old, const Value& made) {
-  if (!old.is_tensor() || !made.is_tensor() || !contradict(old.meta(), made.meta())) return;
-  throw_bad_input(fmt::format("{}: the file says '{}' is {}, but its operands make it {}; the file is damaged", describe(node),
-                              escaped(old.name()), escaped(to_string(old.meta())), escaped(to_string(made.meta()))));
-}
-
 // Replaces the node; false when its decomposition left it alone.
 bool replace(ExportedProgram& program, Node& node, Decomposition function, Claims claims) {
   check_integers(node);
@@ -62,7 +55,7 @@ bool replace(ExportedProgram& program, Node& node, Decomposition function, Claim
   for (size_t i = 0; i < results.size(); ++i) {
     Value* old = node.output(i);
     if (results[i]) {
-      if (claims == Claims::checked) check_claim(node, *old, *results[i]);
+      if (claims == Claims::checked && old->is_tensor() && results[i]->is_tensor()) check_claim(*old, results[i]->meta());
       replace_result(program.graph(), old, results[i]);
     } else if (!old->users().empty())
       throw_unsupported(fmt::format("{}: its result '{}' cannot be computed by any kernel", describe(node), escaped(old->name())));

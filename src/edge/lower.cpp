@@ -18,6 +18,7 @@
 #include "edge/branches.h"
 #include "edge/partition/cut.h"
 #include "edge/passes/passes.h"
+#include "ir/at_node.h"
 #include "ir/infer.h"
 
 namespace intaglio {
@@ -25,16 +26,10 @@ namespace intaglio {
 using namespace edge;
 namespace {
 
-// Steps read what operators' operands have: of operators without a rule of inference nothing has looked at that before.
+// Of operators without a rule of inference nothing has looked at the operands before a step reads them.
 template <typename Work>
-void reading_operands(std::string_view step, const Work& work) {
-  try {
-    work();
-  } catch (const std::logic_error&) {
-    throw_bad_input(fmt::format("{}: the arguments of an operator name a dimension or an element that its operands do not have", step));
-  } catch (const NotATensor& error) {
-    throw_unsupported(fmt::format("{}: {}, where only a tensor can be taken", step, error.what()));
-  } catch (const SymbolicSize& error) { throw_unsupported(fmt::format("{}: {}; export with that size fixed", step, error.what())); }
+void at_step(std::string_view step, const Work& work) {
+  reading_operands([&] { return fmt::format("an operator in step '{}'", step); }, work);
 }
 
 struct LoweringStep {
@@ -89,7 +84,7 @@ class Lowering {
 
   void run(std::span<const LoweringStep> steps) {
     for (const LoweringStep& step : steps) {
-      reading_operands(step.name, [&] { step.run(program_); });
+      at_step(step.name, [&] { step.run(program_); });
       done(step.name);
     }
   }
@@ -283,8 +278,8 @@ class ProgramLowering {
   void delegate_to(const Partitioner& partitioner) {
     Delegation delegation(partitioner, options_);
     const std::string step = fmt::format("delegate to {}", partitioner.backend_id());
-    for (Body& body : bodies_) for_each_body(body, [&](Body& each) { reading_operands(step, [&] { delegation.partition(each); }); });
-    within_file(bodies_.size() == 1 ? bodies_[0].program().source : "", [&] { reading_operands(step, [&] { delegation.preprocess(); }); });
+    for (Body& body : bodies_) for_each_body(body, [&](Body& each) { at_step(step, [&] { delegation.partition(each); }); });
+    within_file(bodies_.size() == 1 ? bodies_[0].program().source : "", [&] { at_step(step, [&] { delegation.preprocess(); }); });
     for (Body& body : bodies_)
       for_each_body(body, [&](Body& each) {
         delegation.cut(each);

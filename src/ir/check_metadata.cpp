@@ -19,8 +19,8 @@ bool sizes_contradict(const SymInt& claimed, const SymInt& inferred) {
 // Of a norm. What type it has in half precision depends on the device that the program was exported for.
 bool is_statistic(const Node& node, size_t output) { return output > 0 && node.op().name().find("_norm") != std::string_view::npos; }
 
-[[noreturn]] void throw_lie(const Node& node, const Value& output, const std::string& claimed, const std::string& inferred) {
-  throw_bad_input(fmt::format("{}: the file says '{}' is {}, but its operands make it {}; the file is damaged", describe(node),
+[[noreturn]] void throw_lie(const Value& output, const std::string& claimed, const std::string& inferred) {
+  throw_bad_input(fmt::format("{}: the file says '{}' is {}, but its operands make it {}; the file is damaged", describe(*output.producer()),
                               escaped(output.name()), escaped(claimed), escaped(inferred)));
 }
 
@@ -29,7 +29,7 @@ void check_symbol(const Node& node) {
   const auto inferred = infer::infer_symbol_at(node);
   const std::optional<SymInt>& claimed = node.output()->sym;
   if (inferred && claimed && sizes_contradict(*claimed, *inferred))
-    throw_lie(node, *node.output(), std::to_string(*claimed->hint()), std::to_string(*inferred->hint()));
+    throw_lie(*node.output(), std::to_string(*claimed->hint()), std::to_string(*inferred->hint()));
 }
 
 // `visit(output, inferred)` for every tensor of which something is known.
@@ -45,7 +45,7 @@ void visit_inferred(const Node& node, const Visit& visit) {
     Value* output = node.output(i);
     if (!output->is_tensor()) continue;
     if (is_statistic(node, i) && is_floating(output->dtype())) (*inferred)[i].dtype = output->dtype();
-    if (contradict(output->meta(), (*inferred)[i])) throw_lie(node, *output, to_string(output->meta()), to_string((*inferred)[i]));
+    check_claim(*output, (*inferred)[i]);
     visit(*output, (*inferred)[i]);
   }
 }
@@ -63,6 +63,10 @@ bool differ_elsewhere(const SymInt& claimed, const SymInt& inferred) {
 bool contradict(const TensorMeta& claimed, const TensorMeta& inferred) {
   return claimed.dtype != inferred.dtype ||
          !std::ranges::equal(claimed.sizes, inferred.sizes, [](const SymInt& a, const SymInt& b) { return !sizes_contradict(a, b); });
+}
+
+void check_claim(const Value& output, const TensorMeta& inferred) {
+  if (contradict(output.meta(), inferred)) throw_lie(output, to_string(output.meta()), to_string(inferred));
 }
 
 void check_metadata(const Graph& graph) {

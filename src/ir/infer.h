@@ -26,6 +26,8 @@ bool refresh_metadata(Node& node);
 // The same for all nodes in order, sub-graphs excepted.
 void refresh_metadata(Graph& graph);
 
+// A bad-input error where what the file says of a node's result and what its operands make it cannot both be right.
+void check_claim(const Value& output, const TensorMeta& inferred);
 // Compares what the graph says of every node's results with what its operands imply: a bad-input error naming the node
 // and both shapes. Strides are not compared; a symbolic size is compared by its hint.
 void check_metadata(const Graph& graph);
