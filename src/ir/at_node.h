@@ -24,9 +24,7 @@ auto reading_operands(const Place& place, const Work& work) {
     throw_bad_input(fmt::format("{}: its arguments name a dimension or an element that its operands do not have", place()));
   } catch (const NotATensor&) {
     throw_unsupported(fmt::format("{}: an operand is a number where only a tensor can be taken", place()));
-  } catch (const SymbolicSize& error) {
-    throw_unsupported(fmt::format("{}: {}; export with that size fixed", place(), error.what()));
-  }
+  } catch (const SymbolicSize& error) { throw_unsupported(fmt::format("{}: {}; export with that size fixed", place(), error.what())); }
 }
 
 template <typename Work>

@@ -20,8 +20,8 @@ bool sizes_contradict(const SymInt& claimed, const SymInt& inferred) {
 bool is_statistic(const Node& node, size_t output) { return output > 0 && node.op().name().find("_norm") != std::string_view::npos; }
 
 [[noreturn]] void throw_lie(const Value& output, const std::string& claimed, const std::string& inferred) {
-  throw_bad_input(fmt::format("{}: the file says '{}' is {}, but its operands make it {}; the file is damaged", describe(*output.producer()),
-                              escaped(output.name()), escaped(claimed), escaped(inferred)));
+  throw_bad_input(fmt::format("{}: the file says '{}' is {}, but its operands make it {}; the file is damaged",
+                              describe(*output.producer()), escaped(output.name()), escaped(claimed), escaped(inferred)));
 }
 
 void check_symbol(const Node& node) {

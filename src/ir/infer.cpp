@@ -17,6 +17,10 @@ namespace infer {
 
 bool surely_differ(const SymInt& a, const SymInt& b) { return a.is_static() && b.is_static() && a.value() != b.value(); }
 
+bool may_equal(std::span<const SymInt> a, std::span<const SymInt> b) {
+  return std::ranges::equal(a, b, [](const SymInt& one, const SymInt& other) { return !surely_differ(one, other); });
+}
+
 DType written_dtype(const Inference& in, DType otherwise) {
   return in.node.op().schema()->find("dtype") ? in.node.optional_dtype("dtype").value_or(otherwise) : otherwise;
 }

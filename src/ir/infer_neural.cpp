@@ -21,8 +21,7 @@ DType statistics_dtype(const Inference& in) {
 void require_sizes(Inference& in, std::string_view argument, std::span<const SymInt> sizes) {
   const Value* value = in.node.optional_tensor(argument);
   if (!value) return;
-  const bool fits = std::ranges::equal(value->sizes(), sizes, [](const SymInt& a, const SymInt& b) { return !surely_differ(a, b); });
-  in.require(fits, fmt::format("'{}' does not fit what is normalized", argument));
+  in.require(may_equal(value->sizes(), sizes), fmt::format("'{}' does not fit what is normalized", argument));
 }
 
 void require_channels(Inference& in, std::initializer_list<std::string_view> arguments) {
@@ -63,8 +62,7 @@ size_t normalized_dims(Inference& in, std::initializer_list<std::string_view> ar
   if (!in.known) return 0;
   in.require(!normalized.empty() && normalized.size() <= input.size(), "normalized_shape has no dimension, or more than the input");
   const std::span<const SymInt> last = std::span(input).last(normalized.size());
-  in.require(std::ranges::equal(last, normalized, [](const SymInt& a, const SymInt& b) { return !surely_differ(a, b); }),
-             "normalized_shape is not the input's last sizes");
+  in.require(may_equal(last, normalized), "normalized_shape is not the input's last sizes");
   for (const std::string_view argument : arguments) require_sizes(in, argument, last);
   return normalized.size();
 }
@@ -127,18 +125,11 @@ void border_pad(Inference& in) {
   pad_by(in, pads);
 }
 
-// `upsample_bilinear2d` is of two dimensions.
-size_t spatial_of(const Inference& in) {
-  const std::string_view name = in.node.op().base();
-  return name.find("1d") != name.npos ? 1 : name.find("2d") != name.npos ? 2 : 3;
-}
-
+template <size_t spatial>
 void upsample_vec(Inference& in) {
   SymSizes sizes = in.sizes("input");
-  in.require(sizes.size() >= 3, "the input has no spatial dimension");
-  const size_t spatial = sizes.size() - 2;
-  require_image(in, sizes, spatial_of(in));
-  in.require(spatial == spatial_of(in), "the input has the wrong number of dimensions");
+  in.require(sizes.size() == spatial + 2, "the input has the wrong number of dimensions");
+  require_image(in, sizes, spatial);
   if (in.has("output_size")) {
     const SymSizes wanted = in.symbols("output_size");
     if (!in.known) return;
@@ -158,12 +149,13 @@ void upsample_vec(Inference& in) {
   }
   in.result(in.operand("input").dtype, std::move(sizes));
 }
+template <size_t spatial>
 void upsample_size(Inference& in) {
   SymSizes sizes = in.sizes("self");
   const SymSizes wanted = in.symbols("output_size");
   if (!in.known) return;
-  in.require(wanted.size() == spatial_of(in) && sizes.size() == wanted.size() + 2, "output_size or the input has the wrong length");
-  require_image(in, sizes, wanted.size());
+  in.require(wanted.size() == spatial && sizes.size() == spatial + 2, "output_size or the input has the wrong length");
+  require_image(in, sizes, spatial);
   std::copy(wanted.begin(), wanted.end(), sizes.begin() + 2);
   in.result(in.operand("self").dtype, std::move(sizes));
 }
@@ -215,10 +207,10 @@ const Rule neural_table[] = {
     {border_pad<1>, {"aten.reflection_pad1d.default", "aten.replication_pad1d.default"}},
     {border_pad<2>, {"aten.reflection_pad2d.default", "aten.replication_pad2d.default"}},
     {border_pad<3>, {"aten.reflection_pad3d.default", "aten.replication_pad3d.default"}},
-    {upsample_vec,
-     {"aten.upsample_nearest1d.vec", "aten.upsample_nearest2d.vec", "aten.upsample_bilinear2d.vec", "aten.upsample_bicubic2d.vec",
-      "aten.upsample_linear1d.vec", "aten._upsample_bilinear2d_aa.vec"}},
-    {upsample_size, {"aten.upsample_nearest2d.default", "aten.upsample_bilinear2d.default", "aten._upsample_bilinear2d_aa.default"}},
+    {upsample_vec<1>, {"aten.upsample_nearest1d.vec", "aten.upsample_linear1d.vec"}},
+    {upsample_vec<2>,
+     {"aten.upsample_nearest2d.vec", "aten.upsample_bilinear2d.vec", "aten.upsample_bicubic2d.vec", "aten._upsample_bilinear2d_aa.vec"}},
+    {upsample_size<2>, {"aten.upsample_nearest2d.default", "aten.upsample_bilinear2d.default", "aten._upsample_bilinear2d_aa.default"}},
     {grid_sample, {"aten.grid_sampler.default", "aten.grid_sampler_2d.default"}},
     {im2col, {"aten.im2col.default"}},
 };

@@ -73,6 +73,8 @@ void require_image(const Inference& in, const SymSizes& sizes, size_t spatial);
 DType written_dtype(const Inference& in, DType otherwise);
 // True when both are static and differ: symbolic sizes are taken on trust.
 bool surely_differ(const SymInt& a, const SymInt& b);
+// As many sizes, none of which surely differ.
+bool may_equal(std::span<const SymInt> a, std::span<const SymInt> b);
 // Floating types as they are, everything else float32: what sqrt, sigmoid and mean return.
 DType float_result(DType dtype);
 
