@@ -63,6 +63,8 @@ void decompose(ExportedProgram& program, const std::function<bool(const Node&)>&
 // The operators that the tables have a row for, by name.
 std::vector<std::string_view> decomposed_operators();
 bool has_decomposition(const Op& op);
+// Those that `lower_complex` has a form in real numbers for.
+std::vector<std::string_view> complex_operators();
 
 // Layers that the exporter left as one op become linear layers, attention and norms, which quantizers know. Shown by
 // expand_fused_layers.test.

@@ -7,7 +7,6 @@
 #include <gtest/gtest.h>
 #include <intaglio/error.h>
 
-#include "decompose/complex/parts.h"
 #include "decompose/decompose.h"
 
 namespace intaglio::decompose {
@@ -26,7 +25,7 @@ TEST(HostileOperands, AreDecomposedOrRefused) {
 }
 
 TEST(HostileOperands, AreLoweredToRealNumbersOrRefused) {
-  const std::vector<std::string_view> operators = complex_parts::complex_operators();
+  const std::vector<std::string_view> operators = complex_operators();
   ASSERT_GT(operators.size(), 100u);
   EXPECT_EQ(test::hostile_findings(operators, test::hostile_draws(40, 3000), take_apart), "");
 }

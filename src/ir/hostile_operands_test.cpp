@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "ir/infer_rules.h"
+#include "ir/infer.h"
 
 namespace intaglio::infer {
 namespace {

@@ -89,12 +89,6 @@ const RuleMap& rule_map() {
   return map;
 }
 
-}  // namespace
-
-std::vector<std::string_view> inferred_operators() { return operator_names(rule_map()); }
-
-namespace {
-
 // In-place ops that change their operand's sizes rather than its elements.
 bool mutates_sizes(Op op) {
   static constexpr std::string_view names[] = {"squeeze_",  "unsqueeze_", "t_",   "transpose_",  "resize_",
@@ -158,6 +152,7 @@ std::optional<std::vector<TensorMeta>> infer_outputs(const Node& node) {
   return std::move(inference.outputs);
 }
 
+std::vector<std::string_view> inferred_operators() { return operator_names(infer::rule_map()); }
 bool has_inference_rule(Op op) { return infer::find_rule(op) != nullptr; }
 
 std::optional<size_t> infer_list_length(const Node& node) {

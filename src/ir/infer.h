@@ -6,6 +6,7 @@
 
 #include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include <intaglio/graph.h>
@@ -15,6 +16,8 @@ namespace intaglio {
 // One description per output of the node (outputs that are no tensors get an unused one). nullopt when there is no rule
 // for the op or when the sizes depend on data. A bad-input error naming the node when the operands do not fit the op.
 std::optional<std::vector<TensorMeta>> infer_outputs(const Node& node);
+// The operators that have a rule of their own, by name.
+std::vector<std::string_view> inferred_operators();
 // Whether there is a rule; what it gives may depend on symbolic sizes or data all the same.
 bool has_inference_rule(Op op);
 

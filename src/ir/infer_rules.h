@@ -58,9 +58,6 @@ std::span<const Rule> convolution_rules();
 std::span<const Rule> neural_rules();
 std::span<const Rule> quantization_rules();
 
-// The operators that have a rule of their own.
-std::vector<std::string_view> inferred_operators();
-
 // The number that a symbolic result of the node is in the exported call, or its expression; nullopt where neither is known. A bad-input
 // error for a dimension that the tensor does not have and for a division by zero.
 std::optional<SymInt> infer_symbol(const Node& node);

@@ -7,16 +7,15 @@
 #include <intaglio/edge.h>
 #include <intaglio/recipes.h>
 
-#include "decompose/complex/parts.h"
 #include "decompose/decompose.h"
-#include "ir/infer_rules.h"
+#include "ir/infer.h"
 
 namespace intaglio {
 namespace {
 
 std::vector<std::string_view> every_operator() {
-  std::vector<std::string_view> all = infer::inferred_operators();
-  for (const auto& more : {decompose::decomposed_operators(), decompose::complex_parts::complex_operators()})
+  std::vector<std::string_view> all = inferred_operators();
+  for (const auto& more : {decompose::decomposed_operators(), decompose::complex_operators()})
     all.insert(all.end(), more.begin(), more.end());
   std::ranges::sort(all);
   const auto repeated = std::ranges::unique(all);

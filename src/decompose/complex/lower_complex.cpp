@@ -283,7 +283,7 @@ class ComplexLowering {
 
 }  // namespace
 
-std::vector<std::string_view> complex_parts::complex_operators() { return operator_names(rule_map()); }
+std::vector<std::string_view> complex_operators() { return operator_names(rule_map()); }
 
 bool has_complex(const ExportedProgram& program) { return has_complex(program.graph()); }
 

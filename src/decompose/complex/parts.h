@@ -102,8 +102,6 @@ struct RuleRow {
 std::vector<RuleRow> arithmetic_rules();
 std::span<const RuleRow> function_rules();
 std::span<const RuleRow> fourier_rules();
-// The operators of all tables.
-std::vector<std::string_view> complex_operators();
 std::vector<RuleRow> linear_rules();
 std::span<const RuleRow> frame_rules();
 // Of a node that holds sub-graphs.
