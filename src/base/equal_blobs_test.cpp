@@ -7,22 +7,14 @@
 #include <string>
 
 #include "base/computed.h"
+#include "testing/counted_blob.h"
 
 namespace intaglio {
 namespace {
 
-// `text` from a producer that counts how often it is asked.
-Blob asked(std::string text, int& calls) {
-  const uint64_t size = text.size();
-  return Blob(size, [text = std::move(text), &calls](const Blob::Sink& sink) {
-    ++calls;
-    sink(std::as_bytes(std::span(text)));
-  });
-}
-
 TEST(EqualBlobs, OnlyEntriesOfOneSizeAreLookedAt) {
   int unique = 0;
-  const std::vector<Blob> entries = {Blob("ab"), asked("abc", unique), Blob("xy"), Blob("ab"), Blob(), Blob()};
+  const std::vector<Blob> entries = {Blob("ab"), test::counted_blob("abc", unique), Blob("xy"), Blob("ab"), Blob(), Blob()};
   EXPECT_EQ(first_equal(entries), (std::vector<size_t>{0, 1, 2, 0, 4, 4}));
   EXPECT_EQ(unique, 0);
 }

@@ -8,18 +8,10 @@
 #include <intaglio/error.h>
 
 #include "pte/reader.h"
+#include "testing/counted_blob.h"
 
 namespace intaglio::pte {
 namespace {
-
-// `text` from a producer that counts how often it is asked.
-Blob counted(std::string text, int& calls) {
-  const uint64_t size = text.size();
-  return Blob(size, [text = std::move(text), &calls](const Blob::Sink& sink) {
-    ++calls;
-    sink(std::as_bytes(std::span(text)));
-  });
-}
 
 std::string segment(const std::vector<std::byte>& file, const ParsedProgram& parsed, uint32_t index) {
   const DataSegment& found = parsed.program.segments.at(index);
@@ -31,8 +23,9 @@ TEST(Writer, ReadsEachBlobOnceForItsDigestAndOnceForTheFile) {
   int constant = 0, one = 0, same = 0, other = 0;
   Program program;
   SegmentData data;
-  data.constants = {counted("constant", constant)};
-  data.named_data = {{"b", counted("equal", one)}, {"a", counted("equal", same)}, {"c", counted("longest", other)}};
+  data.constants = {test::counted_blob("constant", constant)};
+  data.named_data = {
+      {"b", test::counted_blob("equal", one)}, {"a", test::counted_blob("equal", same)}, {"c", test::counted_blob("longest", other)}};
   const Blob file = assemble(program, data);
   EXPECT_EQ(constant + other, 0);  // no other entry has its size
   EXPECT_EQ(one, 1);

@@ -169,12 +169,12 @@ bool multiplies_matrices(Context c) { return c.node.tensor("self")->meta().rank(
 bool chooses_from_known_sizes(Context c) {
   const auto &to = c.node.output()->sizes(), &a = c.node.tensor("self")->sizes(), &b = c.node.tensor("other")->sizes();
   for (size_t i = 0; i < to.size(); ++i) {
-    const auto has = [&](const SymSizes& sizes) { return i + sizes.size() >= to.size() && sizes[i + sizes.size() - to.size()] == to[i]; };
-    if (!to[i].is_static() && !has(a) && !has(b)) return false;
-    const auto varies = [&](const SymSizes& sizes) {
-      return i + sizes.size() >= to.size() && !sizes[i + sizes.size() - to.size()].is_static();
-    };
-    if (to[i].is_static() && (varies(a) || varies(b))) return false;  // how often to repeat is not known
+    const auto at = [&](const SymSizes& sizes) { return i + sizes.size() < to.size() ? SymInt(1) : sizes[i + sizes.size() - to.size()]; };
+    const SymInt sizes[] = {at(a), at(b)};
+    // A symbol must come from one of the two; how often a symbol is repeated to a number is not known.
+    if (to[i].is_static() ? std::ranges::any_of(sizes, [](const SymInt& size) { return !size.is_static(); })
+                          : std::ranges::find(sizes, to[i]) == std::end(sizes))
+      return false;
   }
   return true;
 }

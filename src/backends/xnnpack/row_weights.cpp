@@ -14,11 +14,13 @@ namespace {
 
 constexpr int64_t group_multiple = 32;
 
+bool is_normal_positive(float number) { return (number >= std::numeric_limits<float>::min()) & std::isfinite(number); }
+
 // There is a scale for every few weights: these loops look at all of them, so that the compiler makes vectors of them.
 bool are_usable(const Tensor& scale) {
   const Tensor numbers = converted(scale.for_one_use(), DType::float32).contiguous();
   bool good = true;
-  for (const float number : numbers.span<float>()) good &= number >= std::numeric_limits<float>::min() && std::isfinite(number);
+  for (const float number : numbers.span<float>()) good &= is_normal_positive(number);
   return good;
 }
 
@@ -39,10 +41,7 @@ bool sums_fit(const qdq::GroupedRows& rows) {
 
 }  // namespace
 
-bool is_usable_scale(double scale) {
-  const auto narrowed = static_cast<float>(scale);
-  return std::isfinite(narrowed) && narrowed >= std::numeric_limits<float>::min();
-}
+bool is_usable_scale(double scale) { return is_normal_positive(static_cast<float>(scale)); }
 
 std::string refused_numbers(const Tensor& scale, const Tensor* zero_point) {
   if (!are_usable(scale)) return "a scale of the weight is not a normal positive number";
