@@ -226,3 +226,15 @@ def test_quantize_api_for_xnnpack_and_core_ml(examples, intaglio, tmp_path):
     assert sqnr(torch.export.load(tmp_path / "x.pt2").module()(words).detach().numpy(), np.load(tmp_path / "out.npz")["arr_0"]) > 35
     assert counts in call(examples / "quantize_api", "coreml", tmp_path / "m.pt2", tmp_path / "c.pt2")
     assert agrees("c.pt2", 12)
+
+
+def test_tools_of_an_active_environment_do_not_take_part(tmp_path):
+    """The SDK's wheel and conda have a flatc too, of another release than the system's library: whose headers it makes would not compile."""
+    foreign = tmp_path / "environment" / "bin" / "flatc"
+    foreign.parent.mkdir(parents=True)
+    foreign.write_text("#!/bin/sh\necho flatc version 99.1.2\n")
+    foreign.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{foreign.parent}:{os.environ['PATH']}"}
+    call(CMAKE, "-S", ROOT, "-B", tmp_path / "build", "-G", "Ninja", env=environment)
+    cache = (tmp_path / "build" / "CMakeCache.txt").read_text()
+    assert str(foreign.parent) not in cache

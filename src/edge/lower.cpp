@@ -300,6 +300,8 @@ class ProgramLowering {
       lowering.done("decompose leftovers");
       lowering.run(edge);
     }
+    cover_zero_points(body.program());
+    lowering.done("cover_zero_points");
     list_leftovers(body.program(), body.leftovers);
   }
 

@@ -8,6 +8,7 @@ namespace {
 const bool registered = test::register_text_cases(
     "EdgePasses", "src/edge/passes",
     test::program_passes({
+        {"cover_zero_points", cover_zero_points},
         {"dim_order_ops", dim_order_ops},
         {"eliminate_dead_code", [](ExportedProgram& program) { program.graph().eliminate_dead_code(); }},
         {"erase_asserts", erase_asserts},
