@@ -101,6 +101,14 @@ def listed(tensors):
     return {"as_tensors": [{"name": name} for name in tensors]}
 
 
+def numbers_beside_inputs(w: Writer, count: int):
+    """Numbers that become constants of their own, and as many inputs behind them."""
+    y = w.input(1, WIDTH)
+    for i in range(count // 2):
+        y = number(w, "mul.Scalar", w.call("add.Tensor", y, w.input(1, WIDTH)), 0.5 + i / count)
+    return [y]
+
+
 def long_cat(w: Writer, count: int):
     x = w.input(1, WIDTH)
     parts = [w.call("relu.default", x) for _ in range(count)]
@@ -451,7 +459,7 @@ SHAPES = [
     diamonds, symbols, states, shared_layer, loops,
     constant_chain, shared_constant, returned_states, separate_states, layers_beside_states, sizes_split, long_stack,
     module_calls, wide_loop, lengths_in_branches,
-    rows_written, returned_layers, written_beside_outputs, view_of_written, writes_through_views, parts_written, sizes_of_one,
+    rows_written, returned_layers, written_beside_outputs, view_of_written, writes_through_views, parts_written, sizes_of_one, numbers_beside_inputs,
 ]  # fmt: skip
 
 

@@ -48,11 +48,12 @@ stage_failures() {
   (cd tests && ../$python -m failures --step "${FAILURES_STEP:-1}" --json "../$results/failures.json")
 }
 
+# Debian's default, 14, cannot read C++20 as it is written here: ranges, and structured bindings in lambdas.
 install_clang() {
-  command -v clang++ >/dev/null && return
+  command -v clang++-16 >/dev/null && return
   local sudo
   sudo=$([ "$(id -u)" = 0 ] || echo sudo)
-  $sudo apt-get update -qq && $sudo apt-get install -y -qq --no-install-recommends clang libclang-rt-14-dev lld
+  $sudo apt-get update -qq && $sudo apt-get install -y -qq --no-install-recommends clang-16 libclang-rt-16-dev lld-16
 }
 
 stage_growth() {

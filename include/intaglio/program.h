@@ -1,9 +1,12 @@
 // A captured program: graph, signature, weights and calling convention, as `torch.export` defines them.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include <intaglio/graph.h>
@@ -121,13 +124,18 @@ class ExportedProgram {
   Value* add_constant(std::string target, Tensor tensor);
   // Replaces the data of a constant input (dtype and sizes of the value follow).
   void set_constant(Value* value, Tensor tensor);
+  // Calls `work`, which adds many of them: until it returns what it adds stands behind all other inputs, then each comes to its place. Alone,
+  // each would move all inputs behind its own. Where `work` throws the program is left as it is then, and to be dropped.
+  void add_at_once(const std::function<void()>& work);
   // Drops parameters, buffers and constants that nothing uses, from graph, signature and state.
   size_t remove_unused_constants();
 
  private:
   Value* add_state_input(InputSpec::Kind kind, std::string target, Tensor tensor);
+  void place_inputs(const std::unordered_set<const Value*>& added);
   std::unique_ptr<Graph> graph_;
-  std::map<std::string, size_t> counted_;  // by first target: those from there to this number are taken
+  std::optional<std::unordered_set<const Value*>> added_;  // within `add_at_once`
+  std::map<std::string, size_t> counted_;                  // by first target: those from there to this number are taken
 };
 
 std::string to_string(const ExportedProgram& program);

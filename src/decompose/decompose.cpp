@@ -94,7 +94,9 @@ std::vector<std::string_view> decomposed_operators() { return operator_names(tab
 
 bool has_decomposition(const Op& op) { return table().contains(op.name()); }
 
-void decompose(ExportedProgram& program, const std::function<bool(const Node&)>& keep, Claims claims) {
+namespace {
+
+void decompose_all(ExportedProgram& program, const std::function<bool(const Node&)>& keep, Claims claims) {
   Graph& graph = program.graph();
   const std::vector<Node*> nodes = graph.node_list();
   Node* node = nodes.empty() ? nullptr : nodes.front();
@@ -110,6 +112,12 @@ void decompose(ExportedProgram& program, const std::function<bool(const Node&)>&
     if (graph.size() > nodes.size() + most_nodes_of_all && node) refuse_size(*node, most_nodes_of_all);
   }
   graph.eliminate_dead_code();
+}
+
+}  // namespace
+
+void decompose(ExportedProgram& program, const std::function<bool(const Node&)>& keep, Claims claims) {
+  program.add_at_once([&] { decompose_all(program, keep, claims); });
 }
 
 void expand_fused_layers(ExportedProgram& program) {

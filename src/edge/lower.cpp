@@ -84,7 +84,7 @@ class Lowering {
 
   void run(std::span<const LoweringStep> steps) {
     for (const LoweringStep& step : steps) {
-      at_step(step.name, [&] { step.run(program_); });
+      at_step(step.name, [&] { program_.add_at_once([&] { step.run(program_); }); });
       done(step.name);
     }
   }

@@ -272,6 +272,35 @@ TEST(Program, StateInputsStayAligned) {
   EXPECT_FALSE(program.is_constant(buffer));
 }
 
+// The same program, whether they come to their places one by one or together.
+TEST(Program, StateInputsAddedAtOnceStandWhereTheyStandAlone) {
+  const auto made = [](bool at_once) {
+    ExportedProgram program;
+    Value* x = program.graph().add_input(0, {f32({2}), "x"});
+    program.input_specs.push_back({InputSpec::Kind::user_input, x, "", true});
+    program.add_buffer("there", Tensor::scalar(1.0f));
+    const auto add = [&] {
+      for (float number : {2.0f, 3.0f}) {
+        program.add_constant("k", Tensor::scalar(number));
+        program.add_parameter("p", Tensor::scalar(number));
+        program.add_buffer("b", Tensor::scalar(number));
+      }
+      EXPECT_EQ(program.graph().inputs()[1] == x, at_once);
+      verify(program);
+    };
+    at_once ? program.add_at_once([&] { program.add_at_once(add); }) : add();
+    program.graph().set_outputs({x});
+    program.output_specs.push_back({});
+    verify(program);
+    return to_string(program);
+  };
+  EXPECT_EQ(made(true), made(false));
+  ExportedProgram broken;
+  EXPECT_THROW(broken.add_at_once([] { throw_bad_input("of the work"); }), Error);
+  broken.add_at_once([&] { EXPECT_NE(broken.add_buffer("b", Tensor::scalar(1.0f)), nullptr); });
+  verify(broken);
+}
+
 TEST(Verifier, NamesTheViolation) {
   Small small;
   small.graph.move_before(&small.relu, &small.add);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <ranges>
 #include <unordered_set>
+#include <utility>
 
 #include <fmt/format.h>
 #include <intaglio/error.h>
@@ -159,18 +160,57 @@ std::vector<Argument> ExportedProgram::user_outputs() const {
   return result;
 }
 
+namespace {
+
+// Order of the archive: parameters, buffers, constants, user inputs. Looked for from behind, where little follows.
+size_t place_of(InputSpec::Kind kind, const std::vector<InputSpec>& specs) {
+  size_t position = specs.size();
+  while (position > 0 && specs[position - 1].kind > kind) --position;
+  return position;
+}
+
+}  // namespace
+
 Value* ExportedProgram::add_state_input(InputSpec::Kind kind, std::string target, Tensor tensor) {
   const auto taken = [&](const std::string& name) { return state.contains(name) || constants.contains(name); };
   if (taken(target)) target = free_target(target + "_", 1);
-  // Order of the archive: parameters, buffers, constants, user inputs. Looked for from behind, where little follows.
   size_t position = input_specs.size();
-  while (position > 0 && input_specs[position - 1].kind > kind) --position;
+  if (!added_) position = place_of(kind, input_specs);
   const char* prefix = kind == InputSpec::Kind::parameter ? "p_" : kind == InputSpec::Kind::buffer ? "b_" : "c_";
   Value* value = graph_->add_input(position, {meta_of(tensor), placeholder_name(prefix, target)});
   input_specs.insert(input_specs.begin() + static_cast<std::ptrdiff_t>(position), {kind, value, target, true});
+  if (added_) added_->insert(value);
   State& where = kind == InputSpec::Kind::tensor_constant ? constants : state;
   where.set(target, {std::move(tensor), kind == InputSpec::Kind::parameter, false});
   return value;
+}
+
+void ExportedProgram::add_at_once(const std::function<void()>& work) {
+  if (added_) return work();
+  added_.emplace();
+  try {
+    work();
+  } catch (...) {
+    added_.reset();
+    throw;
+  }
+  const auto added = *std::exchange(added_, std::nullopt);
+  if (!added.empty()) place_inputs(added);
+}
+
+void ExportedProgram::place_inputs(const std::unordered_set<const Value*>& added) {
+  std::vector<InputSpec> specs;
+  std::map<InputSpec::Kind, std::vector<InputSpec>> fresh;
+  for (InputSpec& spec : input_specs)
+    if (added.contains(spec.value)) fresh[spec.kind].push_back(std::move(spec));
+    else specs.push_back(std::move(spec));
+  for (auto& [kind, of_kind] : fresh)
+    specs.insert(specs.begin() + static_cast<std::ptrdiff_t>(place_of(kind, specs)), std::make_move_iterator(of_kind.begin()),
+                 std::make_move_iterator(of_kind.end()));
+  input_specs = std::move(specs);
+  std::vector<Value*> inputs;
+  for (const InputSpec& spec : input_specs) inputs.push_back(spec.value);
+  graph_->order_inputs(std::move(inputs));
 }
 
 std::string ExportedProgram::free_target(std::string_view prefix, size_t number) {

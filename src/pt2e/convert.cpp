@@ -57,11 +57,12 @@ void check_ranges(const PreparedProgram::State& state) {
 ExportedProgram converted(PreparedProgram::State& state, const ConvertOptions& options) {
   const ThreadLimit limit(state.options.threads);
   state.interpreter.reset();  // it refers to the float graph
-  insert_quantize_nodes(state);
+  state.program.add_at_once([&] { insert_quantize_nodes(state); });
   verify(state.program);
   // After the nodes are in place, so that weights that several layers share fold once.
   if (options.fold_quantize)
-    fold_quantize(state.program, state.options.compat == Compat::torchao ? Creations::unknown : Creations::constant);
+    state.program.add_at_once(
+        [&] { fold_quantize(state.program, state.options.compat == Compat::torchao ? Creations::unknown : Creations::constant); });
   if (options.use_reference_representation) to_reference_representation(state.program, state.options.compat);
   verify(state.program);
   return std::move(state.program);

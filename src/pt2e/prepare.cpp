@@ -190,7 +190,7 @@ PreparedProgram prepare_pt2e(ExportedProgram program, const Quantizer& quantizer
   if (options.compat != Compat::torchao) restore_batch_norms(state->program);
   fold_batch_norm(state->program, options.compat);
   // The quantizer sees the folded program, and may rewrite it before it says what is quantized.
-  quantizer.transform_for_annotation(state->program);
+  state->program.add_at_once([&] { quantizer.transform_for_annotation(state->program); });
   verify(state->program);
   keep_in_float(*state);
   quantizer.annotate(state->program, state->annotations);

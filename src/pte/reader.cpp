@@ -246,6 +246,8 @@ ParsedProgram parse_pte(std::span<const std::byte> file) {
   if (!fb::VerifyProgramBuffer(verifier))
     throw_bad_input("the program's tables are damaged or too many (flatbuffer verification failed); build it again");
   parsed.program = Parser(flatbuffer).program(*fb::GetProgram(data));
+  const auto& named = parsed.program.named_data;
+  for (size_t i = 0; i < named.size(); ++i) parsed.named_data.emplace(named[i].key, i);
   return parsed;
 }
 
@@ -263,10 +265,9 @@ std::span<const std::byte> payload_of(const ParsedProgram& parsed, const Backend
 }
 
 std::span<const std::byte> named_data_of(const ParsedProgram& parsed, std::string_view key, std::span<const std::byte> file) {
-  const auto& known = parsed.program.named_data;
-  const auto found = std::ranges::find(known, key, &NamedData::key);
-  if (found == known.end()) throw_bad_input(fmt::format("a delegate reads the named data '{}', which the file has not", escaped(key)));
-  return segment_bytes(parsed, found->segment_index, file);
+  const auto found = parsed.named_data.find(std::string(key));
+  if (found == parsed.named_data.end()) throw_bad_input(fmt::format("a delegate reads the named data '{}', which the file has not", escaped(key)));
+  return segment_bytes(parsed, parsed.program.named_data[found->second].segment_index, file);
 }
 
 }  // namespace intaglio::pte

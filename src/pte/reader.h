@@ -3,7 +3,9 @@
 
 #include <cstddef>
 #include <span>
+#include <string>
 #include <string_view>
+#include <unordered_map>
 
 #include "pte/program.h"
 
@@ -15,6 +17,7 @@ struct ParsedProgram {
   Program program;
   FileLayout layout;
   uint64_t file_size = 0;
+  std::unordered_map<std::string, size_t> named_data;  // by key: the first of that name in the program's list
 };
 ParsedProgram parse_pte(std::span<const std::byte> file);
 

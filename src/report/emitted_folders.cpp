@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <system_error>
+#include <unordered_set>
 
 #include <fmt/format.h>
 #include <intaglio/error.h>
@@ -38,12 +39,12 @@ std::span<const std::byte> model_of(const pte::ParsedProgram& parsed, const pte:
 
 std::vector<HeldFolder> folders_of(const pte::ParsedProgram& parsed, std::span<const std::byte> file, std::string_view delegate_id) {
   std::vector<HeldFolder> found;
+  std::unordered_set<const std::byte*> payloads;
   for (const pte::ExecutionPlan& plan : parsed.program.execution_plan)
     for (size_t i = 0; i < plan.delegates.size(); ++i) {
       if (plan.delegates[i].id != delegate_id) continue;
       const std::span<const std::byte> model = model_of(parsed, plan.delegates[i], file);
-      const auto is_same = [&](const HeldFolder& other) { return other.payload.data() == model.data(); };
-      if (std::ranges::none_of(found, is_same)) found.push_back({fmt::format("{}_{}", plan.name, i), model});
+      if (payloads.insert(model.data()).second) found.push_back({fmt::format("{}_{}", plan.name, i), model});
     }
   return found;
 }
