@@ -124,8 +124,8 @@ class ExportedProgram {
   Value* add_constant(std::string target, Tensor tensor);
   // Replaces the data of a constant input (dtype and sizes of the value follow).
   void set_constant(Value* value, Tensor tensor);
-  // Calls `work`, which adds many of them: until it returns what it adds stands behind all other inputs, then each comes to its place. Alone,
-  // each would move all inputs behind its own. Where `work` throws the program is left as it is then, and to be dropped.
+  // Calls `work`, which adds many of them: until it returns what it adds stands behind all other inputs, then each comes to its place.
+  // Alone, each would move all inputs behind its own. Where `work` throws the program is left as it is then, and to be dropped.
   void add_at_once(const std::function<void()>& work);
   // Drops parameters, buffers and constants that nothing uses, from graph, signature and state.
   size_t remove_unused_constants();

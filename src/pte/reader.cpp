@@ -266,7 +266,8 @@ std::span<const std::byte> payload_of(const ParsedProgram& parsed, const Backend
 
 std::span<const std::byte> named_data_of(const ParsedProgram& parsed, std::string_view key, std::span<const std::byte> file) {
   const auto found = parsed.named_data.find(std::string(key));
-  if (found == parsed.named_data.end()) throw_bad_input(fmt::format("a delegate reads the named data '{}', which the file has not", escaped(key)));
+  if (found == parsed.named_data.end())
+    throw_bad_input(fmt::format("a delegate reads the named data '{}', which the file has not", escaped(key)));
   return segment_bytes(parsed, parsed.program.named_data[found->second].segment_index, file);
 }
 

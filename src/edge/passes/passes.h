@@ -134,7 +134,8 @@ void fuse_quantized_embeddings(ExportedProgram& program);
 // A dequantize node of int8 rows in groups, read by an embedding: it is to be left whole until they are fused.
 bool is_quantized_table(const ExportedProgram& program, const Node& node);
 
-// Zero points outside of the quantized values' bounds: what dequantizes uses no bounds, but its kernels assert that zero points lie between them.
+// Zero points outside of the quantized values' bounds: what dequantizes uses no bounds, but its kernels assert that zero points lie between
+// them.
 //
 // Needs: nothing. Guarantees: the bounds beside constant zero points take all of them in; those that the element type does not hold are an
 // unsupported error. Shown by cover_zero_points.test.
