@@ -92,7 +92,9 @@ struct Guarded {
 Guarded guarded_choice(GraphBuilder& b, Value* mask, int64_t dim, DType dtype) {
   Value* alive = b("aten.any.dim", mask, dim, true);
   Value* passes = b("aten.logical_or.default", mask, b("aten.logical_not.default", alive));
-  return {b("aten.where.self", passes, b.number(0, dtype), b.number(minus_infinity, dtype)), b.cast(alive, dtype)};
+  Value* infinity = b.number(minus_infinity, dtype);
+  Value* chosen = b("aten.where.self", passes, b.number(0, dtype), infinity);
+  return {chosen, b.cast(alive, dtype)};
 }
 
 // Of numbers to be added, by arithmetic, which backends take: minus infinity is the one number that its nearest finite one does not

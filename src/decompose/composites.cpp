@@ -204,7 +204,8 @@ Values difference(GraphBuilder& b, const Node& n) {
   if (parts.size() > 1) x = b("aten.cat.default", parts, dim);
   for (int64_t i = 0; i < n.integer("n"); ++i) {
     const bool flags = x->dtype() == DType::boolean;
-    x = b(flags ? "aten.logical_xor.default" : "aten.sub.Tensor", b.slice(x, dim, 1, INT64_MAX), b.slice(x, dim, 0, -1));
+    Value* before = b.slice(x, dim, 0, -1);
+    x = b(flags ? "aten.logical_xor.default" : "aten.sub.Tensor", b.slice(x, dim, 1, INT64_MAX), before);
   }
   return {x};
 }

@@ -1,5 +1,6 @@
 // Padding at borders and resizing of images.
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -113,6 +114,15 @@ double triangle(double t) { return std::max(0.0, 1 - std::abs(t)); }
 double sharp_cubic(double t) { return cubic(t, -0.5); }
 double smooth_cubic(double t) { return cubic(t, -0.75); }
 
+// Factors may be any number. Further out than this all taps are the border's element, however far.
+double near_image(double position, int64_t size) {
+  constexpr double out = 4;
+  return position > -out ? std::min(position, static_cast<double>(size) + out) : -out;
+}
+int64_t place_within(double position, int64_t size) {
+  return position > 0 ? static_cast<int64_t>(std::min(position, static_cast<double>(size))) : 0;
+}
+
 // [from, to]: column j holds the weights of the inputs that make output j. Borders repeat.
 template <double (*filter)(double)>
 Tensor nearby_weights(const Node& n, int64_t from, int64_t to, bool align_corners, std::optional<double> scale) {
@@ -122,7 +132,7 @@ Tensor nearby_weights(const Node& n, int64_t from, int64_t to, bool align_corner
                       : scale       ? 1 / *scale
                                     : static_cast<double>(from) / static_cast<double>(to);
   for (int64_t j = 0; j < to; ++j) {
-    const double position = align_corners ? step * static_cast<double>(j) : step * (static_cast<double>(j) + 0.5) - 0.5;
+    const double position = near_image(align_corners ? step * static_cast<double>(j) : step * (static_cast<double>(j) + 0.5) - 0.5, from);
     const auto left = static_cast<int64_t>(std::floor(position));
     for (int64_t tap = left - 1; tap <= left + 2; ++tap)
       data[std::clamp<int64_t>(tap, 0, from - 1) * to + j] += static_cast<float>(filter(position - static_cast<double>(tap)));
@@ -140,8 +150,7 @@ Tensor smooth_weights(const Node& n, int64_t from, int64_t to, bool align_corner
   const double width = std::max(step, 1.0), support = reach * width;
   for (int64_t j = 0; j < to; ++j) {
     const double center = step * (static_cast<double>(j) + 0.5);
-    const auto first = std::max<int64_t>(static_cast<int64_t>(center - support + 0.5), 0);
-    const auto last = std::min<int64_t>(static_cast<int64_t>(center + support + 0.5), from);
+    const int64_t first = place_within(center - support + 0.5, from), last = place_within(center + support + 0.5, from);
     double total = 0;
     for (int64_t i = first; i < last; ++i) total += filter((static_cast<double>(i) - center + 0.5) / width);
     for (int64_t i = first; i < last; ++i)
@@ -251,7 +260,7 @@ std::vector<int64_t> nearest_places(int64_t from, int64_t to, std::optional<doub
   std::vector<int64_t> places;
   for (int64_t i = 0; i < to; ++i) {
     const float place = (static_cast<float>(i) + (exact ? 0.5f : 0.0f)) * step;
-    places.push_back(place < static_cast<float>(from) ? std::min(static_cast<int64_t>(place), from - 1) : from - 1);
+    places.push_back(std::min(place_within(place, from), from - 1));
   }
   return places;
 }
@@ -262,8 +271,10 @@ std::optional<double> resize_factor(const Node& node, size_t axis) {
     const auto* list = factors.get_if<std::vector<double>>();
     return list ? std::optional(list->at(axis)) : std::nullopt;
   }
-  static constexpr std::string_view names[3][3] = {{"scales"}, {"scales_h", "scales_w"}, {"scales_d", "scales_h", "scales_w"}};
-  return node.optional_number(names[image_of(node)->sizes().size() - 3][axis]);
+  constexpr std::array<std::string_view, 3> names = {"scales_d", "scales_h", "scales_w"};
+  const OpSchema& schema = *node.op().schema();
+  if (schema.find("scales")) return node.optional_number("scales");
+  return node.optional_number(names.at(axis + (schema.find("scales_d") ? 0 : 1)));
 }
 
 std::span<const DecompositionRow> resampling_decompositions() { return resampling_rows; }

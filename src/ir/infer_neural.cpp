@@ -119,7 +119,7 @@ void border_pad(Inference& in) {
   const int64_t least_left = in.node.op().base().starts_with("reflection") ? 1 : 0;
   for (size_t i = 0; i < pads.size(); ++i) {
     const SymInt& size = sizes[sizes.size() - 1 - i / 2];
-    const bool is_reached = !pads[i].is_static() || !size.is_static() || least_left == 0 || pads[i].value() + least_left <= size.value();
+    const bool is_reached = !pads[i].is_static() || !size.is_static() || least_left == 0 || pads[i].value() <= size.value() - least_left;
     if (!is_reached) in.fail(fmt::format("a reflection of {} elements in a dimension of {}", pads[i].value(), size.value()));
   }
   pad_by(in, pads);

@@ -103,7 +103,8 @@ Results add(PartsBuilder& b) {
     if (reversed) std::swap(left, right);
     return added(b, left, right, negated);
   };
-  return one(Parts::of(part(Part::real), part(Part::imag)));
+  Value* imag = part(Part::imag);  // one after the other: names do not depend on the compiler
+  return one(Parts::of(part(Part::real), imag));
 }
 
 // ---- products: the node once for each pair of parts

@@ -91,17 +91,18 @@ bool is_quantized_table(const ExportedProgram& program, const Node& node) {
 }
 
 void fuse_quantized_embeddings(ExportedProgram& program) {
-  bool is_changed = false;
-  for (Node* node : program.graph().node_list()) {
-    if (!is_quantized_table(program, *node)) continue;
+  // Found first: what reads them is erased on the way.
+  std::vector<Node*> tables;
+  for (Node* node : program.graph().node_list())
+    if (is_quantized_table(program, *node)) tables.push_back(node);
+  for (Node* node : tables) {
     const qdq::GroupedRows table = *table_of(program, *node);
     const PackedTable packed = packed_table(program, table);
     const std::vector<Node*> users = node->output()->users();
     for (Node* user : users)
       if (looks_up(*user, node->output())) fuse(program, *user, table, packed);
-    is_changed = true;
   }
-  if (!is_changed) return;
+  if (tables.empty()) return;
   program.graph().eliminate_dead_code();
   program.remove_unused_constants();
 }
