@@ -81,19 +81,23 @@ fuzz_target() {
   "$(find build-fuzz/src -name "$name" -type f -perm -u+x)" -max_total_time="${FUZZ_SECONDS:-600}" -timeout=20 \
     -rss_limit_mb=2048 -artifact_prefix="$results/crashes/$name-" -print_final_stats=1 "$found" "$seeds" >"$log" 2>&1
   status=$?
-  echo "$name: $(sed -n 's/^stat::number_of_executed_units: */runs /p' "$log"), status $status"
+  runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
+  echo "$name: runs ${runs:-0}, status $status"
   [ $status = 0 ] || grep -E 'ERROR|SUMMARY|runtime error|Test unit written' "$log"
   return $status
 }
 
 stage_fuzz() {
-  local targets failed=0
+  local targets runs tried=0 bad=0
   targets=${FUZZ_TARGETS:-$(find src -name '*_fuzz.cpp' -exec basename {} .cpp \; | sort)}
   build_sanitized $targets || return 1
   for name in $targets; do
-    fuzz_target "$name" || failed=1
+    fuzz_target "$name" || bad=$((bad + 1))
+    tried=$((tried + ${runs:-0}))
   done
-  return $failed
+  printf '{"stage": "fuzz", "what": "inputs of %d readers (%s), under address and undefined-behaviour sanitizers", "tried": %d, "bad": %d}\n' \
+    "$(wc -w <<<"$targets")" "$(echo $targets)" "$tried" "$bad" >"$results/fuzz.json"
+  [ $bad = 0 ]
 }
 
 stages=("$@")

@@ -14,9 +14,9 @@ Argument scaled(GraphBuilder& b, const Node& n, const Argument& other) {
   const Argument alpha = n.argument("alpha");
   if (const auto* one = alpha.get_if<int64_t>(); one && *one == 1) return other;
   if (Value* const* tensor = other.get_if<Value*>()) return b("aten.mul.Tensor", *tensor, alpha);
-  const double product = n.number("alpha") * n.number("other");
-  const bool integral = alpha.is<int64_t>() && other.is<int64_t>();
-  return integral ? Argument(static_cast<int64_t>(product)) : Argument(product);
+  const auto *factor = alpha.get_if<int64_t>(), *whole = other.get_if<int64_t>();
+  if (factor && whole) return static_cast<int64_t>(static_cast<uint64_t>(*factor) * static_cast<uint64_t>(*whole));  // wraps, as PyTorch's
+  return n.number("alpha") * n.number("other");
 }
 Values add_scalar(GraphBuilder& b, const Node& n) { return {b("aten.add.Tensor", self(n), scaled(b, n, n.argument("other")))}; }
 Values sub(GraphBuilder& b, const Node& n) { return {b("aten.sub.Tensor", self(n), scaled(b, n, n.argument("other")))}; }

@@ -48,8 +48,10 @@ Values integers_between(GraphBuilder& b, const Node& n) {
   const Argument from = n.op().schema()->find("low") ? n.argument("low") : Argument(0), to = n.argument("high");
   const auto *low = from.get_if<int64_t>(), *high = to.get_if<int64_t>();
   if (!low || !high || *high <= *low) refuse(n, "the bounds must be fixed, the upper one above the lower");
-  constexpr int64_t exact = 1 << 24;  // in float32
-  const int64_t count = *high - *low;
+  constexpr int64_t exact = 1 << 24;          // in float32
+  constexpr int64_t most = int64_t{1} << 53;  // in float64
+  int64_t count = 0;
+  if (__builtin_sub_overflow(*high, *low, &count) || count > most) refuse(n, "the bounds are further apart than 2^53");
   Value* u = drawn(b, n, "aten.rand.default", count > exact ? DType::float64 : DType::float32);
   Value* steps = b("aten.floor.default", b("aten.mul.Tensor", u, static_cast<double>(count)));
   steps = b.cast(b("aten.clamp.default", steps, 0, count - 1), DType::int64);  // the product may round up to the bound

@@ -160,6 +160,7 @@ Values running_extreme(GraphBuilder& b, const Node& n) {
   return {running(b, n, self(n), sign * std::numeric_limits<double>::infinity(), combine), nullptr};
 }
 Values running_logsumexp(GraphBuilder& b, const Node& n) {
+  if (!is_floating(self(n)->dtype())) refuse(n, "logarithms of integers are summed nowhere; cast before");
   return {running(b, n, self(n), -std::numeric_limits<double>::infinity(), log_add_exp)};
 }
 
@@ -173,7 +174,9 @@ Values quantile(GraphBuilder& b, const Node& n) {
   const std::string mode = n.string("interpolation");
   if (!size.is_static()) refuse(n, "the dimension must have a fixed size");
   if (mode != "linear" && mode != "lower" && mode != "higher") refuse(n, "this interpolation is not supported");
-  const double place = n.number("q") * static_cast<double>(size.value() - 1);
+  const double share = n.number("q");
+  if (!(share >= 0 && share <= 1)) refuse(n, "a quantile is from 0 to 1");
+  const double place = share * static_cast<double>(size.value() - 1);
   const auto below = static_cast<int64_t>(std::floor(place)), above = static_cast<int64_t>(std::ceil(place));
   Value* sorted = b.node("aten.topk.default", {x, size.value(), dim, false, true}).output(0);
   const auto at = [&](int64_t index) { return b.slice(sorted, dim, index, index + 1); };
