@@ -160,7 +160,7 @@ Values running_extreme(GraphBuilder& b, const Node& n) {
   return {running(b, n, self(n), sign * std::numeric_limits<double>::infinity(), combine), nullptr};
 }
 Values running_logsumexp(GraphBuilder& b, const Node& n) {
-  if (!is_floating(self(n)->dtype())) refuse(n, "logarithms of integers are summed nowhere; cast before");
+  if (!is_floating(self(n)->dtype())) refuse(n, "logcumsumexp takes floating types; cast before");
   return {running(b, n, self(n), -std::numeric_limits<double>::infinity(), log_add_exp)};
 }
 
