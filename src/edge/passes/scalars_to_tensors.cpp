@@ -45,7 +45,11 @@ class Converter {
   Value* tensor_of(Node& node, const Argument& number) {
     const DType dtype = computed_dtype(node);
     decompose::GraphBuilder build(program_, node);
-    if (number.is<Value*>()) return build.call("aten.scalar_tensor.default", {number}, {{"dtype", dtype}});
+    if (Value* const* symbol = number.get_if<Value*>()) {
+      // The kernel refuses what a narrow type does not hold, which a cast makes infinite as PyTorch does.
+      const bool is_real = (*symbol)->kind() == ValueKind::sym_float && is_floating(dtype);
+      return build.cast(build.call("aten.scalar_tensor.default", {number}, {{"dtype", is_real ? DType::float64 : dtype}}), dtype);
+    }
     Value*& known = known_[{dtype, to_string(number)}];
     if (!known) known = build.number(number, dtype);
     return known;
