@@ -74,7 +74,8 @@ TEST(FoldBatchNorm, FoldedWeightsAreRunWithoutBeingKept) {
   const Tensor once = weight.for_one_use(), again = weight.for_one_use();
   EXPECT_NE(once.raw(), again.raw());
   EXPECT_TRUE(bit_equal(once, weight));
-  EXPECT_EQ(weight.for_one_use().raw(), weight.raw());  // from here on
+  const void* kept = weight.raw();
+  EXPECT_EQ(weight.for_one_use().raw(), kept);  // from here on
 }
 
 TEST(FoldBatchNorm, TransposedConvolutionScalesItsSecondAxisGroupByGroup) {

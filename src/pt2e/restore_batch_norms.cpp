@@ -123,8 +123,11 @@ class Restorer {
 
 void restore_batch_norms(ExportedProgram& program) {
   Restorer restorer(program);
+  // Found first: what follows them is erased on the way.
+  std::vector<Node*> layers;
   for (Node* node : program.graph().node_list())
-    if (is_convolution(*node)) restorer.restore(*node);
+    if (is_convolution(*node)) layers.push_back(node);
+  for (Node* layer : layers) restorer.restore(*layer);
   program.graph().eliminate_dead_code();
   program.remove_unused_constants();
 }

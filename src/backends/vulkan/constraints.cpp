@@ -38,9 +38,12 @@ bool is_known(Context c, std::string_view argument) {
   const Value* value = c.node.optional_tensor(argument);
   return value == nullptr || c.facts.stored(value) != nullptr;
 }
+// Those of the node, and those that the nodes of its symbols look at: they go along into the delegate.
 bool all_tensors(Context c, bool (*holds)(Context, const Value&)) {
   const auto each = [&](const Value* value) { return !value->is_tensor() || holds(c, *value); };
-  return std::ranges::all_of(c.node.inputs(), each) && std::ranges::all_of(c.node.outputs(), each);
+  const std::vector<const Node*> symbols = symbol_nodes(c.node);
+  return std::ranges::all_of(c.node.inputs(), each) && std::ranges::all_of(c.node.outputs(), each) &&
+         std::ranges::all_of(symbols, [&](const Node* symbol) { return std::ranges::all_of(symbol->inputs(), each); });
 }
 std::optional<int64_t> upper(Context c, const SymInt& size) { return upper_bound(c.facts.program(), size); }
 

@@ -1,6 +1,7 @@
 #include "backends/vulkan/payload/vk_graph.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -33,7 +34,7 @@ struct ValueText {
   std::string operator()(const VkNull&) const { return "none"; }
   std::string operator()(int64_t value) const { return std::to_string(value); }
   std::string operator()(double value) const {
-    return value == static_cast<int64_t>(value) ? fmt::format("{:.1f}", value) : fmt::format("{}", value);
+    return value == std::trunc(value) && std::abs(value) < 0x1p53 ? fmt::format("{:.1f}", value) : fmt::format("{}", value);
   }
   std::string operator()(bool value) const { return value ? "true" : "false"; }
   std::string operator()(const VkTensor& value) const { return tensor_text(value, id); }
