@@ -356,6 +356,16 @@ Values repeat_by_counts(GraphBuilder& b, const Node& n) {
   return {chosen};
 }
 
+// The kernel takes no dimension without elements; nothing can be chosen of one.
+Values chosen_of_nothing(GraphBuilder& b, const Node& n) {
+  const SymSizes& sizes = self(n)->sizes();
+  if (sizes.empty() || sizes[static_cast<size_t>(dim_of(n, "dim", self(n)->meta().rank()))] != 0) return {};
+  const SymInt count = size_product(n.tensor("index")->sizes());
+  if (!count.is_static()) return {};
+  if (count.value() != 0) refuse(n, "a dimension without elements has none to choose; take one that has");
+  return {b.full(n.output()->sizes(), 0, n.output()->dtype())};
+}
+
 const DecompositionRow indexing_rows[] = {
     {slice, {"aten.slice.Tensor"}},
     {narrow, {"aten.narrow.default"}},
@@ -385,6 +395,7 @@ const DecompositionRow indexing_rows[] = {
     {kth_value, {"aten.kthvalue.default"}},
     {where_true, {"aten.where.default"}},
     {take_along_dim, {"aten.take_along_dim.default"}},
+    {chosen_of_nothing, {"aten.index_select.default"}},
     {repeat_by_counts, {"aten.repeat_interleave.self_Tensor"}},
 };
 

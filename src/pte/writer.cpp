@@ -145,6 +145,12 @@ std::vector<std::byte> with_header(const std::vector<std::byte>& flatbuffer, Fil
   return head;
 }
 
+// The runtime takes a segment without bytes for one that is not there, and with it the tensors in it, be they empty.
+std::vector<Blob> with_some_byte(std::vector<Blob> buffers) {
+  if (!buffers.empty() && std::ranges::all_of(buffers, &Blob::empty)) buffers.emplace_back(std::vector<std::byte>(1));
+  return buffers;
+}
+
 }  // namespace
 
 Blob assemble(Program& program, const SegmentData& data) {
@@ -152,7 +158,7 @@ Blob assemble(Program& program, const SegmentData& data) {
   program.mutable_data_segments.clear();
   program.named_data.clear();
   SegmentBuilder segments(program);
-  program.constant_segment = segments.add_buffers(data.constants, constant_alignment);
+  program.constant_segment = segments.add_buffers(with_some_byte(data.constants), constant_alignment);
   if (data.constants.empty()) program.constant_segment->offsets = {0};
   if (!data.mutable_state.empty()) program.mutable_data_segments.push_back(segments.add_buffers(data.mutable_state, 1));
 

@@ -57,6 +57,16 @@ TEST(EmissionRun, AddMul) {
   EXPECT_EQ(floats(outputs[0][0]), (std::vector<float>{11, 44, 99, 176, 275, 396}));
 }
 
+// All of a file's constants may be: the runtime takes a segment of no bytes for none.
+TEST(EmissionRun, ConstantsWithoutElements) {
+  ProgramBuilder b;
+  Value* c = b.constant("c", Tensor::zeros(DType::float32, {0, 3}));
+  Value* x = b.input("x", {2, 3});
+  b.output(b.call("aten.cat.default", {{"tensors", std::vector<Value*>{c, x}}}, {2, 3}));
+  const auto outputs = run(b, {{of({1, 2, 3, 4, 5, 6}, {2, 3})}});
+  EXPECT_EQ(floats(outputs[0][0]), (std::vector<float>{1, 2, 3, 4, 5, 6}));
+}
+
 TEST(EmissionRun, StateStartsAsSavedAndCarriesOver) {
   ProgramBuilder b;
   Value* state = b.buffer("state", of({5, 6}, {2}));
