@@ -38,5 +38,26 @@ TEST(Symbols, EachReaderHasItsOwnAndTakesThemAlong) {
   EXPECT_EQ(result.partitions[0].nodes.size(), program.graph().size());
 }
 
+// They are operands of the delegate too, be it for their size alone.
+TEST(Symbols, WhatTheyLookAtHasBounds) {
+  const auto taken = [](const char* bounds) {
+    ExportedProgram program = parse_program(std::string("range s0: ") + bounds + R"( hint 3
+user %x: f32[s0, 4]
+user %y: f32[2]
+%rows: int(s0) = aten.sym_size.int(%x, 0)
+%number: f32[] = aten.scalar_tensor.default(%rows, dtype=float32)
+%z: f32[2] = aten.add.Tensor(%y, %number)
+output user %z
+)");
+    const VulkanPartitioner partitioner;
+    partitioner.transform(program);
+    size_t nodes = 0;
+    for (const Partition& partition : partitioner.partition(program).partitions) nodes += partition.nodes.size();
+    return nodes;
+  };
+  EXPECT_EQ(taken("2..8"), 3u);
+  EXPECT_EQ(taken("2.."), 1u);
+}
+
 }  // namespace
 }  // namespace intaglio::vulkan
