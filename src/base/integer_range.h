@@ -10,6 +10,8 @@ namespace intaglio {
 
 struct IntegerRange {
   int64_t min = 0, max = 0;
+
+  bool holds(int64_t value) const { return value >= min && value <= max; }
 };
 
 // Of the types that values are quantized to, and nullopt for all others.

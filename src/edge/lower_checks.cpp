@@ -8,6 +8,7 @@
 #include <fmt/ranges.h>
 #include <intaglio/error.h>
 
+#include "base/integer_range.h"
 #include "decompose/advice.h"
 #include "edge/branches.h"
 #include "pte/kernel_dtypes.h"
@@ -53,23 +54,19 @@ const pte::RuntimeKernel* called_by(const Node& node) {
 constexpr std::string_view converts_numbers[] = {"hardtanh",        "clamp",      "full", "full_like", "fill", "masked_fill",
                                                  "constant_pad_nd", "leaky_relu", "elu",  "add",       "sub",  "scalar_tensor"};
 
-struct Extent {
-  DType dtype;
-  double smallest, largest;
-};
-constexpr double bfloat16_largest = 0x1.FEp127, float16_largest = 65504, float32_largest = std::numeric_limits<float>::max();
-constexpr Extent extents[] = {
-    {DType::uint8, 0, 255},
-    {DType::int8, -128, 127},
-    {DType::int16, -32768, 32767},
-    {DType::int32, -0x1p31, 0x1p31 - 1},
-    {DType::float16, -float16_largest, float16_largest},
-    {DType::bfloat16, -bfloat16_largest, bfloat16_largest},
-    {DType::float32, -float32_largest, float32_largest},
-};
+double largest_float(DType dtype) {
+  switch (dtype) {
+    case DType::float16: return 65504;
+    case DType::bfloat16: return 0x1.FEp127;
+    case DType::float32: return std::numeric_limits<float>::max();
+    default: return std::numeric_limits<double>::max();
+  }
+}
 bool holds(DType dtype, double number) {
-  const auto extent = std::ranges::find(extents, dtype, &Extent::dtype);
-  return !std::isfinite(number) || extent == std::end(extents) || (number >= extent->smallest && number <= extent->largest);
+  if (!std::isfinite(number)) return true;
+  if (const auto range = integer_range(dtype))
+    return number >= static_cast<double>(range->min) && number <= static_cast<double>(range->max);
+  return std::abs(number) <= largest_float(dtype);
 }
 
 void check_numbers(const Node& node, Findings& findings) {

@@ -16,8 +16,7 @@ void check_range(const Inference& in, DType dtype, const char* least = "quant_mi
   const auto limits = integer_range(dtype);
   if (!limits) return;
   for (const auto* value : {min, max})
-    if (value && (*value < limits->min || *value > limits->max))
-      in.fail(fmt::format("the quantized value {} does not fit {}", *value, to_string(dtype)));
+    if (value && !limits->holds(*value)) in.fail(fmt::format("the quantized value {} does not fit {}", *value, to_string(dtype)));
 }
 
 // Kernels assert it of one for the whole tensor.
@@ -26,7 +25,7 @@ void check_zero_point(const Inference& in, DType dtype) {
   const Argument written = in.node.argument("zero_point");
   const auto* zero_point = written.get_if<int64_t>();
   const auto limits = integer_range(dtype);
-  if (zero_point && limits && (*zero_point < limits->min || *zero_point > limits->max))
+  if (zero_point && limits && !limits->holds(*zero_point))
     in.fail(fmt::format("the zero point {} does not fit {}", *zero_point, to_string(dtype)));
 }
 

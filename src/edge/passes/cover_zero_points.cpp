@@ -21,9 +21,11 @@ void cover(ExportedProgram& program, Node& node) {
   const auto [least, greatest] = std::ranges::minmax(wide.span<int64_t>());
   const auto limits = integer_range(node.tensor("input")->dtype());
   if (!limits) return;
-  if (least < limits->min || greatest > limits->max)
-    throw_unsupported(fmt::format("{}: the zero point {} does not fit {}, and the runtime's kernel asks for it; quantize with others",
-                                  describe(node), least < limits->min ? least : greatest, name(node.tensor("input")->dtype())));
+  for (const int64_t zero_point : {least, greatest})
+    if (!limits->holds(zero_point))
+      throw_unsupported(
+          fmt::format("{}: the runtime's kernel takes no zero point {}, which {} does not hold; quantize with zero points that it holds",
+                      describe(node), zero_point, name(node.tensor("input")->dtype())));
   if (least < node.integer("quant_min")) program.graph().set_argument(node, "quant_min", least);
   if (greatest > node.integer("quant_max")) program.graph().set_argument(node, "quant_max", greatest);
 }
