@@ -51,7 +51,8 @@ Values integers_between(GraphBuilder& b, const Node& n) {
   constexpr int64_t exact = 1 << 24;          // in float32
   constexpr int64_t most = int64_t{1} << 53;  // in float64
   int64_t count = 0;
-  if (__builtin_sub_overflow(*high, *low, &count) || count > most) refuse(n, "the bounds are further apart than 2^53");
+  if (__builtin_sub_overflow(*high, *low, &count) || count > most)
+    refuse(n, "the bounds are further apart than 2^53; draw from fewer integers");
   Value* u = drawn(b, n, "aten.rand.default", count > exact ? DType::float64 : DType::float32);
   Value* steps = b("aten.floor.default", b("aten.mul.Tensor", u, static_cast<double>(count)));
   steps = b.cast(b("aten.clamp.default", steps, 0, count - 1), DType::int64);  // the product may round up to the bound
