@@ -421,7 +421,11 @@ def test_weights_of_a_fine_tune(dtype, decoder, document, tmp_path):
     np.testing.assert_allclose(stepper(pte)(tokens, positions).numpy(), expected, rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize(("content", "why"), [(b"", "no header"), (b"PK\3\4" + bytes(20) + b"x" * 40, "its header would take 67324752 of its 64 bytes")])
+@pytest.mark.parametrize(("content", "why"), [
+    (b"", "no header"),
+    (b"OK\3\4" + bytes(20) + b"x" * 40, "its header would take 67324751 of its 64 bytes"),
+    (b"PK\3\4" + bytes(20) + b"x" * 40, "torch.save writes it: save the weights with safetensors.torch.save_file"),
+])
 def test_what_is_no_safetensors_file(content, why, decoder, intaglio, tmp_path):
     (tmp_path / "weights").write_bytes(content)
     done = intaglio("lower", decoder[1], "--backend", "xnnpack", "-o", tmp_path / "x.pte", "--weights", tmp_path / "weights", check=False)

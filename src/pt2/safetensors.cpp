@@ -1,6 +1,7 @@
 #include "pt2/safetensors.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include <fmt/format.h>
 #include <intaglio/error.h>
@@ -17,8 +18,25 @@ struct TypeRow {
   DType dtype;
 };
 constexpr TypeRow types[] = {
-    {"F64", DType::float64}, {"F32", DType::float32}, {"F16", DType::float16}, {"BF16", DType::bfloat16}, {"I64", DType::int64},
-    {"I32", DType::int32},   {"I16", DType::int16},   {"I8", DType::int8},     {"U8", DType::uint8},      {"BOOL", DType::boolean},
+    {"F64", DType::float64},
+    {"F32", DType::float32},
+    {"F16", DType::float16},
+    {"BF16", DType::bfloat16},
+    {"F8_E4M3", DType::float8_e4m3fn},
+    {"F8_E5M2", DType::float8_e5m2},
+    {"F8_E8M0", DType::float8_e8m0fnu},
+    {"F8_E4M3FNUZ", DType::float8_e4m3fnuz},
+    {"F8_E5M2FNUZ", DType::float8_e5m2fnuz},
+    {"C64", DType::complex64},
+    {"I64", DType::int64},
+    {"I32", DType::int32},
+    {"I16", DType::int16},
+    {"I8", DType::int8},
+    {"U64", DType::uint64},
+    {"U32", DType::uint32},
+    {"U16", DType::uint16},
+    {"U8", DType::uint8},
+    {"BOOL", DType::boolean},
 };
 
 std::vector<int64_t> integers(const json::Value& list, std::string_view what) {
@@ -30,7 +48,8 @@ std::vector<int64_t> integers(const json::Value& list, std::string_view what) {
 Tensor tensor_of(const json::Value& entry, const std::shared_ptr<MappedFile>& file, std::span<const std::byte> data) {
   const std::string_view type = entry.at("dtype").string("dtype");
   const auto row = std::ranges::find(types, type, &TypeRow::name);
-  if (row == std::end(types)) throw_bad_input(fmt::format("the element type {} is not known", escaped(type)));
+  if (row == std::end(types))
+    throw_bad_input(fmt::format("the element type {} is not known; save the weights in float32, float16 or bfloat16", escaped(type)));
   const Sizes sizes = integers(entry.at("shape"), "shape");
   const std::vector<int64_t> ends = integers(entry.at("data_offsets"), "data_offsets");
   const auto size = static_cast<int64_t>(data.size());
@@ -58,6 +77,10 @@ std::map<std::string, Tensor> read_safetensors(const std::filesystem::path& path
   try {
     ByteReader reader(file->bytes(), "the header");
     if (file->bytes().size() < sizeof(uint64_t)) throw_bad_input("it is no safetensors file: it has no header");
+    // What torch.save writes is a zip archive of pickles, which are code.
+    if (const auto start = file->bytes().first(4); std::memcmp(start.data(), "PK\3\4", start.size()) == 0)
+      throw_bad_input(
+          "it is no safetensors file but an archive, as torch.save writes it: save the weights with safetensors.torch.save_file");
     const auto length = reader.read<uint64_t>();
     if (length > file->bytes().size() - sizeof length)
       throw_bad_input(

@@ -54,6 +54,9 @@ TEST(Safetensors, WhatDoesNotFitIsNamed) {
   EXPECT_NE(refusal(R"({"w": {"dtype": "I32", "shape": [2], "data_offsets": [0, 8]}})")
                 .find("'w' is int32 [2], and the program's is float32 [2]: export the model in int32, or save the weights in float32"),
             std::string::npos);
+  EXPECT_NE(refusal(R"({"w": {"dtype": "F8_E4M3", "shape": [2], "data_offsets": [0, 2]}})")
+                .find("'w' is float8_e4m3fn [2], and the program's is float32 [2]"),
+            std::string::npos);
   EXPECT_NE(refusal(R"({"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 12]}})").find("do not fit together"), std::string::npos);
   EXPECT_NE(refusal(R"({"w": {"dtype": "F9", "shape": [2], "data_offsets": [0, 8]}})").find("'w': the element type F9"), std::string::npos);
   for (const char* shape : {"-2, 1", "1099511627776, 1099511627776", "0.5", "\"2\""})
