@@ -26,7 +26,8 @@ Values mish(GraphBuilder& b, const Node& n) {
 
 Values log_sigmoid(GraphBuilder& b, const Node& n) {
   Value* decay = b("aten.exp.default", b("aten.neg.default", b("aten.abs.default", self(n))));
-  return {b("aten.sub.Tensor", b("aten.clamp.default", self(n), Argument(), 0.0), b("aten.log1p.default", decay))};
+  Value* below = b("aten.clamp.default", self(n), Argument(), 0.0);
+  return {b("aten.sub.Tensor", below, b("aten.log1p.default", decay))};
 }
 
 Values prelu(GraphBuilder& b, const Node& n) {

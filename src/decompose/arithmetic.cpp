@@ -35,7 +35,8 @@ Values floor_divide(GraphBuilder& b, const Node& n) {
 // A number in front of a tensor.
 Values number_first(GraphBuilder& b, const Node& n) {
   const std::string tensors = fmt::format("aten.{}.Tensor", n.op().base());
-  return {b(tensors, operand(b, n, "self"), operand(b, n, "other"))};
+  Value* number = operand(b, n, "self");
+  return {b(tensors, number, operand(b, n, "other"))};
 }
 
 // The runtime's kernel gives integers the sign of the dividend, Python that of the divisor.

@@ -27,7 +27,8 @@ Value* is_negative(GraphBuilder& b, Value* x) {
 Values sign_bit(GraphBuilder& b, const Node& n) { return {is_negative(b, self(n))}; }
 Values copy_sign(GraphBuilder& b, const Node& n) {
   Value* size = b("aten.abs.default", operand(b, n, "self"));
-  return {choose(b, is_negative(b, operand(b, n, "other")), b("aten.neg.default", size), size)};
+  Value* negative = is_negative(b, operand(b, n, "other"));
+  return {choose(b, negative, b("aten.neg.default", size), size)};
 }
 
 template <bool positive>
@@ -39,7 +40,8 @@ Values is_signed_infinity(GraphBuilder& b, const Node& n) {
 // sin(pi x) / (pi x), 1 at 0
 Values sinc(GraphBuilder& b, const Node& n) {
   Value* angle = b("aten.mul.Tensor", operand(b, n, "self"), M_PI);
-  return {choose(b, b("aten.eq.Scalar", angle, 0), 1.0, b("aten.div.Tensor", b("aten.sin.default", angle), angle))};
+  Value* zero = b("aten.eq.Scalar", angle, 0);
+  return {choose(b, zero, 1.0, b("aten.div.Tensor", b("aten.sin.default", angle), angle))};
 }
 
 // ---- two operands
@@ -48,17 +50,21 @@ Values larger(GraphBuilder& b, const Node& n) {
   Value *x = operand(b, n, "self"), *y = operand(b, n, "other");
   Value* result = b(n.op().base() == "fmax" ? "aten.maximum.default" : "aten.minimum.default", x, y);
   if (!is_floating(result->dtype())) return {result};
-  return {choose(b, is_nan(b, x), y, choose(b, is_nan(b, y), x, result))};
+  Value* chosen = choose(b, is_nan(b, y), x, result);
+  return {choose(b, is_nan(b, x), y, chosen)};
 }
 Values float_power(GraphBuilder& b, const Node& n) {
-  return {b("aten.pow.Tensor_Tensor", operand(b, n, "self"), operand(b, n, "exponent"))};
+  Value* base = operand(b, n, "self");
+  return {b("aten.pow.Tensor_Tensor", base, operand(b, n, "exponent"))};
 }
 Values load_exponent(GraphBuilder& b, const Node& n) {
-  return {b("aten.mul.Tensor", operand(b, n, "self"), b("aten.pow.Scalar", 2.0, operand(b, n, "other")))};
+  Value* factor = b("aten.pow.Scalar", 2.0, operand(b, n, "other"));
+  return {b("aten.mul.Tensor", operand(b, n, "self"), factor)};
 }
 Values heaviside(GraphBuilder& b, const Node& n) {
   Value* step = b.cast(b("aten.gt.Scalar", self(n), 0), n.output()->dtype());
-  return {choose(b, b("aten.eq.Scalar", self(n), 0), operand(b, n, "values"), step)};
+  Value* zero = b("aten.eq.Scalar", self(n), 0);
+  return {choose(b, zero, operand(b, n, "values"), step)};
 }
 Values is_close(GraphBuilder& b, const Node& n) {
   if (!is_floating(self(n)->dtype())) refuse(n, "only floating point is compared with a tolerance");
@@ -69,12 +75,15 @@ Values is_close(GraphBuilder& b, const Node& n) {
   Value* close = b("aten.logical_and.default", finite, b("aten.le.Tensor", distance, allowed));
   close = b("aten.logical_or.default", close, b("aten.eq.Tensor", x, y));
   if (!n.boolean("equal_nan")) return {close};
-  return {b("aten.logical_or.default", close, b("aten.logical_and.default", is_nan(b, x), is_nan(b, y)))};
+  Value* nan = is_nan(b, x);
+  return {b("aten.logical_or.default", close, b("aten.logical_and.default", nan, is_nan(b, y)))};
 }
-Values x_log_y(GraphBuilder& b, const Node& n) { return {x_log(b, "aten.log.default", operand(b, n, "self"), operand(b, n, "other"))}; }
-Values x_log_1_plus_y(GraphBuilder& b, const Node& n) {
-  return {x_log(b, "aten.log1p.default", operand(b, n, "self"), operand(b, n, "other"))};
+Values x_log_of_operands(GraphBuilder& b, const Node& n, std::string_view logarithm) {
+  Value* x = operand(b, n, "self");
+  return {x_log(b, logarithm, x, operand(b, n, "other"))};
 }
+Values x_log_y(GraphBuilder& b, const Node& n) { return x_log_of_operands(b, n, "aten.log.default"); }
+Values x_log_1_plus_y(GraphBuilder& b, const Node& n) { return x_log_of_operands(b, n, "aten.log1p.default"); }
 // -x log x, minus infinity for what is no probability
 Values entropy(GraphBuilder& b, const Node& n) {
   Value* x = operand(b, n, "self");
@@ -90,7 +99,8 @@ Values log_add_exp_2(GraphBuilder& b, const Node& n) {
   Value *x = self(n), *y = n.tensor("other");
   Value* distance = b("aten.neg.default", b("aten.abs.default", b("aten.sub.Tensor", x, y)));
   Value* rest = b("aten.log1p.default", b("aten.pow.Scalar", 2.0, distance));
-  return {b("aten.add.Tensor", b("aten.maximum.default", x, y), b("aten.mul.Tensor", rest, 1 / M_LN2))};
+  Value* larger = b("aten.maximum.default", x, y);
+  return {b("aten.add.Tensor", larger, b("aten.mul.Tensor", rest, 1 / M_LN2))};
 }
 
 // ---- places among sorted boundaries: as many as lie before
@@ -146,8 +156,9 @@ const DecompositionRow function_rows[] = {
 
 Value* x_log(GraphBuilder& b, std::string_view logarithm, Value* x, Value* y) {
   Value* product = b("aten.mul.Tensor", x, b(logarithm, y));
-  Value* zero = b("aten.logical_and.default", b("aten.eq.Scalar", x, 0), b("aten.eq.Tensor", y, y));
-  return choose(b, zero, 0.0, product);
+  Value* zero = b("aten.eq.Scalar", x, 0);
+  Value* zero_of_number = b("aten.logical_and.default", zero, b("aten.eq.Tensor", y, y));
+  return choose(b, zero_of_number, 0.0, product);
 }
 
 std::span<const DecompositionRow> function_decompositions() { return function_rows; }

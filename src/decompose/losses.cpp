@@ -54,7 +54,8 @@ Values binary_cross_entropy(GraphBuilder& b, const Node& n) {
   Value *x = self(n), *target = n.tensor("target");
   const auto bounded = [&](Value* logarithm) { return b("aten.clamp.default", logarithm, -100.0); };
   Value* hit = b("aten.mul.Tensor", target, bounded(b("aten.log.default", x)));
-  Value* miss = b("aten.mul.Tensor", one_minus(b, target), bounded(b("aten.log1p.default", minus(b, x))));
+  Value* other = one_minus(b, target);
+  Value* miss = b("aten.mul.Tensor", other, bounded(b("aten.log1p.default", minus(b, x))));
   return reduced(b, n, weighted(b, n, minus(b, b("aten.add.Tensor", hit, miss))));
 }
 // (1 - t) x - (1 + (p - 1) t) log sigmoid(x)
@@ -70,8 +71,12 @@ Values binary_cross_entropy_with_logits(GraphBuilder& b, const Node& n) {
 
 Values divergence(GraphBuilder& b, const Node& n) {
   Value *x = self(n), *target = n.tensor("target");
-  if (n.boolean("log_target")) return reduced(b, n, b("aten.mul.Tensor", b("aten.exp.default", target), b("aten.sub.Tensor", target, x)));
-  return reduced(b, n, b("aten.sub.Tensor", x_log(b, "aten.log.default", target, target), b("aten.mul.Tensor", target, x)));
+  if (n.boolean("log_target")) {
+    Value* probability = b("aten.exp.default", target);
+    return reduced(b, n, b("aten.mul.Tensor", probability, b("aten.sub.Tensor", target, x)));
+  }
+  Value* own = x_log(b, "aten.log.default", target, target);
+  return reduced(b, n, b("aten.sub.Tensor", own, b("aten.mul.Tensor", target, x)));
 }
 
 // Of logarithms of probabilities along the second dimension, or the only one, and the numbers of classes.

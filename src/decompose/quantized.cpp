@@ -66,9 +66,10 @@ Values choose_qparams(GraphBuilder& b, const Node& n) {
   if (is_asymmetric) scale = b("aten.div.Tensor", b("aten.sub.Tensor", high, low), range.max - range.min);
   else if (mapping == "SYMMETRIC")
     scale = b("aten.div.Tensor", b("aten.maximum.default", b("aten.neg.default", low), high), (range.max - range.min) / 2);
-  else if (mapping == "SYMMETRIC_NO_CLIPPING_ERR")
-    scale = b("aten.maximum.default", b("aten.div.Tensor", low, range.min), b("aten.div.Tensor", high, range.max));
-  else refuse(n, "an unknown mapping type");
+  else if (mapping == "SYMMETRIC_NO_CLIPPING_ERR") {
+    Value* of_low = b("aten.div.Tensor", low, range.min);
+    scale = b("aten.maximum.default", of_low, b("aten.div.Tensor", high, range.max));
+  } else refuse(n, "an unknown mapping type");
   scale = b("aten.clamp.default", scale, n.optional_number("eps").value_or(smallest_normal(x->dtype())));
   const TensorMeta &scale_meta = n.output(0)->meta(), &zero_meta = n.output(1)->meta();
   Value* zero = nullptr;

@@ -8,16 +8,16 @@ namespace intaglio::decompose::complex_parts {
 namespace {
 
 Results one(Parts z) { return {z}; }
-Results one_real(Value* x) { return {Parts::of(x, nullptr)}; }
+Results one_real(Value* x) { return {Parts{x, nullptr}}; }
 
 // ---- making them and taking them apart
 Results from_parts(PartsBuilder& b) {
   return one(
-      Parts::of(b.owned(b.build.cast(b.node.tensor("real"), b.real_type())), b.owned(b.build.cast(b.node.tensor("imag"), b.real_type()))));
+      Parts{b.owned(b.build.cast(b.node.tensor("real"), b.real_type())), b.owned(b.build.cast(b.node.tensor("imag"), b.real_type()))});
 }
 Results from_polar(PartsBuilder& b) {
   Value *size = b.node.tensor("abs"), *angle = b.node.tensor("angle");
-  return one(Parts::of(b.product(size, b.build("aten.cos.default", angle)), b.product(size, b.build("aten.sin.default", angle))));
+  return one(Parts{b.product(size, b.build("aten.cos.default", angle)), b.product(size, b.build("aten.sin.default", angle))});
 }
 Results from_pairs(PartsBuilder& b) { return one(Parts::pair(b.node.tensor("self"))); }
 
@@ -31,7 +31,7 @@ Results imaginary_part(PartsBuilder& b) { return one_real(alias(b, b.imag_or_zer
 Results adjoint(PartsBuilder& b) {
   const Parts z = b.operand("self");
   const auto turned = [&](Value* x) { return x ? b.build("aten.transpose.int", x, -2, -1) : nullptr; };
-  return one(Parts::of(turned(b.real(z)), b.negative(turned(b.imag(z)))));
+  return one(Parts{turned(b.real(z)), b.negative(turned(b.imag(z)))});
 }
 
 Results conjugate(PartsBuilder& b) { return one(conjugated(b, b.operand("self"))); }
@@ -43,7 +43,7 @@ Results cast(PartsBuilder& b) {
   const auto converted = [&](Value* x) { return b.build.cast(x, wanted); };
   if (!is_complex_tensor(b.node.output())) return one_real(alias(b, converted(b.real_or_zeros(z))));
   if (!z.is_real()) return one(b.each(z, converted));
-  return one(Parts::of(b.owned(converted(z.real)), nullptr));
+  return one(Parts{b.owned(converted(z.real)), nullptr});
 }
 
 // What is written over: its sizes stay.
@@ -53,7 +53,7 @@ Results overwritten(PartsBuilder& b) {
 }
 
 Results ones(PartsBuilder& b) {
-  return one(Parts::of(b.again([](const NamedArgument& argument) { return argument.value; })[0], nullptr));
+  return one(Parts{b.again([](const NamedArgument& argument) { return argument.value; })[0], nullptr});
 }
 
 // ---- sums
@@ -104,7 +104,7 @@ Results add(PartsBuilder& b) {
     return added(b, left, right, negated);
   };
   Value* imag = part(Part::imag);  // one after the other: names do not depend on the compiler
-  return one(Parts::of(part(Part::real), imag));
+  return one(Parts{part(Part::real), imag});
 }
 
 // ---- products: the node once for each pair of parts
@@ -142,7 +142,7 @@ Parts product_of(PartsBuilder& b, const Product& row, const Argument& x, const A
   Value *ac = multiplied(b, row, a, c, bias_part(Part::real)), *bd = multiplied(b, row, bi, d);
   Value *ad = multiplied(b, row, a, d, bias_part(Part::imag)), *bc = multiplied(b, row, bi, c);
   Value* real = b.difference(ac, bd);
-  return Parts::of(real, b.sum(ad, bc));
+  return Parts{real, b.sum(ad, bc)};
 }
 
 bool is_real(PartsBuilder& b, const Argument& argument) {
@@ -180,10 +180,13 @@ Results add_product(PartsBuilder& b) {
   };
   const auto with_self = [&](Part which, Value* sum) {
     const auto self = b.part(b.node.argument("self"), which);
-    return b.sum(scaled(b, sum, b.node.argument("alpha")), self ? scaled(b, *self->get_if<Value*>(), b.node.argument("beta")) : nullptr);
+    Value* times_alpha = scaled(b, sum, b.node.argument("alpha"));
+    return b.sum(times_alpha, self ? scaled(b, *self->get_if<Value*>(), b.node.argument("beta")) : nullptr);
   };
-  return one(Parts::of(with_self(Part::real, b.difference(product(Part::real, Part::real), product(Part::imag, Part::imag))),
-                       with_self(Part::imag, b.sum(product(Part::real, Part::imag), product(Part::imag, Part::real)))));
+  Value* of_real = product(Part::real, Part::real);
+  Value* real = with_self(Part::real, b.difference(of_real, product(Part::imag, Part::imag)));
+  Value* crossed = product(Part::real, Part::imag);
+  return one(Parts{real, with_self(Part::imag, b.sum(crossed, product(Part::imag, Part::real)))});
 }
 
 // The sum over all choices of a real or an imaginary part of each operand.
@@ -205,7 +208,7 @@ Results einsum(PartsBuilder& b) {
     Value*& sum = turns % 2 == 0 ? real : imag;
     sum = turns < 2 ? b.sum(sum, term) : b.difference(sum, term);
   }
-  return one(Parts::of(real, imag));
+  return one(Parts{real, imag});
 }
 
 // ---- quotients
@@ -223,7 +226,7 @@ Results divide(PartsBuilder& b) {
       const auto part = b.part(x, which);
       return part ? b.build("aten.div.Tensor", *part, *b.part(y, Part::real)) : nullptr;
     };
-    return one(Parts::of(over(Part::real), over(Part::imag)));
+    return one(Parts{over(Part::real), over(Part::imag)});
   }
   const auto product = [&](Part xp, Value* w) -> Value* {
     const auto part = b.part(x, xp);
@@ -232,15 +235,15 @@ Results divide(PartsBuilder& b) {
   if (const auto* number = y.get_if<std::complex<double>>()) {
     const std::complex<double> w = 1.0 / *number;
     Value *c = b.build.number(w.real(), dtype), *d = w.imag() == 0 ? nullptr : b.build.number(w.imag(), dtype);
-    return one(
-        Parts::of(b.difference(product(Part::real, c), product(Part::imag, d)), b.sum(product(Part::real, d), product(Part::imag, c))));
+    Value *rc = product(Part::real, c), *id = product(Part::imag, d), *rd = product(Part::real, d), *ic = product(Part::imag, c);
+    return one(Parts{b.difference(rc, id), b.sum(rd, ic)});
   }
   const Parts w = b.each(b.parts(*y.get_if<Value*>()), [&](Value* v) { return b.build.cast(v, dtype); });
   Value *c = b.real(w), *d = b.imag(w), *size = squared_size(b, w);
-  Value* real = b.sum(product(Part::real, c), product(Part::imag, d));
-  Value* imag = b.difference(product(Part::imag, c), product(Part::real, d));
+  Value *rc = product(Part::real, c), *id = product(Part::imag, d), *ic = product(Part::imag, c), *rd = product(Part::real, d);
+  Value *real = b.sum(rc, id), *imag = b.difference(ic, rd);
   const auto over = [&](Value* v) { return v ? b.build("aten.div.Tensor", v, size) : nullptr; };
-  return one(Parts::of(over(real), over(imag)));
+  return one(Parts{over(real), over(imag)});
 }
 
 // ---- sizes and angles
@@ -264,7 +267,8 @@ Results spread_of_parts(PartsBuilder& b) {
         b.again([&](const NamedArgument& argument) -> Argument { return argument.name == "self" ? Argument(part) : argument.value; })[0];
     return root ? b.product(of_part, of_part) : of_part;
   };
-  Value* sum = b.sum(squared(b.real(z)), squared(b.imag(z)));
+  Value* of_real = squared(b.real(z));
+  Value* sum = b.sum(of_real, squared(b.imag(z)));
   return one_real(root ? b.build("aten.sqrt.default", sum) : sum);
 }
 
@@ -274,7 +278,7 @@ Results sign(PartsBuilder& b) {
   Value* zero = b.build("aten.eq.Scalar", size, 0);
   Value* divisor = b.build("aten.where.self", zero, b.build.number(1.0, size->dtype()), size);
   const auto over = [&](Value* v) { return v ? b.build("aten.div.Tensor", v, divisor) : nullptr; };
-  return one(Parts::of(over(b.real(z)), over(b.imag(z))));
+  return one(Parts{over(b.real(z)), over(b.imag(z))});
 }
 
 // ---- relations

@@ -113,7 +113,7 @@ Results with_lowered_bodies(PartsBuilder& b) {
   created.metadata = b.node.metadata;
   Results results;
   for (size_t i = 0; i < created.outputs().size(); ++i)
-    results.push_back(is_complex_tensor(b.node.output(i)) ? Parts::pair(created.output(i)) : Parts::of(created.output(i), nullptr));
+    results.push_back(is_complex_tensor(b.node.output(i)) ? Parts::pair(created.output(i)) : Parts{created.output(i), nullptr});
   return results;
 }
 

@@ -102,8 +102,8 @@ Value* joined(PartsBuilder& b, Value* head, Value* tail, Value* signal, int64_t 
 
 Parts transform(PartsBuilder& b, const Parts& z, const Ints& dims, Scale scale, bool forward) {
   if (!forward) {  // with real and imaginary parts in each other's place, before and after
-    const Parts turned = transform(b, Parts::of(b.imag(z), b.real(z)), dims, scale, true);
-    return Parts::of(turned.imag, turned.real);
+    const Parts turned = transform(b, Parts{b.imag(z), b.real(z)}, dims, scale, true);
+    return Parts{turned.imag, turned.real};
   }
   Value *x = b.real(z), *y = b.imag(z);
   Value* signal = x ? x : y;
@@ -111,9 +111,9 @@ Parts transform(PartsBuilder& b, const Parts& z, const Ints& dims, Scale scale, 
   const Parts first = x ? half_transform(b, x, dims, scale) : Parts(), second = y ? half_transform(b, y, dims, scale) : Parts();
   Value *xr = b.real(first), *xi = b.imag(first), *yr = b.real(second), *yi = b.imag(second);
   Value *real = b.difference(xr, yi), *imag = b.sum(xi, yr);
-  if (const auto length = fixed_size(b, signal, last); length && *length < 3) return Parts::of(real, imag);
+  if (const auto length = fixed_size(b, signal, last); length && *length < 3) return Parts{real, imag};
   real = joined(b, real, mirrored(b, b.sum(xr, yi), signal, dims), signal, last);
-  return Parts::of(real, joined(b, imag, mirrored(b, b.difference(yr, xi), signal, dims), signal, last));
+  return Parts{real, joined(b, imag, mirrored(b, b.difference(yr, xi), signal, dims), signal, last)};
 }
 
 namespace {
@@ -215,7 +215,7 @@ Parts resized(PartsBuilder& b, Parts z, const Request& request) {
 
 Parts as_floating(PartsBuilder& b, const Parts& z) {
   if (!z.is_real() || is_floating(z.real->dtype())) return z;
-  return Parts::of(b.build.cast(z.real, DType::float32), nullptr);
+  return Parts{b.build.cast(z.real, DType::float32), nullptr};
 }
 
 // fft, ifft and their forms in several dimensions
@@ -257,7 +257,7 @@ Results to_real(PartsBuilder& b) {
     else length = varying(b, "_operator.mul", b.build.sum(b.build.size(any, dim), int64_t{-1}), 2, SymInt(2) * (size - SymInt(1)));
   }
   z = resized(b, z, request);
-  return {Parts::of(inverse_of_half(b, forward ? conjugated(b, z) : z, request.dims, request.scale, length), nullptr)};
+  return {Parts{inverse_of_half(b, forward ? conjugated(b, z) : z, request.dims, request.scale, length), nullptr}};
 }
 
 // ---- the same without torch.fft's clothes
@@ -285,8 +285,8 @@ Results complex_to_complex(PartsBuilder& b) {
   return {transform(b, b.operand("self"), kernel_dims(b.node), kernel_scale(b.node), b.node.boolean("forward"))};
 }
 Results complex_to_real(PartsBuilder& b) {
-  return {Parts::of(inverse_of_half(b, b.operand("self"), kernel_dims(b.node), kernel_scale(b.node), b.node.argument("last_dim_size")),
-                    nullptr)};
+  return {
+      Parts{inverse_of_half(b, b.operand("self"), kernel_dims(b.node), kernel_scale(b.node), b.node.argument("last_dim_size")), nullptr}};
 }
 
 // ---- frequencies of the bins, and those in the order of rising frequency
@@ -301,7 +301,7 @@ Results frequencies(PartsBuilder& b) {
     values.push_back(static_cast<double>(half || k < (count + 1) / 2 ? k : k - count) * step);
   const Tensor tensor = Tensor::of<double>(values, {static_cast<int64_t>(values.size())});
   Value* constant = b.build.constant(converted(tensor, b.node.output()->dtype()));
-  return {Parts::of(b.build("aten.alias.default", constant), nullptr)};
+  return {Parts{b.build("aten.alias.default", constant), nullptr}};
 }
 
 const RuleRow fourier_rows[] = {

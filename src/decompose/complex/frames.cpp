@@ -54,7 +54,7 @@ Results stft(PartsBuilder& b) {
     v = b.build("aten.unfold.default", v, -1, frames.length, frames.hop);
     return frames.window ? b.build("aten.mul.Tensor", v, frames.window) : v;
   };
-  x = Parts::of(framed(b.real_or_zeros(x)), x.is_real() ? nullptr : framed(b.imag(x)));
+  x = Parts{framed(b.real_or_zeros(x)), x.is_real() ? nullptr : framed(b.imag(x))};
   const Scale scale = scale_of(node, Scale::none);
   const bool half = node.argument("onesided").is_none() ? x.is_real() : node.boolean("onesided");
   if (half && !x.is_real()) refuse(node, "the spectrum of a complex signal has two sides; use onesided=False");
@@ -64,7 +64,7 @@ Results stft(PartsBuilder& b) {
     return one_signal ? b.build.squeeze(v, 0) : v;
   });
   if (is_complex_tensor(node.output())) return {spectrum};
-  return {Parts::of(b.packed(spectrum), nullptr)};
+  return {Parts{b.packed(spectrum), nullptr}};
 }
 
 // Frames [batch, count, length] added up where they overlap. Each is cut into pieces one hop long; the pieces of one number
@@ -107,8 +107,7 @@ Results istft(PartsBuilder& b) {
   const bool half = node.argument("onesided").is_none() ? !(bins.is_static() && bins.value() == frames.length) : node.boolean("onesided");
   if (!bins.is_static() || bins.value() != (half ? frames.length / 2 + 1 : frames.length))
     refuse(node, "the spectrum has not the frequencies of its n_fft");
-  Parts signal =
-      half ? Parts::of(inverse_of_half(b, spectrum, {2}, scale, frames.length), nullptr) : transform(b, spectrum, {2}, scale, false);
+  Parts signal = half ? Parts{inverse_of_half(b, spectrum, {2}, scale, frames.length), nullptr} : transform(b, spectrum, {2}, scale, false);
   if (!returns_complex) signal.imag = nullptr;
 
   Value* divisor = envelope(b, frames, signal.real);
@@ -128,7 +127,7 @@ Results istft(PartsBuilder& b) {
       v = b.build("aten.constant_pad_nd.default", v, Ints{0, *length - got.value()});
     return one_signal ? b.build.squeeze(v, 0) : v;
   };
-  return {Parts::of(put_together(signal.real), signal.imag ? put_together(signal.imag) : nullptr)};
+  return {Parts{put_together(signal.real), signal.imag ? put_together(signal.imag) : nullptr}};
 }
 
 const RuleRow frame_rows[] = {

@@ -38,56 +38,58 @@ Parts sum(PartsBuilder& b, const Parts& x, const Parts& y) {
   Value *xr = b.real(x), *yr = b.real(y);
   Value* real = b.sum(xr, yr);
   Value *xi = b.imag(x), *yi = b.imag(y);
-  return Parts::of(real, b.sum(xi, yi));
+  return Parts{real, b.sum(xi, yi)};
 }
-Parts plus(PartsBuilder& b, const Parts& z, double number) { return Parts::of(plus(b, b.real_or_zeros(z), number), b.imag(z)); }
+Parts plus(PartsBuilder& b, const Parts& z, double number) { return Parts{plus(b, b.real_or_zeros(z), number), b.imag(z)}; }
 Parts negated(PartsBuilder& b, const Parts& z) {
   return b.each(z, [&](Value* x) { return b.negative(x); });
 }
 // Turned by a quarter, i z, and back, -i z.
 Parts turned(PartsBuilder& b, const Parts& z) {
   Value* real = b.negative(b.imag(z));
-  return Parts::of(real, b.real(z));
+  return Parts{real, b.real(z)};
 }
 Parts turned_back(PartsBuilder& b, const Parts& z) {
   Value* real = b.imag(z);
-  return Parts::of(real, b.negative(b.real(z)));
+  return Parts{real, b.negative(b.real(z))};
 }
 
 Parts polar(PartsBuilder& b, Value* size, Value* angle) {
   Value* real = b.product(size, b.build("aten.cos.default", angle));
-  return Parts::of(real, b.product(size, b.build("aten.sin.default", angle)));
+  return Parts{real, b.product(size, b.build("aten.sin.default", angle))};
 }
 
 // ---- exponentials and logarithms
 Parts exponential(PartsBuilder& b, const Parts& z) {
   Value *real = b.real(z), *imag = b.imag(z);
   Value* size = real ? b.build("aten.exp.default", real) : nullptr;
-  if (!imag) return Parts::of(size, nullptr);
+  if (!imag) return Parts{size, nullptr};
   Value *cosine = b.build("aten.cos.default", imag), *sine = b.build("aten.sin.default", imag);
-  return size ? Parts::of(b.product(size, cosine), b.product(size, sine)) : Parts::of(cosine, sine);
+  return size ? Parts{b.product(size, cosine), b.product(size, sine)} : Parts{cosine, sine};
 }
 Parts power_of_two(PartsBuilder& b, const Parts& z) { return exponential(b, by(b, z, std::numbers::ln2)); }
 // e^a cos b - 1 = (e^a - 1) cos b - 2 sin^2(b / 2): nothing cancels near 0.
 Parts exponential_less_one(PartsBuilder& b, const Parts& z) {
   const Split s(b, z);
   Value* sine = s.of("sin", by(b, s.im, 0.5));
-  Value* real = b.difference(s.product_of("expm1", s.re, "cos", s.im), by(b, b.product(sine, sine), 2));
-  return Parts::of(real, s.product_of("exp", s.re, "sin", s.im));
+  Value* first = s.product_of("expm1", s.re, "cos", s.im);
+  Value* real = b.difference(first, by(b, b.product(sine, sine), 2));
+  return Parts{real, s.product_of("exp", s.re, "sin", s.im)};
 }
 
 Parts logarithm(PartsBuilder& b, const Parts& z) {
   Value* real = b.build("aten.log.default", size_of(b, z));
-  return Parts::of(real, angle_of(b, z));
+  return Parts{real, angle_of(b, z)};
 }
 Parts logarithm_of_two(PartsBuilder& b, const Parts& z) { return by(b, logarithm(b, z), std::numbers::log2e); }
 Parts logarithm_of_ten(PartsBuilder& b, const Parts& z) { return by(b, logarithm(b, z), std::numbers::log10e); }
 // log(1 + z), whose size is the root of 1 + (a (a + 2) + b^2).
 Parts logarithm_beside_one(PartsBuilder& b, const Parts& z) {
   const Split s(b, z);
-  Value* beyond = b.sum(b.product(s.re, plus(b, s.re, 2)), b.product(s.im, s.im));
+  Value* of_real = b.product(s.re, plus(b, s.re, 2));
+  Value* beyond = b.sum(of_real, b.product(s.im, s.im));
   Value* real = by(b, s.of("log1p", beyond), 0.5);
-  return Parts::of(real, b.build("aten.atan2.default", s.im, plus(b, s.re, 1)));
+  return Parts{real, b.build("aten.atan2.default", s.im, plus(b, s.re, 1))};
 }
 
 Parts square(PartsBuilder& b, const Parts& z) { return times(b, z, z); }
@@ -101,21 +103,22 @@ Parts square_root(PartsBuilder& b, const Parts& z) {
 Parts hyperbolic_sine(PartsBuilder& b, const Parts& z) {
   const Split s(b, z);
   Value* real = s.product_of("sinh", s.re, "cos", s.im);
-  return Parts::of(real, s.product_of("cosh", s.re, "sin", s.im));
+  return Parts{real, s.product_of("cosh", s.re, "sin", s.im)};
 }
 Parts hyperbolic_cosine(PartsBuilder& b, const Parts& z) {
   const Split s(b, z);
   Value* real = s.product_of("cosh", s.re, "cos", s.im);
-  return Parts::of(real, s.product_of("sinh", s.re, "sin", s.im));
+  return Parts{real, s.product_of("sinh", s.re, "sin", s.im)};
 }
 // With t = tanh a: (t + i (1 - t^2) sin b cos b) / (cos^2 b + t^2 sin^2 b), in which nothing overflows.
 Parts hyperbolic_tangent(PartsBuilder& b, const Parts& z) {
   const Split s(b, z);
   Value *t = s.of("tanh", s.re), *sine = s.of("sin", s.im), *cosine = s.of("cos", s.im);
   Value *ts = b.product(t, sine), *squares = plus(b, b.negative(b.product(t, t)), 1);
-  Value* divisor = b.sum(b.product(cosine, cosine), b.product(ts, ts));
+  Value* cosine_squared = b.product(cosine, cosine);
+  Value* divisor = b.sum(cosine_squared, b.product(ts, ts));
   Value* real = b.build("aten.div.Tensor", t, divisor);
-  return Parts::of(real, b.build("aten.div.Tensor", b.product(squares, b.product(sine, cosine)), divisor));
+  return Parts{real, b.build("aten.div.Tensor", b.product(squares, b.product(sine, cosine)), divisor)};
 }
 // The larger of the two signs of z: sums with a root of a positive real part do not cancel.
 Parts hyperbolic_sine_inverse(PartsBuilder& b, const Parts& z) {
@@ -123,12 +126,12 @@ Parts hyperbolic_sine_inverse(PartsBuilder& b, const Parts& z) {
   Value* one = b.build.number(1.0, s.re->dtype());
   Value* sign = b.build("aten.where.self", b.build("aten.lt.Scalar", s.re, 0), b.build.number(-1.0, s.re->dtype()), one);
   const auto signed_as_z = [&](const Parts& w) { return b.each(w, [&](Value* x) { return b.product(x, sign); }); };
-  const Parts right = signed_as_z(Parts::of(s.re, s.im));
+  const Parts right = signed_as_z(Parts{s.re, s.im});
   return signed_as_z(logarithm(b, sum(b, right, square_root<false>(b, plus(b, square(b, right), 1)))));
 }
 Parts hyperbolic_cosine_inverse(PartsBuilder& b, const Parts& z) {
-  const Parts roots = times(b, square_root<false>(b, plus(b, z, 1)), square_root<false>(b, plus(b, z, -1)));
-  return logarithm(b, sum(b, z, roots));
+  const Parts root = square_root<false>(b, plus(b, z, 1));
+  return logarithm(b, sum(b, z, times(b, root, square_root<false>(b, plus(b, z, -1)))));
 }
 Parts hyperbolic_tangent_inverse(PartsBuilder& b, const Parts& z) {
   const Parts left = logarithm_beside_one(b, z), right = logarithm_beside_one(b, negated(b, z));
@@ -151,10 +154,10 @@ Parts cardinal_sine(PartsBuilder& b, const Parts& z) {
   Value* size = size_of(b, angle);
   Value* is_zero = b.build("aten.eq.Scalar", size, 0);
   Value *zero = b.build.number(0.0, size->dtype()), *one = b.build.number(1.0, size->dtype());
-  const Parts divisor = Parts::of(b.build("aten.where.self", is_zero, one, b.real_or_zeros(angle)), b.imag(angle));
+  const Parts divisor = Parts{b.build("aten.where.self", is_zero, one, b.real_or_zeros(angle)), b.imag(angle)};
   const Parts value = times(b, of_angle<hyperbolic_sine>(b, angle), inverse(b, divisor));
   Value* real = b.build("aten.where.self", is_zero, one, b.real_or_zeros(value));
-  return Parts::of(real, b.build("aten.where.self", is_zero, zero, b.imag_or_zeros(value)));
+  return Parts{real, b.build("aten.where.self", is_zero, zero, b.imag_or_zeros(value))};
 }
 
 // ---- powers
@@ -167,7 +170,7 @@ Parts parts_of(PartsBuilder& b, const Argument& written) {
     return value ? *value : b.build.number(*given, b.real_type());
   };
   Value* real = part(Part::real);
-  return Parts::of(real, part(Part::imag));
+  return Parts{real, part(Part::imag)};
 }
 // z^(c + id), with z = r e^(it): r^c e^(-dt) at the angle c t + d log r. 0 has no logarithm and needs none.
 Parts any_power(PartsBuilder& b, const Parts& z, const Parts& exponent) {
@@ -206,10 +209,12 @@ Results power(PartsBuilder& b) {
 template <bool divides>
 Results add_of_product(PartsBuilder& b) {
   const Parts second = parts_of(b, b.node.argument("tensor2"));
-  const Parts product = times(b, parts_of(b, b.node.argument("tensor1")), divides ? inverse(b, second) : second);
+  const Parts first = parts_of(b, b.node.argument("tensor1"));
+  const Parts product = times(b, first, divides ? inverse(b, second) : second);
   const Argument value = b.node.argument("value");
   const auto* one = value.get_if<int64_t>();
-  return {sum(b, parts_of(b, b.node.argument("self")), one && *one == 1 ? product : times(b, product, parts_of(b, value)))};
+  const Parts self = parts_of(b, b.node.argument("self"));
+  return {sum(b, self, one && *one == 1 ? product : times(b, product, parts_of(b, value)))};
 }
 // The sum of products with the first's conjugates.
 Results inner_product(PartsBuilder& b) {

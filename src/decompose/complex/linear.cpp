@@ -189,7 +189,7 @@ Results linear(PartsBuilder& b) {
   const std::vector<Value*> real = on_part(b, row, Part::real);
   const std::vector<Value*> imag = any_imag ? on_part(b, row, Part::imag) : std::vector<Value*>(real.size());
   Results results;
-  for (size_t i = 0; i < real.size(); ++i) results.push_back(Parts::of(real[i], imag[i]));
+  for (size_t i = 0; i < real.size(); ++i) results.push_back(Parts{real[i], imag[i]});
   return results;
 }
 

@@ -19,7 +19,7 @@ DType PartsBuilder::real_type() const {
 }
 
 Parts PartsBuilder::parts(Value* value) const {
-  if (!is_complex_tensor(value)) return Parts::of(value, nullptr);
+  if (!is_complex_tensor(value)) return Parts{value, nullptr};
   const auto found = known_.parts.find(value);
   if (found == known_.parts.end()) throw_bug(fmt::format("{}: the parts of '{}' are not known", describe(node), value->name()));
   return found->second;
@@ -111,7 +111,7 @@ std::vector<Value*> PartsBuilder::again(const std::function<Argument(const Named
 
 Parts conjugated(PartsBuilder& b, const Parts& z) {
   Value* real = b.real(z);
-  return Parts::of(real, b.negative(b.imag(z)));
+  return Parts{real, b.negative(b.imag(z))};
 }
 
 // Numerators are products with the conjugate.
@@ -124,7 +124,7 @@ Value* squared_size(PartsBuilder& b, const Parts& z) {
 Parts inverse(PartsBuilder& b, const Parts& z) {
   Value* size = squared_size(b, z);
   const auto over = [&](Value* x) { return x ? b.build("aten.div.Tensor", x, size) : nullptr; };
-  return Parts::of(over(b.real(z)), b.negative(over(b.imag(z))));
+  return Parts{over(b.real(z)), b.negative(over(b.imag(z)))};
 }
 
 Value* size_of(PartsBuilder& b, const Parts& z) {
@@ -137,7 +137,7 @@ Parts times(PartsBuilder& b, const Parts& x, const Parts& y) {
   Value *a = b.real(x), *bi = b.imag(x), *c = b.real(y), *d = b.imag(y);
   Value *ac = b.product(a, c), *bd = b.product(bi, d), *ad = b.product(a, d), *bc = b.product(bi, c);
   Value* real = b.difference(ac, bd);
-  return Parts::of(real, b.sum(ad, bc));
+  return Parts{real, b.sum(ad, bc)};
 }
 
 }  // namespace intaglio::decompose::complex_parts

@@ -24,7 +24,6 @@ struct Parts {
   Value* imag = nullptr;
   Value* packed = nullptr;
 
-  static Parts of(Value* real, Value* imag) { return {real, imag, nullptr}; }
   static Parts pair(Value* packed) { return {nullptr, nullptr, packed}; }
   bool is_real() const { return packed == nullptr && imag == nullptr; }
 };
@@ -82,7 +81,7 @@ class PartsBuilder {
   template <typename Function>
   Parts each(const Parts& z, const Function& function) {
     if (z.packed) return Parts::pair(function(z.packed));
-    return Parts::of(z.real ? function(z.real) : nullptr, z.imag ? function(z.imag) : nullptr);
+    return Parts{z.real ? function(z.real) : nullptr, z.imag ? function(z.imag) : nullptr};
   }
 
   // The node again with other arguments; its results are real, with another dimension of two when packed.
