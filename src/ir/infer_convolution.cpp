@@ -1,4 +1,6 @@
 // Sliding windows: convolution and pooling.
+#include <algorithm>
+
 #include "ir/infer_rules.h"
 
 namespace intaglio::infer {
@@ -15,8 +17,8 @@ void check(const Inference& in, const Window& w) {
   constexpr int64_t limit = int64_t{1} << 31;
   in.require(w.stride > 0 && w.dilation > 0 && w.kernel > 0, "kernel size, stride and dilation must be positive");
   in.require(w.padding_before >= 0 && w.padding_after >= 0 && w.output_padding >= 0, "the padding is negative");
-  in.require(w.kernel < limit && w.stride < limit && w.dilation < limit && w.padding_before < limit && w.padding_after < limit,
-             "a window setting is out of range");
+  const auto largest = std::max({w.kernel, w.stride, w.dilation, w.padding_before, w.padding_after, w.output_padding});
+  in.require(largest < limit, "a window setting is out of range");
 }
 
 SymInt slid(const Inference& in, const SymInt& size, const Window& w, bool ceil_mode = false) {
@@ -114,6 +116,23 @@ void adaptive(Inference& in) {
   if (with_indices) in.result(DType::int64, sizes);
 }
 
+// The windows' elements side by side: [N?, C * kernel, windows].
+void im2col(Inference& in) {
+  const SymSizes& input = in.sizes("self");
+  require_image(in, input, 2);
+  const List<int64_t> kernel = settings(in, "kernel_size", 2), stride = settings(in, "stride", 2);
+  const List<int64_t> padding = settings(in, "padding", 2), dilation = settings(in, "dilation", 2);
+  SymSizes sizes = input.all_but_last(3);
+  SymInt channels = input[input.size() - 3], windows = 1;
+  for (size_t i = 0; i < 2; ++i) {
+    windows = windows * slid(in, input[input.size() - 2 + i], {kernel[i], stride[i], padding[i], padding[i], dilation[i], 0});
+    channels = channels * SymInt(kernel[i]);
+  }
+  sizes.push_back(channels);
+  sizes.push_back(windows);
+  in.result(in.operand("self").dtype, std::move(sizes));
+}
+
 const Rule convolution_table[] = {
     {convolution, {"aten.convolution.default"}},
     {conv, {"aten.conv1d.default", "aten.conv2d.default", "aten.conv3d.default"}},
@@ -129,6 +148,7 @@ const Rule convolution_table[] = {
     {adaptive<3>, {"aten.adaptive_avg_pool3d.default"}},
     {adaptive<1, true>, {"aten.adaptive_max_pool1d.default"}},
     {adaptive<2, true>, {"aten.adaptive_max_pool2d.default"}},
+    {im2col, {"aten.im2col.default"}},
 };
 
 }  // namespace

@@ -169,24 +169,6 @@ void grid_sample(Inference& in) {
   in.result(in.operand("input").dtype, std::move(sizes));
 }
 
-void im2col(Inference& in) {
-  const SymSizes& input = in.sizes("self");
-  in.require(input.size() == 4 || input.size() == 3, "the input is not an image");
-  const auto kernel = in.node.integers("kernel_size"), dilation = in.node.integers("dilation");
-  const auto padding = in.node.integers("padding"), stride = in.node.integers("stride");
-  in.require(kernel.size() == 2 && dilation.size() == 2 && padding.size() == 2 && stride.size() == 2, "two numbers per setting are needed");
-  SymInt windows = 1;
-  for (size_t i = 0; i < 2; ++i) {
-    in.require(stride[i] > 0 && kernel[i] > 0 && dilation[i] > 0 && padding[i] >= 0, "a window setting is out of range");
-    windows = windows *
-              (floor_div(input[input.size() - 2 + i] + SymInt(2 * padding[i] - dilation[i] * (kernel[i] - 1) - 1), stride[i]) + SymInt(1));
-  }
-  SymSizes sizes = input.all_but_last(3);
-  sizes.push_back(input[input.size() - 3] * SymInt(kernel[0] * kernel[1]));
-  sizes.push_back(windows);
-  in.result(in.operand("self").dtype, std::move(sizes));
-}
-
 // With the mask of what stayed.
 void native_dropout(Inference& in) {
   input_like(in);
@@ -212,7 +194,6 @@ const Rule neural_table[] = {
      {"aten.upsample_nearest2d.vec", "aten.upsample_bilinear2d.vec", "aten.upsample_bicubic2d.vec", "aten._upsample_bilinear2d_aa.vec"}},
     {upsample_size<2>, {"aten.upsample_nearest2d.default", "aten.upsample_bilinear2d.default", "aten._upsample_bilinear2d_aa.default"}},
     {grid_sample, {"aten.grid_sampler.default", "aten.grid_sampler_2d.default"}},
-    {im2col, {"aten.im2col.default"}},
 };
 
 }  // namespace

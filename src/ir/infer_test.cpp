@@ -84,6 +84,14 @@ TEST(Infer, ConvolutionAndPooling) {
   EXPECT_EQ(b.infer("aten.avg_pool2d.default", {{"self", x}, {"kernel_size", Ints{2, 2}}}), "f32[1, 3, 112, 112]");
   EXPECT_NE(b.refusal("aten.conv2d.default", {{"input", b.tensor({1, 4, 8, 8})}, {"weight", w}}).find("channels"), std::string::npos);
   EXPECT_NE(b.refusal("aten.conv2d.default", {{"input", x}, {"weight", w}, {"stride", Ints{0, 0}}}).find("positive"), std::string::npos);
+
+  const auto columns = [&](Ints kernel, Ints padding) -> std::vector<NamedArgument> {
+    return {
+        {"self", b.tensor({2, 3, 9, 8})}, {"kernel_size", kernel}, {"dilation", Ints{2, 1}}, {"padding", padding}, {"stride", Ints{1, 2}}};
+  };
+  EXPECT_EQ(b.infer("aten.im2col.default", columns({3, 2}, {1, 0})), "f32[2, 18, 28]");
+  EXPECT_NE(b.refusal("aten.im2col.default", columns({3, 2}, {1, INT64_MAX - 1})).find("out of range"), std::string::npos);
+  EXPECT_NE(b.refusal("aten.im2col.default", columns({9, 2}, {1, 0})).find("larger than the padded input"), std::string::npos);
   for (const Ints& list : {Ints{}, Ints{1, 1, 1}})
     for (const char* name : {"stride", "padding", "dilation", "output_padding"}) {
       const std::string refusal =
