@@ -25,6 +25,11 @@ export INTAGLIO_NIGHTLY=1 INTAGLIO_BUILD=$PWD/$build
 export UBSAN_OPTIONS=print_stacktrace=1
 mkdir -p "$results"
 
+# row STAGE WHAT TRIED BAD: of the table in docs/reliability.md.
+row() {
+  printf '{"stage": "%s", "what": "%s", "tried": %d, "bad": %d}\n' "$@" >"$results/$1.json"
+}
+
 stage_unit() {
   $ctest --test-dir "$build" --output-on-failure -j 2
 }
@@ -56,8 +61,20 @@ install_clang() {
   $sudo apt-get update -qq && $sudo apt-get install -y -qq --no-install-recommends clang-16 libclang-rt-16-dev lld-16
 }
 
+# count_of WORD FILE: the last "N WORD" in it, or 0.
+count_of() {
+  local found
+  found=$(grep -oE "[0-9]+ $1" "$2" | tail -1)
+  echo "${found:-0}" | cut -d' ' -f1
+}
+
 stage_growth() {
-  $cmake --preset steps && $cmake --build --preset steps && $python -m pytest -q tests/test_growth.py
+  local said=$results/growth.txt passed failed
+  $cmake --preset steps && $cmake --build --preset steps || return 1
+  $python -m pytest -q tests/test_growth.py | tee "$said"
+  passed=$(count_of passed "$said") failed=$(count_of failed "$said")
+  row growth "shapes of programs at 1, 2, 4 and 8 times the size, through each command: work that grows faster" $((passed + failed)) "$failed"
+  [ "$passed" -gt 0 ] && [ "$failed" = 0 ]
 }
 
 # One build for both stages: the fuzz targets' has the sanitizers.
@@ -66,7 +83,12 @@ build_sanitized() {
 }
 
 stage_sanitize() {
-  build_sanitized all && $ctest --test-dir build-fuzz --output-on-failure -j 2
+  local said=$results/sanitize.txt tried=0 bad=0
+  build_sanitized all || return 1
+  $ctest --test-dir build-fuzz --output-on-failure -j 2 | tee "$said"
+  read -r bad tried < <(sed -nE 's/.* ([0-9]+) tests? failed out of ([0-9]+)$/\1 \2/p' "$said")
+  row sanitize "unit and golden programs under address and undefined-behaviour sanitizers" "$tried" "$bad"
+  [ "$tried" -gt 0 ] && [ "$bad" = 0 ]
 }
 
 stage_mutants() {
@@ -95,8 +117,7 @@ stage_fuzz() {
     fuzz_target "$name" || bad=$((bad + 1))
     tried=$((tried + ${runs:-0}))
   done
-  printf '{"stage": "fuzz", "what": "inputs of %d readers (%s), under address and undefined-behaviour sanitizers", "tried": %d, "bad": %d}\n' \
-    "$(wc -w <<<"$targets")" "$(echo $targets)" "$tried" "$bad" >"$results/fuzz.json"
+  row fuzz "inputs of $(wc -w <<<"$targets") readers ($(echo $targets)), under address and undefined-behaviour sanitizers" "$tried" "$bad"
   [ $bad = 0 ]
 }
 
