@@ -66,7 +66,8 @@ Values glu(GraphBuilder& b, const Node& n) {
   const SymInt& size = self(n)->sizes()[static_cast<size_t>(dim)];
   if (!size.is_static()) return {};
   const int64_t half = size.value() / 2;
-  return {b("aten.mul.Tensor", b.slice(self(n), dim, 0, half), b("aten.sigmoid.default", b.slice(self(n), dim, half, 2 * half)))};
+  Value* passed = b.slice(self(n), dim, 0, half);
+  return {b("aten.mul.Tensor", passed, b("aten.sigmoid.default", b.slice(self(n), dim, half, 2 * half)))};
 }
 
 Values softmax(GraphBuilder& b, const Node& n) {

@@ -83,7 +83,8 @@ Values bilinear(GraphBuilder& b, const Node& n) {
   Value* all = b("aten.matmul.default", x, b.view(b.permute(weight, {1, 0, 2}), {sizes[1], size_quotient({sizes[0], sizes[2]}, {})}));
   SymSizes split = x->sizes().all_but_last(1);
   split.insert(split.end(), {sizes[0], sizes[2]});
-  Value* result = b("aten.sum.dim_IntList", b("aten.mul.Tensor", b.view(all, split), b.unsqueeze(y, -2)), Ints{-1});
+  Value* rows = b.view(all, split);
+  Value* result = b("aten.sum.dim_IntList", b("aten.mul.Tensor", rows, b.unsqueeze(y, -2)), Ints{-1});
   return {bias ? b("aten.add.Tensor", result, bias) : result};
 }
 
@@ -162,7 +163,8 @@ Value* on_diagonal(GraphBuilder& b, const Node& n, Value* x, int64_t offset) {
   for (int64_t i = 0; i + shift < size; ++i)
     mask.mutable_data<bool>()[(offset < 0 ? i + shift : i) * size + (offset > 0 ? i + shift : i)] = true;
   if (shift) x = b("aten.constant_pad_nd.default", x, Ints{0, shift});
-  return b("aten.where.self", b.constant(std::move(mask)), b.unsqueeze(x, offset < 0 ? -2 : -1), b.number(0, x->dtype()));
+  Value *chosen = b.constant(std::move(mask)), *column = b.unsqueeze(x, offset < 0 ? -2 : -1);
+  return b("aten.where.self", chosen, column, b.number(0, x->dtype()));
 }
 Values diagonal_matrix(GraphBuilder& b, const Node& n) {
   if (n.op().base() == "diag" && self(n)->meta().rank() == 2) return {b("aten.diagonal.default", self(n), n.integer("diagonal"))};
@@ -188,7 +190,8 @@ Values diagonal_scatter(GraphBuilder& b, const Node& n) {
   const Ints around = {first, rows.value() - length.value() - first};
   if (around[1] < 0) refuse(n, "the source is longer than the diagonal");
   if (around != Ints{0, 0}) column = b("aten.constant_pad_nd.default", column, around);
-  return {b.permute(b("aten.where.self", b.constant(std::move(mask)), b.unsqueeze(column, -1), whole), inverse_permutation(order))};
+  Value* chosen = b.constant(std::move(mask));
+  return {b.permute(b("aten.where.self", chosen, b.unsqueeze(column, -1), whole), inverse_permutation(order))};
 }
 Values trace(GraphBuilder& b, const Node& n) { return {b("aten.sum.default", b("aten.diagonal.default", self(n)))}; }
 
@@ -259,7 +262,8 @@ Values renorm(GraphBuilder& b, const Node& n) {
     if (dim != kept) reduced.push_back(dim);
   Value* length = norm(b, x, n.number("p"), reduced, true);
   Value* factor = b("aten.mul.Tensor", b("aten.reciprocal.default", b("aten.add.Tensor", length, 1e-7)), n.argument("maxnorm"));
-  Value* shortened = b("aten.where.self", b("aten.gt.Scalar", length, n.argument("maxnorm")), factor, b.number(1, x->dtype()));
+  Value* too_long = b("aten.gt.Scalar", length, n.argument("maxnorm"));
+  Value* shortened = b("aten.where.self", too_long, factor, b.number(1, x->dtype()));
   return {b("aten.mul.Tensor", x, shortened)};
 }
 

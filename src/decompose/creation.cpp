@@ -67,14 +67,16 @@ Values triangle(GraphBuilder& b, const Node& n) {
     if (lower) return {};
     const int64_t rank = x->meta().rank();
     const auto places = [&](int64_t dim) { return b.call("aten.arange.default", {b.size(x, dim)}, {{"dtype", DType::int64}}); };
-    Value* ahead = b("aten.sub.Tensor", places(rank - 1), b.unsqueeze(places(rank - 2), 1));
-    return {b("aten.where.self", b("aten.ge.Scalar", ahead, diagonal), x, b.number(0, x->dtype()))};
+    Value *columns = places(rank - 1), *rows = b.unsqueeze(places(rank - 2), 1);
+    Value* kept = b("aten.ge.Scalar", b("aten.sub.Tensor", columns, rows), diagonal);
+    return {b("aten.where.self", kept, x, b.number(0, x->dtype()))};
   }
   Tensor mask = bounded_zeros(n, DType::boolean, {rows.value(), columns.value()});
   bool* data = mask.mutable_data<bool>();
   for (int64_t r = 0; r < rows.value(); ++r)
     for (int64_t c = 0; c < columns.value(); ++c) *data++ = lower ? c - r <= diagonal : c - r >= diagonal;
-  return {b("aten.where.self", b.constant(std::move(mask)), x, b.number(0, x->dtype()))};
+  Value* kept = b.constant(std::move(mask));
+  return {b("aten.where.self", kept, x, b.number(0, x->dtype()))};
 }
 
 Values one_hot(GraphBuilder& b, const Node& n) {

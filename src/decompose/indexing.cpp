@@ -169,7 +169,8 @@ Values stable_sort(GraphBuilder& b, const Node& n, int64_t dim, int64_t size) {
   for (int64_t i = 0; i < size; ++i)
     for (int64_t j = 0; j < i; ++j) in_front.mutable_data<bool>()[i * size + j] = true;
   Value* before = b(n.boolean("descending") ? "aten.gt.Tensor" : "aten.lt.Tensor", other, own);
-  Value* tied = b("aten.logical_and.default", b("aten.eq.Tensor", other, own), b.constant(in_front));
+  Value* equal = b("aten.eq.Tensor", other, own);
+  Value* tied = b("aten.logical_and.default", equal, b.constant(in_front));
   Value* place = b("aten.sum.dim_IntList", b.cast(b("aten.logical_or.default", before, tied), DType::int64), Ints{-1});
   Value* positions = b.expand(b.constant(Tensor::of<int64_t>(counted_numbers(n, size), {size})), x->sizes());
   Value* indices = b("aten.scatter.src", b.full(x->sizes(), 0, DType::int64, x), rank - 1, place, positions);
@@ -264,16 +265,16 @@ SymSizes planes(const SymSizes& sizes) { return {size_quotient(sizes.all_but_las
 Values max_unpool(GraphBuilder& b, const Node& n) {
   Value *x = self(n), *indices = n.tensor("indices");
   Value* image = b.full(planes(n.output()->sizes()), 0, x->dtype(), x);
-  return {b.view(b("aten.scatter.src", image, 1, b.view(indices, planes(x->sizes())), b.view(x, planes(x->sizes()))), n.output()->sizes())};
+  Value *flat_indices = b.view(indices, planes(x->sizes())), *flat = b.view(x, planes(x->sizes()));
+  return {b.view(b("aten.scatter.src", image, 1, flat_indices, flat), n.output()->sizes())};
 }
 
 // The gradient of each window goes to the place that was its largest. (The runtime's own kernel adds it to what its memory held.)
 Values max_pool_backward(GraphBuilder& b, const Node& n) {
   Value *gradient = n.tensor("grad_output"), *indices = n.tensor("indices");
   Value* image = b.full(planes(n.output()->sizes()), 0, gradient->dtype(), gradient);
-  Value* sums =
-      b("aten.scatter_add.default", image, 1, b.view(indices, planes(indices->sizes())), b.view(gradient, planes(gradient->sizes())));
-  return {b.view(sums, n.output()->sizes())};
+  Value *flat_indices = b.view(indices, planes(indices->sizes())), *flat = b.view(gradient, planes(gradient->sizes()));
+  return {b.view(b("aten.scatter_add.default", image, 1, flat_indices, flat), n.output()->sizes())};
 }
 
 // One row for each element that is not zero.
@@ -297,13 +298,16 @@ Values where_true(GraphBuilder& b, const Node& n) {
 // gather, after the two are expanded to each other in the other dimensions.
 Values take_along_dim(GraphBuilder& b, const Node& n) {
   Value *x = self(n), *index = n.tensor("indices");
-  if (n.argument("dim").is_none())
-    return {b("aten.gather.default", b.view(x, {size_quotient(x->sizes(), {})}), 0, b.view(index, {size_quotient(index->sizes(), {})}))};
+  if (n.argument("dim").is_none()) {
+    Value* flat = b.view(x, {size_quotient(x->sizes(), {})});
+    return {b("aten.gather.default", flat, 0, b.view(index, {size_quotient(index->sizes(), {})}))};
+  }
   const int64_t dim = dim_of(n, "dim", x->meta().rank());
   const auto place = static_cast<size_t>(dim);
   SymSizes of_x = n.output()->sizes(), of_index = n.output()->sizes();
   of_x[place] = x->sizes()[place];
-  return {b("aten.gather.default", b.expand(x, of_x), dim, b.expand(index, of_index))};
+  Value* expanded = b.expand(x, of_x);
+  return {b("aten.gather.default", expanded, dim, b.expand(index, of_index))};
 }
 
 // ---- each element as often as a tensor of counts says

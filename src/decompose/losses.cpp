@@ -87,7 +87,8 @@ Values likelihood(GraphBuilder& b, const Node& n, Value* logarithms) {
   Value* ignored = b("aten.eq.Scalar", target, n.integer("ignore_index"));
   Value* known = b("aten.where.self", ignored, b.number(0, target->dtype()), target);
   Value* picked = b.squeeze(b("aten.gather.default", logarithms, dim, b.unsqueeze(known, dim)), dim);
-  Value* losses = b("aten.where.self", ignored, b.number(0, picked->dtype()), minus(b, picked));
+  Value* nothing = b.number(0, picked->dtype());
+  Value* losses = b("aten.where.self", ignored, nothing, minus(b, picked));
   if (n.integer("reduction") != mean) return reduced(b, n, losses);
   Value* count = b("aten.sum.default", b.cast(b("aten.logical_not.default", ignored), losses->dtype()));
   return {b("aten.div.Tensor", b("aten.sum.default", losses), count)};

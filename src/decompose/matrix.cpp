@@ -120,7 +120,8 @@ Values kronecker(GraphBuilder& b, const Node& n) {
     outer_sizes.insert(outer_sizes.end(), {x->sizes()[i], 1});
     inner_sizes.insert(inner_sizes.end(), {1, y->sizes()[i]});
   }
-  return {b.view(b("aten.mul.Tensor", b.view(x, outer_sizes), b.view(y, inner_sizes)), n.output()->sizes())};
+  Value *outer = b.view(x, outer_sizes), *inner = b.view(y, inner_sizes);
+  return {b.view(b("aten.mul.Tensor", outer, inner), n.output()->sizes())};
 }
 // x[i+1] y[i+2] - x[i+2] y[i+1]
 Values cross(GraphBuilder& b, const Node& n) {

@@ -65,7 +65,8 @@ Values logsumexp(GraphBuilder& b, const Node& n) {
   Value* infinite = b("aten.eq.Scalar", b("aten.abs.default", largest), std::numeric_limits<double>::infinity());
   Value* shift = b("aten.where.self", infinite, b.number(0, x->dtype()), largest);
   Value* sum = sum_of(b, b("aten.exp.default", b("aten.sub.Tensor", x, shift)), dims, keeps_dims(n));
-  return {b("aten.add.Tensor", b("aten.log.default", sum), b.view(shift, sum->sizes()))};
+  Value* logarithm = b("aten.log.default", sum);
+  return {b("aten.add.Tensor", logarithm, b.view(shift, sum->sizes()))};
 }
 
 Values all(GraphBuilder& b, const Node& n) {
@@ -81,7 +82,10 @@ Values count_nonzero(GraphBuilder& b, const Node& n) {
 }
 
 // ---- NaN counts as nothing
-Value* without_nan(GraphBuilder& b, Value* x) { return b("aten.where.self", b("aten.ne.Tensor", x, x), b.number(0, x->dtype()), x); }
+Value* without_nan(GraphBuilder& b, Value* x) {
+  Value* nan = b("aten.ne.Tensor", x, x);
+  return b("aten.where.self", nan, b.number(0, x->dtype()), x);
+}
 Values nan_sum(GraphBuilder& b, const Node& n) {
   Value* x = b.cast(self(n), n.output()->dtype());
   return {sum_of(b, is_floating(x->dtype()) ? without_nan(b, x) : x, dims_of(n), keeps_dims(n))};

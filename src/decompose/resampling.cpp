@@ -177,7 +177,8 @@ Values resized_by_products(GraphBuilder& b, const Node& n) {
     std::iota(order.begin(), order.end(), 0);
     std::swap(order[place], order.back());
     const Tensor weights = weights_of(n, from[place].value(), to[place].value(), corners, resize_factor(n, place - 2));
-    x = b.permute(b("aten.matmul.default", b.permute(x, order), b.constant(weights)), order);
+    Value* turned = b.permute(x, order);
+    x = b.permute(b("aten.matmul.default", turned, b.constant(weights)), order);
   }
   return {x};
 }
@@ -230,7 +231,8 @@ Values affine_grid(GraphBuilder& b, const Node& n) {
     }
     row[axes] = 1;
   }
-  return {b.view(b("aten.matmul.default", b.constant(std::move(base)), b.permute(n.tensor("theta"), {0, 2, 1})), n.output()->sizes())};
+  Value *places = b.constant(std::move(base)), *theta = b.permute(n.tensor("theta"), {0, 2, 1});
+  return {b.view(b("aten.matmul.default", places, theta), n.output()->sizes())};
 }
 
 const DecompositionRow resampling_rows[] = {

@@ -46,7 +46,8 @@ Value* written_out(GraphBuilder& b, const Node& node, const qdq::OpRow& row) {
   Value* input = node.tensor(row.places.input);
   const Steps steps = steps_of(b, node, row);
   if (row.role == qdq::Role::quantize) {
-    Value* scaled = b("aten.mul.Tensor", b.cast(input, DType::float32), reciprocal(b, steps.scale));
+    Value* in_float = b.cast(input, DType::float32);
+    Value* scaled = b("aten.mul.Tensor", in_float, reciprocal(b, steps.scale));
     return rounded_to(b, scaled, steps.zero_point, {node.integer("quant_min"), node.integer("quant_max")}, node.output()->dtype());
   }
   const DType dtype = node.output()->dtype();

@@ -293,20 +293,23 @@ Results equal(PartsBuilder& b) {
     if (!left) std::swap(left, right);
     return b.build(same ? "aten.eq.Tensor" : "aten.ne.Tensor", *left, right ? *right : Argument(0.0));
   };
-  return one_real(of_both(b, same ? "aten.logical_and.default" : "aten.logical_or.default", compared(Part::real), compared(Part::imag)));
+  Value *real = compared(Part::real), *imag = compared(Part::imag);
+  return one_real(of_both(b, same ? "aten.logical_and.default" : "aten.logical_or.default", real, imag));
 }
 // Is it so of either part, or of both?
 Results classified(PartsBuilder& b) {
   const Parts z = b.operand("self");
   const auto of = [&](Value* x) { return x ? b.build(b.node.op().name(), x) : nullptr; };
   const bool both = b.node.op().base() == "isfinite";
-  return one_real(of_both(b, both ? "aten.logical_and.default" : "aten.logical_or.default", of(b.real(z)), of(b.imag(z))));
+  Value *real = of(b.real(z)), *imag = of(b.imag(z));
+  return one_real(of_both(b, both ? "aten.logical_and.default" : "aten.logical_or.default", real, imag));
 }
 
 Results is_zero(PartsBuilder& b) {
   const Parts z = b.operand("self");
   const auto of = [&](Value* x) { return x ? b.build("aten.eq.Scalar", x, 0) : nullptr; };
-  return one_real(of_both(b, "aten.logical_and.default", of(b.real(z)), of(b.imag(z))));
+  Value *real = of(b.real(z)), *imag = of(b.imag(z));
+  return one_real(of_both(b, "aten.logical_and.default", real, imag));
 }
 Results is_real_number(PartsBuilder& b) { return one_real(b.build("aten.eq.Scalar", b.imag_or_zeros(b.operand("self")), 0)); }
 

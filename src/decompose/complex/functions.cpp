@@ -124,7 +124,8 @@ Parts hyperbolic_tangent(PartsBuilder& b, const Parts& z) {
 Parts hyperbolic_sine_inverse(PartsBuilder& b, const Parts& z) {
   const Split s(b, z);
   Value* one = b.build.number(1.0, s.re->dtype());
-  Value* sign = b.build("aten.where.self", b.build("aten.lt.Scalar", s.re, 0), b.build.number(-1.0, s.re->dtype()), one);
+  Value *negative = b.build("aten.lt.Scalar", s.re, 0), *minus_one = b.build.number(-1.0, s.re->dtype());
+  Value* sign = b.build("aten.where.self", negative, minus_one, one);
   const auto signed_as_z = [&](const Parts& w) { return b.each(w, [&](Value* x) { return b.product(x, sign); }); };
   const Parts right = signed_as_z(Parts{s.re, s.im});
   return signed_as_z(logarithm(b, sum(b, right, square_root<false>(b, plus(b, square(b, right), 1)))));

@@ -131,7 +131,10 @@ Value* size_of(PartsBuilder& b, const Parts& z) {
   if (z.is_real()) return b.build("aten.abs.default", z.real);
   return b.build("aten.sqrt.default", squared_size(b, z));
 }
-Value* angle_of(PartsBuilder& b, const Parts& z) { return b.build("aten.atan2.default", b.imag_or_zeros(z), b.real_or_zeros(z)); }
+Value* angle_of(PartsBuilder& b, const Parts& z) {
+  Value* imag = b.imag_or_zeros(z);
+  return b.build("aten.atan2.default", imag, b.real_or_zeros(z));
+}
 
 Parts times(PartsBuilder& b, const Parts& x, const Parts& y) {
   Value *a = b.real(x), *bi = b.imag(x), *c = b.real(y), *d = b.imag(y);

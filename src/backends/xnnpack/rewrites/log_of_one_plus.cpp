@@ -26,7 +26,8 @@ bool is_decay(const Value* exponent) {
 Value* log_of_one_plus(GraphBuilder& b, Value* x) {
   Value* sum = b("aten.add.Tensor", x, b.number(1, x->dtype()));
   Value* rounding = b("aten.sub.Tensor", b("aten.sub.Tensor", sum, b.number(1, x->dtype())), x);
-  return b("aten.sub.Tensor", b("aten.log.default", sum), b("aten.div.Tensor", rounding, sum));
+  Value* logarithm = b("aten.log.default", sum);
+  return b("aten.sub.Tensor", logarithm, b("aten.div.Tensor", rounding, sum));
 }
 
 // where(x > threshold, ..., log(1 + exp(x)) / beta), where the choice makes no difference: from 20 on.
@@ -49,7 +50,8 @@ Value* replacement(GraphBuilder& b, const Node& node) {
   const auto [x, division] = softplus_of(node);
   if (x == nullptr) return nullptr;
   Value* decay = b("aten.exp.default", b("aten.neg.default", b("aten.abs.default", x)));
-  Value* sum = b("aten.add.Tensor", b("aten.clamp.default", x, 0.0), log_of_one_plus(b, decay));
+  Value* positive = b("aten.clamp.default", x, 0.0);
+  Value* sum = b("aten.add.Tensor", positive, log_of_one_plus(b, decay));
   return division ? b("aten.div.Tensor", sum, division->tensor("other")) : sum;
 }
 
