@@ -98,11 +98,14 @@ Aliasing analyse_aliasing(const Graph& graph) {
         }
       if (decompose::is_in_place_view(node->op())) viewed.push_back(node->output());
     } else if (view) {
-      for (const Value* output : node->outputs()) {
-        viewed.push_back(output);
-        for (const Value* input : node->inputs())
-          if (input->is_tensor()) sets.merge(output, input);
-      }
+      viewed.insert(viewed.end(), node->outputs().begin(), node->outputs().end());
+      // All of them are one set, over the first operand: results times operands would be pairs without end in a wide loop.
+      std::vector<const Value*> operands;
+      for (const Value* input : node->inputs())
+        if (input->is_tensor()) operands.push_back(input);
+      if (operands.empty() || node->outputs().empty()) continue;
+      for (const Value* input : operands) sets.merge(input, operands.front());
+      for (const Value* output : node->outputs()) sets.merge(output, operands.front());
     }
   }
   std::unordered_set<const Value*> written_sets, viewed_sets;
