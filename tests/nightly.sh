@@ -71,7 +71,7 @@ count_of() {
 stage_growth() {
   local said=$results/growth.txt passed failed
   $cmake --preset steps && $cmake --build --preset steps || return 1
-  $python -m pytest -q tests/test_growth.py | tee "$said"
+  $python -m pytest -q -n 2 tests/test_growth.py | tee "$said"
   passed=$(count_of passed "$said") failed=$(count_of failed "$said")
   row growth "shapes of programs at 1, 2, 4 and 8 times the size, through each command: work that grows faster" $((passed + failed)) "$failed"
   [ "$passed" -gt 0 ] && [ "$failed" = 0 ]
