@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 
+#include <atomic>
 #include <cmath>
 #include <cstdlib>
 
@@ -60,6 +61,14 @@ const dnnl::engine& dnnl_engine() {
   return engine;
 }
 
+namespace {
+std::atomic<bool> dnnl_is_given_up = false;
+}
+void require_dnnl() {
+  if (dnnl_is_given_up) throw std::bad_alloc();
+}
+void give_up_dnnl() { dnnl_is_given_up = true; }
+
 OneThread::OneThread() : previous_(omp_get_max_threads()) { omp_set_num_threads(1); }
 OneThread::~OneThread() { omp_set_num_threads(previous_); }
 
@@ -97,8 +106,9 @@ void dnnl_run(const dnnl::primitive& primitive, DnnlArguments arguments, const d
 bool is_large_weight(const Tensor& weight) { return weight.numel() >= large_weight / static_cast<int64_t>(sizeof(float)); }
 
 PackedWeights dnnl_packed(const dnnl::memory::desc& packed, const dnnl::memory::desc& plain, const Tensor& tensor) {
+  const auto reorder =
+      dnnl_built([&] { return dnnl::reorder(dnnl::reorder::primitive_desc(dnnl_engine(), plain, dnnl_engine(), packed)); });
   const OneThread guard;
-  const dnnl::reorder reorder(dnnl::reorder::primitive_desc(dnnl_engine(), plain, dnnl_engine(), packed));
   PackedWeights result;
   result.bytes = lasting_bytes(packed.get_size());
   result.memory = dnnl_memory(packed, result.bytes.get());

@@ -4,6 +4,7 @@
 #include <oneapi/dnnl/dnnl.hpp>
 
 #include <memory>
+#include <new>
 #include <unordered_map>
 #include <vector>
 
@@ -29,6 +30,22 @@ class OneThread {
   int previous_;
   UncheckedCode unchecked_;
 };
+
+// What BODY builds of oneDNN's: descriptors and primitives. Where it gets no memory for one, oneDNN 2.6 keeps the lock of its cache, and
+// would wait for itself the next time: from then on nothing is built any more in this process, which std::bad_alloc says again.
+void require_dnnl();
+void give_up_dnnl();
+template <typename Body>
+auto dnnl_built(const Body& body) {
+  require_dnnl();
+  const OneThread guard;
+  try {
+    return body();
+  } catch (const std::bad_alloc&) {
+    give_up_dnnl();
+    throw;
+  }
+}
 
 // A float32 memory of plain strides.
 dnnl::memory::desc dnnl_desc(const Sizes& sizes, const Sizes& strides);

@@ -11,19 +11,10 @@ constexpr size_t max_entries = 32;
 
 Sizes strides_of(const Matrix& m) { return {m.row_stride, m.column_stride}; }
 
-}  // namespace
-
-std::shared_ptr<const GemmState::Entry> gemm_entry(GemmState& state, const Matrix& a, const Matrix& b, bool packed_b, bool has_bias,
-                                                   const Epilogue* epilogue) {
-  Sizes key = {a.rows, a.columns, b.columns, a.row_stride, a.column_stride, has_bias, packed_b};
-  if (!packed_b) key.insert(key.end(), {b.row_stride, b.column_stride});
-  for (const auto& entry : state.entries)
-    if (entry->key == key) return entry;
-  if (state.entries.size() == max_entries) state.entries.erase(state.entries.begin());
-
-  const OneThread guard;
+std::shared_ptr<const GemmState::Entry> build_entry(Sizes key, const Matrix& a, const Matrix& b, bool packed_b, bool has_bias,
+                                                    const Epilogue* epilogue) {
   auto entry = std::make_shared<GemmState::Entry>();
-  entry->key = key;
+  entry->key = std::move(key);
   entry->a = dnnl_desc({a.rows, a.columns}, strides_of(a));
   entry->c = dnnl_desc({a.rows, b.columns}, {b.columns, 1});
   const Sizes b_sizes = {b.rows, b.columns};
@@ -37,8 +28,20 @@ std::shared_ptr<const GemmState::Entry> gemm_entry(GemmState& state, const Matri
   entry->b = descriptor.weights_desc();
   entry->scratchpad = descriptor.scratchpad_desc();
   entry->run = dnnl::matmul(descriptor);
-  state.entries.push_back(entry);
   return entry;
+}
+
+}  // namespace
+
+std::shared_ptr<const GemmState::Entry> gemm_entry(GemmState& state, const Matrix& a, const Matrix& b, bool packed_b, bool has_bias,
+                                                   const Epilogue* epilogue) {
+  Sizes key = {a.rows, a.columns, b.columns, a.row_stride, a.column_stride, has_bias, packed_b};
+  if (!packed_b) key.insert(key.end(), {b.row_stride, b.column_stride});
+  for (const auto& entry : state.entries)
+    if (entry->key == key) return entry;
+  if (state.entries.size() == max_entries) state.entries.erase(state.entries.begin());
+  state.entries.push_back(dnnl_built([&] { return build_entry(key, a, b, packed_b, has_bias, epilogue); }));
+  return state.entries.back();
 }
 
 dnnl::memory gemm_packed(Call& call, GemmState& state, const GemmState::Entry& entry, const Tensor& b) {

@@ -135,7 +135,6 @@ WeightView weight_view(const Sizes& weight, const Sizes& strides, const Geometry
 
 std::shared_ptr<const Primitive> build_primitive(const Geometry& g, const Sizes& source, const Sizes& target, const WeightView& weight,
                                                  bool has_bias, const Epilogue* epilogue) {
-  const OneThread guard;
   auto result = std::make_shared<Primitive>();
   result->source = source;
   result->weight = weight.sizes;
@@ -180,7 +179,7 @@ std::shared_ptr<const Primitive> primitive_for(ConvolutionState& state, const Ge
     if (primitive->source == source && primitive->weight == weight.sizes && primitive->geometry == g) return primitive;
   if (state.primitives.size() == max_primitives) state.primitives.erase(state.primitives.begin());
   target[0] = source[0];
-  state.primitives.push_back(build_primitive(g, source, target, weight, has_bias, epilogue));
+  state.primitives.push_back(dnnl_built([&] { return build_primitive(g, source, target, weight, has_bias, epilogue); }));
   return state.primitives.back();
 }
 
