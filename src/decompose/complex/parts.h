@@ -18,7 +18,7 @@
 namespace intaglio::decompose::complex_parts {
 
 // Either `packed`, with both parts in a last dimension of two, or the parts; a missing part is zero. A real value is one
-// without an imaginary part.
+// without an imaginary part. Written as {real, imag}: what stands in braces is built in this order by every compiler.
 struct Parts {
   Value* real = nullptr;
   Value* imag = nullptr;

@@ -237,7 +237,8 @@ class Emitter {
     }
     pte::TensorValue whole = tensor_value(node.output()->meta(), program_.range_constraints, node.output()->name());
     whole.data_buffer_idx = std::get<pte::TensorValue>(builder_.value(from)).data_buffer_idx;
-    emit_clone(builder_.tensor(std::move(whole), builder_.storage_of(from)), emit_result(*node.output()));
+    const int32_t result = emit_result(*node.output());
+    emit_clone(builder_.tensor(std::move(whole), builder_.storage_of(from)), result);
   }
   int32_t emit_clone(int32_t from, int32_t to) {
     builder_.call_kernel("dim_order_ops::_clone_dim_order", "out", {from, builder_.boolean(false), builder_.none(), to, to});
