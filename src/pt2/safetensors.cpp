@@ -1,13 +1,13 @@
 #include "pt2/safetensors.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include <fmt/format.h>
 #include <intaglio/error.h>
 
 #include "base/byte_reader.h"
 #include "base/mapped_file.h"
+#include "base/zip_format.h"
 #include "ir/json.h"
 
 namespace intaglio {
@@ -78,7 +78,7 @@ std::map<std::string, Tensor> read_safetensors(const std::filesystem::path& path
     ByteReader reader(file->bytes(), "the header");
     if (file->bytes().size() < sizeof(uint64_t)) throw_bad_input("it is no safetensors file: it has no header");
     // What torch.save writes is a zip archive of pickles, which are code.
-    if (const auto start = file->bytes().first(4); std::memcmp(start.data(), "PK\3\4", start.size()) == 0)
+    if (ByteReader(file->bytes(), "the header").read<uint32_t>() == zip::local_signature)
       throw_bad_input(
           "it is no safetensors file but an archive, as torch.save writes it: save the weights with safetensors.torch.save_file");
     const auto length = reader.read<uint64_t>();
