@@ -54,7 +54,8 @@ Value* causal_bias(GraphBuilder& b, Value* query, Value* key, DType dtype) {
   const auto positions = [&](Value* x) {
     return b.call("aten.arange.default", {length(b, x, x->meta().rank() - 2)}, {{"dtype", DType::float32}});
   };
-  Value* ahead = b("aten.sub.Tensor", positions(key), b.unsqueeze(positions(query), 1));
+  Value* own = b.unsqueeze(positions(query), 1);
+  Value* ahead = b("aten.sub.Tensor", positions(key), own);
   return b("aten.mul.Tensor", b.cast(b("aten.clamp.default", ahead, 0, 1), dtype), lowest(dtype));
 }
 

@@ -145,7 +145,8 @@ Values put(GraphBuilder& b, const Node& n) {
     return b.view(x, {element_count(x->meta().static_sizes())});
   };
   const Values places = {flat(n.tensor("index"))};
-  Value* written = b("aten.index_put.default", flat(self(n)), places, flat(n.tensor("source")), n.boolean("accumulate"));
+  Value* source = flat(n.tensor("source"));
+  Value* written = b("aten.index_put.default", flat(self(n)), places, source, n.boolean("accumulate"));
   return {b.view(written, self(n)->sizes())};
 }
 

@@ -130,8 +130,12 @@ Values cross(GraphBuilder& b, const Node& n) {
   Value *x = n.tensor("self"), *y = n.tensor("other");
   const Ints dim = {dim_of(n, "dim", n.output()->meta().rank()) - n.output()->meta().rank()};
   const auto turned = [&](Value* v, int64_t by) { return b("aten.roll.default", v, Ints{-by}, Ints{dim[0] + v->meta().rank()}); };
-  Value* first = b("aten.mul.Tensor", turned(x, 1), turned(y, 2));
-  return {b("aten.sub.Tensor", first, b("aten.mul.Tensor", turned(x, 2), turned(y, 1)))};
+  const auto product = [&](int64_t of_x, int64_t of_y) {
+    Value* right = turned(y, of_y);
+    return b("aten.mul.Tensor", turned(x, of_x), right);
+  };
+  Value* first = product(1, 2);
+  return {b("aten.sub.Tensor", first, product(2, 1))};
 }
 
 const DecompositionRow matrix_rows[] = {

@@ -122,7 +122,8 @@ Results istft(PartsBuilder& b) {
   };
   const auto put_together = [&](Value* v) {
     if (frames.window) v = b.build("aten.mul.Tensor", v, frames.window);
-    v = b.build("aten.div.Tensor", cut(overlapped(b, v, frames)), cut(divisor));
+    Value* weights = cut(divisor);
+    v = b.build("aten.div.Tensor", cut(overlapped(b, v, frames)), weights);
     if (const SymInt& got = v->sizes()[1]; length && got.is_static() && got.value() < *length)
       v = b.build("aten.constant_pad_nd.default", v, Ints{0, *length - got.value()});
     return one_signal ? b.build.squeeze(v, 0) : v;
