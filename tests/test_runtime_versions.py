@@ -119,14 +119,32 @@ def test_a_runtime_is_kept_to(subject, release, intaglio, document, tmp_path):
         assert len(document("inspect", out)["methods"][0]["delegates"]) == 1
 
 
-def test_constants_stay_in_memory_where_the_runtime_frees_them(document, tmp_path):
+@pytest.mark.parametrize("settings", [(), ("--set", "runtime=1.4"), ("--set", "runtime=1.3")])
+def test_constants_stay_in_memory_where_the_runtime_frees_them(document, tmp_path, settings):
     """Runtimes before 1.4 read a delegate's constants after they have freed what stood in the file."""
     case = rotary()
     save(case, tmp_path / "m.pt2", data=case.calls)
-    for settings, from_file in ((), "1.4"), (("--set", "runtime=1.4"), "1.4"), (("--set", "runtime=1.3"), "1.1"):
+    built = document("build", tmp_path / "m.pt2", "-o", tmp_path / "m.pte", "--recipe", FP32, *settings)["runtime"]
+    assert built["since_from_file"] == "1.1" and built == document("inspect", tmp_path / "m.pte")["runtime"]
+    assert "from a file" not in built["text"]
+    check(tmp_path / "m.pte", case)
+
+
+def test_large_constants_stand_inside_the_program_only_where_they_must(document, tmp_path):
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("table", torch.linspace(1, 2, 9 << 20).reshape(9, -1))  # 36 MiB
+
+        def forward(self, x):
+            return x * self.table
+
+    case = Case(Scaled(), [(noise(9, 1),)])
+    save(case, tmp_path / "m.pt2")
+    for settings, from_file in ((), "1.4"), (("--set", "runtime=1.3"), "1.0"):
         built = document("build", tmp_path / "m.pt2", "-o", tmp_path / "m.pte", "--recipe", FP32, *settings)["runtime"]
-        assert built["since_from_file"] == from_file and built == document("inspect", tmp_path / "m.pte")["runtime"]
-        assert ("to load it from a file >= 1.4" in built["text"]) == (from_file == "1.4")
+        assert built["since_from_file"] == from_file
+        assert ("to load it from a file >= 1.4 (constants of XNNPACK Multiply)" in built["text"]) == (from_file == "1.4")
         check(tmp_path / "m.pte", case)
 
 

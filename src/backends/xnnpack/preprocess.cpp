@@ -52,9 +52,29 @@ void XnnpackPartitioner::check(std::span<const std::byte> payload) const { check
 
 namespace {
 
-// Older runtimes free a payload and its named data once it is compiled, and read its constants afterwards.
-bool keeps_constants(const PayloadGraph& graph, const Features& features) {
-  return features.runtime < keeps_constants_since && std::ranges::count(lasting_constants(graph), true) > 0;
+// Of all delegates of a file: more would take much of the 2 GB that a program's tables may have.
+constexpr uint64_t most_kept_bytes = uint64_t{32} << 20;
+
+uint64_t lasting_bytes(const PayloadGraph& graph) {
+  const std::vector<bool> lasting = lasting_constants(graph);
+  uint64_t bytes = 0;
+  for (ValueId id = 0; id < graph.values.size(); ++id)
+    if (lasting[id]) bytes += graph.values[id].data.nbytes();
+  return bytes;
+}
+
+// For each graph whether its payload stays as long as the program, with the constants that it reads at every call in it. Runtimes free what
+// lies elsewhere once a delegate is compiled: those before 1.4 always, newer ones where they share packed weights (`weight_cache_enabled`).
+std::vector<bool> kept_constants(const std::vector<PayloadGraph>& graphs, const Features& features) {
+  std::vector<bool> kept;
+  uint64_t all = 0;
+  for (const PayloadGraph& graph : graphs) {
+    const uint64_t bytes = lasting_bytes(graph);
+    kept.push_back(bytes > 0);
+    all += bytes;
+  }
+  if (all > most_kept_bytes && features.runtime >= keeps_constants_since) kept.assign(graphs.size(), false);
+  return kept;
 }
 
 Delegate delegate_of(ExportedProgram partition, const PayloadGraph& graph, WrittenPayload payload, bool keep_constants) {
@@ -74,15 +94,12 @@ Delegate delegate_of(ExportedProgram partition, const PayloadGraph& graph, Writt
 
 }  // namespace
 
-// Delegates share weights by the keys that equal bytes have in all of them.
+// Delegates share weights by the keys that what is packed alike has in all of them.
 std::vector<Delegate> XnnpackPartitioner::preprocess(std::vector<MethodPartition> partitions) const {
   const Features features = Features::of(options_);
   std::vector<PayloadGraph> graphs;
-  std::vector<bool> keep_constants;
-  for (const MethodPartition& partition : partitions) {
-    graphs.push_back(lower_partition(partition.program, features));
-    keep_constants.push_back(keeps_constants(graphs.back(), features));
-  }
+  for (const MethodPartition& partition : partitions) graphs.push_back(lower_partition(partition.program, features));
+  const std::vector<bool> keep_constants = kept_constants(graphs, features);
   std::vector<WrittenPayload> payloads = write_payloads(graphs, keep_constants);
   std::vector<Delegate> delegates;
   for (size_t i = 0; i < partitions.size(); ++i)

@@ -124,6 +124,11 @@ struct AttributesText {
   std::string operator()(const ScalarAttributes& a) const { return fmt::format(" value={}", a.value); }
 };
 
+bool packs_constants(const PayloadNode& node) {
+  const NodeForm form = info(node.kind).form;
+  return form == NodeForm::convolution || form == NodeForm::fully_connected;
+}
+
 std::string id_text(ValueId id) { return id == invalid_id ? "-" : fmt::format("v{}", id); }
 
 std::string value_text(const PayloadValue& value) {
@@ -179,14 +184,26 @@ std::string key_of(std::span<const std::byte> bytes) { return lowercase_hex(sha2
 
 const NodeKindInfo& info(NodeKind kind) { return kinds[static_cast<size_t>(kind)]; }
 
+std::optional<std::string> packing_of(const PayloadGraph& graph, const PayloadNode& node) {
+  if (!packs_constants(node) || !graph.values[node.inputs[1]].is_constant()) return std::nullopt;
+  // Sizes do not matter: the methods for a prompt and for a token share weights.
+  const auto activation = [&](ValueId id) {
+    const PayloadValue& value = graph.values[id];
+    const auto* fixed = std::get_if<PerTensor>(&value.quantization);
+    return std::string(name(value.type)) + (fixed != nullptr ? QuantizationText{}(*fixed) : "");
+  };
+  const ValueId bias = node.inputs.size() > 2 ? node.inputs[2] : invalid_id;
+  return fmt::format("{}({}){} flags={} bias={} -> {}", info(node.kind).name, activation(node.inputs[0]),
+                     std::visit(AttributesText{}, node.attributes), node.flags,
+                     bias == invalid_id ? "" : name(graph.values[bias].type), activation(node.output));
+}
+
 std::vector<bool> lasting_constants(const PayloadGraph& graph) {
   std::vector<bool> lasting(graph.values.size(), false);
-  for (const PayloadNode& node : graph.nodes) {
-    const NodeForm form = info(node.kind).form;
-    const bool packs = form == NodeForm::convolution || form == NodeForm::fully_connected;
+  for (const PayloadNode& node : graph.nodes)
     for (size_t i = 0; i < node.inputs.size(); ++i)
-      if (node.inputs[i] != invalid_id && (i == 0 || !packs) && graph.values[node.inputs[i]].is_constant()) lasting[node.inputs[i]] = true;
-  }
+      if (node.inputs[i] != invalid_id && (i == 0 || !packs_constants(node)) && graph.values[node.inputs[i]].is_constant())
+        lasting[node.inputs[i]] = true;
   return lasting;
 }
 

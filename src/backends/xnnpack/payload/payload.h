@@ -269,8 +269,12 @@ struct PayloadGraph {
   PayloadNode& add_node(PayloadNode node);
 };
 
-// Constants are named by their bytes: lowercase hexadecimal SHA-256.
+// Lowercase hexadecimal SHA-256.
 std::string key_of(std::span<const std::byte> bytes);
+
+// What a filter (input 1 of a convolution or linear) is packed for, besides its bytes, type and parameters: the runtime multiplies what it
+// knows of input and output into what it packs. Nothing where the node packs no constant.
+std::optional<std::string> packing_of(const PayloadGraph& graph, const PayloadNode& node);
 
 // For each value whether it is a constant that nodes read at every call. Weights and biases are packed when the delegate is
 // compiled, and not read again.

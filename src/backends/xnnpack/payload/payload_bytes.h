@@ -22,10 +22,11 @@ void check_payload(const PayloadGraph& graph);
 // Payload graph to bytes.
 struct WrittenPayload {
   std::vector<std::byte> bytes;
-  std::vector<NamedData> named_data;  // one for each distinct constant, in order of first use; keys are their names (names_of)
+  std::vector<NamedData> named_data;  // one for each distinct constant, in order of first use; keys are their names
 };
 
-// Expects graphs that `check_payload` accepts, all of a file: equal constants of them have one key. `constants_inside`: the lasting
+// Expects graphs that `check_payload` accepts, all of a file: equal constants of them have one key, filters where they are packed alike
+// as well. `constants_inside`: the lasting
 // constants stand in the payload itself.
 std::vector<WrittenPayload> write_payloads(const std::vector<PayloadGraph>& graphs, const std::vector<bool>& constants_inside);
 WrittenPayload write_payload(const PayloadGraph& graph, bool constants_inside = false);

@@ -3,6 +3,7 @@
 #include <map>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <xnnpack_schema/schema_generated.h>
 
 #include "base/equal_blobs.h"
@@ -93,6 +94,34 @@ struct ConstantBytes {
   NamedData group_scale;  // of weights in groups
 };
 
+// The name of a filter, of that of its bytes: a runtime that keeps packed weights (`weight_cache_enabled`) finds them by it, in other programs
+// and from a file of former runs too, and packs scales and what it knows of input and output into them.
+std::string name_of_packed(const std::string& packing, const PayloadValue& filter, const ConstantBytes& bytes) {
+  Sha256Hasher hasher;
+  const auto add = [&](std::string_view text) { hasher.add(std::as_bytes(std::span(text))); };
+  add(fmt::format("{} {}[{}] {} ", packing, name(filter.type), fmt::join(filter.dims, ", "), bytes.data.key));
+  if (const auto* q = std::get_if<PerTensor>(&filter.quantization)) add(fmt::format("scale={} zero_point={}", q->scale, q->zero_point));
+  if (const auto* q = std::get_if<PerGroup>(&filter.quantization)) add(fmt::format("groups of {}: {}", q->group_size, bytes.group_scale.key));
+  if (const auto* q = std::get_if<PerChannel>(&filter.quantization)) {
+    add(fmt::format("channel_dim={} ", q->channel_dim));
+    hasher.add(std::as_bytes(std::span(q->scale)));
+  }
+  return lowercase_hex(hasher.digest());
+}
+
+// Each node has a filter of its own, whatever else has the same bytes.
+void name_filters(const PayloadGraph& graph, std::vector<ConstantBytes>& constants) {
+  std::vector<bool> is_named(graph.values.size(), false);
+  for (const PayloadNode& node : graph.nodes) {
+    const std::optional<std::string> packing = packing_of(graph, node);
+    if (!packing) continue;
+    const ValueId filter = node.inputs[1];
+    if (is_named[filter]) throw_bug(fmt::format("{}: another node has packed filter '{}'", node.origin, graph.values[filter].name));
+    constants[filter].data.key = name_of_packed(*packing, graph.values[filter], constants[filter]);
+    is_named[filter] = true;
+  }
+}
+
 // By graph and value. Weights are named together, so that few of them need be computed for it.
 std::vector<std::vector<ConstantBytes>> constants_of(const std::vector<PayloadGraph>& graphs) {
   std::vector<std::vector<ConstantBytes>> constants;
@@ -113,6 +142,7 @@ std::vector<std::vector<ConstantBytes>> constants_of(const std::vector<PayloadGr
   for (const NamedData* constant : all) blobs.push_back(constant->data);
   const std::vector<Sha256> names = names_of(blobs);
   for (size_t i = 0; i < all.size(); ++i) all[i]->key = lowercase_hex(names[i]);
+  for (size_t i = 0; i < graphs.size(); ++i) name_filters(graphs[i], constants[i]);
   return constants;
 }
 
