@@ -432,6 +432,18 @@ def test_what_is_no_safetensors_file(content, why, decoder, intaglio, tmp_path):
     assert done.returncode == 1 and "weights: it is no safetensors file" in done.stderr and why in done.stderr and done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("recipe", ["xnnpack_torchao_int8da_int4w_per_channel", "xnnpack_pt2e_int8_dynamic_per_channel"])
+def test_what_is_wrong_with_weights_names_their_file(recipe, decoder, intaglio, tmp_path):
+    with seeded(7):
+        tensors = dict(decoders.decoder().named_parameters())
+    layer = next(name for name in tensors if name.endswith("gate.weight"))
+    tensors[layer] = torch.full_like(tensors[layer], float("nan"))
+    safetensors(tmp_path / "w.safetensors", tensors)
+    done = intaglio("build", decoder[1], "-o", tmp_path / "x.pte", "--recipe", recipe, "--weights", tmp_path / "w.safetensors", check=False)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1 and f"with the weights of {tmp_path / 'w.safetensors'}: " in done.stderr
+    assert layer.removesuffix(".weight") in done.stderr and "NaN" in done.stderr and "repair the checkpoint" in done.stderr
+
+
 # ---- memory
 
 

@@ -93,7 +93,9 @@ class ExportedProgram {
   TreeSpec in_spec;  // tuple(args tuple, kwargs dict)
   TreeSpec out_spec;
 
-  std::string source;  // the file it came from, for messages
+  std::string source;        // the file it came from, for messages
+  std::string weights_file;  // what replaced its weights (intaglio/weights.h), empty where nothing did
+  std::string files() const { return weights_file.empty() ? source : source + " with the weights of " + weights_file; }
   // What the reader does not understand, kept for the writer: place ("", "graph_module", ...) to field to JSON text.
   std::map<std::string, std::map<std::string, std::string>> carried;
   // Files of the archive that the reader does not look into but keeps for the writer (extra files), by name below the root.

@@ -74,6 +74,7 @@ Branch as_program(const Outside& around, const Node& node, const Graph& body, co
   program.graph().set_outputs(std::move(outputs));
   program.range_constraints = around.ranges.of(program.graph());
   program.source = outer.source;
+  program.weights_file = outer.weights_file;
   return branch;
 }
 

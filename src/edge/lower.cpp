@@ -168,7 +168,7 @@ void within_file(const std::string& file, const Work& work) {
 // Calls `step(body)` for the body and those in it, outer ones first.
 template <typename Step>
 void for_each_body(Body& body, const Step& step) {
-  within_file(std::string(body.program().source), [&] { step(body); });
+  within_file(body.program().files(), [&] { step(body); });
   for (Body& branch : body.branches) for_each_body(branch, step);
 }
 
@@ -234,7 +234,7 @@ class ProgramLowering {
     std::vector<EdgeMethod> lowered;
     for (Body& body : bodies_) {
       for_each_body(body, [&](Body& each) { finish(each); });
-      within_file(std::string(body.program().source), [&] { put_branches_of(body); });
+      within_file(body.program().files(), [&] { put_branches_of(body); });
       lowered.push_back({std::move(body.method), std::move(body.program()), std::move(body.delegates), std::move(body.leftovers)});
     }
     return lowered;
@@ -279,7 +279,7 @@ class ProgramLowering {
     Delegation delegation(partitioner, options_);
     const std::string step = fmt::format("delegate to {}", partitioner.backend_id());
     for (Body& body : bodies_) for_each_body(body, [&](Body& each) { at_step(step, [&] { delegation.partition(each); }); });
-    within_file(bodies_.size() == 1 ? bodies_[0].program().source : "", [&] { at_step(step, [&] { delegation.preprocess(); }); });
+    within_file(bodies_.size() == 1 ? bodies_[0].program().files() : "", [&] { at_step(step, [&] { delegation.preprocess(); }); });
     for (Body& body : bodies_)
       for_each_body(body, [&](Body& each) {
         delegation.cut(each);

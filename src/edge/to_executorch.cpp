@@ -108,7 +108,8 @@ ExecutorchProgram EdgeProgram::to_executorch(const ExecutorchOptions& options) &
       program.execution_plan.push_back(emit_method(method, options, pools));
     } catch (const Error& error) {
       const Error named = methods.size() == 1 ? error : error.with_context(fmt::format("method '{}'", method.name));
-      throw method.program.source.empty() ? named : named.with_context(escaped(method.program.source));
+      const std::string files = method.program.files();
+      throw files.empty() ? named : named.with_context(escaped(files));
     }
   }
   for (const ConstantMethod& method : options.constant_methods) {

@@ -84,6 +84,7 @@ ExportedProgram ExportedProgram::clone() const {
   copy.in_spec = in_spec;
   copy.out_spec = out_spec;
   copy.source = source;
+  copy.weights_file = weights_file;
   copy.carried = carried;
   copy.carried_files = carried_files;
   copy.left_out_files = left_out_files;

@@ -145,6 +145,7 @@ void replace_weights(ExportedProgram& program, const std::filesystem::path& file
     }
     replacement.check_all_used();
   } catch (const Error& error) { throw error.with_context(escaped(file_or_folder.string())); }
+  program.weights_file = file_or_folder.string();
 }
 
 }  // namespace intaglio

@@ -246,7 +246,10 @@ void save_exported_program(const ExportedProgram& program, const std::filesystem
   const auto within_file = [&](const auto& work) {
     try {
       work();
-    } catch (const Error& error) { throw error.with_context(escaped(path.string())); }
+    } catch (const Error& error) {
+      // Bad input is no fault of this file: what is read late names its own.
+      throw error.kind() == ErrorKind::bad_input ? error : error.with_context(escaped(path.string()));
+    }
   };
   std::optional<AtomicFile> file;
   within_file([&] {

@@ -12,7 +12,7 @@
 namespace intaglio::quant {
 namespace {
 
-[[noreturn]] void throw_nan() { throw_bad_input("the tensor holds NaN; expected numbers to calibrate with"); }
+[[noreturn]] void throw_nan() { throw_bad_input("the tensor holds NaN; repair the checkpoint or the samples, or keep the layer in float"); }
 
 Tensor dense_float32(const Tensor& tensor) {
   if (!is_floating(tensor.dtype()) || item_size(tensor.dtype()) < 2) {

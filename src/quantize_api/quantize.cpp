@@ -152,7 +152,7 @@ class Rewriter {
     const auto same = std::ranges::find(known, *work.decision.form, &Quantized::form);
     if (same != known.end()) return *same;
     Quantized made{*work.decision.form, {}};
-    const std::vector<Tensor> tensors = quantized(*program_.constant(work.layer.weight), made.form, work.layer, threads_);
+    const std::vector<Tensor> tensors = quantized(*program_.constant(work.layer.weight), made.form, work.layer, program_.files(), threads_);
     const std::string prefix = work.layer.fqn.empty() ? "" : work.layer.fqn + ".";
     for (size_t i = 0; i < tensors.size(); ++i) {
       made.parameters.push_back(program_.add_parameter(fmt::format("{}parametrizations.weight.original{}", prefix, i), tensors[i]));

@@ -153,13 +153,16 @@ Decision decide(const QuantizeConfig& config, const Layer& layer, WhenIndivisibl
   return decide_intx(dynamic ? settings_of(*dynamic) : settings_of(std::get<IntxWeightOnlyConfig>(config)), layer, when_indivisible);
 }
 
-std::vector<Tensor> quantized(const Tensor& weight, const WeightForm& form, const Layer& layer, int threads) {
+std::vector<Tensor> quantized(const Tensor& weight, const WeightForm& form, const Layer& layer, const std::string& file, int threads) {
   const int workers = thread_count(threads);
   // What is wrong with a weight is told when it is read, wherever that is.
-  const auto naming = [where = describe(layer)](const auto& compute) {
+  const auto naming = [where = describe(layer), file](const auto& compute) {
     try {
       return compute();
-    } catch (const Error& error) { throw error.with_context(where); }
+    } catch (const Error& error) {
+      const Error named = error.with_context(where);
+      throw file.empty() ? named : named.with_context(escaped(file));
+    }
   };
   const Sizes& sizes = weight.sizes();
   if (const auto* book = std::get_if<CodebookForm>(&form)) {

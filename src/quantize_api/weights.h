@@ -31,6 +31,6 @@ struct Decision {
 Decision decide(const QuantizeConfig& config, const Layer& layer, WhenIndivisible when_indivisible);
 
 // Codes, scale and zero point; codes and code book. Computed when they are read where the weight is large and lies in a file.
-std::vector<Tensor> quantized(const Tensor& weight, const WeightForm& form, const Layer& layer, int threads);
+std::vector<Tensor> quantized(const Tensor& weight, const WeightForm& form, const Layer& layer, const std::string& file, int threads);
 
 }  // namespace intaglio::quantize_api

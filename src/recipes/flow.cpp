@@ -38,7 +38,7 @@ class Flow {
   FlowResult run() && {
     if (recipe_.steps.empty()) return std::move(result_);
     const std::string source = result_.program.source;
-    naming_file(result_.program.source, [&] { check_metadata(result_.program.graph()); });
+    naming_file(result_.program.files(), [&] { check_metadata(result_.program.graph()); });
     for (const RecipeStep& step : recipe_.steps) std::visit(*this, step);
     for (const Node* node : result_.program.graph().node_list()) result_.quantized_tensors += qdq::is_dequantize(*node);
     if (result_.quantized_tensors == 0 && recipe_.quantizes() && !breaches_.any())
@@ -52,26 +52,29 @@ class Flow {
   }
 
   void operator()(const TransformStep& step) {
-    const std::string said = naming_file(result_.program.source, [&] { return step.run(result_.program); });
+    const std::string said = naming_file(result_.program.files(), [&] { return step.run(result_.program); });
     if (said.empty()) return;
     result_.notes.push_back(said);
     done(step.name);
   }
 
   void operator()(const Pt2eStep& step) {
+    const std::string files = result_.program.files();
     PreparedProgram prepared = prepare(step);
     done("prepare");
     if (options_.calibrate) options_.calibrate(prepared);
     result_.calibration_samples += prepared.calibrated_samples();
     if (result_.first_sample.empty()) result_.first_sample = prepared.first_sample();
     done("calibrate");
-    result_.program = options_.allow_uncalibrated ? pt2e::convert_uncalibrated(std::move(prepared)) : convert_pt2e(std::move(prepared));
+    result_.program = naming_file(files, [&] {
+      return options_.allow_uncalibrated ? pt2e::convert_uncalibrated(std::move(prepared)) : convert_pt2e(std::move(prepared));
+    });
     compat_ = step.compat;
     done("convert");
   }
 
   void operator()(const QuantizeStep& step) {
-    naming_file(result_.program.source, [&] {
+    naming_file(result_.program.files(), [&] {
       if (pt2e::compute_in_float32(result_.program, step.widened_types))
         result_.notes.emplace_back("the program is in bfloat16 and is quantized as one in float32; inputs and outputs keep their types");
       QuantizeSummary summary = quantize_(
@@ -85,8 +88,8 @@ class Flow {
 
  private:
   PreparedProgram prepare(const Pt2eStep& step) {
-    const std::string source = result_.program.source;
-    return naming_file(source, [&] {
+    const std::string files = result_.program.files();
+    return naming_file(files, [&] {
       return prepare_pt2e(std::move(result_.program), *step.quantizer,
                           {.compat = step.compat,
                            .threads = options_.threads,

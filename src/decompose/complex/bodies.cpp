@@ -18,6 +18,7 @@ ExportedProgram as_program(const ExportedProgram& outer, const Graph& body) {
   ExportedProgram program;
   program.range_constraints = outer.range_constraints;
   program.source = outer.source;
+  program.weights_file = outer.weights_file;
   Graph& graph = program.graph();
   std::unordered_map<const Value*, Value*> mapping;
   for (const Value* input : body.inputs()) {

@@ -117,6 +117,7 @@ ExportedProgram extract(const ExportedProgram& program, const WholeProgram& whol
   sub.in_spec.children[1] = {"builtins.dict", "\"[]\"", {}, {}};
   sub.out_spec = flat_tuple(boundary.outputs.size());
   sub.source = program.source;
+  sub.weights_file = program.weights_file;
   return sub;
 }
 
