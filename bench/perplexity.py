@@ -3,7 +3,7 @@
     .venv/bin/python bench/perplexity.py FOLDER [--build build] [--tokens 80000]
 
 FOLDER is what `examples/smollm2/demo.sh` fills; the text is Python's own language reference (pydoc_data), 113,000 tokens, and behind it what the
-modules of its library say of themselves. PyTorch and the runtime sum in another
+modules of its library say of themselves, 184,000. PyTorch and the runtime sum in another
 order, which turns some steps of the inputs that both quantize, and with them the losses of single tokens, either way. What that leaves of the
 mean gets smaller with the number of tokens: a line says how far the means are apart, and to what that number of tokens tells. The line below it
 is the control: PyTorch beside itself, where each linear's sums go over its inputs from the last to the first.
@@ -26,10 +26,10 @@ RECIPE = ["--recipe", "xnnpack_torchao_int8da_int4w_per_group", "--set", "scale_
 WINDOW = 128
 
 
-def text_of_reference() -> str:
+def texts() -> list[str]:
     from pydoc_data.topics import topics
 
-    return "\n".join([topics[name] for name in sorted(topics)] + list(docstrings()))
+    return ["\n".join(topics[name] for name in sorted(topics)), "\n\n".join(docstrings())]
 
 
 def docstrings():
@@ -70,11 +70,16 @@ def summed_backwards(module: torch.fx.GraphModule) -> torch.fx.GraphModule:
     return module
 
 
-def losses(step, ids: list[int]):
+def windows_of(tokenizer, tokens: int) -> list[torch.Tensor]:
+    """Of each text those that it fills."""
+    encoded = [tokenizer.encode(text).ids for text in texts()]
+    return [torch.tensor(ids[start : start + WINDOW]) for ids in encoded for start in range(0, len(ids) - WINDOW + 1, WINDOW)][: tokens // WINDOW]
+
+
+def losses(step, parts: list[torch.Tensor]):
     with torch.no_grad():
-        for start in range(0, len(ids) - 1, WINDOW):
-            part = torch.tensor(ids[start : start + WINDOW])
-            logits = step(part[None], torch.arange(len(part)))[0, :-1].double()
+        for part in parts:
+            logits = step(part[None], torch.arange(WINDOW))[0, :-1].double()
             yield torch.nn.functional.cross_entropy(logits, part[1:], reduction="none")
 
 
@@ -85,16 +90,16 @@ def compared(build: Path, folder: Path, tokens: int, scratch: Path) -> str:
     sys.path.append(str(folder / "packages"))
     from tokenizers import Tokenizer
 
-    ids = Tokenizer.from_file(str(folder / "model" / "tokenizer.json")).encode(text_of_reference()).ids[:tokens]
+    parts = windows_of(Tokenizer.from_file(str(folder / "model" / "tokenizer.json")), tokens)
     for command, out in (("quantize", scratch / "quantized.pt2"), ("build", scratch / "quantized.pte")):
         check = ["--no-check"] if command == "build" else []
         subprocess.run([build / "intaglio", command, folder / "smollm2.pt2", "-o", out, *RECIPE, *check, "--quiet"], check=True)
     def in_pytorch(change):
         module = change(with_weights_dequantized(torch.export.load(scratch / "quantized.pt2").module()))
-        return losses(lambda tokens, positions: module(input_ids=tokens, cache_position=positions), ids)
+        return losses(lambda tokens, positions: module(input_ids=tokens, cache_position=positions), parts)
 
     method = executorch.method_of(scratch / "quantized.pte")
-    deployed = losses(lambda tokens, positions: executorch.execute(method, (tokens, positions))[0], ids)
+    deployed = losses(lambda tokens, positions: executorch.execute(method, (tokens, positions))[0], parts)
     windows = []
     for window in zip(in_pytorch(lambda module: module), deployed, in_pytorch(summed_backwards)):
         windows.append(window)
