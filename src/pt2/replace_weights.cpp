@@ -13,6 +13,7 @@
 #include "base/is_there.h"
 #include "base/mapped_file.h"
 #include "ir/json.h"
+#include "pt2/checkpoint_kinds.h"
 #include "pt2/safetensors.h"
 
 namespace intaglio {
@@ -47,15 +48,31 @@ Tensors read_weights(const std::filesystem::path& path) {
   return read_shards(path / shard_index);
 }
 
-// The tensor of this name, or of what is left of it without outer modules.
-const Tensors::value_type* find(const Tensors& tensors, const std::string& target) {
-  for (size_t start = 0; start != std::string::npos;) {
-    if (const auto found = tensors.find(target.substr(start)); found != tensors.end()) return &*found;
-    const size_t dot = target.find('.', start);
-    start = dot == std::string::npos ? dot : dot + 1;
+// The tensors of a file by name, and by how names end.
+class Names {
+ public:
+  explicit Names(const Tensors& tensors) : tensors_(tensors) {
+    for (const auto& entry : tensors) backwards_.emplace(std::string(entry.first.rbegin(), entry.first.rend()), &entry);
   }
-  return nullptr;
-}
+
+  // The tensor of this name, or of what is left of it without outer modules, or the only one that has more of them.
+  const Tensors::value_type* find(const std::string& target) const {
+    for (size_t start = 0; start != std::string::npos;) {
+      if (const auto found = tensors_.find(target.substr(start)); found != tensors_.end()) return &*found;
+      const size_t dot = target.find('.', start);
+      start = dot == std::string::npos ? dot : dot + 1;
+    }
+    const std::string end = std::string(target.rbegin(), target.rend()) + ".";
+    const auto wrapped = backwards_.lower_bound(end);
+    if (wrapped == backwards_.end() || !wrapped->first.starts_with(end)) return nullptr;
+    const auto next = std::next(wrapped);
+    return next == backwards_.end() || !next->first.starts_with(end) ? wrapped->second : nullptr;
+  }
+
+ private:
+  const Tensors& tensors_;
+  std::map<std::string, const Tensors::value_type*> backwards_;
+};
 
 std::string form(const Tensor& tensor) { return fmt::format("{} [{}]", name(tensor.dtype()), fmt::join(tensor.sizes(), ", ")); }
 
@@ -83,19 +100,29 @@ bool are_same_bytes(const Tensor& a, const Tensor& b) {
   return a.nbytes() == 0 || std::memcmp(a.as_it_lies().raw(), b.as_it_lies().raw(), a.nbytes()) == 0;
 }
 
-// Of outer modules that the file has and the program has not.
-std::string longer_name(const Tensors& tensors, const std::string& target) {
-  const auto longer = std::ranges::find_if(tensors, [&](const auto& entry) { return entry.first.ends_with("." + target); });
-  return longer == tensors.end() ? "" : fmt::format("; its '{}' may be meant: name it as the program does", escaped(longer->first));
+// How many of the last parts of two names, "layers.0.weight" and "blocks.0.weight", are the same.
+size_t common_last_parts(std::string_view a, std::string_view b) {
+  const size_t same = static_cast<size_t>(std::ranges::mismatch(a.rbegin(), a.rend(), b.rbegin(), b.rend()).in1 - a.rbegin());
+  const std::string_view end = a.substr(a.size() - same);
+  const bool is_whole = same == a.size() || same == b.size() || end.starts_with('.');
+  return static_cast<size_t>(std::ranges::count(end, '.')) + (is_whole && !end.starts_with('.') ? 1 : 0);
+}
+
+// The one whose name ends most like the target's, in two parts at least.
+std::string similar_name(const Tensors& tensors, const std::string& target) {
+  const auto likeness = [&](const auto& entry) { return common_last_parts(entry.first, target); };
+  const auto similar = std::ranges::max_element(tensors, {}, likeness);
+  if (similar == tensors.end() || likeness(*similar) < 2) return "";
+  return fmt::format("; its '{}' may be meant: name it as the program does", escaped(similar->first));
 }
 
 // The tensors of the file by the places that they go to.
 class Replacement {
  public:
-  explicit Replacement(const Tensors& tensors) : tensors_(tensors) {}
+  explicit Replacement(const Tensors& tensors) : tensors_(tensors), names_(tensors) {}
 
   void take(const std::string& target, const Tensor& wanted) {
-    const auto* found = find(tensors_, target);
+    const auto* found = names_.find(target);
     if (!found) return;
     const auto& [name, tensor] = *found;
     const auto [taken, is_new_place] = by_place_.emplace(place_of(wanted), Taken{found, in_form_of(wanted, name, tensor)});
@@ -116,7 +143,8 @@ class Replacement {
 
   void check_all_used() const {
     for (const auto& [name, tensor] : tensors_)
-      if (!used_.contains(name)) throw_bad_input(fmt::format("'{}' is no tensor of the program: it is another model's", escaped(name)));
+      if (!used_.contains(name) && !is_computed_by_models(name, tensor))
+        throw_bad_input(fmt::format("'{}' is no tensor of the program: it is another model's", escaped(name)));
   }
 
  private:
@@ -125,6 +153,7 @@ class Replacement {
     Tensor tensor;
   };
   const Tensors& tensors_;
+  Names names_;
   std::set<std::string> used_;
   std::map<Place, Taken> by_place_;
 };
@@ -141,10 +170,13 @@ void replace_weights(ExportedProgram& program, const std::filesystem::path& file
       const Tensor* tensor = replacement.of(entry.tensor);
       if (tensor) program.state.find(target)->tensor = *tensor;
       else if (entry.is_parameter)
-        throw_bad_input(fmt::format("it has no tensor for the program's parameter '{}'{}", escaped(target), longer_name(tensors, target)));
+        throw_bad_input(fmt::format("it has no tensor for the program's parameter '{}'{}", escaped(target), similar_name(tensors, target)));
     }
     replacement.check_all_used();
-  } catch (const Error& error) { throw error.with_context(escaped(file_or_folder.string())); }
+  } catch (const Error& error) {
+    const std::string kind = why_not_plain_weights(tensors);
+    throw(kind.empty() ? error : Error(ErrorKind::bad_input, kind)).with_context(escaped(file_or_folder.string()));
+  }
   program.weights_file = file_or_folder.string();
 }
 

@@ -69,6 +69,19 @@ Tensor named_tensor(const std::string& name, const json::Value& entry, const std
   return tensor_of(entry, file, data);
 } catch (const Error& error) { throw error.with_context(fmt::format("'{}'", escaped(name))); }
 
+// What torch.save writes are pickles, which are code, today in a zip archive.
+void refuse_other_formats(std::span<const std::byte> bytes) {
+  constexpr uint32_t gguf = 0x46554747;  // "GGUF"
+  const auto first = ByteReader(bytes, "the header").read<uint32_t>();
+  if (first == zip::local_signature)
+    throw_bad_input("it is no safetensors file but an archive, as torch.save writes it: save the weights with safetensors.torch.save_file");
+  if ((first & 0xff) == 0x80 && (first >> 8 & 0xff) >= 2 && (first >> 8 & 0xff) <= 5 &&
+      ByteReader(bytes, "the header").read<uint64_t>() > bytes.size())
+    throw_bad_input("it is no safetensors file but a pickle, as torch.save wrote it: save the weights with safetensors.torch.save_file");
+  if (first == gguf)
+    throw_bad_input("it is no safetensors file but GGUF, whose weights are quantized: take the checkpoint that it was made from");
+}
+
 }  // namespace
 
 std::map<std::string, Tensor> read_safetensors(const std::filesystem::path& path) {
@@ -77,10 +90,7 @@ std::map<std::string, Tensor> read_safetensors(const std::filesystem::path& path
   try {
     ByteReader reader(file->bytes(), "the header");
     if (file->bytes().size() < sizeof(uint64_t)) throw_bad_input("it is no safetensors file: it has no header");
-    // What torch.save writes is a zip archive of pickles, which are code.
-    if (ByteReader(file->bytes(), "the header").read<uint32_t>() == zip::local_signature)
-      throw_bad_input(
-          "it is no safetensors file but an archive, as torch.save writes it: save the weights with safetensors.torch.save_file");
+    refuse_other_formats(file->bytes());
     const auto length = reader.read<uint64_t>();
     if (length > file->bytes().size() - sizeof length)
       throw_bad_input(

@@ -143,10 +143,68 @@ TEST(Safetensors, TiedParametersThatDifferAreRefused) {
             std::string::npos);
 }
 
-TEST(Safetensors, AMissingNameIsComparedWithLongerOnes) {
-  EXPECT_NE(
-      refusal(R"({"module.outer.w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}})").find("its 'module.outer.w' may be meant"),
-      std::string::npos);
+// {"NAME": two floats of these, ...}
+std::string header_of(const std::vector<std::string>& names, const std::string& shape = "2") {
+  std::string text;
+  for (const std::string& name : names)
+    text += fmt::format(R"({}"{}": {{"dtype": "F32", "shape": [{}], "data_offsets": [0, 8]}})", text.empty() ? "{" : ", ", name, shape);
+  return text + "}";
+}
+
+TEST(Safetensors, NamesMayHaveMoreOuterModules) {
+  Program p;
+  replace_weights(p.program, written(header_of({"module.outer.w"}), {3, 4}));
+  EXPECT_EQ(p.program.state.find("outer.w")->tensor.span<float>()[1], 4);
+  const std::string two = refusal(header_of({"a.outer.w", "b.outer.w"}));
+  EXPECT_NE(two.find("no tensor for the program's parameter 'outer.w'; its 'a.outer.w' may be meant"), std::string::npos) << two;
+}
+
+TEST(Safetensors, AMissingNameIsComparedWithTheOthers) {
+  struct Named : test::ProgramBuilder {
+    Named() { (*this)("aten.add.Tensor", input("x", {2}), parameter("model.layers.0.w", Tensor::of<float>({1, 2}, {2}))); }
+  } p;
+  const auto refused = [&](const std::vector<std::string>& names) {
+    return test::refusal_of(ErrorKind::bad_input, [&] { replace_weights(p.program, written(header_of(names), {3, 4})); });
+  };
+  EXPECT_NE(refused({"model.text.layers.0.w", "model.text.layers.1.w"}).find("its 'model.text.layers.0.w' may be meant"),
+            std::string::npos);
+  EXPECT_EQ(refused({"other.w"}).find("may be meant"), std::string::npos);
+}
+
+TEST(Safetensors, WhatIsNoPlainCheckpointSaysWhatItIs) {
+  for (const auto& [name, what] :
+       {std::pair("base_model.model.outer.w.lora_A.weight", "it is a LoRA adapter: merge it into its base model"),
+        std::pair("outer.qweight", "its weights are quantized already: take the float checkpoint"),
+        std::pair("outer.weight_packed", "its weights are quantized already"),
+        std::pair("outer.w.absmax", "its weights are quantized already")}) {
+    const std::string refused = refusal(header_of({name}));
+    EXPECT_NE(refused.find(fmt::format("'{}' says that {}", name, what)), std::string::npos) << refused;
+  }
+  // Part of a name says nothing.
+  EXPECT_EQ(refusal(header_of({"outer.prescales"})).find("says that"), std::string::npos);
+}
+
+TEST(Safetensors, WhatModelsComputeThemselvesMayStandBesideTheWeights) {
+  Program p;
+  replace_weights(p.program, written(header_of({"outer.w", "layers.0.rotary_emb.inv_freq", "embeddings.position_ids"}), {3, 4}));
+  EXPECT_EQ(p.program.state.find("outer.w")->tensor.span<float>()[0], 3);
+  // A causal mask, not a bias.
+  replace_weights(p.program, written(R"({"outer.w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}, )"
+                                     R"("h.0.attn.bias": {"dtype": "F32", "shape": [1, 1, 1, 1], "data_offsets": [4, 8]}})",
+                                     {5, 6}));
+  EXPECT_NE(refusal(header_of({"outer.w", "h.0.attn.bias"})).find("'h.0.attn.bias' is no tensor of the program"), std::string::npos);
+}
+
+TEST(Safetensors, OtherFormatsAreNamed) {
+  const auto refused = [](const std::string& first) {
+    const auto path = std::filesystem::path(testing::TempDir()) / "other_format";
+    std::ofstream(path, std::ios::binary) << first << std::string(64, '\1');
+    Program p;
+    return test::refusal_of(ErrorKind::bad_input, [&] { replace_weights(p.program, path); });
+  };
+  EXPECT_NE(refused("GGUF").find("but GGUF"), std::string::npos);
+  EXPECT_NE(refused("\x80\2").find("but a pickle"), std::string::npos);
+  EXPECT_NE(refused("PK\3\4").find("but an archive"), std::string::npos);
 }
 
 TEST(Safetensors, AFolderWithoutWeightsIsNamed) {

@@ -194,8 +194,8 @@ std::optional<std::string> packing_of(const PayloadGraph& graph, const PayloadNo
   };
   const ValueId bias = node.inputs.size() > 2 ? node.inputs[2] : invalid_id;
   return fmt::format("{}({}){} flags={} bias={} -> {}", info(node.kind).name, activation(node.inputs[0]),
-                     std::visit(AttributesText{}, node.attributes), node.flags,
-                     bias == invalid_id ? "" : name(graph.values[bias].type), activation(node.output));
+                     std::visit(AttributesText{}, node.attributes), node.flags, bias == invalid_id ? "" : name(graph.values[bias].type),
+                     activation(node.output));
 }
 
 std::vector<bool> lasting_constants(const PayloadGraph& graph) {

@@ -94,14 +94,15 @@ struct ConstantBytes {
   NamedData group_scale;  // of weights in groups
 };
 
-// The name of a filter, of that of its bytes: a runtime that keeps packed weights (`weight_cache_enabled`) finds them by it, in other programs
-// and from a file of former runs too, and packs scales and what it knows of input and output into them.
+// The name of a filter, of that of its bytes: a runtime that keeps packed weights (`weight_cache_enabled`) finds them by it, in other
+// programs and from a file of former runs too, and packs scales and what it knows of input and output into them.
 std::string name_of_packed(const std::string& packing, const PayloadValue& filter, const ConstantBytes& bytes) {
   Sha256Hasher hasher;
   const auto add = [&](std::string_view text) { hasher.add(std::as_bytes(std::span(text))); };
   add(fmt::format("{} {}[{}] {} ", packing, name(filter.type), fmt::join(filter.dims, ", "), bytes.data.key));
   if (const auto* q = std::get_if<PerTensor>(&filter.quantization)) add(fmt::format("scale={} zero_point={}", q->scale, q->zero_point));
-  if (const auto* q = std::get_if<PerGroup>(&filter.quantization)) add(fmt::format("groups of {}: {}", q->group_size, bytes.group_scale.key));
+  if (const auto* q = std::get_if<PerGroup>(&filter.quantization))
+    add(fmt::format("groups of {}: {}", q->group_size, bytes.group_scale.key));
   if (const auto* q = std::get_if<PerChannel>(&filter.quantization)) {
     add(fmt::format("channel_dim={} ", q->channel_dim));
     hasher.add(std::as_bytes(std::span(q->scale)));
